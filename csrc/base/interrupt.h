@@ -1,0 +1,19 @@
+/* Ctrl-C during long native work: a scope catches SIGINT and the loops inside it poll. */
+#ifndef SC_BASE_INTERRUPT_H
+#define SC_BASE_INTERRUPT_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+
+/* From here to sc_interrupt_end, SIGINT sets a flag instead of doing what it did before. Scopes may nest. Only the
+ * thread that runs Lua opens them. */
+void sc_interrupt_begin(void);
+
+/* Puts the previous handler back when the outermost scope ends, and forgets the flag. */
+void sc_interrupt_end(void);
+
+/* SC_ERROR_INTERRUPTED once SIGINT has come, SC_OK before. Cheap; any thread may ask. */
+sc_status sc_interrupt_check(sc_error *error);
+
+#endif

@@ -1,0 +1,32 @@
+/* Checked allocation with accounting. All large memory of the core comes from here, so that the Lua side can tell its
+ * collector how much native memory is alive. */
+#ifndef SC_BASE_MEMORY_H
+#define SC_BASE_MEMORY_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* *out = a * b; false (and *out untouched) when the product does not fit a size_t. */
+bool sc_size_multiply(size_t *out, size_t a, size_t b);
+
+/* *out = a + b; false (and *out untouched) when the sum does not fit a size_t. */
+bool sc_size_add(size_t *out, size_t a, size_t b);
+
+/* count * size bytes, aligned to 64, contents undefined. A size of zero gives a valid pointer. */
+sc_status sc_memory_alloc(void **out, size_t count, size_t size, sc_error *error);
+
+/* The same, zeroed; large blocks come zeroed from the system and are not touched. */
+sc_status sc_memory_calloc(void **out, size_t count, size_t size, sc_error *error);
+
+/* NULL is allowed. */
+void sc_memory_free(void *pointer);
+
+/* Bytes handed out and not yet freed, over the whole process. */
+size_t sc_memory_live(void);
+
+/* The largest value that sc_memory_live() has had. */
+size_t sc_memory_peak(void);
+
+#endif

@@ -1,0 +1,27 @@
+/* The module `secateur.core` (and `secateur.core_double`, the same in double precision, for gradient checks): the
+ * native functions and classes, raw. lua/secateur wraps them. */
+#include "lua/core.h"
+
+typedef void (*opener)(lua_State *L);
+
+/* Each adds its functions to the module table on top of the stack and registers its class. */
+static const opener openers[] = {
+    sc_lua_open_system,
+    sc_lua_open_tensor,
+};
+
+#ifdef SC_REAL_IS_DOUBLE
+#define SC_LUA_OPEN luaopen_secateur_core_double
+#else
+#define SC_LUA_OPEN luaopen_secateur_core
+#endif
+
+__attribute__((visibility("default"))) int SC_LUA_OPEN(lua_State *L);
+
+int SC_LUA_OPEN(lua_State *L) {
+    luaL_checkversion(L);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof openers / sizeof openers[0]; i++)
+        openers[i](L);
+    return 1;
+}

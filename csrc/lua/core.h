@@ -1,0 +1,12 @@
+/* The parts that lua/core.c puts together: one opener per binding file. Each is called with the module table on top of
+ * the stack, and leaves it there. */
+#ifndef SC_LUA_CORE_H
+#define SC_LUA_CORE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+void sc_lua_open_system(lua_State *L);
+void sc_lua_open_tensor(lua_State *L);
+
+#endif

@@ -1,0 +1,191 @@
+#include "lua/support.h"
+
+#include "base/memory.h"
+
+#include <math.h>
+#include <string.h>
+
+void sc_lua_try(lua_State *L, sc_status status, const sc_error *error) {
+    if (status != SC_OK)
+        luaL_error(L, "%s", error->message);
+}
+
+/* Pushes a short description of the value at index: numbers and strings by value, the rest by type. */
+static const char *describe(lua_State *L, int index) {
+    switch (lua_type(L, index)) {
+    case LUA_TNUMBER:
+        return lua_pushfstring(L, "%s", luaL_tolstring(L, index, NULL));
+    case LUA_TSTRING: {
+        size_t length;
+        const char *text = lua_tolstring(L, index, &length);
+        return length <= 60 ? lua_pushfstring(L, "'%s'", text)
+                            : lua_pushfstring(L, "a string of %d bytes", (int)length);
+    }
+    case LUA_TNIL:
+    case LUA_TNONE:
+        return lua_pushliteral(L, "nil");
+    case LUA_TBOOLEAN:
+        return lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false");
+    default: {
+        if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
+            return lua_tostring(L, -1);
+        return lua_pushfstring(L, "a %s", luaL_typename(L, index));
+    }
+    }
+}
+
+int sc_lua_expected(lua_State *L, int index, const char *function, const char *argument, const char *expected) {
+    const char *got = describe(L, index);
+    return luaL_error(L, "%s: %s: expected %s, got %s", function, argument, expected, got);
+}
+
+lua_Integer sc_lua_check_integer(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,
+                                 lua_Integer high) {
+    int whole = 0;
+    lua_Integer value = 0;
+    if (lua_type(L, index) == LUA_TNUMBER)
+        value = lua_tointegerx(L, index, &whole);
+    if (!whole || value < low || value > high) {
+        const char *expected =
+            high == LUA_MAXINTEGER
+                ? lua_pushfstring(L, "a whole number of at least %I", (LUAI_UACINT)low)
+                : lua_pushfstring(L, "a whole number in %I..%I", (LUAI_UACINT)low, (LUAI_UACINT)high);
+        sc_lua_expected(L, index, function, argument, expected);
+    }
+    return value;
+}
+
+double sc_lua_check_number(lua_State *L, int index, const char *function, const char *argument) {
+    if (lua_type(L, index) != LUA_TNUMBER)
+        sc_lua_expected(L, index, function, argument, "a number");
+    return (double)lua_tonumber(L, index);
+}
+
+const char *sc_lua_check_string(lua_State *L, int index, const char *function, const char *argument) {
+    if (lua_type(L, index) != LUA_TSTRING)
+        sc_lua_expected(L, index, function, argument, "a string");
+    return lua_tostring(L, index);
+}
+
+bool sc_lua_check_flag(lua_State *L, int index, const char *function, const char *argument, bool fallback) {
+    if (lua_isnoneornil(L, index))
+        return fallback;
+    if (!lua_isboolean(L, index))
+        sc_lua_expected(L, index, function, argument, "a boolean");
+    return lua_toboolean(L, index);
+}
+
+lua_Integer sc_lua_field_integer(lua_State *L, int table, const char *function, const char *field, lua_Integer fallback,
+                                 lua_Integer low, lua_Integer high) {
+    lua_Integer value = fallback;
+    if (lua_getfield(L, table, field) != LUA_TNIL)
+        value = sc_lua_check_integer(L, lua_gettop(L), function, field, low, high);
+    lua_pop(L, 1);
+    return value;
+}
+
+double sc_lua_field_number(lua_State *L, int table, const char *function, const char *field, double fallback) {
+    double value = fallback;
+    if (lua_getfield(L, table, field) != LUA_TNIL)
+        value = sc_lua_check_number(L, lua_gettop(L), function, field);
+    lua_pop(L, 1);
+    return value;
+}
+
+bool sc_lua_field_flag(lua_State *L, int table, const char *function, const char *field, bool fallback) {
+    lua_getfield(L, table, field);
+    bool value = sc_lua_check_flag(L, lua_gettop(L), function, field, fallback);
+    lua_pop(L, 1);
+    return value;
+}
+
+void sc_lua_check_keys(lua_State *L, int table, const char *function, const char *const *known) {
+    table = lua_absindex(L, table);
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        lua_pop(L, 1);
+        bool found = false;
+        if (lua_type(L, -1) == LUA_TSTRING)
+            for (const char *const *name = known; *name && !found; name++)
+                found = strcmp(*name, lua_tostring(L, -1)) == 0;
+        if (!found) {
+            luaL_Buffer list;
+            const char *key = describe(L, -1);
+            luaL_buffinit(L, &list);
+            for (const char *const *name = known; *name; name++) {
+                if (name != known)
+                    luaL_addstring(&list, ", ");
+                luaL_addstring(&list, *name);
+            }
+            luaL_pushresult(&list);
+            luaL_error(L, "%s: unknown option %s, expected one of: %s", function, key, lua_tostring(L, -1));
+        }
+    }
+}
+
+sc_tensor *sc_lua_test_tensor(lua_State *L, int index) {
+    return luaL_testudata(L, index, SC_LUA_CLASS("Tensor"));
+}
+
+sc_tensor *sc_lua_check_tensor(lua_State *L, int index, const char *function, const char *argument) {
+    sc_tensor *tensor = sc_lua_test_tensor(L, index);
+    if (!tensor)
+        sc_lua_expected(L, index, function, argument, "a Tensor");
+    else if (!tensor->storage)
+        luaL_error(L, "%s: %s: expected a Tensor, got a closed one", function, argument);
+    return tensor;
+}
+
+sc_tensor *sc_lua_check_tensor_of(lua_State *L, int index, const char *function, const char *argument, sc_dtype dtype) {
+    sc_tensor *tensor = sc_lua_check_tensor(L, index, function, argument);
+    if (tensor->dtype != dtype)
+        luaL_error(L, "%s: %s: expected a tensor of %s, got one of %s", function, argument, sc_dtype_name(dtype),
+                   sc_dtype_name(tensor->dtype));
+    return tensor;
+}
+
+sc_tensor *sc_lua_new_tensor(lua_State *L) {
+    sc_lua_collect_if_due(L);
+    return sc_lua_new_object(L, SC_LUA_CLASS("Tensor"), sizeof(sc_tensor));
+}
+
+void *sc_lua_new_object(lua_State *L, const char *class_name, size_t size) {
+    void *object = lua_newuserdatauv(L, size, 1);
+    memset(object, 0, size);
+    luaL_setmetatable(L, class_name);
+    return object;
+}
+
+void sc_lua_new_class(lua_State *L, const char *class_name, const luaL_Reg *methods, lua_CFunction finalize) {
+    luaL_newmetatable(L, class_name);
+    luaL_setfuncs(L, methods, 0);
+    if (lua_getfield(L, -1, "__index") == LUA_TNIL) {
+        lua_pushvalue(L, -2);
+        lua_setfield(L, -3, "__index");
+    }
+    lua_pop(L, 1);
+    if (finalize) {
+        lua_pushcfunction(L, finalize);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, finalize);
+        lua_setfield(L, -2, "__close");
+    }
+    lua_pop(L, 1);
+}
+
+void sc_lua_collect_if_due(lua_State *L) {
+    static const char key = 'k'; /* its address is the registry key of the size at which to collect next */
+    const size_t least = (size_t)64 << 20;
+    size_t live = sc_memory_live();
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &key);
+    size_t due = (size_t)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if (due == 0)
+        due = least;
+    if (live <= due)
+        return;
+    lua_gc(L, LUA_GCCOLLECT);
+    live = sc_memory_live();
+    lua_pushinteger(L, (lua_Integer)(live + (live / 4 > least ? live / 4 : least)));
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+}

@@ -1,0 +1,75 @@
+/* What every binding file uses: argument checks, errors, the tensor box, and the collector's view of native memory.
+ *
+ * A binding function first checks its arguments (these functions raise), then makes its result userdata (so that the
+ * collector owns it), and only then calls the core, whose errors go through sc_lua_try. Nothing that malloc gave is
+ * held in a plain C variable while a function that may raise is called. */
+#ifndef SC_LUA_SUPPORT_H
+#define SC_LUA_SUPPORT_H
+
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* Metatable names differ between the float and the double build, so that both can be loaded side by side. */
+#ifdef SC_REAL_IS_DOUBLE
+#define SC_LUA_CLASS(name) "secateur.double." name
+#else
+#define SC_LUA_CLASS(name) "secateur." name
+#endif
+
+/* Raises the error's message at the caller's level unless status is SC_OK. */
+void sc_lua_try(lua_State *L, sc_status status, const sc_error *error);
+
+/* Raises "function: argument: expected EXPECTED, got <what stands at index>". */
+int sc_lua_expected(lua_State *L, int index, const char *function, const char *argument, const char *expected);
+
+/* A whole number in [low, high] at index, else an error in the form above. */
+lua_Integer sc_lua_check_integer(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,
+                                 lua_Integer high);
+
+/* A number (not a string) at index. */
+double sc_lua_check_number(lua_State *L, int index, const char *function, const char *argument);
+
+/* A string (not a number) at index; the pointer lives as long as the value stays on the stack. */
+const char *sc_lua_check_string(lua_State *L, int index, const char *function, const char *argument);
+
+/* A boolean, or fallback when the slot is nil or absent. */
+bool sc_lua_check_flag(lua_State *L, int index, const char *function, const char *argument, bool fallback);
+
+/* Field readers for option tables: push nothing; an absent field gives the fallback. The table itself must have been
+ * checked to be one. Unknown keys are refused with sc_lua_check_keys. */
+lua_Integer sc_lua_field_integer(lua_State *L, int table, const char *function, const char *field, lua_Integer fallback,
+                                 lua_Integer low, lua_Integer high);
+double sc_lua_field_number(lua_State *L, int table, const char *function, const char *field, double fallback);
+bool sc_lua_field_flag(lua_State *L, int table, const char *function, const char *field, bool fallback);
+
+/* Raises "function: unknown option 'x', expected one of: a, b" unless every key of the table is in the NULL-ended list.
+ */
+void sc_lua_check_keys(lua_State *L, int table, const char *function, const char *const *known);
+
+/* The tensor in the userdata at index; raises when it is none. */
+sc_tensor *sc_lua_check_tensor(lua_State *L, int index, const char *function, const char *argument);
+
+/* The tensor at index, or NULL when it is none. */
+sc_tensor *sc_lua_test_tensor(lua_State *L, int index);
+
+/* The same, and its element type must be the one named. */
+sc_tensor *sc_lua_check_tensor_of(lua_State *L, int index, const char *function, const char *argument, sc_dtype dtype);
+
+/* Pushes a Tensor userdata that holds nothing yet; the caller fills it through the pointer. Collects garbage first when
+ * much native memory was handed out since the last time. */
+sc_tensor *sc_lua_new_tensor(lua_State *L);
+
+/* A new userdata of the class, zeroed and with its metatable set. The class must have been made. */
+void *sc_lua_new_object(lua_State *L, const char *class_name, size_t size);
+
+/* Registers a class: metatable with these methods, __index to itself, __gc and __close = finalize (idempotent). */
+void sc_lua_new_class(lua_State *L, const char *class_name, const luaL_Reg *methods, lua_CFunction finalize);
+
+/* Runs a full collection when native memory has grown by a quarter (64 MiB at least) since the last one: Lua cannot see
+ * native bytes, and would let them pile up. Called by sc_lua_new_tensor and by what allocates much without it. */
+void sc_lua_collect_if_due(lua_State *L);
+
+#endif
