@@ -1,3 +1,4 @@
+BUILD ?= build
 LUA ?= lua5.4
 CC ?= cc
 CFLAGS ?= -O3 -g
@@ -7,21 +8,21 @@ COMMON := -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread -MMD -MP $(WARNIN
 LIBS := -lopenblas -lz -lm
 
 SOURCES := $(filter-out csrc/lua/cpu.c,$(wildcard csrc/*/*.c))
-FLOAT := $(SOURCES:csrc/%.c=build/float/%.o)
-DOUBLE := $(SOURCES:csrc/%.c=build/double/%.o)
+FLOAT := $(SOURCES:csrc/%.c=$(BUILD)/float/%.o)
+DOUBLE := $(SOURCES:csrc/%.c=$(BUILD)/double/%.o)
 
-all: build/secateur/core.so build/secateur/core_double.so
+all: $(BUILD)/secateur/core.so $(BUILD)/secateur/core_double.so
 
-build/secateur/core.so: $(FLOAT)
-build/secateur/core_double.so: $(DOUBLE)
-build/secateur/%.so:
+$(BUILD)/secateur/core.so: $(FLOAT)
+$(BUILD)/secateur/core_double.so: $(DOUBLE)
+$(BUILD)/secateur/%.so:
 	@mkdir -p $(@D)
 	$(CC) -shared -fopenmp -pthread $(LDFLAGS) -o $@ $^ $(LIBS)
 
-build/float/%.o: csrc/%.c
+$(BUILD)/float/%.o: csrc/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(COMMON) -c -o $@ $<
-build/double/%.o: csrc/%.c
+$(BUILD)/double/%.o: csrc/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(COMMON) -DSC_REAL_IS_DOUBLE -c -o $@ $<
 

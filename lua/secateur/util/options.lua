@@ -1,0 +1,152 @@
+--- Checks option tables and arguments at the boundary, with one grammar for all messages:
+-- `function: argument: expected X, got Y`.
+-- @module secateur.util.options
+local options = {}
+
+--- Describes a value for an error message: numbers, booleans and short strings by value, the rest by type.
+-- @param value anything
+-- @treturn string
+function options.describe(value)
+  local kind = math.type(value) or type(value)
+  if kind == "string" then
+    return #value <= 60 and ("'%s'"):format(value) or ("a string of %d bytes"):format(#value)
+  elseif kind == "integer" or kind == "float" or kind == "boolean" or kind == "nil" then
+    return tostring(value)
+  end
+  local meta = getmetatable(value)
+  return "a " .. (type(meta) == "table" and rawget(meta, "__name") or kind)
+end
+
+--- Raises `name: message` at the level of whoever called the public function that calls this.
+-- @string name the public function, e.g. "prune"
+-- @string message
+-- @int[opt=0] depth how many more Lua functions stand between the public function and this call
+function options.fail(name, message, depth)
+  error(name .. ": " .. message, 3 + (depth or 0))
+end
+
+local function range(rule)
+  if rule.min and rule.max then return (" in [%s, %s]"):format(rule.min, rule.max) end
+  if rule.min and rule.below then return (" in [%s, %s)"):format(rule.min, rule.below) end
+  if rule.above and rule.max then return (" in (%s, %s]"):format(rule.above, rule.max) end
+  if rule.above and rule.below then return (" in (%s, %s)"):format(rule.above, rule.below) end
+  if rule.min then return (" of at least %s"):format(rule.min) end
+  if rule.above then return (" above %s"):format(rule.above) end
+  if rule.max then return (" of at most %s"):format(rule.max) end
+  if rule.below then return (" below %s"):format(rule.below) end
+  return ""
+end
+
+local function in_range(rule, value)
+  return value == value and not (rule.min and value < rule.min) and not (rule.max and value > rule.max)
+    and not (rule.above and value <= rule.above) and not (rule.below and value >= rule.below)
+end
+
+local articles = { integer = "a whole number", number = "a number", string = "a string", boolean = "a boolean",
+  table = "a table", ["function"] = "a function", userdata = "a userdata" }
+
+-- Each gives the value (perhaps converted), or nil and what was expected.
+local checks = {}
+
+function checks.integer(rule, value)
+  local whole = math.type(value) and math.tointeger(value)
+  if whole and in_range(rule, whole) then return whole end
+  return nil, "a whole number" .. range(rule)
+end
+
+function checks.number(rule, value)
+  if math.type(value) and in_range(rule, value) then return value end
+  return nil, "a number" .. range(rule)
+end
+
+local function check_value(rule, value)
+  if rule.one_of then
+    for _, allowed in ipairs(rule.one_of) do
+      if value == allowed then return value end
+    end
+    local names = {}
+    for i, allowed in ipairs(rule.one_of) do names[i] = options.describe(allowed) end
+    if not rule.type then return nil, "one of " .. table.concat(names, ", ") end
+    return nil, "one of " .. table.concat(names, ", ") .. " or " .. articles[rule.type]
+  end
+  return nil
+end
+
+local function check_type(rule, value)
+  local kinds = type(rule.type) == "table" and rule.type or { rule.type }
+  local expected = {}
+  for i, kind in ipairs(kinds) do
+    if checks[kind] then
+      local checked, wanted = checks[kind](rule, value)
+      if checked ~= nil then return checked end
+      expected[i] = wanted
+    elseif type(value) == kind then
+      return value
+    else
+      expected[i] = articles[kind]
+    end
+  end
+  return nil, table.concat(expected, " or ")
+end
+
+--- Checks one value against a rule; raises at the level of the public function's caller.
+-- A rule is a table: `type` (a type name, "integer" or "number", or a list of these), `one_of` (a list of values),
+-- `min`, `max`, `above`, `below` (for numbers), `default`, `required`, `check` (a function that gives true, or false and
+-- what was expected).
+-- @string name the public function
+-- @string argument
+-- @param value
+-- @tab rule
+-- @int[opt=0] depth as in `fail`
+-- @return the value, or the rule's default where it is nil
+function options.value(name, argument, value, rule, depth)
+  depth = (depth or 0) + 1
+  if value == nil then
+    if rule.required then options.fail(name, argument .. ": missing", depth) end
+    return rule.default
+  end
+  local checked, expected = value, nil
+  if rule.one_of then checked, expected = check_value(rule, value) end
+  if rule.type and (not rule.one_of or checked == nil) then
+    local by_type, wanted = check_type(rule, value)
+    checked, expected = by_type, expected or wanted
+  end
+  if checked == nil then
+    options.fail(name, ("%s: expected %s, got %s"):format(argument, expected, options.describe(value)), depth)
+  end
+  if rule.check then
+    local good, wanted = rule.check(checked)
+    if not good then
+      options.fail(name, ("%s: expected %s, got %s"):format(argument, wanted, options.describe(value)), depth)
+    end
+  end
+  return checked
+end
+
+--- Checks an option table: refuses unknown keys, checks each value, fills in defaults.
+-- @string name the public function
+-- @tab[opt] given the user's options; never changed
+-- @tab rules option name -> rule, see `value`
+-- @int[opt=0] depth as in `fail`
+-- @treturn table a new table
+function options.check(name, given, rules, depth)
+  depth = (depth or 0) + 1
+  if given == nil then given = {} end
+  if type(given) ~= "table" then
+    options.fail(name, "options: expected a table, got " .. options.describe(given), depth)
+  end
+  for key in pairs(given) do
+    if rules[key] == nil then
+      local known = {}
+      for rule in pairs(rules) do known[#known + 1] = tostring(rule) end
+      table.sort(known)
+      options.fail(name, ("unknown option %s, expected one of: %s"):format(options.describe(key),
+        table.concat(known, ", ")), depth)
+    end
+  end
+  local checked = {}
+  for key, rule in pairs(rules) do checked[key] = options.value(name, key, given[key], rule, depth) end
+  return checked
+end
+
+return options
