@@ -1,0 +1,79 @@
+#include "kernel/gemm.h"
+#include "op/op.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+typedef struct linear_attrs {
+    size_t out;
+    bool bias;
+} linear_attrs;
+
+static const sc_attr attrs[] = {
+    {"out", SC_ATTR_SIZE, offsetof(linear_attrs, out), .required = true, .least = 1, .most = INT_MAX},
+    {"bias", SC_ATTR_FLAG, offsetof(linear_attrs, bias), .fallback = 1},
+    {0},
+};
+
+static size_t features(const sc_shape *shape) {
+    return shape->size[shape->ndim - 1];
+}
+
+/* Tokens are rows like samples. */
+static size_t rows(const sc_op_call *call) {
+    return call->batch * (sc_shape_numel(call->input_shape[0]) / features(call->input_shape[0]));
+}
+
+static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    const linear_attrs *a = attributes;
+    (void)input_count;
+    char text[SC_SHAPE_TEXT];
+    if (inputs[0]->ndim < 1 || inputs[0]->ndim > 2)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected [features] or [tokens x features], got %s",
+                            sc_shape_format(text, inputs[0]));
+    size_t in = features(inputs[0]);
+    out->output = *inputs[0];
+    out->output.size[out->output.ndim - 1] = a->out;
+    out->params[0] = (sc_op_param){.name = "weight", .trainable = true, .shape = {2, {a->out, in}}};
+    if (a->bias)
+        out->params[1] = (sc_op_param){.name = "bias", .trainable = true, .shape = {1, {a->out}}};
+    out->macs = (double)sc_shape_numel(&out->output) * (double)in;
+    return SC_OK;
+}
+
+/* y[rows x out] = x[rows x in] W[out x in]^T + b */
+static void forward(const sc_op_call *call) {
+    size_t m = rows(call), in = features(call->input_shape[0]), out = features(call->output_shape);
+    if (call->param[1])
+        sc_rows_fill(call->output, call->param[1], m, out);
+    sc_gemm(SC_PLAIN, SC_TRANSPOSED, m, out, in, 1, call->input[0], in, call->param[0], in, call->param[1] ? 1 : 0,
+            call->output, out);
+}
+
+static void backward(const sc_op_call *call) {
+    size_t m = rows(call), in = features(call->input_shape[0]), out = features(call->output_shape);
+    if (call->input_grad[0])
+        sc_gemm(SC_PLAIN, SC_PLAIN, m, in, out, 1, call->output_grad, out, call->param[0], in, 1, call->input_grad[0],
+                in);
+    if (call->param_grad[0])
+        sc_gemm(SC_TRANSPOSED, SC_PLAIN, out, in, m, 1, call->output_grad, out, call->input[0], in, 1,
+                call->param_grad[0], in);
+    if (call->param_grad[1])
+        sc_rows_sum(call->param_grad[1], call->output_grad, m, out);
+}
+
+const sc_op sc_op_linear = {
+    .name = "linear",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .attrs_size = sizeof(linear_attrs),
+    .attrs = attrs,
+    .map = SC_MAP_WEIGHTED,
+    .channels = SC_CHANNELS_PRODUCE,
+    .needs = SC_NEEDS_INPUT_FOR_PARAMS,
+    .unit_axis = -1,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,168 @@
+/* An operation: one descriptor, one file, one row in ops.def. Nobody else knows operations by name.
+ *
+ * To add one: write op/<name>.c with its attribute struct, its functions and `const sc_op sc_op_<name>`, add a row to
+ * ops.def and a spec/op/<name>_spec.lua. The graph, the walks, saving and the Lua constructor then have it.
+ *
+ * Shapes here are those of one sample; the batch is a number beside them, and every buffer is [batch x shape]. */
+#ifndef SC_OP_OP_H
+#define SC_OP_OP_H
+
+#include "base/real.h"
+#include "base/status.h"
+#include "tensor/shape.h"
+#include "tensor/tensor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SC_MAX_INPUTS = 16, SC_MAX_PARAMS = 5 };
+
+/* ---- attributes: a typed struct per operation, described so that Lua tables and files map to it ---- */
+
+typedef enum sc_attr_kind {
+    SC_ATTR_SIZE, /* size_t */
+    SC_ATTR_PAIR, /* size_t[2], (vertical, horizontal); in Lua one number for both or a list of two */
+    SC_ATTR_REAL, /* double */
+    SC_ATTR_FLAG, /* bool */
+    SC_ATTR_ENUM, /* int, an index into choices; in Lua its name */
+} sc_attr_kind;
+
+typedef struct sc_attr {
+    const char *name; /* NULL ends the list */
+    sc_attr_kind kind;
+    size_t offset;      /* in the attribute struct */
+    bool required;      /* else fallback is used; a pair's fallback may be "as another", see same_as */
+    double fallback;    /* both of a pair; an enum's index; a flag's 0 or 1 */
+    double least, most; /* bounds, inclusive; both 0 means 0 .. INT_MAX for sizes, any finite number for reals */
+    const char *const *choices; /* for enums, NULL-ended */
+    const char *same_as;        /* (optional) the earlier attribute whose value is the fallback */
+} sc_attr;
+
+/* ---- what an operation says of itself when a node is built ---- */
+
+typedef struct sc_op_param {
+    const char *name; /* "weight"; NULL: this slot is not used by this node */
+    sc_shape shape;
+    sc_dtype dtype; /* SC_REAL unless it is a counter */
+    bool trainable; /* false for running statistics */
+    bool ones;      /* starts as one rather than zero; builders in Lua draw the weights themselves */
+} sc_op_param;
+
+typedef struct sc_op_signature {
+    sc_shape output;
+    sc_op_param params[SC_MAX_PARAMS];
+    double macs; /* multiply-adds for one sample */
+} sc_op_signature;
+
+/* ---- a call: everything that forward, backward and relevance see ---- */
+
+typedef struct sc_op_call {
+    const void *attrs;
+    size_t batch;
+    int input_count;
+    const sc_shape *input_shape[SC_MAX_INPUTS]; /* of one sample */
+    const sc_shape *output_shape;
+    const sc_real *input[SC_MAX_INPUTS]; /* on the way back NULL unless asked for through `needs` */
+    sc_real *output;                     /* written by forward; on the way back NULL unless asked for */
+    void *param[SC_MAX_PARAMS];          /* sc_real, or the dtype of the slot; NULL where absent */
+
+    /* way back: gradients, or relevance */
+    const sc_real *output_grad;
+    sc_real *input_grad[SC_MAX_INPUTS]; /* added to; NULL where not wanted */
+    sc_real *param_grad[SC_MAX_PARAMS]; /* added to; NULL where not wanted */
+
+    sc_real *saved; /* op->saved() numbers, from this node's forward to its backward */
+    void *scratch;  /* op->scratch() bytes, for the duration of the call */
+    bool training;  /* batch statistics, dropout */
+    uint64_t seed;  /* of this node in this step, for dropout */
+} sc_op_call;
+
+/* What the way back reads besides the gradient. */
+enum {
+    SC_NEEDS_INPUT = 1,            /* call->input */
+    SC_NEEDS_OUTPUT = 2,           /* call->output */
+    SC_NEEDS_INPUT_FOR_PARAMS = 4, /* call->input, but only when a param_grad is wanted */
+};
+
+/* How an operation takes part in relevance propagation (DESIGN.md, "N operations + M rules"). */
+typedef enum sc_op_map {
+    SC_MAP_WEIGHTED,  /* linear in the input; weight in slot 0, bias in slot 1: rules modify both */
+    SC_MAP_FIXED,     /* linear in the inputs, without weights: rules modify the inputs */
+    SC_MAP_ROUTING,   /* moves numbers about: relevance takes the way of the gradient */
+    SC_MAP_PASS,      /* elementwise activation: relevance passes unchanged */
+    SC_MAP_NONLINEAR, /* has its own relevance() */
+    SC_MAP_SOURCE,    /* has no input */
+} sc_op_map;
+
+/* The variants that nonlinear operations offer to composites. */
+typedef enum sc_relevance_mode {
+    SC_RELEVANCE_DEFAULT, /* max pool: to the first maximum; softmax, products, norms: as in AttnLRP */
+    SC_RELEVANCE_TIES,    /* max pool: equally among tied maxima (DL-Backtrace) */
+    SC_RELEVANCE_HOLD,    /* the attention weights are constants: all relevance goes to the values (CP-LRP) */
+    SC_RELEVANCE_PASS,    /* unchanged */
+} sc_relevance_mode;
+
+/* What happens to units (channels of a map, features of a vector) from input to output. */
+typedef enum sc_op_channels {
+    SC_CHANNELS_PRODUCE, /* makes new units: conv2d, linear */
+    SC_CHANNELS_KEEP,    /* unit k of the output depends on unit k of the inputs alone: activations, norms, pools */
+    SC_CHANNELS_MOVE,    /* units change place or number: flatten, tokens, concat */
+    SC_CHANNELS_MIX,     /* anything else: softmax, attention */
+} sc_op_channels;
+
+typedef struct sc_op {
+    const char *name;
+    int least_inputs, most_inputs;
+    size_t attrs_size;    /* of the attribute struct; at most SC_MAX_ATTRS_SIZE */
+    const sc_attr *attrs; /* NULL-name-ended; NULL when there are none */
+    sc_op_map map;
+    sc_op_channels channels;
+    unsigned needs;           /* SC_NEEDS_* of backward */
+    unsigned relevance_needs; /* SC_NEEDS_* of relevance; SC_MAP_NONLINEAR only */
+    bool inplace;             /* forward may write its output over input 0 (same size, read before written) */
+    bool cheap;               /* better computed again than kept for the way back */
+    int unit_axis; /* of one sample of the output: 0 (maps [C x H x W]) or -1, the last (vectors, tokens [T x D]) */
+
+    /* Judges attributes and input shapes, gives output and parameter shapes. The only place that does; messages
+     * start with the argument: "weight: expected ..., got ...", the graph adds operation and node. */
+    sc_status (*infer)(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
+                       sc_error *error);
+    /* (optional) Numbers kept from forward to backward. */
+    size_t (*saved)(const sc_op_call *call);
+    /* (optional) Bytes of scratch for forward, and for backward; with the thread count in force. Depends on the call's
+     * attributes, shapes and batch only. The plan takes the larger. */
+    size_t (*scratch)(const sc_op_call *call);
+    /* output = op(input). */
+    void (*forward)(const sc_op_call *call);
+    /* input_grad += ..., param_grad += ... from output_grad, where not NULL. NULL for SC_MAP_SOURCE without parameters.
+     */
+    void (*backward)(const sc_op_call *call);
+    /* (SC_MAP_NONLINEAR) input_grad += relevance of the inputs, from the relevance output_grad of the output. */
+    void (*relevance)(const sc_op_call *call, sc_relevance_mode mode, double epsilon);
+    /* (activations) The function itself, for DL-Backtrace's gates. */
+    double (*activation)(const void *attrs, double x);
+    /* (activations) Input limits beyond which the output saturates, as DL-Backtrace has them; 0 and 0: none. */
+    double saturation_low, saturation_high;
+    bool monotonic; /* (activations) */
+} sc_op;
+
+enum { SC_MAX_ATTRS_SIZE = 128 };
+
+/* The operation of that name, or NULL. */
+const sc_op *sc_op_find(const char *name);
+
+/* All of them in the order of ops.def; *count gets the number. */
+const sc_op *const *sc_op_list(size_t *count);
+
+/* One line on the operation, from ops.def. */
+const char *sc_op_doc(const sc_op *op);
+
+/* Fills attrs with the fallbacks of the descriptor; required ones stay 0. */
+void sc_op_default_attrs(const sc_op *op, void *attrs);
+
+/* x + epsilon * sign(x), sign(0) = +1: the one stabiliser of all relevance rules. */
+static inline sc_real sc_stabilise(sc_real x, sc_real epsilon) {
+    return x >= 0 ? x + epsilon : x - epsilon;
+}
+
+#endif
