@@ -20,11 +20,12 @@ enum { SC_MAX_INPUTS = 16, SC_MAX_PARAMS = 5 };
 /* ---- attributes: a typed struct per operation, described so that Lua tables and files map to it ---- */
 
 typedef enum sc_attr_kind {
-    SC_ATTR_SIZE, /* size_t */
-    SC_ATTR_PAIR, /* size_t[2], (vertical, horizontal); in Lua one number for both or a list of two */
-    SC_ATTR_REAL, /* double */
-    SC_ATTR_FLAG, /* bool */
-    SC_ATTR_ENUM, /* int, an index into choices; in Lua its name */
+    SC_ATTR_SIZE,  /* size_t */
+    SC_ATTR_PAIR,  /* size_t[2], (vertical, horizontal); in Lua one number for both or a list of two */
+    SC_ATTR_REAL,  /* double */
+    SC_ATTR_FLAG,  /* bool */
+    SC_ATTR_ENUM,  /* int, an index into choices; in Lua its name */
+    SC_ATTR_SHAPE, /* sc_shape; in Lua a list of numbers */
 } sc_attr_kind;
 
 typedef struct sc_attr {

@@ -60,6 +60,8 @@ void sc_op_default_attrs(const sc_op *op, void *attrs) {
         case SC_ATTR_ENUM:
             *(int *)field = (int)attr->fallback;
             break;
+        case SC_ATTR_SHAPE:
+            break;
         }
     }
 }

@@ -1,0 +1,38 @@
+#include "op/op.h"
+
+#include <stddef.h>
+
+typedef struct input_attrs {
+    sc_shape shape;
+} input_attrs;
+
+static const sc_attr attrs[] = {
+    {"shape", SC_ATTR_SHAPE, offsetof(input_attrs, shape), .required = true},
+    {0},
+};
+
+static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    const input_attrs *a = attributes;
+    (void)input_count;
+    (void)inputs;
+    if (a->shape.ndim < 1 || a->shape.ndim >= SC_MAX_DIMS || sc_shape_numel(&a->shape) == 0)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "shape: expected 1 to %d sizes above 0", SC_MAX_DIMS - 1);
+    out->output = a->shape;
+    return SC_OK;
+}
+
+/* The walk points its output at the caller's tensor. */
+static void forward(const sc_op_call *call) {
+    (void)call;
+}
+
+const sc_op sc_op_input = {
+    .name = "input",
+    .attrs_size = sizeof(input_attrs),
+    .attrs = attrs,
+    .map = SC_MAP_SOURCE,
+    .channels = SC_CHANNELS_MIX,
+    .infer = infer,
+    .forward = forward,
+};
