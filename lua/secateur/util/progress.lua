@@ -1,0 +1,140 @@
+--- One line on a terminal that tells how far a long job is: done of total, rate, time left. Where the output is no
+-- terminal (a log file, a test) it stays silent.
+-- @module secateur.util.progress
+local options = require "secateur.util.options"
+
+local progress = {}
+
+-- Terminals are slow, eyes are slower.
+local INTERVAL = 0.1
+
+--- A progress line; see `progress.new`.
+-- @type Progress
+local Progress = {}
+Progress.__index = Progress
+Progress.__name = "Progress"
+
+local function positive_integer(value)
+  return math.type(value) and value >= 1 and math.tointeger(value)
+end
+
+local rules = {
+  total = { type = "integer", min = 0 },
+  label = { type = "string", default = "" },
+  unit = { type = "string", default = "" },
+  terminal = { type = "boolean", required = true },
+  out = { type = { "userdata", "table" } },
+  clock = { type = "function", default = os.time },
+  width = { type = "integer", min = 10 },
+}
+
+--- Formats seconds as "0:07", "12:05" or "3:02:11".
+-- @number seconds
+-- @treturn string
+function progress.duration(seconds)
+  local whole = math.floor(math.max(seconds, 0) + 0.5)
+  local hours, minutes = whole // 3600, whole // 60 % 60
+  if hours > 0 then return ("%d:%02d:%02d"):format(hours, minutes, whole % 60) end
+  return ("%d:%02d"):format(minutes, whole % 60)
+end
+
+-- "0.42", "3.7" or "1204": three digits that matter.
+local function rate_text(rate)
+  if rate >= 100 then return ("%.0f"):format(rate) end
+  return (rate >= 10 and "%.1f" or "%.2f"):format(rate)
+end
+
+--- Makes a progress line. It writes nothing before the first `step` or `update`.
+-- @tab opts `terminal` (whether `out` is one, e.g. `core.is_terminal()`; required), `total` (number of things to do,
+-- unknown by default), `label`, `unit` (such as "images"), `out` (io.stderr), `clock` (a function that gives seconds:
+-- os.time, better `core.clock`), `width` (columns; the environment's COLUMNS, or 80)
+-- @treturn Progress
+function progress.new(opts)
+  local self = options.check("progress", opts, rules)
+  self.out = self.out or io.stderr
+  self.width = self.width or positive_integer(tonumber(os.getenv("COLUMNS"))) or 80
+  self.done, self.note = 0, ""
+  self.started = self.clock()
+  return setmetatable(self, Progress)
+end
+
+--- The text of the line as it is now, not cut.
+-- @treturn string
+function Progress:text()
+  local elapsed = self.clock() - self.started
+  local rate = elapsed > 0 and self.done / elapsed or 0
+  local parts = {}
+  local function add(text) if text ~= "" then parts[#parts + 1] = text end end
+  add(self.label)
+  local count = self.total and ("%d/%d"):format(self.done, self.total) or ("%d"):format(self.done)
+  add(self.unit ~= "" and count .. " " .. self.unit or count)
+  if rate > 0 then
+    add(rate_text(rate) .. (self.unit ~= "" and (" %s/s"):format(self.unit) or "/s"))
+    if self.total and self.done < self.total then
+      add(progress.duration((self.total - self.done) / rate) .. " left")
+    elseif self.finished then
+      add("in " .. progress.duration(elapsed))
+    end
+  end
+  add(self.note)
+  return table.concat(parts, "  ")
+end
+
+-- Cuts to the width, at a character's start; a line that wraps could not be rewritten.
+local function fit(text, width)
+  local count = utf8.len(text)
+  if not count then return text:sub(1, width) end
+  return count <= width and text or text:sub(1, utf8.offset(text, width + 1) - 1)
+end
+
+function Progress:draw()
+  self.drawn = self.clock()
+  self.out:write("\r", fit(self:text(), self.width - 1), "\27[K")
+  self.out:flush()
+end
+
+--- Sets how many are done, and redraws unless that happened less than 0.1 s ago.
+-- @int done
+-- @string[opt] note goes at the end of the line, e.g. "loss 0.41"
+function Progress:update(done, note)
+  self.done, self.note = done, note or self.note
+  if not self.terminal or self.finished then return end
+  if not self.drawn or self.clock() - self.drawn >= INTERVAL then self:draw() end
+end
+
+--- Counts some more as done.
+-- @int[opt=1] count
+-- @string[opt] note as in `update`
+function Progress:step(count, note)
+  self:update(self.done + (count or 1), note)
+end
+
+--- Writes the last state and ends the line. Later calls do nothing.
+-- @string[opt] note as in `update`
+function Progress:finish(note)
+  if self.finished then return end
+  self.finished, self.note = true, note or self.note
+  if not self.terminal then return end
+  self:draw()
+  self.out:write("\n")
+end
+
+--- Wipes the line, so that something else can be printed; the next update draws it again.
+function Progress:clear()
+  if not self.terminal or not self.drawn or self.finished then return end
+  self.out:write("\r\27[K")
+  self.out:flush()
+  self.drawn = nil
+end
+
+-- A job that ends by an error leaves its line as it is, but not the cursor on it.
+function Progress:__close(problem)
+  if problem == nil then
+    self:finish()
+  elseif self.terminal and self.drawn and not self.finished then
+    self.finished = true
+    self.out:write("\n")
+  end
+end
+
+return progress

@@ -1,0 +1,126 @@
+local csv = require "secateur.util.csv"
+local files = require "secateur.util.files"
+local temporary = require "temporary"
+
+-- Rows without their line numbers.
+local function plain(rows)
+  local result = {}
+  for i, row in ipairs(rows) do result[i] = table.move(row, 1, #row, 1, {}) end
+  return result
+end
+
+describe("util.csv", function()
+  describe("parse", function()
+    it("reads plain and quoted fields", function()
+      assert.same({ { "a", "b c", "" }, { "", "", "" }, { 'say "hi"', "x,y", "two\r\nlines" } },
+        plain(assert(csv.parse('a,b c,\n,,\n"say ""hi""","x,y","two\r\nlines"'))))
+    end)
+
+    it("takes all line endings, with or without one at the end", function()
+      for _, ending in ipairs { "\n", "\r\n", "\r" } do
+        for _, last in ipairs { "", ending } do
+          local text = "a,b" .. ending .. '"c",d' .. last
+          assert.same({ { "a", "b" }, { "c", "d" } }, plain(assert(csv.parse(text))))
+        end
+      end
+    end)
+
+    it("skips a byte order mark and blank lines, and counts lines as an editor does", function()
+      local rows = assert(csv.parse('\239\187\191a\n\n"b\n\nb",c\r\n\r\nd'))
+      assert.same({ { "a" }, { "b\n\nb", "c" }, { "d" } }, plain(rows))
+      assert.same({ 1, 3, 7 }, { rows[1].line, rows[2].line, rows[3].line })
+    end)
+
+    it("takes other separators", function()
+      assert.same({ { "a", "b,c", "d;e" } }, plain(assert(csv.parse('a;b,c;"d;e"', { separator = ";" }))))
+      assert.same({ { "a", "b^c" } }, plain(assert(csv.parse("a\tb^c", { separator = "\t" }))))
+      assert.same({ { "a", "b-]c" } }, plain(assert(csv.parse("a^b-]c", { separator = "^" }))))
+    end)
+
+    it("reads an empty text as no rows", function()
+      assert.same({}, csv.parse "")
+      assert.same({}, csv.parse "\239\187\191\r\n")
+      assert.same({ { "" } }, plain(assert(csv.parse '""')))
+    end)
+
+    it("says where a malformed text is wrong", function()
+      local function message(text)
+        local rows, problem = csv.parse(text, { name = "t.csv" })
+        assert.is_nil(rows)
+        return problem
+      end
+      assert.equal("t.csv:2: a quoted field has no closing quote", message 'a\nb,"c\nd')
+      assert.equal("t.csv:3: a quote inside an unquoted field", message 'a\n\nb,c"d"')
+      assert.equal("t.csv:3: expected a separator or the end of the line after a closing quote", message '"a\n\nb"c')
+      assert.equal("t.csv:2: a zero byte; this is not UTF-8 or ASCII text", message "a\nb\0c")
+      assert.equal("t.csv:1: more than 4096 fields in a row", message((","):rep(5000)))
+    end)
+
+    it("survives every truncation and any flipped byte", function()
+      local text = '\239\187\191file,label\r\n"a ""b"" c",x\r\n"multi\nline","y"\r\nlast,z'
+      for i = 0, #text do
+        local rows, problem = csv.parse(text:sub(1, i))
+        assert.is_true(type(rows) == "table" or type(problem) == "string")
+      end
+      for i = 1, #text do
+        for _, byte in ipairs { 0, 10, 13, 34, 44, 255 } do
+          local rows, problem = csv.parse(text:sub(1, i - 1) .. string.char(byte) .. text:sub(i + 1))
+          assert.is_true(type(rows) == "table" or problem:find("^csv:%d+: ") ~= nil)
+        end
+      end
+    end)
+  end)
+
+  describe("files", function()
+    local root
+    before_each(function() root = temporary.folder() end)
+    after_each(function() assert(files.remove(root)) end)
+
+    it("are read as records by column name, in any order", function()
+      local path = temporary.write(root, "t.csv", 'label, "x", file \nb,1,"a, 1.png"\n c ,2,2.png\n')
+      local _, message = csv.records(path, { "file", "label" })
+      assert.equal(path .. ":1: a quote inside an unquoted field", message)
+      temporary.write(root, "t.csv", 'label,"x", file \nb,1,"a, 1.png"\n c ,2,2.png\n')
+      assert.same({ { file = "a, 1.png", label = "b", line = 2 }, { file = "2.png", label = "c", line = 3 } },
+        csv.records(path, { "file", "label" }))
+    end)
+
+    it("are refused without the columns asked for", function()
+      local path = temporary.write(root, "t.csv", "file,class\na,b\n")
+      assert.same({ nil, path .. ": no column 'label'; its columns are: 'file', 'class'" },
+        { csv.records(path, { "file", "label" }) })
+      temporary.write(root, "t.csv", "\n")
+      assert.same({ nil, path .. ": no column 'label'; its columns are: none (the file is empty)" },
+        { csv.records(path, { "label" }) })
+      temporary.write(root, "t.csv", "a,b\n1,2\n\n3\n")
+      assert.same({ nil, path .. ":4: expected 2 fields, got 1" }, { csv.records(path, { "a" }) })
+      temporary.write(root, "t.csv", "a,b,a\n")
+      assert.same({ nil, path .. ":1: column 'a' occurs twice" }, { csv.records(path, { "a" }) })
+    end)
+
+    it("are refused where they are missing or too large", function()
+      local path = temporary.write(root, "t.csv", "a,b\n")
+      assert.same({ nil, path .. ": larger than 3 bytes" }, { csv.read(path, { max_bytes = 3 }) })
+      local rows, message = csv.read(root .. "/none.csv")
+      assert.is_nil(rows)
+      assert.equal(root .. "/none.csv: No such file or directory", message)
+    end)
+
+    it("read back as they were written", function()
+      local path = root .. "/t.csv"
+      local rows = { { "a", "b;c", 'd"e' }, { "", "x\ny", "z\r" }, { "" }, { "last", " spaced ", "ä" } }
+      for _, separator in ipairs { ",", ";", "\t", "^" } do
+        for _, newline in ipairs { "\n", "\r\n" } do
+          assert(csv.write(path, rows, { separator = separator, newline = newline }))
+          assert.same(rows, plain(assert(csv.read(path, { separator = separator }))))
+        end
+      end
+    end)
+
+    it("hold numbers that read back the same, booleans and gaps", function()
+      local text = csv.encode { { 1, 0.1, 1 / 3, 2.0, 1e300, -0.05 }, { true, nil, "x", n = 4 }, { 0 / 0, 1 / 0 } }
+      assert.equal("1,0.1,0.3333333333333333,2,1e+300,-0.05\ntrue,,x,\nnan,inf\n", text)
+      assert.equal(1 / 3, tonumber("0.3333333333333333"))
+    end)
+  end)
+end)

@@ -1,0 +1,126 @@
+local files = require "secateur.util.files"
+local lfs = require "lfs"
+local temporary = require "temporary"
+
+describe("util.files", function()
+  local root
+
+  before_each(function() root = temporary.folder() end)
+  after_each(function() assert(files.remove(root)) end)
+
+  it("joins, splits and classifies paths", function()
+    assert.equal("a/b/c", files.join("a", "b", "c"))
+    assert.equal("a/b", files.join("a/", "b"))
+    assert.equal("/b", files.join("a", "/b"))
+    assert.equal("b", files.join("", "b"))
+    assert.equal("a", files.join("a", ""))
+    assert.equal("c.png", files.base("a/b/c.png"))
+    assert.equal("b", files.base("a/b//"))
+    assert.equal("/", files.base("/"))
+    assert.equal("a/b", files.directory("a/b/c.png"))
+    assert.equal(".", files.directory("c.png"))
+    assert.equal("/", files.directory("/c.png"))
+    assert.equal("a", files.directory("a/b/"))
+    assert.equal("jpeg", files.extension("a.b/c.d.JPEG"))
+    assert.equal("", files.extension("a.b/c"))
+    assert.equal("", files.extension("a/.hidden"))
+  end)
+
+  it("lists in byte order, without hidden names", function()
+    for _, name in ipairs { "b", "B", "a10", "a9", ".hidden", "\195\164" } do temporary.write(root, name, "") end
+    assert.same({ "B", "a10", "a9", "b", "\195\164" }, files.list(root))
+    assert.same({ ".hidden", "B", "a10", "a9", "b", "\195\164" }, files.list(root, { hidden = true }))
+  end)
+
+  it("sorts by bytes whatever the locale", function()
+    local expected = { "", "B", "a", "a10", "a9", "b", "\195\164" }
+    local shuffled = { "b", "a9", "\195\164", "a", "", "B", "a10" }
+    local ask = os.setlocale
+    finally(function() os.setlocale = ask end) -- luacheck: ignore 122
+    os.setlocale = function() return "de_DE.UTF-8" end -- luacheck: ignore 122
+    assert.same(expected, files.sort(shuffled))
+  end)
+
+  it("says which folder cannot be listed", function()
+    local names, message = files.list(root .. "/none")
+    assert.is_nil(names)
+    assert.equal(root .. "/none: No such file or directory", message)
+    assert.same({ nil, root .. "/none: no such folder" }, { files.walk(root .. "/none") })
+  end)
+
+  it("walks nested folders and picks extensions", function()
+    for _, name in ipairs { "b/2.PNG", "b/c/1.png", "a.jpg", "b.txt", ".x/1.png", "b/.1.png" } do
+      temporary.write(root, name, "")
+    end
+    assert.same({ "a.jpg", "b.txt", "b/2.PNG", "b/c/1.png" }, files.walk(root))
+    assert.same({ "b/2.PNG", "b/c/1.png" }, files.walk(root, { extensions = { png = true } }))
+    assert.equal(6, #files.walk(root, { hidden = true }))
+  end)
+
+  it("follows links, but not in circles", function()
+    temporary.write(root, "a/1.png", "")
+    assert(lfs.link(root, root .. "/a/up", true))
+    assert(lfs.link(root .. "/a", root .. "/b", true))
+    assert.same({ "a/1.png", "b/1.png" }, files.walk(root))
+  end)
+
+  it("refuses absurdly deep folders", function()
+    local deep = root
+    for _ = 1, 70 do
+      deep = deep .. "/d"
+      assert(lfs.mkdir(deep))
+    end
+    local found, message = files.walk(root)
+    assert.is_nil(found)
+    assert.matches("^/.*/d: folders nested more than 64 deep$", message)
+  end)
+
+  it("makes folders with those above", function()
+    assert.is_true(files.mkdir_p(root .. "/x/y/z"))
+    assert.is_true(files.is_dir(root .. "/x/y/z"))
+    assert.is_true(files.mkdir_p(root .. "/x/y/z"))
+    temporary.write(root, "file", "")
+    local ok, message = files.mkdir_p(root .. "/file/below")
+    assert.is_nil(ok)
+    assert.matches("^" .. root:gsub("%p", "%%%0") .. "/file: File exists$", message)
+  end)
+
+  it("reads whole files up to a limit", function()
+    local path = temporary.write(root, "f", "12345\0\r\n")
+    assert.equal("12345\0\r\n", files.read_all(path))
+    assert.equal("12345\0\r\n", files.read_all(path, 8))
+    assert.same({ nil, path .. ": larger than 7 bytes" }, { files.read_all(path, 7) })
+    assert.equal("", files.read_all(temporary.write(root, "empty", "")))
+    assert.equal("", files.read_all(root .. "/empty", 10))
+    assert.same({ nil, root .. ": expected a file, got a folder" }, { files.read_all(root) })
+    local content, message = files.read_all(root .. "/none")
+    assert.is_nil(content)
+    assert.equal(root .. "/none: No such file or directory", message)
+  end)
+
+  it("replaces a file whole, and leaves nothing behind where it cannot", function()
+    local path = root .. "/f"
+    assert.is_true(files.write_all(path, "one"))
+    assert.is_true(files.write_all(path, "two"))
+    assert.equal("two", files.read_all(path))
+    assert.same({ "f" }, files.list(root))
+    local ok, message = files.write_all(root .. "/none/f", "x")
+    assert.is_nil(ok)
+    assert.equal(root .. "/none/f.part: No such file or directory", message)
+    assert(lfs.mkdir(root .. "/taken"))
+    ok, message = files.write_all(root .. "/taken", "x")
+    assert.is_nil(ok)
+    assert.equal(root .. "/taken: Is a directory", message)
+    assert.same({ "f", "taken" }, files.list(root))
+  end)
+
+  it("removes trees, and links without what they point to", function()
+    temporary.write(root, "keep/1", "x")
+    temporary.write(root, "gone/.2", "x")
+    assert(lfs.link(root .. "/keep", root .. "/gone/link", true))
+    assert.is_true(files.remove(root .. "/gone"))
+    assert.is_true(files.remove(root .. "/gone"))
+    assert.same({ "keep" }, files.list(root))
+    assert.is_true(files.is_file(root .. "/keep/1"))
+  end)
+end)

@@ -1,0 +1,98 @@
+local progress = require "secateur.util.progress"
+
+describe("util.progress", function()
+  local now, written, out
+
+  before_each(function()
+    now, written = 100, {}
+    out = {
+      write = function(_, ...) for _, text in ipairs { ... } do written[#written + 1] = text end end,
+      flush = function() end,
+    }
+  end)
+
+  local function line(opts)
+    local all = { terminal = true, out = out, width = 80, clock = function() return now end }
+    for key, value in pairs(opts or {}) do all[key] = value end
+    return progress.new(all)
+  end
+
+  local function text() return table.concat(written) end
+
+  it("tells done, total, rate and time left", function()
+    local bar = line { total = 200, label = "epoch 1/20", unit = "images" }
+    now = now + 2
+    bar:update(50, "loss 0.41")
+    assert.equal("\repoch 1/20  50/200 images  25.0 images/s  0:06 left  loss 0.41\27[K", text())
+  end)
+
+  it("rewrites at most ten times a second", function()
+    local bar = line { total = 1000 }
+    for _ = 1, 1000 do
+      now = now + 0.001
+      bar:step()
+    end
+    local _, drawn = text():gsub("\r", "")
+    assert.is_true(drawn >= 9 and drawn <= 11)
+    assert.equal(1000, bar.done)
+  end)
+
+  it("ends with the last state, once", function()
+    local bar = line { total = 2, unit = "runs" }
+    bar:step()
+    now = now + 4
+    bar:step()
+    written = {}
+    bar:finish("done")
+    bar:finish("again")
+    bar:step()
+    assert.equal("\r2/2 runs  0.50 runs/s  in 0:04  done\27[K\n", text())
+  end)
+
+  it("is silent where there is no terminal", function()
+    local bar = line { terminal = false, total = 3 }
+    bar:step()
+    bar:clear()
+    bar:finish()
+    assert.equal("", text())
+  end)
+
+  it("never wraps, nor cuts a character in two", function()
+    local bar = line { label = ("ä"):rep(30), width = 20 }
+    bar:step()
+    assert.equal("\r" .. ("ä"):rep(19) .. "\27[K", text())
+  end)
+
+  it("gives way to other output", function()
+    local bar = line()
+    bar:clear()
+    assert.equal("", text())
+    bar:step()
+    bar:clear()
+    assert.equal("\r1\27[K\r\27[K", text())
+    bar:step()
+    assert.equal("\r1\27[K\r\27[K\r2\27[K", text())
+  end)
+
+  it("frees the line when the work fails", function()
+    pcall(function()
+      local bar <close> = line()
+      bar:step()
+      error("broken")
+    end)
+    assert.equal("\r1\27[K\n", text())
+  end)
+
+  it("formats durations", function()
+    assert.equal("0:00", progress.duration(-1))
+    assert.equal("0:07", progress.duration(7.4))
+    assert.equal("12:05", progress.duration(725))
+    assert.equal("3:02:11", progress.duration(3 * 3600 + 131))
+  end)
+
+  it("says what it was given wrongly", function()
+    assert.has_error(function() progress.new {} end, "progress: terminal: missing")
+    assert.has_error(function() progress.new { terminal = true, totl = 3 } end, "progress: unknown option 'totl', "
+      .. "expected one of: clock, label, out, terminal, total, unit, width")
+  end)
+end)
