@@ -80,9 +80,10 @@ typedef struct sc_op_call {
 
 /* What the way back reads besides the gradient. */
 enum {
-    SC_NEEDS_INPUT = 1,            /* call->input */
-    SC_NEEDS_OUTPUT = 2,           /* call->output */
-    SC_NEEDS_INPUT_FOR_PARAMS = 4, /* call->input, but only when a param_grad is wanted */
+    SC_NEEDS_INPUT = 1,             /* call->input */
+    SC_NEEDS_OUTPUT = 2,            /* call->output */
+    SC_NEEDS_INPUT_FOR_PARAMS = 4,  /* call->input, but only when a param_grad is wanted */
+    SC_NEEDS_INPUT_IN_TRAINING = 8, /* call->input, but only when call->training */
 };
 
 /* How an operation takes part in relevance propagation (DESIGN.md, "N operations + M rules"). */

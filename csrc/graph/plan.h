@@ -1,0 +1,72 @@
+/* An execution plan: the steps of a run over a graph, and a place in one arena for every buffer that a step touches.
+ *
+ * A buffer lives from the step that writes it to the last step that reads it, and buffers whose lives do not meet may
+ * share memory. So inference needs little more than the two largest neighbours, while training and attribution keep
+ * what their way back reads, and what is cheap to compute (activations, layer norms) is computed again instead. */
+#ifndef SC_GRAPH_PLAN_H
+#define SC_GRAPH_PLAN_H
+
+#include "graph/graph.h"
+
+typedef struct sc_plan_request {
+    size_t batch;           /* the most samples that one run will have */
+    bool backward;          /* a way back will follow */
+    bool training;          /* batch statistics, dropout; changes what the way back reads */
+    bool params;            /* gradients of the trainable parameters are wanted */
+    const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a way back that is not op->backward */
+    const bool *keep_value; /* (optional) per node: the value can be read after the run */
+    const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
+} sc_plan_request;
+
+typedef enum sc_step_kind { SC_STEP_FORWARD, SC_STEP_RECOMPUTE, SC_STEP_BACKWARD } sc_step_kind;
+
+typedef struct sc_step {
+    sc_step_kind kind;
+    size_t node;
+} sc_step;
+
+enum { SC_NO_BUFFER = -1 };
+
+/* Where the numbers of one node are: indices into plan->offsets, or SC_NO_BUFFER. */
+typedef struct sc_node_buffers {
+    ptrdiff_t value;      /* as forward writes it */
+    ptrdiff_t recomputed; /* as the way back sees it; the same as value unless computed again */
+    ptrdiff_t grad;
+    ptrdiff_t saved;
+    size_t grad_first; /* the step that writes the gradient first, and finds it zeroed */
+    bool visited_back; /* the way back runs through this node */
+    bool wants_grad;
+    unsigned needs; /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the way back */
+} sc_node_buffers;
+
+typedef struct sc_plan {
+    const sc_graph *graph; /* must outlive the plan, and get no new nodes */
+    size_t batch;
+    bool backward, training, params;
+    sc_step *steps;
+    size_t step_count, forward_count; /* the first forward_count steps go forward */
+    sc_node_buffers *nodes;
+    size_t *offsets; /* bytes into arena, per buffer */
+    char *arena;
+    size_t arena_bytes;
+    void *scratch;
+    size_t scratch_bytes;
+    sc_tensor *param_grads; /* per parameter; zeroed ones where not wanted */
+    sc_tensor input;        /* of the last forward, shared */
+    size_t current_batch;   /* of the last forward; 0 before */
+    uint64_t seed;          /* of the last forward */
+} sc_plan;
+
+sc_status sc_plan_create(sc_plan **out, const sc_graph *graph, const sc_plan_request *request, sc_error *error);
+
+void sc_plan_free(sc_plan *plan);
+
+/* The attributes, shapes, parameters and batch of a node, as every call to its operation has them. */
+void sc_plan_describe_call(sc_op_call *call, const sc_graph *graph, const sc_node *node, size_t batch, bool training);
+
+/* Gives each of `count` buffers of bytes[i], alive from step first[i] to last[i] inclusive, an offset such that no two
+ * that are alive together overlap; *total gets the size of the arena. Largest first, each at the lowest place free. */
+sc_status sc_plan_place(size_t *offsets, size_t *total, const size_t *bytes, const size_t *first, const size_t *last,
+                        size_t count, sc_error *error);
+
+#endif

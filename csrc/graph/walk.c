@@ -1,0 +1,160 @@
+#include "graph/walk.h"
+
+#include "base/interrupt.h"
+#include "base/random.h"
+#include "kernel/fill.h"
+
+static sc_real *at(const sc_plan *plan, ptrdiff_t buffer) {
+    return buffer == SC_NO_BUFFER ? NULL : (sc_real *)(void *)(plan->arena + plan->offsets[buffer]);
+}
+
+static bool is_input(const sc_plan *plan, size_t node) {
+    return plan->nodes[node].value == SC_NO_BUFFER;
+}
+
+/* The value of a node as the forward walk sees it, or as the way back does. */
+static sc_real *value_of(const sc_plan *plan, size_t node, bool back) {
+    if (is_input(plan, node))
+        return sc_tensor_real(&plan->input);
+    return at(plan, back ? plan->nodes[node].recomputed : plan->nodes[node].value);
+}
+
+static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc_step_kind kind) {
+    const sc_node *node = &plan->graph->nodes[index];
+    sc_plan_describe_call(call, plan->graph, node, plan->current_batch, plan->training);
+    for (int k = 0; k < node->input_count; k++)
+        call->input[k] = value_of(plan, node->input[k], kind == SC_STEP_RECOMPUTE);
+    call->output = value_of(plan, index, kind == SC_STEP_RECOMPUTE);
+    call->saved = at(plan, plan->nodes[index].saved);
+    call->scratch = plan->scratch;
+    call->seed = sc_random_mix(plan->seed, index);
+}
+
+static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
+    const sc_node *node = &plan->graph->nodes[index];
+    fill_forward(call, plan, index, SC_STEP_RECOMPUTE);
+    if (!(plan->nodes[index].needs & SC_NEEDS_OUTPUT))
+        call->output = NULL; /* its memory may serve others by now */
+    for (int k = 0; k < node->input_count && !(plan->nodes[index].needs & SC_NEEDS_INPUT); k++)
+        call->input[k] = NULL;
+    call->output_grad = at(plan, plan->nodes[index].grad);
+    for (int k = 0; k < node->input_count; k++)
+        call->input_grad[k] = at(plan, plan->nodes[node->input[k]].grad);
+    for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
+        const sc_param_ref *ref = &node->param[slot];
+        if (!ref->present || !plan->param_grads[ref->parameter].storage)
+            continue;
+        size_t row = 1;
+        for (int d = 1; d < ref->shape.ndim; d++)
+            row *= ref->shape.size[d];
+        call->param_grad[slot] = sc_tensor_real(&plan->param_grads[ref->parameter]) + ref->first_row * row;
+    }
+}
+
+static sc_status check_input(const sc_plan *plan, const sc_tensor *x, sc_error *error) {
+    const sc_graph *graph = plan->graph;
+    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    for (size_t i = 0; i < graph->node_count; i++) {
+        if (!is_input(plan, i) || plan->graph->nodes[i].input_count || graph->nodes[i].param[0].present)
+            continue;
+        sc_shape shape = sc_shape_prepend(&graph->nodes[i].shape, x->shape.ndim ? x->shape.size[0] : 0);
+        if (x->dtype != SC_REAL || !sc_shape_equal(&shape, &x->shape) || shape.size[0] == 0)
+            return sc_error_set(error, SC_ERROR_ARGUMENT,
+                                "forward: x: expected %s of a batch of %s, got %s of shape %s", sc_dtype_name(SC_REAL),
+                                sc_shape_format(wanted, &graph->nodes[i].shape), sc_dtype_name(x->dtype),
+                                sc_shape_format(got, &x->shape));
+        if (shape.size[0] > plan->batch)
+            return sc_error_set(error, SC_ERROR_ARGUMENT, "forward: x: expected at most %zu samples, got %zu",
+                                plan->batch, shape.size[0]);
+    }
+    return SC_OK;
+}
+
+sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_error *error) {
+    SC_TRY(check_input(plan, x, error));
+    sc_tensor kept = sc_tensor_share(x);
+    sc_tensor_release(&plan->input);
+    plan->input = kept;
+    plan->current_batch = x->shape.size[0];
+    plan->seed = seed;
+    sc_status status = SC_OK;
+    sc_interrupt_begin();
+    for (size_t s = 0; s < plan->forward_count && status == SC_OK; s++) {
+        size_t node = plan->steps[s].node;
+        sc_op_call call;
+        fill_forward(&call, plan, node, SC_STEP_FORWARD);
+        plan->graph->nodes[node].op->forward(&call);
+        status = sc_interrupt_check(error);
+    }
+    sc_interrupt_end();
+    return status;
+}
+
+/* Gradients are added to, so each starts from zero at the step that reaches it first. */
+static void zero_fresh(const sc_plan *plan, size_t step) {
+    const sc_node *node = &plan->graph->nodes[plan->steps[step].node];
+    for (int k = 0; k < node->input_count; k++) {
+        const sc_node_buffers *input = &plan->nodes[node->input[k]];
+        if (input->grad != SC_NO_BUFFER && input->grad_first == step)
+            sc_fill(at(plan, input->grad), 0,
+                    plan->current_batch * sc_shape_numel(&plan->graph->nodes[node->input[k]].shape));
+    }
+}
+
+sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit visit, void *context, sc_error *error) {
+    if (!plan->backward || plan->current_batch == 0)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "backward: expected a plan with a way back, after a forward run");
+    const sc_graph *graph = plan->graph;
+    size_t output_numel = plan->current_batch * sc_shape_numel(&graph->nodes[graph->output].shape);
+    if (plan->nodes[graph->output].grad == SC_NO_BUFFER)
+        return SC_OK;                              /* nothing is wanted */
+    for (size_t i = 0; i < graph->node_count; i++) /* gradients that no step reaches stay zero */
+        if (plan->nodes[i].grad != SC_NO_BUFFER && plan->nodes[i].grad_first == plan->forward_count)
+            sc_fill(at(plan, plan->nodes[i].grad), 0, plan->current_batch * sc_shape_numel(&graph->nodes[i].shape));
+    sc_copy(at(plan, plan->nodes[graph->output].grad), output_grad, output_numel);
+    sc_status status = SC_OK;
+    sc_interrupt_begin();
+    for (size_t s = plan->forward_count; s < plan->step_count && status == SC_OK; s++) {
+        size_t node = plan->steps[s].node;
+        sc_op_call call;
+        if (plan->steps[s].kind == SC_STEP_RECOMPUTE) {
+            fill_forward(&call, plan, node, SC_STEP_RECOMPUTE);
+            graph->nodes[node].op->forward(&call);
+        } else {
+            if (s > plan->forward_count)
+                zero_fresh(plan, s);
+            fill_back(&call, plan, node);
+            status = visit(context, node, &call, error);
+        }
+        if (status == SC_OK)
+            status = sc_interrupt_check(error);
+    }
+    sc_interrupt_end();
+    return status;
+}
+
+static sc_status visit_backward(void *context, size_t node, const sc_op_call *call, sc_error *error) {
+    const sc_plan *plan = context;
+    (void)error;
+    if (plan->graph->nodes[node].op->backward)
+        plan->graph->nodes[node].op->backward(call);
+    return SC_OK;
+}
+
+sc_status sc_plan_backward(sc_plan *plan, const sc_real *output_grad, sc_error *error) {
+    return sc_plan_walk_back(plan, output_grad, visit_backward, plan, error);
+}
+
+void sc_plan_clear_param_grads(sc_plan *plan) {
+    for (size_t p = 0; p < plan->graph->parameter_count; p++)
+        if (plan->param_grads[p].storage)
+            sc_fill(sc_tensor_real(&plan->param_grads[p]), 0, sc_tensor_numel(&plan->param_grads[p]));
+}
+
+const sc_real *sc_plan_value(const sc_plan *plan, size_t node) {
+    return plan->current_batch ? value_of(plan, node, false) : NULL;
+}
+
+const sc_real *sc_plan_grad(const sc_plan *plan, size_t node) {
+    return plan->current_batch ? at(plan, plan->nodes[node].grad) : NULL;
+}

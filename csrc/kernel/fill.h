@@ -1,0 +1,18 @@
+/* Filling and copying of large buffers, on all threads. */
+#ifndef SC_KERNEL_FILL_H
+#define SC_KERNEL_FILL_H
+
+#include "base/real.h"
+
+#include <stddef.h>
+
+/* y[count] = value */
+void sc_fill(sc_real *y, sc_real value, size_t count);
+
+/* y[count] = x[count]; they must not overlap. */
+void sc_copy(sc_real *y, const sc_real *x, size_t count);
+
+/* y[count] += scale * x[count] */
+void sc_add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count);
+
+#endif
