@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 sc_status sc_shape_make(sc_shape *out, int ndim, const size_t *sizes, sc_error *error) {
     if (ndim < 0 || ndim > SC_MAX_DIMS)
@@ -40,6 +41,14 @@ sc_shape sc_shape_prepend(const sc_shape *shape, size_t size) {
     sc_shape out = {.ndim = shape->ndim + 1, .size = {size}};
     for (int d = 0; d < shape->ndim && d + 1 < SC_MAX_DIMS; d++)
         out.size[d + 1] = shape->size[d];
+    return out;
+}
+
+sc_shape sc_shape_drop_first(const sc_shape *shape) {
+    sc_shape out = *shape;
+    memmove(out.size, out.size + 1, sizeof out.size - sizeof out.size[0]);
+    out.size[SC_MAX_DIMS - 1] = 0;
+    out.ndim--;
     return out;
 }
 

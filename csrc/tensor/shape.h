@@ -26,6 +26,9 @@ bool sc_shape_equal(const sc_shape *a, const sc_shape *b);
 /* A copy with one more dimension in front; shape must have fewer than SC_MAX_DIMS. */
 sc_shape sc_shape_prepend(const sc_shape *shape, size_t size);
 
+/* A copy without the first dimension; shape must have one. */
+sc_shape sc_shape_drop_first(const sc_shape *shape);
+
 enum { SC_SHAPE_TEXT = 128 };
 
 /* Writes e.g. "[8x3x3x3]" and returns text. */

@@ -1,0 +1,469 @@
+/* The class Tensor: making, reading and writing tensors. Arithmetic is in l_tensor_math.c. */
+#include "lua/l_tensor.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "lua/core.h"
+#include "lua/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static sc_tensor *self(lua_State *L, const char *method) {
+    return sc_lua_check_tensor(L, 1, method, "self");
+}
+
+/* ---- elements ---- */
+
+static void push_element(lua_State *L, const sc_tensor *tensor, size_t index) {
+    switch (tensor->dtype) {
+    case SC_REAL:
+        lua_pushnumber(L, (lua_Number)sc_tensor_real(tensor)[index]);
+        break;
+    case SC_INT64:
+        lua_pushinteger(L, (lua_Integer)sc_tensor_int64(tensor)[index]);
+        break;
+    case SC_UINT8:
+        lua_pushinteger(L, sc_tensor_uint8(tensor)[index]);
+        break;
+    }
+}
+
+static void store_element(lua_State *L, const sc_tensor *tensor, size_t index, int value, const char *function) {
+    switch (tensor->dtype) {
+    case SC_REAL:
+        sc_tensor_real(tensor)[index] = (sc_real)sc_lua_check_number(L, value, function, "value");
+        break;
+    case SC_INT64:
+        sc_tensor_int64(tensor)[index] =
+            sc_lua_check_integer(L, value, function, "value", LUA_MININTEGER, LUA_MAXINTEGER);
+        break;
+    case SC_UINT8:
+        sc_tensor_uint8(tensor)[index] = (uint8_t)sc_lua_check_integer(L, value, function, "value", 0, 255);
+        break;
+    }
+}
+
+/* The element named by the indices (from 1) that start at stack slot `first`. */
+static size_t check_indices(lua_State *L, const sc_tensor *tensor, int first, const char *function) {
+    int given = lua_gettop(L) - first + 1;
+    if (given != tensor->shape.ndim)
+        luaL_error(L, "%s: indices: expected %d, got %d", function, tensor->shape.ndim, given);
+    size_t index = 0;
+    for (int d = 0; d < tensor->shape.ndim; d++) {
+        size_t size = tensor->shape.size[d];
+        index = index * size + (size_t)sc_lua_check_integer(L, first + d, function, "index", 1, (lua_Integer)size) - 1;
+    }
+    return index;
+}
+
+static int get(lua_State *L) {
+    sc_tensor *tensor = self(L, "get");
+    push_element(L, tensor, check_indices(L, tensor, 2, "get"));
+    return 1;
+}
+
+static int set(lua_State *L) {
+    sc_tensor *tensor = self(L, "set");
+    luaL_checkany(L, 2);
+    store_element(L, tensor, check_indices(L, tensor, 3, "set"), 2, "set");
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int fill(lua_State *L) {
+    sc_tensor *tensor = self(L, "fill");
+    size_t numel = sc_tensor_numel(tensor), size = sc_dtype_size(tensor->dtype);
+    luaL_checkany(L, 2);
+    if (numel == 0)
+        return lua_settop(L, 1), 1;
+    store_element(L, tensor, 0, 2, "fill");
+    char *data = sc_tensor_data(tensor);
+    for (size_t i = 1; i < numel; i++)
+        memcpy(data + i * size, data, size);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* ---- making ---- */
+
+int sc_lua_push_new(lua_State *L, sc_dtype dtype, const sc_shape *shape, bool zero, sc_tensor **out) {
+    sc_error error;
+    sc_tensor *tensor = sc_lua_new_tensor(L);
+    sc_lua_try(
+        L, zero ? sc_tensor_create_zero(tensor, dtype, shape, &error) : sc_tensor_create(tensor, dtype, shape, &error),
+        &error);
+    if (out)
+        *out = tensor;
+    return 1;
+}
+
+int sc_lua_push_shared(lua_State *L, const sc_tensor *tensor) {
+    sc_tensor *box = sc_lua_new_tensor(L);
+    *box = sc_tensor_share(tensor);
+    return 1;
+}
+
+void sc_lua_check_shape(lua_State *L, int first, int last, const char *function, sc_shape *out) {
+    size_t sizes[SC_MAX_DIMS];
+    sc_error error;
+    int ndim = last - first + 1;
+    if (ndim < 0 || ndim > SC_MAX_DIMS)
+        luaL_error(L, "%s: shape: expected at most %d sizes, got %d", function, SC_MAX_DIMS, ndim);
+    for (int d = 0; d < ndim; d++)
+        sizes[d] = (size_t)sc_lua_check_integer(L, first + d, function, "shape", 0, LUA_MAXINTEGER);
+    sc_lua_try(L, sc_shape_make(out, ndim, sizes, &error), &error);
+}
+
+static sc_dtype check_dtype(lua_State *L, int index, const char *function) {
+    if (lua_isnoneornil(L, index))
+        return SC_REAL;
+    const char *name = sc_lua_check_string(L, index, function, "dtype");
+    for (int dtype = SC_REAL; dtype <= SC_UINT8; dtype++)
+        if (strcmp(name, sc_dtype_name((sc_dtype)dtype)) == 0)
+            return (sc_dtype)dtype;
+    luaL_error(L, "%s: dtype: expected %s, int64 or uint8, got '%s'", function, sc_dtype_name(SC_REAL), name);
+    return SC_REAL;
+}
+
+/* The shape of a nested table, from its first elements; deeper checks come with the copy. */
+static void nested_shape(lua_State *L, int index, sc_shape *out) {
+    size_t sizes[SC_MAX_DIMS];
+    sc_error error;
+    int ndim = 0;
+    lua_pushvalue(L, index);
+    while (lua_istable(L, -1)) {
+        if (ndim == SC_MAX_DIMS)
+            luaL_error(L, "tensor: expected at most %d levels of tables", SC_MAX_DIMS);
+        sizes[ndim++] = (size_t)lua_rawlen(L, -1);
+        lua_rawgeti(L, -1, 1);
+    }
+    lua_settop(L, lua_gettop(L) - ndim - 1);
+    sc_lua_try(L, sc_shape_make(out, ndim, sizes, &error), &error);
+}
+
+/* Copies the table at the top of the stack into elements from *next on. */
+static void copy_nested(lua_State *L, const sc_tensor *tensor, int level, size_t *next) {
+    size_t size = tensor->shape.size[level];
+    luaL_checkstack(L, 4, "tensor");
+    if (!lua_istable(L, -1) || lua_rawlen(L, -1) != size)
+        luaL_error(L, "tensor: expected tables of one length per level: %d at level %d", (int)size, level + 1);
+    for (size_t i = 1; i <= size; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i);
+        if (level + 1 < tensor->shape.ndim)
+            copy_nested(L, tensor, level + 1, next);
+        else
+            store_element(L, tensor, (*next)++, lua_gettop(L), "tensor");
+        lua_pop(L, 1);
+    }
+}
+
+/* tensor(nested [, dtype]) or tensor({size, ..., fill = v} [, dtype]) -> Tensor */
+static int from_table(lua_State *L) {
+    sc_shape shape;
+    sc_tensor *tensor;
+    if (!lua_istable(L, 1))
+        sc_lua_expected(L, 1, "tensor", "values", "a table");
+    sc_dtype dtype = check_dtype(L, 2, "tensor");
+    lua_settop(L, 1);
+    if (lua_getfield(L, 1, "fill") != LUA_TNIL) {
+        int ndim = (int)lua_rawlen(L, 1);
+        luaL_checkstack(L, ndim + 4, "tensor");
+        for (int d = 1; d <= ndim; d++)
+            lua_rawgeti(L, 1, d);
+        sc_lua_check_shape(L, 3, 2 + ndim, "tensor", &shape);
+        sc_lua_push_new(L, dtype, &shape, true, &tensor);
+        lua_replace(L, 1);
+        lua_settop(L, 2);
+        return fill(L);
+    }
+    lua_settop(L, 1);
+    nested_shape(L, 1, &shape);
+    sc_lua_push_new(L, dtype, &shape, true, &tensor);
+    lua_insert(L, 1);
+    size_t next = 0;
+    copy_nested(L, tensor, 0, &next);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* The sizes before an optional table of options; *options gets its index, or 0. Unknown options are refused. */
+static void check_sizes(lua_State *L, const char *function, sc_shape *shape, int *options) {
+    static const char *const known[] = {"seed", "dtype", NULL};
+    int last = lua_gettop(L);
+    *options = 0;
+    if (last > 0 && lua_istable(L, last)) {
+        *options = last--;
+        sc_lua_check_keys(L, *options, function, known);
+    }
+    sc_lua_check_shape(L, 1, last, function, shape);
+}
+
+static int filled(lua_State *L, const char *function, double value) {
+    sc_shape shape;
+    sc_tensor *tensor;
+    int options;
+    sc_dtype dtype = SC_REAL;
+    check_sizes(L, function, &shape, &options);
+    if (options) {
+        lua_getfield(L, options, "dtype");
+        dtype = check_dtype(L, lua_gettop(L), function);
+    }
+    sc_lua_push_new(L, dtype, &shape, true, &tensor);
+    if (value != 0) {
+        lua_pushcfunction(L, fill);
+        lua_pushvalue(L, -2);
+        if (dtype == SC_REAL)
+            lua_pushnumber(L, value);
+        else
+            lua_pushinteger(L, (lua_Integer)value);
+        lua_call(L, 2, 0);
+    }
+    return 1;
+}
+
+static int zeros(lua_State *L) {
+    return filled(L, "zeros", 0);
+}
+
+static int ones(lua_State *L) {
+    return filled(L, "ones", 1);
+}
+
+/* full(size, ..., value) -> Tensor */
+static int full(lua_State *L) {
+    sc_shape shape;
+    sc_tensor *tensor;
+    int last = lua_gettop(L);
+    if (last < 1)
+        sc_lua_expected(L, 1, "full", "value", "sizes and a number");
+    sc_lua_check_number(L, last, "full", "value");
+    sc_lua_check_shape(L, 1, last - 1, "full", &shape);
+    sc_lua_push_new(L, SC_REAL, &shape, true, &tensor);
+    lua_insert(L, 1);
+    lua_replace(L, 2);
+    lua_settop(L, 2);
+    return fill(L);
+}
+
+static int random_tensor(lua_State *L, const char *function, double (*draw)(sc_random *)) {
+    sc_shape shape;
+    sc_tensor *tensor;
+    int options;
+    check_sizes(L, function, &shape, &options);
+    lua_Integer seed = 0;
+    if (options)
+        seed = sc_lua_field_integer(L, options, function, "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
+    sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
+    sc_random random;
+    sc_random_seed(&random, (uint64_t)seed, 0);
+    size_t numel = sc_tensor_numel(tensor);
+    for (size_t i = 0; i < numel; i++)
+        sc_tensor_real(tensor)[i] = (sc_real)draw(&random);
+    return 1;
+}
+
+static int randn(lua_State *L) {
+    return random_tensor(L, "randn", sc_random_normal);
+}
+
+static int uniform(lua_State *L) {
+    return random_tensor(L, "rand", sc_random_uniform);
+}
+
+/* ---- shape ---- */
+
+/* shape() -> list of sizes */
+static int shape_list(lua_State *L) {
+    sc_tensor *tensor = self(L, "shape");
+    lua_createtable(L, tensor->shape.ndim, 0);
+    for (int d = 0; d < tensor->shape.ndim; d++) {
+        lua_pushinteger(L, (lua_Integer)tensor->shape.size[d]);
+        lua_rawseti(L, -2, d + 1);
+    }
+    return 1;
+}
+
+static int size(lua_State *L) {
+    sc_tensor *tensor = self(L, "size");
+    int d = (int)sc_lua_check_integer(L, 2, "size", "dimension", 1, tensor->shape.ndim);
+    lua_pushinteger(L, (lua_Integer)tensor->shape.size[d - 1]);
+    return 1;
+}
+
+static int numel(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)sc_tensor_numel(self(L, "numel")));
+    return 1;
+}
+
+static int dtype(lua_State *L) {
+    lua_pushstring(L, sc_dtype_name(self(L, "dtype")->dtype));
+    return 1;
+}
+
+static int clone(lua_State *L) {
+    sc_tensor *tensor = self(L, "clone");
+    sc_error error;
+    sc_lua_try(L, sc_tensor_clone(sc_lua_new_tensor(L), tensor, &error), &error);
+    return 1;
+}
+
+/* reshape(size, ...) or reshape({size, ...}): one size may be -1. */
+static int reshape(lua_State *L) {
+    sc_tensor *tensor = self(L, "reshape");
+    sc_shape shape;
+    sc_error error;
+    if (lua_istable(L, 2)) {
+        int count = (int)lua_rawlen(L, 2);
+        luaL_checkstack(L, count + 4, "reshape");
+        for (int d = 1; d <= count; d++)
+            lua_rawgeti(L, 2, d);
+        lua_remove(L, 2);
+    }
+    int last = lua_gettop(L);
+    size_t known = 1;
+    int open = 0;
+    for (int i = 2; i <= last; i++) {
+        lua_Integer given = sc_lua_check_integer(L, i, "reshape", "size", -1, LUA_MAXINTEGER);
+        if (given == -1 && open)
+            luaL_error(L, "reshape: size: expected at most one -1");
+        if (given == -1)
+            open = i;
+        else if (!sc_size_multiply(&known, known, (size_t)given))
+            luaL_error(L, "reshape: size: too many elements");
+    }
+    if (open) {
+        lua_pushinteger(L, known ? (lua_Integer)(sc_tensor_numel(tensor) / known) : 0);
+        lua_replace(L, open);
+    }
+    sc_lua_check_shape(L, 2, last, "reshape", &shape);
+    sc_lua_try(L, sc_tensor_reshape(sc_lua_new_tensor(L), tensor, &shape, &error), &error);
+    return 1;
+}
+
+/* view(i [, j]): rows i..j of the first dimension, shared storage. */
+static int view(lua_State *L) {
+    sc_tensor *tensor = self(L, "view");
+    sc_error error;
+    lua_Integer rows = tensor->shape.ndim ? (lua_Integer)tensor->shape.size[0] : 0;
+    lua_Integer first = sc_lua_check_integer(L, 2, "view", "first row", 1, rows);
+    lua_Integer last = first;
+    if (!lua_isnoneornil(L, 3))
+        last = sc_lua_check_integer(L, 3, "view", "last row", first, rows);
+    sc_lua_try(L, sc_tensor_rows(sc_lua_new_tensor(L), tensor, (size_t)first - 1, (size_t)(last - first) + 1, &error),
+               &error);
+    return 1;
+}
+
+static void push_nested(lua_State *L, const sc_tensor *tensor, int level, size_t *next) {
+    if (level >= tensor->shape.ndim || level >= SC_MAX_DIMS) {
+        push_element(L, tensor, (*next)++);
+        return;
+    }
+    size_t count = tensor->shape.size[level];
+    luaL_checkstack(L, 4, "totable");
+    lua_createtable(L, count < 1 << 26 ? (int)count : 0, 0);
+    for (size_t i = 1; i <= count; i++) {
+        push_nested(L, tensor, level + 1, next);
+        lua_rawseti(L, -2, (lua_Integer)i);
+    }
+}
+
+static int totable(lua_State *L) {
+    size_t next = 0;
+    push_nested(L, self(L, "totable"), 0, &next);
+    return 1;
+}
+
+/* ---- metamethods ---- */
+
+/* t[i]: the element of a vector, else a view of row i; nil outside, so that ipairs ends. Other keys are methods. */
+static int index_meta(lua_State *L) {
+    sc_tensor *tensor = sc_lua_test_tensor(L, 1);
+    int whole = 0;
+    lua_Integer i = lua_type(L, 2) == LUA_TNUMBER ? lua_tointegerx(L, 2, &whole) : 0;
+    if (!whole) {
+        lua_pushvalue(L, 2);
+        lua_rawget(L, lua_upvalueindex(1));
+        return 1;
+    }
+    if (!tensor || !tensor->storage || tensor->shape.ndim == 0 || i < 1 || (size_t)i > tensor->shape.size[0])
+        return lua_pushnil(L), 1;
+    if (tensor->shape.ndim == 1)
+        return push_element(L, tensor, (size_t)i - 1), 1;
+    sc_error error;
+    sc_tensor *row = sc_lua_new_tensor(L);
+    sc_lua_try(L, sc_tensor_rows(row, tensor, (size_t)i - 1, 1, &error), &error);
+    row->shape = sc_shape_drop_first(&tensor->shape);
+    return 1;
+}
+
+static int length_meta(lua_State *L) {
+    sc_tensor *tensor = self(L, "#");
+    lua_pushinteger(L, tensor->shape.ndim ? (lua_Integer)tensor->shape.size[0] : 0);
+    return 1;
+}
+
+static int tostring_meta(lua_State *L) {
+    sc_tensor *tensor = sc_lua_test_tensor(L, 1);
+    if (!tensor || !tensor->storage)
+        return lua_pushliteral(L, "Tensor (closed)"), 1;
+    char text[SC_SHAPE_TEXT];
+    luaL_Buffer buffer;
+    luaL_buffinit(L, &buffer);
+    lua_pushfstring(L, "Tensor %s %s", sc_shape_format(text, &tensor->shape), sc_dtype_name(tensor->dtype));
+    luaL_addvalue(&buffer);
+    size_t count = sc_tensor_numel(tensor), shown = count < 8 ? count : 8;
+    luaL_addstring(&buffer, " {");
+    for (size_t i = 0; i < shown; i++) {
+        if (i)
+            luaL_addstring(&buffer, ", ");
+        push_element(L, tensor, i);
+        if (tensor->dtype == SC_REAL) {
+            char number[32];
+            snprintf(number, sizeof number, "%.6g", lua_tonumber(L, -1));
+            lua_pushstring(L, number);
+        } else {
+            lua_pushfstring(L, "%I", (LUAI_UACINT)lua_tointeger(L, -1));
+        }
+        lua_remove(L, -2);
+        luaL_addvalue(&buffer);
+    }
+    luaL_addstring(&buffer, shown < count ? ", ...}" : "}");
+    luaL_pushresult(&buffer);
+    return 1;
+}
+
+static int finalize(lua_State *L) {
+    sc_tensor *tensor = sc_lua_test_tensor(L, 1);
+    if (tensor)
+        sc_tensor_release(tensor);
+    return 0;
+}
+
+void sc_lua_open_tensor(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"tensor", from_table}, {"zeros", zeros},  {"ones", ones}, {"full", full},
+        {"randn", randn},       {"rand", uniform}, {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"get", get},           {"set", set},
+        {"fill", fill},         {"shape", shape_list},
+        {"size", size},         {"numel", numel},
+        {"dtype", dtype},       {"clone", clone},
+        {"reshape", reshape},   {"view", view},
+        {"totable", totable},   {"close", finalize},
+        {"__len", length_meta}, {"__tostring", tostring_meta},
+        {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+    sc_lua_new_class(L, SC_LUA_CLASS("Tensor"), methods, finalize);
+    luaL_getmetatable(L, SC_LUA_CLASS("Tensor"));
+    sc_lua_add_tensor_math(L);
+    lua_pushliteral(L, "Tensor");
+    lua_setfield(L, -2, "__name");
+    lua_pushvalue(L, -1);
+    lua_pushcclosure(L, index_meta, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,151 @@
+/* Arithmetic of the class Tensor: new tensors, operands untouched. */
+#include "kernel/gemm.h"
+#include "lua/l_tensor.h"
+#include "lua/support.h"
+#include "tensor/math.h"
+
+#include <limits.h>
+#include <math.h>
+
+static sc_tensor *check_real(lua_State *L, int index, const char *method) {
+    return sc_lua_check_tensor_of(L, index, method, index == 1 ? "self" : "other", SC_REAL);
+}
+
+/* A number at index becomes a scalar tensor there. */
+static sc_tensor *check_operand(lua_State *L, int index, const char *method) {
+    if (lua_type(L, index) != LUA_TNUMBER)
+        return check_real(L, index, method);
+    sc_shape scalar = {0};
+    sc_tensor *tensor;
+    sc_real value = (sc_real)lua_tonumber(L, index);
+    sc_lua_push_new(L, SC_REAL, &scalar, false, &tensor);
+    lua_replace(L, index);
+    sc_tensor_real(tensor)[0] = value;
+    return tensor;
+}
+
+static int binary(lua_State *L, sc_binary op, const char *method) {
+    sc_error error;
+    lua_settop(L, 2);
+    sc_tensor *a = check_operand(L, 1, method), *b = check_operand(L, 2, method);
+    sc_tensor *out = sc_lua_new_tensor(L);
+    if (sc_tensor_binary(out, op, a, b, &error) != SC_OK)
+        luaL_error(L, "%s: %s", method, error.message);
+    return 1;
+}
+
+static int add(lua_State *L) {
+    return binary(L, SC_ADD, "add");
+}
+
+static int sub(lua_State *L) {
+    return binary(L, SC_SUBTRACT, "sub");
+}
+
+static int mul(lua_State *L) {
+    return binary(L, SC_MULTIPLY, "mul");
+}
+
+static int divide(lua_State *L) {
+    return binary(L, SC_DIVIDE, "div");
+}
+
+static int negate(lua_State *L) {
+    lua_settop(L, 1);
+    lua_pushnumber(L, -1);
+    return binary(L, SC_MULTIPLY, "unm");
+}
+
+static int absolute(lua_State *L) {
+    sc_tensor *x = check_real(L, 1, "abs"), *out;
+    sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
+    for (size_t i = 0; i < sc_tensor_numel(x); i++) {
+        sc_real value = sc_tensor_real(x)[i];
+        sc_tensor_real(out)[i] = value < 0 ? -value : value;
+    }
+    return 1;
+}
+
+/* clamp(low, high); either may be nil. NaN stays NaN. */
+static int clamp(lua_State *L) {
+    sc_tensor *x = check_real(L, 1, "clamp"), *out;
+    double low = lua_isnoneornil(L, 2) ? -INFINITY : sc_lua_check_number(L, 2, "clamp", "low");
+    double high = lua_isnoneornil(L, 3) ? INFINITY : sc_lua_check_number(L, 3, "clamp", "high");
+    sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
+    for (size_t i = 0; i < sc_tensor_numel(x); i++) {
+        double value = (double)sc_tensor_real(x)[i];
+        sc_tensor_real(out)[i] = (sc_real)(value < low ? low : value > high ? high : value);
+    }
+    return 1;
+}
+
+static int reduction(lua_State *L, sc_reduction kind, const char *method) {
+    sc_tensor *x = check_real(L, 1, method);
+    sc_error error;
+    if (lua_isnoneornil(L, 2))
+        return lua_pushnumber(L, sc_tensor_reduce_all(kind, x)), 1;
+    int dimension = (int)sc_lua_check_integer(L, 2, method, "dimension", 1, x->shape.ndim);
+    sc_lua_try(L, sc_tensor_reduce(sc_lua_new_tensor(L), kind, x, dimension - 1, &error), &error);
+    return 1;
+}
+
+static int sum(lua_State *L) {
+    return reduction(L, SC_SUM, "sum");
+}
+
+static int mean(lua_State *L) {
+    return reduction(L, SC_MEAN, "mean");
+}
+
+static int max(lua_State *L) {
+    return reduction(L, SC_MAX, "max");
+}
+
+static int argmax(lua_State *L) {
+    sc_tensor *x = check_real(L, 1, "argmax");
+    sc_error error;
+    int dimension = (int)sc_lua_check_integer(L, 2, "argmax", "dimension", 1, x->shape.ndim);
+    sc_lua_try(L, sc_tensor_argmax(sc_lua_new_tensor(L), x, dimension - 1, &error), &error);
+    return 1;
+}
+
+/* [m x k] times [k x n] -> [m x n] */
+static int matmul(lua_State *L) {
+    sc_tensor *a = check_real(L, 1, "matmul"), *b = check_real(L, 2, "matmul"), *out;
+    char left[SC_SHAPE_TEXT], right[SC_SHAPE_TEXT];
+    const size_t *m = a->shape.size, *n = b->shape.size;
+    if (a->shape.ndim != 2 || b->shape.ndim != 2 || m[1] != n[0] || m[0] > INT_MAX || m[1] > INT_MAX || n[1] > INT_MAX)
+        luaL_error(L, "matmul: expected matrices [m x k] and [k x n], got %s and %s", sc_shape_format(left, &a->shape),
+                   sc_shape_format(right, &b->shape));
+    sc_shape shape = {2, {m[0], n[1]}};
+    sc_error error;
+    sc_lua_try(L, sc_shape_make(&shape, 2, (size_t[2]){m[0], n[1]}, &error), &error);
+    sc_lua_push_new(L, SC_REAL, &shape, true, &out);
+    if (m[1] > 0)
+        sc_gemm(SC_PLAIN, SC_PLAIN, m[0], n[1], m[1], 1, sc_tensor_real(a), m[1], sc_tensor_real(b), n[1], 0,
+                sc_tensor_real(out), n[1]);
+    return 1;
+}
+
+/* allclose(other [, rtol = 1e-5 [, atol = 1e-8]]): |a - b| <= atol + rtol |b| everywhere; NaN is close to nothing. */
+static int allclose(lua_State *L) {
+    sc_tensor *a = check_real(L, 1, "allclose"), *b = check_real(L, 2, "allclose");
+    double rtol = lua_isnoneornil(L, 3) ? 1e-5 : sc_lua_check_number(L, 3, "allclose", "rtol");
+    double atol = lua_isnoneornil(L, 4) ? 1e-8 : sc_lua_check_number(L, 4, "allclose", "atol");
+    bool close = sc_shape_equal(&a->shape, &b->shape);
+    for (size_t i = 0; close && i < sc_tensor_numel(a); i++) {
+        double x = (double)sc_tensor_real(a)[i], y = (double)sc_tensor_real(b)[i];
+        close = x == y || fabs(x - y) <= atol + rtol * fabs(y);
+    }
+    lua_pushboolean(L, close);
+    return 1;
+}
+
+void sc_lua_add_tensor_math(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"add", add},   {"sub", sub},   {"mul", mul},      {"div", divide},    {"abs", absolute},      {"clamp", clamp},
+        {"sum", sum},   {"mean", mean}, {"max", max},      {"argmax", argmax}, {"matmul", matmul},     {"__add", add},
+        {"__sub", sub}, {"__mul", mul}, {"__div", divide}, {"__unm", negate},  {"allclose", allclose}, {NULL, NULL},
+    };
+    luaL_setfuncs(L, methods, 0);
+}
