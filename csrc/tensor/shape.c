@@ -10,14 +10,15 @@ sc_status sc_shape_make(sc_shape *out, int ndim, const size_t *sizes, sc_error *
     if (ndim < 0 || ndim > SC_MAX_DIMS)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "shape: expected at most %d dimensions, got %d", SC_MAX_DIMS,
                             ndim);
-    *out = (sc_shape){.ndim = ndim};
+    sc_shape shape = {.ndim = ndim}; /* sizes may lie inside *out */
     size_t bytes = sizeof(double);
     for (int d = 0; d < ndim; d++) {
-        out->size[d] = sizes[d];
+        shape.size[d] = sizes[d];
         /* zero-sized dimensions must not hide that the others are absurd */
         if (!sc_size_multiply(&bytes, bytes, sizes[d] ? sizes[d] : 1) || bytes > PTRDIFF_MAX / 2)
             return sc_error_set(error, SC_ERROR_ARGUMENT, "shape: too many elements for this machine");
     }
+    *out = shape;
     return SC_OK;
 }
 
