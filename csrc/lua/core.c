@@ -8,6 +8,8 @@ typedef void (*opener)(lua_State *L);
 static const opener openers[] = {
     sc_lua_open_system,
     sc_lua_open_tensor,
+    sc_lua_open_graph,
+    sc_lua_open_plan,
 };
 
 #ifdef SC_REAL_IS_DOUBLE

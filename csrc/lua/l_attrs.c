@@ -1,0 +1,186 @@
+#include "lua/l_attrs.h"
+
+#include "lua/l_tensor.h"
+#include "lua/support.h"
+
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+static lua_Integer check_size(lua_State *L, int index, const char *function, const sc_attr *attr) {
+    double most = attr->least == 0 && attr->most == 0 ? INT_MAX : attr->most;
+    return sc_lua_check_integer(L, index, function, attr->name, (lua_Integer)attr->least, (lua_Integer)most);
+}
+
+static void read_pair(lua_State *L, int index, const char *function, const sc_attr *attr, size_t pair[2]) {
+    if (!lua_istable(L, index)) {
+        pair[0] = pair[1] = (size_t)check_size(L, index, function, attr);
+        return;
+    }
+    if (lua_rawlen(L, index) != 2)
+        luaL_error(L, "%s: %s: expected a number or a list of two, got a list of %d", function, attr->name,
+                   (int)lua_rawlen(L, index));
+    for (int i = 0; i < 2; i++) {
+        lua_rawgeti(L, index, i + 1);
+        pair[i] = (size_t)check_size(L, lua_gettop(L), function, attr);
+        lua_pop(L, 1);
+    }
+}
+
+static double read_real(lua_State *L, int index, const char *function, const sc_attr *attr) {
+    double value = sc_lua_check_number(L, index, function, attr->name);
+    bool bounded = attr->least != 0 || attr->most != 0;
+    if (!isfinite(value) || (bounded && (value < attr->least || value > attr->most)))
+        luaL_error(L, bounded ? "%s: %s: expected a number in [%f, %f], got %f" : "%s: %s: expected a finite number",
+                   function, attr->name, attr->least, attr->most, value);
+    return value;
+}
+
+static int read_choice(lua_State *L, int index, const char *function, const sc_attr *attr) {
+    const char *text = sc_lua_check_string(L, index, function, attr->name);
+    luaL_Buffer list;
+    for (int i = 0; attr->choices[i]; i++)
+        if (strcmp(attr->choices[i], text) == 0)
+            return i;
+    luaL_buffinit(L, &list);
+    for (int i = 0; attr->choices[i]; i++) {
+        luaL_addstring(&list, i ? ", " : "one of ");
+        luaL_addstring(&list, attr->choices[i]);
+    }
+    luaL_pushresult(&list);
+    return sc_lua_expected(L, index, function, attr->name, lua_tostring(L, -1));
+}
+
+static void read_shape(lua_State *L, int index, const char *function, const sc_attr *attr, sc_shape *shape) {
+    if (!lua_istable(L, index))
+        sc_lua_expected(L, index, function, attr->name, "a list of sizes");
+    int count = (int)lua_rawlen(L, index), top = lua_gettop(L);
+    luaL_checkstack(L, count + 4, function);
+    for (int d = 1; d <= count; d++)
+        lua_rawgeti(L, index, d);
+    sc_lua_check_shape(L, top + 1, top + count, function, shape);
+    lua_settop(L, top);
+}
+
+/* Reads the value at index into one field. */
+static void read_attr(lua_State *L, int index, const char *function, const sc_attr *attr, void *field) {
+    switch (attr->kind) {
+    case SC_ATTR_SIZE: {
+        size_t size = (size_t)check_size(L, index, function, attr);
+        memcpy(field, &size, sizeof size);
+        break;
+    }
+    case SC_ATTR_PAIR: {
+        size_t pair[2];
+        read_pair(L, index, function, attr, pair);
+        memcpy(field, pair, sizeof pair);
+        break;
+    }
+    case SC_ATTR_REAL: {
+        double value = read_real(L, index, function, attr);
+        memcpy(field, &value, sizeof value);
+        break;
+    }
+    case SC_ATTR_FLAG:
+        *(bool *)field = sc_lua_check_flag(L, index, function, attr->name, false);
+        break;
+    case SC_ATTR_ENUM:
+        *(int *)field = read_choice(L, index, function, attr);
+        break;
+    case SC_ATTR_SHAPE:
+        read_shape(L, index, function, attr, field);
+        break;
+    }
+}
+
+static size_t field_size(sc_attr_kind kind) {
+    switch (kind) {
+    case SC_ATTR_SIZE:
+        return sizeof(size_t);
+    case SC_ATTR_PAIR:
+        return 2 * sizeof(size_t);
+    case SC_ATTR_REAL:
+        return sizeof(double);
+    case SC_ATTR_FLAG:
+        return sizeof(bool);
+    case SC_ATTR_ENUM:
+        return sizeof(int);
+    case SC_ATTR_SHAPE:
+        return sizeof(sc_shape);
+    }
+    return 0;
+}
+
+static const sc_attr *find_attr(const sc_op *op, const char *name) {
+    for (const sc_attr *attr = op->attrs; attr && attr->name; attr++)
+        if (strcmp(attr->name, name) == 0)
+            return attr;
+    return NULL;
+}
+
+static void refuse_unknown(lua_State *L, int index, const sc_op *op, const char *function) {
+    const char *known[32] = {0};
+    size_t count = 0;
+    for (const sc_attr *attr = op->attrs; attr && attr->name && count < 31; attr++)
+        known[count++] = attr->name;
+    sc_lua_check_keys(L, index, function, known);
+}
+
+void sc_lua_read_attrs(lua_State *L, int index, const sc_op *op, const char *node, void *attrs) {
+    const char *function = lua_pushfstring(L, "%s '%s'", op->name, node); /* stays on the stack while in use */
+    sc_op_default_attrs(op, attrs);
+    bool given = !lua_isnoneornil(L, index);
+    if (given && !lua_istable(L, index))
+        sc_lua_expected(L, index, function, "attributes", "a table");
+    if (given)
+        refuse_unknown(L, index, op, function);
+    for (const sc_attr *attr = op->attrs; attr && attr->name; attr++) {
+        void *field = (char *)attrs + attr->offset;
+        if (given && lua_getfield(L, index, attr->name) != LUA_TNIL) {
+            read_attr(L, lua_gettop(L), function, attr, field);
+        } else if (attr->required) {
+            luaL_error(L, "%s: %s: missing", function, attr->name);
+        } else if (attr->same_as) {
+            memcpy(field, (char *)attrs + find_attr(op, attr->same_as)->offset, field_size(attr->kind));
+        }
+        if (given)
+            lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void push_sizes(lua_State *L, const size_t *sizes, int count) {
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        lua_pushinteger(L, (lua_Integer)sizes[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
+void sc_lua_push_attrs(lua_State *L, const sc_op *op, const void *attrs) {
+    lua_newtable(L);
+    for (const sc_attr *attr = op->attrs; attr && attr->name; attr++) {
+        const void *field = (const char *)attrs + attr->offset;
+        switch (attr->kind) {
+        case SC_ATTR_SIZE:
+            lua_pushinteger(L, (lua_Integer) * (const size_t *)field);
+            break;
+        case SC_ATTR_PAIR:
+            push_sizes(L, field, 2);
+            break;
+        case SC_ATTR_REAL:
+            lua_pushnumber(L, *(const double *)field);
+            break;
+        case SC_ATTR_FLAG:
+            lua_pushboolean(L, *(const bool *)field);
+            break;
+        case SC_ATTR_ENUM:
+            lua_pushstring(L, attr->choices[*(const int *)field]);
+            break;
+        case SC_ATTR_SHAPE:
+            push_sizes(L, ((const sc_shape *)field)->size, ((const sc_shape *)field)->ndim);
+            break;
+        }
+        lua_setfield(L, -2, attr->name);
+    }
+}

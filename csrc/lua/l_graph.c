@@ -1,0 +1,301 @@
+/* The class Graph: building and reading. lua/secateur/models wraps it. */
+#include "lua/l_graph.h"
+
+#include "lua/core.h"
+#include "lua/l_attrs.h"
+#include "lua/l_tensor.h"
+#include "lua/support.h"
+
+#include <string.h>
+
+sc_graph *sc_lua_check_graph(lua_State *L, int index, const char *function) {
+    sc_graph **box = luaL_testudata(L, index, SC_LUA_CLASS("Graph"));
+    if (!box || !*box)
+        sc_lua_expected(L, index, function, "graph", "a Graph");
+    return *box;
+}
+
+sc_graph **sc_lua_new_graph(lua_State *L) {
+    return sc_lua_new_object(L, SC_LUA_CLASS("Graph"), sizeof(sc_graph *));
+}
+
+size_t sc_lua_check_node(lua_State *L, int index, const sc_graph *graph, const char *function) {
+    const char *name = sc_lua_check_string(L, index, function, "node");
+    ptrdiff_t node = sc_graph_find_node(graph, name);
+    if (node == SC_NOT_FOUND)
+        luaL_error(L, "%s: node: expected one of the graph, got '%s'", function, name);
+    return (size_t)node;
+}
+
+/* graph() -> Graph */
+static int create(lua_State *L) {
+    sc_error error;
+    sc_graph **box = sc_lua_new_graph(L);
+    sc_lua_try(L, sc_graph_create(box, &error), &error);
+    return 1;
+}
+
+/* One entry {name =, first =, total =} of the bindings table on top of the stack. */
+static void read_binding(lua_State *L, const char *slot, sc_param_binding *binding) {
+    static const char *const known[] = {"name", "first", "total", NULL};
+    if (!lua_istable(L, -1))
+        sc_lua_expected(L, -1, "add", slot, "a table {name =, first =, total =}");
+    int table = lua_gettop(L);
+    sc_lua_check_keys(L, table, "add", known);
+    if (lua_getfield(L, table, "name") != LUA_TNIL)
+        binding->name = sc_lua_check_string(L, -1, "add", "name"); /* kept alive by the table */
+    lua_pop(L, 1);
+    binding->first_row = (size_t)sc_lua_field_integer(L, table, "add", "first", 1, 1, LUA_MAXINTEGER) - 1;
+    binding->total_rows = (size_t)sc_lua_field_integer(L, table, "add", "total", 0, 0, LUA_MAXINTEGER);
+}
+
+/* Bindings are keyed by slot name, and slots are known once shapes are judged: so they are tried in the order in which
+ * operations declare them, weight, bias, value. */
+static void read_bindings(lua_State *L, int index, sc_param_binding *bindings) {
+    static const char *const slots[] = {"weight", "bias", NULL};
+    if (lua_isnoneornil(L, index))
+        return;
+    if (!lua_istable(L, index))
+        sc_lua_expected(L, index, "add", "parameters", "a table");
+    static const char *const known[] = {"weight", "bias", "value", NULL};
+    sc_lua_check_keys(L, index, "add", known);
+    for (int slot = 0; slots[slot]; slot++) {
+        if (lua_getfield(L, index, slots[slot]) != LUA_TNIL)
+            read_binding(L, slots[slot], &bindings[slot]);
+        lua_pop(L, 1);
+    }
+    if (lua_getfield(L, index, "value") != LUA_TNIL)
+        read_binding(L, "value", &bindings[0]);
+    lua_pop(L, 1);
+}
+
+/* graph:add(op, name, {input names} [, attributes [, parameters]]) -> name */
+static int add(lua_State *L) {
+    sc_graph *graph = sc_lua_check_graph(L, 1, "add");
+    const char *op_name = sc_lua_check_string(L, 2, "add", "operation");
+    const char *name = sc_lua_check_string(L, 3, "add", "name");
+    const sc_op *op = sc_op_find(op_name);
+    if (!op)
+        luaL_error(L, "add: operation: expected one of core.operations(), got '%s'", op_name);
+    lua_settop(L, 6);
+    size_t inputs[SC_MAX_INPUTS];
+    int count = 0;
+    if (!lua_isnil(L, 4)) {
+        if (!lua_istable(L, 4))
+            sc_lua_expected(L, 4, "add", "inputs", "a list of node names");
+        if (lua_rawlen(L, 4) > SC_MAX_INPUTS)
+            luaL_error(L, "%s '%s': inputs: expected at most %d", op_name, name, SC_MAX_INPUTS);
+        for (count = 0; count < (int)lua_rawlen(L, 4); count++) {
+            lua_rawgeti(L, 4, count + 1);
+            inputs[count] = sc_lua_check_node(L, -1, graph, "add");
+            lua_pop(L, 1);
+        }
+    }
+    _Alignas(16) unsigned char attrs[SC_MAX_ATTRS_SIZE] = {0};
+    sc_lua_read_attrs(L, 5, op, name, attrs);
+    sc_param_binding bindings[SC_MAX_PARAMS] = {0};
+    read_bindings(L, 6, bindings);
+    sc_error error;
+    sc_lua_collect_if_due(L);
+    sc_lua_try(L, sc_graph_add(graph, op, name, attrs, count, inputs, bindings, &error), &error);
+    lua_settop(L, 3);
+    return 1;
+}
+
+/* graph:output([name]) -> name: the result of the graph; sets it when given. */
+static int output(lua_State *L) {
+    sc_graph *graph = sc_lua_check_graph(L, 1, "output");
+    if (!lua_isnoneornil(L, 2))
+        graph->output = sc_lua_check_node(L, 2, graph, "output");
+    if (graph->node_count == 0)
+        return lua_pushnil(L), 1;
+    lua_pushstring(L, graph->nodes[graph->output].name);
+    return 1;
+}
+
+/* graph:copy() -> Graph that shares all parameters. */
+static int copy(lua_State *L) {
+    sc_graph *graph = sc_lua_check_graph(L, 1, "copy");
+    sc_error error;
+    sc_graph **box = sc_lua_new_graph(L);
+    sc_lua_try(L, sc_graph_copy(box, graph, &error), &error);
+    return 1;
+}
+
+/* ---- parameters ---- */
+
+static size_t check_parameter(lua_State *L, const sc_graph *graph, const char *function) {
+    const char *name = sc_lua_check_string(L, 2, function, "name");
+    ptrdiff_t index = sc_graph_find_parameter(graph, name);
+    if (index == SC_NOT_FOUND)
+        luaL_error(L, "%s: name: expected a parameter of the graph, got '%s'", function, name);
+    return (size_t)index;
+}
+
+/* graph:parameter(name) -> Tensor over the graph's storage. */
+static int parameter(lua_State *L) {
+    sc_graph *graph = sc_lua_check_graph(L, 1, "parameter");
+    return sc_lua_push_shared(L, &graph->parameters[check_parameter(L, graph, "parameter")].value);
+}
+
+/* graph:set_parameter(name, tensor): the graph uses this tensor from now on (shared). */
+static int set_parameter(lua_State *L) {
+    sc_graph *graph = sc_lua_check_graph(L, 1, "set_parameter");
+    size_t index = check_parameter(L, graph, "set_parameter");
+    sc_error error;
+    sc_lua_try(L, sc_graph_set_parameter(graph, index, sc_lua_check_tensor(L, 3, "set_parameter", "tensor"), &error),
+               &error);
+    return 0;
+}
+
+/* graph:own_parameters(): clones what is shared with other graphs or tensors, so that it can be changed in place. */
+static int own_parameters(lua_State *L) {
+    sc_graph *graph = sc_lua_check_graph(L, 1, "own_parameters");
+    sc_error error;
+    sc_lua_collect_if_due(L);
+    for (size_t i = 0; i < graph->parameter_count; i++)
+        sc_lua_try(L, sc_graph_own_parameter(graph, i, &error), &error);
+    return 0;
+}
+
+static void push_shape(lua_State *L, const sc_shape *shape) {
+    lua_createtable(L, shape->ndim, 0);
+    for (int d = 0; d < shape->ndim; d++) {
+        lua_pushinteger(L, (lua_Integer)shape->size[d]);
+        lua_rawseti(L, -2, d + 1);
+    }
+}
+
+/* graph:parameters() -> list of {name =, shape =, trainable =, dtype =} */
+static int parameters(lua_State *L) {
+    const sc_graph *graph = sc_lua_check_graph(L, 1, "parameters");
+    lua_createtable(L, (int)graph->parameter_count, 0);
+    for (size_t i = 0; i < graph->parameter_count; i++) {
+        const sc_parameter *p = &graph->parameters[i];
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, p->name);
+        lua_setfield(L, -2, "name");
+        push_shape(L, &p->value.shape);
+        lua_setfield(L, -2, "shape");
+        lua_pushboolean(L, p->trainable);
+        lua_setfield(L, -2, "trainable");
+        lua_pushstring(L, sc_dtype_name(p->value.dtype));
+        lua_setfield(L, -2, "dtype");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* ---- nodes ---- */
+
+static void push_params(lua_State *L, const sc_graph *graph, const sc_node *node) {
+    lua_createtable(L, SC_MAX_PARAMS, 0);
+    for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
+        const sc_param_ref *ref = &node->param[slot];
+        if (!ref->present)
+            continue;
+        const sc_parameter *p = &graph->parameters[ref->parameter];
+        lua_createtable(L, 0, 3);
+        lua_pushstring(L, p->name);
+        lua_setfield(L, -2, "name");
+        lua_pushinteger(L, (lua_Integer)ref->first_row + 1);
+        lua_setfield(L, -2, "first");
+        if (!sc_shape_equal(&p->value.shape, &ref->shape)) {
+            lua_pushinteger(L, (lua_Integer)p->value.shape.size[0]);
+            lua_setfield(L, -2, "total");
+        }
+        push_shape(L, &ref->shape);
+        lua_setfield(L, -2, "shape");
+        lua_rawseti(L, -2, slot + 1);
+    }
+}
+
+static const char *const channel_names[] = {[SC_CHANNELS_PRODUCE] = "produce",
+                                            [SC_CHANNELS_KEEP] = "keep",
+                                            [SC_CHANNELS_MOVE] = "move",
+                                            [SC_CHANNELS_MIX] = "mix"};
+static const char *const map_names[] = {
+    [SC_MAP_WEIGHTED] = "weighted", [SC_MAP_FIXED] = "fixed",         [SC_MAP_ROUTING] = "routing",
+    [SC_MAP_PASS] = "pass",         [SC_MAP_NONLINEAR] = "nonlinear", [SC_MAP_SOURCE] = "source"};
+
+static void push_node(lua_State *L, const sc_graph *graph, const sc_node *node) {
+    lua_createtable(L, 0, 9);
+    lua_pushstring(L, node->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, node->op->name);
+    lua_setfield(L, -2, "op");
+    sc_lua_push_attrs(L, node->op, node->attrs);
+    lua_setfield(L, -2, "attrs");
+    lua_createtable(L, node->input_count, 0);
+    for (int k = 0; k < node->input_count; k++) {
+        lua_pushstring(L, graph->nodes[node->input[k]].name);
+        lua_rawseti(L, -2, k + 1);
+    }
+    lua_setfield(L, -2, "inputs");
+    push_params(L, graph, node);
+    lua_setfield(L, -2, "params");
+    push_shape(L, &node->shape);
+    lua_setfield(L, -2, "shape");
+    lua_pushnumber(L, node->macs);
+    lua_setfield(L, -2, "macs");
+    lua_pushstring(L, channel_names[node->op->channels]);
+    lua_setfield(L, -2, "channels");
+    lua_pushstring(L, map_names[node->op->map]);
+    lua_setfield(L, -2, "map");
+}
+
+/* graph:nodes() -> list of {name =, op =, attrs =, inputs = names, params = by slot {name, first, total, shape},
+ * shape = of one sample, macs = per sample, channels =, map =} in order of computation. */
+static int nodes(lua_State *L) {
+    const sc_graph *graph = sc_lua_check_graph(L, 1, "nodes");
+    lua_createtable(L, (int)graph->node_count, 0);
+    for (size_t i = 0; i < graph->node_count; i++) {
+        push_node(L, graph, &graph->nodes[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* operations() -> list of {name =, doc =, least =, most =} */
+static int operations(lua_State *L) {
+    size_t count;
+    const sc_op *const *ops = sc_op_list(&count);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, ops[i]->name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, sc_op_doc(ops[i]));
+        lua_setfield(L, -2, "doc");
+        lua_pushinteger(L, ops[i]->least_inputs);
+        lua_setfield(L, -2, "least");
+        lua_pushinteger(L, ops[i]->most_inputs);
+        lua_setfield(L, -2, "most");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int finalize(lua_State *L) {
+    sc_graph **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Graph"));
+    sc_graph_free(*box);
+    *box = NULL;
+    return 0;
+}
+
+void sc_lua_open_graph(lua_State *L) {
+    static const luaL_Reg functions[] = {{"graph", create}, {"operations", operations}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"add", add},
+        {"output", output},
+        {"copy", copy},
+        {"parameter", parameter},
+        {"set_parameter", set_parameter},
+        {"own_parameters", own_parameters},
+        {"parameters", parameters},
+        {"nodes", nodes},
+        {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+    sc_lua_new_class(L, SC_LUA_CLASS("Graph"), methods, finalize);
+}

@@ -1,0 +1,152 @@
+/* The class Plan: running a graph. */
+#include "lua/l_plan.h"
+#include "base/memory.h"
+#include "graph/walk.h"
+#include "lua/core.h"
+#include "lua/l_graph.h"
+#include "lua/l_tensor.h"
+#include "lua/support.h"
+
+#include <string.h>
+
+sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
+    sc_plan **box = luaL_testudata(L, index, SC_LUA_CLASS("Plan"));
+    if (!box || !*box)
+        sc_lua_expected(L, index, function, "self", "a Plan");
+    return *box;
+}
+
+/* A flag per node from a list of names in a field of the options; NULL when the field is absent. The flags live in a
+ * userdata left on the stack. */
+static const bool *read_names(lua_State *L, int options, const char *field, const sc_graph *graph) {
+    if (lua_getfield(L, options, field) == LUA_TNIL)
+        return NULL;
+    int list = lua_gettop(L);
+    if (!lua_istable(L, list))
+        sc_lua_expected(L, list, "plan", field, "a list of node names");
+    bool *flags = lua_newuserdatauv(L, graph->node_count + 1, 0);
+    memset(flags, 0, graph->node_count + 1);
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
+        lua_rawgeti(L, list, i);
+        flags[sc_lua_check_node(L, -1, graph, "plan")] = true;
+        lua_pop(L, 1);
+    }
+    return flags;
+}
+
+/* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names}) -> Plan */
+static int create(lua_State *L) {
+    static const char *const known[] = {"batch", "backward", "training", "params", "keep", "keep_grads", NULL};
+    const sc_graph *graph = sc_lua_check_graph(L, 1, "plan");
+    if (!lua_istable(L, 2))
+        sc_lua_expected(L, 2, "plan", "options", "a table");
+    sc_lua_check_keys(L, 2, "plan", known);
+    sc_plan_request request = {
+        .batch = (size_t)sc_lua_field_integer(L, 2, "plan", "batch", 1, 1, 1 << 24),
+        .backward = sc_lua_field_flag(L, 2, "plan", "backward", false),
+        .training = sc_lua_field_flag(L, 2, "plan", "training", false),
+        .params = sc_lua_field_flag(L, 2, "plan", "params", false),
+        .keep_value = read_names(L, 2, "keep", graph),
+        .keep_grad = read_names(L, 2, "keep_grads", graph),
+    };
+    sc_lua_collect_if_due(L);
+    sc_plan **box = sc_lua_new_object(L, SC_LUA_CLASS("Plan"), sizeof(sc_plan *));
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1); /* the graph outlives the plan */
+    sc_error error;
+    sc_lua_try(L, sc_plan_create(box, graph, &request, &error), &error);
+    return 1;
+}
+
+/* A Tensor with a copy of [current_batch x shape of the node]. */
+static int push_copy(lua_State *L, const sc_plan *plan, size_t node, const sc_real *data) {
+    sc_shape shape = sc_shape_prepend(&plan->graph->nodes[node].shape, plan->current_batch);
+    sc_tensor *out;
+    sc_lua_push_new(L, SC_REAL, &shape, false, &out);
+    memcpy(sc_tensor_data(out), data, sc_tensor_numel(out) * sizeof *data);
+    return 1;
+}
+
+/* plan:forward(x [, seed]) -> value of the output */
+static int forward(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "forward");
+    sc_tensor *x = sc_lua_check_tensor_of(L, 2, "forward", "x", SC_REAL);
+    lua_Integer seed = 0;
+    if (!lua_isnoneornil(L, 3))
+        seed = sc_lua_check_integer(L, 3, "forward", "seed", LUA_MININTEGER, LUA_MAXINTEGER);
+    sc_error error;
+    sc_lua_try(L, sc_plan_forward(plan, x, (uint64_t)seed, &error), &error);
+    return push_copy(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
+}
+
+/* plan:backward(output_grad [, accumulate = false]): gradients; those of parameters are zeroed first unless told not
+ * to. */
+static int backward(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "backward");
+    sc_tensor *grad = sc_lua_check_tensor_of(L, 2, "backward", "output_grad", SC_REAL);
+    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    sc_shape shape = sc_shape_prepend(&plan->graph->nodes[plan->graph->output].shape, plan->current_batch);
+    if (!sc_shape_equal(&shape, &grad->shape))
+        luaL_error(L, "backward: output_grad: expected %s, got %s", sc_shape_format(wanted, &shape),
+                   sc_shape_format(got, &grad->shape));
+    if (!sc_lua_check_flag(L, 3, "backward", "accumulate", false))
+        sc_plan_clear_param_grads(plan);
+    sc_error error;
+    sc_lua_try(L, sc_plan_backward(plan, sc_tensor_real(grad), &error), &error);
+    return 0;
+}
+
+/* plan:value(node) -> Tensor: a copy of the value, for nodes kept. */
+static int value(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "value");
+    size_t node = sc_lua_check_node(L, 2, plan->graph, "value");
+    const sc_real *data = sc_plan_value(plan, node);
+    if (!data)
+        luaL_error(L, "value: node: expected a forward run before");
+    return push_copy(L, plan, node, data);
+}
+
+/* plan:grad(node) -> Tensor: a copy of the gradient, for nodes kept. */
+static int grad(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "grad");
+    size_t node = sc_lua_check_node(L, 2, plan->graph, "grad");
+    const sc_real *data = sc_plan_grad(plan, node);
+    if (!data)
+        luaL_error(L, "grad: node: expected one that the plan keeps, got '%s'", lua_tostring(L, 2));
+    return push_copy(L, plan, node, data);
+}
+
+/* plan:param_grad(parameter) -> Tensor over the plan's storage. */
+static int param_grad(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "param_grad");
+    const char *name = sc_lua_check_string(L, 2, "param_grad", "parameter");
+    ptrdiff_t index = sc_graph_find_parameter(plan->graph, name);
+    if (index == SC_NOT_FOUND || !plan->param_grads[index].storage)
+        luaL_error(L, "param_grad: parameter: expected a trainable one of a plan with params, got '%s'", name);
+    return sc_lua_push_shared(L, &plan->param_grads[index]);
+}
+
+/* plan:memory() -> bytes of the arena, bytes of scratch */
+static int memory(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "memory");
+    lua_pushinteger(L, (lua_Integer)plan->arena_bytes);
+    lua_pushinteger(L, (lua_Integer)plan->scratch_bytes);
+    return 2;
+}
+
+static int finalize(lua_State *L) {
+    sc_plan **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Plan"));
+    sc_plan_free(*box);
+    *box = NULL;
+    return 0;
+}
+
+void sc_lua_open_plan(lua_State *L) {
+    static const luaL_Reg functions[] = {{"plan", create}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"forward", forward},       {"backward", backward}, {"value", value},    {"grad", grad},
+        {"param_grad", param_grad}, {"memory", memory},     {"close", finalize}, {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+    sc_lua_new_class(L, SC_LUA_CLASS("Plan"), methods, finalize);
+}
