@@ -1,0 +1,80 @@
+--- "Covid19-Pneumonia-Normal Chest X-Ray Images" (S. Kumar, Mendeley Data 2022): a folder per class, whose spelling
+-- differs from one copy to the next.
+-- @module secateur.data.cpn
+local fault = require "secateur.data.fault"
+local files = require "secateur.util.files"
+local layout = require "secateur.data.layout"
+
+local cpn = { rules = {} }
+
+local CLASSES = { "COVID", "NORMAL", "PNEUMONIA" }
+
+-- Copies come wrapped in folders named after the archive.
+local DEPTH = 3
+
+-- The class that a folder's name or a label stands for. A name with several in it is that of the whole set.
+local function class_of(name)
+  local letters = name:lower():gsub("%A", "")
+  local covid = letters:find("covid", 1, true)
+  local pneumonia = letters:find("pneumonia", 1, true)
+  local normal = letters:find("^normal") or letters:find("nofinding", 1, true)
+  if covid and not pneumonia and not letters:find("normal", 1, true) then return "COVID" end
+  if pneumonia and not covid and not letters:find("normal", 1, true) then return "PNEUMONIA" end
+  if normal and not covid and not pneumonia then return "NORMAL" end
+  return nil
+end
+
+-- Class -> list of folder names.
+local function match_classes(names)
+  local found = {}
+  for _, name in ipairs(names) do
+    local class = class_of(name)
+    if class then
+      found[class] = found[class] or {}
+      table.insert(found[class], name)
+    end
+  end
+  return found
+end
+
+local function holds_classes(_, names)
+  local found = match_classes(names)
+  for _, class in ipairs(CLASSES) do
+    if not found[class] then return false end
+  end
+  return true
+end
+
+-- Some copies put masks beside the images.
+local function images_folder(root, folder)
+  for _, name in ipairs(layout.folders(files.join(root, folder))) do
+    if name:lower() == "images" then return files.join(folder, name) end
+  end
+  return folder
+end
+
+--- Reads the layout; a `split.csv` beside the classes is honoured, else the samples are dealt out.
+-- @string root
+-- @treturn table listing, see `secateur.data.layout`
+function cpn.read(root)
+  local top = layout.find(root, DEPTH, holds_classes)
+  if not top then
+    fault.raise("%s: expected folders for the classes COVID, PNEUMONIA and NORMAL, at most %d levels down", root, DEPTH)
+  end
+  local classes = table.move(CLASSES, 1, #CLASSES, 1, {})
+  local base = files.join(root, top)
+  local listing = layout.split_csv(base, class_of, classes)
+  if listing then return listing end
+  listing = { classes = classes, samples = {}, divide = "all" }
+  local found = match_classes(layout.folders(base))
+  for label, class in ipairs(CLASSES) do
+    if #found[class] > 1 then
+      fault.raise("%s: expected one folder for the class %s, found '%s' and '%s'", base, class, found[class][1],
+        found[class][2])
+    end
+    layout.add_class(listing.samples, base, images_folder(base, found[class][1]), label)
+  end
+  return listing
+end
+
+return cpn

@@ -1,0 +1,285 @@
+--- Puts data sets together: options, the scan for unreadable images, splits, the printed summary.
+-- @module secateur.data.dataset
+local core = require "secateur.core"
+local fault = require "secateur.data.fault"
+local files = require "secateur.util.files"
+local options = require "secateur.util.options"
+local split = require "secateur.data.split"
+local splits = require "secateur.data.splits"
+
+local dataset = {}
+
+-- ImageNet's, which torchvision's weights expect; for grey images the means over its channels.
+local NORMALISATION = {
+  [1] = { mean = { 0.449 }, std = { 0.226 } },
+  [3] = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } },
+}
+
+-- How many bad images a warning names.
+local NAMED = 3
+
+local function is_shares(value)
+  local sum, expected = 0, "train, val and test, each above 0, that add up to 1"
+  for key, share in pairs(value) do
+    if (key ~= "train" and key ~= "val" and key ~= "test") or not math.type(share) or share ~= share or share <= 0 then
+      return false, expected
+    end
+    sum = sum + share
+  end
+  return value.train and value.val and value.test and math.abs(sum - 1) < 1e-6, expected
+end
+
+local function is_numbers(value)
+  if type(value) == "number" then return true end
+  for i = 1, #value do
+    if not math.type(value[i]) or value[i] ~= value[i] then return false, "a number, or a list of one per channel" end
+  end
+  return #value > 0, "a number, or a list of one per channel"
+end
+
+local common_rules = {
+  size = { type = "integer", min = 1, max = 8192, default = 224 },
+  channels = { one_of = { 1, 3 }, default = 3 },
+  seed = { type = "integer", default = 0 },
+  splits = { type = "table", check = is_shares, default = { train = 0.7, val = 0.1, test = 0.2 } },
+  on_error = { one_of = { "skip", "stop" }, default = "skip" },
+  max_pixels = { type = "integer", min = 1 },
+  cache_bytes = { type = "integer", min = 0 },
+  mean = { type = { "number", "table" }, check = is_numbers },
+  std = { type = { "number", "table" }, check = is_numbers },
+  quiet = { type = "boolean", default = false },
+}
+
+--- The rules of the options that all data sets have, with some added or replaced.
+-- @tab[opt] extra option name -> rule
+-- @treturn table
+function dataset.rules(extra)
+  local rules = {}
+  for key, rule in pairs(common_rules) do rules[key] = rule end
+  for key, rule in pairs(extra or {}) do rules[key] = rule end
+  return rules
+end
+
+local function per_channel(name, argument, value, channels)
+  if value == nil then return NORMALISATION[channels][argument] end
+  local list = type(value) == "number" and {} or value
+  if type(value) == "number" then
+    for channel = 1, channels do list[channel] = value end
+  end
+  if #list ~= channels then
+    options.fail(name, ("%s: expected %d numbers, one per channel, got %d"):format(argument, channels, #list), 2)
+  end
+  for _, number in ipairs(list) do
+    if argument == "std" and number <= 0 then
+      options.fail(name, ("std: expected numbers above 0, got %s"):format(number), 2)
+    end
+  end
+  return list
+end
+
+--- Checks the options of a data set's constructor. To be called from the public function itself.
+-- @string name the public function
+-- @tab[opt] given
+-- @tab rules as `dataset.rules` gives
+-- @treturn table checked; `mean` and `std` are lists
+function dataset.options(name, given, rules)
+  local opts = options.check(name, given, rules, 1)
+  opts.mean = per_channel(name, "mean", opts.mean, opts.channels)
+  opts.std = per_channel(name, "std", opts.std, opts.channels)
+  return opts
+end
+
+--- A data set. Fields: `name`, `classes` (list of names), `channels`, `size`, `train`, `val`, `test` (each a Split),
+-- `skipped` (list of `{path=, message=}`: images left out because they could not be read).
+-- @type Dataset
+local Dataset = { __name = "Dataset" }
+Dataset.__index = Dataset
+
+-- The splits must be usable: someone in each, and every class in train.
+local function check_parts(shared, parts)
+  for _, name in ipairs(splits.names) do
+    if #parts[name].rows == 0 then
+      fault.raise("%s: expected images in the %s split, found none", shared.title, name)
+    end
+  end
+  local present = {}
+  for _, label in ipairs(parts.train.labels) do present[label] = true end
+  for label, class in ipairs(shared.classes) do
+    if not present[label] then
+      fault.raise("%s: class '%s': expected images in the train split, found none", shared.title, class)
+    end
+  end
+end
+
+--- Makes a data set of its parts.
+-- @string name the public function
+-- @string title what to call the set in summaries
+-- @tab classes list of names
+-- @tab opts as `dataset.options` gives
+-- @tab parts train, val, test -> `{source=, rows=, labels=, names=, paths=}`
+-- @tab[opt] skipped images already found to be unreadable
+-- @treturn Dataset
+function dataset.new(name, title, classes, opts, parts, skipped)
+  local shared = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
+    mean = opts.mean, std = opts.std, stop = opts.on_error == "stop", quiet = opts.quiet, skipped = skipped or {},
+    known = {} }
+  for _, failure in ipairs(shared.skipped) do shared.known[failure.path] = failure.message end
+  check_parts(shared, parts)
+  local self = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
+    skipped = shared.skipped }
+  for _, part in ipairs(splits.names) do self[part] = split.new(shared, part, parts[part]) end
+  return setmetatable(self, Dataset)
+end
+
+-- Says on stderr what is left out, naming the first few.
+local function warn_skipped(name, title, skipped, total)
+  local lines = { ("%s: %s: skipped %d of %d images that cannot be read:"):format(name, title, #skipped, total) }
+  for i = 1, math.min(#skipped, NAMED) do lines[i + 1] = ("  %s: %s"):format(skipped[i].path, skipped[i].message) end
+  if #skipped > NAMED then lines[#lines + 1] = ("  and %d more"):format(#skipped - NAMED) end
+  io.stderr:write(table.concat(lines, "\n"), "\n")
+end
+
+-- Reads all headers; gives the samples that are left (with `row`, their number in the source) and those skipped.
+local function scan(name, source, listing, opts)
+  local bad, kept, skipped = {}, {}, {}
+  for _, failure in ipairs(source:check()) do
+    bad[failure.index] = fault.reason(failure.message, listing.samples[failure.index].path)
+  end
+  for row, sample in ipairs(listing.samples) do
+    sample.row = row
+    if not bad[row] then
+      kept[#kept + 1] = sample
+    elseif opts.on_error == "stop" then
+      fault.raise("%s: %s", sample.path, bad[row])
+    else
+      skipped[#skipped + 1] = { path = sample.path, message = bad[row] }
+    end
+  end
+  if #skipped > 0 and not opts.quiet then warn_skipped(name, listing.title, skipped, #listing.samples) end
+  return kept, skipped
+end
+
+-- A class whose images were all skipped (or that no row of a table names) has nothing to learn from.
+local function check_classes(listing, kept)
+  local before, after = {}, {}
+  for _, sample in ipairs(listing.samples) do before[sample.label] = (before[sample.label] or 0) + 1 end
+  for _, sample in ipairs(kept) do after[sample.label] = true end
+  for label, class in ipairs(listing.classes) do
+    if not before[label] then fault.raise("%s: class '%s' has no image", listing.title, class) end
+    if not after[label] then
+      fault.raise("%s: class '%s': none of its %d images can be read", listing.title, class, before[label])
+    end
+  end
+end
+
+--- Gives every sample its split: deals out those that have none, in place.
+-- @tab samples list of samples, see `secateur.data.layout`
+-- @tab divide "all": over train, val and test; "train": those of train over train and val; nil: as they are
+-- @tab opts `splits` (shares), `seed`
+function dataset.divide(samples, divide, opts)
+  if not divide then return end
+  local shares, pool = opts.splits, samples
+  local list = { shares.train, shares.val, shares.test }
+  if divide == "train" then
+    pool = {}
+    for _, sample in ipairs(samples) do
+      if sample.split == "train" then pool[#pool + 1] = sample end
+    end
+    list = { shares.train / (shares.train + shares.val), shares.val / (shares.train + shares.val) }
+  end
+  for i, part in ipairs(splits.deal(pool, list, opts.seed)) do pool[i].split = splits.names[part] end
+end
+
+--- Sorts samples into parts by their split.
+-- @tab samples list of samples with `row` and `split`
+-- @param source the native source they come from
+-- @treturn table train, val, test -> part, as `dataset.new` takes
+function dataset.parts(samples, source)
+  local parts = {}
+  for _, name in ipairs(splits.names) do
+    parts[name] = { source = source, rows = {}, labels = {}, names = {}, paths = {} }
+  end
+  for _, sample in ipairs(samples) do
+    local part = parts[sample.split]
+    local i = #part.rows + 1
+    part.rows[i], part.labels[i], part.names[i], part.paths[i] = sample.row, sample.label, sample.name,
+      sample.path or sample.name
+  end
+  return parts
+end
+
+local function build(name, reader, root, opts)
+  if not files.is_dir(root) then
+    fault.raise("root: expected a folder, got '%s' (%s)", root, files.is_file(root) and "a file" or "there is none")
+  end
+  local listing = reader.read(root, opts)
+  listing.title = root
+  if #listing.samples == 0 then fault.raise("%s: expected images, found none", root) end
+  local paths = {}
+  for row, sample in ipairs(listing.samples) do paths[row] = sample.path end
+  local source = core.image_source { kind = "files", paths = paths, max_pixels = opts.max_pixels,
+    cache_bytes = opts.cache_bytes }
+  local kept, skipped = scan(name, source, listing, opts)
+  check_classes(listing, kept)
+  dataset.divide(kept, listing.divide, opts)
+  return dataset.new(name, root, listing.classes, opts, dataset.parts(kept, source), skipped)
+end
+
+--- Makes the public function of a layout of files.
+-- @string name the public function
+-- @tab reader `read(root, opts)`, which gives a listing (see `secateur.data.layout`), and `rules` for its own options
+-- @treturn function (root, opts) -> Dataset
+function dataset.from_files(name, reader)
+  local rules = dataset.rules(reader.rules)
+  return function(root, given)
+    options.value(name, "root", root, { type = "string", required = true })
+    local opts = dataset.options(name, given, rules)
+    local result = fault.guard(name, build, name, reader, root, opts)
+    return result
+  end
+end
+
+-- Lines of text from rows of cells: the first column flush left, the others flush right.
+local function align(rows)
+  local widths, lines = {}, {}
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
+  end
+  for r, row in ipairs(rows) do
+    local cells = {}
+    for i, cell in ipairs(row) do
+      local gap = (" "):rep(widths[i] - (utf8.len(cell) or #cell))
+      cells[i] = i == 1 and cell .. gap or gap .. cell
+    end
+    lines[r] = table.concat(cells, "  ")
+  end
+  return lines
+end
+
+--- A summary: images per class and split, and how many were skipped.
+-- @treturn string
+function Dataset:__tostring()
+  local rows, total = { { "class", "train", "val", "test", "all" } }, { 0, 0, 0, 0 }
+  local counts = {}
+  for i, part in ipairs(splits.names) do counts[i] = self[part]:class_counts() end
+  for label, class in ipairs(self.classes) do
+    local numbers = { counts[1][label], counts[2][label], counts[3][label] }
+    numbers[4] = numbers[1] + numbers[2] + numbers[3]
+    local row = { class }
+    for i, number in ipairs(numbers) do
+      row[i + 1], total[i] = tostring(number), total[i] + number
+    end
+    rows[#rows + 1] = row
+  end
+  rows[#rows + 1] = { "all", table.unpack(total) }
+  for i = 2, 5 do rows[#rows][i] = tostring(rows[#rows][i]) end
+  local lines = align(rows)
+  table.insert(lines, 1, ("%s %s: %d images, %d classes, %d x %d x %d"):format(self.name, self.title, total[4],
+    #self.classes, self.channels, self.size, self.size))
+  if #self.skipped > 0 then
+    lines[#lines + 1] = ("skipped: %d that cannot be read (see .skipped)"):format(#self.skipped)
+  end
+  return table.concat(lines, "\n")
+end
+
+return dataset

@@ -1,0 +1,51 @@
+--- Data sets: `sc.data.folder`, `mura`, `kvasir`, `cpn`, `fetal` (a folder of images), `medmnist` (an npz file) and
+-- `phantom` (nothing at all).
+--
+-- All take `size` (224), `channels` (3, or 1), `mean`, `std` (ImageNet's), `seed` (0) and `splits` (`{train = .7,
+-- val = .1, test = .2}`) where samples are dealt out, `on_error` ("skip" or "stop" at an image that cannot be read),
+-- `max_pixels` (larger images count as unreadable), `cache_bytes` (for decoded images), `quiet` (no warnings).
+-- @module secateur.data
+local dataset = require "secateur.data.dataset"
+
+local data = {
+  medmnist = require "secateur.data.medmnist",
+  phantom = require "secateur.data.phantom",
+}
+
+--- A folder of images with a folder per class; or train, val and test folders of such; or images listed in `split.csv`
+-- (columns file, label, split).
+-- @function folder
+-- @string root
+-- @tab[opt] opts
+-- @treturn Dataset
+data.folder = dataset.from_files("folder", require "secateur.data.folder")
+
+--- MURA v1.1.
+-- @function mura
+-- @string root the folder MURA-v1.1, or the one above it
+-- @tab[opt] opts also `study`: a name such as "XR_WRIST", a list of these, or nil for all
+-- @treturn Dataset
+data.mura = dataset.from_files("mura", require "secateur.data.mura")
+
+--- Kvasir, version 1 or 2.
+-- @function kvasir
+-- @string root the folder of the classes, or the one above it
+-- @tab[opt] opts
+-- @treturn Dataset
+data.kvasir = dataset.from_files("kvasir", require "secateur.data.kvasir")
+
+--- COVID-19, pneumonia and normal chest X-rays.
+-- @function cpn
+-- @string root the folder of the classes, or one above it
+-- @tab[opt] opts
+-- @treturn Dataset
+data.cpn = dataset.from_files("cpn", require "secateur.data.cpn")
+
+--- FETAL_PLANES_DB.
+-- @function fetal
+-- @string root the folder of FETAL_PLANES_DB_data.csv, or the one above it
+-- @tab[opt] opts
+-- @treturn Dataset
+data.fetal = dataset.from_files("fetal", require "secateur.data.fetal")
+
+return data

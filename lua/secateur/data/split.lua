@@ -1,0 +1,190 @@
+--- One part of a data set (train, val, test or a subset): labels and names in memory, images decoded when asked for.
+-- @module secateur.data.split
+local batches = require "secateur.data.batches"
+local core = require "secateur.core"
+local fault = require "secateur.data.fault"
+local options = require "secateur.util.options"
+
+local split = {}
+
+--- A part of a data set. Fields: `name`, `classes` (list of names), `labels` (list, from 1), `names` (list of file
+-- names), `size`, `channels`, `skipped` (list of `{path=, message=}` shared by the whole data set).
+-- @type Split
+local Split = {}
+Split.__index = Split
+Split.__name = "Split"
+
+--- Makes a split. `shared` holds what the splits of a data set have in common: name, title, classes, size, channels,
+-- mean, std, stop (whether a bad image is an error), quiet, skipped, known (path -> message of what is in skipped).
+-- @tab shared
+-- @string name
+-- @tab part `source` (native), `rows` (list of the source's samples), `labels`, `names`, `paths`
+-- @treturn Split
+function split.new(shared, name, part)
+  return setmetatable({
+    name = name, classes = shared.classes, labels = part.labels, names = part.names, size = shared.size,
+    channels = shared.channels, skipped = shared.skipped, shared = shared, source = part.source, rows = part.rows,
+    paths = part.paths or part.names,
+  }, Split)
+end
+
+--- How many samples there are.
+-- @treturn int
+function Split:count()
+  return #self.rows
+end
+
+Split.__len = Split.count
+
+--- How many samples of each class there are.
+-- @treturn table list, a number per class
+function Split:class_counts()
+  local counts = {}
+  for label in ipairs(self.classes) do counts[label] = 0 end
+  for _, label in ipairs(self.labels) do counts[label] = counts[label] + 1 end
+  return counts
+end
+
+local function check_indices(name, self, indices)
+  if type(indices) ~= "table" then
+    options.fail(name, "indices: expected a list, got " .. options.describe(indices), 1)
+  end
+  local checked = {}
+  for i = 1, #indices do
+    local index = math.type(indices[i]) and math.tointeger(indices[i])
+    if not index or index < 1 or index > #self.rows then
+      options.fail(name, ("indices[%d]: expected a whole number in [1, %d], got %s"):format(i, #self.rows,
+        options.describe(indices[i])), 1)
+    end
+    checked[i] = index
+  end
+  if #checked == 0 then options.fail(name, "indices: expected at least one, got none", 1) end
+  return checked
+end
+
+-- What the native source makes of images: size, channels, mean, std.
+local function pixel_options(shared, extra)
+  local opts = { size = shared.size, channels = shared.channels, mean = shared.mean, std = shared.std }
+  for key, value in pairs(extra or {}) do opts[key] = value end
+  return opts
+end
+
+-- Takes note of images that could not be decoded. Each is recorded and named once, or a fault where bad images stop.
+local function note_failures(self, indices, failures)
+  local shared = self.shared
+  for _, failure in ipairs(failures) do
+    local path = self.paths[indices[failure.index]]
+    local message = fault.reason(failure.message, path)
+    if shared.stop then fault.raise("%s: %s", path, message) end
+    if not shared.known[path] then
+      shared.known[path] = message
+      table.insert(shared.skipped, { path = path, message = message })
+      if not shared.quiet then io.stderr:write(("%s: skipped %s: %s\n"):format(shared.name, path, message)) end
+    end
+  end
+end
+
+-- Labels and indices of those positions that were decoded.
+local function collect(self, indices, positions)
+  local labels, kept = {}, {}
+  for i, position in ipairs(positions) do
+    kept[i] = indices[position]
+    labels[i] = self.labels[kept[i]]
+  end
+  return core.tensor(labels, "int64"), kept
+end
+
+--- Turns what the native source gives for a list of indices into a batch, and takes note of failures.
+-- @tab indices
+-- @tparam Tensor x
+-- @tab positions
+-- @tab failures
+-- @treturn[1] Tensor x
+-- @treturn[1] Tensor y
+-- @treturn[1] table kept
+-- @return[2] nil where no image was left
+function Split:assemble(indices, x, positions, failures)
+  note_failures(self, indices, failures)
+  if #positions == 0 then return nil end
+  return x, collect(self, indices, positions)
+end
+
+local function decode(self, indices, opts)
+  local rows = {}
+  for i, index in ipairs(indices) do rows[i] = self.rows[index] end
+  local x, y, kept = self:assemble(indices, self.source:batch(rows, opts))
+  if not x then
+    local path = self.paths[indices[1]]
+    fault.raise("none of the %d images could be decoded: %s: %s", #indices, path, self.shared.known[path])
+  end
+  return x, y, kept
+end
+
+--- Decodes samples, at the data set's size and normalised.
+-- @tab indices list of sample numbers
+-- @treturn Tensor images [N x C x S x S]
+-- @treturn Tensor labels [N], int64, from 1
+-- @treturn table the indices that were decoded; others than those asked for only where images failed
+function Split:batch(indices)
+  indices = check_indices("batch", self, indices)
+  local x, y, kept = fault.guard("batch", decode, self, indices, pixel_options(self.shared))
+  return x, y, kept
+end
+
+--- Decodes one image for drawing: at the data set's size, values in [0, 1], not normalised.
+-- @int index
+-- @treturn Tensor [C x S x S]
+function Split:image(index)
+  local shared, zeros, ones = self.shared, {}, {}
+  for channel = 1, shared.channels do zeros[channel], ones[channel] = 0, 1 end
+  local rule = { type = "integer", min = 1, max = #self.rows, required = true }
+  local indices = { options.value("image", "index", index, rule) }
+  local x = fault.guard("image", decode, self, indices, pixel_options(shared, { mean = zeros, std = ones }))
+  return x:reshape(shared.channels, shared.size, shared.size)
+end
+
+local batch_rules = {
+  batch = { type = "integer", min = 1, default = 32 },
+  shuffle = { type = "boolean", default = false },
+  seed = { type = "integer", default = 0 },
+  epoch = { type = "integer", min = 0, default = 1 },
+  augment = { type = "table" },
+  workers = { type = "integer", min = 1, max = 64, default = 1 },
+  ahead = { type = "integer", min = 1, max = 64, default = 4 },
+}
+
+--- Goes through all samples once, in batches that are decoded in the background, ahead of the consumer:
+-- `for x, y, indices in split:batches { batch = 32 } do … end`. Order and augmentation depend on seed and epoch alone,
+-- not on the number of workers. Leaving the loop early stops the background work; outside a generic for, call
+-- `:close()` on the iterator or keep it in a `<close>` variable.
+-- @tab[opt] opts `batch` (32), `shuffle` (false), `seed` (0), `epoch` (1), `augment` (none; see `image_loader`),
+-- `workers` (1), `ahead` (4 batches)
+-- @treturn function iterator over x [N x C x S x S], y [N] (int64, from 1), list of indices
+function Split:batches(opts)
+  opts = options.check("batches", opts, batch_rules)
+  local iterator = batches.new(self, opts, pixel_options(self.shared))
+  return iterator, nil, nil, iterator
+end
+
+--- Some of the samples as a split of their own, counting from 1 again; images are shared.
+-- @tab indices list of sample numbers
+-- @treturn Split
+function Split:subset(indices)
+  indices = check_indices("subset", self, indices)
+  local part = { source = self.source, rows = {}, labels = {}, names = {}, paths = {} }
+  for i, index in ipairs(indices) do
+    for _, list in ipairs { "rows", "labels", "names", "paths" } do part[list][i] = self[list][index] end
+  end
+  return split.new(self.shared, self.name, part)
+end
+
+--- A summary: name, number of images, and how many of each class.
+-- @treturn string
+function Split:__tostring()
+  local parts = {}
+  for label, count in ipairs(self:class_counts()) do parts[label] = ("%s %d"):format(self.classes[label], count) end
+  return ("%s split of %s: %d images (%s), %d x %d x %d"):format(self.name, self.shared.title, #self.rows,
+    table.concat(parts, ", "), self.channels, self.size, self.size)
+end
+
+return split
