@@ -10,6 +10,7 @@ static const opener openers[] = {
     sc_lua_open_tensor,
     sc_lua_open_graph,
     sc_lua_open_plan,
+    sc_lua_open_io,
 };
 
 #ifdef SC_REAL_IS_DOUBLE

@@ -1,0 +1,84 @@
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
+#include "io/file.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CHUNK = 1 << 30 }; /* the most that one pread is asked for */
+
+sc_status sc_file_open(sc_file *out, const char *path, sc_error *error) {
+    struct stat info;
+    *out = (sc_file){0};
+    /* O_NONBLOCK: opening a pipe that nobody writes to would wait for ever */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0 || fstat(descriptor, &info) != 0) {
+        int reason = errno;
+        if (descriptor >= 0)
+            close(descriptor);
+        return sc_error_set(error, SC_ERROR_IO, "'%s': %s", path, strerror(reason));
+    }
+    void *copy = NULL;
+    sc_status status = SC_OK;
+    if (!S_ISREG(info.st_mode))
+        status = sc_error_set(error, SC_ERROR_IO, "'%s': expected a regular file, got %s", path,
+                              S_ISDIR(info.st_mode) ? "a directory" : "a pipe or device");
+    if (status == SC_OK)
+        status = sc_memory_alloc(&copy, strlen(path) + 1, 1, error);
+    if (status != SC_OK) {
+        close(descriptor);
+        return status;
+    }
+    out->path = strcpy(copy, path);
+    out->descriptor = descriptor;
+    out->size = (uint64_t)info.st_size;
+    return SC_OK;
+}
+
+void sc_file_close(sc_file *file) {
+    if (!file->path)
+        return;
+    close(file->descriptor);
+    sc_memory_free(file->path);
+    *file = (sc_file){0};
+}
+
+sc_status sc_file_read(const sc_file *file, uint64_t offset, void *out, size_t length, sc_error *error) {
+    unsigned char *next = out;
+    while (length > 0) {
+        ssize_t count = pread(file->descriptor, next, length < CHUNK ? length : CHUNK, (off_t)offset);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return sc_error_set(error, SC_ERROR_IO, "'%s': %s", file->path, strerror(errno));
+        if (count == 0)
+            return sc_error_set(error, SC_ERROR_FORMAT, "'%s': cut short: expected %zu more bytes at offset %" PRIu64,
+                                file->path, length, offset);
+        next += count;
+        offset += (uint64_t)count;
+        length -= (size_t)count;
+    }
+    return SC_OK;
+}
+
+static sc_status read_from_file(sc_source *self, void *out, size_t length, sc_error *error) {
+    sc_file_source *source = (sc_file_source *)self; /* base is its first member */
+    SC_TRY(sc_file_read(source->file, source->offset, out, length, error));
+    source->offset += length;
+    return SC_OK;
+}
+
+void sc_file_source_init(sc_file_source *out, const sc_file *file, uint64_t offset, uint64_t length) {
+    out->base.read = read_from_file;
+    out->base.left = length;
+    snprintf(out->base.label, sizeof out->base.label, "'%s'", file->path);
+    out->file = file;
+    out->offset = offset;
+}

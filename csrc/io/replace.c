@@ -1,0 +1,116 @@
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
+#include "io/replace.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    CHUNK = 1 << 30, /* the most that one write is asked for */
+    SUFFIX = 48,     /* bytes for ".<pid>-<attempt>.tmp" */
+    ATTEMPTS = 100,  /* leftovers of killed processes to step over */
+};
+
+static void forget(sc_replace *replace) {
+    if (replace->temporary && replace->descriptor >= 0)
+        close(replace->descriptor);
+    sc_memory_free(replace->path);
+    sc_memory_free(replace->temporary);
+    *replace = (sc_replace){0};
+}
+
+void sc_replace_abandon(sc_replace *replace) {
+    if (replace->temporary)
+        unlink(replace->temporary);
+    forget(replace);
+}
+
+/* The message names the target, not the temporary file. */
+static sc_status fail(const sc_replace *replace, int reason, sc_error *error) {
+    return sc_error_set(error, SC_ERROR_IO, "'%s': %s", replace->path, strerror(reason));
+}
+
+/* Opens a file that was not there before. */
+static sc_status open_temporary(sc_replace *replace, sc_error *error) {
+    void *name;
+    size_t length = strlen(replace->path) + SUFFIX;
+    SC_TRY(sc_memory_alloc(&name, length, 1, error));
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        snprintf(name, length, "%s.%ld-%d.tmp", replace->path, (long)getpid(), attempt);
+        replace->descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (replace->descriptor >= 0) {
+            replace->temporary = name;
+            return SC_OK;
+        }
+        if (errno != EEXIST)
+            break;
+    }
+    int reason = errno;
+    sc_memory_free(name);
+    return fail(replace, reason, error);
+}
+
+sc_status sc_replace_begin(sc_replace *out, const char *path, sc_error *error) {
+    struct stat info;
+    void *copy;
+    *out = (sc_replace){.descriptor = -1};
+    /* renaming over /dev/null would remove it for everybody */
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return sc_error_set(error, SC_ERROR_IO, "'%s': expected a regular file to replace, got %s", path,
+                            S_ISDIR(info.st_mode) ? "a directory" : "a pipe or device");
+    SC_TRY(sc_memory_alloc(&copy, strlen(path) + 1, 1, error));
+    out->path = strcpy(copy, path);
+    sc_status status = open_temporary(out, error);
+    if (status != SC_OK)
+        forget(out);
+    return status;
+}
+
+sc_status sc_replace_write(sc_replace *replace, const void *bytes, size_t length, sc_error *error) {
+    const unsigned char *next = bytes;
+    while (length > 0) {
+        ssize_t count = write(replace->descriptor, next, length < CHUNK ? length : CHUNK);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return fail(replace, errno, error);
+        next += count;
+        length -= (size_t)count;
+    }
+    return SC_OK;
+}
+
+/* Makes the rename itself last through a power cut; a file system that cannot is left at that. */
+static void sync_directory(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash)
+        slash[slash == path ? 1 : 0] = '\0';
+    int directory = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory >= 0) {
+        fsync(directory);
+        close(directory);
+    }
+}
+
+sc_status sc_replace_commit(sc_replace *replace, sc_error *error) {
+    int reason = fsync(replace->descriptor) != 0 ? errno : 0;
+    if (close(replace->descriptor) != 0 && !reason)
+        reason = errno;
+    replace->descriptor = -1;
+    if (!reason && rename(replace->temporary, replace->path) != 0)
+        reason = errno;
+    if (reason) {
+        sc_status status = fail(replace, reason, error);
+        sc_replace_abandon(replace);
+        return status;
+    }
+    sync_directory(replace->path);
+    forget(replace);
+    return SC_OK;
+}

@@ -1,0 +1,106 @@
+#include "io/safetensors.h"
+
+#include "io/replace.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    LENGTH = 8, /* bytes that hold the header's length, little-endian */
+    LONGEST_HEADER = 100000000,
+    ALIGNMENT = 8,
+};
+
+sc_status sc_safetensors_open(sc_safetensors *out, const char *path, sc_error *error) {
+    unsigned char start[LENGTH];
+    uint64_t length = 0;
+    *out = (sc_safetensors){0};
+    SC_TRY(sc_file_open(&out->file, path, error));
+    sc_status status = out->file.size < LENGTH
+                           ? sc_error_set(error, SC_ERROR_FORMAT,
+                                          "'%s': not a safetensors file: only %" PRIu64 " bytes", path, out->file.size)
+                           : sc_file_read(&out->file, 0, start, LENGTH, error);
+    if (status == SC_OK) {
+        for (int i = LENGTH - 1; i >= 0; i--)
+            length = length << 8 | start[i];
+        uint64_t room = out->file.size - LENGTH;
+        if (length > room || length > LONGEST_HEADER)
+            status = sc_error_set(error, SC_ERROR_FORMAT,
+                                  "'%s': header: expected a length of at most %" PRIu64 " bytes, got %" PRIu64, path,
+                                  room < LONGEST_HEADER ? room : (uint64_t)LONGEST_HEADER, length);
+    }
+    if (status != SC_OK) {
+        sc_safetensors_close(out);
+        return status;
+    }
+    out->header = (size_t)length;
+    out->bytes = out->file.size - LENGTH - length;
+    return SC_OK;
+}
+
+void sc_safetensors_close(sc_safetensors *file) {
+    sc_file_close(&file->file);
+    *file = (sc_safetensors){0};
+}
+
+sc_status sc_safetensors_header(const sc_safetensors *file, char *out, sc_error *error) {
+    return sc_file_read(&file->file, LENGTH, out, file->header, error);
+}
+
+bool sc_safetensors_element(sc_element *out, const char *name) {
+    static const struct {
+        const char *name;
+        sc_element element;
+    } names[] = {
+        {"BOOL", SC_ELEMENT_BOOL}, {"U8", SC_ELEMENT_U8},   {"I8", SC_ELEMENT_I8},   {"U16", SC_ELEMENT_U16},
+        {"I16", SC_ELEMENT_I16},   {"U32", SC_ELEMENT_U32}, {"I32", SC_ELEMENT_I32}, {"U64", SC_ELEMENT_U64},
+        {"I64", SC_ELEMENT_I64},   {"F16", SC_ELEMENT_F16}, {"F32", SC_ELEMENT_F32}, {"F64", SC_ELEMENT_F64},
+        {"BF16", SC_ELEMENT_BF16},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i].name, name) == 0) {
+            *out = names[i].element;
+            return true;
+        }
+    return false;
+}
+
+sc_status sc_safetensors_read(sc_tensor *out, const sc_safetensors *file, sc_element element, const sc_shape *shape,
+                              uint64_t first, uint64_t last, sc_error *error) {
+    sc_file_source source;
+    if (first > last || last > file->bytes)
+        return sc_error_set(error, SC_ERROR_FORMAT,
+                            "'%s': data_offsets: expected them within 0..%" PRIu64 ", got %" PRIu64 "..%" PRIu64,
+                            file->file.path, file->bytes, first, last);
+    sc_file_source_init(&source, &file->file, LENGTH + file->header + first, last - first);
+    return sc_convert_read(out, &source.base, element, false, shape, error);
+}
+
+static sc_status write_header(sc_replace *target, const char *header, size_t length, sc_error *error) {
+    static const char spaces[ALIGNMENT] = "        ";
+    unsigned char start[LENGTH];
+    size_t padding = (ALIGNMENT - length % ALIGNMENT) % ALIGNMENT;
+    uint64_t padded = (uint64_t)length + padding;
+    for (int i = 0; i < LENGTH; i++)
+        start[i] = (unsigned char)(padded >> 8 * i & 0xff);
+    SC_TRY(sc_replace_write(target, start, LENGTH, error));
+    SC_TRY(sc_replace_write(target, header, length, error));
+    return sc_replace_write(target, spaces, padding, error);
+}
+
+sc_status sc_safetensors_write(const char *path, const char *header, size_t length, const sc_tensor *const *tensors,
+                               size_t count, sc_error *error) {
+    sc_replace target;
+    if (length > LONGEST_HEADER - ALIGNMENT)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "'%s': header: expected at most %d bytes, got %zu", path,
+                            LONGEST_HEADER - ALIGNMENT, length);
+    SC_TRY(sc_replace_begin(&target, path, error));
+    sc_status status = write_header(&target, header, length, error);
+    for (size_t i = 0; i < count && status == SC_OK; i++)
+        status = sc_replace_write(&target, sc_tensor_data(tensors[i]),
+                                  sc_tensor_numel(tensors[i]) * sc_dtype_size(tensors[i]->dtype), error);
+    if (status == SC_OK)
+        return sc_replace_commit(&target, error);
+    sc_replace_abandon(&target);
+    return status;
+}

@@ -1,0 +1,270 @@
+--- Files of named tensors in the safetensors format (https://github.com/huggingface/safetensors).
+--
+-- The core moves the bytes; the JSON header is understood, and distrusted, here.
+-- @module secateur.models.safetensors
+local cjson = require "cjson"
+local core = require "secateur.core"
+local files = require "secateur.util.files"
+local options = require "secateur.util.options"
+
+local safetensors = {}
+
+local MAX_DIMS = 5
+local MAX_WHOLE = 2 ^ 53 -- beyond it a JSON number no longer stands for itself
+
+local sizes = { BOOL = 1, U8 = 1, I8 = 1, U16 = 2, I16 = 2, F16 = 2, BF16 = 2, U32 = 4, I32 = 4, F32 = 4, U64 = 8,
+  I64 = 8, F64 = 8 }
+
+local stored_as = { float32 = "F32", float64 = "F64", int64 = "I64", uint8 = "U8" }
+
+local json = cjson.new() -- of our own, so that its settings touch nobody else
+json.decode_max_depth(8)
+json.decode_invalid_numbers(false)
+
+-- Raises without a position: the public function adds its name and its caller's position.
+local function problem(format, ...)
+  error(format:format(...), 0)
+end
+
+local function no_position(ok, ...)
+  if not ok then error(..., 0) end
+  return ...
+end
+
+-- Calls a function of the core; through pcall, its errors do not carry a position in this file.
+local function native(f, ...)
+  return no_position(pcall(f, ...))
+end
+
+-- cjson keeps the last of equal keys silently, so this walks over the text (known to be JSON) and compares.
+local function check_repeated_keys(text)
+  local stack = {} -- per open brace: keys seen; per open bracket: false
+  local at = 1
+  while true do
+    local mark, found = text:match('()(["{}%[%]])', at)
+    if not mark then return end
+    at = mark + 1
+    if found == "{" then
+      stack[#stack + 1] = {}
+    elseif found == "[" then
+      stack[#stack + 1] = false
+    elseif found ~= '"' then
+      stack[#stack] = nil
+    else
+      local last
+      repeat
+        last = text:find('["\\]', at)
+        at = last + (text:byte(last) == 92 and 2 or 1)
+      until text:byte(last) == 34
+      local seen = stack[#stack]
+      if seen and text:find("^%s*:", at) then
+        local key = json.decode("[" .. text:sub(mark, last) .. "]")[1]
+        if seen[key] then problem("header: %s is there twice", options.describe(key)) end
+        seen[key] = true
+      end
+    end
+  end
+end
+
+local function decode(text)
+  if text:byte(1) ~= 123 then problem("header: expected a JSON object") end
+  local ok, header = pcall(json.decode, text)
+  if not ok then problem("header: %s", header) end
+  check_repeated_keys(text)
+  return header
+end
+
+-- The list as integers, or nil unless it is a list of whole numbers from 0 to 2^53.
+local function whole_numbers(list)
+  if type(list) ~= "table" then return nil end
+  local whole, count = {}, 0
+  for key in pairs(list) do
+    if math.type(key) == nil then return nil end
+    count = count + 1
+  end
+  for i = 1, count do
+    local value = list[i]
+    local integer = math.type(value) and math.tointeger(value)
+    if not integer or integer < 0 or integer > MAX_WHOLE then return nil end
+    whole[i] = integer
+  end
+  return whole
+end
+
+-- The number of bytes, or nil when it is over the limit.
+local function byte_count(shape, size, limit)
+  local bytes = size
+  for _, extent in ipairs(shape) do
+    if extent == 0 then return 0 end
+  end
+  for _, extent in ipairs(shape) do
+    if extent > limit // bytes then return nil end
+    bytes = bytes * extent
+  end
+  return bytes
+end
+
+-- One entry of the header, checked: { name=, dtype=, shape=, first=, last= }.
+local function check_entry(name, given, bytes)
+  local where = "tensor " .. options.describe(name)
+  if type(given) ~= "table" then
+    problem("%s: expected an object, got %s", where, options.describe(given))
+  end
+  for _, field in ipairs { "dtype", "shape", "data_offsets" } do
+    if given[field] == nil then problem("%s: missing field '%s'", where, field) end
+  end
+  local dtype, shape, offsets = given.dtype, whole_numbers(given.shape), whole_numbers(given.data_offsets)
+  local size = sizes[dtype]
+  if not size then problem("%s: unknown dtype %s", where, options.describe(dtype)) end
+  if not shape then problem("%s: shape: expected a list of whole numbers", where) end
+  if #shape > MAX_DIMS then
+    problem("%s: shape: expected at most %d dimensions, got %d", where, MAX_DIMS, #shape)
+  end
+  if not offsets or #offsets ~= 2 then problem("%s: data_offsets: expected two whole numbers", where) end
+  local first, last = offsets[1], offsets[2]
+  if first > last or last > bytes then
+    problem("%s: data_offsets: expected them in order within 0..%d, got %d and %d", where, bytes, first, last)
+  end
+  if byte_count(shape, size, bytes) ~= last - first then
+    problem("%s: data_offsets: %d bytes do not make the shape [%s] of %s", where, last - first,
+      table.concat(shape, "x"), dtype)
+  end
+  return { name = name, dtype = dtype, shape = shape, first = first, last = last }
+end
+
+local function check_metadata(meta)
+  if meta == nil then return {} end
+  if type(meta) ~= "table" then problem("__metadata__: expected an object, got %s", options.describe(meta)) end
+  for key, value in pairs(meta) do
+    if type(key) ~= "string" or type(value) ~= "string" then
+      problem("__metadata__: %s: expected a string, got %s", key, options.describe(value))
+    end
+  end
+  return meta
+end
+
+-- All entries in the order of their bytes, which must follow one another without gaps to the end of the file.
+local function check_header(header, bytes)
+  local entries = {}
+  for name, given in pairs(header) do
+    if name ~= "__metadata__" then entries[#entries + 1] = check_entry(name, given, bytes) end
+  end
+  table.sort(entries, function(a, b)
+    if a.first ~= b.first then return a.first < b.first end
+    if a.last ~= b.last then return a.last < b.last end
+    return a.name < b.name
+  end)
+  local reached = 0
+  for _, entry in ipairs(entries) do
+    if entry.first ~= reached then
+      problem("tensor %s: data_offsets: expected it to begin at %d, where the one before ends, got %d",
+        options.describe(entry.name), reached, entry.first)
+    end
+    reached = entry.last
+  end
+  if reached ~= bytes then problem("expected %d bytes of data after the header, got %d", reached, bytes) end
+  return entries
+end
+
+local function parse(text, bytes)
+  local header = decode(text)
+  return check_header(header, bytes), check_metadata(header.__metadata__)
+end
+
+local function read(path)
+  local file <close> = native(core.safetensors_open, path)
+  local good, entries, meta = pcall(parse, native(file.header, file), file:bytes())
+  if not good then problem("'%s': %s", path, entries) end
+  local tensors = {}
+  for _, entry in ipairs(entries) do
+    tensors[entry.name] = native(file.tensor, file, entry.dtype, entry.shape, entry.first, entry.last)
+  end
+  return tensors, meta
+end
+
+--- Reads all tensors of a file. U8 stays uint8; other integers and booleans become int64; floats of all widths float32.
+-- @string path
+-- @treturn {[string]=Tensor} name → tensor
+-- @treturn {[string]=string} the file's metadata, empty when it has none
+-- @raise when the file is damaged, of another kind, or holds a type that tensors cannot
+function safetensors.load(path)
+  options.value("safetensors.load", "path", path, { type = "string", required = true })
+  local ok, tensors, meta = pcall(read, path)
+  if not ok then options.fail("safetensors.load", tensors) end
+  return tensors, meta
+end
+
+local function check_text(what, text)
+  if type(text) ~= "string" then
+    problem("%s: expected a string, got %s", what, options.describe(text))
+  elseif not utf8.len(text) then
+    problem("%s: expected UTF-8, got other bytes", what)
+  end
+  return text
+end
+
+local function sorted_keys(map, what)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = check_text(what, key) end
+  return files.sort(keys)
+end
+
+local function encode_metadata(meta)
+  local parts = {}
+  for i, key in ipairs(sorted_keys(meta, "meta: key")) do
+    parts[i] = json.encode(key) .. ":" .. json.encode(check_text("meta: '" .. key .. "'", meta[key]))
+  end
+  return '"__metadata__":{' .. table.concat(parts, ",") .. "}"
+end
+
+-- name → the format's word for its element type.
+local function check_tensors(tensors, names)
+  local dtypes = {}
+  for _, name in ipairs(names) do
+    local tensor = tensors[name]
+    local known, dtype = pcall(function() return stored_as[tensor:dtype()] end)
+    if not known or not dtype then
+      problem("tensors: '%s': expected a Tensor, got %s", name, options.describe(tensor))
+    elseif name == "__metadata__" then
+      problem("tensors: the name '__metadata__' is reserved")
+    end
+    dtypes[name] = dtype
+  end
+  return dtypes
+end
+
+-- Header and list of tensors in the order of their bytes: wide elements first, so that all are aligned, then by name.
+local function lay_out(tensors, meta)
+  local names = sorted_keys(tensors, "tensors: name")
+  local dtypes = check_tensors(tensors, names)
+  local parts, list, at = {}, {}, 0
+  if next(meta) then parts[1] = encode_metadata(meta) end
+  for _, width in ipairs { 8, 4, 1 } do
+    for _, name in ipairs(names) do
+      local tensor, dtype = tensors[name], dtypes[name]
+      if sizes[dtype] == width then
+        local last = at + tensor:numel() * width
+        parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}'):format(json.encode(name), dtype,
+          table.concat(tensor:shape(), ","), at, last)
+        list[#list + 1], at = tensor, last
+      end
+    end
+  end
+  return "{" .. table.concat(parts, ",") .. "}", list
+end
+
+--- Writes tensors to a file: float32 as F32, int64 as I64, uint8 as U8. The file appears, or an old one is replaced,
+-- only when all of it is on disk.
+-- @string path
+-- @tparam {[string]=Tensor} tensors name → tensor
+-- @tparam[opt] {[string]=string} meta text to keep with them
+-- @raise when a name or a piece of metadata is not a UTF-8 string, or the file cannot be written
+function safetensors.save(path, tensors, meta)
+  options.value("safetensors.save", "path", path, { type = "string", required = true })
+  options.value("safetensors.save", "tensors", tensors, { type = "table", required = true })
+  meta = options.value("safetensors.save", "meta", meta, { type = "table", default = {} })
+  local ok, err = pcall(function() native(core.safetensors_write, path, lay_out(tensors, meta)) end)
+  if not ok then options.fail("safetensors.save", err) end
+end
+
+return safetensors
