@@ -1,0 +1,31 @@
+/* Elementwise activations. y may be x. The way back adds to dx and reads what the signature names: the input x or the
+ * output y of the way forth. */
+#ifndef SC_KERNEL_ACTIVATION_H
+#define SC_KERNEL_ACTIVATION_H
+
+#include "base/real.h"
+
+#include <stddef.h>
+
+void sc_relu_forward(sc_real *y, const sc_real *x, size_t n); /* NaN stays NaN */
+void sc_relu_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
+
+void sc_sigmoid_forward(sc_real *y, const sc_real *x, size_t n);
+void sc_sigmoid_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
+
+void sc_tanh_forward(sc_real *y, const sc_real *x, size_t n);
+void sc_tanh_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
+
+/* x * sigmoid(x) */
+void sc_silu_forward(sc_real *y, const sc_real *x, size_t n);
+void sc_silu_backward(sc_real *dx, const sc_real *x, const sc_real *dy, size_t n);
+
+/* x * Phi(x) (Hendrycks and Gimpel, 2016) */
+void sc_gelu_forward(sc_real *y, const sc_real *x, size_t n);
+void sc_gelu_backward(sc_real *dx, const sc_real *x, const sc_real *dy, size_t n);
+
+/* x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) */
+void sc_gelu_tanh_forward(sc_real *y, const sc_real *x, size_t n);
+void sc_gelu_tanh_backward(sc_real *dx, const sc_real *x, const sc_real *dy, size_t n);
+
+#endif

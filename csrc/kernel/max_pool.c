@@ -1,0 +1,136 @@
+#include "base/hot.h"
+#include "kernel/window.h"
+
+enum { SMALL = 16384, TILE = 64 };
+
+/* As in PyTorch: larger, or not a number, which must not vanish in the comparison. */
+SC_INLINE bool wins(sc_real v, sc_real best) {
+    return (v > best) | (v != v);
+}
+
+SC_INLINE void take_by(sc_real *best, const sc_real *x, size_t n, size_t stride) {
+#pragma omp simd
+    for (size_t j = 0; j < n; j++)
+        best[j] = wins(x[j * stride], best[j]) ? x[j * stride] : best[j];
+}
+
+/* best[n] = the larger of best and x[0], x[stride], ...; known strides vectorise. */
+SC_HOT static void take(sc_real *best, const sc_real *x, size_t n, size_t stride) {
+    if (stride == 1)
+        take_by(best, x, n, 1);
+    else if (stride == 2)
+        take_by(best, x, n, 2);
+    else
+        take_by(best, x, n, stride);
+}
+
+SC_INLINE void take_where_by(sc_real *best, int *where, const sc_real *x, int at, int n, int stride) {
+#pragma omp simd
+    for (int j = 0; j < n; j++) {
+        bool won = wins(x[j * stride], best[j]);
+        best[j] = won ? x[j * stride] : best[j];
+        where[j] = won ? at + j * stride : where[j];
+    }
+}
+
+/* As take, with where[n] = the place of best, x[0] being place `at`. */
+SC_HOT static void take_where(sc_real *best, int *where, const sc_real *x, int at, int n, int stride) {
+    if (stride == 1)
+        take_where_by(best, where, x, at, n, 1);
+    else if (stride == 2)
+        take_where_by(best, where, x, at, n, 2);
+    else
+        take_where_by(best, where, x, at, n, stride);
+}
+
+static void forward_row(sc_real *y, const sc_real *x, size_t o, const sc_pool_axis *down, const sc_pool_axis *across) {
+    for (size_t j = 0; j < across->out; j++)
+        y[j] = -INFINITY;
+    sc_window rows = sc_window_at(down, o);
+    for (size_t row = rows.first; row < rows.last; row++)
+        for (size_t tap = 0; tap < across->kernel; tap++) {
+            sc_window outs = sc_outputs_at(across, tap);
+            if (outs.first < outs.last)
+                take(y + outs.first, x + row * across->in + (outs.first * across->stride + tap - across->padding),
+                     outs.last - outs.first, across->stride);
+        }
+}
+
+void sc_max_pool_forward(sc_real *y, const sc_real *x, size_t planes, sc_pool_axis down, sc_pool_axis across) {
+    size_t positions = down.out * across.out;
+#pragma omp parallel for schedule(static) if (planes * positions > SMALL)
+    for (size_t p = 0; p < planes; p++)
+        for (size_t o = 0; o < down.out; o++)
+            forward_row(y + p * positions + o * across.out, x + p * down.in * across.in, o, &down, &across);
+}
+
+/* best and where of outputs first .. last - 1 of row o. */
+static void find_row(sc_real best[TILE], int where[TILE], const sc_real *x, size_t o, size_t first, size_t last,
+                     const sc_pool_axis *down, const sc_pool_axis *across) {
+    sc_window rows = sc_window_at(down, o);
+    for (size_t j = first; j < last; j++) {
+        best[j - first] = -INFINITY;
+        where[j - first] = (int)(rows.first * across->in + sc_window_at(across, j).first);
+    }
+    for (size_t row = rows.first; row < rows.last; row++)
+        for (size_t tap = 0; tap < across->kernel; tap++) {
+            sc_window outs = sc_outputs_at(across, tap);
+            size_t from = outs.first > first ? outs.first : first, to = outs.last < last ? outs.last : last;
+            if (from >= to)
+                continue;
+            size_t at = row * across->in + (from * across->stride + tap - across->padding);
+            take_where(best + (from - first), where + (from - first), x + at, (int)at, (int)(to - from),
+                       (int)across->stride);
+        }
+}
+
+/* Planes do not overlap, so threads never add to the same place. */
+void sc_max_pool_backward(sc_real *dx, const sc_real *x, const sc_real *dy, size_t planes, sc_pool_axis down,
+                          sc_pool_axis across) {
+    size_t positions = down.out * across.out, inputs = down.in * across.in;
+#pragma omp parallel for schedule(static) if (planes * positions > SMALL)
+    for (size_t p = 0; p < planes; p++)
+        for (size_t o = 0; o < down.out; o++)
+            for (size_t first = 0; first < across.out; first += TILE) {
+                sc_real best[TILE];
+                int where[TILE];
+                size_t last = across.out - first < TILE ? across.out : first + TILE;
+                find_row(best, where, x + p * inputs, o, first, last, &down, &across);
+                for (size_t j = first; j < last; j++)
+                    dx[p * inputs + (size_t)where[j - first]] += dy[p * positions + o * across.out + j];
+            }
+}
+
+static void share_among_ties(sc_real *rx, const sc_real *x, sc_real r, sc_real best, int where, size_t width,
+                             sc_window rows, sc_window columns) {
+    size_t ties = 0;
+    for (size_t row = rows.first; row < rows.last; row++)
+        for (size_t column = columns.first; column < columns.last; column++)
+            ties += x[row * width + column] == best;
+    if (ties <= 1) { /* 0: the maximum is not a number and equals nothing */
+        rx[where] += r;
+        return;
+    }
+    for (size_t row = rows.first; row < rows.last; row++)
+        for (size_t column = columns.first; column < columns.last; column++)
+            if (x[row * width + column] == best)
+                rx[row * width + column] += r / (sc_real)ties;
+}
+
+void sc_max_pool_ties(sc_real *rx, const sc_real *x, const sc_real *ry, size_t planes, sc_pool_axis down,
+                      sc_pool_axis across) {
+    size_t positions = down.out * across.out, inputs = down.in * across.in;
+#pragma omp parallel for schedule(static) if (planes * positions > SMALL)
+    for (size_t p = 0; p < planes; p++)
+        for (size_t o = 0; o < down.out; o++)
+            for (size_t first = 0; first < across.out; first += TILE) {
+                sc_real best[TILE];
+                int where[TILE];
+                size_t last = across.out - first < TILE ? across.out : first + TILE;
+                find_row(best, where, x + p * inputs, o, first, last, &down, &across);
+                for (size_t j = first; j < last; j++)
+                    share_among_ties(rx + p * inputs, x + p * inputs, ry[p * positions + o * across.out + j],
+                                     best[j - first], where[j - first], across.in, sc_window_at(&down, o),
+                                     sc_window_at(&across, j));
+            }
+}

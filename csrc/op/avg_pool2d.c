@@ -1,0 +1,51 @@
+#include "op/common.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+typedef struct avg_pool_attrs {
+    sc_pool_attrs pool;
+    bool count_include_pad;
+} avg_pool_attrs;
+
+static const sc_attr attrs[] = {
+    {"kernel", SC_ATTR_PAIR, offsetof(avg_pool_attrs, pool.kernel), .required = true, .least = 1, .most = INT_MAX},
+    {"stride", SC_ATTR_PAIR, offsetof(avg_pool_attrs, pool.stride), .least = 1, .most = INT_MAX, .same_as = "kernel"},
+    {"padding", SC_ATTR_PAIR, offsetof(avg_pool_attrs, pool.padding), .fallback = 0},
+    {"count_include_pad", SC_ATTR_FLAG, offsetof(avg_pool_attrs, count_include_pad), .fallback = 1},
+    {0},
+};
+
+static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    const avg_pool_attrs *a = attributes;
+    (void)input_count;
+    return sc_infer_pool(out, &a->pool, inputs[0], error);
+}
+
+static void forward(const sc_op_call *call) {
+    const avg_pool_attrs *a = call->attrs;
+    sc_avg_pool_forward(call->output, call->input[0], sc_call_planes(call), sc_call_pool_axis(call, &a->pool, 0),
+                        sc_call_pool_axis(call, &a->pool, 1), a->count_include_pad);
+}
+
+static void backward(const sc_op_call *call) {
+    const avg_pool_attrs *a = call->attrs;
+    if (call->input_grad[0])
+        sc_avg_pool_backward(call->input_grad[0], call->output_grad, sc_call_planes(call),
+                             sc_call_pool_axis(call, &a->pool, 0), sc_call_pool_axis(call, &a->pool, 1),
+                             a->count_include_pad);
+}
+
+const sc_op sc_op_avg_pool2d = {
+    .name = "avg_pool2d",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .attrs_size = sizeof(avg_pool_attrs),
+    .attrs = attrs,
+    .map = SC_MAP_FIXED,
+    .channels = SC_CHANNELS_KEEP,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+};

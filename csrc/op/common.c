@@ -1,0 +1,70 @@
+#include "op/common.h"
+
+#include <limits.h>
+
+sc_status sc_infer_same(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
+                        sc_error *error) {
+    (void)attrs, (void)input_count, (void)error;
+    out->output = *inputs[0];
+    return SC_OK;
+}
+
+sc_status sc_infer_map(const sc_shape *input, sc_error *error) {
+    char text[SC_SHAPE_TEXT];
+    if (input->ndim != 3 || sc_shape_numel(input) == 0)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected a map [C x H x W], got %s",
+                            sc_shape_format(text, input));
+    if (input->size[1] > INT_MAX / input->size[2])
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected at most %d positions in a map, got %s", INT_MAX,
+                            sc_shape_format(text, input));
+    return SC_OK;
+}
+
+sc_status sc_infer_pool(sc_op_signature *out, const sc_pool_attrs *attrs, const sc_shape *input, sc_error *error) {
+    SC_TRY(sc_infer_map(input, error));
+    out->output = *input;
+    for (int d = 0; d < 2; d++) {
+        size_t kernel = attrs->kernel[d], padding = attrs->padding[d], size = input->size[1 + d];
+        char text[SC_SHAPE_TEXT];
+        if (padding > kernel / 2)
+            return sc_error_set(error, SC_ERROR_ARGUMENT, "padding: expected at most half the kernel, %zu, got %zu",
+                                kernel / 2, padding);
+        if (kernel > size + 2 * padding)
+            return sc_error_set(error, SC_ERROR_ARGUMENT, "kernel: expected at most %zu, the padded input %s, got %zu",
+                                size + 2 * padding, sc_shape_format(text, input), kernel);
+        out->output.size[1 + d] = (size + 2 * padding - kernel) / attrs->stride[d] + 1;
+    }
+    return SC_OK;
+}
+
+sc_pool_axis sc_call_pool_axis(const sc_op_call *call, const sc_pool_attrs *attrs, int dimension) {
+    return (sc_pool_axis){.in = call->input_shape[0]->size[1 + dimension],
+                          .out = call->output_shape->size[1 + dimension],
+                          .kernel = attrs->kernel[dimension],
+                          .stride = attrs->stride[dimension],
+                          .padding = attrs->padding[dimension]};
+}
+
+size_t sc_call_planes(const sc_op_call *call) {
+    return call->batch * call->input_shape[0]->size[0];
+}
+
+sc_status sc_infer_rows(const sc_shape *input, sc_error *error) {
+    char text[SC_SHAPE_TEXT];
+    if (input->ndim < 1 || sc_shape_last(input) == 0)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected [features] or [tokens x features], got %s",
+                            sc_shape_format(text, input));
+    return SC_OK;
+}
+
+size_t sc_shape_last(const sc_shape *shape) {
+    return shape->size[shape->ndim - 1];
+}
+
+size_t sc_call_numel(const sc_op_call *call) {
+    return call->batch * sc_shape_numel(call->input_shape[0]);
+}
+
+size_t sc_call_rows(const sc_op_call *call) {
+    return sc_call_numel(call) / sc_shape_last(call->input_shape[0]);
+}

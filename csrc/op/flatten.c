@@ -1,0 +1,33 @@
+#include "kernel/elementwise.h"
+#include "kernel/fill.h"
+#include "op/common.h"
+
+static sc_status infer(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    (void)attrs, (void)input_count, (void)error;
+    out->output = (sc_shape){1, {sc_shape_numel(inputs[0])}};
+    return SC_OK;
+}
+
+static void forward(const sc_op_call *call) {
+    if (call->output != call->input[0])
+        sc_copy(call->output, call->input[0], sc_call_numel(call));
+}
+
+static void backward(const sc_op_call *call) {
+    if (call->input_grad[0])
+        sc_accumulate(call->input_grad[0], call->output_grad, sc_call_numel(call));
+}
+
+const sc_op sc_op_flatten = {
+    .name = "flatten",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .map = SC_MAP_ROUTING,
+    .channels = SC_CHANNELS_MOVE,
+    .inplace = true,
+    .unit_axis = -1,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,59 @@
+#include "kernel/activation.h"
+#include "op/common.h"
+
+#include <math.h>
+#include <stddef.h>
+
+typedef struct gelu_attrs {
+    int approximation; /* 0 none, 1 tanh */
+} gelu_attrs;
+
+static const char *const approximations[] = {"none", "tanh", NULL};
+
+static const sc_attr attrs[] = {
+    {"approximation", SC_ATTR_ENUM, offsetof(gelu_attrs, approximation), .choices = approximations},
+    {0},
+};
+
+static bool by_tanh(const void *attributes) {
+    return ((const gelu_attrs *)attributes)->approximation == 1;
+}
+
+static void forward(const sc_op_call *call) {
+    if (by_tanh(call->attrs))
+        sc_gelu_tanh_forward(call->output, call->input[0], sc_call_numel(call));
+    else
+        sc_gelu_forward(call->output, call->input[0], sc_call_numel(call));
+}
+
+static void backward(const sc_op_call *call) {
+    if (!call->input_grad[0])
+        return;
+    if (by_tanh(call->attrs))
+        sc_gelu_tanh_backward(call->input_grad[0], call->input[0], call->output_grad, sc_call_numel(call));
+    else
+        sc_gelu_backward(call->input_grad[0], call->input[0], call->output_grad, sc_call_numel(call));
+}
+
+static double activation(const void *attributes, double x) {
+    if (by_tanh(attributes))
+        return 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
+    return 0.5 * x * erfc(x * -0.70710678118654752);
+}
+
+const sc_op sc_op_gelu = {
+    .name = "gelu",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .attrs_size = sizeof(gelu_attrs),
+    .attrs = attrs,
+    .map = SC_MAP_PASS,
+    .channels = SC_CHANNELS_KEEP,
+    .needs = SC_NEEDS_INPUT,
+    .inplace = true,
+    .cheap = true,
+    .infer = sc_infer_same,
+    .forward = forward,
+    .backward = backward,
+    .activation = activation,
+};

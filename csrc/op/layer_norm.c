@@ -1,0 +1,81 @@
+#include "kernel/elementwise.h"
+#include "kernel/norm.h"
+#include "op/common.h"
+
+#include <stddef.h>
+
+typedef struct layer_norm_attrs {
+    double eps;
+} layer_norm_attrs;
+
+static const sc_attr attrs[] = {
+    {"eps", SC_ATTR_REAL, offsetof(layer_norm_attrs, eps), .fallback = 1e-6, .least = 0, .most = 1},
+    {0},
+};
+
+enum { WEIGHT, BIAS };
+
+static size_t features(const sc_op_call *call) {
+    return sc_shape_last(call->input_shape[0]);
+}
+
+static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    (void)attributes, (void)input_count;
+    SC_TRY(sc_infer_rows(inputs[0], error));
+    out->output = *inputs[0];
+    sc_shape each = {1, {sc_shape_last(inputs[0])}};
+    out->params[WEIGHT] = (sc_op_param){.name = "weight", .shape = each, .trainable = true, .ones = true};
+    out->params[BIAS] = (sc_op_param){.name = "bias", .shape = each, .trainable = true};
+    return SC_OK;
+}
+
+/* The mean of each row, then 1 / std of each. */
+static size_t saved(const sc_op_call *call) {
+    return 2 * sc_call_rows(call);
+}
+
+static void forward(const sc_op_call *call) {
+    const layer_norm_attrs *a = call->attrs;
+    size_t rows = sc_call_rows(call);
+    sc_layer_norm_forward(call->output, call->saved, call->saved + rows, call->input[0], call->param[WEIGHT],
+                          call->param[BIAS], a->eps, rows, features(call));
+}
+
+static void backward(const sc_op_call *call) {
+    size_t rows = sc_call_rows(call);
+    sc_layer_norm_backward(call->input_grad[0], call->param_grad[WEIGHT], call->param_grad[BIAS], call->input[0],
+                           call->output_grad, call->saved, call->saved + rows, call->param[WEIGHT], rows,
+                           features(call));
+}
+
+static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
+    size_t rows = sc_call_rows(call);
+    if (!call->input_grad[0])
+        return;
+    if (mode == SC_RELEVANCE_PASS)
+        sc_accumulate(call->input_grad[0], call->output_grad, rows * features(call));
+    else
+        sc_layer_norm_relevance(call->input_grad[0], call->input[0], call->output_grad, call->saved, call->saved + rows,
+                                call->param[WEIGHT], call->param[BIAS], epsilon, rows, features(call));
+}
+
+const sc_op sc_op_layer_norm = {
+    .name = "layer_norm",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .attrs_size = sizeof(layer_norm_attrs),
+    .attrs = attrs,
+    .map = SC_MAP_NONLINEAR,
+    .channels = SC_CHANNELS_MIX,
+    .needs = SC_NEEDS_INPUT,
+    .relevance_needs = SC_NEEDS_INPUT,
+    .inplace = true,
+    .cheap = true,
+    .unit_axis = -1,
+    .infer = infer,
+    .saved = saved,
+    .forward = forward,
+    .backward = backward,
+    .relevance = relevance,
+};

@@ -1,0 +1,54 @@
+#include "op/common.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+static const sc_attr attrs[] = {
+    {"kernel", SC_ATTR_PAIR, offsetof(sc_pool_attrs, kernel), .required = true, .least = 1, .most = INT_MAX},
+    {"stride", SC_ATTR_PAIR, offsetof(sc_pool_attrs, stride), .least = 1, .most = INT_MAX, .same_as = "kernel"},
+    {"padding", SC_ATTR_PAIR, offsetof(sc_pool_attrs, padding), .fallback = 0},
+    {0},
+};
+
+static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    (void)input_count;
+    return sc_infer_pool(out, attributes, inputs[0], error);
+}
+
+static void forward(const sc_op_call *call) {
+    sc_max_pool_forward(call->output, call->input[0], sc_call_planes(call), sc_call_pool_axis(call, call->attrs, 0),
+                        sc_call_pool_axis(call, call->attrs, 1));
+}
+
+static void backward(const sc_op_call *call) {
+    if (call->input_grad[0])
+        sc_max_pool_backward(call->input_grad[0], call->input[0], call->output_grad, sc_call_planes(call),
+                             sc_call_pool_axis(call, call->attrs, 0), sc_call_pool_axis(call, call->attrs, 1));
+}
+
+/* The other modes mean nothing to a pool: the winner takes all, as in the gradient. */
+static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
+    (void)epsilon;
+    if (mode != SC_RELEVANCE_TIES)
+        backward(call);
+    else if (call->input_grad[0])
+        sc_max_pool_ties(call->input_grad[0], call->input[0], call->output_grad, sc_call_planes(call),
+                         sc_call_pool_axis(call, call->attrs, 0), sc_call_pool_axis(call, call->attrs, 1));
+}
+
+const sc_op sc_op_max_pool2d = {
+    .name = "max_pool2d",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .attrs_size = sizeof(sc_pool_attrs),
+    .attrs = attrs,
+    .map = SC_MAP_NONLINEAR,
+    .channels = SC_CHANNELS_KEEP,
+    .needs = SC_NEEDS_INPUT,
+    .relevance_needs = SC_NEEDS_INPUT,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .relevance = relevance,
+};

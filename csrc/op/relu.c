@@ -1,0 +1,31 @@
+#include "kernel/activation.h"
+#include "op/common.h"
+
+static void forward(const sc_op_call *call) {
+    sc_relu_forward(call->output, call->input[0], sc_call_numel(call));
+}
+
+static void backward(const sc_op_call *call) {
+    if (call->input_grad[0])
+        sc_relu_backward(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
+}
+
+static double activation(const void *attrs, double x) {
+    (void)attrs;
+    return x > 0 ? x : 0;
+}
+
+const sc_op sc_op_relu = {
+    .name = "relu",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .map = SC_MAP_PASS,
+    .channels = SC_CHANNELS_KEEP,
+    .needs = SC_NEEDS_OUTPUT,
+    .inplace = true,
+    .infer = sc_infer_same,
+    .forward = forward,
+    .backward = backward,
+    .activation = activation,
+    .monotonic = true,
+};

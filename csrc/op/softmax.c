@@ -1,0 +1,48 @@
+#include "kernel/softmax.h"
+#include "kernel/elementwise.h"
+#include "op/common.h"
+
+static sc_status infer(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    (void)attrs, (void)input_count;
+    SC_TRY(sc_infer_rows(inputs[0], error));
+    out->output = *inputs[0];
+    return SC_OK;
+}
+
+static void forward(const sc_op_call *call) {
+    sc_softmax_forward(call->output, call->input[0], sc_call_rows(call), sc_shape_last(call->output_shape));
+}
+
+static void backward(const sc_op_call *call) {
+    if (call->input_grad[0])
+        sc_softmax_backward(call->input_grad[0], call->output, call->output_grad, sc_call_rows(call),
+                            sc_shape_last(call->output_shape));
+}
+
+static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
+    (void)epsilon; /* nothing is divided */
+    if (!call->input_grad[0] || mode == SC_RELEVANCE_HOLD)
+        return;
+    if (mode == SC_RELEVANCE_PASS)
+        sc_accumulate(call->input_grad[0], call->output_grad, sc_call_numel(call));
+    else
+        sc_softmax_relevance(call->input_grad[0], call->input[0], call->output, call->output_grad, sc_call_rows(call),
+                             sc_shape_last(call->output_shape));
+}
+
+const sc_op sc_op_softmax = {
+    .name = "softmax",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .map = SC_MAP_NONLINEAR,
+    .channels = SC_CHANNELS_MIX,
+    .needs = SC_NEEDS_OUTPUT,
+    .relevance_needs = SC_NEEDS_INPUT | SC_NEEDS_OUTPUT,
+    .inplace = true,
+    .unit_axis = -1,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .relevance = relevance,
+};

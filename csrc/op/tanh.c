@@ -1,0 +1,35 @@
+#include "kernel/activation.h"
+#include "op/common.h"
+
+#include <math.h>
+
+static void forward(const sc_op_call *call) {
+    sc_tanh_forward(call->output, call->input[0], sc_call_numel(call));
+}
+
+static void backward(const sc_op_call *call) {
+    if (call->input_grad[0])
+        sc_tanh_backward(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
+}
+
+static double activation(const void *attrs, double x) {
+    (void)attrs;
+    return tanh(x);
+}
+
+const sc_op sc_op_tanh = {
+    .name = "tanh",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .map = SC_MAP_PASS,
+    .channels = SC_CHANNELS_KEEP,
+    .needs = SC_NEEDS_OUTPUT,
+    .inplace = true,
+    .infer = sc_infer_same,
+    .forward = forward,
+    .backward = backward,
+    .activation = activation,
+    .saturation_low = -2,
+    .saturation_high = 2,
+    .monotonic = true,
+};

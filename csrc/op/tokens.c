@@ -1,0 +1,32 @@
+#include "kernel/elementwise.h"
+#include "op/common.h"
+
+static sc_status infer(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    (void)attrs, (void)input_count;
+    SC_TRY(sc_infer_map(inputs[0], error));
+    out->output = (sc_shape){2, {inputs[0]->size[1] * inputs[0]->size[2], inputs[0]->size[0]}};
+    return SC_OK;
+}
+
+static void forward(const sc_op_call *call) {
+    sc_transpose(call->output, call->input[0], call->batch, call->output_shape->size[1], call->output_shape->size[0]);
+}
+
+static void backward(const sc_op_call *call) {
+    if (call->input_grad[0])
+        sc_transpose_accumulate(call->input_grad[0], call->output_grad, call->batch, call->output_shape->size[0],
+                                call->output_shape->size[1]);
+}
+
+const sc_op sc_op_tokens = {
+    .name = "tokens",
+    .least_inputs = 1,
+    .most_inputs = 1,
+    .map = SC_MAP_ROUTING,
+    .channels = SC_CHANNELS_MOVE,
+    .unit_axis = -1,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+};
