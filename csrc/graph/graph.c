@@ -11,11 +11,17 @@ sc_status sc_graph_create(sc_graph **out, sc_error *error) {
     *out = NULL;
     SC_TRY(sc_memory_calloc(&memory, 1, sizeof(sc_graph), error));
     *out = memory;
+    (*out)->references = 1;
     return SC_OK;
 }
 
-void sc_graph_free(sc_graph *graph) {
-    if (!graph)
+sc_graph *sc_graph_share(sc_graph *graph) {
+    graph->references++;
+    return graph;
+}
+
+void sc_graph_release(sc_graph *graph) {
+    if (!graph || --graph->references > 0)
         return;
     for (size_t i = 0; i < graph->node_count; i++)
         sc_memory_free(graph->nodes[i].name);
@@ -90,7 +96,7 @@ sc_status sc_graph_copy(sc_graph **out, const sc_graph *graph, sc_error *error) 
     SC_TRY(sc_graph_create(out, error));
     sc_status status = copy_into(*out, graph, error);
     if (status != SC_OK) {
-        sc_graph_free(*out);
+        sc_graph_release(*out);
         *out = NULL;
     }
     return status;

@@ -31,6 +31,7 @@ typedef struct sc_node {
 } sc_node;
 
 typedef struct sc_graph {
+    size_t references; /* the Lua object and the plans; all on one thread */
     sc_node *nodes;
     size_t node_count, node_capacity;
     sc_parameter *parameters;
@@ -49,7 +50,11 @@ enum { SC_NOT_FOUND = -1 };
 /* An empty graph. */
 sc_status sc_graph_create(sc_graph **out, sc_error *error);
 
-void sc_graph_free(sc_graph *graph);
+/* One more owner. */
+sc_graph *sc_graph_share(sc_graph *graph);
+
+/* One owner less; frees it with the last. NULL is allowed. */
+void sc_graph_release(sc_graph *graph);
 
 /* A graph that shares all parameters. */
 sc_status sc_graph_copy(sc_graph **out, const sc_graph *graph, sc_error *error);

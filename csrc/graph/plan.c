@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <limits.h>
+#include <omp.h>
 #include <string.h>
 
 /* What is known of one node while the plan is made. Steps are numbered; NEVER marks those that do not happen. */
@@ -269,20 +270,27 @@ void sc_plan_describe_call(sc_op_call *call, const sc_graph *graph, const sc_nod
     call->training = training;
 }
 
-static sc_status allocate_scratch(draft *d, sc_error *error) {
-    sc_plan *plan = d->plan;
-    for (size_t i = 0; i < d->graph->node_count; i++) {
-        const sc_node *node = &d->graph->nodes[i];
-        if (!d->nodes[i].used || !node->op->scratch)
+sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error) {
+    if (plan->scratch_threads == omp_get_max_threads())
+        return SC_OK;
+    size_t most = 0;
+    for (size_t i = 0; i < plan->graph->node_count; i++) {
+        const sc_node *node = &plan->graph->nodes[i];
+        if (!node->op->scratch)
             continue;
         sc_op_call call;
-        sc_plan_describe_call(&call, d->graph, node, d->request->batch, d->request->training);
+        sc_plan_describe_call(&call, plan->graph, node, plan->batch, plan->training);
         size_t bytes = node->op->scratch(&call);
-        plan->scratch_bytes = bytes > plan->scratch_bytes ? bytes : plan->scratch_bytes;
+        most = bytes > most ? bytes : most;
     }
-    if (!plan->scratch_bytes)
-        return SC_OK;
-    return sc_memory_alloc(&plan->scratch, plan->scratch_bytes, 1, error);
+    sc_memory_free(plan->scratch);
+    plan->scratch = NULL;
+    plan->scratch_bytes = most;
+    plan->scratch_threads = 0;
+    if (most)
+        SC_TRY(sc_memory_alloc(&plan->scratch, most, 1, error));
+    plan->scratch_threads = omp_get_max_threads();
+    return SC_OK;
 }
 
 static sc_status allocate_param_grads(sc_plan *plan, sc_error *error) {
@@ -341,16 +349,16 @@ static sc_status make_plan(draft *d, sc_error *error) {
     mark_recompute(d);
     emit_steps(d);
     SC_TRY(place_buffers(d, error));
-    SC_TRY(allocate_scratch(d, error));
+    SC_TRY(sc_plan_fit_scratch(d->plan, error));
     return allocate_param_grads(d->plan, error);
 }
 
-sc_status sc_plan_create(sc_plan **out, const sc_graph *graph, const sc_plan_request *request, sc_error *error) {
+sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *request, sc_error *error) {
     void *memory;
     *out = NULL;
     SC_TRY(sc_memory_calloc(&memory, 1, sizeof(sc_plan), error));
     sc_plan *plan = memory;
-    plan->graph = graph;
+    plan->graph = sc_graph_share(graph);
     plan->batch = request->batch;
     plan->backward = request->backward;
     plan->training = request->training;
@@ -372,6 +380,7 @@ void sc_plan_free(sc_plan *plan) {
     for (size_t p = 0; plan->param_grads && p < plan->graph->parameter_count; p++)
         sc_tensor_release(&plan->param_grads[p]);
     sc_tensor_release(&plan->input);
+    sc_graph_release(plan->graph);
     sc_memory_free(plan->param_grads);
     sc_memory_free(plan->steps);
     sc_memory_free(plan->nodes);

@@ -40,7 +40,7 @@ typedef struct sc_node_buffers {
 } sc_node_buffers;
 
 typedef struct sc_plan {
-    const sc_graph *graph; /* must outlive the plan, and get no new nodes */
+    sc_graph *graph; /* shared; must get no new nodes */
     size_t batch;
     bool backward, training, params;
     sc_step *steps;
@@ -51,15 +51,19 @@ typedef struct sc_plan {
     size_t arena_bytes;
     void *scratch;
     size_t scratch_bytes;
+    int scratch_threads;    /* the thread count that scratch is made for */
     sc_tensor *param_grads; /* per parameter; zeroed ones where not wanted */
     sc_tensor input;        /* of the last forward, shared */
     size_t current_batch;   /* of the last forward; 0 before */
     uint64_t seed;          /* of the last forward */
 } sc_plan;
 
-sc_status sc_plan_create(sc_plan **out, const sc_graph *graph, const sc_plan_request *request, sc_error *error);
+sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *request, sc_error *error);
 
 void sc_plan_free(sc_plan *plan);
+
+/* Makes sure that scratch serves the thread count now in force; to be called before the steps of a run. */
+sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error);
 
 /* The attributes, shapes, parameters and batch of a node, as every call to its operation has them. */
 void sc_plan_describe_call(sc_op_call *call, const sc_graph *graph, const sc_node *node, size_t batch, bool training);

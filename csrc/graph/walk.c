@@ -72,6 +72,7 @@ static sc_status check_input(const sc_plan *plan, const sc_tensor *x, sc_error *
 
 sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_error *error) {
     SC_TRY(check_input(plan, x, error));
+    SC_TRY(sc_plan_fit_scratch(plan, error));
     sc_tensor kept = sc_tensor_share(x);
     sc_tensor_release(&plan->input);
     plan->input = kept;
@@ -104,6 +105,7 @@ static void zero_fresh(const sc_plan *plan, size_t step) {
 sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit visit, void *context, sc_error *error) {
     if (!plan->backward || plan->current_batch == 0)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "backward: expected a plan with a way back, after a forward run");
+    SC_TRY(sc_plan_fit_scratch(plan, error));
     const sc_graph *graph = plan->graph;
     size_t output_numel = plan->current_batch * sc_shape_numel(&graph->nodes[graph->output].shape);
     if (plan->nodes[graph->output].grad == SC_NO_BUFFER)

@@ -278,7 +278,7 @@ static int operations(lua_State *L) {
 
 static int finalize(lua_State *L) {
     sc_graph **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Graph"));
-    sc_graph_free(*box);
+    sc_graph_release(*box);
     *box = NULL;
     return 0;
 }

@@ -37,7 +37,7 @@ static const bool *read_names(lua_State *L, int options, const char *field, cons
 /* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names}) -> Plan */
 static int create(lua_State *L) {
     static const char *const known[] = {"batch", "backward", "training", "params", "keep", "keep_grads", NULL};
-    const sc_graph *graph = sc_lua_check_graph(L, 1, "plan");
+    sc_graph *graph = sc_lua_check_graph(L, 1, "plan");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "plan", "options", "a table");
     sc_lua_check_keys(L, 2, "plan", known);
@@ -51,8 +51,6 @@ static int create(lua_State *L) {
     };
     sc_lua_collect_if_due(L);
     sc_plan **box = sc_lua_new_object(L, SC_LUA_CLASS("Plan"), sizeof(sc_plan *));
-    lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1); /* the graph outlives the plan */
     sc_error error;
     sc_lua_try(L, sc_plan_create(box, graph, &request, &error), &error);
     return 1;

@@ -1,0 +1,42 @@
+/* The two products of multi-head attention. q, k, v and context are [n x t x d], heads side by side in d; scores and
+ * probabilities p are [n x heads x t x t], one row per query. */
+#ifndef SC_KERNEL_ATTENTION_H
+#define SC_KERNEL_ATTENTION_H
+
+#include "base/real.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct sc_attention_size {
+    size_t n, t, d, heads;
+} sc_attention_size;
+
+/* scores = scale q k^T per head, scale = 1 / sqrt(d / heads). */
+void sc_attention_scores_forward(sc_real *scores, const sc_real *q, const sc_real *k, const sc_attention_size *s);
+
+/* dq += scale dscores k, dk += scale dscores^T q; either may be NULL. */
+void sc_attention_scores_backward(sc_real *dq, sc_real *dk, const sc_real *dscores, const sc_real *q, const sc_real *k,
+                                  const sc_attention_size *s);
+
+/* context = p v per head. */
+void sc_attention_context_forward(sc_real *context, const sc_real *p, const sc_real *v, const sc_attention_size *s);
+
+/* dp += dcontext v^T, dv += p^T dcontext; either may be NULL. */
+void sc_attention_context_backward(sc_real *dp, sc_real *dv, const sc_real *dcontext, const sc_real *p,
+                                   const sc_real *v, const sc_attention_size *s);
+
+/* Bytes of scratch of the two relevance functions, with the threads now in force. */
+size_t sc_attention_scratch(const sc_attention_size *s);
+
+/* The product rule Z = A B: S = R / stab(2 Z), R_A += A * (S B^T), R_B += B * (A^T S) (AttnLRP, Achtibat et al. 2024,
+ * eq. 13), with A = scale q and B = k^T. */
+void sc_attention_scores_relevance(sc_real *rq, sc_real *rk, void *scratch, const sc_real *r, const sc_real *scores,
+                                   const sc_real *q, const sc_real *k, sc_real epsilon, const sc_attention_size *s);
+
+/* The same with A = p and B = v. With hold, p is a constant: R_v += v * (p^T (R / stab(Z))), nothing to p (CP-LRP). */
+void sc_attention_context_relevance(sc_real *rp, sc_real *rv, void *scratch, const sc_real *r, const sc_real *context,
+                                    const sc_real *p, const sc_real *v, bool hold, sc_real epsilon,
+                                    const sc_attention_size *s);
+
+#endif

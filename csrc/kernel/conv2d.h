@@ -1,0 +1,38 @@
+/* 2-D convolution as products of the weights with patch matrices (im2col), made tile by tile so that a tile stays in
+ * cache. Layouts: x [n x c x h x w], w [o x c/g x kh x kw], y [n x o x oh x ow]. */
+#ifndef SC_KERNEL_CONV2D_H
+#define SC_KERNEL_CONV2D_H
+
+#include "base/real.h"
+
+#include <stddef.h>
+
+typedef struct sc_conv2d_size {
+    size_t c, h, w;   /* input channels, height, width */
+    size_t o, oh, ow; /* output */
+    size_t kh, kw;    /* kernel */
+    size_t sh, sw;    /* stride */
+    size_t ph, pw;    /* padding on each side */
+    size_t dh, dw;    /* dilation */
+    size_t groups;
+} sc_conv2d_size;
+
+/* Bytes of scratch that any of the functions below needs for a batch of n, with the threads now in force. */
+size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n);
+
+/* y = w * x + b; b [o] may be NULL. */
+void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *b,
+                       const sc_conv2d_size *s, size_t n);
+
+/* dx += the transposed convolution of dy. */
+void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
+                              size_t n);
+
+/* dw += the correlation of dy with x. */
+void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x, const sc_conv2d_size *s,
+                               size_t n);
+
+/* db[o] += the sums of dy [n x o x positions]. */
+void sc_channels_sum(sc_real *db, const sc_real *dy, size_t n, size_t o, size_t positions);
+
+#endif

@@ -1,0 +1,60 @@
+#include "kernel/attention.h"
+#include "op/op.h"
+
+static sc_attention_size size_of(const sc_op_call *call) {
+    const size_t *p = call->input_shape[0]->size, *v = call->input_shape[1]->size;
+    return (sc_attention_size){.n = call->batch, .t = v[0], .d = v[1], .heads = p[0]};
+}
+
+static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
+                       sc_error *error) {
+    const sc_shape *p = inputs[0], *v = inputs[1];
+    char weights[SC_SHAPE_TEXT], values[SC_SHAPE_TEXT];
+    (void)attributes;
+    (void)input_count;
+    if (p->ndim != 3 || v->ndim != 2 || p->size[1] != v->size[0] || p->size[2] != v->size[0] || v->size[1] % p->size[0])
+        return sc_error_set(error, SC_ERROR_ARGUMENT,
+                            "inputs: expected weights [heads x T x T] and values [T x D], got %s and %s",
+                            sc_shape_format(weights, p), sc_shape_format(values, v));
+    out->output = *v;
+    out->macs = (double)v->size[0] * (double)v->size[0] * (double)v->size[1];
+    return SC_OK;
+}
+
+static size_t scratch(const sc_op_call *call) {
+    sc_attention_size size = size_of(call);
+    return sc_attention_scratch(&size);
+}
+
+static void forward(const sc_op_call *call) {
+    sc_attention_size size = size_of(call);
+    sc_attention_context_forward(call->output, call->input[0], call->input[1], &size);
+}
+
+static void backward(const sc_op_call *call) {
+    sc_attention_size size = size_of(call);
+    sc_attention_context_backward(call->input_grad[0], call->input_grad[1], call->output_grad, call->input[0],
+                                  call->input[1], &size);
+}
+
+static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
+    sc_attention_size size = size_of(call);
+    sc_attention_context_relevance(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
+                                   call->output, call->input[0], call->input[1], mode == SC_RELEVANCE_HOLD,
+                                   (sc_real)epsilon, &size);
+}
+
+const sc_op sc_op_attention_context = {
+    .name = "attention_context",
+    .least_inputs = 2,
+    .most_inputs = 2,
+    .map = SC_MAP_NONLINEAR,
+    .channels = SC_CHANNELS_MIX,
+    .needs = SC_NEEDS_INPUT,
+    .relevance_needs = SC_NEEDS_INPUT | SC_NEEDS_OUTPUT,
+    .infer = infer,
+    .scratch = scratch,
+    .forward = forward,
+    .backward = backward,
+    .relevance = relevance,
+};
