@@ -1,32 +1,173 @@
+# Builds, tests and demonstrates Secateur; everything made lands in $(BUILD). New files in csrc/ are found by themselves.
+#
+#   make            the native modules          make demo       install what is missing, build, run the demo
+#   make lint       every static check          make test       install what is missing, build, lint, run the specs
+#   make spec       the specs alone (SPEC=spec/op for some)     make sanitize, valgrind   the specs under either
+#   make bench      spec/bench                  make rock       install with LuaRocks (TREE=directory)
+#   make doc, format, install (PREFIX=), clean
+#
+# Nothing below runs pkg-config or a compiler while the file is read: `make test` installs them first.
 BUILD ?= build
 LUA ?= lua5.4
+LUA_VERSION ?= 5.4
 CC ?= cc
-CFLAGS ?= -O3 -g
-LUA_CFLAGS := $(shell pkg-config --cflags lua5.4)
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
-COMMON := -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread -MMD -MP $(WARNINGS) -Icsrc $(LUA_CFLAGS)
-LIBS := -lopenblas -lz -lm
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+CFLAGS ?= -O3 -g -fno-math-errno
+REPORT ?= report
+SPEC ?= spec
+BENCH ?= $(wildcard spec/bench/*.lua)
+PREFIX ?= /usr/local
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-SOURCES := $(filter-out csrc/lua/cpu.c,$(wildcard csrc/*/*.c))
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+# once(NAME, COMMAND): runs the command when NAME is first used, and remembers what it printed.
+once = $(eval $1 := $(shell $2))$($1)
+pkg = $(PKG_CONFIG) $1 $2 2>/dev/null
+
+# LuaRocks gives LUA_INCDIR. Distributions call the package lua5.4, lua-5.4, lua54 or plain lua.
+LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call once,LUA_CFLAGS,for name in lua5.4 lua-5.4 lua54 lua; do \
+	$(call pkg,--cflags,$$name) && break; done))
+# Debian keeps each flavour's cblas.h and link library in a directory of its own. Which flavour is *loaded* is decided by
+# its alternatives system (`update-alternatives --config libopenblas.so.0-*`): with libopenblas0-pthread installed as well,
+# that one may win; it works, but its threads and ours then compete.
+BLAS_CFLAGS = $(call once,BLAS_CFLAGS,$(call pkg,--cflags,openblas) || echo -I/usr/include/openblas)
+BLAS_LIBS = $(call once,BLAS_LIBS,$(call pkg,--libs,openblas) || echo -lopenblas)
+ZLIB_LIBS = $(call once,ZLIB_LIBS,$(call pkg,--libs,zlib) || echo -lz)
+STB_CFLAGS = $(call once,STB_CFLAGS,$(call pkg,--cflags,stb) || echo -I/usr/include/stb)
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -Icsrc \
+	$(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(BLAS_CFLAGS) $(STB_CFLAGS))
+ALL_LDFLAGS = -shared -fopenmp -pthread $(LDFLAGS)
+LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) -lm
+
+# --- native modules ---------------------------------------------------------------------------------------------------
+
+SHIM := csrc/lua/cpu.c
+SOURCES := $(filter-out $(SHIM),$(sort $(wildcard csrc/*/*.c)))
 FLOAT := $(SOURCES:csrc/%.c=$(BUILD)/float/%.o)
 DOUBLE := $(SOURCES:csrc/%.c=$(BUILD)/double/%.o)
+CPU := $(SHIM:csrc/%.c=$(BUILD)/float/%.o)
+OBJECTS := $(FLOAT) $(DOUBLE) $(CPU)
 
-all: $(BUILD)/secateur/core.so $(BUILD)/secateur/core_double.so
+all: module $(BUILD)/secateur/core_double.so
+# What a user installs; core_double is for the gradient checks.
+module: $(BUILD)/secateur/core.so $(BUILD)/secateur/cpu.so
 
-$(BUILD)/secateur/core.so: $(FLOAT)
-$(BUILD)/secateur/core_double.so: $(DOUBLE)
-$(BUILD)/secateur/%.so:
+$(BUILD)/secateur/core.so: $(FLOAT) $(BUILD)/sources
+$(BUILD)/secateur/core_double.so: $(DOUBLE) $(BUILD)/sources
+$(BUILD)/secateur/core.so $(BUILD)/secateur/core_double.so:
 	@mkdir -p $(@D)
-	$(CC) -shared -fopenmp -pthread $(LDFLAGS) -o $@ $^ $(LIBS)
-
-$(BUILD)/float/%.o: csrc/%.c
+	@echo '$(CC) -shared -o $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+# Must not pull in OpenBLAS: it decides what OpenBLAS will see when that is loaded.
+$(BUILD)/secateur/cpu.so: $(CPU)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(COMMON) -c -o $@ $<
-$(BUILD)/double/%.o: csrc/%.c
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(COMMON) -DSC_REAL_IS_DOUBLE -c -o $@ $<
+	@echo '$(CC) -shared -o $@'
+	@$(CC) -shared $(LDFLAGS) -o $@ $^
 
--include $(FLOAT:.o=.d) $(DOUBLE:.o=.d)
+# Warnings are shown but stop nobody whose compiler is newer; they are kept beside the object, and lint fails on them.
+define compile
+	@mkdir -p $(@D)
+	@echo '$(CC) -c $<'
+	@$(CC) $(ALL_CFLAGS) $1 -MMD -MP -c -o $@ $< 2>$(@:.o=.log); status=$$?; cat $(@:.o=.log) >&2; exit $$status
+endef
+$(FLOAT) $(CPU): $(BUILD)/float/%.o: csrc/%.c $(BUILD)/flags
+	$(call compile)
+$(DOUBLE): $(BUILD)/double/%.o: csrc/%.c $(BUILD)/flags
+	$(call compile,-DSC_REAL_IS_DOUBLE)
+
+# Rewritten only when their contents change, so that other flags compile anew and a removed file links anew.
+$(BUILD)/flags: FORCE
+	@$(call refresh,$(CC) $(ALL_CFLAGS))
+$(BUILD)/sources: FORCE
+	@$(call refresh,$(SOURCES) $(ALL_LDFLAGS) $(LIBS))
+refresh = mkdir -p $(@D); echo '$(strip $1)' | cmp -s - $@ || echo '$(strip $1)' >$@
+FORCE:
+
+-include $(OBJECTS:.o=.d)
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+# The versioned names win over LUA_PATH, so that whatever the shell or LuaRocks has set cannot shadow the checkout.
+RUN = LUA_PATH_5_4="lua/?.lua;lua/?/init.lua;spec/?.lua;$${LUA_PATH_5_4:-$${LUA_PATH:-;}};;" \
+	LUA_CPATH_5_4="$(BUILD)/?.so;$${LUA_CPATH_5_4:-$${LUA_CPATH:-;}};;" $(RUNNER) $(LUA)
+# Uses all cores unless told otherwise with -j.
+PARALLEL = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+INSTALL_PACKAGES = LUA=$(LUA) PKG_CONFIG=$(PKG_CONFIG) .ci/install
+
+demo:
+	@$(INSTALL_PACKAGES) build run
+	@$(PARALLEL) module
+	@$(RUN) examples/quickstart.lua --out $(REPORT) $(DEMO)
+
+test:
+	@rm -f $(BUILD)/summary
+	@$(INSTALL_PACKAGES) build run test
+	+@MAKE='$(PARALLEL)' BUILD=$(BUILD) .ci/test
+
+spec: all
+	@rm -f $(BUILD)/counts
+	@$(RUN) .ci/busted.lua --output=.ci/output.lua -Xoutput $(BUILD)/counts $(SPEC)
+
+# Needs the sanitizers of GCC or Clang; see .ci/sanitize for what is switched on.
+sanitize:
+	@.ci/install build run test
+	+@MAKE='$(PARALLEL)' CC='$(CC)' BUILD=$(BUILD)/sanitize .ci/sanitize
+
+valgrind:
+	@.ci/install build run test valgrind
+	+@MAKE='$(PARALLEL)' BUILD=$(BUILD)/valgrind .ci/valgrind
+
+bench: module
+	@for file in $(BENCH); do echo "== $$file"; $(RUN) $$file || exit 1; done
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+LUA_FILES = lua spec examples $(wildcard .ci/*.lua .ci/lint/*.lua)
+C_FILES := $(wildcard csrc/*/*.c csrc/*/*.h)
+
+lint: lint-warnings lint-lua lint-format lint-house
+lint-warnings: all
+	@for log in $(OBJECTS:.o=.log); do test ! -s $$log || { cat $$log; bad=1; }; done; test -z "$$bad"
+lint-lua:
+	@luacheck --quiet $(wildcard $(LUA_FILES))
+# Only the version that wrote .clang-format agrees with it about every line.
+lint-format:
+	@case "$$($(CLANG_FORMAT) --version 2>/dev/null)" in \
+	*' version 14.'*) $(CLANG_FORMAT) --dry-run --Werror $(C_FILES) ;; \
+	*) echo 'clang-format 14 not found: layout of C not checked' ;; esac
+# The tables of rooms, the list of operations, documentation, file lengths.
+lint-house:
+	@$(RUN) .ci/lint.lua
+
+format:
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+doc:
+	@.ci/install doc
+	ldoc --quiet --fatalwarnings -c .ci/config.ld -d $(BUILD)/doc lua/secateur
+
+# --- installing -------------------------------------------------------------------------------------------------------
+
+LUA_MODULES = $(patsubst lua/%,%,$(wildcard lua/secateur/*.lua lua/secateur/*/*.lua))
+
+install: module
+	@set -e; for file in $(LUA_MODULES); do \
+		mkdir -p "$(DESTDIR)$(INST_LUADIR)/$$(dirname $$file)"; cp lua/$$file "$(DESTDIR)$(INST_LUADIR)/$$file"; done
+	mkdir -p "$(DESTDIR)$(INST_LIBDIR)/secateur"
+	cp $(BUILD)/secateur/core.so $(BUILD)/secateur/cpu.so "$(DESTDIR)$(INST_LIBDIR)/secateur"
+
+TREE ?= $(HOME)/.luarocks
+rock:
+	luarocks --lua-version=$(LUA_VERSION) --tree=$(TREE) make --deps-mode=none
+
 clean:
-	rm -rf build
-.PHONY: all clean
+	rm -rf $(BUILD)
+
+.PHONY: all module demo test spec sanitize valgrind bench lint lint-warnings lint-lua lint-format lint-house format doc \
+	install rock clean FORCE

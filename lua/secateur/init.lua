@@ -1,0 +1,31 @@
+--- Interpretability-aware pruning of image classifiers: train, explain, score, prune, evaluate.
+-- `require "secateur"` gives the names below and nothing else. Each loads its module when it is first used.
+-- @module secateur
+
+-- OpenBLAS looks at the processor when the core is loaded; the shim must have spoken by then.
+require("secateur.cpu").prepare()
+
+-- Public name -> module; "module:key" is a field of that module.
+local names = {
+  tensor = "core:tensor",
+  zeros = "core:zeros",
+  ones = "core:ones",
+  full = "core:full",
+  randn = "core:randn",
+  rand = "core:rand",
+  threads = "core:threads",
+}
+
+local function load_name(secateur, name)
+  local where = names[name]
+  if not where then
+    error(("secateur: no such function '%s'"):format(tostring(name)), 2)
+  end
+  local module, key = where:match("^([^:]+):?(.*)$")
+  local value = require("secateur." .. module)
+  if key ~= "" then value = value[key] end
+  rawset(secateur, name, value)
+  return value
+end
+
+return setmetatable({}, { __index = load_name })
