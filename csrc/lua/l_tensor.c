@@ -6,6 +6,7 @@
 #include "lua/core.h"
 #include "lua/support.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -188,8 +189,7 @@ static int from_table(lua_State *L) {
 }
 
 /* The sizes before an optional table of options; *options gets its index, or 0. Unknown options are refused. */
-static void check_sizes(lua_State *L, const char *function, sc_shape *shape, int *options) {
-    static const char *const known[] = {"seed", "dtype", NULL};
+static void check_sizes(lua_State *L, const char *function, const char *const *known, sc_shape *shape, int *options) {
     int last = lua_gettop(L);
     *options = 0;
     if (last > 0 && lua_istable(L, last)) {
@@ -200,11 +200,12 @@ static void check_sizes(lua_State *L, const char *function, sc_shape *shape, int
 }
 
 static int filled(lua_State *L, const char *function, double value) {
+    static const char *const known[] = {"dtype", NULL};
     sc_shape shape;
     sc_tensor *tensor;
     int options;
     sc_dtype dtype = SC_REAL;
-    check_sizes(L, function, &shape, &options);
+    check_sizes(L, function, known, &shape, &options);
     if (options) {
         lua_getfield(L, options, "dtype");
         dtype = check_dtype(L, lua_gettop(L), function);
@@ -246,29 +247,59 @@ static int full(lua_State *L) {
     return fill(L);
 }
 
-static int random_tensor(lua_State *L, const char *function, double (*draw)(sc_random *)) {
+/* randn(size, ..., {seed = 0, mean = 0, std = 1, truncate = none}) -> Tensor: normal numbers; those further than
+ * truncate standard deviations from the mean are drawn again. */
+static int randn(lua_State *L) {
+    static const char *const known[] = {"seed", "mean", "std", "truncate", NULL};
     sc_shape shape;
     sc_tensor *tensor;
     int options;
-    check_sizes(L, function, &shape, &options);
-    lua_Integer seed = 0;
-    if (options)
-        seed = sc_lua_field_integer(L, options, function, "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
-    sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
     sc_random random;
+    double mean = 0, std = 1, truncate = INFINITY;
+    lua_Integer seed = 0;
+    check_sizes(L, "randn", known, &shape, &options);
+    if (options) {
+        seed = sc_lua_field_integer(L, options, "randn", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
+        mean = sc_lua_field_number(L, options, "randn", "mean", mean);
+        std = sc_lua_field_number(L, options, "randn", "std", std);
+        truncate = sc_lua_field_number(L, options, "randn", "truncate", truncate);
+        if (!(truncate >= 0.5))
+            luaL_error(L, "randn: truncate: expected at least 0.5, got %f", truncate);
+    }
+    sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
     sc_random_seed(&random, (uint64_t)seed, 0);
-    size_t numel = sc_tensor_numel(tensor);
-    for (size_t i = 0; i < numel; i++)
-        sc_tensor_real(tensor)[i] = (sc_real)draw(&random);
+    size_t count = sc_tensor_numel(tensor);
+    for (size_t i = 0; i < count; i++) {
+        double value;
+        do
+            value = sc_random_normal(&random);
+        while (fabs(value) > truncate);
+        sc_tensor_real(tensor)[i] = (sc_real)(mean + std * value);
+    }
     return 1;
 }
 
-static int randn(lua_State *L) {
-    return random_tensor(L, "randn", sc_random_normal);
-}
-
+/* rand(size, ..., {seed = 0, low = 0, high = 1}) -> Tensor: uniform numbers in [low, high). */
 static int uniform(lua_State *L) {
-    return random_tensor(L, "rand", sc_random_uniform);
+    static const char *const known[] = {"seed", "low", "high", NULL};
+    sc_shape shape;
+    sc_tensor *tensor;
+    int options;
+    sc_random random;
+    double low = 0, high = 1;
+    lua_Integer seed = 0;
+    check_sizes(L, "rand", known, &shape, &options);
+    if (options) {
+        seed = sc_lua_field_integer(L, options, "rand", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
+        low = sc_lua_field_number(L, options, "rand", "low", low);
+        high = sc_lua_field_number(L, options, "rand", "high", high);
+    }
+    sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
+    sc_random_seed(&random, (uint64_t)seed, 0);
+    size_t count = sc_tensor_numel(tensor);
+    for (size_t i = 0; i < count; i++)
+        sc_tensor_real(tensor)[i] = (sc_real)sc_random_between(&random, low, high);
+    return 1;
 }
 
 /* ---- shape ---- */
