@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,15 +61,18 @@ sc_status sc_replace_begin(sc_replace *out, const char *path, sc_error *error) {
     struct stat info;
     void *copy;
     *out = (sc_replace){.descriptor = -1};
+    bool exists = stat(path, &info) == 0;
     /* renaming over /dev/null would remove it for everybody */
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+    if (exists && !S_ISREG(info.st_mode))
         return sc_error_set(error, SC_ERROR_IO, "'%s': expected a regular file to replace, got %s", path,
                             S_ISDIR(info.st_mode) ? "a directory" : "a pipe or device");
     SC_TRY(sc_memory_alloc(&copy, strlen(path) + 1, 1, error));
     out->path = strcpy(copy, path);
     sc_status status = open_temporary(out, error);
+    if (status == SC_OK && exists && fchmod(out->descriptor, info.st_mode & 0777) != 0)
+        status = fail(out, errno, error); /* what was private stays private */
     if (status != SC_OK)
-        forget(out);
+        sc_replace_abandon(out);
     return status;
 }
 

@@ -14,7 +14,8 @@ typedef struct sc_replace {
     int descriptor;
 } sc_replace;
 
-/* Starts; a path that exists and is not a regular file (directory, device) is refused. */
+/* Starts; a path that exists and is not a regular file (directory, device) is refused. A file that is replaced keeps
+ * its permissions. */
 sc_status sc_replace_begin(sc_replace *out, const char *path, sc_error *error);
 
 sc_status sc_replace_write(sc_replace *replace, const void *bytes, size_t length, sc_error *error);

@@ -134,20 +134,39 @@ describe("npz_load", function()
   end)
 end)
 
--- A zip archive put together here, so that single fields can be wrong.
+-- A zip archive put together here, so that single fields can be wrong or of a rare kind: `stream` puts the sizes
+-- after the data, `zip64` everything that may be there into 64-bit fields.
 local function archive(entry)
   local name, data = entry.name or "a.npy", entry.data
   local method, flags = entry.method or 0, entry.flags or 0
   local crc, size = entry.crc or 0, entry.size or #data
-  local compressed = entry.compressed or #data
-  local lead = string.pack("<I2I2I2I4I4I4I4I2I2", 20, flags, method, 0, crc, compressed, size, #name, 0)
-  local local_header = "PK\3\4" .. lead .. name
-  local directory = "PK\1\2" .. string.pack("<I2", 20) .. lead
-    .. string.pack("<I2I2I2I4I4", 0, 0, 0, 0, entry.offset or 0) .. name
-  directory = directory:rep(entry.copies or 1)
-  return local_header .. data .. directory .. "PK\5\6"
-    .. string.pack("<I2I2I2I2I4I4I2", entry.disk or 0, 0, entry.copies or 1, entry.copies or 1, #directory,
-      entry.directory or #local_header + #data, 0)
+  local compressed, offset = entry.compressed or #data, entry.offset or 0
+  local function fields(crc32, stored, whole, extra)
+    return string.pack("<I2I2I2I4I4I4I4I2I2", 20, flags, method, 0, crc32, stored, whole, #name, extra)
+  end
+  local local_header = "PK\3\4"
+    .. (entry.stream and fields(0, 0, 0, 0) or fields(crc, compressed, math.min(size, 0xffffffff), 0)) .. name
+  if entry.stream then data = data .. "PK\7\8" .. string.pack("<I4I4I4", crc, compressed, size) end
+  local directory, copies = "PK\1\2" .. string.pack("<I2", 20), entry.copies or 1
+  if entry.zip64 then
+    local other, extra = "\1\2\3\0xyz", string.pack("<I2I2I8I8I8", 1, 24, size, compressed, offset)
+    directory = directory .. fields(crc, 0xffffffff, 0xffffffff, #other + #extra)
+      .. string.pack("<I2I2I2I4I4", 0, 0, 0, 0, 0xffffffff) .. name .. other .. extra
+  else
+    directory = directory .. fields(crc, compressed, size, 0)
+      .. string.pack("<I2I2I2I4I4", 0, 0, 0, 0, offset) .. name
+  end
+  directory = directory:rep(copies)
+  local place, comment = entry.directory or #local_header + #data, entry.comment or ""
+  local all = local_header .. data .. directory
+  if entry.zip64 then
+    local record = "PK\6\6" .. string.pack("<I8I2I2I4I4I8I8I8I8", 44, 45, 45, 0, entry.disk or 0, copies, copies,
+      #directory, place)
+    local locator = "PK\6\7" .. string.pack("<I4I8I4", 0, entry.record or #all, 1)
+    all, copies, directory, place = all .. record .. locator, 0xffff, "", 0xffffffff
+  end
+  return all .. "PK\5\6" .. string.pack("<I2I2I2I2I4I4s2", entry.zip64 and 0 or entry.disk or 0, 0,
+    entry.count or copies, entry.count or copies, #directory, place, comment)
 end
 
 describe("a zip archive", function()
@@ -170,22 +189,43 @@ describe("a zip archive", function()
     assert.same({ { 0, 1 }, { 2, 3 } }, core.npz_load(path).a:totable())
   end)
 
-  it("is refused when a claim of its directory cannot be true", function()
-    for wanted, entry in pairs {
-      ["entry 'a.npy': it is encrypted"] = { data = data, flags = 1 },
-      ["entry 'a.npy': expected it stored or deflated, got compression method 12"] = { data = data, method = 12 },
-      ["entry 'a.npy': its size cannot be right: 144 bytes stored for 145"] = { data = data, size = 145 },
-      ["entry 'a.npy': its size cannot be right: 144 bytes stored for 4294967294"] =
-        { data = data, method = 8, size = 4294967294 },
-      ["entry 'a.npy': its deflated data are damaged"] = { data = ("\6"):rep(20), method = 8 },
-      ["entry 'a.npy': its deflated data are cut short"] = { data = "", method = 8, size = 12 },
-      ["entry 'a.npy': its data overlaps what follows or lies outside"] = { data = data, offset = 1 },
-      ["entry 'a.npy': there are several of this name"] = { data = data, copies = 2 },
-      ["the directory has an entry without a proper name"] = { data = data, name = "a\0.npy" },
-      ["not a whole zip archive: its directory lies outside"] = { data = data, directory = 4294967290 },
-      ["expected a zip archive in one part, got one of several"] = { data = data, disk = 1 },
+  it("is read in its rarer forms", function()
+    local crc = tonumber(complaint({ data = data }):match("got (%x+)"), 16)
+    for _, form in ipairs {
+      { comment = "a comment with PK\5\6 in it" },
+      { flags = 8, stream = true },
+      { zip64 = true },
+      { zip64 = true, flags = 8, stream = true, comment = ("x"):rep(65535) },
     } do
-      assert.matches("/x.npz': " .. wanted, complaint(entry), 1, true)
+      form.data, form.crc = data, crc
+      local path = temporary.write(folder, "rare.npz", archive(form))
+      assert.same({ { 0, 1 }, { 2, 3 } }, core.npz_load(path).a:totable())
+    end
+  end)
+
+  it("is refused when a claim of its directory cannot be true", function()
+    for _, case in ipairs {
+      { "not a whole zip archive: its zip64 end record lies outside", { data = data, zip64 = true, record = 1 << 40 } },
+      { "not a whole zip archive: no zip64 end record where it should be", { data = data, zip64 = true, record = 1 } },
+      { "expected a zip archive in one part, got one of several", { data = data, zip64 = true, disk = 1 } },
+      { "not a whole zip archive: its directory lies outside", { data = data, zip64 = true, directory = 1 << 62 } },
+      { "entry 'a.npy': its size cannot be right: 144 bytes stored for 4611686018427387904",
+        { data = data, zip64 = true, size = 1 << 62 } },
+      { "entry 'a.npy': it is encrypted", { data = data, flags = 1 } },
+      { "entry 'a.npy': expected it stored or deflated, got compression method 12", { data = data, method = 12 } },
+      { "entry 'a.npy': its size cannot be right: 144 bytes stored for 145", { data = data, size = 145 } },
+      { "entry 'a.npy': its size cannot be right: 144 bytes stored for 4294967294",
+        { data = data, method = 8, size = 4294967294 } },
+      { "entry 'a.npy': its deflated data are damaged", { data = ("\6"):rep(20), method = 8 } },
+      { "entry 'a.npy': its deflated data are cut short", { data = "", method = 8, size = 12 } },
+      { "entry 'a.npy': its data overlaps what follows or lies outside", { data = data, offset = 1 } },
+      { "entry 'a.npy': there are several of this name", { data = data, copies = 2 } },
+      { "the directory has an entry without a proper name", { data = data, name = "a\0.npy" } },
+      { "not a whole zip archive: its directory lies outside", { data = data, directory = 4294967290 } },
+      { "expected a zip archive in one part, got one of several", { data = data, disk = 1 } },
+      { "the directory is too short for its number of entries", { data = data, count = 3 } },
+    } do
+      assert.matches("/x.npz': " .. case[1], complaint(case[2]), 1, true)
     end
   end)
 

@@ -1,5 +1,6 @@
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local lfs = require "lfs"
 local safetensors = require "secateur.models.safetensors"
 local temporary = require "temporary"
 
@@ -131,6 +132,13 @@ describe("safetensors.save", function()
       assert.equal("safetensors.save: " .. case[1], message_of(safetensors.save, path, case[2], case[3]))
     end
     assert.same({ 1 }, safetensors.load(path).old:totable())
+  end)
+
+  it("keeps the permissions of the file that it replaces", function()
+    safetensors.save(path, {})
+    assert(os.execute("chmod 600 '" .. path .. "'"))
+    safetensors.save(path, {})
+    assert.equal("rw-------", lfs.attributes(path, "permissions"))
   end)
 
   it("says why a file cannot be written", function()

@@ -1,0 +1,172 @@
+-- Damaged files of every kind that is read: each must give an error with a message, or a result that can be used; never
+-- a crash, a hang or lost memory. Most telling under the sanitizers.
+local core = require "secateur.core"
+local csv = require "secateur.util.csv"
+local files = require "secateur.util.files"
+local safetensors = require "secateur.models.safetensors"
+local temporary = require "temporary"
+
+local SECONDS = 5 -- for one file; a thousand times what it takes
+
+-- A sequence of whole numbers in 0 .. below - 1 that is the same on every machine.
+local function draws(seed)
+  local count = 0
+  return function(below)
+    count = count + 1
+    return core.mix(seed, count) % below
+  end
+end
+
+-- `bytes` with `count` bytes from position `at` (from 1) replaced.
+local function replaced(bytes, at, count, by)
+  return bytes:sub(1, at - 1) .. by .. bytes:sub(at + count)
+end
+
+-- Sizes that overflow something, as the formats store them.
+local absurd = {
+  "\255\255\255\255", "\255\255\255\127", "\0\0\0\128", "\0\0\0\0", "\255\255", "\0\0\0\0\0\0\0\128",
+  "\255\255\255\255\255\255\255\255", "\255\255\255\255\255\255\255\127", "\0\0\0\0\1\0\0\0", "\127\255\255\255",
+}
+
+-- For headers that are text.
+local absurd_text = { "99999999999999999999", "4294967296", "-1", "1e300", "0", "[", "{", '"', "(", "\0", "\255" }
+
+local damages = {
+  truncated = function(bytes, draw) return bytes:sub(1, draw(#bytes)) end,
+  flipped = function(bytes, draw)
+    for _ = 0, draw(4) do
+      local at = draw(#bytes) + 1
+      bytes = replaced(bytes, at, 1, string.char(bytes:byte(at) ~ (1 << draw(8))))
+    end
+    return bytes
+  end,
+  -- headers stand at the front, and a zip archive's directory at the end
+  flipped_front = function(bytes, draw)
+    local at = draw(math.min(#bytes, 64)) + 1
+    return replaced(bytes, at, 1, string.char(draw(256)))
+  end,
+  absurd = function(bytes, draw)
+    local by = absurd[draw(#absurd) + 1]
+    return replaced(bytes, draw(#bytes) + 1, #by, by):sub(1, #bytes)
+  end,
+  absurd_end = function(bytes, draw)
+    local by = absurd[draw(#absurd) + 1]
+    return replaced(bytes, math.max(1, #bytes - draw(100)), #by, by):sub(1, #bytes)
+  end,
+  absurd_number = function(bytes, draw)
+    local places = {}
+    for at, digits in bytes:gmatch("()(%d+)") do places[#places + 1] = { at, #digits } end
+    if #places == 0 then return bytes:sub(2) end
+    local place = places[draw(#places) + 1]
+    return replaced(bytes, place[1], place[2], absurd_text[draw(#absurd_text) + 1])
+  end,
+  removed = function(bytes, draw) return replaced(bytes, draw(#bytes) + 1, draw(16) + 1, "") end,
+  repeated = function(bytes, draw)
+    local at, count = draw(#bytes) + 1, draw(64) + 1
+    return replaced(bytes, at, 0, bytes:sub(at, at + count))
+  end,
+  lengthened = function(bytes, draw) return bytes .. ("\0"):rep(draw(40) + 1) end,
+}
+
+local kinds = {}
+for kind in pairs(damages) do kinds[#kinds + 1] = kind end
+table.sort(kinds)
+
+local function settle()
+  collectgarbage()
+  collectgarbage()
+  return (core.memory())
+end
+
+-- Touches all that was read.
+local function use(value)
+  if type(value) == "table" then
+    for _, item in pairs(value) do use(item) end
+  elseif type(value) == "userdata" then
+    local count = 1
+    for _, size in ipairs(value:shape()) do count = count * size end
+    assert.equal(count, value:numel())
+    value:totable()
+  end
+end
+
+-- Reads `per_kind` damaged copies of each kind. `read` raises, gives nil and a message, or gives a result.
+local function survive(name, good, per_kind, read)
+  local refused, total = 0, 0
+  for which, kind in ipairs(kinds) do
+    local draw = draws(core.mix(#good, which))
+    for number = 1, per_kind do
+      local bytes = damages[kind](good, draw)
+      local label = ("%s, %s, number %d"):format(name, kind, number)
+      local start = core.clock()
+      local ok, result, message = pcall(read, bytes)
+      assert.is_true(core.clock() - start < SECONDS, label)
+      if ok and result ~= nil then
+        use(result)
+      else
+        message = ok and message or result
+        assert.equal("string", type(message), label)
+        assert.is_true(#message > 10, label .. ": " .. message)
+        assert.is_nil(message:find("attempt to", 1, true), label .. ": " .. message) -- an accident, not a refusal
+        refused = refused + 1
+      end
+      total = total + 1
+    end
+  end
+  return refused, total
+end
+
+describe("damaged files", function()
+  local folder, path
+  setup(function()
+    folder = temporary.folder()
+    path = folder .. "/damaged"
+  end)
+  teardown(function() files.remove(folder) end)
+
+  local function from_file(load)
+    return function(bytes)
+      local file <close> = assert(io.open(path, "wb")) -- files.write_all waits for the disk
+      file:write(bytes)
+      file:close()
+      return load(path)
+    end
+  end
+
+  local function check(name, good, per_kind, least_refused, read)
+    read(good) -- the undamaged file is read
+    local before = settle()
+    local refused, total = survive(name, good, per_kind, read)
+    assert.equal(before, settle())
+    assert.equal(per_kind * #kinds, total)
+    assert.is_true(refused >= least_refused * total, ("%s: only %d of %d were refused"):format(name, refused, total))
+  end
+
+  local function fixture(name)
+    return assert(files.read_all("spec/fixtures/io/" .. name))
+  end
+
+  it("of safetensors are survived", function()
+    check("safetensors", fixture "types.safetensors", 40, 0.6, from_file(safetensors.load))
+    safetensors.save(path, { a = core.randn(3, 4), b = core.tensor({ 1, 2 }, "int64"), c = core.tensor { fill = 1 } },
+      { note = "text" })
+    check("safetensors of our own", assert(files.read_all(path)), 40, 0.6, from_file(safetensors.load))
+  end)
+
+  it("of npy are survived", function()
+    check("npy", fixture "version1.npy", 40, 0.6, from_file(core.npy_load))
+    check("npy, version 2", fixture "version2.npy", 20, 0.6, from_file(core.npy_load))
+  end)
+
+  it("of npz are survived", function()
+    check("stored npz", fixture "stored.npz", 40, 0.6, from_file(core.npz_load))
+    check("deflated npz", fixture "deflated.npz", 40, 0.6, from_file(core.npz_load))
+    check("npz, names only", fixture "stored.npz", 20, 0.1, from_file(core.npz_names))
+  end)
+
+  it("of CSV are survived", function()
+    local text = 'file,label,split\n"a, b.png",1,train\n"say ""x""",2,test\r\nc.png,3,val\n'
+    check("csv", text, 40, 0.05, function(bytes) return csv.parse(bytes) end)
+    check("csv records", text, 20, 0.05, from_file(function(name) return csv.records(name, { "file", "label" }) end))
+  end)
+end)
