@@ -42,7 +42,8 @@ STB_CFLAGS = $(call once,STB_CFLAGS,$(call pkg,--cflags,stb) || echo -I/usr/incl
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -Icsrc \
 	$(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(BLAS_CFLAGS) $(STB_CFLAGS))
-ALL_LDFLAGS = -shared -fopenmp -pthread $(LDFLAGS)
+# nodelete: Lua unloads modules when it closes, and the OpenMP threads would wake up in code that is gone.
+ALL_LDFLAGS = -shared -fopenmp -pthread -Wl,-z,nodelete $(LDFLAGS)
 LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) -lm
 
 # --- native modules ---------------------------------------------------------------------------------------------------

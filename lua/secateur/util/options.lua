@@ -91,8 +91,8 @@ end
 
 --- Checks one value against a rule; raises at the level of the public function's caller.
 -- A rule is a table: `type` (a type name, "integer" or "number", or a list of these), `one_of` (a list of values),
--- `min`, `max`, `above`, `below` (for numbers), `default`, `required`, `check` (a function that gives true, or false and
--- what was expected).
+-- `min`, `max`, `above`, `below` (for numbers), `default`, `required`, `check` (a function that gives true, or false
+-- and what was expected).
 -- @string name the public function
 -- @string argument
 -- @param value

@@ -1,0 +1,85 @@
+--- What a model is made of: prunable layers, parameter counts, the summary.
+-- @module secateur.models.layers
+local layers = {}
+
+local kinds = { conv2d = "conv", linear = "linear" }
+
+local function product(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+-- The nodes whose units are the classes: producers that reach the output through operations that keep units.
+local function output_layers(nodes, output)
+  local by_name, found = {}, {}
+  for _, node in ipairs(nodes) do by_name[node.name] = node end
+  local open = { output }
+  while #open > 0 do
+    local node = by_name[table.remove(open)]
+    if node.channels == "produce" then
+      found[node.name] = true
+    else
+      for _, input in ipairs(node.inputs) do open[#open + 1] = input end
+    end
+  end
+  return found
+end
+
+--- See Model:layers.
+-- @tparam Model model
+-- @treturn {table,...}
+function layers.list(model)
+  local nodes = model.graph:nodes()
+  local last = output_layers(nodes, model.graph:output())
+  local list = {}
+  for _, node in ipairs(nodes) do
+    if node.channels == "produce" and not last[node.name] then
+      local params = 0
+      for _, param in pairs(node.params) do params = params + product(param.shape) end
+      list[#list + 1] = { name = node.name, kind = kinds[node.op] or node.op, units = node.attrs.out, params = params,
+        macs = node.macs }
+    end
+  end
+  return list
+end
+
+--- Trainable parameters and multiply-adds per sample.
+-- @tparam Model model
+-- @treturn int
+-- @treturn number
+function layers.totals(model)
+  local parameters, macs = 0, 0
+  for _, parameter in ipairs(model.graph:parameters()) do
+    if parameter.trainable then parameters = parameters + product(parameter.shape) end
+  end
+  for _, node in ipairs(model.graph:nodes()) do macs = macs + node.macs end
+  return parameters, macs
+end
+
+--- See Model:summary.
+-- @tparam Model model
+-- @treturn string
+function layers.summary(model)
+  local rows = { { "node", "operation", "output", "parameters", "MAC" } }
+  for _, node in ipairs(model.graph:nodes()) do
+    local params = 0
+    for _, param in pairs(node.params) do params = params + product(param.shape) end
+    rows[#rows + 1] = { node.name, node.op, table.concat(node.shape, "x"), params > 0 and tostring(params) or "",
+      node.macs > 0 and ("%.0f"):format(node.macs) or "" }
+  end
+  local widths = { 0, 0, 0, 0, 0 }
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i], #cell) end
+  end
+  local lines = {}
+  for _, row in ipairs(rows) do
+    lines[#lines + 1] = (("%%-%ds  %%-%ds  %%-%ds  %%%ds  %%%ds"):format(table.unpack(widths))):format(
+      table.unpack(row))
+  end
+  local parameters, macs = layers.totals(model)
+  lines[#lines + 1] = ("%d trainable parameters, %.4g GMAC per sample"):format(parameters, macs / 1e9)
+  return table.concat(lines, "\n")
+end
+
+return layers

@@ -1,0 +1,223 @@
+--- A model: a graph with named parameters, and the plans that run it.
+-- @module secateur.models.model
+local core = require "secateur.core"
+local options = require "secateur.util.options"
+local targets = require "secateur.models.targets"
+
+local model = {}
+
+--- A classifier.
+-- @type Model
+-- @field graph the native Graph
+-- @field info table of strings: `architecture`, and what the makers of the model added
+local Model = {}
+Model.__index = Model
+Model.__name = "Model"
+
+--- Runs `make`; an error in it is raised at the level of the caller's caller, without the position inside the library.
+-- @string name of the public function, put before messages that do not name an operation
+-- @func make
+-- @return what make returns
+function model.guard(name, make)
+  local ok, result = pcall(make)
+  if ok then return result end
+  local message = tostring(result):gsub("^[^\n:]*%.lua:%d+: ", "")
+  if not message:find("^" .. name) then message = name .. ": " .. message end
+  error(message, 3)
+end
+
+--- Wraps a graph.
+-- @tparam Graph graph
+-- @tparam[opt] table info strings that are saved with the model
+-- @treturn Model
+function model.new(graph, info)
+  local nodes = graph:nodes()
+  local self = setmetatable({ graph = graph, info = info or {} }, Model)
+  for _, node in ipairs(nodes) do
+    if node.op == "input" then self.input_shape = node.shape end
+    if node.name == graph:output() then self.output_shape = node.shape end
+  end
+  self.classes = self.output_shape[#self.output_shape]
+  return self
+end
+
+--- Whether a value is a model.
+-- @param value anything
+-- @treturn boolean
+function model.is(value)
+  return getmetatable(value) == Model
+end
+
+--- Raises `name: argument: expected a Model, got ...` at the level of the public function's caller unless it is one.
+-- @string name the public function
+-- @param value
+-- @string[opt="model"] argument
+-- @int[opt=0] depth as in options.fail
+function model.check(name, value, argument, depth)
+  if model.is(value) then return end
+  options.fail(name, ("%s: expected a Model, got %s"):format(argument or "model", options.describe(value)),
+    (depth or 0) + 1)
+end
+
+--- A plan for runs of up to `batch` samples. The last plan is kept, so that runs of one kind in a row share it.
+-- @int batch
+-- @tparam[opt] table request fields of core.plan: `backward`, `training`, `params`, `keep`, `keep_grads`
+-- @treturn Plan
+function Model:plan(batch, request)
+  request = request or {}
+  local key = table.concat({ tostring(request.backward), tostring(request.training), tostring(request.params),
+    table.concat(request.keep or {}, "\0"), table.concat(request.keep_grads or {}, "\0") }, "\1")
+  if self.last_plan and self.last_key == key and self.last_batch >= batch then return self.last_plan end
+  if self.last_plan then self.last_plan:close() end -- before the next is made: one arena at a time
+  self.last_plan = nil
+  local given = { batch = batch }
+  for name, value in pairs(request) do given[name] = value end
+  self.last_plan, self.last_key, self.last_batch = core.plan(self.graph, given), key, batch
+  return self.last_plan
+end
+
+--- Frees the memory of the last run's plan.
+function Model:release()
+  if self.last_plan then self.last_plan:close() end
+  self.last_plan = nil
+end
+
+local function check_batch(self, name, x)
+  local shape = type(x) == "userdata" and x.shape and x:shape()
+  local good = shape and #shape == #self.input_shape + 1 and shape[1] > 0 and x:dtype():find("^float")
+  for d = 1, good and #self.input_shape or 0 do good = good and shape[d + 1] == self.input_shape[d] end
+  if not good then
+    options.fail(name, ("x: expected a Tensor [N x %s], got %s"):format(table.concat(self.input_shape, " x "),
+      shape and ("[%s] %s"):format(table.concat(shape, " x "), x:dtype()) or options.describe(x)), 1)
+  end
+  return shape[1]
+end
+
+--- Logits of a batch, in inference mode.
+-- @tparam Tensor x [N x channels x height x width]
+-- @treturn Tensor [N x classes]
+function Model:forward(x)
+  local count = check_batch(self, "forward", x)
+  return self:plan(count):forward(x)
+end
+
+--- Gradients of the target logits with respect to the input and to every node, in inference mode.
+-- @tparam Tensor x [N x channels x height x width]
+-- @tparam[opt] table opts `target`: a class, a list or int64 Tensor of classes per sample (from 1), or "prediction"
+--   (the default)
+-- @treturn table `input` and every node name -> Tensor of that node's output shape
+function Model:gradient(x, opts)
+  local checked = options.check("gradient", opts, { target = { default = "prediction" } })
+  local count = check_batch(self, "gradient", x)
+  local names = {}
+  for _, node in ipairs(self.graph:nodes()) do names[#names + 1] = node.name end
+  local plan = self:plan(count, { backward = true, keep_grads = names })
+  local logits = plan:forward(x)
+  plan:backward((targets.one_hot("gradient", checked.target, logits)))
+  local gradients = {}
+  for _, name in ipairs(names) do gradients[name] = plan:grad(name) end
+  return gradients
+end
+
+--- Parameters by name, running statistics included. The tensors are the model's own: training changes copies.
+-- @treturn table name -> Tensor
+function Model:state()
+  local state = {}
+  for _, parameter in ipairs(self.graph:parameters()) do
+    state[parameter.name] = self.graph:parameter(parameter.name)
+  end
+  return state
+end
+
+local function list(kind, names)
+  if #names == 0 then return nil end
+  table.sort(names)
+  return ("%d %s: %s"):format(#names, kind, table.concat(names, ", "))
+end
+
+local function same(a, b)
+  if #a ~= #b then return false end
+  for i = 1, #a do if a[i] ~= b[i] then return false end end
+  return true
+end
+
+-- What fits, and what is missing, unexpected or wrong.
+local function match_state(self, tensors, prefix)
+  local found, missing, unexpected, wrong = {}, {}, {}, {}
+  for _, parameter in ipairs(self.graph:parameters()) do
+    local tensor = tensors[prefix .. parameter.name]
+    if tensor == nil then
+      missing[#missing + 1] = parameter.name
+    elseif type(tensor) ~= "userdata" or not same(tensor:shape(), parameter.shape)
+      or tensor:dtype() ~= parameter.dtype then
+      wrong[#wrong + 1] = ("%s (expected %s [%s], got %s)"):format(parameter.name, parameter.dtype,
+        table.concat(parameter.shape, "x"), type(tensor) == "userdata"
+        and ("%s [%s]"):format(tensor:dtype(), table.concat(tensor:shape(), "x")) or options.describe(tensor))
+    else
+      found[parameter.name] = tensor
+    end
+  end
+  local known = {}
+  for _, parameter in ipairs(self.graph:parameters()) do known[prefix .. parameter.name] = true end
+  for name in pairs(tensors) do
+    if type(name) == "string" and name:sub(1, #prefix) == prefix and not known[name] then
+      unexpected[#unexpected + 1] = name:sub(#prefix + 1)
+    end
+  end
+  return found, missing, unexpected, wrong
+end
+
+--- Takes parameters from a table, all or none. Every name of the model must be there with its shape, and none besides.
+-- The model shares the tensors until it trains.
+-- @tparam table tensors name -> Tensor
+-- @tparam[opt] table opts `prefix` (""): only names that start with it count, and are looked up without it
+-- @treturn Model self
+function Model:load_state(tensors, opts)
+  local checked = options.check("load_state", opts, { prefix = { type = "string", default = "" } })
+  if type(tensors) ~= "table" then
+    options.fail("load_state", "tensors: expected a table, got " .. options.describe(tensors))
+  end
+  local found, missing, unexpected, wrong = match_state(self, tensors, checked.prefix)
+  local faults = {}
+  for _, text in ipairs { list("missing", missing) or false, list("unexpected", unexpected) or false,
+    list("of another shape", wrong) or false } do
+    if text then faults[#faults + 1] = text end
+  end
+  if #faults > 0 then options.fail("load_state", table.concat(faults, "; ")) end
+  for name, tensor in pairs(found) do self.graph:set_parameter(name, tensor) end
+  return self
+end
+
+--- A model with the same graph that shares all parameters until one of the two trains.
+-- @treturn Model
+function Model:clone()
+  local info = {}
+  for key, value in pairs(self.info) do info[key] = value end
+  return model.new(self.graph:copy(), info)
+end
+
+--- Writes the graph and all parameters to one safetensors file; `sc.load` reads it back without any code.
+-- @string path
+function Model:save(path)
+  require("secateur.models.file").save(self, path)
+end
+
+--- The layers that can be pruned, in order: every convolution and linear layer except the one that makes the output.
+-- @treturn {table,...} each `name`, `kind` ("conv" or "linear"), `units`, `params` (numbers in weight and bias), `macs`
+function Model:layers()
+  return require("secateur.models.layers").list(self)
+end
+
+--- The nodes as a table of text: name, operation, output shape, parameters, multiply-adds of one sample.
+-- @treturn string
+function Model:summary()
+  return require("secateur.models.layers").summary(self)
+end
+
+function Model:__tostring()
+  local parameters, macs = require("secateur.models.layers").totals(self)
+  return ("Model %s: [%s] -> %d classes, %.2f M parameters, %.3f GMAC"):format(self.info.architecture or "custom",
+    table.concat(self.input_shape, " x "), self.classes, parameters / 1e6, macs / 1e9)
+end
+
+return model

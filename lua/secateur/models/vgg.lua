@@ -1,0 +1,98 @@
+--- VGG (Simonyan and Zisserman 2015) with torchvision's module names.
+-- @module secateur.models.vgg
+local builder = require "secateur.models.builder"
+local init_weights = require "secateur.models.init_weights"
+local model = require "secateur.models.model"
+local options = require "secateur.util.options"
+
+local vgg = {}
+
+local configs = {
+  [11] = { 64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M" },
+  [13] = { 64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M" },
+  [16] = { 64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M" },
+  [19] = { 64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512, 512, 512, 512, "M" },
+}
+
+local named_rules = {
+  classes = { type = "integer", min = 1, default = 1000 },
+  size = { type = "integer", min = 1, default = 224 },
+  channels = { type = "integer", min = 1, default = 3 },
+  dropout = { type = "number", min = 0, below = 1, default = 0.5 },
+  seed = { type = "integer", default = 0 },
+}
+
+local generic_rules = {
+  config = { type = "table", required = true },
+  hidden = { type = "table", default = { 4096, 4096 } },
+  pool = { type = "integer", min = 1, default = 7 },
+  batch_norm = { type = "boolean", default = false },
+}
+for key, rule in pairs(named_rules) do generic_rules[key] = rule end
+
+local function features(net, x, opts)
+  local index = 0
+  local function next_name()
+    index = index + 1
+    return "features." .. (index - 1)
+  end
+  for position, layer in ipairs(opts.config) do
+    if layer == "M" then
+      x = net:max_pool2d(next_name(), x, { kernel = 2, stride = 2 })
+    elseif math.type(layer) == "integer" and layer >= 1 then
+      x = net:conv2d(next_name(), x, { out = layer, kernel = 3, padding = 1 })
+      if opts.batch_norm then x = net:batch_norm2d(next_name(), x) end
+      x = net:relu(next_name(), x)
+    else
+      error(("vgg: config: expected channels or \"M\" at %d, got %s"):format(position, options.describe(layer)), 0)
+    end
+  end
+  return x
+end
+
+local function build(opts)
+  local net, x = builder.new { opts.channels, opts.size, opts.size }
+  x = features(net, x, opts)
+  x = net:adaptive_avg_pool2d("avgpool", x, { output = opts.pool })
+  x = net:flatten("flatten", x)
+  local index = 0
+  for _, width in ipairs(opts.hidden) do
+    x = net:linear("classifier." .. index, x, { out = width })
+    x = net:relu("classifier." .. index + 1, x)
+    x = net:dropout("classifier." .. index + 2, x, { p = opts.dropout })
+    index = index + 3
+  end
+  net:linear("classifier." .. index, x, { out = opts.classes })
+  init_weights(net.graph, {
+    { "^features%..*%.bias$", "zeros" },
+    { "^features%.", "kaiming_out" },
+    { "^classifier%..*%.weight$", "normal", 0.01 },
+  }, opts.seed)
+  return net.graph
+end
+
+--- A VGG of any depth and width.
+-- @tparam table opts
+--   `config` (list of channels, "M" for a 2 x 2 max pool), `hidden` ({4096, 4096}), `pool` (7: side of the map before
+--   the classifier), `batch_norm` (false), `classes` (1000), `size` (224), `channels` (3), `dropout` (0.5), `seed` (0)
+-- @treturn Model
+function vgg.generic(opts)
+  local checked = options.check("vgg", opts, generic_rules)
+  return model.guard("vgg", function() return model.new(build(checked), { architecture = "vgg" }) end)
+end
+
+--- A constructor for one of torchvision's: vgg11, vgg13, vgg16, vgg19, each also with `_bn`.
+-- @int depth
+-- @bool batch_norm
+-- @treturn function opts (`classes`, `size`, `channels`, `dropout`, `seed`) -> Model
+function vgg.named(depth, batch_norm)
+  local name = "vgg" .. depth .. (batch_norm and "_bn" or "")
+  return function(opts)
+    local checked = options.check(name, opts, named_rules)
+    checked.config, checked.hidden, checked.pool = configs[depth], { 4096, 4096 }, 7
+    checked.batch_norm = batch_norm
+    return model.guard(name, function() return model.new(build(checked), { architecture = name }) end)
+  end
+end
+
+return vgg
