@@ -14,6 +14,8 @@ local names = {
   randn = "core:randn",
   rand = "core:rand",
   threads = "core:threads",
+  sweep = "sweep",
+  report = "report",
 }
 
 local function load_name(secateur, name)

@@ -1,0 +1,211 @@
+--- Turns the rows of a sweep into files: the paper's Table 1, its Figs 2-4, and one page that shows everything.
+-- Works from the rows alone, without models, images or the native core.
+-- @module secateur.report
+local csv = require "secateur.util.csv"
+local figures = require "secateur.report.figures"
+local files = require "secateur.util.files"
+local gnuplot = require "secateur.report.gnuplot"
+local options = require "secateur.util.options"
+local page = require "secateur.report.page"
+local results = require "secateur.report.results"
+local tables = require "secateur.report.table"
+
+local report = {}
+
+local rules = {
+  title = { type = "string", default = "Pruning report" },
+  margin = { type = "number", min = 0, max = 1 },
+  bold = { one_of = { "column", "method" }, default = "column" },
+  heatmaps = { type = "table", default = {} },
+  history = { type = "table", default = {} },
+  gnuplot = { type = "string", default = "gnuplot" },
+}
+
+local columns = { "dataset", "model", "method", "sampling", "seed", "rate", "scope", "units_pruned", "units_total",
+  "baseline_accuracy", "accuracy", "drop", "balanced_accuracy", "macro_f1", "auroc", "ece", "loss", "score_seconds",
+  "evaluate_seconds" }
+local class_columns = { "sensitivity", "specificity", "precision", "f1" }
+
+local function results_lines(rows)
+  local lines = { columns }
+  for i, row in ipairs(rows) do
+    local line = { n = #columns }
+    for j, column in ipairs(columns) do line[j] = row[column] end
+    lines[i + 1] = line
+  end
+  return lines
+end
+
+local function class_lines(rows)
+  local lines = { { "dataset", "model", "method", "sampling", "seed", "rate", "class" } }
+  table.move(class_columns, 1, #class_columns, 8, lines[1])
+  for _, row in ipairs(rows) do
+    local names = ((rows.experiment.datasets or {})[row.dataset] or {}).classes or {}
+    for class, measured in ipairs(row.per_class or {}) do
+      local line = { row.dataset, row.model, row.method, row.sampling, row.seed, row.rate, names[class] or class,
+        n = 7 + #class_columns }
+      for j, column in ipairs(class_columns) do line[7 + j] = measured[column] end
+      lines[#lines + 1] = line
+    end
+  end
+  return lines
+end
+
+-- The world's failures as errors.
+local function need(value, message)
+  if not value then error("report: " .. message, 0) end
+  return value
+end
+
+-- Heatmaps as a list of {title=, images = {{label=, path=}, …}}; a bare path stands for a sample of one picture.
+local function heatmap_samples(name, given)
+  local samples = {}
+  for i, sample in ipairs(given) do
+    if type(sample) == "string" then sample = { images = { sample } } end
+    local images = type(sample) == "table" and (sample.images or sample) or {}
+    local list = {}
+    for j, image in ipairs(images) do
+      if type(image) == "string" then image = { path = image } end
+      if type(image) ~= "table" or type(image.path) ~= "string" then
+        options.fail(name, ("heatmaps: expected the path of a PNG file, got %s at %d.%d"):format(
+          options.describe(image), i, j), 2)
+      end
+      list[j] = { path = image.path, label = image.label and tostring(image.label) or "" }
+    end
+    if #list == 0 then
+      options.fail(name, ("heatmaps: expected {title=, images={…}}, got %s at %d"):format(
+        options.describe(given[i]), i), 2)
+    end
+    samples[i] = { title = sample.title and tostring(sample.title), images = list }
+  end
+  return samples
+end
+
+-- Histories as a list of {title, entries}: one history, or several by name.
+local function histories(given)
+  if #given > 0 then return { { title = "training", entries = given } } end
+  local names, list = {}, {}
+  for name in pairs(given) do names[#names + 1] = tostring(name) end
+  table.sort(names)
+  for i, name in ipairs(names) do list[i] = { title = name, entries = given[name] } end
+  return list
+end
+
+local function draw_trainings(list, folder, program)
+  local drawn, taken = {}, {}
+  for i, history in ipairs(list) do
+    local name = gnuplot.slug("training-" .. history.title, taken)
+    need(figures.training(history.entries, { folder = folder, name = name, title = history.title, gnuplot = program }))
+    drawn[i] = { name = name, title = history.title }
+  end
+  return drawn
+end
+
+local function load_rows(given)
+  if type(given) == "string" then
+    local rows, message = results.read(given)
+    if not rows then options.fail("report", message, 2) end
+    given = rows
+  elseif not results.is(given) then
+    options.fail("report", "results: expected what sweep gives or the path of its store, got "
+      .. options.describe(given), 2)
+  end
+  if #given == 0 then options.fail("report", "results: expected at least one row", 2) end
+  return given
+end
+
+local function write_files(rows, folder, opts)
+  local pictures = files.join(folder, "figures")
+  need(files.mkdir_p(pictures))
+  local function write(name, content) need(files.write_all(files.join(folder, name), content)) end
+  need(csv.write(files.join(folder, "results.csv"), results_lines(rows)))
+  need(csv.write(files.join(folder, "per_class.csv"), class_lines(rows)))
+  local drops, caption = tables.drops(rows, opts), tables.drops_caption(rows)
+  write("table1.md", tables.drops_markdown(drops, caption))
+  write("table1.html", tables.drops_html(drops, caption))
+  local drawn = figures.accuracy(rows, { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot })
+  if #opts.samples > 0 then
+    need(figures.heatmaps(opts.samples, { folder = pictures, name = "heatmaps", gnuplot = opts.gnuplot }))
+  end
+  local trainings = draw_trainings(histories(opts.history), pictures, opts.gnuplot)
+  write("index.html", page.make(rows, { title = opts.title, margin = opts.margin, drops = drops, caption = caption,
+    drawn = drawn, heatmaps = opts.samples, trainings = trainings,
+    read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
+end
+
+local function write(rows, folder, opts)
+  opts = options.check("report", opts, rules, 1)
+  folder = options.value("report", "dir", folder, { type = "string", required = true }, 1)
+  rows = load_rows(rows)
+  opts.margin = opts.margin or rows.margin
+  opts.samples = heatmap_samples("report", opts.heatmaps)
+  local there, message = gnuplot.check(opts.gnuplot)
+  if not there then options.fail("report", message, 1) end
+  write_files(rows, folder, opts)
+  return files.join(folder, "index.html")
+end
+
+--- Writes a report: results.csv and per_class.csv (all rows), table1.md and table1.html (mean ± standard deviation of
+-- the drop), figures/*.svg, *.png and the *.gp that draw them, and index.html, one page with all of it.
+-- @tparam Results|string rows what `sweep` gives, or the path of its store
+-- @string folder made where it is missing; files of the same names are overwritten
+-- @tab[opt] opts `title`; `margin` (the sweep's, 0.05); `bold`: "column" (the best of each column) or "method" (the
+-- best of each column within each method, as in the paper); `heatmaps`, a list of
+-- `{title=, images={{label=, path=}, …}}` with paths of PNG files; `history`, what `train` returns, or a table of
+-- these by name; `gnuplot` (the program)
+-- @treturn string the path of index.html
+-- @raise `report: …` where gnuplot is missing, the store is none, or a file cannot be written
+function report.write(rows, folder, opts)
+  local index = write(rows, folder, opts)
+  return index
+end
+
+local picture_rules = { title = { type = "string" }, gnuplot = { type = "string", default = "gnuplot" } }
+
+-- Folder and slug of a path that may end in .svg or .png.
+local function place(path)
+  local base = files.base(path):gsub("%.%a+$", "")
+  return files.directory(path), gnuplot.slug(base, {})
+end
+
+local function draw_at(name, path, opts, draw)
+  opts = options.check(name, opts, picture_rules, 1)
+  path = options.value(name, "path", path, { type = "string", required = true }, 1)
+  local there, message = gnuplot.check(opts.gnuplot)
+  if not there then options.fail(name, message, 1) end
+  local folder, slug = place(path)
+  need(files.mkdir_p(folder))
+  need(draw { folder = folder, name = slug, title = opts.title, gnuplot = opts.gnuplot })
+  return files.join(folder, slug .. ".svg"), files.join(folder, slug .. ".png")
+end
+
+--- Draws the curves of a training as PATH.svg and PATH.png.
+-- @tab history list of `{epoch=, train_loss=, train_accuracy=, val_loss=, val_accuracy=, lr=}`
+-- @string path with or without an extension
+-- @tab[opt] opts `title`, `gnuplot`
+-- @treturn string the path of the SVG
+-- @treturn string the path of the PNG
+function report.training(history, path, opts)
+  history = options.value("report.training", "history", history, { type = "table", required = true })
+  local svg, png = draw_at("report.training", path, opts, function(where) return figures.training(history, where) end)
+  return svg, png
+end
+
+--- Draws a grid of pictures, a row per sample, as PATH.svg and PATH.png.
+-- @tab samples as `heatmaps` of `report.write`
+-- @string path with or without an extension
+-- @tab[opt] opts `gnuplot`
+-- @treturn string the path of the SVG
+-- @treturn string the path of the PNG
+function report.heatmaps(samples, path, opts)
+  samples = options.value("report.heatmaps", "samples", samples, { type = "table", required = true })
+  local function checked() return (heatmap_samples("report.heatmaps", samples)) end
+  samples = checked()
+  local svg, png = draw_at("report.heatmaps", path, opts, function(where) return figures.heatmaps(samples, where) end)
+  return svg, png
+end
+
+return setmetatable(report, { __call = function(_, rows, folder, opts)
+  local index = write(rows, folder, opts)
+  return index
+end })

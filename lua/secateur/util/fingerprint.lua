@@ -1,0 +1,90 @@
+--- Short texts that stand for models, datasets and options, to tell whether two experiments are the same.
+-- They guard against mistakes, not against forgery: of a large array 64 values are looked at, of a split 8 images.
+-- @module secateur.util.fingerprint
+local json = require "secateur.util.json"
+
+local fingerprint = {}
+
+local values_per_tensor, images_per_split = 64, 8
+
+--- 64-bit FNV-1a of a text, as 16 hexadecimal digits.
+-- @string text
+-- @treturn string
+function fingerprint.text(text)
+  local hash = 0xcbf29ce484222325
+  for i = 1, #text do hash = (hash ~ text:byte(i)) * 0x100000001b3 end
+  return ("%016x"):format(hash)
+end
+
+-- `count` whole numbers from 1 to `size`, evenly spread, first and last among them.
+local function spread(size, count)
+  local list = {}
+  count = math.min(size, count)
+  for i = 1, count do list[i] = count == 1 and 1 or 1 + (i - 1) * (size - 1) // (count - 1) end
+  return list
+end
+
+local function tensor_text(tensor)
+  local size = tensor:numel()
+  local flat, parts = tensor:reshape(size), { table.concat({ table.unpack(tensor:shape()) }, "x") }
+  for _, i in ipairs(spread(size, values_per_tensor)) do parts[#parts + 1] = ("%.9g"):format(flat:get(i)) end
+  return table.concat(parts, " ")
+end
+
+--- Of a model: the names, shapes and values of its parameters. A model with a method `fingerprint` answers itself.
+-- @param model
+-- @treturn string
+function fingerprint.model(model)
+  if model.fingerprint then return model:fingerprint() end
+  local state, names, parts = model:state(), {}, {}
+  for name in pairs(state) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do parts[i] = name .. " " .. tensor_text(state[name]) end
+  return fingerprint.text(table.concat(parts, "\n"))
+end
+
+--- Of a dataset: its classes, and the size, some images and their labels of the splits used. A dataset with a method
+-- `fingerprint` answers itself.
+-- @param dataset
+-- @treturn string
+function fingerprint.dataset(dataset)
+  if dataset.fingerprint then return dataset:fingerprint() end
+  local parts = { json.encode(dataset.classes) }
+  for _, name in ipairs { "train", "test" } do
+    local split = dataset[name]
+    local count = split:count()
+    parts[#parts + 1] = ("%s %d"):format(name, count)
+    if count > 0 then
+      local images, labels = split:batch(spread(count, images_per_split))
+      parts[#parts + 1] = tensor_text(images)
+      parts[#parts + 1] = type(labels) == "table" and json.encode(labels) or tensor_text(labels)
+    end
+  end
+  return fingerprint.text(table.concat(parts, "\n"))
+end
+
+--- Options as plain data: functions by their compiled code (what they refer to is not seen), tensors by their values.
+-- @param value
+-- @return plain data, see `secateur.util.json`
+function fingerprint.options(value)
+  local kind = type(value)
+  if kind == "function" then
+    local dumped, code = pcall(string.dump, value, true)
+    return "function " .. (dumped and fingerprint.text(code) or "of C")
+  elseif kind == "userdata" then
+    local is_tensor, text = pcall(tensor_text, value)
+    return is_tensor and "tensor " .. fingerprint.text(text) or "userdata"
+  elseif kind == "table" then
+    local plain = {}
+    for key, item in pairs(value) do plain[key] = fingerprint.options(item) end
+    if #plain > 0 and next(plain, #plain) then -- a list with names beside it
+      local named = {}
+      for key, item in pairs(plain) do named[tostring(key)] = item end
+      return named
+    end
+    return plain
+  end
+  return value
+end
+
+return fingerprint

@@ -1,0 +1,150 @@
+local csv = require "secateur.util.csv"
+local files = require "secateur.util.files"
+local report = require "secateur.report"
+local rows = require "report.rows"
+local store = require "secateur.util.store"
+local temporary = require "temporary"
+
+-- A red pixel.
+local png = "\137PNG\r\n\26\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\8\2\0\0\0\x90wS\xDE\0\0\0\fIDATx\x9Cc\xF8\xCF\xC0\0\0\3\1\1"
+  .. "\0\xC9\xFE\x92\xEF\0\0\0\0IEND\xAEB`\x82"
+
+local function some(context)
+  local evil = "it's <script>alert(1)</script> & \"x\", ünï"
+  return rows.results({ { { [0] = 0, [0.5] = 0.1 }, { dataset = evil } },
+    { { [0] = 0, [0.5] = 0.05 }, { dataset = evil, method = "ig", auroc = false } } },
+    context or { experiment = { datasets = { [evil] = { classes = { "a,b", "<c>" }, train = 8, test = 4 } },
+      per_class = 10, scope = "global" } })
+end
+
+describe("report", function()
+  local folder
+
+  before_each(function() folder = temporary.folder() end)
+  after_each(function() files.remove(folder) end)
+
+  it("writes every file, and nothing else", function()
+    local target = files.join(folder, "deep/er")
+    assert.equal(target .. "/index.html", report(some(), target))
+    local names = files.walk(target)
+    for i, name in ipairs(names) do names[i] = name:gsub("it_s.*n_%-", "X-") end
+    assert.same({ "figures/accuracy-X-vgg-random.gp", "figures/accuracy-X-vgg-random.png",
+      "figures/accuracy-X-vgg-random.svg", "index.html", "per_class.csv", "results.csv", "table1.html", "table1.md" },
+      names)
+  end)
+
+  it("writes rows that read back the same", function()
+    report(some(), folder)
+    local lines = assert(csv.read(files.join(folder, "results.csv")))
+    assert.equal(5, #lines)
+    assert.equal("it's <script>alert(1)</script> & \"x\", ünï", lines[2][1])
+    local record = csv.records(files.join(folder, "results.csv"), { "method", "rate", "accuracy", "drop", "loss" })[2]
+    assert.same({ "lrp", 0.5, 0.9 - 0.1, 0.1, 0.3 }, { record.method, tonumber(record.rate),
+      tonumber(record.accuracy), tonumber(record.drop), tonumber(record.loss) })
+    local classes = csv.records(files.join(folder, "per_class.csv"), { "rate", "class", "sensitivity", "f1" })
+    assert.equal(8, #classes)
+    assert.same({ "0", "a,b", "0.9", "0.6" }, { classes[1].rate, classes[1].class, classes[1].sensitivity,
+      classes[1].f1 })
+    assert.same({ "<c>", "0.5", "" }, { classes[2].class, classes[2].sensitivity, classes[2].f1 })
+  end)
+
+  it("makes a page that needs nothing else and runs nothing", function()
+    local picture = temporary.write(folder, "red.png", png)
+    report(some(), folder, { title = "T & <i>", heatmaps = { { title = "<s> 1", images = { { label = "LRP",
+      path = picture } } } }, history = { { epoch = 1, train_loss = 1, val_loss = 1.1, train_accuracy = 0.5,
+      val_accuracy = 0.4 }, { epoch = 2, train_loss = 0.5, val_loss = 0 / 0 } } })
+    local page = files.read_all(files.join(folder, "index.html"))
+    assert.falsy(page:find("<script", 1, true))
+    assert.falsy(page:find("<i>", 1, true))
+    assert.truthy(page:find("<title>T &amp; &lt;i&gt;</title>", 1, true))
+    assert.truthy(page:find("it&#39;s &lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot;, ünï", 1, true))
+    assert.truthy(page:find("&lt;s&gt; 1", 1, true))
+    assert.truthy(page:find("not for clinical use", 1, true))
+    assert.truthy(page:find("data:image/png;base64,iVBORw0KGgo", 1, true))
+    for reference in page:gmatch("[%s:](%a+=['\"][^'\"]*)") do
+      local attribute, value = reference:match("^(%a+)=['\"](.*)$")
+      if attribute == "src" or attribute == "href" then
+        assert.truthy(value:find("^data:") or value:find("^#"), reference)
+      end
+    end
+    assert.falsy(page:find("@import", 1, true))
+    local ids = {}
+    for id in page:gmatch("%sid=['\"]([^'\"]+)") do
+      assert.is_nil(ids[id], "twice: " .. id)
+      ids[id] = true
+    end
+    for id in page:gmatch("href=['\"]#([^'\"]+)") do assert.truthy(ids[id], "nowhere: " .. id) end
+  end)
+
+  it("shows the best combination's classes and the settings", function()
+    report(some(), folder)
+    local page = files.read_all(files.join(folder, "index.html"))
+    assert.truthy(page:find("IG with random sampling, the combination with the smallest mean drop", 1, true))
+    assert.truthy(page:find('<th class="class" scope="row">&lt;c&gt;</th><td>0.500</td><td>–</td>', 1, true))
+    assert.truthy(page:find("8 training and 4 test images; classes: a,b, &lt;c&gt;", 1, true))
+  end)
+
+  it("draws an overview of several models and datasets", function()
+    local all = {}
+    for _, dataset in ipairs { "a", "b" } do
+      for _, model in ipairs { "vgg", "vit" } do
+        for seed = 0, 1 do
+          all[#all + 1] = { { [0.3] = 0.1 * seed, [0.5] = 0.2 }, { dataset = dataset, model = model, seed = seed } }
+        end
+      end
+    end
+    report(rows.results(all), folder)
+    local names = {}
+    for _, name in ipairs(files.list(files.join(folder, "figures"))) do
+      if name:find("svg$") then names[#names + 1] = name end
+    end
+    assert.same({ "accuracy-a-vgg-random.svg", "accuracy-a-vit-random.svg", "accuracy-all-random.svg",
+      "accuracy-b-vgg-random.svg", "accuracy-b-vit-random.svg" }, names)
+    local script = files.read_all(files.join(folder, "figures/accuracy-a-vgg-random.gp"))
+    -- The unpruned accuracy opens the curve although rate 0 was not run; then mean, mean − std, mean + std.
+    assert.truthy(script:find("0 0.9 0.9 0.9\n0.3 0.85 0.8 0.9\n0.5 0.7 0.7 0.7\n", 1, true))
+  end)
+
+  it("reads a store, without the native core", function()
+    local path = files.join(folder, "runs.db")
+    local writer <close> = assert(store.open(path, { methods = { "lrp" }, rates = { 0.5, 0.7 }, seeds = { 0 } }))
+    writer:put("row", "1", rows.row { drop = 0.25 })
+    writer:close()
+    report(path, files.join(folder, "out"))
+    assert.truthy(files.read_all(files.join(folder, "out/table1.md")):find("0.250 ± 0.00", 1, true))
+    assert.truthy(files.read_all(files.join(folder, "out/index.html")):find("Incomplete: 1 of 2 rows", 1, true))
+  end)
+
+  it("draws a training's curves, and a grid of pictures", function()
+    local svg, image = report.training({ { epoch = 1, train_loss = 1, train_accuracy = 0.5 } },
+      files.join(folder, "new/curve.png"), { title = "VGG" })
+    assert.equal(files.join(folder, "new/curve.svg"), svg)
+    assert.truthy(files.is_file(svg) and files.is_file(image))
+    local picture = temporary.write(folder, "red.png", png)
+    local grid = report.heatmaps({ { title = "one", images = { { label = "LRP", path = picture }, picture } },
+      picture }, files.join(folder, "grid"))
+    assert.truthy(files.read_all(grid):find("LRP", 1, true))
+  end)
+
+  it("says what is wrong, at the caller's level", function()
+    local function wrong(expected, ...)
+      local given = table.pack(...)
+      local good, message = pcall(function() report(table.unpack(given, 1, given.n)) end)
+      assert.is_false(good)
+      assert.equal("report: " .. expected, message:match("^spec/report/report_spec%.lua:%d+: (.*)$") or message)
+    end
+    wrong("results: expected what sweep gives or the path of its store, got 3", 3, folder)
+    wrong("results: expected at least one row", rows.results {}, folder)
+    wrong("dir: missing", some())
+    wrong("unknown option 'titel', expected one of: bold, gnuplot, heatmaps, history, margin, title", some(), folder,
+      { titel = "x" })
+    wrong(("store '%s/none.db' no such file"):format(folder), folder .. "/none.db", folder)
+    wrong("'no-gnuplot' not found: figures are drawn with gnuplot 5; install gnuplot-nox (Debian) or gnuplot", some(),
+      folder, { gnuplot = "no-gnuplot" })
+    wrong("heatmaps: expected the path of a PNG file, got 7 at 1.1", some(), folder,
+      { heatmaps = { { images = { 7 } } } })
+    wrong(folder .. "/none.png: No such file or directory", some(), folder, { heatmaps = { folder .. "/none.png" } })
+    temporary.write(folder, "file", "")
+    wrong(folder .. "/file: File exists", some(), folder .. "/file")
+  end)
+end)
