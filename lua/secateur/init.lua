@@ -14,6 +14,7 @@ local names = {
   randn = "core:randn",
   rand = "core:rand",
   threads = "core:threads",
+  safetensors = "models.safetensors",
   sweep = "sweep",
   report = "report",
 }

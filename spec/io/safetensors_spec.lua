@@ -17,6 +17,10 @@ local function single(x)
 end
 
 describe("safetensors.load", function()
+  it("is public", function()
+    assert.equal(safetensors, require "secateur".safetensors)
+  end)
+
   it("reads every element type exactly", function()
     local tensors, meta = safetensors.load(fixtures .. "types.safetensors")
     local found = {}
