@@ -11,7 +11,7 @@ sc_status sc_infer_same(sc_op_signature *out, const void *attrs, int input_count
 
 sc_status sc_infer_map(const sc_shape *input, sc_error *error) {
     char text[SC_SHAPE_TEXT];
-    if (input->ndim != 3 || sc_shape_numel(input) == 0)
+    if (input->ndim != 3)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected a map [C x H x W], got %s",
                             sc_shape_format(text, input));
     if (input->size[1] > INT_MAX / input->size[2])
@@ -25,13 +25,12 @@ sc_status sc_infer_pool(sc_op_signature *out, const sc_pool_attrs *attrs, const 
     out->output = *input;
     for (int d = 0; d < 2; d++) {
         size_t kernel = attrs->kernel[d], padding = attrs->padding[d], size = input->size[1 + d];
-        char text[SC_SHAPE_TEXT];
         if (padding > kernel / 2)
-            return sc_error_set(error, SC_ERROR_ARGUMENT, "padding: expected at most half the kernel, %zu, got %zu",
+            return sc_error_set(error, SC_ERROR_ARGUMENT, "padding: expected at most %zu, half the kernel, got %zu",
                                 kernel / 2, padding);
         if (kernel > size + 2 * padding)
-            return sc_error_set(error, SC_ERROR_ARGUMENT, "kernel: expected at most %zu, the padded input %s, got %zu",
-                                size + 2 * padding, sc_shape_format(text, input), kernel);
+            return sc_error_set(error, SC_ERROR_ARGUMENT, "kernel: expected at most %zu, the %s after padding, got %zu",
+                                size + 2 * padding, d ? "width" : "height", kernel);
         out->output.size[1 + d] = (size + 2 * padding - kernel) / attrs->stride[d] + 1;
     }
     return SC_OK;
@@ -47,14 +46,6 @@ sc_pool_axis sc_call_pool_axis(const sc_op_call *call, const sc_pool_attrs *attr
 
 size_t sc_call_planes(const sc_op_call *call) {
     return call->batch * call->input_shape[0]->size[0];
-}
-
-sc_status sc_infer_rows(const sc_shape *input, sc_error *error) {
-    char text[SC_SHAPE_TEXT];
-    if (input->ndim < 1 || sc_shape_last(input) == 0)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected [features] or [tokens x features], got %s",
-                            sc_shape_format(text, input));
-    return SC_OK;
 }
 
 size_t sc_shape_last(const sc_shape *shape) {

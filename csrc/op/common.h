@@ -26,9 +26,6 @@ sc_pool_axis sc_call_pool_axis(const sc_op_call *call, const sc_pool_attrs *attr
 /* Planes [H x W] of input 0 for the whole batch. */
 size_t sc_call_planes(const sc_op_call *call);
 
-/* Refuses scalars and empty rows. */
-sc_status sc_infer_rows(const sc_shape *input, sc_error *error);
-
 /* The size of the last dimension. */
 size_t sc_shape_last(const sc_shape *shape);
 

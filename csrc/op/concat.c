@@ -6,9 +6,6 @@ static sc_status infer(sc_op_signature *out, const void *attrs, int input_count,
                        sc_error *error) {
     (void)attrs;
     char expected[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
-    if (inputs[0]->ndim < 1)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "input 1: expected at least one dimension, got %s",
-                            sc_shape_format(got, inputs[0]));
     sc_shape output = *inputs[0];
     for (int i = 1; i < input_count; i++) {
         sc_shape like = *inputs[0];

@@ -2,14 +2,6 @@
 #include "kernel/elementwise.h"
 #include "op/common.h"
 
-static sc_status infer(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
-                       sc_error *error) {
-    (void)attrs, (void)input_count;
-    SC_TRY(sc_infer_rows(inputs[0], error));
-    out->output = *inputs[0];
-    return SC_OK;
-}
-
 static void forward(const sc_op_call *call) {
     sc_softmax_forward(call->output, call->input[0], sc_call_rows(call), sc_shape_last(call->output_shape));
 }
@@ -41,7 +33,7 @@ const sc_op sc_op_softmax = {
     .relevance_needs = SC_NEEDS_INPUT | SC_NEEDS_OUTPUT,
     .inplace = true,
     .unit_axis = -1,
-    .infer = infer,
+    .infer = sc_infer_same,
     .forward = forward,
     .backward = backward,
     .relevance = relevance,
