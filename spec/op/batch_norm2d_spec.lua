@@ -1,5 +1,6 @@
 local core = require "secateur.core_double"
 local gradcheck = require "support.gradcheck"
+local reference = require "support.reference"
 local single = require "support.single"
 
 local shape = { 3, 5, 7 }
@@ -30,6 +31,8 @@ local function replica(x, graph, eps, statistic)
 end
 
 describe("batch_norm2d", function()
+  it("agrees with PyTorch", function() assert.is_true(reference.check "batch_norm2d") end)
+
   it("has the gradient of its values, in training through the statistics", function()
     for _, training in ipairs { false, true } do
       gradcheck.check { op = "batch_norm2d", inputs = { shape }, training = training }

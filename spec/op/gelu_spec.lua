@@ -1,5 +1,6 @@
 local core = require "secateur.core_double"
 local gradcheck = require "support.gradcheck"
+local reference = require "support.reference"
 local single = require "support.single"
 
 -- The normal distribution function, by the series of erf (Abramowitz and Stegun 7.1.6).
@@ -15,6 +16,8 @@ end
 local function formula(x) return x * phi(x) end
 
 describe("gelu", function()
+  it("agrees with PyTorch", function() assert.is_true(reference.check "gelu") end)
+
   it("has the gradient of its values", function()
     gradcheck.check { op = "gelu", inputs = { { 7 } } }
     gradcheck.check { op = "gelu", inputs = { { 3, 5, 7 } } }

@@ -1,5 +1,6 @@
 local core = require "secateur.core_double"
 local gradcheck = require "support.gradcheck"
+local reference = require "support.reference"
 local single = require "support.single"
 
 local function replica(x, graph, d, eps)
@@ -16,6 +17,8 @@ local function replica(x, graph, d, eps)
 end
 
 describe("layer_norm", function()
+  it("agrees with PyTorch", function() assert.is_true(reference.check "layer_norm") end)
+
   it("has the gradient of its values", function()
     gradcheck.check { op = "layer_norm", inputs = { { 7 } } }
     gradcheck.check { op = "layer_norm", inputs = { { 5, 11 } } }

@@ -1,5 +1,6 @@
 local core = require "secateur.core_double"
 local gradcheck = require "support.gradcheck"
+local reference = require "support.reference"
 local single = require "support.single"
 
 local function pair(value) return type(value) == "table" and value or { value, value } end
@@ -30,6 +31,8 @@ local cases = {
 }
 
 describe("max_pool2d", function()
+  it("agrees with PyTorch", function() assert.is_true(reference.check "max_pool2d") end)
+
   it("has the gradient of its values", function()
     for _, attrs in ipairs(cases) do gradcheck.check { op = "max_pool2d", inputs = { { 2, 7, 9 } }, attrs = attrs } end
   end)

@@ -1,10 +1,13 @@
 local core = require "secateur.core_double"
 local gradcheck = require "support.gradcheck"
+local reference = require "support.reference"
 local single = require "support.single"
 
 local function formula(x) return math.max(x, 0) end
 
 describe("relu", function()
+  it("agrees with PyTorch", function() assert.is_true(reference.check "relu") end)
+
   it("has the gradient of its values", function()
     gradcheck.check { op = "relu", inputs = { { 7 } } }
     gradcheck.check { op = "relu", inputs = { { 3, 5, 7 } } }

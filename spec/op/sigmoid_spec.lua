@@ -1,10 +1,13 @@
 local core = require "secateur.core_double"
 local gradcheck = require "support.gradcheck"
+local reference = require "support.reference"
 local single = require "support.single"
 
 local function formula(x) return 1 / (1 + math.exp(-x)) end
 
 describe("sigmoid", function()
+  it("agrees with PyTorch", function() assert.is_true(reference.check "sigmoid") end)
+
   it("has the gradient of its values", function()
     gradcheck.check { op = "sigmoid", inputs = { { 7 } } }
     gradcheck.check { op = "sigmoid", inputs = { { 3, 5, 7 } } }

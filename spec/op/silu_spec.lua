@@ -1,10 +1,13 @@
 local core = require "secateur.core_double"
 local gradcheck = require "support.gradcheck"
+local reference = require "support.reference"
 local single = require "support.single"
 
 local function formula(x) return x / (1 + math.exp(-x)) end
 
 describe("silu", function()
+  it("agrees with PyTorch", function() assert.is_true(reference.check "silu") end)
+
   it("has the gradient of its values", function()
     gradcheck.check { op = "silu", inputs = { { 7 } } }
     gradcheck.check { op = "silu", inputs = { { 3, 5, 7 } } }

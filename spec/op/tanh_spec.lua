@@ -1,5 +1,6 @@
 local core = require "secateur.core_double"
 local gradcheck = require "support.gradcheck"
+local reference = require "support.reference"
 local single = require "support.single"
 
 local function formula(x)
@@ -8,6 +9,8 @@ local function formula(x)
 end
 
 describe("tanh", function()
+  it("agrees with PyTorch", function() assert.is_true(reference.check "tanh") end)
+
   it("has the gradient of its values", function()
     gradcheck.check { op = "tanh", inputs = { { 7 } } }
     gradcheck.check { op = "tanh", inputs = { { 3, 5, 7 } } }
