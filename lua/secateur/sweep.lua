@@ -2,6 +2,7 @@
 -- @module secateur.sweep
 local core = require "secateur.core"
 local evaluate = require "secateur.evaluate"
+local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
 local importance = require "secateur.importance"
 local json = require "secateur.util.json"
@@ -56,15 +57,20 @@ local function sorted_keys(value)
   return keys
 end
 
+-- What a model or dataset calls itself: the last part of a path that it was read from, or its name.
+local function name_of(value)
+  if type(value) == "function" then return nil end
+  if is_string(value.title) then return files.base(value.title) end
+  return is_string(value.name) and value.name or nil
+end
+
 -- One of `single` and `many` as a list of {name, value}, in order of names.
 local function named(opts, single, many)
   if (opts[single] == nil) == (opts[many] == nil) then
     options.fail("sweep", ("expected either %s or %s"):format(single, many), 2)
   end
   if opts[single] ~= nil then
-    local value = opts[single]
-    local name = type(value) ~= "function" and value.name
-    return { { name = type(name) == "string" and name or single, value = value } }
+    return { { name = name_of(opts[single]) or single, value = opts[single] } }
   end
   local list = {}
   for key in pairs(opts[many]) do

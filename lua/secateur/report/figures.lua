@@ -132,7 +132,7 @@ local function draw_panels(rows, panels, opts)
   local cell_width, cell_height = opts.cell_width or 300, opts.cell_height or 230
   local width = left + columns * cell_width
   local _, key_lines = key_body(rows, opts.margin, width, 0)
-  local gap = lines > 1 and 30 or 0 -- for the title of the panel below
+  local gap = lines > 1 and 42 or 0 -- for the title of the panel below
   local bottom = 62 - gap + 18 * key_lines
   local height = bottom + lines * cell_height + upper
   local body = { axes, ("set xrange [0:%s]\nset yrange [%s:%s]\n"):format(number(math.max(top, 0.05) * 1.02),

@@ -90,31 +90,26 @@ local function baseline_table(rows)
   return wide(table.concat(out) .. "</tbody>\n</table>\n")
 end
 
+-- Where there are several models or datasets: the overviews, then each by itself, folded.
 local function accuracy_figures(drawn, read)
-  local out, group = {}, nil
-  local function close()
-    if group then out[#out + 1] = "</div>\n" end
-  end
+  local out, groups, by_name = {}, {}, {}
   local function element(entry, class)
     return ('<figure class="%s">%s</figure>\n'):format(class, html.svg(read(entry.name .. ".svg"), entry.name,
       "Accuracy against pruning rate: " .. entry.title))
   end
   for _, entry in ipairs(drawn) do
-    if entry.kind == "panel" then
-      local this = entry.dataset .. " · " .. entry.model
-      if this ~= group then
-        close()
-        out[#out + 1] = ('<h3>%s</h3>\n<div class="panels">\n'):format(escape(this))
-        group = this
-      end
-      out[#out + 1] = element(entry, "panel")
+    if entry.kind == "overview" then
+      out[#out + 1] = ("<h3>%s sampling</h3>\n"):format(escape(entry.sampling)) .. wide(element(entry, "overview"))
+    elseif entry.kind == "panel" then
+      local name = entry.dataset .. " · " .. entry.model
+      if not by_name[name] then by_name[name], groups[#groups + 1] = {}, name end
+      table.insert(by_name[name], element(entry, "panel"))
     end
   end
-  close()
-  for _, entry in ipairs(drawn) do
-    if entry.kind == "overview" then
-      out[#out + 1] = ("<h3>All, %s sampling</h3>\n"):format(escape(entry.sampling)) .. wide(element(entry, "overview"))
-    end
+  local pattern = #groups > 1 and '<details><summary>%s</summary>\n<div class="panels">\n%s</div></details>\n'
+    or '<h3>%s</h3>\n<div class="panels">\n%s</div>\n'
+  for _, name in ipairs(groups) do
+    out[#out + 1] = pattern:format(escape(name), table.concat(by_name[name]))
   end
   return table.concat(out)
 end

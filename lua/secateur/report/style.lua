@@ -25,10 +25,10 @@ header .caveat { display: inline-block; margin-top: .7rem; padding: .3rem .75rem
 .wide { overflow-x: auto; margin: 0 0 1.2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .93rem; }
 caption { caption-side: bottom; text-align: left; color: var(--soft); font-size: .87rem; padding-top: .6rem;
-  max-width: 46rem; }
+  max-width: min(46rem, calc(100vw - 2.5rem)); position: sticky; left: 0; }
 th, td { padding: .36rem .8rem; text-align: left; white-space: nowrap; vertical-align: top; }
 th:first-child, td:first-child { padding-left: .2rem; }
-tbody th.class { padding-left: .8rem; }
+tbody th.class, thead tr + tr th:first-child { padding-left: .8rem; }
 thead th { border-bottom: 1px solid var(--ink); font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 500; }
 table:not(.settings) { border-top: 2px solid var(--ink); border-bottom: 2px solid var(--ink); }

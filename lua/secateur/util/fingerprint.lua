@@ -43,7 +43,7 @@ function fingerprint.model(model)
   return fingerprint.text(table.concat(parts, "\n"))
 end
 
---- Of a dataset: its classes, and the size, some images and their labels of the splits used. A dataset with a method
+--- Of a dataset: its classes, and the labels, file names and some images of the splits used. A dataset with a method
 -- `fingerprint` answers itself.
 -- @param dataset
 -- @treturn string
@@ -53,24 +53,39 @@ function fingerprint.dataset(dataset)
   for _, name in ipairs { "train", "test" } do
     local split = dataset[name]
     local count = split:count()
-    parts[#parts + 1] = ("%s %d"):format(name, count)
-    if count > 0 then
-      local images, labels = split:batch(spread(count, images_per_split))
-      parts[#parts + 1] = tensor_text(images)
-      parts[#parts + 1] = type(labels) == "table" and json.encode(labels) or tensor_text(labels)
-    end
+    parts[#parts + 1] = ("%s %d %s"):format(name, count, json.encode { split.labels, split.names })
+    if count > 0 then parts[#parts + 1] = tensor_text((split:batch(spread(count, images_per_split)))) end
   end
   return fingerprint.text(table.concat(parts, "\n"))
 end
 
---- Options as plain data: functions by their compiled code (what they refer to is not seen), tensors by their values.
+-- A function as its lines in the source, wherever they stand there; compiled code, which holds line numbers, only
+-- where the source cannot be had.
+local function function_text(value)
+  local info = debug.getinfo(value, "S")
+  if info.what == "C" then return "of C" end
+  local source = info.source
+  if source:sub(1, 1) == "@" then
+    local file = io.open(source:sub(2), "rb")
+    source = file and file:read("a")
+    if file then file:close() end
+  end
+  local lines, number = {}, 0
+  for line in (source or ""):gmatch("([^\n]*)\n?") do
+    number = number + 1
+    if number >= info.linedefined and number <= info.lastlinedefined then lines[#lines + 1] = line end
+  end
+  if #lines == 0 then lines[1] = string.dump(value, true) end
+  return fingerprint.text(table.concat(lines, "\n"))
+end
+
+--- Options as plain data: functions by their source (what they refer to is not seen), tensors by their values.
 -- @param value
 -- @return plain data, see `secateur.util.json`
 function fingerprint.options(value)
   local kind = type(value)
   if kind == "function" then
-    local dumped, code = pcall(string.dump, value, true)
-    return "function " .. (dumped and fingerprint.text(code) or "of C")
+    return "function " .. function_text(value)
   elseif kind == "userdata" then
     local is_tensor, text = pcall(tensor_text, value)
     return is_tensor and "tensor " .. fingerprint.text(text) or "userdata"

@@ -1,0 +1,68 @@
+local core = require "secateur.core"
+local fingerprint = require "secateur.util.fingerprint"
+
+local function model(changes)
+  local state = { ["conv.weight"] = core.tensor { { 1, 2 }, { 3, 4 } }, ["conv.bias"] = core.tensor { 5, 6 } }
+  for name, tensor in pairs(changes or {}) do state[name] = tensor end
+  return { state = function() return state end }
+end
+
+local function dataset(changes)
+  local split = { labels = { 1, 2, 1 }, names = { "a.png", "b.png", "c.png" }, count = function() return 3 end,
+    batch = function(_, indices)
+      assert.same({ 1, 2, 3 }, indices)
+      return core.tensor { { 1, 2 }, { 3, 4 }, { 5, changes and changes.pixel or 6 } }, core.tensor { 1, 2, 1 }
+    end }
+  local set = { classes = { "x", "y" }, train = split, test = split }
+  for key, value in pairs(changes or {}) do
+    if split[key] then split[key] = value else set[key] = value end
+  end
+  return set
+end
+
+describe("fingerprint", function()
+  it("is FNV-1a of a text", function()
+    -- The test vectors of its authors (Fowler, Noll and Vo).
+    assert.equal("cbf29ce484222325", fingerprint.text(""))
+    assert.equal("af63dc4c8601ec8c", fingerprint.text("a"))
+    assert.equal("85944171f73967e8", fingerprint.text("foobar"))
+  end)
+
+  it("tells models apart by names, shapes and values", function()
+    local plain = fingerprint.model(model())
+    assert.equal(plain, fingerprint.model(model()))
+    assert.not_equal(plain, fingerprint.model(model { ["conv.bias"] = core.tensor { 5, 6.0001 } }))
+    assert.not_equal(plain, fingerprint.model(model { ["conv.weight"] = core.tensor { 1, 2, 3, 4 } }))
+    assert.not_equal(plain, fingerprint.model(model { extra = core.tensor { 0 } }))
+    local large = core.zeros(100, 100)
+    local before = fingerprint.model(model { ["conv.weight"] = large })
+    large:set(1, 100, 100)
+    assert.not_equal(before, fingerprint.model(model { ["conv.weight"] = large }))
+    assert.equal("mine", fingerprint.model { fingerprint = function() return "mine" end })
+  end)
+
+  it("tells datasets apart by classes, labels, files and pixels", function()
+    local plain = fingerprint.dataset(dataset())
+    assert.equal(plain, fingerprint.dataset(dataset()))
+    for key, value in pairs { classes = { "x", "z" }, labels = { 1, 2, 2 }, names = { "a.png", "b.png", "d.png" },
+      pixel = 7 } do
+      assert.not_equal(plain, fingerprint.dataset(dataset { [key] = value }), key)
+    end
+  end)
+
+  it("makes options plain data", function()
+    local text = "return function(pool) return pool[1] end"
+    local first, moved, other = load(text)(), load("local x\n\n" .. text)(), load((text:gsub("1", "2")))()
+    assert.equal(fingerprint.options(first), fingerprint.options(moved))
+    assert.not_equal(fingerprint.options(first), fingerprint.options(other))
+    local function here() return 1 end
+    local function there() return 2 end
+    assert.not_equal(fingerprint.options(here), fingerprint.options(there))
+    assert.equal("function of C", fingerprint.options(print))
+    assert.same({ "a", { b = 1 } }, fingerprint.options { "a", { b = 1 } })
+    assert.same({ ["1"] = "a", b = 2 }, fingerprint.options { "a", b = 2 })
+    assert.matches("^tensor %x+$", fingerprint.options(core.tensor { 1, 2 }))
+    assert.equal("userdata", fingerprint.options(io.stderr))
+    assert.is_nil(fingerprint.options(nil))
+  end)
+end)
