@@ -21,7 +21,7 @@ loaded["secateur.importance"] = function(model, split, opts)
   count("importance", ("%s %s %s %s"):format(model.name, split.of, opts.method, table.concat(opts.indices, "+")))
   -- 1/3 needs all nine digits; the eleventh unit is exact.
   return { conv = tensor { 1 / 3, -2.5e-8, 0 }, fc = tensor { 4, 5, 6, 7, 8, 9, opts.steps or 10 },
-    method = opts.method }
+    method = opts.method, per_class = 10, exact = true, indices = opts.indices }
 end
 loaded["secateur.prune"] = function(model, scores, opts)
   local units = {}
@@ -109,6 +109,11 @@ describe("sweep", function()
     assert.equal(2, #rows)
     assert.equal(0.25, rows[1].drop)
     assert.equal(7, rows[1].seed)
+  end)
+
+  it("counts the units of the layers chosen", function()
+    assert.equal(7, sweep(settings { layers = { "fc" } })[1].units_total)
+    assert.equal(10, sweep(settings())[1].units_total)
   end)
 
   it("passes options of a method to that method only, and scores with every digit of a float32", function()

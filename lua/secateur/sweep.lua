@@ -195,8 +195,8 @@ end
 local function flatten(scores)
   local lists = {}
   for name, tensor in pairs(scores) do
-    if type(name) == "string" and type(tensor) ~= "string" and type(tensor) ~= "number"
-      and tensor.numel and tensor.totable then
+    -- Beside the layers stands where the scores come from.
+    if (type(tensor) == "userdata" or type(tensor) == "table") and tensor.numel and tensor.totable then
       local list = tensor:totable()
       for i, value in ipairs(list) do list[i] = ("%.9g"):format(value) end
       lists[name] = table.concat(list, " ")
@@ -205,14 +205,27 @@ local function flatten(scores)
   return lists
 end
 
+local not_finite = { inf = math.huge, ["-inf"] = -math.huge }
+
 local function unflatten(lists)
-  local scores, units = {}, 0
+  local scores = {}
   for name, text in pairs(lists) do
     local list = {}
-    for word in text:gmatch("%S+") do list[#list + 1] = tonumber(word) or 0 / 0 end
-    scores[name], units = core.tensor(list), units + #list
+    for word in text:gmatch("%S+") do list[#list + 1] = tonumber(word) or not_finite[word] or 0 / 0 end
+    scores[name] = core.tensor(list)
   end
-  return scores, units
+  return scores
+end
+
+-- How many units the rate is a share of: those of the layers chosen, or of all that have scores.
+local function count_units(scores, layers)
+  local units = 0
+  if type(layers) == "table" then
+    for _, name in ipairs(layers) do units = units + (scores[name] and scores[name]:numel() or 0) end
+  else
+    for _, tensor in pairs(scores) do units = units + tensor:numel() end
+  end
+  return units
 end
 
 local function score(job, pair, way, seed, method, indices)
@@ -268,7 +281,8 @@ local function run_group(job, pair, group)
   local scored = cached(job, "scores", json.encode { pair.dataset, pair.name, way.name, seed, method }, function()
     return score(job, pair, way, seed, method, indices)
   end)
-  local scores, units = unflatten(scored.scores)
+  local scores = unflatten(scored.scores)
+  local units = count_units(scores, opts.layers)
   for _, todo in ipairs(group) do
     job.where = ("%s, rate %g"):format(group.where, todo.rate)
     job.progress:update(job.done, job.where)

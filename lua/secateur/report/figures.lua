@@ -11,9 +11,11 @@ local figures = {}
 local colours = { "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9" }
 local marks = { 7, 9, 5, 13, 11, 15 }
 
+-- Colour, mark and dashes of the i-th curve; the dashes tell the seventh from the first.
 local function style(i)
+  local round = (i - 1) // #colours
   i = (i - 1) % #colours + 1
-  return colours[i], marks[i]
+  return colours[i], marks[i], round == 0 and "solid" or ("(%d,4)"):format(12 // round)
 end
 
 local axes = [[
@@ -24,8 +26,9 @@ set xlabel offset 0,0.4
 set key noautotitle
 ]]
 
-local unpruned_style = "lines lw 1.3 dt (8,4) lc rgb '#555555'"
-local margin_style = "lines lw 1.3 dt (2,3) lc rgb '#555555'"
+-- Two greys, since gnuplot 5.4's SVG changes the dashes of a line only together with its colour.
+local unpruned_look = "lw 1.3 dt (8,4) lc rgb '#555555'"
+local margin_look = "lw 1.3 dt (2,3) lc rgb '#565656'"
 
 local function number(value)
   return ("%.9g"):format(value)
@@ -46,24 +49,43 @@ local function curve(rows, baseline)
   return lines
 end
 
--- The key stands in a plot of its own, over the whole width, so that it may be as long as it needs.
-local function key_body(rows, margin, width, height)
-  local entries, longest = {}, 0
-  local function entry(look, title)
-    entries[#entries + 1] = ("NaN with %s title %s"):format(look, gnuplot.quote(title))
-    longest = math.max(longest, utf8.len(title) or #title)
-  end
+-- What the key shows: {title, look of the line, look of the mark or nil}.
+local function key_entries(rows, margin)
+  local entries = {}
   for i, method in ipairs(rows:distinct "method") do
-    local colour, mark = style(i)
-    entry(("linespoints lw 2 lc rgb '%s' pt %d ps 0.8"):format(colour, mark), tables.method_name(method))
+    local colour, mark, dashes = style(i)
+    entries[i] = { tables.method_name(method), ("lw 2 dt %s lc rgb '%s'"):format(dashes, colour),
+      ("point pt %d ps 0.8 lc rgb '%s'"):format(mark, colour) }
   end
-  entry(unpruned_style, "unpruned")
-  entry(margin_style, ("−%g points"):format(100 * margin))
-  local columns = math.max(1, math.min(#entries, (width - 20) // (longest * 8 + 44)))
-  return ("unset title\nunset xlabel\nunset ylabel\nunset border\nunset tics\nunset grid\nset lmargin at screen 0\n"
-    .. "set rmargin at screen 1\nset tmargin at screen %s\nset bmargin at screen 0\n"
-    .. "set key center center horizontal maxcols %d samplen 2.5 Left reverse\nplot %s\n"):format(number(height),
-    columns, table.concat(entries, ", \\\n  ")), math.ceil(#entries / columns)
+  entries[#entries + 1] = { "unpruned", unpruned_look }
+  entries[#entries + 1] = { ("−%g points"):format(100 * margin), margin_look }
+  return entries
+end
+
+local key_line, key_sample, key_letter = 18, 32, 7.2 -- height of a line, length of a sample, width of a letter
+
+-- The key, laid out here in columns below the panels, since gnuplot's own runs over what is beneath when it is long.
+-- Gives a function of the figure's height to commands, and how many lines the key takes.
+local function key_layout(rows, margin, width)
+  local entries, longest = key_entries(rows, margin), 0
+  for _, entry in ipairs(entries) do longest = math.max(longest, utf8.len(entry[1]) or #entry[1]) end
+  local cell = key_sample + 8 + longest * key_letter + 18
+  local columns = math.max(1, math.min(#entries, (width - 16) // cell))
+  local lines = math.ceil(#entries / columns)
+  columns = math.ceil(#entries / lines)
+  local left = math.max(8, (width - columns * cell + 18) / 2)
+  return function(height)
+    local body = {}
+    for i, entry in ipairs(entries) do
+      local x, y = left + (i - 1) // lines * cell, 13 + (lines - 1 - (i - 1) % lines) * key_line
+      local function at(dx) return ("screen %s,%s"):format(number((x + dx) / width), number(y / height)) end
+      body[#body + 1] = ("set arrow %d from %s to %s nohead %s\n"):format(i, at(0), at(key_sample), entry[2])
+      if entry[3] then body[#body + 1] = ("set label %d '' at %s %s\n"):format(i, at(key_sample / 2), entry[3]) end
+      body[#body + 1] = ("set label %d %s at %s left\n"):format(#entries + i, gnuplot.quote(entry[1]),
+        at(key_sample + 8))
+    end
+    return table.concat(body)
+  end, lines
 end
 
 -- A mark at each rate that was run, unless that would crowd the axis.
@@ -97,7 +119,7 @@ local function panel_body(rows, panel, data, margin)
   local many = #subset:distinct "seed" > 1
   for i, method in ipairs(rows:distinct "method") do
     local points = curve(results.new(subset:where { method = method }), baseline)
-    local colour, mark = style(i)
+    local colour, mark, dashes = style(i)
     if #points > 0 then
       local name = ("%s_%d"):format(panel.id, i)
       data[name] = points
@@ -105,13 +127,13 @@ local function panel_body(rows, panel, data, margin)
         bands[#bands + 1] = ("$%s using 1:3:4 with filledcurves fc rgb '%s' fs transparent solid 0.15 noborder notitle")
           :format(name, colour)
       end
-      lines[#lines + 1] = ("$%s using 1:2 with linespoints lw 2 lc rgb '%s' pt %d ps 0.8 notitle"):format(name, colour,
-        mark)
+      lines[#lines + 1] = ("$%s using 1:2 with linespoints lw 2 dt %s lc rgb '%s' pt %d ps 0.8 notitle"):format(name,
+        dashes, colour, mark)
     end
   end
   if baseline then
-    plots[1] = ("%s with %s notitle"):format(number(baseline), unpruned_style)
-    plots[2] = ("%s with %s notitle"):format(number(baseline - margin), margin_style)
+    plots[1] = ("%s with lines %s notitle"):format(number(baseline), unpruned_look)
+    plots[2] = ("%s with lines %s notitle"):format(number(baseline - margin), margin_look)
   end
   table.move(bands, 1, #bands, 1, bands)
   table.move(plots, 1, #plots, #bands + 1, bands)
@@ -131,13 +153,13 @@ local function draw_panels(rows, panels, opts)
   local left, upper = 72, 30
   local cell_width, cell_height = opts.cell_width or 300, opts.cell_height or 230
   local width = left + columns * cell_width
-  local _, key_lines = key_body(rows, opts.margin, width, 0)
+  local key, key_lines = key_layout(rows, opts.margin, width)
   local gap = lines > 1 and 42 or 0 -- for the title of the panel below
-  local bottom = 62 - gap + 18 * key_lines
+  local bottom = 67 - gap + key_line * key_lines
   local height = bottom + lines * cell_height + upper
   local body = { axes, ("set xrange [0:%s]\nset yrange [%s:%s]\n"):format(number(math.max(top, 0.05) * 1.02),
     number(low), number(high)) }
-  body[#body + 1] = "set multiplot\n" .. rate_tics(rows, cell_width)
+  body[#body + 1] = "set multiplot\n" .. rate_tics(rows, cell_width) .. key(height)
   for i, panel in ipairs(panels) do
     local column, line = (i - 1) % columns, (i - 1) // columns
     local inner = 22 -- between panels
@@ -150,11 +172,12 @@ local function draw_panels(rows, panels, opts)
     local lowest = line == lines - 1 or i + columns > count
     body[#body + 1] = column == 0 and "set ylabel 'accuracy' offset 0.5,0\nset format y '%.2f'\n"
       or "unset ylabel\nset format y ''\n"
-    body[#body + 1] = lowest and "set xlabel 'pruning rate' offset 0,0.6\nset format x '%g'\n"
+    body[#body + 1] = lowest and "set xlabel 'pruning rate' offset 0,0.35\nset format x '%g'\n"
       or "unset xlabel\nset format x ''\n"
     body[#body + 1] = panel_body(rows, panel, data, opts.margin)
+    if i == 1 then body[#body + 1] = "unset label\nunset arrow\n" end
   end
-  body[#body + 1] = key_body(rows, opts.margin, width, (18 * key_lines + 4) / height) .. "unset multiplot\n"
+  body[#body + 1] = "unset multiplot\n"
   return gnuplot.draw { folder = opts.folder, name = opts.name, width = width, height = height, data = data,
     body = table.concat(body), program = opts.gnuplot }
 end

@@ -53,7 +53,7 @@ svg [fill="black"], svg [fill="rgb(34,34,34)"] { fill: var(--ink); }
 svg [stroke="black"], svg [stroke^="rgb( 68"] { stroke: var(--ink); }
 svg g[color="black"] { color: var(--ink); }
 @media (prefers-color-scheme: dark) {
-  svg [stroke^="rgb( 85"] { stroke: #aab4bd; }
+  svg [stroke^="rgb( 85"], svg [stroke^="rgb( 86"] { stroke: #aab4bd; }
   svg [stroke^="rgb(221"] { stroke: #333c44; }
   svg [stroke^="rgb(  0, 114"] { stroke: #4aa8e6; }
   svg [color^="rgb(  0, 114"] { color: #4aa8e6; }

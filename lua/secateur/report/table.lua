@@ -120,7 +120,8 @@ end
 function tables.drops_html(drops, caption)
   local out = { "<table class=\"drops\">\n<caption>" .. html.escape(caption) .. "</caption>\n<thead>\n<tr>"
     .. '<th rowspan="2" scope="col">Method</th><th rowspan="2" scope="col">Sampling</th>'
-    .. ('<th colspan="%d" scope="colgroup">Δ accuracy at pruning rate</th></tr>\n<tr>'):format(#drops.rates) }
+    .. (#drops.rates == 0 and "" or ('<th colspan="%d" scope="colgroup">Δ accuracy at pruning rate</th>')
+      :format(#drops.rates)) .. "</tr>\n<tr>" }
   for _, rate in ipairs(drops.rates) do out[#out + 1] = ('<th scope="col">%s</th>'):format(tables.rate_text(rate)) end
   out[#out + 1] = "</tr>\n</thead>\n<tbody>\n"
   local previous
