@@ -111,6 +111,15 @@ describe("sweep", function()
     assert.equal(7, rows[1].seed)
   end)
 
+  it("calls models and datasets what they call themselves", function()
+    local vgg, cpn = model "x", dataset "cpn"
+    vgg.info, cpn.title = { architecture = "vgg16_bn" }, "/data/chest x-rays/"
+    local row = sweep(settings { model = vgg, data = cpn })[1]
+    assert.same({ "vgg16_bn", "chest x-rays" }, { row.model, row.dataset })
+    vgg.info, vgg.name = {}, nil
+    assert.equal("model", sweep(settings { model = vgg })[1].model)
+  end)
+
   it("counts the units of the layers chosen", function()
     assert.equal(7, sweep(settings { layers = { "fc" } })[1].units_total)
     assert.equal(10, sweep(settings())[1].units_total)
