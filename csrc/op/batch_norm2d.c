@@ -82,6 +82,16 @@ static void backward(const sc_op_call *call) {
                              call->batch, c, positions(call));
 }
 
+static void channel_affine(const sc_op_call *call, double *scale, double *shift) {
+    const batch_norm_attrs *a = call->attrs;
+    const sc_real *weight = call->param[WEIGHT], *bias = call->param[BIAS];
+    const sc_real *mean = call->param[RUNNING_MEAN], *var = call->param[RUNNING_VAR];
+    for (size_t k = 0; k < channels(call); k++) {
+        scale[k] = (double)weight[k] / sqrt((double)var[k] + a->eps);
+        shift[k] = (double)bias[k] - (double)mean[k] * scale[k];
+    }
+}
+
 const sc_op sc_op_batch_norm2d = {
     .name = "batch_norm2d",
     .least_inputs = 1,
@@ -96,4 +106,5 @@ const sc_op sc_op_batch_norm2d = {
     .saved = saved,
     .forward = forward,
     .backward = backward,
+    .channel_affine = channel_affine,
 };

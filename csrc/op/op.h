@@ -146,6 +146,9 @@ typedef struct sc_op {
     /* (activations) Input limits beyond which the output saturates, as DL-Backtrace has them; 0 and 0: none. */
     double saturation_low, saturation_high;
     bool monotonic; /* (activations) */
+    /* (optional) In inference the operation is y = scale[c] x + shift[c] for each channel c: fills both, so that it can
+     * be folded into the convolution or linear layer before it. */
+    void (*channel_affine)(const sc_op_call *call, double *scale, double *shift);
 } sc_op;
 
 enum { SC_MAX_ATTRS_SIZE = 128 };

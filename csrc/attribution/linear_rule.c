@@ -1,0 +1,176 @@
+#include "attribution/linear_rule.h"
+
+#include "base/hot.h"
+#include "kernel/fill.h"
+#include "kernel/product.h"
+
+enum { WEIGHT, BIAS };
+enum { INPUTS, SUM, PART, SHARES, BACK }; /* buffers of the workspace */
+
+/* Everything that applying one rule to one slice of the batch needs. */
+typedef struct job {
+    const sc_graph *graph;
+    const sc_node *node;
+    const sc_op_call *call; /* the slice */
+    sc_modified **modified;
+    sc_workspace *workspace;
+    sc_error *error;
+} job;
+
+static size_t input_numel(const job *j, int k) {
+    return j->call->batch * sc_shape_numel(j->call->input_shape[k]);
+}
+
+static size_t output_numel(const job *j) {
+    return j->call->batch * sc_call_output_reals(j->call);
+}
+
+SC_HOT static bool any_negative(const sc_real *x, size_t count) {
+    for (size_t first = 0; first < count; first += 4096) {
+        size_t last = first + 4096 < count ? first + 4096 : count;
+        int found = 0;
+        for (size_t i = first; i < last; i++)
+            found |= x[i] < 0;
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+/* Behind a ReLU nothing is negative, and half of the terms of most rules are nothing but zeros. */
+static bool vanishes(const job *j, const sc_term *term) {
+    if (!sc_modifier_kills_positive(&term->input))
+        return false;
+    if (j->node->param[BIAS].present && j->node->op->map == SC_MAP_WEIGHTED && !sc_modifier_is_zero(&term->bias))
+        return false;
+    for (int k = 0; k < j->call->input_count; k++)
+        if (any_negative(j->call->input[k], input_numel(j, k)))
+            return false;
+    return true;
+}
+
+/* The call with modified inputs and weights. */
+static sc_status modify(sc_op_call *out, const job *j, const sc_term *term) {
+    *out = *j->call;
+    sc_real *buffer;
+    size_t at = 0;
+    SC_TRY(sc_workspace_get(&buffer, j->workspace, INPUTS, j->call->batch * sc_call_input_reals(j->call), j->error));
+    for (int k = 0; k < out->input_count && !sc_modifier_is_plain(&term->input); k++) {
+        sc_modifier_apply(buffer + at, j->call->input[k], &term->input, input_numel(j, k));
+        out->input[k] = buffer + at;
+        at += input_numel(j, k);
+    }
+    if (j->node->op->map != SC_MAP_WEIGHTED)
+        return SC_OK;
+    sc_real *weight, *bias;
+    SC_TRY(sc_modified_get(&weight, j->modified, j->graph, j->node, WEIGHT, &term->weight, j->error));
+    out->param[WEIGHT] = weight;
+    SC_TRY(sc_modified_get(&bias, j->modified, j->graph, j->node, BIAS, &term->bias, j->error));
+    out->param[BIAS] = sc_modifier_is_zero(&term->bias) ? NULL : bias;
+    return SC_OK;
+}
+
+/* *z = the sum of the terms' forward passes. */
+static sc_status sum_terms(const sc_real **z, const job *j, const sc_group *group, const bool *skip) {
+    const sc_term *only = &group->terms[0];
+    if (group->term_count == 1 && sc_modifier_is_plain(&only->input) && sc_modifier_is_plain(&only->weight) &&
+        sc_modifier_is_plain(&only->bias)) {
+        *z = j->call->output;
+        return SC_OK;
+    }
+    sc_real *sum, *part;
+    bool first = true;
+    SC_TRY(sc_workspace_get(&sum, j->workspace, SUM, output_numel(j), j->error));
+    SC_TRY(sc_workspace_get(&part, j->workspace, PART, output_numel(j), j->error));
+    for (int t = 0; t < group->term_count; t++) {
+        sc_op_call call;
+        if (skip[t])
+            continue;
+        SC_TRY(modify(&call, j, &group->terms[t]));
+        call.output = first ? sum : part;
+        j->node->op->forward(&call);
+        if (!first)
+            sc_add_scaled(sum, part, 1, output_numel(j));
+        first = false;
+    }
+    if (first)
+        sc_fill(sum, 0, output_numel(j));
+    *z = sum;
+    return SC_OK;
+}
+
+SC_HOT static void share(sc_real *s, const sc_real *r, const sc_real *z, sc_real coefficient, sc_real epsilon,
+                         size_t count) {
+    if (epsilon > 0)
+        for (size_t i = 0; i < count; i++) {
+            sc_real d = z[i] + (z[i] >= 0 ? epsilon : -epsilon);
+            s[i] = coefficient * r[i] / d;
+        }
+    else
+        for (size_t i = 0; i < count; i++)
+            s[i] = z[i] == 0 ? 0 : coefficient * r[i] / z[i];
+}
+
+SC_HOT static void gate(sc_real *s, const sc_real *output, sc_real sign, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        s[i] = sign * output[i] > 0 ? s[i] : 0;
+}
+
+static void divide(sc_real *s, const job *j, const sc_group *group, const sc_real *z) {
+    const size_t chunk = 1 << 14, count = output_numel(j);
+    const sc_op_call *call = j->call;
+#pragma omp parallel for schedule(static) if (count > 4 * chunk)
+    for (size_t first = 0; first < count; first += chunk) {
+        size_t n = count - first < chunk ? count - first : chunk;
+        share(s + first, call->output_grad + first, z + first, (sc_real)group->coefficient, (sc_real)group->epsilon, n);
+        if (group->gate != SC_GATE_ALL)
+            gate(s + first, call->output + first, group->gate == SC_GATE_POSITIVE ? 1 : -1, n);
+    }
+}
+
+/* R_in += x' * B(shares) for one term. */
+static sc_status hand_back(const job *j, const sc_term *term, const sc_real *shares) {
+    sc_op_call call;
+    sc_real *back;
+    size_t at = 0;
+    SC_TRY(modify(&call, j, term));
+    SC_TRY(sc_workspace_get(&back, j->workspace, BACK, j->call->batch * sc_call_input_reals(j->call), j->error));
+    sc_fill(back, 0, j->call->batch * sc_call_input_reals(j->call));
+    call.output_grad = shares;
+    for (int k = 0; k < call.input_count; k++) {
+        call.input_grad[k] = j->call->input_grad[k] ? back + at : NULL;
+        at += input_numel(j, k);
+    }
+    j->node->op->backward(&call);
+    for (int k = 0; k < call.input_count; k++)
+        if (call.input_grad[k])
+            sc_add_product(j->call->input_grad[k], call.input[k], call.input_grad[k], input_numel(j, k));
+    return SC_OK;
+}
+
+static sc_status apply_group(const job *j, const sc_group *group) {
+    bool skip[SC_MAX_TERMS];
+    const sc_real *z;
+    sc_real *shares;
+    for (int t = 0; t < group->term_count; t++)
+        skip[t] = vanishes(j, &group->terms[t]);
+    SC_TRY(sum_terms(&z, j, group, skip));
+    SC_TRY(sc_workspace_get(&shares, j->workspace, SHARES, output_numel(j), j->error));
+    divide(shares, j, group, z);
+    for (int t = 0; t < group->term_count; t++)
+        if (!skip[t])
+            SC_TRY(hand_back(j, &group->terms[t], shares));
+    return SC_OK;
+}
+
+sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
+                               sc_modified **modified, sc_workspace *workspace, sc_error *error) {
+    size_t chunk = sc_workspace_chunk(call);
+    for (size_t first = 0; first < call->batch; first += chunk) {
+        sc_op_call slice = sc_call_slice(call, first, call->batch - first < chunk ? call->batch - first : chunk);
+        job j = {graph, node, &slice, modified, workspace, error};
+        for (int g = 0; g < rule->group_count; g++)
+            SC_TRY(apply_group(&j, &rule->groups[g]));
+    }
+    return SC_OK;
+}

@@ -1,0 +1,23 @@
+/* Modified parameters, computed once per run and kept: W+ and its kin. */
+#ifndef SC_ATTRIBUTION_MODIFIED_H
+#define SC_ATTRIBUTION_MODIFIED_H
+
+#include "attribution/rule.h"
+
+/* One modified parameter of one node. */
+typedef struct sc_modified {
+    struct sc_modified *next;
+    const sc_node *node;
+    int slot;
+    sc_modifier modifier;
+    sc_tensor value;
+} sc_modified;
+
+/* *out = the parameter in that slot of the node after the modifier: the parameter itself when it changes nothing, NULL
+ * when the node has none there; else from the list, which it joins if it is new. */
+sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *graph, const sc_node *node, int slot,
+                          const sc_modifier *modifier, sc_error *error);
+
+void sc_modified_free(sc_modified *list);
+
+#endif

@@ -1,0 +1,88 @@
+#include "attribution/rule.h"
+
+#include "base/hot.h"
+
+static bool only_plain_term(const sc_group *group) {
+    const sc_term *term = &group->terms[0];
+    return group->term_count == 1 && sc_modifier_is_plain(&term->input) && sc_modifier_is_plain(&term->weight) &&
+           sc_modifier_is_plain(&term->bias);
+}
+
+static unsigned linear_needs(const sc_rule *rule) {
+    unsigned needs = 0;
+    for (int g = 0; g < rule->group_count; g++) {
+        needs |= SC_NEEDS_INPUT;
+        if (rule->groups[g].gate != SC_GATE_ALL || only_plain_term(&rule->groups[g]))
+            needs |= SC_NEEDS_OUTPUT;
+    }
+    return needs;
+}
+
+unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op) {
+    switch (rule->kind) {
+    case SC_RULE_LINEAR:
+        return linear_needs(rule);
+    case SC_RULE_GATED:
+        return SC_NEEDS_INPUT | SC_NEEDS_OUTPUT;
+    case SC_RULE_GRADIENT:
+        return op->needs & (SC_NEEDS_INPUT | SC_NEEDS_OUTPUT);
+    case SC_RULE_OWN:
+        return op->relevance_needs;
+    case SC_RULE_PASS:
+    case SC_RULE_BLOCK:
+        return 0;
+    }
+    return 0;
+}
+
+sc_status sc_rule_check(const sc_rule *rule, const sc_node *node, sc_error *error) {
+    const sc_op *op = node->op;
+    bool linear = op->map == SC_MAP_WEIGHTED || op->map == SC_MAP_FIXED || op->map == SC_MAP_ROUTING;
+    const char *expected = NULL;
+    if (rule->kind == SC_RULE_LINEAR && !linear)
+        expected = "a rule for a nonlinear operation, got one for linear maps";
+    else if (rule->kind == SC_RULE_GATED && op->map != SC_MAP_WEIGHTED)
+        expected = "a rule for an operation without weights, got one that gates weights";
+    else if (rule->kind == SC_RULE_OWN && !op->relevance)
+        expected = "a rule that applies here, got one for operations with a rule of their own";
+    else if (rule->kind == SC_RULE_PASS && (node->input_count != 1 || op->map == SC_MAP_WEIGHTED))
+        expected = "a rule that shares relevance among inputs, got pass";
+    if (!expected)
+        return SC_OK;
+    return sc_error_set(error, SC_ERROR_ARGUMENT, "%s '%s': rule: expected %s", op->name, node->name, expected);
+}
+
+bool sc_modifier_equal(const sc_modifier *a, const sc_modifier *b) {
+    return a->plain == b->plain && a->positive == b->positive && a->negative == b->negative && a->square == b->square &&
+           a->constant == b->constant;
+}
+
+bool sc_modifier_is_plain(const sc_modifier *m) {
+    const sc_modifier plain = {.plain = 1};
+    return sc_modifier_equal(m, &plain);
+}
+
+bool sc_modifier_kills_positive(const sc_modifier *m) {
+    return m->plain == 0 && m->positive == 0 && m->square == 0 && m->constant == 0;
+}
+
+bool sc_modifier_is_zero(const sc_modifier *m) {
+    return sc_modifier_kills_positive(m) && m->negative == 0;
+}
+
+SC_HOT static void apply(sc_real *out, const sc_real *v, sc_real above, sc_real below, sc_real square, sc_real constant,
+                         size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        sc_real x = v[i];
+        out[i] = (x > 0 ? above : below) * x + square * x * x + constant;
+    }
+}
+
+void sc_modifier_apply(sc_real *out, const sc_real *v, const sc_modifier *m, size_t count) {
+    const size_t chunk = 1 << 14;
+    sc_real above = (sc_real)(m->plain + m->positive), below = (sc_real)(m->plain + m->negative);
+#pragma omp parallel for schedule(static) if (count > 4 * chunk)
+    for (size_t first = 0; first < count; first += chunk)
+        apply(out + first, v + first, above, below, (sc_real)m->square, (sc_real)m->constant,
+              count - first < chunk ? count - first : chunk);
+}

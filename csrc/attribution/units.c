@@ -1,0 +1,36 @@
+#include "attribution/units.h"
+
+#include <math.h>
+
+size_t sc_node_units(const sc_node *node) {
+    return node->shape.size[node->op->unit_axis == 0 ? 0 : node->shape.ndim - 1];
+}
+
+static double term(sc_unit_measure measure, const sc_real *a, const sc_real *b, size_t i) {
+    switch (measure) {
+    case SC_UNIT_SUM:
+        return (double)a[i];
+    case SC_UNIT_MEAN_ABS:
+        return fabs((double)a[i]);
+    case SC_UNIT_PRODUCT:
+        return (double)a[i] * (double)b[i];
+    case SC_UNIT_ABS_PRODUCT:
+        return fabs((double)a[i] * (double)b[i]);
+    }
+    return 0;
+}
+
+void sc_unit_measure_apply(sc_real *out, sc_unit_measure measure, const sc_real *a, const sc_real *b,
+                           const sc_node *node, size_t n) {
+    size_t units = sc_node_units(node), per_sample = sc_shape_numel(&node->shape), positions = per_sample / units;
+    bool maps = node->op->unit_axis == 0; /* positions of a unit are neighbours; else units of a position are */
+    double share = measure == SC_UNIT_MEAN_ABS || measure == SC_UNIT_ABS_PRODUCT ? 1 / (double)positions : 1;
+#pragma omp parallel for schedule(static) if (n * per_sample > 65536)
+    for (size_t k = 0; k < n * units; k++) {
+        size_t first = maps ? k * positions : k / units * per_sample + k % units;
+        double sum = 0;
+        for (size_t p = 0; p < positions; p++)
+            sum += term(measure, a, b, first + p * (maps ? 1 : units));
+        out[k] = (sc_real)(share * sum);
+    }
+}

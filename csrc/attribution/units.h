@@ -1,0 +1,21 @@
+/* From numbers per position to one number per unit: a channel's map, or a feature over all tokens. */
+#ifndef SC_ATTRIBUTION_UNITS_H
+#define SC_ATTRIBUTION_UNITS_H
+
+#include "graph/graph.h"
+
+typedef enum sc_unit_measure {
+    SC_UNIT_SUM,         /* sum of a */
+    SC_UNIT_MEAN_ABS,    /* mean of |a| */
+    SC_UNIT_PRODUCT,     /* sum of a b */
+    SC_UNIT_ABS_PRODUCT, /* mean of |a b| */
+} sc_unit_measure;
+
+/* The number of units in the output of a node. */
+size_t sc_node_units(const sc_node *node);
+
+/* out[n x units] = the measure over the positions of each unit, for a (and b) [n x shape of the node]. */
+void sc_unit_measure_apply(sc_real *out, sc_unit_measure measure, const sc_real *a, const sc_real *b,
+                           const sc_node *node, size_t n);
+
+#endif

@@ -1,0 +1,60 @@
+#include "attribution/workspace.h"
+
+#include "base/memory.h"
+
+#include <omp.h>
+
+sc_status sc_workspace_get(sc_real **out, sc_workspace *workspace, int index, size_t reals, sc_error *error) {
+    if (workspace->reals[index] < reals) {
+        void *memory;
+        sc_memory_free(workspace->buffer[index]);
+        workspace->buffer[index] = NULL;
+        workspace->reals[index] = 0;
+        SC_TRY(sc_memory_alloc(&memory, reals, sizeof(sc_real), error));
+        workspace->buffer[index] = memory;
+        workspace->reals[index] = reals;
+    }
+    *out = workspace->buffer[index];
+    return SC_OK;
+}
+
+void sc_workspace_free(sc_workspace *workspace) {
+    for (int i = 0; i < SC_WORK_BUFFERS; i++)
+        sc_memory_free(workspace->buffer[i]);
+    *workspace = (sc_workspace){0};
+}
+
+size_t sc_call_input_reals(const sc_op_call *call) {
+    size_t reals = 0;
+    for (int k = 0; k < call->input_count; k++)
+        reals += sc_shape_numel(call->input_shape[k]);
+    return reals;
+}
+
+size_t sc_call_output_reals(const sc_op_call *call) {
+    return sc_shape_numel(call->output_shape);
+}
+
+size_t sc_workspace_chunk(const sc_op_call *call) {
+    const size_t target = (size_t)64 << 20; /* bytes; small enough to stay near the caches, large enough for products */
+    size_t bytes = (2 * sc_call_input_reals(call) + 3 * sc_call_output_reals(call)) * sizeof(sc_real);
+    size_t chunk = target / bytes, threads = (size_t)omp_get_max_threads();
+    chunk = chunk < threads ? threads : chunk;
+    return chunk < call->batch ? chunk : call->batch;
+}
+
+sc_op_call sc_call_slice(const sc_op_call *call, size_t first, size_t count) {
+    sc_op_call slice = *call;
+    size_t out = sc_call_output_reals(call) * first;
+    slice.batch = count;
+    slice.output = call->output ? call->output + out : NULL;
+    slice.output_grad = call->output_grad + out;
+    for (int k = 0; k < call->input_count; k++) {
+        size_t in = sc_shape_numel(call->input_shape[k]) * first;
+        slice.input[k] = call->input[k] ? call->input[k] + in : NULL;
+        slice.input_grad[k] = call->input_grad[k] ? call->input_grad[k] + in : NULL;
+    }
+    for (int slot = 0; slot < SC_MAX_PARAMS; slot++)
+        slice.param_grad[slot] = NULL;
+    return slice;
+}

@@ -1,0 +1,340 @@
+/* Relevance propagation, paths and measures per unit. lua/secateur/attribution makes the rules. */
+#include "attribution/path.h"
+#include "attribution/relevance.h"
+#include "attribution/units.h"
+#include "graph/walk.h"
+#include "lua/core.h"
+#include "lua/l_graph.h"
+#include "lua/l_plan.h"
+#include "lua/l_tensor.h"
+#include "lua/support.h"
+#include "prune/fold.h"
+
+#include <string.h>
+
+/* fold(graph) -> Graph: the same outputs, batch norms inside the layers before them. */
+static int fold(lua_State *L) {
+    const sc_graph *graph = sc_lua_check_graph(L, 1, "fold");
+    sc_error error;
+    sc_lua_collect_if_due(L);
+    sc_graph **box = sc_lua_new_graph(L);
+    sc_lua_try(L, sc_graph_fold(box, graph, &error), &error);
+    return 1;
+}
+
+/* ---- rules from Lua tables ---- */
+
+static void read_modifier(lua_State *L, int table, const char *field, sc_modifier *m) {
+    static const char *const known[] = {"plain", "positive", "negative", "square", "constant", NULL};
+    if (lua_getfield(L, table, field) != LUA_TNIL) {
+        if (!lua_istable(L, -1))
+            sc_lua_expected(L, -1, "rule", field, "a table of coefficients");
+        int at = lua_gettop(L);
+        sc_lua_check_keys(L, at, "rule", known);
+        m->plain = sc_lua_field_number(L, at, "rule", "plain", 0);
+        m->positive = sc_lua_field_number(L, at, "rule", "positive", 0);
+        m->negative = sc_lua_field_number(L, at, "rule", "negative", 0);
+        m->square = sc_lua_field_number(L, at, "rule", "square", 0);
+        m->constant = sc_lua_field_number(L, at, "rule", "constant", 0);
+    }
+    lua_pop(L, 1);
+}
+
+/* The index of the string in a field among the choices; the first when the field is absent. */
+static int read_choice(lua_State *L, int table, const char *field, const char *const *choices) {
+    int found = 0;
+    if (lua_getfield(L, table, field) != LUA_TNIL) {
+        const char *text = sc_lua_check_string(L, lua_gettop(L), "rule", field);
+        for (found = 0; choices[found] && strcmp(choices[found], text) != 0; found++) {
+        }
+        if (!choices[found])
+            luaL_error(L, "rule: %s: unknown '%s'", field, text);
+    }
+    lua_pop(L, 1);
+    return found;
+}
+
+/* The group table on top of the stack. */
+static void read_group(lua_State *L, sc_group *group) {
+    static const char *const known[] = {"coefficient", "gate", "epsilon", "terms", NULL};
+    static const char *const gates[] = {"all", "positive", "negative", NULL};
+    static const char *const term_known[] = {"input", "weight", "bias", NULL};
+    int table = lua_gettop(L);
+    if (!lua_istable(L, table))
+        sc_lua_expected(L, table, "rule", "groups", "a list of tables");
+    sc_lua_check_keys(L, table, "rule", known);
+    group->coefficient = sc_lua_field_number(L, table, "rule", "coefficient", 1);
+    group->epsilon = sc_lua_field_number(L, table, "rule", "epsilon", 1e-6);
+    if (!(group->epsilon >= 0))
+        luaL_error(L, "rule: epsilon: expected at least 0, got %f", group->epsilon);
+    group->gate = (sc_gate)read_choice(L, table, "gate", gates);
+    lua_getfield(L, table, "terms");
+    if (!lua_istable(L, -1) || lua_rawlen(L, -1) < 1 || lua_rawlen(L, -1) > SC_MAX_TERMS)
+        luaL_error(L, "rule: terms: expected a list of 1 to %d", SC_MAX_TERMS);
+    int terms = lua_gettop(L);
+    group->term_count = (int)lua_rawlen(L, terms);
+    for (int t = 0; t < group->term_count; t++) {
+        lua_rawgeti(L, terms, t + 1);
+        if (!lua_istable(L, -1))
+            sc_lua_expected(L, -1, "rule", "terms", "a list of tables");
+        sc_lua_check_keys(L, lua_gettop(L), "rule", term_known);
+        read_modifier(L, lua_gettop(L), "input", &group->terms[t].input);
+        read_modifier(L, lua_gettop(L), "weight", &group->terms[t].weight);
+        read_modifier(L, lua_gettop(L), "bias", &group->terms[t].bias);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* The rule table on top of the stack. */
+static void read_rule(lua_State *L, sc_rule *rule) {
+    static const char *const known[] = {"kind", "groups", "mode", "epsilon", "name", NULL};
+    static const char *const kinds[] = {"linear", "gated", "gradient", "pass", "own", "block", NULL};
+    static const char *const modes[] = {"default", "ties", "hold", "pass", NULL};
+    int table = lua_gettop(L);
+    if (!lua_istable(L, table))
+        sc_lua_expected(L, table, "relevance", "rules", "a table of rules by node name");
+    sc_lua_check_keys(L, table, "rule", known);
+    rule->kind = (sc_rule_kind)read_choice(L, table, "kind", kinds);
+    rule->mode = (sc_relevance_mode)read_choice(L, table, "mode", modes);
+    rule->epsilon = sc_lua_field_number(L, table, "rule", "epsilon", 1e-6);
+    if (rule->kind != SC_RULE_LINEAR)
+        return;
+    lua_getfield(L, table, "groups");
+    if (!lua_istable(L, -1) || lua_rawlen(L, -1) < 1 || lua_rawlen(L, -1) > SC_MAX_GROUPS)
+        luaL_error(L, "rule: groups: expected a list of 1 to %d", SC_MAX_GROUPS);
+    rule->group_count = (int)lua_rawlen(L, -1);
+    for (int g = 0; g < rule->group_count; g++) {
+        lua_rawgeti(L, -1, g + 1);
+        read_group(L, &rule->groups[g]);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* ---- the class Relevance ---- */
+
+static sc_relevance *check_relevance(lua_State *L, const char *method) {
+    sc_relevance **box = luaL_testudata(L, 1, SC_LUA_CLASS("Relevance"));
+    if (!box || !*box)
+        sc_lua_expected(L, 1, method, "self", "a Relevance");
+    return *box;
+}
+
+/* Flags per node from the list of names in a field, in a userdata left on the stack; NULL when absent. */
+static const bool *read_names(lua_State *L, int options, const char *field, const sc_graph *graph) {
+    if (lua_getfield(L, options, field) == LUA_TNIL)
+        return NULL;
+    int list = lua_gettop(L);
+    if (!lua_istable(L, list))
+        sc_lua_expected(L, list, "relevance", field, "a list of node names");
+    bool *flags = lua_newuserdatauv(L, graph->node_count + 1, 0);
+    memset(flags, 0, graph->node_count + 1);
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
+        lua_rawgeti(L, list, i);
+        flags[sc_lua_check_node(L, -1, graph, "relevance")] = true;
+        lua_pop(L, 1);
+    }
+    return flags;
+}
+
+/* relevance(graph, {batch =, rules = {node = rule}, keep = names, sums = names}) -> Relevance. A rule is {kind =
+ * "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias =}}}}}, with modifiers
+ * {plain =, positive =, negative =, square =, constant =}; or {kind = "gated" | "gradient" | "pass" | "block"}; or
+ * {kind = "own", mode =, epsilon =}. Nodes without a rule are an error that lists them. */
+static int create(lua_State *L) {
+    static const char *const known[] = {"batch", "rules", "keep", "sums", NULL};
+    sc_graph *graph = sc_lua_check_graph(L, 1, "relevance");
+    if (!lua_istable(L, 2))
+        sc_lua_expected(L, 2, "relevance", "options", "a table");
+    sc_lua_check_keys(L, 2, "relevance", known);
+    size_t batch = (size_t)sc_lua_field_integer(L, 2, "relevance", "batch", 1, 1, 1 << 24);
+    sc_rule *rules = lua_newuserdatauv(L, (graph->node_count + 1) * sizeof(sc_rule), 0);
+    memset(rules, 0, (graph->node_count + 1) * sizeof(sc_rule));
+    if (lua_getfield(L, 2, "rules") != LUA_TTABLE)
+        sc_lua_expected(L, lua_gettop(L), "relevance", "rules", "a table of rules by node name");
+    for (size_t i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].op->map == SC_MAP_SOURCE)
+            continue;
+        if (lua_getfield(L, -1, graph->nodes[i].name) == LUA_TNIL)
+            luaL_error(L, "relevance: rules: expected one for every node, got none for '%s'", graph->nodes[i].name);
+        read_rule(L, &rules[i]);
+        lua_pop(L, 1);
+    }
+    const bool *keep = read_names(L, 2, "keep", graph), *sums = read_names(L, 2, "sums", graph);
+    sc_lua_collect_if_due(L);
+    sc_error error;
+    sc_relevance **box = sc_lua_new_object(L, SC_LUA_CLASS("Relevance"), sizeof(sc_relevance *));
+    sc_lua_try(L, sc_relevance_create(box, graph, batch, rules, keep, sums, &error), &error);
+    return 1;
+}
+
+static int push_node_copy(lua_State *L, const sc_plan *plan, size_t node, const sc_real *data) {
+    sc_shape shape = sc_shape_prepend(&plan->graph->nodes[node].shape, plan->current_batch);
+    sc_tensor *out;
+    sc_lua_push_new(L, SC_REAL, &shape, false, &out);
+    memcpy(sc_tensor_data(out), data, sc_tensor_numel(out) * sizeof *data);
+    return 1;
+}
+
+/* relevance:forward(x) -> value of the output */
+static int forward(lua_State *L) {
+    sc_plan *plan = check_relevance(L, "forward")->plan;
+    sc_tensor *x = sc_lua_check_tensor_of(L, 2, "forward", "x", SC_REAL);
+    sc_error error;
+    sc_lua_try(L, sc_plan_forward(plan, x, 0, &error), &error);
+    return push_node_copy(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
+}
+
+/* relevance:backward(output_relevance) */
+static int backward(lua_State *L) {
+    sc_relevance *relevance = check_relevance(L, "backward");
+    sc_tensor *start = sc_lua_check_tensor_of(L, 2, "backward", "output_relevance", SC_REAL);
+    const sc_graph *graph = relevance->plan->graph;
+    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    sc_shape shape = sc_shape_prepend(&graph->nodes[graph->output].shape, relevance->plan->current_batch);
+    if (!sc_shape_equal(&shape, &start->shape))
+        luaL_error(L, "backward: output_relevance: expected %s, got %s", sc_shape_format(wanted, &shape),
+                   sc_shape_format(got, &start->shape));
+    sc_error error;
+    sc_lua_try(L, sc_relevance_walk(relevance, sc_tensor_real(start), &error), &error);
+    return 0;
+}
+
+/* relevance:relevance(node) -> Tensor: a copy, for nodes kept (sources always are). */
+static int get_relevance(lua_State *L) {
+    sc_plan *plan = check_relevance(L, "relevance")->plan;
+    size_t node = sc_lua_check_node(L, 2, plan->graph, "relevance");
+    const sc_real *data = sc_plan_grad(plan, node);
+    if (!data)
+        luaL_error(L, "relevance: node: expected one that is kept, got '%s'", lua_tostring(L, 2));
+    return push_node_copy(L, plan, node, data);
+}
+
+/* relevance:sums(node) -> Tensor [n x units], a copy, for nodes that sums were asked of. */
+static int get_sums(lua_State *L) {
+    sc_relevance *relevance = check_relevance(L, "sums");
+    size_t node = sc_lua_check_node(L, 2, relevance->plan->graph, "sums");
+    if (!relevance->wants_sums[node] || relevance->plan->current_batch == 0)
+        luaL_error(L, "sums: node: expected one that sums were asked of, after a run, got '%s'", lua_tostring(L, 2));
+    sc_tensor *out;
+    sc_shape shape = relevance->sums[node].shape;
+    shape.size[0] = relevance->plan->current_batch;
+    sc_lua_push_new(L, SC_REAL, &shape, false, &out);
+    memcpy(sc_tensor_data(out), sc_tensor_data(&relevance->sums[node]), sc_tensor_numel(out) * sizeof(sc_real));
+    return 1;
+}
+
+static int finalize(lua_State *L) {
+    sc_relevance **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Relevance"));
+    sc_relevance_free(*box);
+    *box = NULL;
+    return 0;
+}
+
+/* ---- paths ---- */
+
+/* x, x0 and seeds at stack slots 2, 3, 4. */
+static sc_path check_path(lua_State *L, const char *function) {
+    sc_tensor *x = sc_lua_check_tensor_of(L, 2, function, "x", SC_REAL);
+    sc_tensor *x0 = sc_lua_check_tensor_of(L, 3, function, "baseline", SC_REAL);
+    sc_tensor *seeds = sc_lua_check_tensor_of(L, 4, function, "seeds", SC_REAL);
+    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    const sc_plan *plan = sc_lua_check_plan(L, 1, function);
+    sc_shape out = sc_shape_prepend(&plan->graph->nodes[plan->graph->output].shape, x->shape.size[0]);
+    if (!sc_shape_equal(&x->shape, &x0->shape))
+        luaL_error(L, "%s: baseline: expected %s, got %s", function, sc_shape_format(wanted, &x->shape),
+                   sc_shape_format(got, &x0->shape));
+    if (!sc_shape_equal(&out, &seeds->shape))
+        luaL_error(L, "%s: seeds: expected %s, got %s", function, sc_shape_format(wanted, &out),
+                   sc_shape_format(got, &seeds->shape));
+    return (sc_path){
+        .x = sc_tensor_real(x),
+        .x0 = sc_tensor_real(x0),
+        .seeds = sc_tensor_real(seeds),
+        .n = x->shape.size[0],
+        .steps = (size_t)sc_lua_check_integer(L, 5, function, "steps", 1, 1 << 20),
+    };
+}
+
+/* integrated_gradients(plan, x, baseline, seeds, steps) -> Tensor like x; the plan keeps the gradient of "input". */
+static int integrated_gradients(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "integrated_gradients");
+    sc_path path = check_path(L, "integrated_gradients");
+    sc_tensor *x = sc_lua_check_tensor(L, 2, "integrated_gradients", "x"), *out;
+    ptrdiff_t input = sc_graph_find_node(plan->graph, "input");
+    sc_shape wanted = input == SC_NOT_FOUND ? x->shape : sc_shape_prepend(&plan->graph->nodes[input].shape, path.n);
+    if (input == SC_NOT_FOUND || plan->nodes[input].grad == SC_NO_BUFFER || !sc_shape_equal(&wanted, &x->shape))
+        luaL_error(L, "integrated_gradients: plan: expected one that keeps the gradient of 'input', of the shape of x");
+    sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
+    sc_error error;
+    sc_lua_try(L, sc_path_input(sc_tensor_real(out), plan, (size_t)input, &path, &error), &error);
+    return 1;
+}
+
+/* conductance(plan, x, baseline, seeds, steps, names, units) -> {name = Tensor}: [n x shape], or [n x units] if units.
+ */
+static int conductance(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "conductance");
+    sc_path path = check_path(L, "conductance");
+    if (!lua_istable(L, 6))
+        sc_lua_expected(L, 6, "conductance", "names", "a list of node names");
+    bool units = sc_lua_check_flag(L, 7, "conductance", "units", false);
+    size_t count = (size_t)lua_rawlen(L, 6);
+    size_t *nodes = lua_newuserdatauv(L, (count + 1) * sizeof(size_t), 0);
+    sc_real **outs = lua_newuserdatauv(L, (count + 1) * sizeof(sc_real *), 0);
+    lua_createtable(L, 0, (int)count);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 6, (lua_Integer)i + 1);
+        nodes[i] = sc_lua_check_node(L, -1, plan->graph, "conductance");
+        const sc_node *node = &plan->graph->nodes[nodes[i]];
+        if (plan->nodes[nodes[i]].grad == SC_NO_BUFFER)
+            luaL_error(L, "conductance: plan: expected one that keeps value and gradient of '%s'", node->name);
+        sc_shape shape = sc_shape_prepend(&node->shape, path.n);
+        if (units)
+            shape = (sc_shape){2, {path.n, sc_node_units(node)}};
+        sc_tensor *out;
+        sc_lua_push_new(L, SC_REAL, &shape, false, &out);
+        outs[i] = sc_tensor_real(out);
+        lua_rawset(L, -3);
+    }
+    sc_error error;
+    sc_lua_try(L, sc_path_conductance(outs, units, plan, nodes, count, &path, &error), &error);
+    return 1;
+}
+
+/* unit_measure(plan, node, measure) -> Tensor [n x units], of a plan that keeps the node: "mean_abs_value" (|h|),
+ * "sum_grad", "mean_abs_value_grad" (|h df/dh|). */
+static int unit_measure(lua_State *L) {
+    static const char *const names[] = {"mean_abs_value", "sum_grad", "mean_abs_value_grad", NULL};
+    const sc_plan *plan = sc_lua_check_plan(L, 1, "unit_measure");
+    size_t node = sc_lua_check_node(L, 2, plan->graph, "unit_measure");
+    int choice = luaL_checkoption(L, 3, NULL, names);
+    const sc_real *value = sc_plan_value(plan, node), *grad = sc_plan_grad(plan, node);
+    if (!value || (choice > 0 && !grad))
+        luaL_error(L, "unit_measure: node: expected one that the plan keeps, got '%s'", lua_tostring(L, 2));
+    sc_shape shape = {2, {plan->current_batch, sc_node_units(&plan->graph->nodes[node])}};
+    sc_tensor *out;
+    sc_lua_push_new(L, SC_REAL, &shape, false, &out);
+    const sc_unit_measure measures[] = {SC_UNIT_MEAN_ABS, SC_UNIT_SUM, SC_UNIT_ABS_PRODUCT};
+    sc_unit_measure_apply(sc_tensor_real(out), measures[choice], choice == 1 ? grad : value, grad,
+                          &plan->graph->nodes[node], plan->current_batch);
+    return 1;
+}
+
+void sc_lua_open_attribution(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"fold", fold},
+        {"relevance", create},
+        {"integrated_gradients", integrated_gradients},
+        {"conductance", conductance},
+        {"unit_measure", unit_measure},
+        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"forward", forward}, {"backward", backward}, {"relevance", get_relevance},
+        {"sums", get_sums},   {"close", finalize},    {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+    sc_lua_new_class(L, SC_LUA_CLASS("Relevance"), methods, finalize);
+}

@@ -1,0 +1,128 @@
+#include "prune/fold.h"
+
+#include "base/memory.h"
+#include "graph/plan.h"
+
+#include <string.h>
+
+enum { WEIGHT, BIAS };
+
+/* The norm that can be folded into node i, or SC_NOT_FOUND. */
+static ptrdiff_t norm_after(const sc_graph *graph, size_t i) {
+    const sc_node *node = &graph->nodes[i];
+    if (node->op->map != SC_MAP_WEIGHTED || node->op->channels != SC_CHANNELS_PRODUCE)
+        return SC_NOT_FOUND;
+    ptrdiff_t next = sc_graph_only_consumer(graph, i);
+    if (next == SC_NOT_FOUND || !graph->nodes[next].op->channel_affine)
+        return SC_NOT_FOUND;
+    return next;
+}
+
+/* Copies the attributes, with the flag "bias" set. */
+static void attrs_with_bias(unsigned char *attrs, const sc_node *node) {
+    memcpy(attrs, node->attrs, sizeof node->attrs);
+    for (const sc_attr *attr = node->op->attrs; attr && attr->name; attr++)
+        if (attr->kind == SC_ATTR_FLAG && strcmp(attr->name, "bias") == 0)
+            *(bool *)(attrs + attr->offset) = true;
+}
+
+static void fold_values(sc_real *weight, sc_real *bias, const sc_real *old_weight, const sc_real *old_bias,
+                        const double *scale, const double *shift, size_t units, size_t per_unit) {
+    for (size_t u = 0; u < units; u++) {
+        for (size_t i = 0; i < per_unit; i++)
+            weight[u * per_unit + i] = (sc_real)((double)old_weight[u * per_unit + i] * scale[u]);
+        bias[u] = (sc_real)((old_bias ? (double)old_bias[u] : 0) * scale[u] + shift[u]);
+    }
+}
+
+/* Adds node i of `graph` to `out` under the same parameter names. */
+static sc_status copy_node(sc_graph *out, const sc_graph *graph, size_t i, const unsigned char *attrs,
+                           const size_t *moved, sc_error *error) {
+    const sc_node *node = &graph->nodes[i];
+    size_t inputs[SC_MAX_INPUTS];
+    sc_param_binding bindings[SC_MAX_PARAMS] = {0};
+    for (int k = 0; k < node->input_count; k++)
+        inputs[k] = moved[node->input[k]];
+    for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
+        const sc_param_ref *ref = &node->param[slot];
+        if (!ref->present)
+            continue;
+        const sc_parameter *parameter = &graph->parameters[ref->parameter];
+        bindings[slot] = (sc_param_binding){
+            .name = parameter->name,
+            .first_row = ref->first_row,
+            .total_rows = parameter->value.shape.ndim ? parameter->value.shape.size[0] : 0,
+        };
+    }
+    SC_TRY(sc_graph_add(out, node->op, node->name, attrs, node->input_count, inputs, bindings, error));
+    for (int slot = 0; slot < SC_MAX_PARAMS; slot++)
+        if (node->param[slot].present) {
+            const sc_node *added = &out->nodes[out->node_count - 1];
+            SC_TRY(sc_graph_set_parameter(out, added->param[slot].parameter,
+                                          &graph->parameters[node->param[slot].parameter].value, error));
+        }
+    return SC_OK;
+}
+
+static sc_status fold_node(sc_graph *out, const sc_graph *graph, size_t i, size_t norm, const size_t *moved,
+                           sc_error *error) {
+    const sc_node *node = &graph->nodes[i];
+    size_t units = node->param[WEIGHT].shape.size[0];
+    size_t per_unit = sc_shape_numel(&node->param[WEIGHT].shape) / units;
+    _Alignas(16) unsigned char attrs[SC_MAX_ATTRS_SIZE];
+    void *memory;
+    attrs_with_bias(attrs, node);
+    SC_TRY(copy_node(out, graph, i, attrs, moved, error));
+    SC_TRY(sc_memory_alloc(&memory, 2 * units, sizeof(double), error));
+    double *scale = memory, *shift = scale + units;
+    sc_op_call call;
+    sc_plan_describe_call(&call, graph, &graph->nodes[norm], 1, false);
+    graph->nodes[norm].op->channel_affine(&call, scale, shift);
+    const sc_node *added = &out->nodes[out->node_count - 1];
+    sc_status status = sc_graph_own_parameter(out, added->param[WEIGHT].parameter, error);
+    if (status == SC_OK)
+        status = sc_graph_own_parameter(out, added->param[BIAS].parameter, error);
+    if (status == SC_OK) {
+        sc_tensor weight = sc_node_param(out, added, WEIGHT), bias = sc_node_param(out, added, BIAS);
+        sc_tensor old_weight = sc_node_param(graph, node, WEIGHT), old_bias = sc_node_param(graph, node, BIAS);
+        fold_values(sc_tensor_real(&weight), sc_tensor_real(&bias), sc_tensor_real(&old_weight),
+                    old_bias.storage ? sc_tensor_real(&old_bias) : NULL, scale, shift, units, per_unit);
+    }
+    sc_memory_free(memory);
+    return status;
+}
+
+static sc_status fold_all(sc_graph *out, const sc_graph *graph, size_t *moved, sc_error *error) {
+    for (size_t i = 0; i < graph->node_count; i++)
+        moved[i] = SIZE_MAX;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        if (moved[i] != SIZE_MAX)
+            continue; /* a norm that went into its layer */
+        ptrdiff_t norm = norm_after(graph, i);
+        if (norm == SC_NOT_FOUND)
+            SC_TRY(copy_node(out, graph, i, graph->nodes[i].attrs, moved, error));
+        else
+            SC_TRY(fold_node(out, graph, i, (size_t)norm, moved, error));
+        moved[i] = out->node_count - 1;
+        if (norm != SC_NOT_FOUND)
+            moved[norm] = out->node_count - 1;
+    }
+    out->output = moved[graph->output];
+    return SC_OK;
+}
+
+sc_status sc_graph_fold(sc_graph **out, const sc_graph *graph, sc_error *error) {
+    void *moved;
+    *out = NULL;
+    SC_TRY(sc_memory_alloc(&moved, graph->node_count + 1, sizeof(size_t), error));
+    sc_graph *folded = NULL;
+    sc_status status = sc_graph_create(&folded, error);
+    if (status == SC_OK)
+        status = fold_all(folded, graph, moved, error);
+    sc_memory_free(moved);
+    if (status != SC_OK)
+        sc_graph_release(folded);
+    else
+        *out = folded;
+    return status;
+}
