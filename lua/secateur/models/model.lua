@@ -82,7 +82,11 @@ function Model:release()
   self.last_plan = nil
 end
 
-local function check_batch(self, name, x)
+--- Raises unless x is a batch for this model, at the level of the public function's caller.
+-- @string name the public function
+-- @param x
+-- @treturn int the number of samples
+function Model:check_batch(name, x)
   local shape = type(x) == "userdata" and x.shape and x:shape()
   local good = shape and #shape == #self.input_shape + 1 and shape[1] > 0 and x:dtype():find("^float")
   for d = 1, good and #self.input_shape or 0 do good = good and shape[d + 1] == self.input_shape[d] end
@@ -97,7 +101,7 @@ end
 -- @tparam Tensor x [N x channels x height x width]
 -- @treturn Tensor [N x classes]
 function Model:forward(x)
-  local count = check_batch(self, "forward", x)
+  local count = self:check_batch("forward", x)
   return self:plan(count):forward(x)
 end
 
@@ -108,7 +112,7 @@ end
 -- @treturn table `input` and every node name -> Tensor of that node's output shape
 function Model:gradient(x, opts)
   local checked = options.check("gradient", opts, { target = { default = "prediction" } })
-  local count = check_batch(self, "gradient", x)
+  local count = self:check_batch("gradient", x)
   local names = {}
   for _, node in ipairs(self.graph:nodes()) do names[#names + 1] = node.name end
   local plan = self:plan(count, { backward = true, keep_grads = names })

@@ -1,0 +1,56 @@
+--- LRP and DL-Backtrace: one run forward, one walk back by a composite's rules, with batch norms folded.
+-- @module secateur.attribution.relevance
+local composites = require "secateur.attribution.composites"
+local core = require "secateur.core"
+
+local relevance = {}
+
+--- The composite that fits a model best: AttnLRP where there is attention, else epsilon-plus.
+-- @tparam Graph graph
+-- @treturn string
+function relevance.default_composite(graph)
+  for _, node in ipairs(graph:nodes()) do
+    if node.op == "attention_scores" then return "attnlrp" end
+  end
+  return "epsilon_plus"
+end
+
+-- Batch norms that fold disappear; relevance at their output is that at the layer they went into.
+local function aliases(graph, folded)
+  local present, alias = {}, {}
+  for _, node in ipairs(folded:nodes()) do present[node.name] = true end
+  for _, node in ipairs(graph:nodes()) do
+    alias[node.name] = present[node.name] and node.name or alias[node.inputs[1]]
+  end
+  return alias
+end
+
+local function through(alias, names)
+  local list = {}
+  for i, name in ipairs(names) do list[i] = alias[name] end
+  return list
+end
+
+--- Prepares a model for a composite; the result serves any number of batches.
+-- @tparam Model model
+-- @string name the public function, for messages
+-- @tparam table opts `composite` (name or list), `batch` (most samples at a time), `keep` and `sums` (node names: whole
+--   relevance, relevance per unit)
+-- @treturn table `forward(x)` -> logits, `backward(start)`, `get(node)` -> Tensor, `sums(node)` -> Tensor [N x units]
+function relevance.prepare(model, name, opts)
+  local folded = core.fold(model.graph)
+  local alias = aliases(model.graph, folded)
+  local nodes = folded:nodes()
+  local rules = composites.resolve(name, composites.get(name, opts.composite, 2), nodes, 2)
+  local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = through(alias, opts.keep or {}),
+    sums = through(alias, opts.sums or {}) })
+  return {
+    forward = function(x) return walker:forward(x) end,
+    backward = function(start) walker:backward(start) end,
+    get = function(node) return walker:relevance(alias[node]) end,
+    sums = function(node) return walker:sums(alias[node]) end,
+    close = function() walker:close() end,
+  }
+end
+
+return relevance

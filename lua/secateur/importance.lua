@@ -1,0 +1,190 @@
+--- Scores neurons by what they contribute to the predictions on a few samples.
+-- @module secateur.importance
+local baseline = require "secateur.attribution.baseline"
+local core = require "secateur.core"
+local model_class = require "secateur.models.model"
+local options = require "secateur.util.options"
+local relevance = require "secateur.attribution.relevance"
+local targets = require "secateur.models.targets"
+
+local methods = { "lrp", "dlb", "ig", "random", "magnitude", "activation", "taylor" }
+
+local rules = {
+  method = { one_of = methods, default = "lrp" },
+  sampling = { type = { "string", "function" }, default = "clustering" },
+  per_class = { type = "integer", min = 1, default = 10 },
+  indices = { type = "table" },
+  reduce = { one_of = { "sum", "abs" }, default = "sum" },
+  seed = { type = "integer", default = 0 },
+  batch = { type = "integer", min = 1, default = 16 },
+  composite = { type = { "string", "table" } },
+  start = { one_of = { "one", "logit", "probability" }, default = "one" },
+  steps = { type = "integer", min = 1, default = 32 },
+  baseline = { type = { "string", "userdata" }, default = "black" },
+  target = { one_of = { "label", "prediction" }, default = "label" },
+  on_batch = { type = "function" },
+}
+
+local function start_relevance(kind, seeds, logits)
+  if kind == "one" then return seeds end
+  return seeds * (kind == "logit" and logits or core.softmax(logits))
+end
+
+-- Each maker gives a function of a batch that returns layer name -> Tensor [N x units], and one that ends it.
+local makers = {}
+
+local function relevance_maker(default)
+  return function(model, names, opts)
+    local composite = opts.composite or default or relevance.default_composite(model.graph)
+    local walker = relevance.prepare(model, "importance", { composite = composite, batch = opts.batch, sums = names })
+    return function(x, y)
+      local logits = walker.forward(x)
+      local seeds = targets.one_hot("importance", opts.target == "label" and y or "prediction", logits)
+      walker.backward(start_relevance(opts.start, seeds, logits))
+      local sums = {}
+      for _, name in ipairs(names) do sums[name] = walker.sums(name) end
+      return sums
+    end, walker.close
+  end
+end
+
+makers.lrp = relevance_maker(nil)
+makers.dlb = relevance_maker("dlb")
+
+function makers.ig(model, names, opts)
+  local plan = model:plan(opts.batch, { backward = true, keep = names, keep_grads = names })
+  return function(x, y)
+    local start = baseline.make("importance", opts.baseline, x, model.normalisation)
+    local seeds = targets.one_hot("importance", opts.target == "label" and y or "prediction", plan:forward(x))
+    return core.conductance(plan, x, start, seeds, opts.steps, names, true)
+  end, function() end
+end
+
+local function measure_maker(measure, backward)
+  return function(model, names, opts)
+    local plan = model:plan(opts.batch, { backward = backward, keep = names, keep_grads = backward and names or nil })
+    return function(x, y)
+      local logits = plan:forward(x)
+      if backward then
+        plan:backward((targets.one_hot("importance", opts.target == "label" and y or "prediction", logits)))
+      end
+      local sums = {}
+      for _, name in ipairs(names) do sums[name] = core.unit_measure(plan, name, measure) end
+      return sums
+    end, function() end
+  end
+end
+
+makers.activation = measure_maker("mean_abs_value", false)
+makers.taylor = measure_maker("mean_abs_value_grad", true)
+
+-- Baselines that look at no sample.
+local blind = {}
+
+function blind.random(_, layers, opts)
+  local scores = {}
+  for i, layer in ipairs(layers) do scores[layer.name] = core.rand(layer.units, { seed = core.mix(opts.seed, i) }) end
+  return scores
+end
+
+-- L2 norm of the weights that make the unit, bias aside.
+function blind.magnitude(model, layers)
+  local by_name, scores = {}, {}
+  for _, node in ipairs(model.graph:nodes()) do by_name[node.name] = node end
+  for _, layer in ipairs(layers) do
+    local param = by_name[layer.name].params[1]
+    local weight = model.graph:parameter(param.name):view(param.first, param.first + layer.units - 1)
+    local rows = weight:reshape(layer.units, -1)
+    local squares = (rows * rows):sum(2)
+    scores[layer.name] = squares
+    for u = 1, layer.units do squares:set(math.sqrt(squares:get(u)), u) end
+  end
+  return scores
+end
+
+local Scores = { __name = "Scores" }
+Scores.__index = Scores
+
+function Scores:__tostring()
+  local p, lines = self.provenance, {}
+  lines[1] = ("Scores by %s, %s sampling, %d samples"):format(p.method, tostring(p.sampling), #p.indices)
+  for _, name in ipairs(p.layers) do
+    local scores = self[name]
+    lines[#lines + 1] = ("  %s: %d units, mean %.4g, largest %.4g"):format(name, scores:numel(), scores:mean(),
+      scores:max())
+  end
+  return table.concat(lines, "\n")
+end
+
+-- Adds each sample's sums (or their magnitudes) to the totals; returns how many samples there were.
+local function accumulate(totals, sums, reduce)
+  local count = 0
+  for name, tensor in pairs(sums) do
+    count = tensor:size(1)
+    local part = (reduce == "abs" and tensor:abs() or tensor):sum(1)
+    totals[name] = totals[name] and totals[name] + part or part
+  end
+  return count
+end
+
+local function finite(scores, method)
+  for name, tensor in pairs(scores) do
+    local sum = tensor:abs():sum()
+    if sum ~= sum or sum == math.huge then
+      local message = "%s gives scores that are not finite at layer '%s'; are the weights and images finite?"
+      options.fail("importance", message:format(method, name), 1)
+    end
+  end
+end
+
+local function score_samples(model, split, names, indices, opts)
+  local step, finish = makers[opts.method](model, names, opts)
+  local totals, count = {}, 0
+  for first = 1, #indices, opts.batch do
+    local chunk = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
+    local x, y = split:batch(chunk)
+    if x and x:size(1) > 0 then count = count + accumulate(totals, step(x, y), opts.reduce) end
+    if opts.on_batch then opts.on_batch(math.min(first + opts.batch - 1, #indices), #indices) end
+  end
+  finish()
+  if count == 0 then options.fail("importance", "split: expected at least one image that can be read", 1) end
+  for name, total in pairs(totals) do totals[name] = total / count end
+  return totals
+end
+
+--- Scores every prunable unit: its relevance summed over positions, averaged over the samples chosen.
+--
+-- Methods: `lrp`, `dlb`, `ig` (conductance), see `attribute`; and to compare with, `random`, `magnitude` (L2 norm of the
+-- unit's weights), `activation` (mean |h|), `taylor` (mean |h df/dh|).
+--
+-- @tparam Model model
+-- @tparam Split split the training split, as a rule
+-- @tparam[opt] table opts `method` ("lrp"), `sampling` ("clustering", "confidence", "random" or a function, see
+--   `sample`), `per_class` (10), `indices` (samples chosen already), `reduce` ("sum" keeps the sign; "abs" takes the magnitude of
+--   each sample's sum), `seed` (0), `batch` (16), `target` ("label" or "prediction"), `on_batch` (function(done, total)),
+--   and those of `attribute`: `composite`, `start`, `steps`, `baseline`
+-- @treturn table layer name -> Tensor [units], and `provenance`: method, sampling, indices, layers in order, ...
+local function importance(model, split, opts)
+  model_class.check("importance", model)
+  local checked = options.check("importance", opts, rules)
+  if type(split) ~= "table" or not split.batch then
+    options.fail("importance", "split: expected a split of a data set, got " .. options.describe(split))
+  end
+  local layers, names = model:layers(), {}
+  for i, layer in ipairs(layers) do names[i] = layer.name end
+  local scores, indices
+  if blind[checked.method] then
+    scores, indices = blind[checked.method](model, layers, checked), {}
+  else
+    indices = checked.indices or require "secateur.sample"(model, split, { sampling = checked.sampling,
+      per_class = checked.per_class, seed = checked.seed })
+    scores = score_samples(model, split, names, indices, checked)
+    model:release()
+  end
+  finite(scores, checked.method)
+  scores.provenance = { method = checked.method, sampling = checked.indices and "given" or checked.sampling,
+    indices = indices, layers = names, reduce = checked.reduce, seed = checked.seed, per_class = checked.per_class }
+  return setmetatable(scores, Scores)
+end
+
+return importance

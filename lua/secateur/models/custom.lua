@@ -1,0 +1,41 @@
+--- Models of one's own making.
+-- @module secateur.models.custom
+local builder = require "secateur.models.builder"
+local init_weights = require "secateur.models.init_weights"
+local model = require "secateur.models.model"
+local options = require "secateur.util.options"
+
+local rules = {
+  build = { type = "function", required = true },
+  input = { type = "table", required = true },
+  name = { type = "string", default = "custom" },
+  seed = { type = "integer", default = 0 },
+  init = { type = "table", default = {
+    { "conv.*weight$", "kaiming_out" }, { "weight$", "torch_default" }, { "value$", "normal", 0.02 },
+  } },
+}
+
+--- Builds a model from a function.
+--
+--     local model = sc.model { input = { 1, 64, 64 }, build = function(net, x)
+--       x = net:conv2d("conv1", x, { out = 16, kernel = 3, padding = 1 })
+--       x = net:relu("relu1", x)
+--       x = net:adaptive_avg_pool2d("pool", x, { output = 1 })
+--       return net:linear("head", net:flatten("flat", x), { out = 3 })
+--     end }
+--
+-- @tparam table opts `input` (shape of one sample), `build` (function(net, x) -> name of the output node; `net` has a
+--   method per operation, see secateur.models.builder), `name` ("custom"), `seed` (0), `init` (rules for initial
+--   weights, see secateur.models.init_weights)
+-- @treturn Model
+return function(opts)
+  local checked = options.check("model", opts, rules)
+  local net, x
+  model.guard("model", function() net, x = builder.new(checked.input) end)
+  local output = checked.build(net, x)
+  return model.guard("model", function()
+    if output ~= nil then net.graph:output(output) end
+    init_weights(net.graph, checked.init, checked.seed)
+    return model.new(net.graph, { architecture = checked.name })
+  end)
+end
