@@ -102,18 +102,20 @@ function blind.magnitude(model, layers)
   return scores
 end
 
-local Scores = { __name = "Scores" }
-Scores.__index = Scores
-
-function Scores:__tostring()
-  local p, lines = self.provenance, {}
+local function describe(scores)
+  local p, lines = scores.provenance, {}
   lines[1] = ("Scores by %s, %s sampling, %d samples"):format(p.method, tostring(p.sampling), #p.indices)
   for _, name in ipairs(p.layers) do
-    local scores = self[name]
-    lines[#lines + 1] = ("  %s: %d units, mean %.4g, largest %.4g"):format(name, scores:numel(), scores:mean(),
-      scores:max())
+    local layer = scores[name]
+    lines[#lines + 1] = ("  %s: %d units, mean %.4g, largest %.4g"):format(name, layer:numel(), layer:mean(),
+      layer:max())
   end
   return table.concat(lines, "\n")
+end
+
+-- Provenance is looked up, not stored among the layers, so that a loop over the table meets layers alone.
+local function with_provenance(scores, provenance)
+  return setmetatable(scores, { __name = "Scores", __tostring = describe, __index = { provenance = provenance } })
 end
 
 -- Adds each sample's sums (or their magnitudes) to the totals; returns how many samples there were.
@@ -154,16 +156,18 @@ end
 
 --- Scores every prunable unit: its relevance summed over positions, averaged over the samples chosen.
 --
--- Methods: `lrp`, `dlb`, `ig` (conductance), see `attribute`; and to compare with, `random`, `magnitude` (L2 norm of the
--- unit's weights), `activation` (mean |h|), `taylor` (mean |h df/dh|).
+-- Methods: `lrp`, `dlb`, `ig` (conductance), see `attribute`; and to compare with, `random`, `magnitude` (L2 norm of
+-- the unit's weights), `activation` (mean |h|), `taylor` (mean |h df/dh|).
 --
 -- @tparam Model model
 -- @tparam Split split the training split, as a rule
--- @tparam[opt] table opts `method` ("lrp"), `sampling` ("clustering", "confidence", "random" or a function, see
---   `sample`), `per_class` (10), `indices` (samples chosen already), `reduce` ("sum" keeps the sign; "abs" takes the magnitude of
---   each sample's sum), `seed` (0), `batch` (16), `target` ("label" or "prediction"), `on_batch` (function(done, total)),
---   and those of `attribute`: `composite`, `start`, `steps`, `baseline`
--- @treturn table layer name -> Tensor [units], and `provenance`: method, sampling, indices, layers in order, ...
+-- @tparam[opt] table opts
+--   `method` ("lrp"), `sampling` ("clustering", "confidence", "random" or a function, see `sample`), `per_class` (10),
+--   `indices` (samples chosen already), `reduce` ("sum" keeps the sign; "abs" takes the magnitude of each sample's
+--   sum), `seed` (0), `batch` (16), `target` ("label" or "prediction"), `on_batch` (function(done, total)), and those of
+--   `attribute`: `composite`, `start`, `steps`, `baseline`
+-- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices, layers in order, ...)
+--   is there to be read, but does not show up in a loop
 local function importance(model, split, opts)
   model_class.check("importance", model)
   local checked = options.check("importance", opts, rules)
@@ -182,9 +186,9 @@ local function importance(model, split, opts)
     model:release()
   end
   finite(scores, checked.method)
-  scores.provenance = { method = checked.method, sampling = checked.indices and "given" or checked.sampling,
-    indices = indices, layers = names, reduce = checked.reduce, seed = checked.seed, per_class = checked.per_class }
-  return setmetatable(scores, Scores)
+  return with_provenance(scores, { method = checked.method, indices = indices, layers = names,
+    sampling = checked.indices and "given" or checked.sampling, reduce = checked.reduce, seed = checked.seed,
+    per_class = checked.per_class })
 end
 
 return importance

@@ -10,7 +10,7 @@ local grey = { mean = { 0.449 }, std = { 0.226 } }
 
 --- The baseline for a batch.
 -- @string name the public function, for messages
--- @param kind "black" (a black image after the model's normalisation), "zero", or a Tensor of one sample or of the batch
+-- @param kind "black" (a black image after the model's normalisation), "zero", or a Tensor of one sample or the batch
 -- @tparam Tensor x [N x C x H x W]
 -- @tparam[opt] table normalisation {mean = {...}, std = {...}}; by default ImageNet's, or its mean for one channel
 -- @treturn Tensor like x
