@@ -84,10 +84,17 @@ $(DOUBLE): $(BUILD)/double/%.o: csrc/%.c $(BUILD)/flags
 
 # Rewritten only when their contents change, so that other flags compile anew and a removed file links anew.
 $(BUILD)/flags: FORCE
-	@$(call refresh,$(CC) $(ALL_CFLAGS))
+	@mkdir -p $(@D); echo '$(strip $(CC) $(ALL_CFLAGS))' >$@.new
+	@cmp -s $@.new $@ || { $(check_headers); } && $(refresh)
 $(BUILD)/sources: FORCE
-	@$(call refresh,$(SOURCES) $(ALL_LDFLAGS) $(LIBS))
-refresh = mkdir -p $(@D); echo '$(strip $1)' | cmp -s - $@ || echo '$(strip $1)' >$@
+	@mkdir -p $(@D); echo '$(strip $(SOURCES) $(ALL_LDFLAGS) $(LIBS))' >$@.new; $(refresh)
+refresh = { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+check_headers = for header in lua.h lauxlib.h cblas.h zlib.h stb_image.h; do \
+	printf '\#include <%s>\n\#if defined LUA_VERSION_NUM && LUA_VERSION_NUM != 504\n\#error\n\#endif\n' $$header | \
+	$(CC) $(ALL_CFLAGS) -E - >/dev/null 2>&1 || { rm $@.new; $(no_header); exit 1; }; done
+no_header = { echo "$(CC) cannot include <$$header>$$(test $$header != lua.h || echo ' of Lua 5.4')."; \
+	echo "See .ci/packages for what is needed; LUA_INCDIR=directory says where lua.h is. With LuaRocks:"; \
+	echo "  luarocks --lua-version=5.4 make"; } >&2
 FORCE:
 
 -include $(OBJECTS:.o=.d)

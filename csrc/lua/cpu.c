@@ -9,10 +9,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#if LUA_VERSION_NUM < 504
-#error "Secateur needs the headers of Lua 5.4 (luarocks --lua-version=5.4 make, or LUA_INCDIR=directory)"
-#endif
-
 typedef struct cpu_features {
     const char *vendor;
     bool avx2;
