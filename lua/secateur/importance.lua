@@ -164,8 +164,8 @@ end
 -- @tparam[opt] table opts
 --   `method` ("lrp"), `sampling` ("clustering", "confidence", "random" or a function, see `sample`), `per_class` (10),
 --   `indices` (samples chosen already), `reduce` ("sum" keeps the sign; "abs" takes the magnitude of each sample's
---   sum), `seed` (0), `batch` (16), `target` ("label" or "prediction"), `on_batch` (function(done, total)), and those of
---   `attribute`: `composite`, `start`, `steps`, `baseline`
+--   sum), `seed` (0), `batch` (16), `target` ("label" or "prediction"), `on_batch` (function(done, total)), and
+--   those of `attribute`: `composite`, `start`, `steps`, `baseline`
 -- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices, layers in order, ...)
 --   is there to be read, but does not show up in a loop
 local function importance(model, split, opts)
