@@ -1,6 +1,5 @@
 #include "attribution/linear_rule.h"
-#include "kernel/fill.h"
-#include "kernel/product.h"
+#include "base/span.h"
 
 enum { WEIGHT, BIAS };
 enum { INPUTS, POSITIVE, NEGATIVE, PART, BACK }; /* buffers of the workspace */

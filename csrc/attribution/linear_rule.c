@@ -1,8 +1,7 @@
 #include "attribution/linear_rule.h"
 
 #include "base/hot.h"
-#include "kernel/fill.h"
-#include "kernel/product.h"
+#include "base/span.h"
 
 enum { WEIGHT, BIAS };
 enum { INPUTS, SUM, PART, SHARES, BACK }; /* buffers of the workspace */

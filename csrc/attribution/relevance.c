@@ -3,8 +3,8 @@
 #include "attribution/linear_rule.h"
 #include "attribution/units.h"
 #include "base/memory.h"
+#include "base/span.h"
 #include "graph/walk.h"
-#include "kernel/fill.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 
 #include "base/interrupt.h"
 #include "base/random.h"
-#include "kernel/fill.h"
+#include "base/span.h"
 
 static sc_real *at(const sc_plan *plan, ptrdiff_t buffer) {
     return buffer == SC_NO_BUFFER ? NULL : (sc_real *)(void *)(plan->arena + plan->offsets[buffer]);

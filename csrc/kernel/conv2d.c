@@ -1,7 +1,7 @@
 #include "kernel/conv2d.h"
 
 #include "base/hot.h"
-#include "kernel/fill.h"
+#include "base/span.h"
 #include "kernel/gemm.h"
 #include "kernel/im2col.h"
 

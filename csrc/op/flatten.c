@@ -1,5 +1,5 @@
+#include "base/span.h"
 #include "kernel/elementwise.h"
-#include "kernel/fill.h"
 #include "op/common.h"
 
 static sc_status infer(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,

@@ -1,5 +1,5 @@
+#include "base/span.h"
 #include "kernel/elementwise.h"
-#include "kernel/fill.h"
 #include "op/common.h"
 
 #include <limits.h>

@@ -21,6 +21,7 @@ sc_status sc_shape_make(sc_shape *out, int ndim, const size_t *sizes, sc_error *
 /* The number of elements; sc_shape_make has seen to it that it fits. */
 size_t sc_shape_numel(const sc_shape *shape);
 
+/* Whether the two have the same dimensions. */
 bool sc_shape_equal(const sc_shape *a, const sc_shape *b);
 
 /* A copy with one more dimension in front; shape must have fewer than SC_MAX_DIMS. */

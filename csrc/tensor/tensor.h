@@ -55,6 +55,7 @@ bool sc_tensor_is_shared(const sc_tensor *tensor);
 /* Gives the storage back and zeroes the struct; nothing happens when it holds none. */
 void sc_tensor_release(sc_tensor *tensor);
 
+/* The number of elements. */
 size_t sc_tensor_numel(const sc_tensor *tensor);
 
 /* The first element. The dtype must be the one named. */

@@ -2,8 +2,6 @@
 -- @module secateur.models.file
 local cjson = require "cjson"
 local core = require "secateur.core"
-local model = require "secateur.models.model"
-local options = require "secateur.util.options"
 local safetensors = require "secateur.models.safetensors"
 
 local file = {}
@@ -27,20 +25,22 @@ local function bindings(node)
   return special
 end
 
---- See Model:save.
--- @tparam Model m
+--- Writes a graph with its parameters.
+-- @tparam Graph graph
+-- @tparam table info strings
+-- @tparam table state parameter name -> Tensor
 -- @string path
-function file.save(m, path)
+function file.write(graph, info, state, path)
   local nodes = {}
-  for i, node in ipairs(m.graph:nodes()) do
+  for i, node in ipairs(graph:nodes()) do
     nodes[i] = { name = node.name, op = node.op, inputs = #node.inputs > 0 and node.inputs or nil,
       attrs = next(node.attrs) and node.attrs or nil, params = bindings(node) }
   end
-  safetensors.save(path, m:state(), {
+  safetensors.save(path, state, {
     format = "secateur",
     version = VERSION,
-    graph = json.encode { nodes = nodes, output = m.graph:output() },
-    info = json.encode(next(m.info) and m.info or { architecture = "custom" }),
+    graph = json.encode { nodes = nodes, output = graph:output() },
+    info = json.encode(next(info) and info or { architecture = "custom" }),
   })
 end
 
@@ -67,24 +67,25 @@ local function build(text)
   return graph
 end
 
---- Reads a model that Model:save wrote.
+--- Reads what `write` wrote. Raises without a position, the path first.
 -- @string path
--- @treturn Model
-function file.load(path)
-  options.value("load", "path", path, { type = "string", required = true })
+-- @treturn Graph without the parameters' values
+-- @treturn table info
+-- @treturn table parameter name -> Tensor
+function file.read(path)
   local tensors, meta = safetensors.load(path)
   if meta.format ~= "secateur" then
-    options.fail("load", ("%s: expected a file written by model:save, got one without a graph"):format(path))
+    error(path .. ": expected a file written by model:save, got one without a graph", 0)
   elseif meta.version ~= VERSION then
-    options.fail("load", ("%s: expected format version %s, got %s"):format(path, VERSION, tostring(meta.version)))
+    error(("%s: expected format version %s, got %s"):format(path, VERSION, tostring(meta.version)), 0)
   end
-  local ok, result = pcall(function()
+  local ok, graph, info = pcall(function()
     local info = json.decode(meta.info or "{}")
     assert(type(info) == "table", "info is not a table")
-    return model.new(build(meta.graph or ""), info):load_state(tensors)
+    return build(meta.graph or ""), info
   end)
-  if not ok then options.fail("load", ("%s: %s"):format(path, tostring(result):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
-  return result
+  if not ok then error(("%s: %s"):format(path, tostring(graph):gsub("^[^\n:]*%.lua:%d+: ", "")), 0) end
+  return graph, info, tensors
 end
 
 return file

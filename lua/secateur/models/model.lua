@@ -1,6 +1,8 @@
 --- A model: a graph with named parameters, and the plans that run it.
 -- @module secateur.models.model
 local core = require "secateur.core"
+local file = require "secateur.models.file"
+local layers = require "secateur.models.layers"
 local options = require "secateur.util.options"
 local targets = require "secateur.models.targets"
 
@@ -203,23 +205,24 @@ end
 --- Writes the graph and all parameters to one safetensors file; `sc.load` reads it back without any code.
 -- @string path
 function Model:save(path)
-  require("secateur.models.file").save(self, path)
+  options.value("save", "path", path, { type = "string", required = true })
+  file.write(self.graph, self.info, self:state(), path)
 end
 
 --- The layers that can be pruned, in order: every convolution and linear layer except the one that makes the output.
 -- @treturn {table,...} each `name`, `kind` ("conv" or "linear"), `units`, `params` (numbers in weight and bias), `macs`
 function Model:layers()
-  return require("secateur.models.layers").list(self)
+  return layers.list(self)
 end
 
 --- The nodes as a table of text: name, operation, output shape, parameters, multiply-adds of one sample.
 -- @treturn string
 function Model:summary()
-  return require("secateur.models.layers").summary(self)
+  return layers.summary(self)
 end
 
 function Model:__tostring()
-  local parameters, macs = require("secateur.models.layers").totals(self)
+  local parameters, macs = layers.totals(self)
   return ("Model %s: [%s] -> %d classes, %.2f M parameters, %.3f GMAC"):format(self.info.architecture or "custom",
     table.concat(self.input_shape, " x "), self.classes, parameters / 1e6, macs / 1e9)
 end

@@ -1,6 +1,6 @@
-/* Filling and copying of large buffers, on all threads. */
-#ifndef SC_KERNEL_FILL_H
-#define SC_KERNEL_FILL_H
+/* Filling, copying and adding up long runs of numbers, on all threads. */
+#ifndef SC_BASE_SPAN_H
+#define SC_BASE_SPAN_H
 
 #include "base/real.h"
 
@@ -14,5 +14,8 @@ void sc_copy(sc_real *y, const sc_real *x, size_t count);
 
 /* y[count] += scale * x[count] */
 void sc_add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count);
+
+/* y[count] += a[count] * b[count] */
+void sc_add_product(sc_real *y, const sc_real *a, const sc_real *b, size_t count);
 
 #endif

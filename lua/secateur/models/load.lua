@@ -1,0 +1,16 @@
+--- Reads models back from files.
+-- @module secateur.models.load
+local file = require "secateur.models.file"
+local model = require "secateur.models.model"
+local options = require "secateur.util.options"
+
+--- Reads a model that `model:save` wrote: graph and parameters, no code needed.
+-- @string path
+-- @treturn Model
+return function(path)
+  options.value("load", "path", path, { type = "string", required = true })
+  return model.guard("load", function()
+    local graph, info, tensors = file.read(path)
+    return model.new(graph, info):load_state(tensors)
+  end)
+end
