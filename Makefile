@@ -102,8 +102,8 @@ FORCE:
 # --- running ----------------------------------------------------------------------------------------------------------
 
 # The versioned names win over LUA_PATH, so that whatever the shell or LuaRocks has set cannot shadow the checkout.
-RUN = LUA_PATH_5_4="lua/?.lua;lua/?/init.lua;spec/?.lua;$${LUA_PATH_5_4:-$${LUA_PATH:-;}};;" \
-	LUA_CPATH_5_4="$(BUILD)/?.so;$${LUA_CPATH_5_4:-$${LUA_CPATH:-;}};;" $(RUNNER) $(LUA)
+RUN = LUA_PATH_5_4="lua/?.lua;lua/?/init.lua;spec/?.lua$${LUA_PATH_5_4:+;$$LUA_PATH_5_4}$${LUA_PATH:+;$$LUA_PATH};;" \
+	LUA_CPATH_5_4="$(BUILD)/?.so$${LUA_CPATH_5_4:+;$$LUA_CPATH_5_4}$${LUA_CPATH:+;$$LUA_CPATH};;" $(RUNNER) $(LUA)
 # Uses all cores unless told otherwise with -j.
 PARALLEL = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 INSTALL_PACKAGES = LUA=$(LUA) PKG_CONFIG=$(PKG_CONFIG) .ci/install

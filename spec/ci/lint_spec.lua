@@ -1,0 +1,189 @@
+local files = require "secateur.util.files"
+local temporary = require "temporary"
+local source = dofile ".ci/source.lua"
+
+-- Writes a tree (path -> text), runs one check over it, gives its findings as "file:line: message".
+local function findings(check, tree)
+  local root = temporary.folder()
+  for path, text in pairs(tree) do temporary.write(root, path, text) end
+  local found = {}
+  local ok, message = pcall(dofile(".ci/lint/" .. check .. ".lua"), root, function(file, line, text)
+    found[#found + 1] = ("%s:%d: %s"):format(file, line, text)
+  end, source)
+  files.remove(root)
+  if not ok then error(message, 0) end
+  return found
+end
+
+describe("source", function()
+  it("blanks comments, and nothing that only looks like one", function()
+    assert.are.equal('a "/*" b  \n      "//"', source.without_c_comments('a "/*" b//\n/*\\"*/"//"'))
+    assert.are.equal("a '\\'--' b      \n   [[--]]", source.without_lua_comments("a '\\'--' b -- ''\n   [[--]]"))
+    assert.are.equal("x      \n   y", source.without_lua_comments("x--[[ '\n]] y"))
+  end)
+end)
+
+describe("includes", function()
+  it("accepts what the table of rooms allows", function()
+    assert.are.same({}, findings("includes", {
+      ["csrc/graph/a.c"] = '#include "graph/a.h"\n#include "op/any.h"\n#include <math.h>\n// #include "lua/core.h"\n',
+      ["csrc/prune/a.c"] = '#include "op/op.h"\n',
+      ["csrc/lua/a.c"] = '#include "prune/a.h"\n#include <lua.h>\n',
+      ["csrc/kernel/a.c"] = "#include <cblas.h>\n",
+    }))
+  end)
+
+  it("names the include that goes up or sideways", function()
+    assert.are.same({ "csrc/kernel/a.c:2: csrc/kernel may not include tensor/tensor.h" },
+      findings("includes", { ["csrc/kernel/a.c"] = '#include "base/real.h"\n#  include "tensor/tensor.h"\n' }))
+    assert.are.same({ "csrc/prune/a.c:1: csrc/prune may not include op/common.h" },
+      findings("includes", { ["csrc/prune/a.c"] = '#include "op/common.h"\n' }))
+    assert.are.same({ "csrc/io/a.h:1: csrc/io may not include lua/support.h" },
+      findings("includes", { ["csrc/io/a.h"] = '#include "lua/support.h"\n' }))
+  end)
+
+  it("keeps the libraries in their rooms", function()
+    assert.are.same({ "csrc/op/a.c:1: csrc/op may not include <lauxlib.h>" },
+      findings("includes", { ["csrc/op/a.c"] = "#include <lauxlib.h>\n" }))
+    assert.are.same({ "csrc/op/a.c:1: csrc/op may not include <cblas.h>" },
+      findings("includes", { ["csrc/op/a.c"] = "#include <cblas.h>\n" }))
+  end)
+
+  it("refuses strange rooms and paths", function()
+    assert.are.same({ "csrc/misc/a.c:1: is in no room of csrc" }, findings("includes", { ["csrc/misc/a.c"] = "" }))
+    assert.are.same({ 'csrc/op/a.c:1: "op.h" is not of the form "room/file.h"' },
+      findings("includes", { ["csrc/op/a.c"] = '#include "op.h"\n' }))
+  end)
+end)
+
+describe("requires", function()
+  local options = { ["lua/secateur/util/options.lua"] = "" }
+
+  local function with(path, text)
+    return { [path] = text, ["lua/secateur/util/options.lua"] = "", ["lua/secateur/data/folder.lua"] = "" }
+  end
+
+  it("accepts what the table of rooms allows", function()
+    assert.are.same({}, findings("requires", options))
+    assert.are.same({}, findings("requires", with("lua/secateur/models/a.lua", [[
+      local core = require("secateur.core")
+      local options = require "secateur.util.options" -- require "posix"
+      local lfs = require "lfs"]])))
+    assert.are.same({}, findings("requires", with("lua/secateur/sweep.lua", 'require "secateur.data.folder"')))
+    assert.are.same({}, findings("requires", with("lua/secateur/init.lua", 'require("secateur." .. name)')))
+  end)
+
+  it("names the require that goes up or sideways", function()
+    assert.are.same({ "lua/secateur/report/a.lua:2: lua/secateur/report may not require secateur.core" },
+      findings("requires", with("lua/secateur/report/a.lua", '\nlocal core = require "secateur.core"')))
+    assert.are.same({ "lua/secateur/models/a.lua:1: lua/secateur/models may not require secateur.data.folder" },
+      findings("requires", with("lua/secateur/models/a.lua", "local ok = pcall(require, 'secateur.data.folder')")))
+    assert.are.same({ "lua/secateur/sweep.lua:1: a verb may not require secateur" },
+      findings("requires", { ["lua/secateur/sweep.lua"] = 'require "secateur"', ["lua/secateur/init.lua"] = "" }))
+  end)
+
+  it("refuses what it cannot check, what is not there, and libraries that nobody installs", function()
+    assert.are.same({ "lua/secateur/data/a.lua:1: requires a computed name, which nothing can check" },
+      findings("requires", with("lua/secateur/data/a.lua", 'require("secateur.data." .. name)')))
+    assert.are.same({ "lua/secateur/data/a.lua:1: no module 'secateur.data.b'" },
+      findings("requires", with("lua/secateur/data/a.lua", 'require "secateur.data.b"')))
+    assert.are.same({ "lua/secateur/data/a.lua:1: 'socket' is not among the libraries that Secateur needs" },
+      findings("requires", with("lua/secateur/data/a.lua", 'require "socket"')))
+  end)
+
+  it("finds circles", function()
+    assert.are.same({ "lua/secateur/b.lua:2: requires in a circle, through lua/secateur/a.lua" },
+      findings("requires", {
+        ["lua/secateur/a.lua"] = 'require "secateur.b"',
+        ["lua/secateur/b.lua"] = '\nrequire "secateur.a"',
+      }))
+  end)
+end)
+
+describe("operations", function()
+  it("wants a description and a spec for each row", function()
+    local rows = 'SC_OP(relu, "max(x, 0)")\nSC_OP(add, "")\n/* SC_OP(old) */\nSC_OP(conv2d, "convolution")\n'
+    assert.are.same({
+      "csrc/op/ops.def:2: add does not say what it does",
+      "csrc/op/ops.def:4: conv2d has no spec, spec/op/conv2d_spec.lua",
+    }, findings("operations", {
+      ["csrc/op/ops.def"] = rows,
+      ["spec/op/relu_spec.lua"] = "",
+      ["spec/op/add_spec.lua"] = "",
+    }))
+  end)
+
+  it("does not take a list that it cannot read for an empty one", function()
+    assert.are.same({ 'csrc/op/ops.def:1: has no row SC_OP(name, "what it does")' },
+      findings("operations", { ["csrc/op/ops.def"] = "OP(relu)\n" }))
+  end)
+end)
+
+describe("documentation", function()
+  local function lua(text)
+    return findings("documentation", { ["lua/secateur/a.lua"] = text })
+  end
+
+  local function header(text)
+    return findings("documentation", { ["csrc/base/a.h"] = text })
+  end
+
+  it("wants --- above each function of the table that a module returns", function()
+    assert.are.same({}, lua("--- A.\nlocal a = {}\n--- Does.\n-- @int x\nfunction a.f(x) end\n" ..
+      "local function g() end\nreturn a\n"))
+    assert.are.same({ "lua/secateur/a.lua:3: a.f has no --- comment", "lua/secateur/a.lua:5: a.g has no --- comment" },
+      lua("--- A.\nlocal a = {}\nfunction a.f() end\n-- not for LDoc\na.g = function() end\nreturn a\n"))
+    assert.are.same({ "lua/secateur/a.lua:3: f has no --- comment" },
+      lua("--- A.\n\nlocal function f() end\nreturn f\n"))
+    assert.are.same({ "lua/secateur/a.lua:3: f has no --- comment" },
+      lua("--- A.\n\nlocal function f() end\nreturn { run = f }\n"))
+    assert.are.same({ "lua/secateur/a.lua:1: starts with no --- comment on the module" },
+      lua("local a = {}\nreturn a\n"))
+  end)
+
+  it("wants a comment above each method of a class", function()
+    assert.are.same({ "lua/secateur/a.lua:4: C.m has no -- comment" },
+      lua("--- A.\nlocal C = {}\nC.__index = C\nfunction C:m() end\n-- Private.\nfunction C:n() end\n" ..
+        "function C:__len() end\nreturn {}\n"))
+  end)
+
+  it("wants a comment above, above the group of, or behind each function of a header", function()
+    assert.are.same({}, header("/* One. */\nint f(int x,\n      int y);\nint g(void);\n\n" ..
+      "int h(void); /* behind */\n"))
+    assert.are.same({ "csrc/base/a.h:4: g has no comment, nor has its group" },
+      header("/* One. */\nint f(void);\n\nint g(int a,\n      int b);\n"))
+    assert.are.same({ "csrc/base/a.h:1: f has no comment, nor has its group" },
+      header("static inline int f(int x) {\n    return g(x);\n}\n"))
+    assert.are.same({}, header("#define F(x) (x)\ntypedef void (*callback)(int);\n" ..
+      "struct s {\n    int (*slot)(void);\n};\nstruct s;\n"))
+  end)
+end)
+
+describe("length", function()
+  it("allows 600 lines and not one more", function()
+    assert.are.same({}, findings("length", { ["spec/a.lua"] = ("\n"):rep(600) }))
+    assert.are.same({ "spec/a.lua:601: has 601 lines, more than 600" },
+      findings("length", { ["spec/a.lua"] = ("\n"):rep(600) .. "x" }))
+  end)
+end)
+
+describe("the driver", function()
+  local function run(root)
+    local lua = arg[-1] or "lua5.4"
+    local pipe = assert(io.popen(("'%s' .ci/lint.lua '%s' 2>&1"):format(lua, root)))
+    local output = pipe:read("a")
+    return output, pipe:close()
+  end
+
+  it("fails when anything was found, and only then", function()
+    local root = temporary.folder()
+    local empty, good = run(root)
+    temporary.write(root, "csrc/misc/a.c", "")
+    local output, bad = run(root)
+    files.remove(root)
+    assert.are.equal("", empty)
+    assert.is_true(good)
+    assert.are.equal("csrc/misc/a.c:1: is in no room of csrc\n", output)
+    assert.is_nil(bad)
+  end)
+end)

@@ -1,0 +1,45 @@
+local sc = require "secateur"
+
+-- Runs Lua code in a fresh process, with OPENBLAS_CORETYPE unset or set, and gives what it printed.
+local function run(coretype, code)
+  local lua = arg[-1] or "lua5.4"
+  local setting = coretype and "OPENBLAS_CORETYPE=" .. coretype or "-u OPENBLAS_CORETYPE"
+  local pipe = assert(io.popen(("env %s '%s' -e '%s' 2>&1"):format(setting, lua, code)))
+  local output = pipe:read("a")
+  assert(pipe:close(), output)
+  return output
+end
+
+describe("require 'secateur'", function()
+  it("names what it does not have, at the caller's line", function()
+    local ok, message = pcall(function() return sc.prunee end)
+    assert.is_false(ok)
+    assert.matches("^spec/secateur_spec%.lua:%d+: secateur: no such function 'prunee'$", message)
+  end)
+
+  it("makes tensors", function()
+    assert.are.same({ { 0, 0, 0 }, { 0, 0, 0 } }, sc.zeros(2, 3):totable())
+  end)
+end)
+
+describe("secateur.cpu", function()
+  local report = 'local c = require("secateur.cpu").prepare() ' ..
+    'print(c.vendor, c.avx2, c.avx512, c.coretype, c.coretype_set, os.getenv("OPENBLAS_CORETYPE"))'
+
+  it("tells OpenBLAS of AVX-512 on AMD, and nothing elsewhere", function()
+    local vendor, _, avx512, coretype, set, env = run(nil, report):match("(%S+)\t(%S+)\t(%S+)\t(%S+)\t(%S+)\t(%S+)\n")
+    local helps = vendor == "amd" and avx512 == "true"
+    assert.are.same({ helps and "SkylakeX" or "nil", tostring(helps), helps and "SkylakeX" or "nil" },
+      { coretype, set, env })
+  end)
+
+  it("leaves what the user has set", function()
+    assert.matches("\tHaswell\tfalse\tHaswell\n$", run("Haswell", report))
+  end)
+
+  it("speaks before the core is loaded, without loading OpenBLAS itself", function()
+    local maps = 'for line in io.lines("/proc/self/maps") do if line:find("openblas") then print(line) break end end'
+    assert.are.equal("", run(nil, 'require("secateur.cpu").prepare() ' .. maps))
+    assert.matches("openblas", run(nil, 'require("secateur.core") ' .. maps))
+  end)
+end)
