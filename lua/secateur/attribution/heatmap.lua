@@ -53,8 +53,8 @@ end
 
 --- Draws relevance in a signed, symmetric colour scale with zero in the middle.
 -- @tparam Tensor relevance [H x W] or [C x H x W] (channels are added up)
--- @tparam[opt] table opts `image` (Tensor [C x H x W] or [H x W] in 0..1, shown under the colours in grey; white without
---   one), `percentile` (99.5: the percentile of magnitudes that gets full colour), `scale` (1: pixels per pixel)
+-- @tparam[opt] table opts `image` (Tensor [C x H x W] or [H x W] in 0..1, shown under the colours in grey; else white)
+--   `percentile` (99.5: the percentile of magnitudes that gets full colour), `scale` (1: pixels per pixel)
 -- @treturn Tensor [3 x scale H x scale W] in 0..1, for save_image
 return function(relevance, opts)
   local checked = options.check("heatmap", opts, rules)

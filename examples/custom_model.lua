@@ -1,0 +1,46 @@
+-- A network of one's own, with branches and depthwise convolutions, and an attribution rule of one's own for it.
+local argparse = require "argparse"
+local sc = require "secateur"
+
+local parser = argparse("custom_model.lua", "Build, train, explain and prune a network that is in no zoo.")
+parser:option("--epochs", "epochs of training", 6):convert(math.tointeger)
+parser:option("--rate", "share of the units to remove", 0.3):convert(tonumber)
+local args = parser:parse()
+
+local data = sc.data.phantom { size = 48, count = 400 }
+
+local function conv(net, name, x, out, opts)
+  x = net:conv2d(name .. ".conv", x, { out = out, kernel = opts.kernel, stride = opts.stride, groups = opts.groups,
+    padding = opts.kernel // 2, bias = false })
+  return net:silu(name .. ".act", net:batch_norm2d(name .. ".bn", x))
+end
+
+local model = sc.model { name = "branches", input = { 3, 48, 48 }, build = function(net, x)
+  x = conv(net, "stem", x, 16, { kernel = 3, stride = 2 })
+  local wide = conv(net, "wide", x, 16, { kernel = 5, groups = 16 })  -- depthwise
+  local near = conv(net, "near", x, 16, { kernel = 1 })
+  x = net:concat("join", { wide, near })
+  x = conv(net, "mix", x, 32, { kernel = 3, stride = 2 })
+  x = net:adaptive_avg_pool2d("pool", x, { output = 1 })
+  return net:linear("head", net:flatten("flat", x), { out = #data.classes })
+end }
+print(model:summary())
+sc.train(model, data, { epochs = args.epochs })
+
+-- A rule is data: here positive contributions of the weights count one and a half times, wherever they come from.
+local plain, none = { plain = 1 }, {}
+local favour = { kind = "linear", groups = { { terms = { { input = plain, weight = { plain = 1, positive = 0.5 },
+  bias = none } } } } }
+local composite = {
+  { match = "^stem", rule = favour },
+  { match = "activation", rule = { kind = "pass" } },
+  { match = "routing", rule = { kind = "gradient" } },
+  { match = "any", rule = { kind = "linear", groups = { { terms = { { input = plain, weight = plain,
+    bias = plain } } } } } },
+}
+
+local scores = sc.importance(model, data.train, { method = "lrp", composite = composite, sampling = "random" })
+local pruned = sc.prune(model, scores, { rate = args.rate })
+print(pruned.plan)
+print(("accuracy %.3f, pruned %.3f"):format(sc.evaluate(model, data.test).accuracy,
+  sc.evaluate(pruned, data.test).accuracy))

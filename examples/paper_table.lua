@@ -1,0 +1,76 @@
+-- The paper's grid: methods x samplings x rates x seeds over models and data sets, with its Table 1 and figures.
+-- Interrupted, it goes on where it was: give it the same --store again.
+local argparse = require "argparse"
+local sc = require "secateur"
+
+local parser = argparse("paper_table.lua", "Reproduce the paper's Table 1 and figures.")
+parser:option("--data", "NAME=PATH of a data set (folder, .npz, or kind:folder with kind mura, kvasir, cpn or fetal); "
+  .. "may be repeated; phantoms if not given"):count "*"
+parser:option("--model", "small_vgg, small_resnet, small_vit, or vgg19, resnet50, vit_b_16, ...; may be repeated")
+  :count "*"
+parser:option("--size", "side of the images in pixels", 64):convert(math.tointeger)
+parser:option("--epochs", "epochs of training", 20):convert(math.tointeger)
+parser:option("--rates", "pruning rates, separated by commas", "0,0.15,0.3,0.5,0.7")
+parser:option("--seeds", "seeds of the samplings, separated by commas", "0")
+parser:option("--per-class", "samples of each class to score with", 10):convert(math.tointeger)
+parser:option("--store", "SQLite file that the rows go to", "paper.db")
+parser:option("--models-dir", "folder for trained models, which are not trained again", "paper-models")
+parser:option("--out", "where the report goes", "report")
+local args = parser:parse()
+
+local function numbers(text)
+  local list = {}
+  for item in text:gmatch("[^,]+") do list[#list + 1] = math.tointeger(tonumber(item)) or tonumber(item) end
+  return list
+end
+
+local function open(path)
+  local kind, rest = path:match("^(%a+):(.+)$")
+  if kind then return sc.data[kind](rest, { size = args.size }) end
+  if path:find("%.npz$") then return sc.data.medmnist(path) end
+  return sc.data.folder(path, { size = args.size })
+end
+
+local architectures = {
+  small_vgg = function(o)
+    o.config, o.hidden, o.pool = { 16, 16, "M", 32, 32, "M", 64, 64, "M", 128, 128, "M" }, { 128 }, 2
+    o.batch_norm = true
+    return sc.models.vgg(o)
+  end,
+  small_resnet = function(o)
+    o.block, o.stem, o.planes, o.blocks = "basic", 32, { 32, 64, 128 }, { 2, 2, 2 }
+    return sc.models.resnet(o)
+  end,
+  small_vit = function(o)
+    o.patch, o.layers, o.heads, o.dim, o.mlp = o.size // 8, 4, 4, 96, 192
+    return sc.models.vit(o)
+  end,
+}
+
+local datasets = {}
+for _, given in ipairs(args.data) do
+  local name, path = given:match("^([^=]+)=(.+)$")
+  if not name then parser:error("--data wants NAME=PATH, got " .. given) end
+  datasets[name] = open(path)
+end
+if not next(datasets) then datasets.phantom = sc.data.phantom { size = args.size, count = 800 } end
+
+local histories, models = {}, {}
+for _, name in ipairs(#args.model > 0 and args.model or { "small_vgg", "small_resnet", "small_vit" }) do
+  models[name] = function(data, data_name)
+    local path = ("%s/%s-%s.safetensors"):format(args.models_dir, data_name, name)
+    if io.open(path) then return sc.load(path) end
+    local make = architectures[name] or sc.models[name] or parser:error("unknown model " .. name)
+    local model = make { size = data.size, channels = data.channels, classes = #data.classes }
+    histories[data_name .. ", " .. name] = sc.train(model, data, { epochs = args.epochs })
+    os.execute(("mkdir -p '%s'"):format(args.models_dir:gsub("'", "'\\''")))
+    model:save(path)
+    return model
+  end
+end
+
+local results = sc.sweep { models = models, datasets = datasets, methods = { "lrp", "dlb", "ig" },
+  sampling = { "clustering", "confidence", "random" }, rates = numbers(args.rates), seeds = numbers(args.seeds),
+  per_class = args.per_class, store = args.store }
+print(results)
+print("Open " .. sc.report(results, args.out, { title = "Interpretability-aware pruning", history = histories }))
