@@ -18,6 +18,7 @@ typedef struct sc_modified {
 sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *graph, const sc_node *node, int slot,
                           const sc_modifier *modifier, sc_error *error);
 
+/* Frees the whole list; NULL is allowed. */
 void sc_modified_free(sc_modified *list);
 
 #endif

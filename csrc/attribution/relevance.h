@@ -22,6 +22,7 @@ typedef struct sc_relevance {
 sc_status sc_relevance_create(sc_relevance **out, sc_graph *graph, size_t batch, const sc_rule *rules, const bool *keep,
                               const bool *sums, sc_error *error);
 
+/* NULL is allowed. */
 void sc_relevance_free(sc_relevance *relevance);
 
 /* After sc_plan_forward(relevance->plan, ...): from output_relevance [n x output shape] back to the input. */

@@ -59,6 +59,7 @@ unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op);
 /* Whether the rule can stand at this operation; else an error "op 'node': rule: expected ..., got ...". */
 sc_status sc_rule_check(const sc_rule *rule, const sc_node *node, sc_error *error);
 
+/* Whether both change every number alike. */
 bool sc_modifier_equal(const sc_modifier *a, const sc_modifier *b);
 
 /* Whether it changes nothing, and whether it makes 0 of every v >= 0. */

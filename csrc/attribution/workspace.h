@@ -14,6 +14,7 @@ typedef struct sc_workspace {
 /* At least `reals` numbers in buffer `index`, contents undefined. */
 sc_status sc_workspace_get(sc_real **out, sc_workspace *workspace, int index, size_t reals, sc_error *error);
 
+/* Frees the buffers; those never asked for do not matter. */
 void sc_workspace_free(sc_workspace *workspace);
 
 /* How many samples of a call to treat at a time, so that the buffers of a rule stay moderate. */

@@ -17,6 +17,7 @@ void sc_random_seed(sc_random *random, uint64_t seed, uint64_t stream);
 /* Mixes two numbers into a new seed, for seeds of seeds: (seed, epoch) -> seed of that epoch. */
 uint64_t sc_random_mix(uint64_t a, uint64_t b);
 
+/* 64 random bits (xoshiro256**). */
 uint64_t sc_random_next(sc_random *random);
 
 /* In [0, 1), 53 bits. */

@@ -58,8 +58,10 @@ typedef struct sc_plan {
     uint64_t seed;          /* of the last forward */
 } sc_plan;
 
+/* Lays out the buffers that the request needs. The plan holds a reference to the graph. */
 sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *request, sc_error *error);
 
+/* NULL is allowed. */
 void sc_plan_free(sc_plan *plan);
 
 /* Makes sure that scratch serves the thread count now in force; to be called before the steps of a run. */

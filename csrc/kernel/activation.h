@@ -7,12 +7,15 @@
 
 #include <stddef.h>
 
-void sc_relu_forward(sc_real *y, const sc_real *x, size_t n); /* NaN stays NaN */
+/* max(x, 0); NaN stays NaN */
+void sc_relu_forward(sc_real *y, const sc_real *x, size_t n);
 void sc_relu_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
 
+/* 1 / (1 + exp(-x)) */
 void sc_sigmoid_forward(sc_real *y, const sc_real *x, size_t n);
 void sc_sigmoid_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
 
+/* The hyperbolic tangent. */
 void sc_tanh_forward(sc_real *y, const sc_real *x, size_t n);
 void sc_tanh_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
 

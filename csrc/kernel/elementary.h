@@ -15,14 +15,17 @@
 
 #ifdef SC_REAL_IS_DOUBLE
 
+/* As in the standard library. */
 SC_INLINE double sc_exp(double x) {
     return exp(x);
 }
 
+/* As in the standard library. */
 SC_INLINE double sc_tanh(double x) {
     return tanh(x);
 }
 
+/* The distribution function at x; *density gets the density. */
 SC_INLINE double sc_normal(double x, double *density) {
     *density = exp(-0.5 * x * x) * 0.39894228040143267794;
     return 0.5 * erfc(x * -0.70710678118654752440);
@@ -51,6 +54,7 @@ SC_INLINE float sc_exp(float x) {
     return x < -87.3f ? 0.0f : p * scale;
 }
 
+/* A polynomial near zero, where 1 - 2 / (exp(2x) + 1) would cancel. */
 SC_INLINE float sc_tanh(float x) {
     float a = fabsf(x), z = x * x;
     float p = -5.704938113e-3f;
@@ -86,6 +90,7 @@ SC_INLINE float sc_normal(float x, float *density) {
 
 #endif
 
+/* 1 / (1 + exp(-x)) */
 SC_INLINE sc_real sc_logistic(sc_real x) {
     return 1 / (1 + sc_exp(-x));
 }

@@ -25,6 +25,7 @@ void sc_channel_norm_backward(sc_real *dx, sc_real *dweight, sc_real *dbias, con
 void sc_layer_norm_forward(sc_real *y, sc_real *mean, sc_real *rstd, const sc_real *x, const sc_real *weight,
                            const sc_real *bias, double eps, size_t rows, size_t d);
 
+/* Adds to dx[rows x d], dweight[d] and dbias[d], from dy and what the way forth had and wrote. */
 void sc_layer_norm_backward(sc_real *dx, sc_real *dweight, sc_real *dbias, const sc_real *x, const sc_real *dy,
                             const sc_real *mean, const sc_real *rstd, const sc_real *weight, size_t rows, size_t d);
 

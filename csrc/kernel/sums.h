@@ -10,6 +10,7 @@
 
 enum { SC_LANES = 32 };
 
+/* The sum of the lanes, by halves, which vectorises; uses lane up. */
 SC_INLINE sc_real sc_lanes_sum(sc_real lane[SC_LANES]) {
     for (size_t half = SC_LANES / 2; half; half /= 2)
         for (size_t j = 0; j < half; j++)

@@ -10,6 +10,7 @@ typedef struct sc_window {
     size_t first, last;
 } sc_window;
 
+/* The inputs that output `o` is made from. */
 SC_INLINE sc_window sc_window_at(const sc_pool_axis *axis, size_t o) {
     if (axis->kernel == 0)
         return (sc_window){o * axis->in / axis->out, ((o + 1) * axis->in + axis->out - 1) / axis->out};

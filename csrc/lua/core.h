@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+/* Each leaves the stack as it was and raises only when memory is short. */
 void sc_lua_open_system(lua_State *L);
 void sc_lua_open_tensor(lua_State *L);
 void sc_lua_open_graph(lua_State *L);

@@ -43,6 +43,7 @@ end
 local Reader = {}
 Reader.__index = Reader
 
+-- Gives nil and a message that says where.
 function Reader:fault(message)
   return nil, ("%s:%d: %s"):format(self.name, self.line, message)
 end
@@ -67,6 +68,7 @@ function Reader:field()
   return value
 end
 
+-- Steps over a line break, which may be two bytes.
 function Reader:skip_break()
   local text, at = self.text, self.position
   self.position = at + (text:sub(at, at + 1) == "\r\n" and 2 or 1)

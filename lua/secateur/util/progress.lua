@@ -87,6 +87,7 @@ local function fit(text, width)
   return count <= width and text or text:sub(1, utf8.offset(text, width + 1) - 1)
 end
 
+-- Writes the line over the one that stands there.
 function Progress:draw()
   self.drawn = self.clock()
   self.out:write("\r", fit(self:text(), self.width - 1), "\27[K")

@@ -237,6 +237,7 @@ function store.read(path)
   return whole
 end
 
+-- Runs one statement; its failure is an error that names the store.
 function Store:run(sql, ...)
   if not self.connection then error(("store '%s' is closed"):format(self.path), 0) end
   local rows, message = run(self.connection, sql, ...)
