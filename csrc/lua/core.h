@@ -13,5 +13,9 @@ void sc_lua_open_graph(lua_State *L);
 void sc_lua_open_plan(lua_State *L);
 void sc_lua_open_attribution(lua_State *L);
 void sc_lua_open_io(lua_State *L);
+void sc_lua_open_image(lua_State *L);
+void sc_lua_open_image_recipe(lua_State *L);
+void sc_lua_open_image_source(lua_State *L);
+void sc_lua_open_image_loader(lua_State *L);
 
 #endif

@@ -1,0 +1,39 @@
+/* A batch of pictures ready for the network, and the names of those that could not be read. */
+#ifndef SC_IMAGE_BATCH_H
+#define SC_IMAGE_BATCH_H
+
+#include "image/recipe.h"
+#include "image/source.h"
+
+#include <stdbool.h>
+
+/* Zeroed = none. */
+typedef struct sc_image_batch {
+    sc_tensor pixels; /* [count, channels, size, size]; after sc_image_batch_finish only the rows that were read */
+    size_t count;
+    bool *failed;    /* [count] */
+    char **messages; /* [count]; why it failed, NULL when there was no memory to say so */
+} sc_image_batch;
+
+/* Makes room for count pictures. */
+sc_status sc_image_batch_start(sc_image_batch *batch, size_t count, const sc_image_recipe *recipe, sc_error *error);
+
+/* Fills row position (from 0) with the picture at an index, or notes why not. Several threads may fill different rows,
+ * each with a scratch of its own. */
+void sc_image_batch_fill(sc_image_batch *batch, size_t position, sc_image_source *source, size_t index,
+                         const sc_image_recipe *recipe, sc_recipe_scratch *scratch);
+
+/* Fills and finishes a whole batch on all cores. */
+sc_status sc_image_batch_load(sc_image_batch *batch, sc_image_source *source, const size_t *indices, size_t count,
+                              const sc_image_recipe *recipe, sc_error *error);
+
+/* Closes the gaps that failed rows left; pixels then has as many rows as there are false entries in failed. */
+sc_status sc_image_batch_finish(sc_image_batch *batch, sc_error *error);
+
+/* Checks every header of the source on all cores: the failed and messages of the result have one entry per picture, and
+ * its pixels are none. */
+sc_status sc_image_batch_check(sc_image_batch *batch, const sc_image_source *source, sc_error *error);
+
+void sc_image_batch_release(sc_image_batch *batch);
+
+#endif

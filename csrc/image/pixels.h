@@ -1,0 +1,60 @@
+/* Decoded pictures: image file -> rows of interleaved samples, and back from and to tensors. */
+#ifndef SC_IMAGE_PIXELS_H
+#define SC_IMAGE_PIXELS_H
+
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum sc_depth {
+    SC_DEPTH_8,    /* uint8_t, 0..255 */
+    SC_DEPTH_16,   /* uint16_t, 0..65535 */
+    SC_DEPTH_REAL, /* sc_real, as it is */
+} sc_depth;
+
+/* height rows of width pixels of channels (1 grey, 3 RGB) samples. Zeroed = no picture. */
+typedef struct sc_pixels {
+    const void *data;
+    size_t width, height, channels;
+    sc_depth depth;
+    void *owned; /* what sc_pixels_release frees; NULL when the samples are someone else's */
+} sc_pixels;
+
+/* What a file's header says. */
+typedef struct sc_image_info {
+    size_t width, height;
+    int channels; /* as stored, alpha included */
+    int bits;     /* 8 or 16 per sample */
+} sc_image_info;
+
+/* 64 Mpixel: more than any radiograph, less than what fills a small machine. */
+#define SC_IMAGE_MAX_PIXELS ((size_t)64 << 20)
+
+/* Bytes of all samples. */
+size_t sc_pixels_bytes(const sc_pixels *pixels);
+
+/* Decodes a PNG, JPEG or BMP in memory; alpha is dropped, a palette resolved, 16 bit kept. SC_ERROR_FORMAT when it is
+ * none, damaged, cut short or larger than max_pixels. */
+sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t length, size_t max_pixels,
+                           sc_error *error);
+
+/* The same from a file; the path stands in front of every message. */
+sc_status sc_pixels_load(sc_pixels *out, const char *path, size_t max_pixels, sc_error *error);
+
+/* Reads as much of a file as its header needs. Refuses what sc_pixels_load would refuse for its header. */
+sc_status sc_image_probe(sc_image_info *out, const char *path, size_t max_pixels, sc_error *error);
+
+/* A new real tensor [channels, height, width] in 0..1; channels is 1 or 3. Grey is replicated, colour weighted by
+ * SC_LUMA. */
+sc_status sc_pixels_to_tensor(sc_tensor *out, const sc_pixels *pixels, size_t channels, sc_error *error);
+
+void sc_pixels_release(sc_pixels *pixels);
+
+/* Rec. 601 weights of red, green and blue in brightness. */
+#define SC_LUMA_RED 0.299
+#define SC_LUMA_GREEN 0.587
+#define SC_LUMA_BLUE 0.114
+
+#endif

@@ -1,0 +1,85 @@
+#include "image/stb.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+/* stb's allocation hooks take no context, so the limit of the decode under way travels by thread. */
+static _Thread_local size_t largest_block = (size_t)1 << 20;
+static _Thread_local bool reached;
+
+void sc_stb_limit(size_t bytes) {
+    largest_block = bytes;
+    reached = false;
+}
+
+bool sc_stb_limit_reached(void) {
+    return reached;
+}
+
+/* Zeroed, because stb reads tables that a damaged file never defines. */
+static void *stb_alloc(size_t size) {
+    void *pointer;
+    reached = reached || size > largest_block;
+    return size > largest_block || sc_memory_calloc(&pointer, 1, size, NULL) != SC_OK ? NULL : pointer;
+}
+
+static void *stb_realloc(void *old, size_t old_size, size_t new_size) {
+    void *pointer = stb_alloc(new_size);
+    if (pointer && old) {
+        memcpy(pointer, old, old_size < new_size ? old_size : new_size);
+        sc_memory_free(old);
+    }
+    return pointer;
+}
+
+/* zlib packs tighter than the compressor inside stb_image_write, and survives a failed allocation. */
+static unsigned char *deflate_bytes(unsigned char *data, int length, int *out_length, int quality) {
+    uLong bound = compressBound((uLong)length);
+    uLongf packed = bound;
+    unsigned char *out = stb_alloc(bound);
+    if (!out)
+        return NULL;
+    if (compress2(out, &packed, data, (uLong)length, quality > 6 ? 6 : quality) != Z_OK || packed > 0x7fffffff) {
+        sc_memory_free(out);
+        return NULL;
+    }
+    *out_length = (int)packed;
+    return out;
+}
+
+#define STBI_MALLOC(size) stb_alloc(size)
+#define STBI_REALLOC_SIZED(pointer, old_size, new_size) stb_realloc(pointer, old_size, new_size)
+#define STBI_FREE(pointer) sc_memory_free(pointer)
+#define STBI_ASSERT(condition) ((void)0)
+#define STBIW_MALLOC(size) stb_alloc(size)
+#define STBIW_REALLOC_SIZED(pointer, old_size, new_size) stb_realloc(pointer, old_size, new_size)
+#define STBIW_FREE(pointer) sc_memory_free(pointer)
+#define STBIW_ASSERT(condition) ((void)0)
+#define STBIW_ZLIB_COMPRESS deflate_bytes
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wtype-limits"
+/* Damaged JPEG data overflows sums of coefficients; the pixels are lost either way, but the result must be defined. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("wrapv")
+#endif
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb_image.h>
+#include <stb_image_write.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+#pragma GCC diagnostic pop

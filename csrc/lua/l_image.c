@@ -1,0 +1,120 @@
+/* Single images, raw: what a file is, file -> tensor, tensor -> PNG, resizing. */
+#include "lua/l_image.h"
+#include "image/pixels.h"
+#include "image/resample.h"
+#include "image/write.h"
+#include "lua/core.h"
+#include "lua/support.h"
+
+#define PIXELS SC_LUA_CLASS("Pixels")
+
+static const lua_Integer most_pixels = (lua_Integer)1 << 31;
+
+/* image_info(path) -> width, height, channels (as stored), bits (8 or 16); or nil, message. Reads the header only. */
+static int image_info(lua_State *L) {
+    sc_error error;
+    sc_image_info info;
+    if (sc_image_probe(&info, sc_lua_check_path(L, 1, "image_info", "path"), SIZE_MAX, &error) != SC_OK) {
+        lua_pushnil(L);
+        lua_pushstring(L, error.message);
+        return 2;
+    }
+    lua_pushinteger(L, (lua_Integer)info.width);
+    lua_pushinteger(L, (lua_Integer)info.height);
+    lua_pushinteger(L, info.channels);
+    lua_pushinteger(L, info.bits);
+    return 4;
+}
+
+static int pixels_release(lua_State *L) {
+    sc_pixels_release(luaL_checkudata(L, 1, PIXELS));
+    return 0;
+}
+
+/* image_load(path[, {channels = 1 or 3 (default: 1 for grey, else 3), max_pixels = 64 Mpixel}]) -> Tensor [C,H,W] in
+ * 0..1. */
+static int image_load(lua_State *L) {
+    static const char *const known[] = {"channels", "max_pixels", NULL};
+    sc_error error, reason;
+    size_t channels = 0, max_pixels = SC_IMAGE_MAX_PIXELS;
+    const char *path = sc_lua_check_path(L, 1, "image_load", "path");
+    if (!lua_isnoneornil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        sc_lua_check_keys(L, 2, "image_load", known);
+        channels = (size_t)sc_lua_field_integer(L, 2, "image_load", "channels", 0, 1, 3);
+        if (channels == 2)
+            return luaL_error(L, "image_load: channels: expected 1 or 3, got 2");
+        max_pixels =
+            (size_t)sc_lua_field_integer(L, 2, "image_load", "max_pixels", (lua_Integer)max_pixels, 1, most_pixels);
+    }
+    sc_tensor *tensor = sc_lua_new_tensor(L);
+    sc_pixels *pixels = sc_lua_new_object(L, PIXELS, sizeof *pixels);
+    if (sc_pixels_load(pixels, path, max_pixels, &reason) != SC_OK)
+        return luaL_error(L, "image_load: %s", reason.message);
+    sc_lua_try(L, sc_pixels_to_tensor(tensor, pixels, channels ? channels : pixels->channels, &error), &error);
+    sc_pixels_release(pixels);
+    lua_pop(L, 1);
+    return 1;
+}
+
+/* image_save(path, tensor): writes a PNG. [H,W], [1,H,W] or [3,H,W]; real in 0..1 (clamped, NaN is an error) or uint8.
+ */
+static int image_save(lua_State *L) {
+    sc_error error;
+    const char *path = sc_lua_check_path(L, 1, "image_save", "path");
+    if (sc_image_write(path, sc_lua_check_tensor(L, 2, "image_save", "tensor"), &error) != SC_OK)
+        return luaL_error(L, "image_save: %s", error.message);
+    return 0;
+}
+
+/* A closed scratch is an empty one, so that finishing twice is safe. */
+#define SCRATCH SC_LUA_CLASS("ResampleScratch")
+
+static int scratch_release(lua_State *L) {
+    sc_resample_scratch_release(luaL_checkudata(L, 1, SCRATCH));
+    return 0;
+}
+
+/* image_resize(tensor [C,H,W], height, width) -> Tensor [C,height,width], antialiased bilinear. */
+static int image_resize(lua_State *L) {
+    sc_error error;
+    char text[SC_SHAPE_TEXT];
+    const sc_tensor *image = sc_lua_check_tensor_of(L, 1, "image_resize", "tensor", SC_REAL);
+    size_t height = (size_t)sc_lua_check_integer(L, 2, "image_resize", "height", 1, 65535);
+    size_t width = (size_t)sc_lua_check_integer(L, 3, "image_resize", "width", 1, 65535);
+    const size_t *size = image->shape.size;
+    if (image->shape.ndim != 3 || sc_tensor_numel(image) == 0)
+        return luaL_error(L, "image_resize: tensor: expected [C,H,W], got %s", sc_shape_format(text, &image->shape));
+    sc_shape shape;
+    sc_lua_try(L, sc_shape_make(&shape, 3, (size_t[]){size[0], height, width}, &error), &error);
+    sc_resample_scratch *scratch = sc_lua_new_object(L, SCRATCH, sizeof *scratch);
+    sc_tensor *out = sc_lua_new_tensor(L);
+    sc_lua_try(L, sc_tensor_create(out, SC_REAL, &shape, &error), &error);
+    sc_box box = {.width = size[2], .height = size[1]};
+    for (size_t c = 0; c < size[0]; c++) {
+        sc_pixels plane = {.data = sc_tensor_real(image) + c * size[1] * size[2],
+                           .width = size[2],
+                           .height = size[1],
+                           .channels = 1,
+                           .depth = SC_DEPTH_REAL};
+        sc_lua_try(L,
+                   sc_resample(sc_tensor_real(out) + c * height * width, height, width, &plane, box, scratch, &error),
+                   &error);
+    }
+    sc_resample_scratch_release(scratch);
+    return 1;
+}
+
+void sc_lua_open_image(lua_State *L) {
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"image_info", image_info},
+        {"image_load", image_load},
+        {"image_save", image_save},
+        {"image_resize", image_resize},
+        {NULL, NULL},
+    };
+    sc_lua_new_class(L, PIXELS, none, pixels_release);
+    sc_lua_new_class(L, SCRATCH, none, scratch_release);
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,174 @@
+/* Option tables of the image room, and its batches as Lua values. */
+#include "lua/core.h"
+#include "lua/l_image.h"
+#include "lua/l_tensor.h"
+#include "lua/support.h"
+
+#include <math.h>
+#include <string.h>
+
+#define BATCH SC_LUA_CLASS("ImageBatch")
+
+const char *sc_lua_check_path(lua_State *L, int index, const char *function, const char *argument) {
+    const char *path = sc_lua_check_string(L, index, function, argument);
+    if (strlen(path) != lua_rawlen(L, index))
+        luaL_error(L, "%s: %s: expected a string without zero bytes", function, argument);
+    return path;
+}
+
+size_t *sc_lua_check_index_list(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,
+                                lua_Integer high, size_t *count) {
+    index = lua_absindex(L, index);
+    if (!lua_istable(L, index))
+        sc_lua_expected(L, index, function, argument, "a list");
+    *count = (size_t)lua_rawlen(L, index);
+    size_t *items = lua_newuserdatauv(L, (*count + 1) * sizeof *items, 0);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        items[i] = (size_t)(sc_lua_check_integer(L, lua_gettop(L), function, argument, low, high) - low);
+        lua_pop(L, 1);
+    }
+    return items;
+}
+
+/* Reads list[1] and list[2] of a field; false when the field is absent. */
+static bool field_pair(lua_State *L, int table, const char *function, const char *field, double most, double *pair) {
+    bool present = lua_getfield(L, table, field) != LUA_TNIL;
+    if (present) {
+        int list = lua_gettop(L);
+        if (!lua_istable(L, list) || lua_rawlen(L, list) != 2)
+            sc_lua_expected(L, list, function, field, "a list of two numbers");
+        for (int i = 0; i < 2; i++) {
+            lua_rawgeti(L, list, i + 1);
+            pair[i] = sc_lua_check_number(L, -1, function, field);
+            lua_pop(L, 1);
+        }
+        if (!(pair[0] > 0 && pair[0] <= pair[1] && pair[1] <= most)) {
+            lua_pushfstring(L, "%s: %s: expected two growing numbers above 0 and at most %f, got {%f, %f}", function,
+                            field, (LUAI_UACNUMBER)most, (LUAI_UACNUMBER)pair[0], (LUAI_UACNUMBER)pair[1]);
+            luaL_error(L, "%s", lua_tostring(L, -1));
+        }
+    }
+    lua_pop(L, 1);
+    return present;
+}
+
+static double field_within(lua_State *L, int table, const char *function, const char *field, double most) {
+    double value = sc_lua_field_number(L, table, function, field, 0);
+    if (!(value >= 0 && value <= most))
+        luaL_error(L, "%s: %s: expected a number in [0, %f], got %f", function, field, (LUAI_UACNUMBER)most,
+                   (LUAI_UACNUMBER)value);
+    return value;
+}
+
+static sc_augment check_augment(lua_State *L, int table, const char *function) {
+    static const char *const known[] = {"scale",      "ratio",    "hflip",      "vflip", "rotation",
+                                        "brightness", "contrast", "saturation", NULL};
+    sc_augment augment = {0};
+    sc_lua_check_keys(L, table, function, known);
+    field_pair(L, table, function, "scale", 1, augment.scale);
+    field_pair(L, table, function, "ratio", 1000, augment.ratio);
+    augment.hflip = field_within(L, table, function, "hflip", 1);
+    augment.vflip = field_within(L, table, function, "vflip", 1);
+    augment.rotation = field_within(L, table, function, "rotation", 180);
+    augment.brightness = field_within(L, table, function, "brightness", 1000);
+    augment.contrast = field_within(L, table, function, "contrast", 1000);
+    augment.saturation = field_within(L, table, function, "saturation", 1000);
+    return augment;
+}
+
+/* A number, or a list of one per channel. */
+static void field_channels(lua_State *L, int table, const char *function, const char *field, size_t channels,
+                           sc_real fallback, bool positive, sc_real out[3]) {
+    lua_getfield(L, table, field);
+    int list = lua_gettop(L);
+    bool single = lua_type(L, list) == LUA_TNUMBER;
+    if (!single && !lua_isnil(L, list) && (!lua_istable(L, list) || lua_rawlen(L, list) != channels))
+        sc_lua_expected(L, list, function, field,
+                        channels == 1 ? "a number or a list of one number" : "a number or a list of three numbers");
+    for (size_t c = 0; c < 3; c++)
+        out[c] = fallback;
+    for (size_t c = 0; c < channels && !lua_isnil(L, list); c++) {
+        if (single)
+            lua_pushvalue(L, list);
+        else
+            lua_rawgeti(L, list, (lua_Integer)c + 1);
+        double value = sc_lua_check_number(L, -1, function, field);
+        if (!isfinite(value) || (positive && !(value > 0)))
+            sc_lua_expected(L, -1, function, field, positive ? "finite numbers above 0" : "finite numbers");
+        out[c] = (sc_real)value;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+sc_image_recipe sc_lua_check_recipe(lua_State *L, int index, const char *function) {
+    index = lua_absindex(L, index);
+    sc_image_recipe recipe = {0};
+    lua_getfield(L, index, "size"); /* has no default */
+    recipe.size = (size_t)sc_lua_check_integer(L, -1, function, "size", 1, 16384);
+    lua_pop(L, 1);
+    recipe.channels = (size_t)sc_lua_field_integer(L, index, function, "channels", 3, 1, 3);
+    if (recipe.channels == 2)
+        luaL_error(L, "%s: channels: expected 1 or 3, got 2", function);
+    field_channels(L, index, function, "mean", recipe.channels, 0, false, recipe.mean);
+    field_channels(L, index, function, "std", recipe.channels, 1, true, recipe.std);
+    lua_Integer seed = sc_lua_field_integer(L, index, function, "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
+    lua_Integer epoch = sc_lua_field_integer(L, index, function, "epoch", 0, LUA_MININTEGER, LUA_MAXINTEGER);
+    recipe.seed = sc_random_mix((uint64_t)seed, (uint64_t)epoch);
+    recipe.augmented = lua_getfield(L, index, "augment") != LUA_TNIL;
+    if (recipe.augmented) {
+        if (!lua_istable(L, -1))
+            sc_lua_expected(L, -1, function, "augment", "a table");
+        const char *name = lua_pushfstring(L, "%s: augment", function);
+        recipe.augment = check_augment(L, lua_gettop(L) - 1, name);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return recipe;
+}
+
+sc_image_batch *sc_lua_new_image_batch(lua_State *L) {
+    sc_lua_collect_if_due(L);
+    return sc_lua_new_object(L, BATCH, sizeof(sc_image_batch));
+}
+
+static int batch_release(lua_State *L) {
+    sc_image_batch_release(luaL_checkudata(L, 1, BATCH));
+    return 0;
+}
+
+void sc_lua_push_image_failures(lua_State *L, const sc_image_batch *batch, const size_t *indices) {
+    lua_Integer failures = 0;
+    lua_newtable(L);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (!batch->failed[i])
+            continue;
+        lua_createtable(L, 0, 2);
+        lua_pushinteger(L, (lua_Integer)(indices ? indices[i] : i) + 1);
+        lua_setfield(L, -2, "index");
+        lua_pushstring(L, batch->messages[i] ? batch->messages[i] : "out of memory");
+        lua_setfield(L, -2, "message");
+        lua_rawseti(L, -2, ++failures);
+    }
+}
+
+int sc_lua_push_image_batch(lua_State *L, sc_image_batch *batch, const size_t *indices, size_t first) {
+    lua_Integer kept = 0;
+    sc_lua_push_shared(L, &batch->pixels);
+    lua_newtable(L);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->failed[i])
+            continue;
+        lua_pushinteger(L, (lua_Integer)(first + i) + 1);
+        lua_rawseti(L, -2, ++kept);
+    }
+    sc_lua_push_image_failures(L, batch, indices);
+    sc_image_batch_release(batch);
+    return 3;
+}
+
+void sc_lua_open_image_recipe(lua_State *L) {
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    sc_lua_new_class(L, BATCH, none, batch_release);
+}

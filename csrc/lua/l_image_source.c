@@ -1,0 +1,176 @@
+/* The class ImageSource: many images behind one face. Indices count from 1. */
+#include "base/interrupt.h"
+#include "image/phantom.h"
+#include "image/source.h"
+#include "lua/core.h"
+#include "lua/l_image.h"
+#include "lua/support.h"
+
+#include <string.h>
+
+#define SOURCE SC_LUA_CLASS("ImageSource")
+
+typedef struct source_box {
+    sc_image_source *source;
+} source_box;
+
+static const lua_Integer default_cache = (lua_Integer)512 << 20;
+
+sc_image_source *sc_lua_check_image_source(lua_State *L, int index, const char *function, const char *argument) {
+    source_box *box = luaL_testudata(L, index, SOURCE);
+    if (!box)
+        sc_lua_expected(L, index, function, argument, "an ImageSource");
+    else if (!box->source)
+        luaL_error(L, "%s: %s: expected an ImageSource, got a closed one", function, argument);
+    return box->source;
+}
+
+static size_t cache_bytes(lua_State *L) {
+    return (size_t)sc_lua_field_integer(L, 1, "image_source", "cache_bytes", default_cache, 0, LUA_MAXINTEGER);
+}
+
+static void open_files(lua_State *L, source_box *box) {
+    static const char *const known[] = {"kind", "paths", "max_pixels", "cache_bytes", NULL};
+    sc_error error;
+    sc_lua_check_keys(L, 1, "image_source", known);
+    size_t max_pixels = (size_t)sc_lua_field_integer(L, 1, "image_source", "max_pixels",
+                                                     (lua_Integer)SC_IMAGE_MAX_PIXELS, 1, (lua_Integer)1 << 31);
+    lua_getfield(L, 1, "paths");
+    int list = lua_gettop(L);
+    if (!lua_istable(L, list))
+        sc_lua_expected(L, list, "image_source", "paths", "a list of strings");
+    size_t count = (size_t)lua_rawlen(L, list);
+    const char **paths = lua_newuserdatauv(L, (count + 1) * sizeof *paths, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, list, (lua_Integer)i + 1); /* the table keeps the string */
+        paths[i] = sc_lua_check_path(L, -1, "image_source", "paths");
+        lua_pop(L, 1);
+    }
+    sc_lua_try(L, sc_image_source_files(&box->source, paths, count, max_pixels, cache_bytes(L), &error), &error);
+}
+
+static void open_pixels(lua_State *L, source_box *box) {
+    static const char *const known[] = {"kind", "pixels", NULL};
+    sc_error error;
+    sc_lua_check_keys(L, 1, "image_source", known);
+    lua_getfield(L, 1, "pixels");
+    const sc_tensor *pixels = sc_lua_check_tensor(L, lua_gettop(L), "image_source", "pixels");
+    if (sc_image_source_pixels(&box->source, pixels, &error) != SC_OK)
+        luaL_error(L, "image_source: %s", error.message);
+}
+
+static void open_phantom(lua_State *L, source_box *box) {
+    static const char *const known[] = {"kind", "labels", "seed", "size", "cache_bytes", NULL};
+    sc_error error;
+    size_t count;
+    sc_lua_check_keys(L, 1, "image_source", known);
+    lua_Integer seed = sc_lua_field_integer(L, 1, "image_source", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
+    size_t size = (size_t)sc_lua_field_integer(L, 1, "image_source", "size", 64, SC_PHANTOM_LEAST, 4096);
+    lua_getfield(L, 1, "labels");
+    const size_t *labels = sc_lua_check_index_list(L, -1, "image_source", "labels", 1, SC_PHANTOM_CLASSES, &count);
+    uint8_t *classes = lua_newuserdatauv(L, count + 1, 0);
+    for (size_t i = 0; i < count; i++)
+        classes[i] = (uint8_t)labels[i];
+    sc_lua_try(L, sc_image_source_phantom(&box->source, classes, count, size, (uint64_t)seed, cache_bytes(L), &error),
+               &error);
+}
+
+/* image_source{kind = "files", paths = {...}, max_pixels = 64 Mpixel, cache_bytes = 512 MiB} or
+ * image_source{kind = "pixels", pixels = uint8 Tensor [N,H,W], [N,H,W,1] or [N,H,W,3]} or
+ * image_source{kind = "phantom", labels = {1 normal, 2 nodule, 3 effusion, 4 opacity; ...}, seed = 0, size = 64,
+ * cache_bytes = 512 MiB} -> ImageSource. */
+static int image_source(lua_State *L) {
+    if (!lua_istable(L, 1))
+        return sc_lua_expected(L, 1, "image_source", "options", "a table");
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "kind");
+    const char *kind = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    source_box *box = sc_lua_new_object(L, SOURCE, sizeof *box);
+    int result = lua_gettop(L);
+    if (strcmp(kind, "files") == 0)
+        open_files(L, box);
+    else if (strcmp(kind, "pixels") == 0)
+        open_pixels(L, box);
+    else if (strcmp(kind, "phantom") == 0)
+        open_phantom(L, box);
+    else
+        return sc_lua_expected(L, 2, "image_source", "kind", "'files', 'pixels' or 'phantom'");
+    lua_settop(L, result);
+    return 1;
+}
+
+static int source_close(lua_State *L) {
+    source_box *box = luaL_checkudata(L, 1, SOURCE);
+    sc_image_source_release(box->source);
+    box->source = NULL;
+    return 0;
+}
+
+/* source:count() -> how many images there are, readable or not. */
+static int source_count(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)sc_image_source_count(sc_lua_check_image_source(L, 1, "count", "source")));
+    return 1;
+}
+
+/* source:check() -> list of {index=, message=}: files that are missing, no image or too large, by their headers. */
+static int source_check(lua_State *L) {
+    sc_error error;
+    const sc_image_source *source = sc_lua_check_image_source(L, 1, "check", "source");
+    sc_image_batch *batch = sc_lua_new_image_batch(L);
+    sc_interrupt_begin();
+    sc_status status = sc_image_batch_check(batch, source, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
+    sc_lua_push_image_failures(L, batch, NULL);
+    sc_image_batch_release(batch);
+    return 1;
+}
+
+/* source:pixels(index) -> Tensor [C,H,W] in 0..1, as decoded. */
+static int source_pixels(lua_State *L) {
+    sc_error error;
+    sc_image_source *source = sc_lua_check_image_source(L, 1, "pixels", "source");
+    size_t index =
+        (size_t)sc_lua_check_integer(L, 2, "pixels", "index", 1, (lua_Integer)sc_image_source_count(source)) - 1;
+    sc_tensor *tensor = sc_lua_new_tensor(L);
+    sc_pixels pixels;
+    sc_status status = sc_image_source_load(source, index, &pixels, &error);
+    if (status == SC_OK)
+        status = sc_pixels_to_tensor(tensor, &pixels, pixels.channels, &error);
+    sc_pixels_release(&pixels);
+    if (status != SC_OK)
+        return luaL_error(L, "pixels: %s", error.message);
+    return 1;
+}
+
+/* source:batch(indices, {size=, channels = 3, mean = 0, std = 1, augment=, seed = 0, epoch = 0})
+ * -> x Tensor [n,C,size,size] of the images that could be read, their positions in indices, and a list of
+ * {index=, message=} of the others. Works on all cores, and waits. */
+static int source_batch(lua_State *L) {
+    static const char *const known[] = {"size", "channels", "mean", "std", "augment", "seed", "epoch", NULL};
+    sc_error error;
+    size_t count;
+    sc_image_source *source = sc_lua_check_image_source(L, 1, "batch", "source");
+    if (!lua_istable(L, 3))
+        return sc_lua_expected(L, 3, "batch", "options", "a table");
+    sc_lua_check_keys(L, 3, "batch", known);
+    sc_image_recipe recipe = sc_lua_check_recipe(L, 3, "batch");
+    const size_t *indices =
+        sc_lua_check_index_list(L, 2, "batch", "indices", 1, (lua_Integer)sc_image_source_count(source), &count);
+    sc_image_batch *batch = sc_lua_new_image_batch(L);
+    sc_interrupt_begin();
+    sc_status status = sc_image_batch_load(batch, source, indices, count, &recipe, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
+    return sc_lua_push_image_batch(L, batch, indices, 0);
+}
+
+void sc_lua_open_image_source(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"count", source_count},   {"check", source_check}, {"batch", source_batch},
+        {"pixels", source_pixels}, {"close", source_close}, {NULL, NULL},
+    };
+    static const luaL_Reg functions[] = {{"image_source", image_source}, {NULL, NULL}};
+    sc_lua_new_class(L, SOURCE, methods, source_close);
+    luaL_setfuncs(L, functions, 0);
+}
