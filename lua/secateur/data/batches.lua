@@ -26,18 +26,15 @@ function batches.new(split, opts, pixels)
   local wanted = { indices = rows, batch = opts.batch, augment = opts.augment, seed = opts.seed, epoch = opts.epoch,
     workers = opts.workers, ahead = opts.ahead }
   for key, value in pairs(pixels) do wanted[key] = value end
-  return setmetatable({ split = split, order = order, batch = opts.batch, start = 0,
-    loader = core.image_loader(split.source, wanted) }, Batches)
+  return setmetatable({ split = split, order = order, loader = core.image_loader(split.source, wanted) }, Batches)
 end
 
 -- The next batch with anything in it.
 local function advance(self)
   while self.loader do
     local x, positions, failures = self.loader:next()
-    if positions == nil then break end
-    local indices = table.move(self.order, self.start + 1, math.min(self.start + self.batch, #self.order), 1, {})
-    self.start = self.start + self.batch
-    local images, labels, kept = self.split:assemble(indices, x, positions, failures)
+    if not x then break end
+    local images, labels, kept = self.split:assemble(self.order, x, positions, failures)
     if images then return images, labels, kept end
   end
   self:close()

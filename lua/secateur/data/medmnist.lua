@@ -18,8 +18,8 @@ local rules = dataset.rules {
   size = { type = "integer", min = 1, max = 8192 },
   classes = { type = "table", check = are_names },
 }
--- The set brings its own splits.
-rules.splits, rules.seed = nil, nil
+-- The set brings its own splits, and its images decoded.
+rules.splits, rules.seed, rules.max_pixels, rules.cache_bytes, rules.on_error = nil, nil, nil, nil, nil
 
 local function shape_text(shape)
   return "[" .. table.concat(shape, "x") .. "]"
@@ -46,12 +46,12 @@ local function read_labels(path, key, labels, count)
   if #shape > 2 or shape[1] ~= count then
     fault.raise("%s: %s: expected [%d x 1], one label per image, got %s", path, key, count, shape_text(shape))
   end
+  if labels:dtype() ~= "int64" and labels:dtype() ~= "uint8" then
+    fault.raise("%s: %s: expected int64 or uint8, got %s", path, key, labels:dtype())
+  end
   local list = labels:reshape(count):totable()
-  for i, label in ipairs(list) do
-    if math.type(label) ~= "integer" or label < 0 then
-      fault.raise("%s: %s: expected whole numbers of at least 0, got %s", path, key, tostring(label))
-    end
-    list[i] = label
+  for _, label in ipairs(list) do
+    if label < 0 then fault.raise("%s: %s: expected whole numbers of at least 0, got %d", path, key, label) end
   end
   return list
 end
@@ -61,7 +61,7 @@ local function load_arrays(path)
     fault.raise("path: expected an npz file, got '%s' (%s)", path, files.is_dir(path) and "a folder" or "there is none")
   end
   local ok, arrays = pcall(core.npz_load, path)
-  if not ok then fault.raise("%s", tostring(arrays):gsub("^npz_load: ", ""), nil) end
+  if not ok then fault.raise("%s", tostring(arrays)) end
   for _, split in ipairs(splits.names) do
     for _, kind in ipairs { "images", "labels" } do
       local key = split .. "_" .. kind
@@ -105,7 +105,7 @@ local function build(path, opts)
     end
     local part = { rows = {}, names = {},
       labels = read_labels(path, split .. "_labels", arrays[split .. "_labels"], shape[1]),
-      source = core.image_source { kind = "pixels", pixels = images, cache_bytes = opts.cache_bytes } }
+      source = core.image_source { kind = "pixels", pixels = images } }
     for i = 1, shape[1] do part.rows[i], part.names[i] = i, ("%s %s %d"):format(title, split, i) end
     parts[split] = part
   end
@@ -119,7 +119,7 @@ end
 --- Reads a MedMNIST file: arrays `{train,val,test}_{images,labels}`. `sc.data.medmnist`.
 -- @string path the .npz file
 -- @tab[opt] opts `classes` (list of names; "0", "1", … by default), `size` (that of the images by default), and those
--- of `sc.data.folder` but for `seed` and `splits`
+-- of `sc.data.folder` that make sense here: `channels`, `mean`, `std`, `quiet`
 -- @treturn Dataset
 return function(path, opts)
   options.value("medmnist", "path", path, { type = "string", required = true })

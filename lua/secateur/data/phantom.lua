@@ -21,9 +21,12 @@ end
 
 local rules = dataset.rules {
   count = { type = "integer", min = 1, max = 1 << 24, default = 400 },
-  size = { type = "integer", min = 8, max = 8192, default = 64 },
+  size = { type = "integer", min = 16, max = 8192, default = 64 },
   classes = { type = "table", check = are_kinds, default = KINDS },
 }
+
+-- A phantom can always be drawn.
+rules.max_pixels, rules.on_error = nil, nil
 
 local function build(opts)
   local classes, kinds, samples = table.move(opts.classes, 1, #opts.classes, 1, {}), {}, {}

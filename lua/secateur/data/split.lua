@@ -70,10 +70,12 @@ local function pixel_options(shared, extra)
 end
 
 -- Takes note of images that could not be decoded. Each is recorded and named once, or a fault where bad images stop.
-local function note_failures(self, indices, failures)
-  local shared = self.shared
+local function note_failures(self, failures)
+  if #failures == 0 then return end
+  local shared, path_of = self.shared, {}
+  for i, row in ipairs(self.rows) do path_of[row] = self.paths[i] end
   for _, failure in ipairs(failures) do
-    local path = self.paths[indices[failure.index]]
+    local path = path_of[failure.index]
     local message = fault.reason(failure.message, path)
     if shared.stop then fault.raise("%s: %s", path, message) end
     if not shared.known[path] then
@@ -94,17 +96,17 @@ local function collect(self, indices, positions)
   return core.tensor(labels, "int64"), kept
 end
 
---- Turns what the native source gives for a list of indices into a batch, and takes note of failures.
+--- Turns what the native source or loader gives for a list of indices into a batch, and takes note of failures.
 -- @tab indices
 -- @tparam Tensor x
--- @tab positions
--- @tab failures
+-- @tab positions of the images that were read, in indices
+-- @tab failures list of `{index=, message=}`, index as the source counts
 -- @treturn[1] Tensor x
 -- @treturn[1] Tensor y
 -- @treturn[1] table kept
 -- @return[2] nil where no image was left
 function Split:assemble(indices, x, positions, failures)
-  note_failures(self, indices, failures)
+  note_failures(self, failures)
   if #positions == 0 then return nil end
   return x, collect(self, indices, positions)
 end
@@ -143,6 +145,24 @@ function Split:image(index)
   return x:reshape(shared.channels, shared.size, shared.size)
 end
 
+local function is_range(most)
+  return function(value)
+    local low, high = value[1], value[2]
+    local good = #value == 2 and math.type(low) and math.type(high) and low > 0 and low <= high and high <= most
+    return good, ("two growing numbers above 0 and at most %d"):format(most)
+  end
+end
+
+local probability = { type = "number", min = 0, max = 1 }
+local jitter = { type = "number", min = 0, max = 1000 }
+local augment_rules = {
+  scale = { type = "table", check = is_range(1) },
+  ratio = { type = "table", check = is_range(1000) },
+  hflip = probability, vflip = probability,
+  rotation = { type = "number", min = 0, max = 180 },
+  brightness = jitter, contrast = jitter, saturation = jitter,
+}
+
 local batch_rules = {
   batch = { type = "integer", min = 1, default = 32 },
   shuffle = { type = "boolean", default = false },
@@ -157,11 +177,14 @@ local batch_rules = {
 -- `for x, y, indices in split:batches { batch = 32 } do … end`. Order and augmentation depend on seed and epoch alone,
 -- not on the number of workers. Leaving the loop early stops the background work; outside a generic for, call
 -- `:close()` on the iterator or keep it in a `<close>` variable.
--- @tab[opt] opts `batch` (32), `shuffle` (false), `seed` (0), `epoch` (1), `augment` (none; see `image_loader`),
--- `workers` (1), `ahead` (4 batches)
+-- @tab[opt] opts `batch` (32), `shuffle` (false), `seed` (0), `epoch` (1), `workers` (1), `ahead` (4 batches),
+-- `augment` (none): a table of random changes with torchvision's meanings, those left out being off: `scale` and
+-- `ratio` of a crop (pairs: least, most), `hflip` and `vflip` (probabilities), `rotation` (degrees to either side),
+-- `brightness`, `contrast`, `saturation` (v: a factor in 1 - v .. 1 + v)
 -- @treturn function iterator over x [N x C x S x S], y [N] (int64, from 1), list of indices
 function Split:batches(opts)
   opts = options.check("batches", opts, batch_rules)
+  if opts.augment then opts.augment = options.check("batches: augment", opts.augment, augment_rules) end
   local iterator = batches.new(self, opts, pixel_options(self.shared))
   return iterator, nil, nil, iterator
 end
@@ -183,8 +206,8 @@ end
 function Split:__tostring()
   local parts = {}
   for label, count in ipairs(self:class_counts()) do parts[label] = ("%s %d"):format(self.classes[label], count) end
-  return ("%s split of %s: %d images (%s), %d x %d x %d"):format(self.name, self.shared.title, #self.rows,
-    table.concat(parts, ", "), self.channels, self.size, self.size)
+  return ("%s split of %s %s: %d images (%s), %d x %d x %d"):format(self.name, self.shared.name, self.shared.title,
+    #self.rows, table.concat(parts, ", "), self.channels, self.size, self.size)
 end
 
 return split

@@ -1,0 +1,132 @@
+local archives = require "archives"
+local data = require "secateur.data"
+local files = require "secateur.util.files"
+local temporary = require "temporary"
+
+describe("data.medmnist", function()
+  local root, path
+
+  before_each(function()
+    root = temporary.folder()
+    path = root .. "/toymnist.npz"
+  end)
+  after_each(function() assert(files.remove(root)) end)
+
+  -- Arrays of a set with `counts` images per split, size x size[, 3], whose pixels are all 10 * label + 5 * channel.
+  local function arrays(counts, classes, size, channels, dtype)
+    local all = {}
+    for _, split in ipairs { "train", "val", "test" } do
+      local count = counts[split]
+      local images = { shape = channels and { count, size, size, channels } or { count, size, size } }
+      local labels = { shape = { count, 1 }, dtype = dtype }
+      for i = 1, count do
+        labels[i] = (i - 1) % classes
+        for _ = 1, size * size do
+          for channel = 1, channels or 1 do images[#images + 1] = 10 * labels[i] + 5 * channel end
+        end
+      end
+      all[split .. "_images"], all[split .. "_labels"] = images, labels
+    end
+    return all
+  end
+
+  local COUNTS = { train = 9, val = 4, test = 5 }
+
+  it("takes the file's own splits, its labels from 1, and the images' size", function()
+    for _, dtype in ipairs { "u1", "i8" } do
+      archives.write(path, arrays(COUNTS, 3, 6, nil, dtype))
+      local set = data.medmnist(path)
+      assert.same({ "0", "1", "2" }, set.classes)
+      assert.equal(6, set.size)
+      assert.equal(3, set.channels)
+      assert.same({ 1, 2, 3, 1, 2, 3, 1, 2, 3 }, set.train.labels)
+      assert.same({ 1, 2, 3, 1 }, set.val.labels)
+      assert.same({ 1, 2, 3, 1, 2 }, set.test.labels)
+      assert.equal("toymnist val 4", set.val.names[4])
+      local x, y = set.test:batch { 2, 3 }
+      assert.same({ 2, 3, 6, 6 }, x:shape())
+      assert.same({ 2, 3 }, y:totable())
+      assert.is_true(math.abs(set.test:image(3):get(2, 4, 5) - 25 / 255) < 1e-6)
+    end
+  end)
+
+  it("reads colour, at another size, with names for the classes", function()
+    archives.write(path, arrays(COUNTS, 2, 4, 3))
+    local set = data.medmnist(path, { classes = { "benign", "malignant" }, size = 8, mean = 0, std = 1 })
+    assert.same({ "benign", "malignant" }, set.classes)
+    local x = set.train:batch { 1, 2 }
+    assert.same({ 2, 3, 8, 8 }, x:shape())
+    for i = 1, 2 do
+      for channel = 1, 3 do
+        assert.is_true(math.abs(x:get(i, channel, 5, 3) - (10 * (i - 1) + 5 * channel) / 255) < 1e-6)
+      end
+    end
+  end)
+
+  it("says what is wrong with the file", function()
+    local function fails(message, opts)
+      assert.has_error(function() data.medmnist(path, opts) end, "medmnist: " .. message)
+    end
+    local function with(change, message, opts)
+      local all = arrays(COUNTS, 3, 4)
+      change(all)
+      archives.write(path, all)
+      fails(path .. ": " .. message, opts)
+    end
+    fails(("path: expected an npz file, got '%s' (there is none)"):format(path))
+    assert.has_error(function() data.medmnist(root) end,
+      ("medmnist: path: expected an npz file, got '%s' (a folder)"):format(root))
+    with(function(all) all.val_labels = nil end, "expected an array 'val_labels', found none")
+    with(function(all) all.train_images.shape, all.train_images.dtype = { 9, 4, 2, 2 }, "u1" end,
+      "train_images: expected [N x H x W] or [N x H x W x 3], got [9x4x2x2] (3-D sets are not supported)")
+    with(function(all) all.val_images.dtype = "f4" end, "val_images: expected uint8, got float32")
+    with(function(all) all.train_images.shape = { 9, 2, 8 } end,
+      "expected square images where no size is given, got [9x2x8]")
+    with(function(all)
+      all.test_labels.shape = { 5, 14 }
+      for i = 1, 70 do all.test_labels[i] = i % 2 end
+    end, "test_labels: expected one label per image, got [5x14] (a multi-label set)")
+    with(function(all) all.val_labels.shape, all.val_labels[4] = { 3, 1 }, nil end,
+      "val_labels: expected [4 x 1], one label per image, got [3x1]")
+    with(function(all) all.train_labels.dtype, all.train_labels[3] = "i8", -1 end,
+      "train_labels: expected whole numbers of at least 0, got -1")
+    with(function(all) all.train_labels.dtype, all.train_labels[3] = "f4", 0.5 end,
+      "train_labels: expected int64 or uint8, got float32")
+    with(function(all) all.test_labels[2] = 7 end,
+      "test_labels: expected labels in [0, 2] for 3 classes, got 7", { classes = { "a", "b", "c" } })
+    with(function(all) all.test_labels.dtype, all.test_labels[2] = "i8", 1 << 40 end,
+      "test_labels: expected labels up to 65535, got 1099511627776")
+    archives.write(path, arrays(COUNTS, 3, 4))
+    assert.has_error(function() data.medmnist(path, { classes = { "a", "b", "c", "d" } }) end,
+      "medmnist: toymnist: class 'd': expected images in the train split, found none")
+    local content = assert(files.read_all(path))
+    temporary.write(root, "toymnist.npz", content:sub(1, #content // 2))
+    local ok, message = pcall(data.medmnist, path)
+    assert.is_false(ok)
+    assert.matches("^medmnist: '?" .. path:gsub("%p", "%%%0"), message)
+  end)
+
+  it("refuses options that make no sense here", function()
+    archives.write(path, arrays(COUNTS, 3, 4))
+    local function message(opts) return select(2, pcall(function() data.medmnist(path, opts) end)) end
+    assert.matches("medmnist: unknown option 'splits', expected one of: ", message { splits = {} }, 1, true)
+    assert.matches("medmnist: classes: expected at least 2 names, got a table", message { classes = { "a" } }, 1, true)
+    assert.matches("medmnist: classes: expected a list of names, got a table", message { classes = { 1, 2 } }, 1, true)
+  end)
+
+  it("reads a real file, where there is one", function()
+    local copy = "../shared/data/pneumoniamnist.npz"
+    if not files.is_file(copy) then
+      print("no copy of PneumoniaMNIST here: skipped")
+      return
+    end
+    local set = data.medmnist(copy, { classes = { "normal", "pneumonia" }, channels = 1 })
+    assert.equal(28, set.size)
+    assert.same({ 1214, 3494 }, set.train:class_counts())
+    assert.same({ 135, 389 }, set.val:class_counts())
+    assert.same({ 234, 390 }, set.test:class_counts())
+    local x, y = set.test:batch { 1, 624 }
+    assert.same({ 2, 1, 28, 28 }, x:shape())
+    assert.same({ set.test.labels[1], set.test.labels[624] }, y:totable())
+  end)
+end)
