@@ -12,11 +12,11 @@ local function count(what, key)
 end
 
 loaded["secateur.core"] = { clock = os.clock, is_terminal = function() return false end, tensor = tensor }
-loaded["secateur.sampling"] = { sample = function(model, split, opts)
+loaded["secateur.sample"] = function(model, split, opts)
   local how = type(opts.sampling) == "function" and "function" or opts.sampling
   count("sample", ("%s %s %s %d %d"):format(model.name, split.of, how, opts.per_class, opts.seed))
   return { opts.seed + 1, #how }
-end }
+end
 loaded["secateur.importance"] = function(model, split, opts)
   count("importance", ("%s %s %s %s"):format(model.name, split.of, opts.method, table.concat(opts.indices, "+")))
   -- 1/3 needs all nine digits; the eleventh unit is exact.

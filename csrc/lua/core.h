@@ -12,6 +12,8 @@ void sc_lua_open_tensor(lua_State *L);
 void sc_lua_open_graph(lua_State *L);
 void sc_lua_open_plan(lua_State *L);
 void sc_lua_open_attribution(lua_State *L);
+void sc_lua_open_prune(lua_State *L);
+void sc_lua_open_kmeans(lua_State *L);
 void sc_lua_open_io(lua_State *L);
 void sc_lua_open_image(lua_State *L);
 void sc_lua_open_image_recipe(lua_State *L);

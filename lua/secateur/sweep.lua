@@ -10,7 +10,7 @@ local options = require "secateur.util.options"
 local progress = require "secateur.util.progress"
 local prune = require "secateur.prune"
 local results = require "secateur.report.results"
-local sampling = require "secateur.sampling"
+local sample = require "secateur.sample"
 local store = require "secateur.util.store"
 
 local function list_of(check, what)
@@ -276,7 +276,7 @@ end
 local function run_group(job, pair, group)
   local opts, way, seed, method = job.options, group.way, group.seed, group.method
   local indices = cached(job, "samples", json.encode { pair.dataset, pair.name, way.name, seed }, function()
-    return sampling.sample(pair.model, pair.data.train,
+    return sample(pair.model, pair.data.train,
       { sampling = way.how, per_class = opts.per_class, seed = seed })
   end)
   local scored = cached(job, "scores", json.encode { pair.dataset, pair.name, way.name, seed, method }, function()

@@ -1,0 +1,188 @@
+#include "kernel/kmeans.h"
+
+#include "base/hot.h"
+#include "base/interrupt.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "kernel/sums.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum { SMALL = 32768 };
+
+typedef struct kmeans {
+    const sc_real *x; /* [n x d] */
+    size_t n, d, k;
+    sc_real *centroids; /* [k x d] */
+    size_t *assignment; /* [n] */
+    double *distance;   /* [n] squared, to the row's own centroid */
+    size_t *count;      /* [k] rows of each cluster */
+    double *sum;        /* [k x d] */
+} kmeans;
+
+SC_HOT static double distance_between(const sc_real *a, const sc_real *b, size_t d) {
+    sc_real squares;
+    SC_SUM(squares, d, i, (a[i] - b[i]) * (a[i] - b[i]));
+    return (double)squares;
+}
+
+/* A row drawn with probability distance / total; any row when all stand on a centroid (or the total overflows). */
+static size_t draw_row(const kmeans *m, sc_random *random) {
+    double total = 0, passed = 0;
+    for (size_t i = 0; i < m->n; i++)
+        total += m->distance[i];
+    if (!(total > 0 && total <= DBL_MAX))
+        return (size_t)sc_random_below(random, m->n);
+    double wanted = sc_random_uniform(random) * total;
+    size_t last = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->distance[i] > 0)
+            last = i;
+        passed += m->distance[i];
+        if (passed > wanted)
+            return i;
+    }
+    return last;
+}
+
+static void place_centroid(kmeans *m, size_t c, size_t row) {
+    memcpy(m->centroids + c * m->d, m->x + row * m->d, m->d * sizeof *m->x);
+}
+
+static void start(kmeans *m, sc_random *random) {
+    place_centroid(m, 0, (size_t)sc_random_below(random, m->n));
+    for (size_t i = 0; i < m->n; i++)
+        m->distance[i] = INFINITY;
+    for (size_t c = 1; c < m->k; c++) {
+        const sc_real *latest = m->centroids + (c - 1) * m->d;
+#pragma omp parallel for schedule(static) if (m->n * m->d > SMALL)
+        for (size_t i = 0; i < m->n; i++) {
+            double distance = distance_between(m->x + i * m->d, latest, m->d);
+            if (distance < m->distance[i])
+                m->distance[i] = distance;
+        }
+        place_centroid(m, c, draw_row(m, random));
+    }
+}
+
+/* Gives each row its nearest centroid, the first of equals. */
+static void assign(kmeans *m) {
+#pragma omp parallel for schedule(static) if (m->n * m->d * m->k > SMALL)
+    for (size_t i = 0; i < m->n; i++) {
+        size_t best = 0;
+        double least = INFINITY;
+        for (size_t c = 0; c < m->k; c++) {
+            double distance = distance_between(m->x + i * m->d, m->centroids + c * m->d, m->d);
+            if (distance < least) {
+                least = distance;
+                best = c;
+            }
+        }
+        m->assignment[i] = best;
+        m->distance[i] = least;
+    }
+}
+
+/* The row farthest from its centroid among clusters that can spare one. There is one while n >= k. */
+static size_t farthest_row(const kmeans *m) {
+    size_t found = 0;
+    double most = -1;
+    for (size_t i = 0; i < m->n; i++)
+        if (m->count[m->assignment[i]] > 1 && m->distance[i] > most) {
+            most = m->distance[i];
+            found = i;
+        }
+    return found;
+}
+
+static void fill_empty(kmeans *m) {
+    memset(m->count, 0, m->k * sizeof *m->count);
+    for (size_t i = 0; i < m->n; i++)
+        m->count[m->assignment[i]]++;
+    for (size_t c = 0; c < m->k; c++) {
+        if (m->count[c] > 0)
+            continue;
+        size_t row = farthest_row(m);
+        m->count[m->assignment[row]]--;
+        m->assignment[row] = c;
+        m->count[c] = 1;
+        m->distance[row] = 0;
+    }
+}
+
+/* A thread per cluster, rows in order, so that the sums do not depend on the threads. */
+static void update(kmeans *m) {
+#pragma omp parallel for schedule(static) if (m->n * m->d > SMALL)
+    for (size_t c = 0; c < m->k; c++) {
+        double *sum = m->sum + c * m->d;
+        memset(sum, 0, m->d * sizeof *sum);
+        for (size_t i = 0; i < m->n; i++)
+            if (m->assignment[i] == c)
+                for (size_t j = 0; j < m->d; j++)
+                    sum[j] += (double)m->x[i * m->d + j];
+        for (size_t j = 0; j < m->d; j++)
+            m->centroids[c * m->d + j] = (sc_real)(sum[j] / (double)m->count[c]);
+    }
+}
+
+/* The centroids at the end are the means of the last assignment, whichever way it ends. */
+static sc_status iterate(kmeans *m, size_t *before, sc_error *error) {
+    for (int round = 0; round < SC_KMEANS_ITERATIONS; round++) {
+        SC_TRY(sc_interrupt_check(error));
+        memcpy(before, m->assignment, m->n * sizeof *before);
+        assign(m);
+        fill_empty(m);
+        if (round > 0 && memcmp(before, m->assignment, m->n * sizeof *before) == 0)
+            break;
+        update(m);
+    }
+    return SC_OK;
+}
+
+static void find_nearest(const kmeans *m, size_t *nearest, double *least) {
+    for (size_t c = 0; c < m->k; c++)
+        least[c] = INFINITY, nearest[c] = m->n;
+    for (size_t i = 0; i < m->n; i++) {
+        size_t c = m->assignment[i];
+        double distance = distance_between(m->x + i * m->d, m->centroids + c * m->d, m->d);
+        if (nearest[c] == m->n || distance < least[c]) {
+            least[c] = distance;
+            nearest[c] = i;
+        }
+    }
+}
+
+sc_status sc_kmeans(sc_real *centroids, size_t *assignment, size_t *nearest, const sc_real *x, size_t n, size_t d,
+                    size_t k, uint64_t seed, sc_error *error) {
+    kmeans m = {.x = x, .n = n, .d = d, .k = k, .centroids = centroids, .assignment = assignment};
+    void *distance = NULL, *count = NULL, *sum = NULL, *before = NULL;
+    size_t cells = 0;
+    sc_random random;
+    sc_random_seed(&random, seed, 0);
+    memset(assignment, 0, n * sizeof *assignment);
+    sc_status status = SC_OK;
+    if (!sc_size_multiply(&cells, k, d))
+        status = sc_error_set(error, SC_ERROR_MEMORY, "kmeans: too many centroids");
+    if (status == SC_OK)
+        status = sc_memory_alloc(&distance, n, sizeof *m.distance, error);
+    if (status == SC_OK)
+        status = sc_memory_alloc(&before, n, sizeof *assignment, error);
+    if (status == SC_OK)
+        status = sc_memory_alloc(&count, k, sizeof *m.count, error);
+    if (status == SC_OK)
+        status = sc_memory_alloc(&sum, cells, sizeof *m.sum, error);
+    if (status == SC_OK) {
+        m.distance = distance, m.count = count, m.sum = sum;
+        start(&m, &random);
+        status = iterate(&m, before, error);
+    }
+    if (status == SC_OK)
+        find_nearest(&m, nearest, m.distance); /* [n], and k <= n */
+    sc_memory_free(sum);
+    sc_memory_free(count);
+    sc_memory_free(before);
+    sc_memory_free(distance);
+    return status;
+}

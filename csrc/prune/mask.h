@@ -1,0 +1,22 @@
+/* Pruning by zeroes: shapes stay, the units fall silent. */
+#ifndef SC_PRUNE_MASK_H
+#define SC_PRUNE_MASK_H
+
+#include "graph/graph.h"
+
+/* Units of one node, from 0. */
+typedef struct sc_unit_list {
+    size_t node;
+    const size_t *units; /* [count] */
+    size_t count;
+} sc_unit_list;
+
+/* A graph in which the listed units are exactly 0 before their activation: every weight that produces them is zero,
+ * filter and bias, and so are scale and shift of each norm that reads the node directly (a norm with a shift or a
+ * running mean would otherwise bring the unit back). Parameters that change are cloned, whole; all others are shared.
+ * Where nodes share rows of a parameter, the unit goes from all of them.
+ * Errors: a node that produces no units, a unit out of range or listed twice. */
+sc_status sc_graph_mask(sc_graph **out, const sc_graph *graph, const sc_unit_list *lists, size_t count,
+                        sc_error *error);
+
+#endif
