@@ -27,9 +27,11 @@ build = {
   type = "make",
   build_target = "module",
   build_variables = {
+    BUILD = "build/rock",
     LUA_INCDIR = "$(LUA_INCDIR)",
   },
   install_variables = {
+    BUILD = "build/rock",
     LUA_INCDIR = "$(LUA_INCDIR)",
     INST_LUADIR = "$(LUADIR)",
     INST_LIBDIR = "$(LIBDIR)",

@@ -1,4 +1,5 @@
 local sc = require "secateur"
+local files = require "secateur.util.files"
 
 -- Runs Lua code in a fresh process, with OPENBLAS_CORETYPE unset or set, and gives what it printed.
 local function run(coretype, code)
@@ -11,6 +12,15 @@ local function run(coretype, code)
 end
 
 describe("require 'secateur'", function()
+  it("has every name that its list promises", function()
+    local count = 0
+    for name in assert(files.read_all("lua/secateur/init.lua")):gmatch('\n  ([%w_]+) = "[%w_.:]+",') do
+      assert.is_not_nil(sc[name], name)
+      count = count + 1
+    end
+    assert.is_true(count >= 7)
+  end)
+
   it("names what it does not have, at the caller's line", function()
     local ok, message = pcall(function() return sc.prunee end)
     assert.is_false(ok)

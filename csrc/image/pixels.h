@@ -50,6 +50,7 @@ sc_status sc_image_probe(sc_image_info *out, const char *path, size_t max_pixels
  * SC_LUMA. */
 sc_status sc_pixels_to_tensor(sc_tensor *out, const sc_pixels *pixels, size_t channels, sc_error *error);
 
+/* Gives the memory back and zeroes the struct. */
 void sc_pixels_release(sc_pixels *pixels);
 
 /* Rec. 601 weights of red, green and blue in brightness. */
