@@ -38,7 +38,9 @@ local function build(opts)
   local source = core.image_source { kind = "phantom", labels = kinds, seed = opts.seed, size = opts.size,
     cache_bytes = opts.cache_bytes }
   dataset.divide(samples, "all", opts)
-  return dataset.new("phantom", ("seed %d"):format(opts.seed), classes, opts, dataset.parts(samples, source))
+  local made = dataset.new("phantom", ("seed %d"):format(opts.seed), classes, opts, dataset.parts(samples, source))
+  made.short = "phantom" -- for tables: its title is no path whose end would say what it is
+  return made
 end
 
 --- Makes a set of phantoms, all classes equally often. `sc.data.phantom`.
