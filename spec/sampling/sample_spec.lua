@@ -1,6 +1,6 @@
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
-local memory_split = require "memory_split"
+local memory_split = require "support.memory_split"
 local sample = require "secateur.sample"
 
 -- Logits are the first three of the four pixels; the penultimate features are the pixels themselves.

@@ -1,0 +1,30 @@
+-- A sampling strategy of one's own is a function. This one scores neurons on the images that the model is least sure
+-- of, and is compared with two that come with Secateur: what is left of the accuracy when units go by either's scores?
+local argparse = require "argparse"
+local sc = require "secateur"
+
+local parser = argparse("custom_sampling.lua", "Compare a sampling strategy of one's own with those at hand.")
+parser:option("--epochs", "epochs of training", 12):convert(math.tointeger)
+parser:option("--per-class", "images per class that neurons are scored on", 10):convert(math.tointeger)
+parser:option("--seed", "seed of everything random", 0):convert(math.tointeger)
+local args = parser:parse()
+
+-- Called once per class with all its images; the first `per_class` of what it returns are taken. What the model says
+-- of them, `confidence` and `features`, is computed when it is first looked at.
+local function hardest(pool)
+  table.sort(pool, function(a, b) return a.confidence < b.confidence end)
+  return pool
+end
+
+local data = sc.data.phantom { size = 32, count = 600, classes = { "normal", "effusion", "opacity" }, seed = args.seed }
+local model = sc.models.vgg { config = { 8, "M", 16, "M", 32, "M" }, hidden = { 32 }, pool = 4, batch_norm = true,
+  size = data.size, channels = data.channels, classes = #data.classes, seed = args.seed }
+sc.train(model, data, { epochs = args.epochs, lr = 3e-3, augment = false, seed = args.seed })
+
+for _, index in ipairs(sc.sample(model, data.train, { sampling = hardest, per_class = 1 })) do
+  print(("hardest %s: %s"):format(data.classes[data.train.labels[index]], data.train.names[index]))
+end
+
+print(sc.sweep { model = model, data = data, methods = { "lrp" },
+  sampling = { "random", "clustering", hardest = hardest }, rates = { 0, 0.15, 0.3, 0.5, 0.7 },
+  per_class = args.per_class, seed = args.seed })
