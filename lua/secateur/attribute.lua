@@ -87,7 +87,7 @@ local function completeness_gap(input, logits, base_logits, list)
 end
 
 local function integrate(model, x, checked, names)
-  local start = baseline.make("attribute", checked.baseline, x, model.normalisation)
+  local start = baseline.make("attribute", checked.baseline, x, model.info.normalisation)
   local plan = model:plan(x:size(1), { backward = true, keep_grads = { "input" } })
   local base_logits, logits = plan:forward(start), plan:forward(x)
   local seeds, list = targets.one_hot("attribute", checked.target, logits)

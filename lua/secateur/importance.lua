@@ -54,7 +54,7 @@ makers.dlb = relevance_maker("dlb")
 function makers.ig(model, names, opts)
   local plan = model:plan(opts.batch, { backward = true, keep = names, keep_grads = names })
   return function(x, y)
-    local start = baseline.make("importance", opts.baseline, x, model.normalisation)
+    local start = baseline.make("importance", opts.baseline, x, model.info.normalisation)
     local seeds = targets.one_hot("importance", opts.target == "label" and y or "prediction", plan:forward(x))
     return core.conductance(plan, x, start, seeds, opts.steps, names, true)
   end, function() end

@@ -57,8 +57,8 @@ local function sorted_keys(value)
   return keys
 end
 
--- What a model or dataset calls itself: its architecture, its short name, the last part of the path it was read from, or
--- its name.
+-- What a model or dataset calls itself: its architecture, its short name, the last part of the path it was read from,
+-- or its name.
 local function name_of(value)
   if type(value) ~= "table" then return nil end
   if type(value.info) == "table" and is_string(value.info.architecture) then return value.info.architecture end

@@ -266,6 +266,7 @@ end
 -- or is of another training
 local function train(model, data, opts)
   local job = prepare(model, data, opts)
+  model.info.normalisation = { mean = data.train.shared.mean, std = data.train.shared.std } -- what "black" is, for ig
   job.kept = { epoch = 0, state = model:state() }
   local ok, problem = pcall(run, job)
   restore(job)

@@ -11,7 +11,7 @@ local model = {}
 --- A classifier.
 -- @type Model
 -- @field graph the native Graph
--- @field info table of strings: `architecture`, and what the makers of the model added
+-- @field info what is saved with the model: `architecture`; `normalisation` ({mean, std} of its training images)
 local Model = {}
 Model.__index = Model
 Model.__name = "Model"
