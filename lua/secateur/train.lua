@@ -266,7 +266,8 @@ end
 -- or is of another training
 local function train(model, data, opts)
   local job = prepare(model, data, opts)
-  model.info.normalisation = { mean = data.train.shared.mean, std = data.train.shared.std } -- what "black" is, for ig
+  local shared = data.train.shared -- says what black is, for the baseline of Integrated Gradients
+  if shared then model.info.normalisation = { mean = shared.mean, std = shared.std } end
   job.kept = { epoch = 0, state = model:state() }
   local ok, problem = pcall(run, job)
   restore(job)
