@@ -32,7 +32,7 @@ local plain, none = { plain = 1 }, {}
 local favour = { kind = "linear", groups = { { terms = { { input = plain, weight = { plain = 1, positive = 0.5 },
   bias = none } } } } }
 local composite = {
-  { match = "^stem", rule = favour },
+  { match = "^stem%.conv$", rule = favour },
   { match = "activation", rule = { kind = "pass" } },
   { match = "routing", rule = { kind = "gradient" } },
   { match = "any", rule = { kind = "linear", groups = { { terms = { { input = plain, weight = plain,

@@ -43,6 +43,7 @@ lua_Integer sc_lua_check_integer(lua_State *L, int index, const char *function, 
                                  lua_Integer high) {
     int whole = 0;
     lua_Integer value = 0;
+    index = index < 0 ? lua_absindex(L, index) : index; /* the message pushes */
     if (lua_type(L, index) == LUA_TNUMBER)
         value = lua_tointegerx(L, index, &whole);
     if (!whole || value < low || value > high) {
