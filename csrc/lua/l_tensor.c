@@ -241,8 +241,8 @@ static int full(lua_State *L) {
     sc_lua_check_number(L, last, "full", "value");
     sc_lua_check_shape(L, 1, last - 1, "full", &shape);
     sc_lua_push_new(L, SC_REAL, &shape, true, &tensor);
-    lua_insert(L, 1);
-    lua_replace(L, 2);
+    lua_insert(L, last); /* before the value */
+    lua_rotate(L, 1, 2);
     lua_settop(L, 2);
     return fill(L);
 }
@@ -297,8 +297,10 @@ static int uniform(lua_State *L) {
     sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
     sc_random_seed(&random, (uint64_t)seed, 0);
     size_t count = sc_tensor_numel(tensor);
-    for (size_t i = 0; i < count; i++)
-        sc_tensor_real(tensor)[i] = (sc_real)sc_random_between(&random, low, high);
+    for (size_t i = 0; i < count; i++) {
+        sc_real value = (sc_real)sc_random_between(&random, low, high);
+        sc_tensor_real(tensor)[i] = (double)value < high ? value : (sc_real)low; /* rounded up to the end */
+    }
     return 1;
 }
 

@@ -127,7 +127,8 @@ static int matmul(lua_State *L) {
     return 1;
 }
 
-/* allclose(other [, rtol = 1e-5 [, atol = 1e-8]]): |a - b| <= atol + rtol |b| everywhere; NaN is close to nothing. */
+/* allclose(other [, rtol = 1e-5 [, atol = 1e-8]]): |a - b| <= atol + rtol |b| everywhere; NaN is close to nothing,
+ * infinity to itself. */
 static int allclose(lua_State *L) {
     sc_tensor *a = check_real(L, 1, "allclose"), *b = check_real(L, 2, "allclose");
     double rtol = lua_isnoneornil(L, 3) ? 1e-5 : sc_lua_check_number(L, 3, "allclose", "rtol");
@@ -135,7 +136,7 @@ static int allclose(lua_State *L) {
     bool close = sc_shape_equal(&a->shape, &b->shape);
     for (size_t i = 0; close && i < sc_tensor_numel(a); i++) {
         double x = (double)sc_tensor_real(a)[i], y = (double)sc_tensor_real(b)[i];
-        close = x == y || fabs(x - y) <= atol + rtol * fabs(y);
+        close = x == y || (isfinite(y) && fabs(x - y) <= atol + rtol * fabs(y));
     }
     lua_pushboolean(L, close);
     return 1;

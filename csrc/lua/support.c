@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 void sc_lua_try(lua_State *L, sc_status status, const sc_error *error) {
@@ -47,10 +47,11 @@ lua_Integer sc_lua_check_integer(lua_State *L, int index, const char *function, 
     if (lua_type(L, index) == LUA_TNUMBER)
         value = lua_tointegerx(L, index, &whole);
     if (!whole || value < low || value > high) {
-        const char *expected =
-            high == LUA_MAXINTEGER
-                ? lua_pushfstring(L, "a whole number of at least %I", (LUAI_UACINT)low)
-                : lua_pushfstring(L, "a whole number in %I..%I", (LUAI_UACINT)low, (LUAI_UACINT)high);
+        char expected[80] = "a whole number"; /* not pushed: an argument left out has its index just above the stack */
+        if (high != LUA_MAXINTEGER)
+            snprintf(expected, sizeof expected, "a whole number in %lld..%lld", (long long)low, (long long)high);
+        else if (low != LUA_MININTEGER)
+            snprintf(expected, sizeof expected, "a whole number of at least %lld", (long long)low);
         sc_lua_expected(L, index, function, argument, expected);
     }
     return value;
@@ -174,19 +175,24 @@ void sc_lua_new_class(lua_State *L, const char *class_name, const luaL_Reg *meth
     lua_pop(L, 1);
 }
 
+/* A quarter more than what is live, 64 MiB at least. */
+static size_t next_collection(size_t live) {
+    const size_t least = (size_t)64 << 20;
+    return live + (live / 4 > least ? live / 4 : least);
+}
+
 void sc_lua_collect_if_due(lua_State *L) {
     static const char key = 'k'; /* its address is the registry key of the size at which to collect next */
-    const size_t least = (size_t)64 << 20;
     size_t live = sc_memory_live();
     lua_rawgetp(L, LUA_REGISTRYINDEX, &key);
-    size_t due = (size_t)lua_tointeger(L, -1);
+    size_t due = (size_t)lua_tointeger(L, -1), next = next_collection(live);
     lua_pop(L, 1);
-    if (due == 0)
-        due = least;
-    if (live <= due)
+    if (due != 0 && live <= due && next >= due)
         return;
-    lua_gc(L, LUA_GCCOLLECT);
-    live = sc_memory_live();
-    lua_pushinteger(L, (lua_Integer)(live + (live / 4 > least ? live / 4 : least)));
+    if (due != 0 && live > due) {
+        lua_gc(L, LUA_GCCOLLECT);
+        next = next_collection(sc_memory_live());
+    } /* else much was given back since, and what comes now must not grow to the old size */
+    lua_pushinteger(L, (lua_Integer)next);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
 }

@@ -1,0 +1,91 @@
+local child = require "support.child"
+local core = require "secateur.core"
+local errors = require "support.errors"
+
+describe("the system's side of the core", function()
+  it("counts native memory", function()
+    collectgarbage()
+    local before = core.memory()
+    local t = core.zeros(1000, 1000)
+    local held = core.memory()
+    assert.is_true(held - before >= 4000000 and held - before < 4100000)
+    t:close()
+    local after, peak = core.memory()
+    assert.is_true(after <= before)
+    assert.is_true(peak >= held)
+  end)
+
+  it("collects short-lived tensors before they pile up", function()
+    local output = child.run [[
+      local core = require "secateur.core"
+      for _ = 1, 300 do core.zeros(2500, 1000) end
+      print((select(2, core.memory())))
+    ]]
+    assert.is_true(assert(tonumber(output), output) < 200e6, output)
+  end)
+
+  it("does so again after much memory was in use and given back", function()
+    local output = child.run [[
+      local core = require "secateur.core"
+      local hoard = {}
+      for i = 1, 60 do hoard[i] = core.zeros(2500, 1000) end
+      for i = 1, 60 do hoard[i]:close() end
+      local most = 0
+      for _ = 1, 100 do
+        core.zeros(2500, 1000)
+        most = math.max(most, (core.memory()))
+      end
+      print(most)
+    ]]
+    assert.is_true(assert(tonumber(output), output) < 200e6, output)
+  end)
+
+  it("tells and sets the number of threads", function()
+    local count = core.threads()
+    assert.equal(1, core.threads(1))
+    assert.equal(1, core.threads())
+    assert.equal(count, core.threads(count))
+    assert.equal("threads: count: expected a whole number in 1..1024, got 0", errors.text(core.threads, 0))
+  end)
+
+  it("mixes numbers into seeds that differ", function()
+    local seen = {}
+    for a = 0, 30 do
+      for b = 0, 30 do
+        local seed = core.mix(a, b)
+        assert.is_true(math.type(seed) == "integer" and seed >= 0)
+        assert.is_nil(seen[seed])
+        seen[seed] = true
+      end
+    end
+    assert.equal(core.mix(-1, 5), core.mix(-1, 5))
+    assert.equal("mix: b: expected a whole number, got nil", errors.text(core.mix, 1))
+  end)
+
+  it("permutes", function()
+    local order, seen = core.permutation(100, 3), {}
+    for _, i in ipairs(order) do seen[i] = true end
+    assert.equal(100, #order)
+    for i = 1, 100 do assert.is_true(seen[i]) end
+    assert.same(order, core.permutation(100, 3))
+    assert.are_not.same(order, core.permutation(100, 4))
+    assert.same({}, core.permutation(0, 1))
+    assert.same({ 1 }, core.permutation(1, 1))
+    assert.equal("permutation: n: expected a whole number in 0..268435456, got -1",
+      errors.text(core.permutation, -1, 1))
+  end)
+
+  it("permutes without favour", function()
+    local counts = {}
+    for seed = 1, 6000 do
+      local key = table.concat(core.permutation(3, seed))
+      counts[key] = (counts[key] or 0) + 1
+    end
+    for _, key in ipairs { "123", "132", "213", "231", "312", "321" } do assert.near(1000, counts[key], 120) end
+  end)
+
+  it("has a clock that goes forward", function()
+    local before = core.clock()
+    assert.is_true(core.clock() >= before)
+  end)
+end)
