@@ -1,0 +1,19 @@
+local golden = require "support.golden"
+
+-- How many values each file must at least give, so that none is lost on the way.
+local least = { vgg = 50, vgg_bn = 50, resnet = 98, vit = 86, dlb_vgg = 7, dlb_ops = 18 }
+
+describe("published packages", function()
+  if not golden.present() then return end
+
+  for _, file in ipairs(golden.files) do
+    it("are reproduced in " .. file, function()
+      local rows = golden.rows(file)
+      for _, row in ipairs(rows) do
+        local text = ("%s/%s: off by %.2g, tolerance %.2g"):format(row.group, row.name, row.distance, row.tolerance)
+        assert.is_true(row.distance <= row.tolerance, text)
+      end
+      assert.is_true(#rows >= least[file], ("%d values only"):format(#rows))
+    end)
+  end
+end)
