@@ -25,7 +25,7 @@ static sc_status run_at(sc_plan *plan, sc_tensor *point, const sc_path *path, do
 static sc_status make_point(sc_tensor *point, const sc_plan *plan, size_t n, sc_error *error) {
     const sc_graph *graph = plan->graph;
     size_t input = 0;
-    while (graph->nodes[input].op->map != SC_MAP_SOURCE || graph->nodes[input].param[0].present)
+    while (!sc_node_is_input(&graph->nodes[input]))
         input++;
     sc_shape shape = sc_shape_prepend(&graph->nodes[input].shape, n);
     return sc_tensor_create(point, SC_REAL, &shape, error);

@@ -4,6 +4,7 @@
 
 #include "graph/plan.h"
 
+/* The graph has an input, and x is a batch for it. */
 typedef struct sc_path {
     const sc_real *x, *x0; /* [n x input shape] each */
     const sc_real *seeds;  /* [n x output shape]: what the gradient is of, e.g. one at the target */

@@ -126,10 +126,24 @@ static sc_status blame(sc_error *error, const sc_op *op, const char *name, sc_st
     return status;
 }
 
+/* Plans have laid out their memory for the nodes that were there. */
+static sc_status check_free(const sc_graph *graph, sc_error *error) {
+    if (graph->references > 1)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "graph: expected one that no plan uses");
+    return SC_OK;
+}
+
+sc_status sc_graph_set_output(sc_graph *graph, size_t node, sc_error *error) {
+    SC_TRY(check_free(graph, error));
+    graph->output = node;
+    return SC_OK;
+}
+
 static sc_status judge(sc_op_signature *signature, const sc_graph *graph, const sc_op *op, const char *name,
                        const void *attrs, int input_count, const size_t *inputs, sc_error *error) {
     const sc_shape *shapes[SC_MAX_INPUTS] = {0};
     char text[SC_SHAPE_TEXT];
+    SC_TRY(check_free(graph, error));
     if (name[0] == '\0' || strlen(name) > 200)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "name: expected 1 to 200 characters, got %zu", strlen(name));
     if (sc_graph_find_node(graph, name) != SC_NOT_FOUND)
@@ -241,6 +255,10 @@ sc_status sc_graph_add(sc_graph *graph, const sc_op *op, const char *name, const
         return blame(error, op, name, status);
     }
     return SC_OK;
+}
+
+bool sc_node_is_input(const sc_node *node) {
+    return node->op->map == SC_MAP_SOURCE && !node->param[0].present;
 }
 
 sc_tensor sc_node_param(const sc_graph *graph, const sc_node *node, int slot) {

@@ -60,14 +60,21 @@ void sc_graph_release(sc_graph *graph);
 sc_status sc_graph_copy(sc_graph **out, const sc_graph *graph, sc_error *error);
 
 /* Adds a node: the operation judges shapes, missing parameters are created (zero, or one where the operation says so),
- * existing ones of that name are shared if their shape fits. attrs is copied. On error the graph is as before.
+ * existing ones of that name are shared if their shape fits. attrs is copied. On error the graph is as before; one that
+ * a plan uses stays as it is.
  * Messages: "op 'name': argument: expected X, got Y". */
 sc_status sc_graph_add(sc_graph *graph, const sc_op *op, const char *name, const void *attrs, int input_count,
                        const size_t *inputs, const sc_param_binding *bindings, sc_error *error);
 
+/* Makes the value of `node` the result of the graph, unless a plan uses it. */
+sc_status sc_graph_set_output(sc_graph *graph, size_t node, sc_error *error);
+
 /* Index of the node or parameter of that name, or SC_NOT_FOUND. */
 ptrdiff_t sc_graph_find_node(const sc_graph *graph, const char *name);
 ptrdiff_t sc_graph_find_parameter(const sc_graph *graph, const char *name);
+
+/* Whether the node stands for the images that a run is given. */
+bool sc_node_is_input(const sc_node *node);
 
 /* The part of a parameter that a node's slot uses, over the same storage; a zeroed tensor when the slot is unused. The
  * result is not refcounted: it lives as long as the graph's parameter does. */

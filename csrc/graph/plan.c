@@ -61,8 +61,8 @@ static void mark_back(draft *d) {
         bool below = false;
         for (int k = 0; k < node->input_count; k++)
             below |= d->plan->nodes[node->input[k]].wants_grad;
-        buffers->wants_grad =
-            d->request->backward && d->nodes[i].used && (own || below || asked(d->request->keep_grad, i));
+        buffers->grad_kept = d->request->backward && asked(d->request->keep_grad, i);
+        buffers->wants_grad = buffers->grad_kept || (d->request->backward && d->nodes[i].used && (own || below));
         buffers->visited_back = buffers->wants_grad && (own || below);
     }
     d->nodes[graph->output].reached = true; /* nothing comes back to nodes that the output does not depend on */
@@ -236,13 +236,14 @@ static sc_status place_saved(draft *d, size_t i, sc_error *error) {
 static sc_status place_buffers(draft *d, sc_error *error) {
     for (size_t i = 0; i < d->graph->node_count; i++) {
         sc_node_buffers *buffers = &d->plan->nodes[i];
-        if (!d->nodes[i].used)
-            continue;
-        if (d->graph->nodes[i].op->map != SC_MAP_SOURCE || d->graph->nodes[i].param[0].present)
-            SC_TRY(place_value(d, i, error)); /* the input's value is the caller's tensor */
+        bool is_input = sc_node_is_input(&d->graph->nodes[i]); /* whose value is the caller's tensor */
+        buffers->value_kept = is_input || i == d->graph->output || asked(d->request->keep_value, i);
+        if (d->nodes[i].used && !is_input)
+            SC_TRY(place_value(d, i, error));
         if (buffers->wants_grad)
             SC_TRY(place_grad(d, i, error));
-        SC_TRY(place_saved(d, i, error));
+        if (d->nodes[i].used)
+            SC_TRY(place_saved(d, i, error));
     }
     sc_plan *plan = d->plan;
     SC_TRY(sc_plan_place(plan->offsets, &plan->arena_bytes, d->bytes, d->first, d->last, d->buffer_count, error));

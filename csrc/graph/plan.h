@@ -35,12 +35,14 @@ typedef struct sc_node_buffers {
     ptrdiff_t saved;
     size_t grad_first; /* the step that writes the gradient first, and finds it zeroed */
     bool visited_back; /* the way back runs through this node */
+    bool value_kept;   /* the value can be read after the way forward */
+    bool grad_kept;    /* the gradient can be read after the way back */
     bool wants_grad;
     unsigned needs; /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the way back */
 } sc_node_buffers;
 
 typedef struct sc_plan {
-    sc_graph *graph; /* shared; must get no new nodes */
+    sc_graph *graph; /* shared, and gets no new nodes while it is */
     size_t batch;
     bool backward, training, params;
     sc_step *steps;
@@ -54,7 +56,8 @@ typedef struct sc_plan {
     int scratch_threads;    /* the thread count that scratch is made for */
     sc_tensor *param_grads; /* per parameter; zeroed ones where not wanted */
     sc_tensor input;        /* of the last forward, shared */
-    size_t current_batch;   /* of the last forward; 0 before */
+    size_t current_batch;   /* of the last forward; 0 before, and when it did not reach its end */
+    bool gone_back;         /* since the last forward: gradients can be read, values are no longer what they were */
     uint64_t seed;          /* of the last forward */
 } sc_plan;
 

@@ -8,13 +8,9 @@ static sc_real *at(const sc_plan *plan, ptrdiff_t buffer) {
     return buffer == SC_NO_BUFFER ? NULL : (sc_real *)(void *)(plan->arena + plan->offsets[buffer]);
 }
 
-static bool is_input(const sc_plan *plan, size_t node) {
-    return plan->nodes[node].value == SC_NO_BUFFER;
-}
-
 /* The value of a node as the forward walk sees it, or as the way back does. */
 static sc_real *value_of(const sc_plan *plan, size_t node, bool back) {
-    if (is_input(plan, node))
+    if (sc_node_is_input(&plan->graph->nodes[node]))
         return sc_tensor_real(&plan->input);
     return at(plan, back ? plan->nodes[node].recomputed : plan->nodes[node].value);
 }
@@ -54,9 +50,11 @@ static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
 static sc_status check_input(const sc_plan *plan, const sc_tensor *x, sc_error *error) {
     const sc_graph *graph = plan->graph;
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    bool found = false;
     for (size_t i = 0; i < graph->node_count; i++) {
-        if (!is_input(plan, i) || plan->graph->nodes[i].input_count || graph->nodes[i].param[0].present)
+        if (!sc_node_is_input(&graph->nodes[i]))
             continue;
+        found = true;
         sc_shape shape = sc_shape_prepend(&graph->nodes[i].shape, x->shape.ndim ? x->shape.size[0] : 0);
         if (x->dtype != SC_REAL || !sc_shape_equal(&shape, &x->shape) || shape.size[0] == 0)
             return sc_error_set(error, SC_ERROR_ARGUMENT,
@@ -67,6 +65,8 @@ static sc_status check_input(const sc_plan *plan, const sc_tensor *x, sc_error *
             return sc_error_set(error, SC_ERROR_ARGUMENT, "forward: x: expected at most %zu samples, got %zu",
                                 plan->batch, shape.size[0]);
     }
+    if (!found)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "forward: graph: expected one with an input");
     return SC_OK;
 }
 
@@ -78,6 +78,7 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
     plan->input = kept;
     plan->current_batch = x->shape.size[0];
     plan->seed = seed;
+    plan->gone_back = false;
     sc_status status = SC_OK;
     sc_interrupt_begin();
     for (size_t s = 0; s < plan->forward_count && status == SC_OK; s++) {
@@ -88,6 +89,8 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
         status = sc_interrupt_check(error);
     }
     sc_interrupt_end();
+    if (status != SC_OK)
+        plan->current_batch = 0;
     return status;
 }
 
@@ -103,16 +106,18 @@ static void zero_fresh(const sc_plan *plan, size_t step) {
 }
 
 sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit visit, void *context, sc_error *error) {
-    if (!plan->backward || plan->current_batch == 0)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "backward: expected a plan with a way back, after a forward run");
+    if (!plan->backward || plan->current_batch == 0 || plan->gone_back)
+        return sc_error_set(error, SC_ERROR_ARGUMENT,
+                            "backward: expected a plan with a way back, after a forward run of its own");
     SC_TRY(sc_plan_fit_scratch(plan, error));
+    plan->gone_back = true;
     const sc_graph *graph = plan->graph;
     size_t output_numel = plan->current_batch * sc_shape_numel(&graph->nodes[graph->output].shape);
-    if (plan->nodes[graph->output].grad == SC_NO_BUFFER)
-        return SC_OK;                              /* nothing is wanted */
     for (size_t i = 0; i < graph->node_count; i++) /* gradients that no step reaches stay zero */
         if (plan->nodes[i].grad != SC_NO_BUFFER && plan->nodes[i].grad_first == plan->forward_count)
             sc_fill(at(plan, plan->nodes[i].grad), 0, plan->current_batch * sc_shape_numel(&graph->nodes[i].shape));
+    if (plan->nodes[graph->output].grad == SC_NO_BUFFER)
+        return SC_OK; /* the output depends on nothing that is wanted */
     sc_copy(at(plan, plan->nodes[graph->output].grad), output_grad, output_numel);
     sc_status status = SC_OK;
     sc_interrupt_begin();
@@ -132,6 +137,8 @@ sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit 
             status = sc_interrupt_check(error);
     }
     sc_interrupt_end();
+    if (status != SC_OK)
+        plan->current_batch = 0;
     return status;
 }
 
@@ -154,9 +161,10 @@ void sc_plan_clear_param_grads(sc_plan *plan) {
 }
 
 const sc_real *sc_plan_value(const sc_plan *plan, size_t node) {
-    return plan->current_batch ? value_of(plan, node, false) : NULL;
+    return plan->current_batch && plan->nodes[node].value_kept ? value_of(plan, node, false) : NULL;
 }
 
 const sc_real *sc_plan_grad(const sc_plan *plan, size_t node) {
-    return plan->current_batch ? at(plan, plan->nodes[node].grad) : NULL;
+    return plan->current_batch && plan->gone_back && plan->nodes[node].grad_kept ? at(plan, plan->nodes[node].grad)
+                                                                                 : NULL;
 }

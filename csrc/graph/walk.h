@@ -11,8 +11,8 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
 /* What happens at a node on the way back: read call->output_grad, add to call->input_grad (and call->param_grad). */
 typedef sc_status (*sc_visit)(void *context, size_t node, const sc_op_call *call, sc_error *error);
 
-/* From output_grad [n x output shape] back through every node that the plan visits. A plan without keep_grad may be
- * walked back once per forward: buffers of values are reused on the way. */
+/* From output_grad [n x output shape] back through every node that the plan visits. Once per forward run: buffers of
+ * values are reused on the way. */
 sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit visit, void *context, sc_error *error);
 
 /* sc_plan_walk_back with each operation's own backward. Gradients of parameters are added to. */
@@ -22,7 +22,7 @@ sc_status sc_plan_backward(sc_plan *plan, const sc_real *output_grad, sc_error *
 void sc_plan_clear_param_grads(sc_plan *plan);
 
 /* The value of a node after forward, and its gradient after a walk back: [current_batch x shape], inside the plan's
- * arena. NULL when the plan does not keep it. The output's value is always kept. */
+ * arena. NULL before, and when the plan does not keep it. The values of output and input are always kept. */
 const sc_real *sc_plan_value(const sc_plan *plan, size_t node);
 const sc_real *sc_plan_grad(const sc_plan *plan, size_t node);
 

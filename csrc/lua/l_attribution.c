@@ -116,8 +116,10 @@ static void read_rule(lua_State *L, sc_rule *rule) {
 
 static sc_relevance *check_relevance(lua_State *L, const char *method) {
     sc_relevance **box = luaL_testudata(L, 1, SC_LUA_CLASS("Relevance"));
-    if (!box || !*box)
+    if (!box)
         sc_lua_expected(L, 1, method, "self", "a Relevance");
+    else if (!*box)
+        luaL_error(L, "%s: self: expected a Relevance, got a closed one", method);
     return *box;
 }
 
@@ -207,7 +209,7 @@ static int get_relevance(lua_State *L) {
     size_t node = sc_lua_check_node(L, 2, plan->graph, "relevance");
     const sc_real *data = sc_plan_grad(plan, node);
     if (!data)
-        luaL_error(L, "relevance: node: expected one that is kept, got '%s'", lua_tostring(L, 2));
+        luaL_error(L, "relevance: node: expected one that is kept, after a way back, got '%s'", lua_tostring(L, 2));
     return push_node_copy(L, plan, node, data);
 }
 
@@ -215,8 +217,9 @@ static int get_relevance(lua_State *L) {
 static int get_sums(lua_State *L) {
     sc_relevance *relevance = check_relevance(L, "sums");
     size_t node = sc_lua_check_node(L, 2, relevance->plan->graph, "sums");
-    if (!relevance->wants_sums[node] || relevance->plan->current_batch == 0)
-        luaL_error(L, "sums: node: expected one that sums were asked of, after a run, got '%s'", lua_tostring(L, 2));
+    if (!relevance->wants_sums[node] || !relevance->plan->gone_back)
+        luaL_error(L, "sums: node: expected one that sums were asked of, after a way back, got '%s'",
+                   lua_tostring(L, 2));
     sc_tensor *out;
     sc_shape shape = relevance->sums[node].shape;
     shape.size[0] = relevance->plan->current_batch;
@@ -234,6 +237,22 @@ static int finalize(lua_State *L) {
 
 /* ---- paths ---- */
 
+/* The node that x goes to, and what x must look like. */
+static size_t check_path_input(lua_State *L, const char *function, const sc_plan *plan, const sc_tensor *x) {
+    const sc_graph *graph = plan->graph;
+    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    size_t input = 0;
+    while (input < graph->node_count && !sc_node_is_input(&graph->nodes[input]))
+        input++;
+    if (input == graph->node_count)
+        return (size_t)luaL_error(L, "%s: plan: expected one of a graph with an input", function);
+    sc_shape shape = sc_shape_prepend(&graph->nodes[input].shape, x->shape.size[0]);
+    if (!sc_shape_equal(&shape, &x->shape))
+        luaL_error(L, "%s: x: expected a batch of %s, got %s", function,
+                   sc_shape_format(wanted, &graph->nodes[input].shape), sc_shape_format(got, &x->shape));
+    return input;
+}
+
 /* x, x0 and seeds at stack slots 2, 3, 4. */
 static sc_path check_path(lua_State *L, const char *function) {
     sc_tensor *x = sc_lua_check_tensor_of(L, 2, function, "x", SC_REAL);
@@ -241,6 +260,7 @@ static sc_path check_path(lua_State *L, const char *function) {
     sc_tensor *seeds = sc_lua_check_tensor_of(L, 4, function, "seeds", SC_REAL);
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     const sc_plan *plan = sc_lua_check_plan(L, 1, function);
+    check_path_input(L, function, plan, x);
     sc_shape out = sc_shape_prepend(&plan->graph->nodes[plan->graph->output].shape, x->shape.size[0]);
     if (!sc_shape_equal(&x->shape, &x0->shape))
         luaL_error(L, "%s: baseline: expected %s, got %s", function, sc_shape_format(wanted, &x->shape),
@@ -257,18 +277,18 @@ static sc_path check_path(lua_State *L, const char *function) {
     };
 }
 
-/* integrated_gradients(plan, x, baseline, seeds, steps) -> Tensor like x; the plan keeps the gradient of "input". */
+/* integrated_gradients(plan, x, baseline, seeds, steps) -> Tensor like x; the plan keeps the gradient of the input. */
 static int integrated_gradients(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "integrated_gradients");
     sc_path path = check_path(L, "integrated_gradients");
     sc_tensor *x = sc_lua_check_tensor(L, 2, "integrated_gradients", "x"), *out;
-    ptrdiff_t input = sc_graph_find_node(plan->graph, "input");
-    sc_shape wanted = input == SC_NOT_FOUND ? x->shape : sc_shape_prepend(&plan->graph->nodes[input].shape, path.n);
-    if (input == SC_NOT_FOUND || plan->nodes[input].grad == SC_NO_BUFFER || !sc_shape_equal(&wanted, &x->shape))
-        luaL_error(L, "integrated_gradients: plan: expected one that keeps the gradient of 'input', of the shape of x");
+    size_t input = check_path_input(L, "integrated_gradients", plan, x);
+    if (!plan->nodes[input].grad_kept)
+        luaL_error(L, "integrated_gradients: plan: expected one that keeps the gradient of '%s'",
+                   plan->graph->nodes[input].name);
     sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
     sc_error error;
-    sc_lua_try(L, sc_path_input(sc_tensor_real(out), plan, (size_t)input, &path, &error), &error);
+    sc_lua_try(L, sc_path_input(sc_tensor_real(out), plan, input, &path, &error), &error);
     return 1;
 }
 
@@ -288,7 +308,7 @@ static int conductance(lua_State *L) {
         lua_rawgeti(L, 6, (lua_Integer)i + 1);
         nodes[i] = sc_lua_check_node(L, -1, plan->graph, "conductance");
         const sc_node *node = &plan->graph->nodes[nodes[i]];
-        if (plan->nodes[nodes[i]].grad == SC_NO_BUFFER)
+        if (!plan->nodes[nodes[i]].value_kept || !plan->nodes[nodes[i]].grad_kept)
             luaL_error(L, "conductance: plan: expected one that keeps value and gradient of '%s'", node->name);
         sc_shape shape = sc_shape_prepend(&node->shape, path.n);
         if (units)

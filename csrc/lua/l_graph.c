@@ -105,8 +105,9 @@ static int add(lua_State *L) {
 /* graph:output([name]) -> name: the result of the graph; sets it when given. */
 static int output(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "output");
-    if (!lua_isnoneornil(L, 2))
-        graph->output = sc_lua_check_node(L, 2, graph, "output");
+    sc_error error;
+    if (!lua_isnoneornil(L, 2) && sc_graph_set_output(graph, sc_lua_check_node(L, 2, graph, "output"), &error) != SC_OK)
+        luaL_error(L, "output: %s", error.message);
     if (graph->node_count == 0)
         return lua_pushnil(L), 1;
     lua_pushstring(L, graph->nodes[graph->output].name);

@@ -11,8 +11,10 @@
 
 sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
     sc_plan **box = luaL_testudata(L, index, SC_LUA_CLASS("Plan"));
-    if (!box || !*box)
+    if (!box)
         sc_lua_expected(L, index, function, "self", "a Plan");
+    else if (!*box)
+        luaL_error(L, "%s: self: expected a Plan, got a closed one", function);
     return *box;
 }
 
@@ -100,7 +102,8 @@ static int value(lua_State *L) {
     size_t node = sc_lua_check_node(L, 2, plan->graph, "value");
     const sc_real *data = sc_plan_value(plan, node);
     if (!data)
-        luaL_error(L, "value: node: expected a forward run before");
+        luaL_error(L, "value: node: expected one that the plan keeps, after a forward run, got '%s'",
+                   lua_tostring(L, 2));
     return push_copy(L, plan, node, data);
 }
 
@@ -110,7 +113,7 @@ static int grad(lua_State *L) {
     size_t node = sc_lua_check_node(L, 2, plan->graph, "grad");
     const sc_real *data = sc_plan_grad(plan, node);
     if (!data)
-        luaL_error(L, "grad: node: expected one that the plan keeps, got '%s'", lua_tostring(L, 2));
+        luaL_error(L, "grad: node: expected one that the plan keeps, after a way back, got '%s'", lua_tostring(L, 2));
     return push_copy(L, plan, node, data);
 }
 
