@@ -61,11 +61,11 @@ end
 
 local function check_data(model, data)
   if type(data) ~= "table" or not data.train then
-    options.fail("train", "data: expected a dataset with train and val, got " .. options.describe(data), 1)
+    options.fail("train", "data: expected a dataset with train and val, got " .. options.describe(data), 2)
   end
-  predict.check("train", model, data.train, "data.train", 1)
+  predict.check("train", model, data.train, "data.train", 2)
   local has_val = data.val and data.val:count() > 0
-  if has_val then predict.check("train", model, data.val, "data.val", 1) end
+  if has_val then predict.check("train", model, data.val, "data.val", 2) end
   return { train = data.train, val = has_val and data.val or nil }
 end
 
@@ -100,13 +100,18 @@ end
 
 -- ---- one epoch ----
 
-local function stop_if_not_finite(job, loss, epoch, place)
-  if loss - loss == 0 then return end
+-- What is left when a training stops early.
+local function what_is_kept(job)
   local kept = job.kept.epoch > 0 and "those of epoch " .. job.kept.epoch or "those that it had before"
   local saved = job.saved and ("the last good checkpoint is '%s' (epoch %d)"):format(job.opts.checkpoint, job.saved)
     or "no checkpoint was written"
-  fault.raise("loss is %s in epoch %d, %s, at lr %g; the model's weights are %s; %s",
-    loss == loss and "infinite" or "not a number", epoch, place, job.lr, kept, saved)
+  return ("the model's weights are %s; %s"):format(kept, saved)
+end
+
+local function stop_if_not_finite(job, loss, epoch, place)
+  if loss - loss == 0 then return end
+  fault.raise("loss is %s in epoch %d, %s, at lr %g; %s", loss == loss and "infinite" or "not a number", epoch, place,
+    job.lr, what_is_kept(job))
 end
 
 -- Sums over samples, from which means are made.
@@ -213,10 +218,9 @@ local function resume(job)
     fault.raise("checkpoint '%s': is of epoch %d, expected one of at most %d epochs", path, record.epoch,
       job.opts.epochs)
   end
-  local ok, problem = pcall(function()
-    job.adam:load(state.adam)
-    job.model:load_state(state.model)
-  end)
+  -- Called by pcall itself, their errors carry no position in this file.
+  local ok, problem = pcall(job.adam.load, job.adam, state.adam)
+  if ok then ok, problem = pcall(job.model.load_state, job.model, state.model or {}) end
   if not ok then fault.raise("checkpoint '%s': is damaged: %s", path, problem) end
   job.rows, job.saved = record.rows, record.epoch
   job.kept = { epoch = record.best_epoch, state = state.best or state.model }
@@ -239,6 +243,12 @@ local function run(job)
   line.total = (opts.epochs - job.first + 1) * job.data.train:count()
   job.started = core.clock()
   for epoch = job.first, opts.epochs do run_epoch(job, epoch) end
+end
+
+-- Ctrl-C ends native work with "interrupted", and Lua code, by its own signal handler, with "interrupted!".
+local function explain(job, problem)
+  if type(problem) ~= "string" or not problem:find("interrupted!?$") then return problem end
+  return ("train: interrupted; %s"):format(what_is_kept(job))
 end
 
 --- Trains a model in place; models that shared its weights (clones) keep theirs.
@@ -271,7 +281,7 @@ local function train(model, data, opts)
   job.kept = { epoch = 0, state = model:state() }
   local ok, problem = pcall(run, job)
   restore(job)
-  if not ok then fault.guard("train", error, problem, 0) end
+  if not ok then fault.guard("train", error, explain(job, problem), 0) end
   return history.new(job.rows, job.kept.epoch), model
 end
 
