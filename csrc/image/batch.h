@@ -34,7 +34,7 @@ sc_status sc_image_batch_finish(sc_image_batch *batch, sc_error *error);
  * its pixels are none. */
 sc_status sc_image_batch_check(sc_image_batch *batch, const sc_image_source *source, sc_error *error);
 
-/* Gives the memory back and zeroes the struct. */
+/* Frees everything and zeroes the struct. */
 void sc_image_batch_release(sc_image_batch *batch);
 
 #endif

@@ -1,5 +1,7 @@
 #include "image/container.h"
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -17,27 +19,113 @@ const char *sc_container_name(sc_container kind) {
     return "unknown";
 }
 
-sc_container sc_container_of(const unsigned char *bytes, size_t length) {
+static sc_status damaged(sc_container kind, const char *reason, sc_error *error) {
+    return sc_error_set(error, SC_ERROR_FORMAT, "a damaged %s file: %s", sc_container_name(kind), reason);
+}
+
+/* Copies up to count bytes from an offset, and says how many there were. */
+static size_t fetch(const sc_image_bytes *bytes, size_t at, unsigned char *to, size_t count) {
+    if (!bytes->data)
+        return at <= LONG_MAX && fseek(bytes->file, (long)at, SEEK_SET) == 0 ? fread(to, 1, count, bytes->file) : 0;
+    if (at >= bytes->length)
+        return 0;
+    if (count > bytes->length - at)
+        count = bytes->length - at;
+    memcpy(to, bytes->data + at, count);
+    return count;
+}
+
+static size_t big_endian(const unsigned char *bytes, int count) {
+    size_t value = 0;
+    for (int i = 0; i < count; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+static uint32_t little_endian(const unsigned char *bytes, int count) {
+    uint32_t value = 0;
+    for (int i = count; i-- > 0;)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+static sc_status read_png(sc_image_info *out, const unsigned char *start, size_t length, sc_error *error) {
+    if (length < 26)
+        return damaged(SC_CONTAINER_PNG, "truncated", error);
+    if (memcmp(start + 12, "IHDR", 4) != 0)
+        return damaged(SC_CONTAINER_PNG, "it does not begin with its header", error);
+    out->width = big_endian(start + 16, 4);
+    out->height = big_endian(start + 20, 4);
+    out->bits = start[24] == 16 ? 16 : 8;
+    out->channels = (start[25] & 2 ? 3 : 1) + (start[25] & 4 ? 1 : 0);
+    return SC_OK;
+}
+
+static sc_status read_bmp(sc_image_info *out, const unsigned char *start, size_t length, sc_error *error) {
+    if (length < 30)
+        return damaged(SC_CONTAINER_BMP, "truncated", error);
+    bool ancient = little_endian(start + 14, 4) == 12; /* 16-bit sizes */
+    int64_t width = ancient ? (int64_t)little_endian(start + 18, 2) : (int32_t)little_endian(start + 18, 4);
+    int64_t height = ancient ? (int64_t)little_endian(start + 20, 2) : (int32_t)little_endian(start + 22, 4);
+    out->width = width > 0 ? (size_t)width : 0;
+    out->height = (size_t)(height < 0 ? -height : height); /* negative: rows from the top */
+    out->bits = 8;
+    out->channels = little_endian(start + (ancient ? 24 : 28), 2) == 32 ? 4 : 3;
+    return SC_OK;
+}
+
+static sc_status read_frame(sc_image_info *out, const unsigned char *head) {
+    out->height = big_endian(head + 5, 2);
+    out->width = big_endian(head + 7, 2);
+    out->channels = head[9] >= 3 ? 3 : 1;
+    out->bits = 8;
+    return SC_OK;
+}
+
+/* Goes from segment to segment to the frame header; what is no marker between two segments is padding. */
+static sc_status read_jpeg(sc_image_info *out, const sc_image_bytes *bytes, sc_error *error) {
+    enum { DHT = 0xc4, JPG = 0xc8, DAC = 0xcc, EOI = 0xd9, SOS = 0xda, STEPS = 1 << 16 };
+    unsigned char head[10];
+    size_t at = 2;
+    for (int step = 0; step < STEPS; step++) {
+        size_t got = fetch(bytes, at, head, sizeof head);
+        if (got < 4)
+            return damaged(SC_CONTAINER_JPEG, "truncated", error);
+        unsigned char marker = head[1];
+        if (head[0] != 0xff || marker == 0xff || marker == 0)
+            at += 1;
+        else if (marker == EOI || marker == SOS)
+            break;
+        else if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) /* stand alone */
+            at += 2;
+        else if (marker < 0xc0 || marker > 0xcf || marker == DHT || marker == JPG || marker == DAC)
+            at += 2 + big_endian(head + 2, 2);
+        else if (got == sizeof head)
+            return read_frame(out, head);
+        else
+            return damaged(SC_CONTAINER_JPEG, "truncated", error);
+    }
+    return damaged(SC_CONTAINER_JPEG, "it holds no picture", error);
+}
+
+sc_status sc_container_read(sc_image_info *out, const sc_image_bytes *bytes, sc_error *error) {
     static const unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    if (length >= sizeof png && memcmp(bytes, png, sizeof png) == 0)
-        return SC_CONTAINER_PNG;
-    if (length >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff)
-        return SC_CONTAINER_JPEG;
-    if (length >= 2 && bytes[0] == 'B' && bytes[1] == 'M')
-        return SC_CONTAINER_BMP;
-    return SC_CONTAINER_UNKNOWN;
-}
-
-static size_t big_endian(const unsigned char *bytes) {
-    return (size_t)bytes[0] << 24 | (size_t)bytes[1] << 16 | (size_t)bytes[2] << 8 | bytes[3];
-}
-
-bool sc_container_size(sc_container kind, const unsigned char *bytes, size_t length, size_t *width, size_t *height) {
-    if (kind != SC_CONTAINER_PNG || length < 24 || memcmp(bytes + 12, "IHDR", 4) != 0)
-        return false;
-    *width = big_endian(bytes + 16);
-    *height = big_endian(bytes + 20);
-    return true;
+    unsigned char start[32];
+    size_t length = fetch(bytes, 0, start, sizeof start);
+    *out = (sc_image_info){0};
+    if (length >= sizeof png && memcmp(start, png, sizeof png) == 0) {
+        out->kind = SC_CONTAINER_PNG;
+        return read_png(out, start, length, error);
+    }
+    if (length >= 3 && start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff) {
+        out->kind = SC_CONTAINER_JPEG;
+        return read_jpeg(out, bytes, error);
+    }
+    if (length >= 2 && start[0] == 'B' && start[1] == 'M') {
+        out->kind = SC_CONTAINER_BMP;
+        return read_bmp(out, start, length, error);
+    }
+    return sc_error_set(error, SC_ERROR_FORMAT, length == 0 ? "an empty file" : "not a PNG, JPEG or BMP file");
 }
 
 static sc_status truncated(sc_error *error) {
@@ -101,40 +189,25 @@ static sc_status check_jpeg(const unsigned char *bytes, size_t length, sc_error 
     return truncated(error);
 }
 
-static uint32_t little_endian(const unsigned char *bytes, int count) {
-    uint32_t value = 0;
-    for (int i = count; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
-static sc_status check_bmp(const unsigned char *bytes, size_t length, sc_error *error) {
-    if (length < 30)
-        return truncated(error);
+static sc_status check_bmp(const sc_image_info *info, const unsigned char *bytes, size_t length, sc_error *error) {
     uint64_t start = little_endian(bytes + 10, 4);
-    bool ancient = little_endian(bytes + 14, 4) == 12; /* 16-bit sizes */
-    int64_t width = ancient ? (int64_t)little_endian(bytes + 18, 2) : (int32_t)little_endian(bytes + 18, 4);
-    int64_t height = ancient ? (int64_t)little_endian(bytes + 20, 2) : (int32_t)little_endian(bytes + 22, 4);
+    bool ancient = little_endian(bytes + 14, 4) == 12;
     uint64_t bits = little_endian(bytes + (ancient ? 24 : 28), 2);
-    if (width <= 0 || height == 0 || bits == 0 || bits > 32)
-        return sc_error_set(error, SC_ERROR_FORMAT, "a header of %lld x %lld pixels of %llu bits", (long long)width,
-                            (long long)height, (unsigned long long)bits);
-    uint64_t row = ((uint64_t)width * bits + 31) / 32 * 4;
-    uint64_t rows = (uint64_t)(height < 0 ? -height : height);
-    if (start > length || row > (length - start) / rows)
+    if (bits == 0 || bits > 32)
+        return sc_error_set(error, SC_ERROR_FORMAT, "pixels of %d bits", (int)bits);
+    uint64_t row = ((uint64_t)info->width * bits + 31) / 32 * 4;
+    if (start > length || row > (length - start) / info->height)
         return truncated(error);
     return SC_OK;
 }
 
-sc_status sc_container_check(sc_container kind, const unsigned char *bytes, size_t length, sc_error *error) {
-    switch (kind) {
-    case SC_CONTAINER_JPEG:
-        return check_jpeg(bytes, length, error);
-    case SC_CONTAINER_BMP:
-        return check_bmp(bytes, length, error);
-    case SC_CONTAINER_PNG: /* stb_image notices a missing end itself */
-    case SC_CONTAINER_UNKNOWN:
-        break;
-    }
-    return SC_OK;
+sc_status sc_container_check(const sc_image_info *info, const sc_image_bytes *bytes, sc_error *error) {
+    sc_error reason;
+    sc_status status = SC_OK;
+    if (info->kind == SC_CONTAINER_JPEG)
+        status = check_jpeg(bytes->data, bytes->length, &reason);
+    else if (info->kind == SC_CONTAINER_BMP)
+        status = check_bmp(info, bytes->data, bytes->length, &reason);
+    /* stb_image itself notices when a PNG lacks its end */
+    return status == SC_OK ? SC_OK : damaged(info->kind, reason.message, error);
 }

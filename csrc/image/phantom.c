@@ -41,7 +41,7 @@ static double inside(double value, double soft) {
 
 static double bump(double distance, double width) {
     double t = distance / width;
-    return exp(-t * t);
+    return t * t > 12 ? 0 : exp(-t * t);
 }
 
 /* Smooth noise in -1..1 of a given number of waves over the picture. */
@@ -70,7 +70,8 @@ static double lung_edge(const lung *l, double x, double y) {
     double width = l->width * (0.62 + 0.5 * sin(1.75 * down));
     double lean = l->side * 0.1 * (down - 0.5); /* wider apart at the base */
     double dx = fabs(x - l->x - lean) / width, dy = fabs(y - l->y) / l->height;
-    double shape = (pow(pow(dx, 2.6) + pow(dy, 2.6), 1 / 2.6) - 1) * width;
+    double shape =
+        (pow(dx * dx * sqrt(dx) + dy * dy * sqrt(dy), 0.4) - 1) * width; /* exponent 2.5: nearly an ellipse */
     double outward = (x - l->x) * l->side;
     double floor_y = l->dome + 0.9 * (outward + 0.1) * (outward + 0.1) + (outward > 0 ? 0.25 * outward : 0);
     return fmax(shape, y - floor_y);
@@ -79,7 +80,7 @@ static double lung_edge(const lung *l, double x, double y) {
 static void place_anatomy(body *b, sc_random *random) {
     b->centre = sc_random_between(random, -0.06, 0.06);
     b->tilt = sc_random_between(random, -0.05, 0.05);
-    b->width = sc_random_between(random, 0.84, 0.97);
+    b->width = sc_random_between(random, 0.86, 1.0);
     b->shoulder = sc_random_between(random, -0.86, -0.74);
     b->tissue = sc_random_between(random, 0.42, 0.52);
     double lift = sc_random_between(random, -0.07, 0.07), breath = sc_random_between(random, 0.92, 1.08);
@@ -92,10 +93,10 @@ static void place_anatomy(body *b, sc_random *random) {
         l->y = lift - 0.02;
         l->dome = l->y + l->height * sc_random_between(random, 0.70, 0.80) + (i == 0 ? -0.05 : 0);
     }
-    b->heart_x = sc_random_between(random, 0.1, 0.18);
-    b->heart_y = lift + sc_random_between(random, 0.26, 0.34);
-    b->heart_width = sc_random_between(random, 0.25, 0.34);
-    b->heart_height = sc_random_between(random, 0.28, 0.34);
+    b->heart_x = sc_random_between(random, 0.1, 0.17);
+    b->heart_y = lift + sc_random_between(random, 0.27, 0.34);
+    b->heart_width = sc_random_between(random, 0.34, 0.43);
+    b->heart_height = sc_random_between(random, 0.26, 0.31);
     b->rib_gap = sc_random_between(random, 0.15, 0.18);
     b->rib_start = sc_random_between(random, -0.9, -0.78);
     b->rib_slope = sc_random_between(random, 0.25, 0.5);
@@ -123,7 +124,7 @@ static void place_finding(body *b, sc_random *random) {
     const lung *l = &b->lungs[b->where];
     if (b->finding == SC_PHANTOM_NODULE) {
         b->radius[0] = sc_random_between(random, 0.075, 0.125);
-        b->strength = sc_random_between(random, 0.34, 0.46);
+        b->strength = sc_random_between(random, 0.3, 0.42);
         place_inside(l, 0.6 * b->radius[0], random, &b->x[0], &b->y[0]);
     } else if (b->finding == SC_PHANTOM_EFFUSION) {
         b->level = l->dome - sc_random_between(random, 0.18, 0.62);
@@ -148,14 +149,15 @@ static void place_exposure(body *b, sc_random *random) {
             b->lattice[j][i] = sc_random_between(random, -1, 1);
 }
 
-/* Everything but lungs and bones: air outside, skin, muscle. */
+/* Everything but lungs and bones: neck, shoulders that run out of the picture, sides. */
 static double outline(const body *b, double x, double y) {
-    double ax = fabs(x);
-    double neck = 0.2 + 0.05 * (y + 1);
-    double shoulder = b->shoulder + 0.34 * pow(clamped((ax - neck) / (b->width - neck), 0, 1.2), 2.2);
-    double side = b->width - 0.1 * pow(clamped(y - 0.1, 0, 1), 2) + 0.3 * clamped(-0.35 - y, 0, 1);
-    double edge = fmax(ax - side, ax > neck ? shoulder - y : -1);
-    return inside(edge, fmax(0.04, b->soft));
+    double ax = fabs(x), soft = fmax(0.04, b->soft);
+    double neck = 0.3 + 0.12 * clamped(y + 1, 0, 1);
+    double slope = 0.2 * clamped(ax - neck, 0, 1) + 0.5 * pow(clamped((ax - 0.55) / 0.5, 0, 1), 2);
+    double shoulder = fmax(b->shoulder + slope - y, -1);
+    double side = b->width - 0.1 * pow(clamped(y - 0.1, 0, 1), 2) + 0.7 * pow(clamped(-0.05 - y, 0, 1), 1.5);
+    double trunk = inside(fmax(ax - side, shoulder), soft);
+    return fmax(trunk, inside(ax - neck, 0.07));
 }
 
 /* Bands that leave the spine, fall towards the side (the back) and come forward again, fainter. */
@@ -180,15 +182,16 @@ static double finding(const body *b, double x, double y, double absorbed, double
     case SC_PHANTOM_EFFUSION: {
         double outward = (x - l->x) * l->side + 0.12;
         double surface = b->level - b->rise * outward * outward * (outward > 0 ? 1 : 0.3);
-        double chest = inside(lung_edge(&(lung){l->side, l->x, l->y, l->width, l->height, 9}, x, y), 0.05);
+        double chest = inside(lung_edge(&(lung){l->side, l->x, l->y, l->width, l->height, 9}, x, y) - 0.03,
+                              fmax(0.06, b->soft)); /* the whole ellipse: fluid covers the diaphragm */
         double fluid = inside(surface - y, fmax(0.05, b->soft)) * chest * b->strength;
-        return absorbed + fluid * fmax(0, 0.7 + 0.04 * texture - absorbed);
+        return absorbed + fluid * fmax(0, 0.6 + 0.1 * y + 0.04 * texture - absorbed);
     }
     case SC_PHANTOM_OPACITY: {
         double haze = 0;
         for (int i = 0; i < PATCHES; i++)
             haze += bump(hypot(x - b->x[i], y - b->y[i]), b->radius[i]);
-        double cloudy = clamped(0.75 + 0.75 * texture, 0, 1.4);
+        double cloudy = clamped(0.85 + 0.65 * texture, 0.3, 1.4);
         return absorbed + b->strength * clamped(haze, 0, 1.2) * cloudy * fmax(0, 1 - 1.1 * absorbed);
     }
     case SC_PHANTOM_NORMAL:
@@ -196,6 +199,16 @@ static double finding(const body *b, double x, double y, double absorbed, double
         break;
     }
     return absorbed;
+}
+
+/* An egg that leans to the left of the patient, and the great vessels above it. */
+static double heart(const body *b, double x, double y) {
+    double dx = x - b->heart_x, dy = y - b->heart_y;
+    double along = 0.8 * dx + 0.6 * dy, across = 0.8 * dy - 0.6 * dx;
+    double egg = hypot(along / b->heart_width, across / (b->heart_height * (1 - 0.25 * along))) - 1;
+    double vessels = hypot((x - 0.09) / 0.13, (y - b->heart_y + 0.4) / 0.3) - 1;
+    double soft = fmax(0.06, b->soft);
+    return fmax(inside(egg * b->heart_width, soft), 0.7 * inside(vessels * 0.13, soft));
 }
 
 static double absorption(const body *b, double px, double y) {
@@ -210,13 +223,12 @@ static double absorption(const body *b, double px, double y) {
     }
     double vessels = 0.16 * bump(apart, 0.2) * (1 + 0.7 * noise(b, px, y, 9.1));
     value = value * (1 - air) + air * (0.13 + 0.035 * texture + vessels);
-    double spine = inside(ax - b->spine_width, fmax(0.04, b->soft));
-    value += 0.15 * spine * (1 + 0.16 * sin(2 * 3.14159265 * y / (0.8 * b->rib_gap)));
+    double spine = inside(ax - b->spine_width, fmax(0.05, b->soft));
+    value += 0.1 * spine * (1 + 0.16 * sin(2 * 3.14159265 * y / (0.8 * b->rib_gap)));
     value += 0.13 * inside(ax - 0.17 - 0.04 * sin(4 * y), 0.08) * inside(-0.75 - y, 0.3); /* mediastinum */
-    double heart = hypot((x - b->heart_x) / b->heart_width, (y - b->heart_y) / b->heart_height) - 1;
-    heart = inside(heart * b->heart_width, fmax(0.05, b->soft));
-    value += heart * fmax(0, 0.66 + 0.03 * texture - value);
-    value += ribs(b, x, y) * (0.35 + 0.65 * air);
+    double muscle = heart(b, x, y);
+    value += muscle * fmax(0, 0.62 + 0.03 * texture - value);
+    value += ribs(b, x, y) * (0.35 + 0.65 * air) * (1 - 0.5 * muscle);
     double collar = y - (b->shoulder + 0.2 - 0.22 * ax + 0.1 * sin(5 * ax));
     value += 0.13 * bump(collar, fmax(0.035, 0.8 * b->soft)) * inside(0.1 - ax, 0.05) * inside(ax - 0.72, 0.05);
     return 0.02 + trunk * finding(b, x, y, value, texture);

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 size_t sc_pixels_bytes(const sc_pixels *pixels) {
     size_t sample = pixels->depth == SC_DEPTH_8 ? 1 : pixels->depth == SC_DEPTH_16 ? 2 : sizeof(sc_real);
@@ -39,49 +40,48 @@ static size_t block_limit(size_t width, size_t height, size_t length) {
     return limit;
 }
 
-static sc_status damaged(sc_container kind, sc_error *error) {
-    const char *reason = sc_stb_limit_reached() ? "it unpacks to more than its header says" : stbi_failure_reason();
-    return sc_error_set(error, SC_ERROR_FORMAT, "a damaged %s file: %s", sc_container_name(kind),
-                        reason ? reason : "no reason given");
+/* stb_image's reason, unless it is left over from another file: not every failure sets one. */
+static const char *failure(sc_container kind) {
+    const char *reason = stbi_failure_reason();
+    for (sc_container other = SC_CONTAINER_PNG; reason && other <= SC_CONTAINER_BMP; other++)
+        if (other != kind && strstr(reason, sc_container_name(other)))
+            reason = NULL;
+    return reason ? reason : "its data are corrupt";
 }
 
-static sc_status not_an_image(size_t length, sc_error *error) {
-    return sc_error_set(error, SC_ERROR_FORMAT, length == 0 ? "an empty file" : "not a PNG, JPEG or BMP file");
+static sc_status decode(sc_pixels *out, const sc_image_info *info, const sc_image_bytes *bytes, sc_error *error) {
+    int size = (int)bytes->length, width, height, channels, wanted = info->channels < 3 ? 1 : 3;
+    sc_stb_limit(block_limit(info->width, info->height, bytes->length));
+    void *data = info->bits == 16
+                     ? (void *)stbi_load_16_from_memory(bytes->data, size, &width, &height, &channels, wanted)
+                     : (void *)stbi_load_from_memory(bytes->data, size, &width, &height, &channels, wanted);
+    const char *reason = data                     ? "its header changes on the way"
+                         : sc_stb_limit_reached() ? "it unpacks to more than its header says"
+                                                  : failure(info->kind);
+    if (!data || (size_t)width != info->width || (size_t)height != info->height) {
+        sc_memory_free(data);
+        return sc_error_set(error, SC_ERROR_FORMAT, "a damaged %s file: %s", sc_container_name(info->kind), reason);
+    }
+    *out = (sc_pixels){.data = data,
+                       .width = info->width,
+                       .height = info->height,
+                       .channels = (size_t)wanted,
+                       .depth = info->bits == 16 ? SC_DEPTH_16 : SC_DEPTH_8,
+                       .owned = data};
+    return SC_OK;
 }
 
 sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t length, size_t max_pixels,
                            sc_error *error) {
+    sc_image_bytes view = {.data = bytes, .length = length};
+    sc_image_info info;
     *out = (sc_pixels){0};
-    sc_container kind = sc_container_of(bytes, length);
-    if (kind == SC_CONTAINER_UNKNOWN)
-        return not_an_image(length, error);
     if (length > INT_MAX)
         return sc_error_set(error, SC_ERROR_FORMAT, "a file of %zu bytes", length);
-    int size = (int)length, width, height, channels;
-    size_t stated_width, stated_height;
-    if (sc_container_size(kind, bytes, length, &stated_width, &stated_height))
-        SC_TRY(judge_size(stated_width, stated_height, max_pixels, error));
-    sc_stb_limit((size_t)1 << 20);
-    if (!stbi_info_from_memory(bytes, size, &width, &height, &channels))
-        return damaged(kind, error);
-    SC_TRY(judge_size((size_t)width, (size_t)height, max_pixels, error));
-    sc_error reason;
-    if (sc_container_check(kind, bytes, length, &reason) != SC_OK)
-        return sc_error_set(error, SC_ERROR_FORMAT, "a damaged %s file: %s", sc_container_name(kind), reason.message);
-    bool deep = stbi_is_16_bit_from_memory(bytes, size);
-    int wanted = channels < 3 ? 1 : 3;
-    sc_stb_limit(block_limit((size_t)width, (size_t)height, length));
-    void *data = deep ? (void *)stbi_load_16_from_memory(bytes, size, &width, &height, &channels, wanted)
-                      : (void *)stbi_load_from_memory(bytes, size, &width, &height, &channels, wanted);
-    if (!data)
-        return damaged(kind, error);
-    *out = (sc_pixels){.data = data,
-                       .width = (size_t)width,
-                       .height = (size_t)height,
-                       .channels = (size_t)wanted,
-                       .depth = deep ? SC_DEPTH_16 : SC_DEPTH_8,
-                       .owned = data};
-    return SC_OK;
+    SC_TRY(sc_container_read(&info, &view, error));
+    SC_TRY(judge_size(info.width, info.height, max_pixels, error));
+    SC_TRY(sc_container_check(&info, &view, error));
+    return decode(out, &info, &view, error);
 }
 
 sc_status sc_pixels_load(sc_pixels *out, const char *path, size_t max_pixels, sc_error *error) {
@@ -97,47 +97,15 @@ sc_status sc_pixels_load(sc_pixels *out, const char *path, size_t max_pixels, sc
     return SC_OK;
 }
 
-static int probe_read(void *user, char *data, int size) {
-    return size > 0 ? (int)fread(data, 1, (size_t)size, user) : 0;
-}
-
-static void probe_skip(void *user, int count) {
-    fseek(user, count, SEEK_CUR);
-}
-
-static int probe_at_end(void *user) {
-    return feof((FILE *)user) || ferror((FILE *)user);
-}
-
-static sc_status probe(sc_image_info *out, FILE *file, size_t max_pixels, sc_error *error) {
-    static const stbi_io_callbacks callbacks = {probe_read, probe_skip, probe_at_end};
-    unsigned char start[24];
-    size_t length = fread(start, 1, sizeof start, file);
-    sc_container kind = sc_container_of(start, length);
-    if (kind == SC_CONTAINER_UNKNOWN)
-        return not_an_image(length, error);
-    int width, height;
-    if (sc_container_size(kind, start, length, &out->width, &out->height))
-        SC_TRY(judge_size(out->width, out->height, max_pixels, error));
-    rewind(file);
-    sc_stb_limit((size_t)1 << 20);
-    if (!stbi_info_from_callbacks(&callbacks, file, &width, &height, &out->channels))
-        return damaged(kind, error);
-    SC_TRY(judge_size((size_t)width, (size_t)height, max_pixels, error));
-    rewind(file);
-    out->bits = stbi_is_16_bit_from_callbacks(&callbacks, file) ? 16 : 8;
-    out->width = (size_t)width;
-    out->height = (size_t)height;
-    return SC_OK;
-}
-
 sc_status sc_image_probe(sc_image_info *out, const char *path, size_t max_pixels, sc_error *error) {
-    *out = (sc_image_info){0};
-    FILE *file;
-    SC_TRY(sc_image_file_open(&file, NULL, path, error));
+    sc_image_bytes bytes = {0};
     sc_error reason;
-    sc_status status = probe(out, file, max_pixels, &reason);
-    fclose(file);
+    *out = (sc_image_info){0};
+    SC_TRY(sc_image_file_open(&bytes.file, NULL, path, error));
+    sc_status status = sc_container_read(out, &bytes, &reason);
+    if (status == SC_OK)
+        status = judge_size(out->width, out->height, max_pixels, &reason);
+    fclose(bytes.file);
     if (status != SC_OK)
         return sc_error_set(error, status, "%s: %s", path, reason.message);
     return SC_OK;

@@ -3,6 +3,7 @@
 #define SC_IMAGE_PIXELS_H
 
 #include "base/status.h"
+#include "image/container.h"
 #include "tensor/tensor.h"
 
 #include <stdbool.h>
@@ -21,13 +22,6 @@ typedef struct sc_pixels {
     sc_depth depth;
     void *owned; /* what sc_pixels_release frees; NULL when the samples are someone else's */
 } sc_pixels;
-
-/* What a file's header says. */
-typedef struct sc_image_info {
-    size_t width, height;
-    int channels; /* as stored, alpha included */
-    int bits;     /* 8 or 16 per sample */
-} sc_image_info;
 
 /* 64 Mpixel: more than any radiograph, less than what fills a small machine. */
 #define SC_IMAGE_MAX_PIXELS ((size_t)64 << 20)
@@ -50,7 +44,7 @@ sc_status sc_image_probe(sc_image_info *out, const char *path, size_t max_pixels
  * SC_LUMA. */
 sc_status sc_pixels_to_tensor(sc_tensor *out, const sc_pixels *pixels, size_t channels, sc_error *error);
 
-/* Gives the memory back and zeroes the struct. */
+/* Frees what it owns, if anything, and zeroes the struct. */
 void sc_pixels_release(sc_pixels *pixels);
 
 /* Rec. 601 weights of red, green and blue in brightness. */

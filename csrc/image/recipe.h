@@ -24,7 +24,7 @@ typedef struct sc_recipe_scratch {
 sc_status sc_recipe_apply(sc_real *out, const sc_image_recipe *recipe, const sc_pixels *pixels, size_t index,
                           sc_recipe_scratch *scratch, sc_error *error);
 
-/* Gives the memory back and zeroes the struct. */
+/* Frees the buffers and leaves an empty scratch. */
 void sc_recipe_scratch_release(sc_recipe_scratch *scratch);
 
 #endif

@@ -23,7 +23,7 @@ typedef struct sc_resample_scratch {
 sc_status sc_resample(sc_real *out, size_t height, size_t width, const sc_pixels *pixels, sc_box box,
                       sc_resample_scratch *scratch, sc_error *error);
 
-/* Gives the memory back and zeroes the struct. */
+/* Frees the buffers and leaves an empty scratch. */
 void sc_resample_scratch_release(sc_resample_scratch *scratch);
 
 #endif

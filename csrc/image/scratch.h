@@ -22,7 +22,7 @@ static inline sc_status sc_scratch_reserve(sc_scratch *scratch, size_t count, si
     return SC_OK;
 }
 
-/* Gives the memory back and zeroes the struct. */
+/* Frees the buffer and leaves an empty scratch. */
 static inline void sc_scratch_release(sc_scratch *scratch) {
     sc_memory_free(scratch->data);
     *scratch = (sc_scratch){0};

@@ -21,13 +21,13 @@ sc_status sc_image_source_pixels(sc_image_source **out, const sc_tensor *pixels,
 sc_status sc_image_source_phantom(sc_image_source **out, const uint8_t *classes, size_t count, size_t size,
                                   uint64_t seed, size_t cache_bytes, sc_error *error);
 
-/* One more holder; each calls sc_image_source_release. */
+/* One more reference, to be released too. */
 sc_image_source *sc_image_source_retain(sc_image_source *source);
 
-/* NULL is allowed. */
+/* Gives a reference back; the last frees the source. NULL is allowed. */
 void sc_image_source_release(sc_image_source *source);
 
-/* How many pictures there are. */
+/* How many pictures there are, readable or not. */
 size_t sc_image_source_count(const sc_image_source *source);
 
 /* The picture at an index from 0. Release it with sc_pixels_release before the source goes. */

@@ -6,9 +6,18 @@
 #include <string.h>
 #include <zlib.h>
 
+/* GCC 12's LeakSanitizer crashes on thread-local variables of a loaded library while threads live that used them,
+ * unless these are in the static block. */
+#define STBI_NO_THREAD_LOCALS /* of its own choice */
+#ifdef SC_SANITIZE
+#define STBI_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define STBI_THREAD_LOCAL _Thread_local
+#endif
+
 /* stb's allocation hooks take no context, so the limit of the decode under way travels by thread. */
-static _Thread_local size_t largest_block = (size_t)1 << 20;
-static _Thread_local bool reached;
+static STBI_THREAD_LOCAL size_t largest_block = (size_t)1 << 20;
+static STBI_THREAD_LOCAL bool reached;
 
 void sc_stb_limit(size_t bytes) {
     largest_block = bytes;
@@ -50,6 +59,13 @@ static unsigned char *deflate_bytes(unsigned char *data, int length, int *out_le
     return out;
 }
 
+/* Of an empty chunk stb copies no bytes from nowhere. */
+static void *copy_bytes(void *to, const void *from, size_t size) {
+    return size > 0 ? memcpy(to, from, size) : to;
+}
+
+#undef memcpy
+#define memcpy copy_bytes
 #define STBI_MALLOC(size) stb_alloc(size)
 #define STBI_REALLOC_SIZED(pointer, old_size, new_size) stb_realloc(pointer, old_size, new_size)
 #define STBI_FREE(pointer) sc_memory_free(pointer)

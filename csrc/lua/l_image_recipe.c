@@ -5,6 +5,7 @@
 #include "lua/support.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define BATCH SC_LUA_CLASS("ImageBatch")
@@ -40,13 +41,14 @@ static bool field_pair(lua_State *L, int table, const char *function, const char
             sc_lua_expected(L, list, function, field, "a list of two numbers");
         for (int i = 0; i < 2; i++) {
             lua_rawgeti(L, list, i + 1);
-            pair[i] = sc_lua_check_number(L, -1, function, field);
+            pair[i] = sc_lua_check_number(L, lua_gettop(L), function, field);
             lua_pop(L, 1);
         }
         if (!(pair[0] > 0 && pair[0] <= pair[1] && pair[1] <= most)) {
-            lua_pushfstring(L, "%s: %s: expected two growing numbers above 0 and at most %f, got {%f, %f}", function,
-                            field, (LUAI_UACNUMBER)most, (LUAI_UACNUMBER)pair[0], (LUAI_UACNUMBER)pair[1]);
-            luaL_error(L, "%s", lua_tostring(L, -1));
+            char message[160]; /* lua_pushfstring would write 1.0 for 1 */
+            snprintf(message, sizeof message, "expected two growing numbers in (0, %g], got {%g, %g}", most, pair[0],
+                     pair[1]);
+            luaL_error(L, "%s: %s: %s", function, field, message);
         }
     }
     lua_pop(L, 1);
@@ -55,9 +57,11 @@ static bool field_pair(lua_State *L, int table, const char *function, const char
 
 static double field_within(lua_State *L, int table, const char *function, const char *field, double most) {
     double value = sc_lua_field_number(L, table, function, field, 0);
-    if (!(value >= 0 && value <= most))
-        luaL_error(L, "%s: %s: expected a number in [0, %f], got %f", function, field, (LUAI_UACNUMBER)most,
-                   (LUAI_UACNUMBER)value);
+    if (!(value >= 0 && value <= most)) {
+        char message[80];
+        snprintf(message, sizeof message, "expected a number in [0, %g], got %g", most, value);
+        luaL_error(L, "%s: %s: %s", function, field, message);
+    }
     return value;
 }
 
@@ -93,9 +97,9 @@ static void field_channels(lua_State *L, int table, const char *function, const 
             lua_pushvalue(L, list);
         else
             lua_rawgeti(L, list, (lua_Integer)c + 1);
-        double value = sc_lua_check_number(L, -1, function, field);
+        double value = sc_lua_check_number(L, lua_gettop(L), function, field);
         if (!isfinite(value) || (positive && !(value > 0)))
-            sc_lua_expected(L, -1, function, field, positive ? "finite numbers above 0" : "finite numbers");
+            sc_lua_expected(L, lua_gettop(L), function, field, positive ? "finite numbers above 0" : "finite numbers");
         out[c] = (sc_real)value;
         lua_pop(L, 1);
     }
@@ -106,7 +110,7 @@ sc_image_recipe sc_lua_check_recipe(lua_State *L, int index, const char *functio
     index = lua_absindex(L, index);
     sc_image_recipe recipe = {0};
     lua_getfield(L, index, "size"); /* has no default */
-    recipe.size = (size_t)sc_lua_check_integer(L, -1, function, "size", 1, 16384);
+    recipe.size = (size_t)sc_lua_check_integer(L, lua_gettop(L), function, "size", 1, 16384);
     lua_pop(L, 1);
     recipe.channels = (size_t)sc_lua_field_integer(L, index, function, "channels", 3, 1, 3);
     if (recipe.channels == 2)
@@ -119,7 +123,7 @@ sc_image_recipe sc_lua_check_recipe(lua_State *L, int index, const char *functio
     recipe.augmented = lua_getfield(L, index, "augment") != LUA_TNIL;
     if (recipe.augmented) {
         if (!lua_istable(L, -1))
-            sc_lua_expected(L, -1, function, "augment", "a table");
+            sc_lua_expected(L, lua_gettop(L), function, "augment", "a table");
         const char *name = lua_pushfstring(L, "%s: augment", function);
         recipe.augment = check_augment(L, lua_gettop(L) - 1, name);
         lua_pop(L, 1);

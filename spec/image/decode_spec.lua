@@ -30,6 +30,12 @@ describe("decoding", function()
   setup(function() root = temporary.folder() end)
   teardown(function() files.remove(root) end)
 
+  local function write(path, bytes)
+    os.remove(path) -- some file systems flush a file that is cut to nothing and written anew
+    local file <close> = assert(io.open(path, "wb"))
+    file:write(bytes)
+  end
+
   local function fails(path, message, options)
     local ok, problem = pcall(core.image_load, path, options)
     assert.is_false(ok)
@@ -93,28 +99,29 @@ describe("decoding", function()
   end)
 
   it("notices every file that was cut short", function()
+    local path = root .. "/cut"
     for _, name in ipairs { "colour16.png", "palette.png", "colour.jpg", "grey.jpg", "progressive.jpg", "grey.bmp",
       "colour.bmp" } do
       local bytes = assert(files.read_all(IMAGES .. name))
       -- the last four bytes of a PNG are the checksum of nothing
       for length = 3, #bytes - (name:find("png", 1, true) and 5 or 1) do
-        local path = temporary.write(root, "cut", bytes:sub(1, length))
+        write(path, bytes:sub(1, length))
         local ok, problem = pcall(core.image_load, path)
-        assert.is_false(ok, ("%s read from %d of %d bytes"):format(name, length, #bytes))
-        assert.equal("image_load: " .. path .. ": ", problem:sub(1, #path + 14))
+        if ok or problem:sub(1, #path + 14) ~= "image_load: " .. path .. ": " then
+          error(("%s, %d of %d bytes: %s"):format(name, length, #bytes, ok and "read" or problem))
+        end
       end
     end
   end)
 
   it("survives flipped bytes without losing memory", function()
     collectgarbage()
-    local before = core.memory()
+    local path, before = root .. "/flipped", core.memory()
     for _, name in ipairs { "colour16.png", "palette.png", "colour.jpg", "progressive.jpg", "grey.bmp" } do
       local bytes = assert(files.read_all(IMAGES .. name))
       for round = 1, 60 do
         local at = core.mix(round, #bytes) % #bytes + 1
-        local path = temporary.write(root, "flipped", bytes:sub(1, at - 1) ..
-          string.char(core.mix(round, 7) % 256) .. bytes:sub(at + 1))
+        write(path, bytes:sub(1, at - 1) .. string.char(core.mix(round, 7) % 256) .. bytes:sub(at + 1))
         local ok, result = pcall(core.image_load, path, { max_pixels = 1 << 20 })
         assert.is_true(ok or type(result) == "string")
       end
