@@ -164,6 +164,20 @@ describe("damaged files", function()
     check("npz, names only", fixture "stored.npz", 20, 0.1, from_file(core.npz_names))
   end)
 
+  it("of images are survived", function()
+    local function load(name) return core.image_load(name, { channels = 3 }) end
+    for name, least in pairs { ["colour8.png"] = 0.3, ["grey16.png"] = 0.3, ["palette.png"] = 0.3, ["colour.jpg"] = 0.2,
+      ["progressive.jpg"] = 0.2, ["colour.bmp"] = 0.1 } do
+      local good = assert(files.read_all("spec/fixtures/images/" .. name))
+      check(name, good, 30, least, from_file(load))
+      check(name .. ", header only", good, 10, 0, from_file(function(file)
+        local width, height = core.image_info(file)
+        if width == nil then return nil, height end
+        return core.tensor { width, height }
+      end))
+    end
+  end)
+
   it("of CSV are survived", function()
     local text = 'file,label,split\n"a, b.png",1,train\n"say ""x""",2,test\r\nc.png,3,val\n'
     check("csv", text, 40, 0.05, function(bytes) return csv.parse(bytes) end)
