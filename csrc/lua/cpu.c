@@ -1,7 +1,7 @@
-/* The module `secateur.cpu`: looks at the processor before OpenBLAS does. OpenBLAS 0.3.21 does not know AMD's newer
- * cores and gives them AVX2 kernels although they have AVX-512, at half the speed. It reads OPENBLAS_CORETYPE once,
- * when it is loaded; so this module, which must be linked without it, sets that variable before `secateur.core` is
- * required. The same goes for the OpenMP library and how long its threads wait at a barrier before they sleep. */
+/* The module `secateur.cpu`: looks at the processor before OpenBLAS does. An OpenBLAS that is older than an AMD core
+ * may give it AVX2 kernels although it has AVX-512, at half the speed. It reads OPENBLAS_CORETYPE once, when it is
+ * loaded; so this module, which must be linked without it, sets that variable before `secateur.core` is required. The
+ * same goes for the OpenMP library and how long its threads wait at a barrier before they sleep. */
 #define _POSIX_C_SOURCE 200809L
 #include <lauxlib.h>
 #include <lua.h>
