@@ -123,15 +123,15 @@ static void place_finding(body *b, sc_random *random) {
     b->where = (int)sc_random_below(random, 2);
     const lung *l = &b->lungs[b->where];
     if (b->finding == SC_PHANTOM_NODULE) {
-        b->radius[0] = sc_random_between(random, 0.075, 0.125);
-        b->strength = sc_random_between(random, 0.3, 0.42);
+        b->radius[0] = sc_random_between(random, 0.1, 0.16);
+        b->strength = sc_random_between(random, 0.4, 0.52);
         place_inside(l, 0.6 * b->radius[0], random, &b->x[0], &b->y[0]);
     } else if (b->finding == SC_PHANTOM_EFFUSION) {
-        b->level = l->dome - sc_random_between(random, 0.18, 0.62);
+        b->level = l->dome - sc_random_between(random, 0.3, 0.7);
         b->rise = sc_random_between(random, 0.9, 1.7);
         b->strength = sc_random_between(random, 0.9, 1);
     } else if (b->finding == SC_PHANTOM_OPACITY) {
-        b->strength = sc_random_between(random, 0.3, 0.44);
+        b->strength = sc_random_between(random, 0.4, 0.55);
         for (int i = 0; i < PATCHES; i++) {
             b->radius[i] = sc_random_between(random, 0.17, 0.3);
             place_inside(&b->lungs[(b->where + i) % 2], 0.03, random, &b->x[i], &b->y[i]);
@@ -140,8 +140,8 @@ static void place_finding(body *b, sc_random *random) {
 }
 
 static void place_exposure(body *b, sc_random *random) {
-    b->gain = sc_random_between(random, 0.78, 1.12);
-    b->offset = sc_random_between(random, -0.05, 0.09);
+    b->gain = sc_random_between(random, 0.82, 1.1);
+    b->offset = sc_random_between(random, -0.05, 0.07);
     b->gamma = sc_random_between(random, 0.8, 1.25);
     b->grain = sc_random_between(random, 0.008, 0.022);
     for (int j = 0; j < LATTICE; j++)
