@@ -73,4 +73,18 @@ local results = sc.sweep { models = models, datasets = datasets, methods = { "lr
   sampling = { "clustering", "confidence", "random" }, rates = numbers(args.rates), seeds = numbers(args.seeds),
   per_class = args.per_class, store = args.store }
 print(results)
-print("Open " .. sc.report(results, args.out, { title = "Interpretability-aware pruning", history = histories }))
+
+local sheets = {}
+for data_name, data in pairs(datasets) do
+  for model_name, make in pairs(models) do
+    local made = sc.heatmaps(make(data, data_name), data.test, { dir = args.out .. "/heatmaps",
+      name = data_name .. "-" .. model_name })
+    for _, sheet in ipairs(made) do
+      sheet.title = model_name .. ", " .. sheet.title
+      sheets[#sheets + 1] = sheet
+    end
+  end
+end
+table.sort(sheets, function(a, b) return a.title < b.title end)
+print("Open " .. sc.report(results, args.out, { title = "Interpretability-aware pruning", history = histories,
+  heatmaps = sheets }))
