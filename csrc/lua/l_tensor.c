@@ -80,8 +80,8 @@ static int fill(lua_State *L) {
         return lua_settop(L, 1), 1;
     store_element(L, tensor, 0, 2, "fill");
     char *data = sc_tensor_data(tensor);
-    for (size_t i = 1; i < numel; i++)
-        memcpy(data + i * size, data, size);
+    for (size_t done = 1; done < numel; done *= 2)
+        memcpy(data + done * size, data, (numel - done < done ? numel - done : done) * size);
     lua_settop(L, 1);
     return 1;
 }
