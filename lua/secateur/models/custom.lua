@@ -33,9 +33,9 @@ return function(opts)
   local net, x
   model.guard("model", function() net, x = builder.new(checked.input) end)
   local output = checked.build(net, x)
-  return model.guard("model", function()
+  return (model.guard("model", function()
     if output ~= nil then net.graph:output(output) end
     init_weights(net.graph, checked.init, checked.seed)
     return model.new(net.graph, { architecture = checked.name })
-  end)
+  end))
 end

@@ -12,14 +12,15 @@ end
 
 -- The nodes whose units are the classes: producers that reach the output through operations that keep units.
 local function output_layers(nodes, output)
-  local by_name, found = {}, {}
+  local by_name, found, seen = {}, {}, {}
   for _, node in ipairs(nodes) do by_name[node.name] = node end
   local open = { output }
   while #open > 0 do
     local node = by_name[table.remove(open)]
     if node.channels == "produce" then
       found[node.name] = true
-    else
+    elseif not seen[node.name] then
+      seen[node.name] = true
       for _, input in ipairs(node.inputs) do open[#open + 1] = input end
     end
   end
@@ -61,10 +62,13 @@ end
 -- @tparam Model model
 -- @treturn string
 function layers.summary(model)
-  local rows = { { "node", "operation", "output", "parameters", "MAC" } }
+  local rows, trainable = { { "node", "operation", "output", "parameters", "MAC" } }, {}
+  for _, parameter in ipairs(model.graph:parameters()) do trainable[parameter.name] = parameter.trainable end
   for _, node in ipairs(model.graph:nodes()) do
     local params = 0
-    for _, param in pairs(node.params) do params = params + product(param.shape) end
+    for _, param in pairs(node.params) do
+      if trainable[param.name] then params = params + product(param.shape) end
+    end
     rows[#rows + 1] = { node.name, node.op, table.concat(node.shape, "x"), params > 0 and tostring(params) or "",
       node.macs > 0 and ("%.0f"):format(node.macs) or "" }
   end
@@ -74,8 +78,8 @@ function layers.summary(model)
   end
   local lines = {}
   for _, row in ipairs(rows) do
-    lines[#lines + 1] = (("%%-%ds  %%-%ds  %%-%ds  %%%ds  %%%ds"):format(table.unpack(widths))):format(
-      table.unpack(row))
+    local line = (("%%-%ds  %%-%ds  %%-%ds  %%%ds  %%%ds"):format(table.unpack(widths))):format(table.unpack(row))
+    lines[#lines + 1] = (line:gsub(" +$", ""))
   end
   local parameters, macs = layers.totals(model)
   lines[#lines + 1] = ("%d trainable parameters, %.4g GMAC per sample"):format(parameters, macs / 1e9)

@@ -9,8 +9,10 @@ local options = require "secateur.util.options"
 -- @treturn Model
 return function(path)
   options.value("load", "path", path, { type = "string", required = true })
-  return model.guard("load", function()
+  return (model.guard("load", function()
     local graph, info, tensors = file.read(path)
-    return model.new(graph, info):load_state(tensors)
-  end)
+    local ok, result = pcall(function() return model.new(graph, info):load_state(tensors) end)
+    if not ok then error(("%s: %s"):format(path, (tostring(result):gsub("^[^\n:]*%.lua:%d+: ", ""))), 0) end
+    return result
+  end))
 end

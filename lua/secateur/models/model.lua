@@ -17,6 +17,7 @@ Model.__index = Model
 Model.__name = "Model"
 
 --- Runs `make`; an error in it is raised at the level of the caller's caller, without the position inside the library.
+-- Callers put the call in parentheses where they return its result: a tail call would take a level away.
 -- @string name of the public function, put before messages that do not name an operation
 -- @func make
 -- @return what make returns
@@ -39,6 +40,7 @@ function model.new(graph, info)
     if node.op == "input" then self.input_shape = node.shape end
     if node.name == graph:output() then self.output_shape = node.shape end
   end
+  if not self.input_shape then error("the graph has no input", 0) end
   self.classes = self.output_shape[#self.output_shape]
   return self
 end

@@ -105,10 +105,10 @@ end
 -- @treturn Model
 function resnet.generic(opts)
   local checked = options.check("resnet", opts, generic_rules)
-  return model.guard("resnet", function()
+  return (model.guard("resnet", function()
     check_counts(checked)
     return model.new(build(checked), { architecture = "resnet" })
-  end)
+  end))
 end
 
 --- A constructor for one of torchvision's: resnet18, resnet34, resnet50.
@@ -120,7 +120,7 @@ function resnet.named(depth)
     local checked = options.check(name, opts, named_rules)
     checked.block, checked.blocks = configs[depth].block, configs[depth].blocks
     checked.planes, checked.stem = { 64, 128, 256, 512 }, 64
-    return model.guard(name, function() return model.new(build(checked), { architecture = name }) end)
+    return (model.guard(name, function() return model.new(build(checked), { architecture = name }) end))
   end
 end
 

@@ -78,7 +78,7 @@ end
 -- @treturn Model
 function vgg.generic(opts)
   local checked = options.check("vgg", opts, generic_rules)
-  return model.guard("vgg", function() return model.new(build(checked), { architecture = "vgg" }) end)
+  return (model.guard("vgg", function() return model.new(build(checked), { architecture = "vgg" }) end))
 end
 
 --- A constructor for one of torchvision's: vgg11, vgg13, vgg16, vgg19, each also with `_bn`.
@@ -91,7 +91,7 @@ function vgg.named(depth, batch_norm)
     local checked = options.check(name, opts, named_rules)
     checked.config, checked.hidden, checked.pool = configs[depth], { 4096, 4096 }, 7
     checked.batch_norm = batch_norm
-    return model.guard(name, function() return model.new(build(checked), { architecture = name }) end)
+    return (model.guard(name, function() return model.new(build(checked), { architecture = name }) end))
   end
 end
 

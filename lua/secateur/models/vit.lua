@@ -60,7 +60,7 @@ end
 
 local function build(opts)
   if opts.size % opts.patch ~= 0 then
-    error(("vit: patch: expected a divisor of size %d, got %d"):format(opts.size, opts.patch), 0)
+    error(("patch: expected a divisor of size %d, got %d"):format(opts.size, opts.patch), 0)
   end
   local net, x = builder.new { opts.channels, opts.size, opts.size }
   x = embed(net, x, opts)
@@ -88,7 +88,7 @@ end
 -- @treturn Model
 function vit.generic(opts)
   local checked = options.check("vit", opts, generic_rules)
-  return model.guard("vit", function() return model.new(build(checked), { architecture = "vit" }) end)
+  return (model.guard("vit", function() return model.new(build(checked), { architecture = "vit" }) end))
 end
 
 --- A constructor for one of torchvision's: vit_b_16.
@@ -98,7 +98,7 @@ function vit.named(name)
   return function(opts)
     local checked = options.check(name, opts, named_rules)
     for key, value in pairs(configs[name]) do checked[key] = value end
-    return model.guard(name, function() return model.new(build(checked), { architecture = name }) end)
+    return (model.guard(name, function() return model.new(build(checked), { architecture = name }) end))
   end
 end
 
