@@ -11,7 +11,8 @@ parser:option("--epochs", "epochs of training", 12):convert(math.tointeger)
 parser:option("--seed", "seed of everything random", 0):convert(math.tointeger)
 local args = parser:parse()
 
-local data, augment = nil, true -- true: the paper's recipe
+local data
+local augment = true -- the paper's recipe
 if not args.data then
   data = sc.data.phantom { size = args.size, count = 600, seed = args.seed }
   augment = { hflip = 0.5, scale = { 0.9, 1 }, brightness = 0.2, contrast = 0.2 } -- phantoms all stand upright
