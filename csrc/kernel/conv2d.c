@@ -81,11 +81,11 @@ static void make_columns(sc_real *col, const sc_real *x, const sc_conv2d_size *s
                   group * channels, channels, piece->row, piece->rows);
 }
 
-/* Outputs (or their gradients) of one group of a tile as a matrix [o/g x columns] with the given distance of rows: in
- * place where the tile is part of one image. */
-static sc_real *in_place(sc_real *y, const sc_conv2d_size *s, const tile *piece, size_t group) {
+/* Where the outputs of one group of a tile that is part of one image begin: a matrix [o/g x columns] in place, its rows
+ * as far apart as there are positions. */
+static size_t place_of(const sc_conv2d_size *s, const tile *piece, size_t group) {
     size_t positions = s->oh * s->ow;
-    return y + (piece->image * s->o + group * (s->o / s->groups)) * positions + piece->row * s->ow;
+    return (piece->image * s->o + group * (s->o / s->groups)) * positions + piece->row * s->ow;
 }
 
 static void bundle(sc_real *matrix, const sc_real *y, const sc_conv2d_size *s, const tile *piece, size_t group) {
@@ -102,6 +102,20 @@ static void unbundle(sc_real *y, const sc_real *matrix, const sc_conv2d_size *s,
         for (size_t i = 0; i < piece->images; i++)
             memcpy(y + ((piece->image + i) * s->o + group * outputs + o) * positions,
                    matrix + o * piece->columns + i * positions, positions * sizeof *y);
+}
+
+/* The gradients of the outputs of one group of a tile as a matrix, and the distance of its rows: in place, or bundled
+ * into the thread's scratch. */
+static const sc_real *gradients_of(size_t *ld, sc_real *scratch, const sc_real *dy, const tiling *t,
+                                   const sc_conv2d_size *s, const tile *piece, size_t group) {
+    if (piece->images == 1) {
+        *ld = s->oh * s->ow;
+        return dy + place_of(s, piece, group);
+    }
+    sc_real *matrix = scratch + t->k * t->columns;
+    bundle(matrix, dy, s, piece, group);
+    *ld = piece->columns;
+    return matrix;
 }
 
 /* The patch matrix of a tile, and the distance of its rows. */
@@ -130,7 +144,7 @@ static void forward_tile(sc_real *y, sc_real *scratch, const sc_real *x, const s
         const sc_real *col = columns_of(&ld, scratch, x, t, s, piece, g);
         sc_real *matrix = scratch + t->k * t->columns;
         bool whole = piece->images == 1;
-        sc_real *out = whole ? in_place(y, s, piece, g) : matrix;
+        sc_real *out = whole ? y + place_of(s, piece, g) : matrix;
         size_t out_ld = whole ? positions : piece->columns;
         sc_gemm(SC_PLAIN, SC_PLAIN, outputs, piece->columns, t->k, 1, w + g * outputs * t->k, t->k, col, ld, 0, out,
                 out_ld);
@@ -154,17 +168,10 @@ void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_rea
 
 static void backward_input_tile(sc_real *dx, sc_real *scratch, const sc_real *dy, const sc_real *w,
                                 const sc_conv2d_size *s, const tiling *t, const tile *piece) {
-    size_t outputs = s->o / s->groups, channels = s->c / s->groups, positions = s->oh * s->ow;
+    size_t outputs = s->o / s->groups, channels = s->c / s->groups;
     for (size_t g = 0; g < s->groups; g++) {
-        sc_real *matrix = scratch + t->k * t->columns;
-        const sc_real *from = matrix;
-        size_t from_ld = piece->columns;
-        if (piece->images == 1) {
-            from = in_place((sc_real *)(size_t)dy, s, piece, g);
-            from_ld = positions;
-        } else {
-            bundle(matrix, dy, s, piece, g);
-        }
+        size_t from_ld;
+        const sc_real *from = gradients_of(&from_ld, scratch, dy, t, s, piece, g);
         if (t->direct) {
             sc_real *to = dx + (piece->image * s->c + g * channels) * s->h * s->w + piece->row * s->w;
             sc_gemm(SC_TRANSPOSED, SC_PLAIN, t->k, piece->columns, outputs, 1, w + g * outputs * t->k, t->k, from,
@@ -194,19 +201,11 @@ void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, con
 
 static void backward_weight_tile(sc_real *dw, sc_real *scratch, const sc_real *dy, const sc_real *x,
                                  const sc_conv2d_size *s, const tiling *t, const tile *piece) {
-    size_t outputs = s->o / s->groups, positions = s->oh * s->ow;
+    size_t outputs = s->o / s->groups;
     for (size_t g = 0; g < s->groups; g++) {
-        size_t ld;
+        size_t ld, from_ld;
         const sc_real *col = columns_of(&ld, scratch, x, t, s, piece, g);
-        sc_real *matrix = scratch + t->k * t->columns;
-        const sc_real *from = matrix;
-        size_t from_ld = piece->columns;
-        if (piece->images == 1) {
-            from = in_place((sc_real *)(size_t)dy, s, piece, g);
-            from_ld = positions;
-        } else {
-            bundle(matrix, dy, s, piece, g);
-        }
+        const sc_real *from = gradients_of(&from_ld, scratch, dy, t, s, piece, g);
         sc_gemm(SC_PLAIN, SC_TRANSPOSED, outputs, t->k, piece->columns, 1, from, from_ld, col, ld, 1,
                 dw + g * outputs * t->k, t->k);
     }

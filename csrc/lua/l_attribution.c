@@ -123,23 +123,6 @@ static sc_relevance *check_relevance(lua_State *L, const char *method) {
     return *box;
 }
 
-/* Flags per node from the list of names in a field, in a userdata left on the stack; NULL when absent. */
-static const bool *read_names(lua_State *L, int options, const char *field, const sc_graph *graph) {
-    if (lua_getfield(L, options, field) == LUA_TNIL)
-        return NULL;
-    int list = lua_gettop(L);
-    if (!lua_istable(L, list))
-        sc_lua_expected(L, list, "relevance", field, "a list of node names");
-    bool *flags = lua_newuserdatauv(L, graph->node_count + 1, 0);
-    memset(flags, 0, graph->node_count + 1);
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
-        lua_rawgeti(L, list, i);
-        flags[sc_lua_check_node(L, -1, graph, "relevance")] = true;
-        lua_pop(L, 1);
-    }
-    return flags;
-}
-
 /* relevance(graph, {batch =, rules = {node = rule}, keep = names, sums = names}) -> Relevance. A rule is {kind =
  * "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias =}}}}}, with modifiers
  * {plain =, positive =, negative =, square =, constant =}; or {kind = "gated" | "gradient" | "pass" | "block"}; or
@@ -163,19 +146,12 @@ static int create(lua_State *L) {
         read_rule(L, &rules[i]);
         lua_pop(L, 1);
     }
-    const bool *keep = read_names(L, 2, "keep", graph), *sums = read_names(L, 2, "sums", graph);
+    const bool *keep = sc_lua_field_nodes(L, 2, "relevance", "keep", graph),
+               *sums = sc_lua_field_nodes(L, 2, "relevance", "sums", graph);
     sc_lua_collect_if_due(L);
     sc_error error;
     sc_relevance **box = sc_lua_new_object(L, SC_LUA_CLASS("Relevance"), sizeof(sc_relevance *));
     sc_lua_try(L, sc_relevance_create(box, graph, batch, rules, keep, sums, &error), &error);
-    return 1;
-}
-
-static int push_node_copy(lua_State *L, const sc_plan *plan, size_t node, const sc_real *data) {
-    sc_shape shape = sc_shape_prepend(&plan->graph->nodes[node].shape, plan->current_batch);
-    sc_tensor *out;
-    sc_lua_push_new(L, SC_REAL, &shape, false, &out);
-    memcpy(sc_tensor_data(out), data, sc_tensor_numel(out) * sizeof *data);
     return 1;
 }
 
@@ -185,7 +161,7 @@ static int forward(lua_State *L) {
     sc_tensor *x = sc_lua_check_tensor_of(L, 2, "forward", "x", SC_REAL);
     sc_error error;
     sc_lua_try(L, sc_plan_forward(plan, x, 0, &error), &error);
-    return push_node_copy(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
+    return sc_lua_push_node(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
 }
 
 /* relevance:backward(output_relevance) */
@@ -210,7 +186,7 @@ static int get_relevance(lua_State *L) {
     const sc_real *data = sc_plan_grad(plan, node);
     if (!data)
         luaL_error(L, "relevance: node: expected one that is kept, after a way back, got '%s'", lua_tostring(L, 2));
-    return push_node_copy(L, plan, node, data);
+    return sc_lua_push_node(L, plan, node, data);
 }
 
 /* relevance:sums(node) -> Tensor [n x units], a copy, for nodes that sums were asked of. */

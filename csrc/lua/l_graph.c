@@ -27,6 +27,23 @@ size_t sc_lua_check_node(lua_State *L, int index, const sc_graph *graph, const c
     return (size_t)node;
 }
 
+const bool *sc_lua_field_nodes(lua_State *L, int options, const char *function, const char *field,
+                               const sc_graph *graph) {
+    if (lua_getfield(L, options, field) == LUA_TNIL)
+        return NULL;
+    int list = lua_gettop(L);
+    if (!lua_istable(L, list))
+        sc_lua_expected(L, list, function, field, "a list of node names");
+    bool *flags = lua_newuserdatauv(L, graph->node_count + 1, 0);
+    memset(flags, 0, graph->node_count + 1);
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
+        lua_rawgeti(L, list, i);
+        flags[sc_lua_check_node(L, -1, graph, function)] = true;
+        lua_pop(L, 1);
+    }
+    return flags;
+}
+
 /* graph() -> Graph */
 static int create(lua_State *L) {
     sc_error error;

@@ -15,4 +15,9 @@ sc_graph **sc_lua_new_graph(lua_State *L);
 /* Index of the node whose name stands at stack slot `index`; raises when there is none. */
 size_t sc_lua_check_node(lua_State *L, int index, const sc_graph *graph, const char *function);
 
+/* A flag per node from the list of names in a field of the options, in a userdata left on the stack; NULL when the
+ * field is absent. */
+const bool *sc_lua_field_nodes(lua_State *L, int options, const char *function, const char *field,
+                               const sc_graph *graph);
+
 #endif

@@ -18,24 +18,6 @@ sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
     return *box;
 }
 
-/* A flag per node from a list of names in a field of the options; NULL when the field is absent. The flags live in a
- * userdata left on the stack. */
-static const bool *read_names(lua_State *L, int options, const char *field, const sc_graph *graph) {
-    if (lua_getfield(L, options, field) == LUA_TNIL)
-        return NULL;
-    int list = lua_gettop(L);
-    if (!lua_istable(L, list))
-        sc_lua_expected(L, list, "plan", field, "a list of node names");
-    bool *flags = lua_newuserdatauv(L, graph->node_count + 1, 0);
-    memset(flags, 0, graph->node_count + 1);
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
-        lua_rawgeti(L, list, i);
-        flags[sc_lua_check_node(L, -1, graph, "plan")] = true;
-        lua_pop(L, 1);
-    }
-    return flags;
-}
-
 /* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names}) -> Plan */
 static int create(lua_State *L) {
     static const char *const known[] = {"batch", "backward", "training", "params", "keep", "keep_grads", NULL};
@@ -48,8 +30,8 @@ static int create(lua_State *L) {
         .backward = sc_lua_field_flag(L, 2, "plan", "backward", false),
         .training = sc_lua_field_flag(L, 2, "plan", "training", false),
         .params = sc_lua_field_flag(L, 2, "plan", "params", false),
-        .keep_value = read_names(L, 2, "keep", graph),
-        .keep_grad = read_names(L, 2, "keep_grads", graph),
+        .keep_value = sc_lua_field_nodes(L, 2, "plan", "keep", graph),
+        .keep_grad = sc_lua_field_nodes(L, 2, "plan", "keep_grads", graph),
     };
     sc_lua_collect_if_due(L);
     sc_plan **box = sc_lua_new_object(L, SC_LUA_CLASS("Plan"), sizeof(sc_plan *));
@@ -58,8 +40,7 @@ static int create(lua_State *L) {
     return 1;
 }
 
-/* A Tensor with a copy of [current_batch x shape of the node]. */
-static int push_copy(lua_State *L, const sc_plan *plan, size_t node, const sc_real *data) {
+int sc_lua_push_node(lua_State *L, const sc_plan *plan, size_t node, const sc_real *data) {
     sc_shape shape = sc_shape_prepend(&plan->graph->nodes[node].shape, plan->current_batch);
     sc_tensor *out;
     sc_lua_push_new(L, SC_REAL, &shape, false, &out);
@@ -76,7 +57,7 @@ static int forward(lua_State *L) {
         seed = sc_lua_check_integer(L, 3, "forward", "seed", LUA_MININTEGER, LUA_MAXINTEGER);
     sc_error error;
     sc_lua_try(L, sc_plan_forward(plan, x, (uint64_t)seed, &error), &error);
-    return push_copy(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
+    return sc_lua_push_node(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
 }
 
 /* plan:backward(output_grad [, accumulate = false]): gradients; those of parameters are zeroed first unless told not
@@ -104,7 +85,7 @@ static int value(lua_State *L) {
     if (!data)
         luaL_error(L, "value: node: expected one that the plan keeps, after a forward run, got '%s'",
                    lua_tostring(L, 2));
-    return push_copy(L, plan, node, data);
+    return sc_lua_push_node(L, plan, node, data);
 }
 
 /* plan:grad(node) -> Tensor: a copy of the gradient, for nodes kept. */
@@ -114,7 +95,7 @@ static int grad(lua_State *L) {
     const sc_real *data = sc_plan_grad(plan, node);
     if (!data)
         luaL_error(L, "grad: node: expected one that the plan keeps, after a way back, got '%s'", lua_tostring(L, 2));
-    return push_copy(L, plan, node, data);
+    return sc_lua_push_node(L, plan, node, data);
 }
 
 /* plan:param_grad(parameter) -> Tensor over the plan's storage. */

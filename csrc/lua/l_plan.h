@@ -9,4 +9,7 @@
 /* The plan at index; raises when it is none. */
 sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function);
 
+/* Pushes a Tensor with a copy of data [batch of the last run x shape of the node]. Returns 1. */
+int sc_lua_push_node(lua_State *L, const sc_plan *plan, size_t node, const sc_real *data);
+
 #endif
