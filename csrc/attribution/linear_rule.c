@@ -36,8 +36,15 @@ SC_HOT static bool any_negative(const sc_real *x, size_t count) {
     return false;
 }
 
+/* Sums and averages have no parameters; their weights are positive, and the term's modifier scales them. */
+static sc_real factor(const job *j, const sc_term *term) {
+    return j->node->op->map == SC_MAP_WEIGHTED ? 1 : (sc_real)sc_modifier_of_one(&term->weight);
+}
+
 /* Behind a ReLU nothing is negative, and half of the terms of most rules are nothing but zeros. */
 static bool vanishes(const job *j, const sc_term *term) {
+    if (factor(j, term) == 0)
+        return true;
     if (!sc_modifier_kills_positive(&term->input))
         return false;
     if (j->node->param[BIAS].present && j->node->op->map == SC_MAP_WEIGHTED && !sc_modifier_is_zero(&term->bias))
@@ -86,10 +93,13 @@ static sc_status sum_terms(const sc_real **z, const job *j, const sc_group *grou
         if (skip[t])
             continue;
         SC_TRY(modify(&call, j, &group->terms[t]));
-        call.output = first ? sum : part;
+        sc_real scale = factor(j, &group->terms[t]);
+        call.output = first && scale == 1 ? sum : part;
         j->node->op->forward(&call);
-        if (!first)
-            sc_add_scaled(sum, part, 1, output_numel(j));
+        if (first && scale != 1)
+            sc_fill(sum, 0, output_numel(j));
+        if (call.output == part)
+            sc_add_scaled(sum, part, scale, output_numel(j));
         first = false;
     }
     if (first)
@@ -127,6 +137,11 @@ static void divide(sc_real *s, const job *j, const sc_group *group, const sc_rea
     }
 }
 
+SC_HOT static void scale_by(sc_real *x, sc_real scale, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        x[i] *= scale;
+}
+
 /* R_in += x' * B(shares) for one term. */
 static sc_status hand_back(const job *j, const sc_term *term, const sc_real *shares) {
     sc_op_call call;
@@ -141,9 +156,13 @@ static sc_status hand_back(const job *j, const sc_term *term, const sc_real *sha
         at += input_numel(j, k);
     }
     j->node->op->backward(&call);
+    sc_real scale = factor(j, term);
     for (int k = 0; k < call.input_count; k++)
-        if (call.input_grad[k])
+        if (call.input_grad[k]) {
+            if (scale != 1)
+                scale_by(call.input_grad[k], scale, input_numel(j, k));
             sc_add_product(j->call->input_grad[k], call.input[k], call.input_grad[k], input_numel(j, k));
+        }
     return SC_OK;
 }
 

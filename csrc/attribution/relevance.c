@@ -78,7 +78,7 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, size_t batch,
         if (rules[i].kind == SC_RULE_GATED && !has_gates(graph, i) && node->op->map == SC_MAP_WEIGHTED)
             relevance->rules[i] = magnitudes;
         if (node->op->map != SC_MAP_SOURCE) {
-            SC_TRY(sc_rule_check(&relevance->rules[i], node, error));
+            SC_TRY(sc_rule_check(&relevance->rules[i], graph, node, error));
             needs[i] = sc_rule_needs(&relevance->rules[i], node->op);
         }
         relevance->wants_sums[i] = sums && sums[i];

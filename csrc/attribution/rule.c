@@ -35,7 +35,13 @@ unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op) {
     return 0;
 }
 
-sc_status sc_rule_check(const sc_rule *rule, const sc_node *node, sc_error *error) {
+/* One input, and as many numbers out as in. */
+static bool can_pass(const sc_graph *graph, const sc_node *node) {
+    return node->input_count == 1 && node->op->map != SC_MAP_WEIGHTED &&
+           sc_shape_numel(&graph->nodes[node->input[0]].shape) == sc_shape_numel(&node->shape);
+}
+
+sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, sc_error *error) {
     const sc_op *op = node->op;
     bool linear = op->map == SC_MAP_WEIGHTED || op->map == SC_MAP_FIXED || op->map == SC_MAP_ROUTING;
     const char *expected = NULL;
@@ -45,7 +51,7 @@ sc_status sc_rule_check(const sc_rule *rule, const sc_node *node, sc_error *erro
         expected = "a rule for an operation without weights, got one that gates weights";
     else if (rule->kind == SC_RULE_OWN && !op->relevance)
         expected = "a rule that applies here, got one for operations with a rule of their own";
-    else if (rule->kind == SC_RULE_PASS && (node->input_count != 1 || op->map == SC_MAP_WEIGHTED))
+    else if (rule->kind == SC_RULE_PASS && !can_pass(graph, node))
         expected = "a rule that shares relevance among inputs, got pass";
     if (!expected)
         return SC_OK;
@@ -64,6 +70,10 @@ bool sc_modifier_is_plain(const sc_modifier *m) {
 
 bool sc_modifier_kills_positive(const sc_modifier *m) {
     return m->plain == 0 && m->positive == 0 && m->square == 0 && m->constant == 0;
+}
+
+double sc_modifier_of_one(const sc_modifier *m) {
+    return m->plain + m->positive + m->square + m->constant;
 }
 
 bool sc_modifier_is_zero(const sc_modifier *m) {

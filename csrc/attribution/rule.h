@@ -57,7 +57,7 @@ typedef struct sc_rule {
 unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op);
 
 /* Whether the rule can stand at this operation; else an error "op 'node': rule: expected ..., got ...". */
-sc_status sc_rule_check(const sc_rule *rule, const sc_node *node, sc_error *error);
+sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, sc_error *error);
 
 /* Whether both change every number alike. */
 bool sc_modifier_equal(const sc_modifier *a, const sc_modifier *b);
@@ -66,6 +66,9 @@ bool sc_modifier_equal(const sc_modifier *a, const sc_modifier *b);
 bool sc_modifier_is_plain(const sc_modifier *m);
 bool sc_modifier_kills_positive(const sc_modifier *m);
 bool sc_modifier_is_zero(const sc_modifier *m);
+
+/* What it makes of 1: of the weights of sums, and in proportion of those of averages. */
+double sc_modifier_of_one(const sc_modifier *m);
 
 /* out[count] = m(v[count]); out may be v. */
 void sc_modifier_apply(sc_real *out, const sc_real *v, const sc_modifier *m, size_t count);

@@ -1,0 +1,209 @@
+local core = require "secateur.core_double"
+local errors = require "support.errors"
+local rules = require "secateur.attribution.rules"
+local single = require "support.single"
+local terms = require "support.terms"
+
+local layers = {
+  { op = "linear", shape = { 7 }, attrs = { out = 5 } },
+  { op = "linear", shape = { 7 }, attrs = { out = 5, bias = false } },
+  { op = "conv2d", shape = { 2, 5, 6 }, attrs = { out = 3, kernel = 3, padding = 1 } },
+  { op = "conv2d", shape = { 2, 7, 6 }, attrs = { out = 3, kernel = { 3, 2 }, stride = { 2, 1 }, padding = { 1, 0 } } },
+  { op = "conv2d", shape = { 4, 6, 5 }, attrs = { out = 6, kernel = 2, groups = 2, bias = false } },
+  { op = "conv2d", shape = { 2, 8, 7 }, attrs = { out = 2, kernel = { 2, 3 }, dilation = { 3, 2 }, padding = 1 } },
+  { op = "conv2d", shape = { 4, 5, 5 }, attrs = { out = 4, kernel = 3, groups = 4, padding = 2, stride = 3 } },
+}
+
+local function count(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+-- Relevance at the input by the core and by the replica, for two samples; `shape` of the numbers may be changed first.
+local function both(layer, rule, name, activation, change, ...)
+  local graph = core.graph()
+  graph:add("input", "x", {}, { shape = layer.shape })
+  graph:add(layer.op, "n", { "x" }, layer.attrs)
+  if activation then graph:add(activation, "a", { "n" }) end
+  local x = single.numbers(2 * count(layer.shape), 3)
+  local found = {}
+  for i, p in ipairs(graph:parameters()) do
+    found[i] = single.numbers(count(p.shape), 10 + i)
+    if change then change(found[i], p, x) end
+    graph:set_parameter(p.name, single.tensor(core, found[i], p.shape))
+  end
+  local walker = core.relevance(graph, { batch = 2, rules = { n = rule, a = rules.pass() } })
+  local shape = { 2, table.unpack(layer.shape) }
+  local y = walker:forward(single.tensor(core, x, shape))
+  local r = single.numbers(y:numel(), 5)
+  walker:backward(single.tensor(core, r, y:shape()))
+  local expected = {}
+  local list = terms[layer.op](layer.shape, layer.attrs, found[1])
+  for sample = 1, 2 do
+    local xs = table.move(x, (sample - 1) * #x // 2 + 1, sample * #x // 2, 1, {})
+    local rs = table.move(r, (sample - 1) * #r // 2 + 1, sample * #r // 2, 1, {})
+    for _, value in ipairs(terms.relevance(name, list, xs, rs, found[2], ...)) do expected[#expected + 1] = value end
+  end
+  return single.flat(walker:relevance "x"), expected
+end
+
+local function check(rule, name, ...)
+  for i, layer in ipairs(layers) do
+    local got, expected = both(layer, rule, name, nil, nil, ...)
+    assert.is_true(single.compare(("%s, layer %d"):format(name, i), got, expected, 1e-9))
+  end
+end
+
+-- Behind a ReLU nothing is negative, and half of the terms are skipped.
+local function check_positive(rule, name, ...)
+  for i, layer in ipairs(layers) do
+    local got, expected = both(layer, rule, name, nil, function(_, _, x)
+      for k = 1, #x do x[k] = math.abs(x[k]) end
+    end, ...)
+    assert.is_true(single.compare(("%s, layer %d, positive"):format(name, i), got, expected, 1e-9))
+  end
+end
+
+describe("relevance by the rule", function()
+  for name, numbers in pairs { epsilon = {}, zplus = {}, alphabeta = { 2, 1 }, gamma = { 0.25 }, flat = {}, wsquare = {},
+    zbox = { -3, 2.5 } } do
+    it(name .. " is what its terms say", function()
+      local rule = rules[name](table.unpack(numbers))
+      check(rule, name, table.unpack(numbers))
+      check_positive(rule, name, table.unpack(numbers))
+    end)
+  end
+
+  it("alphabeta is so for other numbers", function() check(rules.alphabeta(1.5, 0.5), "alphabeta", 1.5, 0.5) end)
+
+  it("gamma is so for a large one", function() check(rules.gamma(10), "gamma", 10) end)
+
+  it("epsilon takes its own epsilon, and passes nothing on where a sum is 0 and epsilon too", function()
+    local graph = core.graph()
+    graph:add("input", "x", {}, { shape = { 2 } })
+    graph:add("linear", "n", { "x" }, { out = 2, bias = false })
+    graph:set_parameter("n.weight", core.tensor { { 1, 1 }, { 1, -1 } })
+    local function run(epsilon)
+      local walker = core.relevance(graph, { rules = { n = rules.epsilon(epsilon) } })
+      walker:forward(core.tensor { { 2, 2 } })
+      walker:backward(core.tensor { { 3, 5 } })
+      return walker:relevance("x"):totable()
+    end
+    assert.same({ { 1.5, 1.5 } }, run(0))
+    assert.same({ { 2 * 3 / 8 + 2 * 5 / 4, 2 * 3 / 8 - 2 * 5 / 4 } }, run(4))
+  end)
+
+  it("dlb is what its terms say, without gates and with those of ReLU", function()
+    check(rules.dlb(), "dlb")
+    for i, layer in ipairs(layers) do
+      local got, expected = both(layer, rules.dlb(), "dlb", "relu", nil, nil)
+      assert.is_true(single.compare("layer " .. i, got, expected, 1e-9))
+    end
+  end)
+
+  it("dlb closes the gates of what saturates", function()
+    local function limits(low, high)
+      return function(t) return t >= low, t <= high end
+    end
+    local shut = { positive = 0, negative = 0 }
+    for activation, gate in pairs { tanh = limits(-2, 2), sigmoid = limits(-4, 4) } do
+      for i, layer in ipairs(layers) do
+        local got, expected = both(layer, rules.dlb(), "dlb", activation, nil, function(...)
+          local p, n = gate(...)
+          shut.positive, shut.negative = shut.positive + (p and 0 or 1), shut.negative + (n and 0 or 1)
+          return p, n
+        end)
+        assert.is_true(single.compare(("%s, layer %d"):format(activation, i), got, expected, 1e-9))
+      end
+    end
+    assert.is_true(shut.positive > 10 and shut.negative > 10)
+  end)
+
+  it("dlb closes the gates of terms that GELU's value does not depend on", function()
+    local seen = { 0, 0 }
+    local function flat(t) return t < -45 and 0 or t end -- GELU underflows there; elsewhere no two values met here agree
+    for i, layer in ipairs(layers) do
+      local got, expected = both(layer, rules.dlb(), "dlb", "gelu", function(list, p, x)
+        for k = 1, #x do x[k] = math.abs(x[k]) end
+        if p.name == "n.weight" then -- the first unit's terms are all positive, the second's almost all very negative
+          local per = #list // p.shape[1]
+          for k = 1, per do list[k] = math.abs(list[k]) end
+          for k = per + 2, 2 * per do list[k] = -500 * math.abs(list[k]) end
+        else
+          list[1] = 0.5
+        end
+      end, function(t, p, n, b)
+        local open_p = flat(t) ~= flat(-n + math.min(b, 0))
+        local open_n = flat(t) ~= flat(p + math.max(b, 0))
+        seen[1], seen[2] = seen[1] + (open_p and 0 or 1), seen[2] + (open_n and 0 or 1)
+        return open_p, open_n
+      end)
+      assert.is_true(single.compare("layer " .. i, got, expected, 1e-9))
+    end
+    assert.is_true(seen[1] > 10 and seen[2] > 10, table.concat(seen, " "))
+  end)
+
+  it("of nodes that share among inputs is in proportion, also where weights have one sign only", function()
+    local graph = core.graph()
+    graph:add("input", "x", {}, { shape = { 1, 2, 2 } })
+    graph:add("avg_pool2d", "n", { "x" }, { kernel = 2 })
+    local function run(rule)
+      local walker = core.relevance(graph, { rules = { n = rule } })
+      walker:forward(core.tensor { { { { 3, -1 }, { 1, 5 } } } })
+      walker:backward(core.tensor { { { { 10 } } } })
+      return single.flat(walker:relevance "x")
+    end
+    assert.is_true(single.compare("epsilon", run(rules.epsilon()), { 3.75, -1.25, 1.25, 6.25 }, 1e-5))
+    assert.is_true(single.compare("magnitudes", run(rules.magnitudes()), { 3, 1, 1, 5 }, 1e-12))
+    assert.is_true(single.compare("flat", run(rules.flat()), { 2.5, 2.5, 2.5, 2.5 }, 1e-5))
+    assert.is_true(single.compare("zplus", run(rules.zplus()), { 30 / 9, 0, 10 / 9, 50 / 9 }, 1e-5))
+    assert.is_true(single.compare("alphabeta", run(rules.alphabeta(2, 1)), { 60 / 9, -10, 20 / 9, 100 / 9 }, 1e-4))
+  end)
+end)
+
+describe("a rule", function()
+  local function refusal(op, attrs, shape, rule)
+    local graph = core.graph()
+    graph:add("input", "x", {}, { shape = shape })
+    graph:add(op, "n", { "x" }, attrs)
+    return errors.text(core.relevance, graph, { rules = { n = rule } })
+  end
+
+  it("stands only where it can", function()
+    local map = { 2, 4, 4 }
+    assert.equal("relu 'n': rule: expected a rule for a nonlinear operation, got one for linear maps",
+      refusal("relu", nil, map, rules.epsilon()))
+    assert.equal("avg_pool2d 'n': rule: expected a rule for an operation without weights, got one that gates weights",
+      refusal("avg_pool2d", { kernel = 2 }, map, rules.dlb()))
+    assert.equal("conv2d 'n': rule: expected a rule that applies here, got one for operations with a rule of their own",
+      refusal("conv2d", { out = 1, kernel = 1 }, map, rules.own()))
+    assert.equal("conv2d 'n': rule: expected a rule that shares relevance among inputs, got pass",
+      refusal("conv2d", { out = 1, kernel = 1 }, map, rules.pass()))
+    -- more numbers come out than went in, or fewer
+    assert.equal("adaptive_avg_pool2d 'n': rule: expected a rule that shares relevance among inputs, got pass",
+      refusal("adaptive_avg_pool2d", { output = 9 }, map, rules.pass()))
+    assert.equal("max_pool2d 'n': rule: expected a rule that shares relevance among inputs, got pass",
+      refusal("max_pool2d", { kernel = 2 }, map, rules.pass()))
+    assert.is_nil(refusal("flatten", nil, map, rules.pass()))
+  end)
+
+  it("is a table of the known form", function()
+    local function of(rule) return refusal("linear", { out = 2 }, { 3 }, rule) end
+    assert.equal("relevance: rules: expected a table of rules by node name, got 'epsilon'", of "epsilon")
+    assert.equal("relevance: rules: expected one for every node, got none for 'n'", of(nil))
+    assert.equal("rule: kind: unknown 'lrp'", of { kind = "lrp" })
+    assert.equal("rule: unknown option 'eps', expected one of: kind, groups, mode, epsilon, name", of { eps = 1 })
+    assert.equal("rule: groups: expected a list of 1 to 4", of { kind = "linear" })
+    assert.equal("rule: groups: expected a list of 1 to 4", of { kind = "linear", groups = { {}, {}, {}, {}, {} } })
+    assert.equal("rule: terms: expected a list of 1 to 4", of { kind = "linear", groups = { {} } })
+    assert.equal("rule: epsilon: expected at least 0, got -1.0",
+      of { kind = "linear", groups = { { epsilon = -1, terms = { {} } } } })
+    assert.equal("rule: gate: unknown 'odd'", of { kind = "linear", groups = { { gate = "odd", terms = { {} } } } })
+    assert.equal("rule: input: expected a table of coefficients, got 3",
+      of { kind = "linear", groups = { { terms = { { input = 3 } } } } })
+    assert.equal("rule: unknown option 'cube', expected one of: plain, positive, negative, square, constant",
+      of { kind = "linear", groups = { { terms = { { weight = { cube = 1 } } } } } })
+    assert.equal("rule: mode: unknown 'x'", of { kind = "own", mode = "x" })
+  end)
+end)
