@@ -128,7 +128,7 @@ describe("train", function()
     local logits
     do
       local model, x, y = toy.model(), data.train:batches { batch = 10 }()
-      local plan = model:plan(10, { training = true, backward = true, params = true })
+      local plan = model:execution(10, { training = true, backward = true, params = true })
       -- The order of an epoch and the seed of its first step, as train derives them.
       local order = core.permutation(10, core.mix(0, 1))
       local images, shuffled, all, ys = {}, {}, x:totable(), y:totable()

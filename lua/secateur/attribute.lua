@@ -88,13 +88,13 @@ end
 
 local function integrate(model, x, checked, names)
   local start = baseline.make("attribute", checked.baseline, x, model.info.normalisation)
-  local plan = model:plan(x:size(1), { backward = true, keep_grads = { "input" } })
+  local plan = model:execution(x:size(1), { backward = true, keep_grads = { "input" } })
   local base_logits, logits = plan:forward(start), plan:forward(x)
   local seeds, list = targets.one_hot("attribute", checked.target, logits)
   local input = core.integrated_gradients(plan, x, start, seeds, checked.steps)
   local layers = {}
   if #names > 0 then
-    plan = model:plan(x:size(1), { backward = true, keep = names, keep_grads = names })
+    plan = model:execution(x:size(1), { backward = true, keep = names, keep_grads = names })
     layers = core.conductance(plan, x, start, seeds, checked.steps, names, false)
   end
   return { input = input, layers = layers, logits = logits, target = list,

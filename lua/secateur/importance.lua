@@ -52,7 +52,7 @@ makers.lrp = relevance_maker(nil)
 makers.dlb = relevance_maker("dlb")
 
 function makers.ig(model, names, opts)
-  local plan = model:plan(opts.batch, { backward = true, keep = names, keep_grads = names })
+  local plan = model:execution(opts.batch, { backward = true, keep = names, keep_grads = names })
   return function(x, y)
     local start = baseline.make("importance", opts.baseline, x, model.info.normalisation)
     local seeds = targets.one_hot("importance", opts.target == "label" and y or "prediction", plan:forward(x))
@@ -62,7 +62,8 @@ end
 
 local function measure_maker(measure, backward)
   return function(model, names, opts)
-    local plan = model:plan(opts.batch, { backward = backward, keep = names, keep_grads = backward and names or nil })
+    local plan = model:execution(opts.batch, { backward = backward, keep = names,
+      keep_grads = backward and names or nil })
     return function(x, y)
       local logits = plan:forward(x)
       if backward then

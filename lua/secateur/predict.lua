@@ -45,7 +45,7 @@ end
 -- that cannot be decoded are left out)
 function predict.run(model, split, opts)
   local rows, labels, indices = {}, {}, {}
-  local plan = model:plan(math.min(opts.batch, split:count()))
+  local plan = model:execution(math.min(opts.batch, split:count()))
   for x, y, kept in split:batches { batch = opts.batch, workers = opts.workers } do
     local first = #rows
     for i, row in ipairs(plan:forward(x):totable()) do

@@ -69,12 +69,6 @@ function Plan:__tostring()
   return table.concat(rows, "\n")
 end
 
--- A pruned model's field `plan` stands before Model's method of that name, `model:plan(batch, request)`, which makes
--- plans of execution: called like a method, the field passes the call on.
-function Plan.__call(_, model, ...)
-  return getmetatable(model).plan(model, ...)
-end
-
 -- ---- scores → plan ----
 
 local function quote_all(names)

@@ -38,7 +38,7 @@ local function predict(job, pool)
   local indices = {}
   for i, entry in ipairs(pool) do indices[i] = entry.index end
   job.node = job.node or penultimate(job.model)
-  local plan = job.model:plan(job.batch, { keep = { job.node } })
+  local plan = job.model:execution(job.batch, { keep = { job.node } })
   local seen = {}
   for x, _, positions in job.split:subset(indices):batches { batch = job.batch } do
     local logits, features = plan:forward(x):totable(), plan:value(job.node)

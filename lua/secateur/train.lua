@@ -130,7 +130,7 @@ end
 
 local function learn(job, epoch)
   local model, train, opts = job.model, job.data.train, job.opts
-  local plan = model:plan(math.min(opts.batch, train:count()), { training = true, backward = true, params = true })
+  local plan = model:execution(math.min(opts.batch, train:count()), { training = true, backward = true, params = true })
   local sums, step, seed = new_sums(), 0, core.mix(opts.seed, epoch)
   for x, y in train:batches { batch = opts.batch, shuffle = true, seed = opts.seed, epoch = epoch,
     augment = opts.augment or nil, workers = opts.workers } do

@@ -67,7 +67,7 @@ end
 -- @int batch
 -- @tparam[opt] table request fields of core.plan: `backward`, `training`, `params`, `keep`, `keep_grads`
 -- @treturn Plan
-function Model:plan(batch, request)
+function Model:execution(batch, request)
   request = request or {}
   local key = table.concat({ tostring(request.backward), tostring(request.training), tostring(request.params),
     table.concat(request.keep or {}, "\0"), table.concat(request.keep_grads or {}, "\0") }, "\1")
@@ -106,7 +106,7 @@ end
 -- @treturn Tensor [N x classes]
 function Model:forward(x)
   local count = self:check_batch("forward", x)
-  return self:plan(count):forward(x)
+  return self:execution(count):forward(x)
 end
 
 --- Gradients of the target logits with respect to the input and to every node, in inference mode.
@@ -119,7 +119,7 @@ function Model:gradient(x, opts)
   local count = self:check_batch("gradient", x)
   local names = {}
   for _, node in ipairs(self.graph:nodes()) do names[#names + 1] = node.name end
-  local plan = self:plan(count, { backward = true, keep_grads = names })
+  local plan = self:execution(count, { backward = true, keep_grads = names })
   local logits = plan:forward(x)
   plan:backward((targets.one_hot("gradient", checked.target, logits)))
   local gradients = {}
