@@ -66,7 +66,8 @@ local function check_positive(rule, name, ...)
 end
 
 describe("relevance by the rule", function()
-  for name, numbers in pairs { epsilon = {}, zplus = {}, alphabeta = { 2, 1 }, gamma = { 0.25 }, flat = {}, wsquare = {},
+  for name, numbers in pairs { epsilon = {}, zplus = {}, alphabeta = { 2, 1 }, gamma = { 0.25 }, flat = {},
+    wsquare = {},
     zbox = { -3, 2.5 } } do
     it(name .. " is what its terms say", function()
       local rule = rules[name](table.unpack(numbers))
@@ -122,7 +123,7 @@ describe("relevance by the rule", function()
 
   it("dlb closes the gates of terms that GELU's value does not depend on", function()
     local seen = { 0, 0 }
-    local function flat(t) return t < -45 and 0 or t end -- GELU underflows there; elsewhere no two values met here agree
+    local function flat(t) return t < -45 and 0 or t end -- GELU underflows there, and there alone values agree
     for i, layer in ipairs(layers) do
       local got, expected = both(layer, rules.dlb(), "dlb", "gelu", function(list, p, x)
         for k = 1, #x do x[k] = math.abs(x[k]) end
