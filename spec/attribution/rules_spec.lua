@@ -67,8 +67,7 @@ end
 
 describe("relevance by the rule", function()
   for name, numbers in pairs { epsilon = {}, zplus = {}, alphabeta = { 2, 1 }, gamma = { 0.25 }, flat = {},
-    wsquare = {},
-    zbox = { -3, 2.5 } } do
+    wsquare = {}, zbox = { -3, 2.5 } } do
     it(name .. " is what its terms say", function()
       local rule = rules[name](table.unpack(numbers))
       check(rule, name, table.unpack(numbers))
