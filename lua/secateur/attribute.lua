@@ -12,7 +12,7 @@ local rules = {
   target = { default = "prediction" },
   composite = { type = { "string", "table" } },
   start = { one_of = { "one", "logit", "probability" }, default = "one" },
-  steps = { type = "integer", min = 1, default = 32 },
+  steps = { type = "integer", min = 1, max = 1 << 20, default = 32 },
   baseline = { type = { "string", "userdata" }, default = "black" },
   layers = { type = { "string", "table" } },
 }
@@ -58,6 +58,7 @@ end
 
 -- What relevance starts from: one, the logit or the probability at the target, zero elsewhere.
 local function start_at(kind, target, logits)
+  targets.check_finite("attribute", logits)
   local seeds, list = targets.one_hot("attribute", target, logits)
   if kind == "one" then return seeds, list end
   local values = kind == "logit" and logits or core.softmax(logits)
@@ -90,6 +91,7 @@ local function integrate(model, x, checked, names)
   local start = baseline.make("attribute", checked.baseline, x, model.info.normalisation)
   local plan = model:execution(x:size(1), { backward = true, keep_grads = { "input" } })
   local base_logits, logits = plan:forward(start), plan:forward(x)
+  targets.check_finite("attribute", logits)
   local seeds, list = targets.one_hot("attribute", checked.target, logits)
   local input = core.integrated_gradients(plan, x, start, seeds, checked.steps)
   local layers = {}
@@ -119,12 +121,8 @@ local function attribute(model, x, opts)
   local checked = options.check("attribute", opts, rules)
   model:check_batch("attribute", x)
   local names = choose_layers(model, checked.layers)
-  local result
-  if checked.method == "ig" then
-    result = integrate(model, x, checked, names)
-  else
-    result = propagate(model, x, checked, names)
-  end
+  local explain = checked.method == "ig" and integrate or propagate
+  local result = model_class.guard("attribute", function() return explain(model, x, checked, names) end)
   result.method = checked.method
   return setmetatable(result, Attribution)
 end

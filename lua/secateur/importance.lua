@@ -2,12 +2,11 @@
 -- @module secateur.importance
 local baseline = require "secateur.attribution.baseline"
 local core = require "secateur.core"
+local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local relevance = require "secateur.attribution.relevance"
 local targets = require "secateur.models.targets"
-
-local methods = { "lrp", "dlb", "ig", "random", "magnitude", "activation", "taylor" }
 
 local rules = {
   method = { one_of = methods, default = "lrp" },
@@ -19,7 +18,7 @@ local rules = {
   batch = { type = "integer", min = 1, default = 16 },
   composite = { type = { "string", "table" } },
   start = { one_of = { "one", "logit", "probability" }, default = "one" },
-  steps = { type = "integer", min = 1, default = 32 },
+  steps = { type = "integer", min = 1, max = 1 << 20, default = 32 },
   baseline = { type = { "string", "userdata" }, default = "black" },
   target = { one_of = { "label", "prediction" }, default = "label" },
   on_batch = { type = "function" },
@@ -183,7 +182,7 @@ local function importance(model, split, opts)
   else
     indices = checked.indices or require "secateur.sample"(model, split, { sampling = checked.sampling,
       per_class = checked.per_class, seed = checked.seed })
-    scores = score_samples(model, split, names, indices, checked)
+    scores = model_class.guard("importance", function() return score_samples(model, split, names, indices, checked) end)
     model:release()
   end
   finite(scores, checked.method)

@@ -6,6 +6,7 @@ local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
 local importance = require "secateur.importance"
 local json = require "secateur.util.json"
+local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
 local progress = require "secateur.util.progress"
 local prune = require "secateur.prune"
@@ -25,6 +26,13 @@ local function list_of(check, what)
 end
 
 local function is_string(value) return type(value) == "string" and value ~= "" end
+local function is_method(value)
+  for _, name in ipairs(methods) do
+    if value == name then return true end
+  end
+  return false
+end
+
 local function is_rate(value) return math.type(value) and value >= 0 and value < 1 end
 local function is_seed(value) return math.type(value) and math.tointeger(value) ~= nil end
 
@@ -33,7 +41,8 @@ local rules = {
   models = { type = "table" },
   data = { type = { "table", "userdata" } },
   datasets = { type = "table" },
-  methods = { type = "table", default = { "lrp", "dlb", "ig" }, check = list_of(is_string, "names of methods") },
+  methods = { type = "table", default = { "lrp", "dlb", "ig" },
+    check = list_of(is_method, "names among " .. table.concat(methods, ", ")) },
   sampling = { type = { "table", "string", "function" }, default = { "clustering", "confidence", "random" } },
   rates = { type = "table", default = { 0, .15, .3, .5, .7 }, check = list_of(is_rate, "numbers in [0, 1)") },
   seeds = { type = "table", check = list_of(is_seed, "whole numbers") },
@@ -430,9 +439,11 @@ local function sweep(opts)
   end
   local _ <close> = job.store
   local good, message = xpcall(run, function(problem)
-    return type(problem) == "string" and ("sweep: %s: %s"):format(job.where or "start", problem) or problem
+    if type(problem) ~= "string" then return problem end
+    problem = problem:gsub("^[^\n:]*secateur/[%w_/]+%.lua:%d+: ", "") -- the position of what the caller wrote is kept
+    return ("sweep: %s: %s"):format(job.where or "start", problem)
   end, job)
-  if not good then error(message, 0) end
+  if not good then error(message, 2) end
   return collect(job)
 end
 

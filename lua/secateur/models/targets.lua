@@ -41,6 +41,16 @@ function targets.resolve(name, target, logits, depth)
   return list
 end
 
+--- Raises unless all logits are finite: an explanation of NaN would be NaN everywhere, and look like a result.
+-- @string name the public function, for messages
+-- @tparam Tensor logits
+function targets.check_finite(name, logits)
+  local sum = logits:abs():sum()
+  if sum ~= sum or sum == math.huge then
+    options.fail(name, "x: expected images and weights that give finite logits, got some that are not")
+  end
+end
+
 --- One at the target of each sample, zero elsewhere.
 -- @string name
 -- @param target as in `resolve`
