@@ -3,12 +3,20 @@ local child = {}
 
 local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
+-- As it was called, or else the program of this process (under valgrind that would be valgrind).
+local function find_interpreter()
+  local called = arg and arg[-1]
+  if called and called:find "lua[%d.]*$" then return called end
+  local pipe = assert(io.popen "readlink /proc/$PPID/exe")
+  local program = pipe:read "l"
+  pipe:close()
+  return program
+end
+
 --- The shell command that runs a script with this process's search paths.
 -- @string path of the script
 function child.command(path)
-  local pipe = assert(io.popen "readlink /proc/$PPID/exe")
-  local interpreter = pipe:read "l"
-  pipe:close()
+  local interpreter = find_interpreter()
   return ("LUA_PATH_5_4=%s LUA_CPATH_5_4=%s exec %s %s"):format(quoted(package.path), quoted(package.cpath),
     quoted(interpreter or "lua5.4"), quoted(path))
 end
