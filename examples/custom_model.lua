@@ -2,8 +2,10 @@
 local argparse = require "argparse"
 local sc = require "secateur"
 
+local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
+
 local parser = argparse("custom_model.lua", "Build, train, explain and prune a network that is in no zoo.")
-parser:option("--epochs", "epochs of training", 6):convert(math.tointeger)
+parser:option("--epochs", "epochs of training", 6):convert(whole)
 parser:option("--rate", "share of the units to remove", 0.3):convert(tonumber)
 local args = parser:parse()
 

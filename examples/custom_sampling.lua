@@ -3,10 +3,12 @@
 local argparse = require "argparse"
 local sc = require "secateur"
 
+local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
+
 local parser = argparse("custom_sampling.lua", "Compare a sampling strategy of one's own with those at hand.")
-parser:option("--epochs", "epochs of training", 12):convert(math.tointeger)
-parser:option("--per-class", "images per class that neurons are scored on", 10):convert(math.tointeger)
-parser:option("--seed", "seed of everything random", 0):convert(math.tointeger)
+parser:option("--epochs", "epochs of training", 12):convert(whole)
+parser:option("--per-class", "images per class that neurons are scored on", 10):convert(whole)
+parser:option("--seed", "seed of everything random", 0):convert(whole)
 local args = parser:parse()
 
 -- Called once per class with all its images; the first `per_class` of what it returns are taken. What the model says

@@ -2,11 +2,13 @@
 local argparse = require "argparse"
 local sc = require "secateur"
 
+local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
+
 local parser = argparse("heatmaps.lua", "Explain predictions of a saved model as PNG pictures.")
 parser:argument("model", "a file written by model:save (see train.lua); a fresh one on phantoms if not given"):args "?"
 parser:option("--data", "a folder of images, class per folder; phantoms if not given")
 parser:option("--method", "lrp, dlb or ig; may be repeated"):count "*"
-parser:option("--per-class", "samples of each class", 2):convert(math.tointeger)
+parser:option("--per-class", "samples of each class", 2):convert(whole)
 parser:option("--out", "folder for the pictures", "heatmaps")
 local args = parser:parse()
 

@@ -3,16 +3,18 @@
 local argparse = require "argparse"
 local sc = require "secateur"
 
+local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
+
 local parser = argparse("paper_table.lua", "Reproduce the paper's Table 1 and figures.")
 parser:option("--data", "NAME=PATH of a data set (folder, .npz, or kind:folder with kind mura, kvasir, cpn or fetal); "
   .. "may be repeated; phantoms if not given"):count "*"
 parser:option("--model", "small_vgg, small_resnet, small_vit, or vgg19, resnet50, vit_b_16, ...; may be repeated")
   :count "*"
-parser:option("--size", "side of the images in pixels", 64):convert(math.tointeger)
-parser:option("--epochs", "epochs of training", 20):convert(math.tointeger)
+parser:option("--size", "side of the images in pixels", 64):convert(whole)
+parser:option("--epochs", "epochs of training", 20):convert(whole)
 parser:option("--rates", "pruning rates, separated by commas", "0,0.15,0.3,0.5,0.7")
 parser:option("--seeds", "seeds of the samplings, separated by commas", "0")
-parser:option("--per-class", "samples of each class to score with", 10):convert(math.tointeger)
+parser:option("--per-class", "samples of each class to score with", 10):convert(whole)
 parser:option("--store", "SQLite file that the rows go to", "paper.db")
 parser:option("--models-dir", "folder for trained models, which are not trained again", "paper-models")
 parser:option("--out", "where the report goes", "report")

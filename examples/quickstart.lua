@@ -3,12 +3,14 @@
 local argparse = require "argparse"
 local sc = require "secateur"
 
+local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
+
 local parser = argparse("quickstart.lua", "Train, explain, prune and report in one go.")
 parser:option("--data", "a folder of images (class per folder) or a MedMNIST .npz; phantoms if not given")
 parser:option("--out", "where the report goes", "report")
-parser:option("--size", "side of the images in pixels", 64):convert(math.tointeger)
-parser:option("--epochs", "epochs of training", 12):convert(math.tointeger)
-parser:option("--seed", "seed of everything random", 0):convert(math.tointeger)
+parser:option("--size", "side of the images in pixels", 64):convert(whole)
+parser:option("--epochs", "epochs of training", 12):convert(whole)
+parser:option("--seed", "seed of everything random", 0):convert(whole)
 local args = parser:parse()
 
 local data

@@ -2,17 +2,19 @@
 local argparse = require "argparse"
 local sc = require "secateur"
 
+local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
+
 local parser = argparse("train.lua", "Train a VGG, ResNet or ViT on images of your own, on MedMNIST or on phantoms.")
 parser:argument("model", "where to save the model (.safetensors); the curve goes beside it"):args "?"
   :default "model.safetensors"
 parser:option("--data", "a folder of images (class per folder) or a MedMNIST .npz; phantoms if not given")
 parser:option("--arch", "architecture", "resnet"):choices { "vgg", "resnet", "vit" }
-parser:option("--size", "side of the images in pixels (MedMNIST: as stored)", "64"):convert(math.tointeger)
-parser:option("--epochs", "epochs of training", "20"):convert(math.tointeger)
-parser:option("--batch", "images per step", "32"):convert(math.tointeger)
+parser:option("--size", "side of the images in pixels (MedMNIST: as stored)", "64"):convert(whole)
+parser:option("--epochs", "epochs of training", "20"):convert(whole)
+parser:option("--batch", "images per step", "32"):convert(whole)
 parser:option("--lr", "learning rate of the first epochs", "1e-3"):convert(tonumber)
-parser:option("--seed", "seed of everything random", "0"):convert(math.tointeger)
-parser:option("--workers", "threads that decode images", "1"):convert(math.tointeger)
+parser:option("--seed", "seed of everything random", "0"):convert(whole)
+parser:option("--workers", "threads that decode images", "1"):convert(whole)
 parser:option("--checkpoint", "file to keep the state of the training in, after each epoch")
 parser:flag("--resume", "go on from the checkpoint, if it is there")
 local args = parser:parse()
