@@ -2,6 +2,7 @@
 
 #include "attribution/units.h"
 #include "base/hot.h"
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/span.h"
 #include "graph/walk.h"
@@ -42,6 +43,7 @@ sc_status sc_path_input(sc_real *out, sc_plan *plan, size_t input_node, const sc
     size_t count = sc_tensor_numel(&point);
     sc_status status = SC_OK;
     sc_fill(out, 0, count);
+    sc_interrupt_begin(); /* around all steps: between two runs Ctrl-C would reach a handler that waits for Lua */
     for (size_t k = 0; k < path->steps && status == SC_OK; k++) {
         status = run_at(plan, &point, path, ((double)k + 0.5) / (double)path->steps, error);
         if (status == SC_OK)
@@ -49,6 +51,7 @@ sc_status sc_path_input(sc_real *out, sc_plan *plan, size_t input_node, const sc
         if (status == SC_OK)
             sc_add_scaled(out, sc_plan_grad(plan, input_node), 1, count);
     }
+    sc_interrupt_end();
     if (status == SC_OK)
         scale_by_path(out, path->x, path->x0, (sc_real)(1 / (double)path->steps), count);
     sc_tensor_release(&point);
@@ -130,6 +133,7 @@ static sc_status step(sc_real *const *out, bool units, trace *traces, sc_plan *p
         if (k > 0)
             advance(out[i], units, &traces[i], plan, nodes[i], path->n);
         sc_copy(traces[i].value, sc_plan_value(plan, nodes[i]), numel);
+        SC_TRY(sc_interrupt_check(error));
     }
     if (k == path->steps)
         return SC_OK;
@@ -150,8 +154,10 @@ sc_status sc_path_conductance(sc_real *const *out, bool units, sc_plan *plan, co
         const sc_node *node = &plan->graph->nodes[nodes[i]];
         sc_fill(out[i], 0, path->n * (units ? sc_node_units(node) : sc_shape_numel(&node->shape)));
     }
+    sc_interrupt_begin(); /* as above */
     for (size_t k = 0; k <= path->steps && status == SC_OK; k++)
         status = step(out, units, traces, plan, nodes, count, path, &point, k, error);
+    sc_interrupt_end();
     sc_tensor_release(&point);
     free_traces(traces, count);
     return status;
