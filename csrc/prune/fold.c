@@ -7,13 +7,25 @@
 
 enum { WEIGHT, BIAS };
 
+/* Whether another node reads one of this node's parameters (or other rows of it), which folding would change for it. */
+static bool shares_parameters(const sc_graph *graph, size_t i) {
+    const sc_node *node = &graph->nodes[i];
+    for (size_t other = 0; other < graph->node_count; other++)
+        for (int mine = 0; mine < SC_MAX_PARAMS && other != i; mine++)
+            for (int theirs = 0; theirs < SC_MAX_PARAMS; theirs++)
+                if (node->param[mine].present && graph->nodes[other].param[theirs].present &&
+                    node->param[mine].parameter == graph->nodes[other].param[theirs].parameter)
+                    return true;
+    return false;
+}
+
 /* The norm that can be folded into node i, or SC_NOT_FOUND. */
 static ptrdiff_t norm_after(const sc_graph *graph, size_t i) {
     const sc_node *node = &graph->nodes[i];
     if (node->op->map != SC_MAP_WEIGHTED || node->op->channels != SC_CHANNELS_PRODUCE)
         return SC_NOT_FOUND;
     ptrdiff_t next = sc_graph_only_consumer(graph, i);
-    if (next == SC_NOT_FOUND || !graph->nodes[next].op->channel_affine)
+    if (next == SC_NOT_FOUND || !graph->nodes[next].op->channel_affine || shares_parameters(graph, i))
         return SC_NOT_FOUND;
     return next;
 }

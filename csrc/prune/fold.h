@@ -5,8 +5,8 @@
 #include "graph/graph.h"
 
 /* A graph with the same outputs in inference, in which every batch norm that alone reads a convolution or linear layer
- * is part of it: W' = W g / sqrt(var + eps), b' = (b - mean) g / sqrt(var + eps) + beta. The layer keeps its name, the
- * norm's node is gone. All other parameters are shared. */
+ * (one with parameters of its own) is part of it: W' = W g / sqrt(var + eps), b' = (b - mean) g / sqrt(var + eps) +
+ * beta. The layer keeps its name, the norm's node is gone. All other parameters are shared. */
 sc_status sc_graph_fold(sc_graph **out, const sc_graph *graph, sc_error *error);
 
 #endif

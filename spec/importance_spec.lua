@@ -1,0 +1,113 @@
+local sc = require "secateur"
+
+-- Six samples of three classes, as a split gives them.
+local images = sc.randn(6, 3, 8, 8, { seed = 5 })
+local labels = { 1, 2, 3, 1, 2, 3 }
+local split = {
+  batch = function(_, indices)
+    local x, y = sc.zeros(#indices, 3, 8, 8), {}
+    for row, index in ipairs(indices) do
+      for at, value in ipairs(images[index]:reshape(-1):totable()) do x:view(row):reshape(-1):set(value, at) end
+      y[row] = labels[index]
+    end
+    return x, sc.tensor(y, "int64")
+  end,
+}
+
+local function small() -- batch norm, so that relevance runs on a folded graph
+  return sc.models.vgg { config = { 4, "M", 5, "M" }, hidden = { 6 }, pool = 2, classes = 3, size = 8,
+    batch_norm = true, seed = 3 }
+end
+
+local chosen = { 1, 2, 3, 5 }
+
+-- What `attribute` says of the chosen samples, summed over positions, per sample: layer -> list of lists.
+local function attributed(model, method)
+  local x, y = split:batch(chosen)
+  local names = {}
+  for i, layer in ipairs(model:layers()) do names[i] = layer.name end
+  local result = sc.attribute(model, x, { method = method, target = y, layers = names })
+  local sums = {}
+  for _, layer in ipairs(model:layers()) do
+    local values = result.layers[layer.name]
+    sums[layer.name] = values:reshape(#chosen, layer.units, -1):sum(3)
+  end
+  return sums
+end
+
+local function close(expected, actual)
+  local size = math.max(expected:abs():max(), 1e-12)
+  assert.is_true((expected - actual):abs():max() <= 1e-5 * size, tostring(expected) .. " and " .. tostring(actual))
+end
+
+describe("importance", function()
+  for _, method in ipairs { "lrp", "dlb", "ig" } do
+    it("by " .. method .. " is the mean over samples of relevance summed over positions", function()
+      local model = small()
+      local sums = attributed(model, method)
+      -- batches of 3 leave a smaller last one
+      local scores = sc.importance(model, split, { method = method, indices = chosen, batch = 3 })
+      local magnitudes = sc.importance(model, split, { method = method, indices = chosen, reduce = "abs" })
+      for name, values in pairs(sums) do
+        close(values:mean(1), scores[name])
+        close(values:abs():mean(1), magnitudes[name])
+      end
+    end)
+  end
+
+  it("has baselines by weights, activations, gradients and chance", function()
+    local model = small()
+    local x, y = split:batch(chosen)
+    local weight = model:state()["features.0.weight"]:reshape(4, -1)
+    local magnitude = sc.importance(model, split, { method = "magnitude" })["features.0"]
+    for unit = 1, 4 do
+      assert.near(math.sqrt((weight[unit] * weight[unit]):sum()), magnitude[unit], 1e-5)
+    end
+    local plan = model:execution(#chosen, { backward = true, keep = { "features.4" }, keep_grads = { "features.4" } })
+    local logits = plan:forward(x)
+    local seeds = sc.zeros(#chosen, 3)
+    for row, label in ipairs(y:totable()) do seeds:set(1, row, label) end
+    plan:backward(seeds)
+    local value, grad = plan:value("features.4"), plan:grad("features.4")
+    assert.same({ #chosen, 3 }, logits:shape())
+    local function per_unit(t) return t:abs():reshape(#chosen, 5, -1):mean(3):mean(1) end
+    local opts = { method = "activation", indices = chosen }
+    close(per_unit(value), sc.importance(model, split, opts)["features.4"])
+    opts.method = "taylor"
+    close(per_unit(value * grad), sc.importance(model, split, opts)["features.4"])
+    local function chance(seed) return sc.importance(model, split, { method = "random", seed = seed })["features.0"] end
+    assert.is_true(chance(1):allclose(chance(1), 0, 0))
+    assert.is_false(chance(1):allclose(chance(2)))
+  end)
+
+  it("tells where scores come from, and keeps that out of loops", function()
+    local model = small()
+    local scores = sc.importance(model, split, { method = "taylor", indices = chosen })
+    assert.equal("taylor", scores.provenance.method)
+    assert.equal("given", scores.provenance.sampling)
+    assert.same(chosen, scores.provenance.indices)
+    local names = {}
+    for name in pairs(scores) do names[#names + 1] = name end
+    table.sort(names)
+    assert.same({ "classifier.0", "features.0", "features.4" }, names)
+    assert.matches("^Scores by taylor, given sampling, 4 samples\n", tostring(scores))
+  end)
+
+  it("refuses scores that are not finite, and options that do not exist", function()
+    local model = small()
+    local state = {}
+    for name, tensor in pairs(model:state()) do state[name] = tensor:clone() end
+    state["features.4.weight"]:set(0 / 0, 1, 1, 1, 1)
+    model:load_state(state)
+    local function refusal(opts)
+      local ok, message = pcall(function() sc.importance(model, split, opts) end)
+      assert.is_false(ok)
+      return (message:gsub("^[^:]*importance_spec%.lua:%d+: ", ""))
+    end
+    assert.equal("importance: magnitude gives scores that are not finite at layer 'features.4'; are the weights and "
+      .. "images finite?", refusal { method = "magnitude" })
+    assert.equal("importance: method: expected one of 'lrp', 'dlb', 'ig', 'random', 'magnitude', 'activation', "
+      .. "'taylor', got 'lpr'", refusal { method = "lpr" })
+    assert.equal("importance: per_class: expected a whole number of at least 1, got 0", refusal { per_class = 0 })
+  end)
+end)
