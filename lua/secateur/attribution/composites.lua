@@ -55,7 +55,7 @@ end
 local function first_conv(node) return node.first_conv end
 local function first_weighted(node) return node.first_weighted end
 
---- The named composites, as functions of the options `low`, `high`, `gamma`.
+--- The named composites, as functions that make their lists.
 composites.named = {
   --- Epsilon for linear layers, z+ for convolutions: the default for CNNs.
   epsilon_plus = function()
