@@ -147,6 +147,11 @@ function composites.get(name, composite, depth)
       local message = "composite: entry %d: expected { match = kind, pattern or function, rule = table }"
       options.fail(name, message:format(i), depth)
     end
+    local readable, fault = pcall(string.find, "", type(entry.match) == "string" and entry.match or "")
+    if not readable then
+      options.fail(name, ("composite: entry %d: match: expected a kind or a pattern, got %s: %s"):format(i,
+        options.describe(entry.match), fault), depth)
+    end
   end
   return composite
 end
