@@ -40,7 +40,7 @@ local function build(file)
     channels = 3, batch_norm = file == "vgg_bn" }
 end
 
--- Largest difference, alone and relative to the largest magnitude of the reference; infinite where one is not a number.
+-- Largest difference, and the same relative to the largest magnitude of the reference; infinite where not a number.
 local function distance(got, expected)
   if not got or got:numel() ~= expected:numel() then return math.huge, math.huge end
   local difference = (got:reshape(got:numel()) - expected:reshape(expected:numel())):abs():max()
@@ -122,7 +122,7 @@ end
 
 --- Every value of one model.
 -- @string file "vgg", "vgg_bn", "resnet" or "vit"
--- @treturn {table,...} `{file =, group =, name =, absolute =, distance =, tolerance =}`: the largest difference, and the
+-- @treturn {table,...} `{file =, group =, name =, absolute =, distance =, tolerance =}`: largest difference, and the
 --   same relative to the largest magnitude of the reference
 function golden.model(file)
   local tensors = safetensors.load(FOLDER .. file .. ".safetensors")
