@@ -18,7 +18,7 @@ function golden.present()
   return file ~= nil
 end
 
--- Zennit leaves an identity batch norm behind that still divides by sqrt(1 + 1e-5); we fold exactly. Lxt's own functions
+-- Zennit leaves an identity batch norm behind that still divides by sqrt(1 + 1e-5); we fold exactly. Lxt's functions
 -- add another epsilon, without regard to sign. Captum agrees with the definitions.
 local tolerances = { ["vgg_bn lrp"] = 5e-5, ["resnet lrp"] = 2e-4, ["vit attnlrp_identity"] = 3e-4,
   ["vit attnlrp_lxt"] = 1e-3 }
