@@ -493,6 +493,7 @@ void sc_lua_open_tensor(lua_State *L) {
     sc_lua_new_class(L, SC_LUA_CLASS("Tensor"), methods, finalize);
     luaL_getmetatable(L, SC_LUA_CLASS("Tensor"));
     sc_lua_add_tensor_math(L);
+    sc_lua_add_tensor_order(L);
     lua_pushliteral(L, "Tensor");
     lua_setfield(L, -2, "__name");
     lua_pushvalue(L, -1);

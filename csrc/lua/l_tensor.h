@@ -18,4 +18,7 @@ void sc_lua_check_shape(lua_State *L, int first, int last, const char *function,
 /* Adds arithmetic, reductions and their metamethods to the class table on top of the stack. */
 void sc_lua_add_tensor_math(lua_State *L);
 
+/* Adds sorting, ranks and regrouping to the class table on top of the stack. */
+void sc_lua_add_tensor_order(lua_State *L);
+
 #endif

@@ -66,6 +66,26 @@ static int absolute(lua_State *L) {
     return 1;
 }
 
+static int elementwise(lua_State *L, double (*function)(double), const char *method) {
+    sc_tensor *x = check_real(L, 1, method), *out;
+    sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
+    for (size_t i = 0; i < sc_tensor_numel(x); i++)
+        sc_tensor_real(out)[i] = (sc_real)function((double)sc_tensor_real(x)[i]);
+    return 1;
+}
+
+static int logarithm(lua_State *L) {
+    return elementwise(L, log, "log");
+}
+
+static int exponential(lua_State *L) {
+    return elementwise(L, exp, "exp");
+}
+
+static int square_root(lua_State *L) {
+    return elementwise(L, sqrt, "sqrt");
+}
+
 /* clamp(low, high); either may be nil. NaN stays NaN. */
 static int clamp(lua_State *L) {
     sc_tensor *x = check_real(L, 1, "clamp"), *out;
@@ -144,9 +164,11 @@ static int allclose(lua_State *L) {
 
 void sc_lua_add_tensor_math(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"add", add},   {"sub", sub},   {"mul", mul},      {"div", divide},    {"abs", absolute},      {"clamp", clamp},
-        {"sum", sum},   {"mean", mean}, {"max", max},      {"argmax", argmax}, {"matmul", matmul},     {"__add", add},
-        {"__sub", sub}, {"__mul", mul}, {"__div", divide}, {"__unm", negate},  {"allclose", allclose}, {NULL, NULL},
+        {"add", add},       {"sub", sub},           {"mul", mul},       {"div", divide},      {"abs", absolute},
+        {"clamp", clamp},   {"sum", sum},           {"mean", mean},     {"max", max},         {"argmax", argmax},
+        {"matmul", matmul}, {"__add", add},         {"__sub", sub},     {"__mul", mul},       {"__div", divide},
+        {"__unm", negate},  {"allclose", allclose}, {"log", logarithm}, {"exp", exponential}, {"sqrt", square_root},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, methods, 0);
 }
