@@ -1,20 +1,16 @@
 --- Explains predictions: how much each input pixel, and each node inside the network, contributed to an output.
 -- @module secateur.attribute
-local baseline = require "secateur.attribution.baseline"
-local core = require "secateur.core"
+local families = require "secateur.attribution.families"
+local joined = require "secateur.attribution.joined"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
-local relevance = require "secateur.attribution.relevance"
 local targets = require "secateur.models.targets"
 
 local rules = {
-  method = { one_of = { "lrp", "dlb", "ig" }, default = "lrp" },
+  method = { one_of = families.methods, default = "lrp" },
   target = { default = "prediction" },
-  composite = { type = { "string", "table" } },
-  start = { one_of = { "one", "logit", "probability" }, default = "one" },
-  steps = { type = "integer", min = 1, max = 1 << 20, default = 32 },
-  baseline = { type = { "string", "userdata" }, default = "black" },
   layers = { type = { "string", "table" } },
+  batch = { type = "integer", min = 1, default = 16 },
 }
 
 --- What attribute returns.
@@ -22,9 +18,11 @@ local rules = {
 -- @field input Tensor like x
 -- @field layers node name -> Tensor of that node's output shape
 -- @field target list of classes explained
+-- @field against (contrasts) list of the classes that they are held against
+-- @field weights Tensor [N x classes]: the attribution is of the sum of weights * logits
 -- @field logits Tensor [N x classes]
 -- @field gap (ig) list: |sum of input attributions - (f(x) - f(baseline))| per sample
--- @field method "lrp", "dlb" or "ig"
+-- @field method its name
 local Attribution = {}
 Attribution.__index = Attribution
 Attribution.__name = "Attribution"
@@ -38,7 +36,8 @@ function Attribution:__tostring()
 end
 
 -- The nodes whose attribution is wanted.
-local function choose_layers(model, wanted)
+local function choose_layers(model, wanted, family, checked)
+  if wanted == nil and family.default_layers then return family.default_layers(model, checked) end
   local known, default, all = {}, {}, {}
   for _, node in ipairs(model.graph:nodes()) do
     known[node.name] = true
@@ -56,51 +55,24 @@ local function choose_layers(model, wanted)
   return wanted
 end
 
--- What relevance starts from: one, the logit or the probability at the target, zero elsewhere.
-local function start_at(kind, target, logits)
-  targets.check_finite("attribute", logits)
-  local seeds, list = targets.one_hot("attribute", target, logits)
-  if kind == "one" then return seeds, list end
-  local values = kind == "logit" and logits or core.softmax(logits)
-  return seeds * values, list
-end
-
-local function propagate(model, x, checked, names)
-  local composite = checked.composite or (checked.method == "dlb" and "dlb" or relevance.default_composite(model.graph))
-  local walker = relevance.prepare(model, "attribute", { composite = composite, batch = x:size(1), keep = names })
-  local logits = walker.forward(x)
-  local start, list = start_at(checked.start, checked.target, logits)
-  walker.backward(start)
-  local layers = {}
-  for _, name in ipairs(names) do layers[name] = walker.get(name) end
-  local result = { input = walker.get("input"), layers = layers, logits = logits, target = list }
-  walker.close()
+-- Part after part of x, so that memory beyond the results does not grow with the number of samples.
+local function explain_parts(model, x, family, request, read)
+  local count, first, result = x:size(1), 1, {}
+  local explain, close = family.prepare(model, request)
+  while first <= count do
+    local last = math.min(first + request.batch - 1, count)
+    local told = {}
+    local part = explain(request.batch < count and x:view(first, last) or x, function(logits)
+      targets.check_finite("attribute", logits)
+      told.weights, told.target, told.against = read(logits, first)
+      return told.weights
+    end)
+    for key, value in pairs(told) do part[key] = value end
+    if last - first + 1 == count then result = part else joined.add(result, part, first, count) end
+    first = last + 1
+  end
+  close()
   return result
-end
-
--- |sum of attributions - (f(x) - f(x0))| per sample.
-local function completeness_gap(input, logits, base_logits, list)
-  local gap = {}
-  for i, class in ipairs(list) do
-    gap[i] = math.abs(input[i]:sum() - (logits:get(i, class) - base_logits:get(i, class)))
-  end
-  return gap
-end
-
-local function integrate(model, x, checked, names)
-  local start = baseline.make("attribute", checked.baseline, x, model.info.normalisation)
-  local plan = model:execution(x:size(1), { backward = true, keep_grads = { "input" } })
-  local base_logits, logits = plan:forward(start), plan:forward(x)
-  targets.check_finite("attribute", logits)
-  local seeds, list = targets.one_hot("attribute", checked.target, logits)
-  local input = core.integrated_gradients(plan, x, start, seeds, checked.steps)
-  local layers = {}
-  if #names > 0 then
-    plan = model:execution(x:size(1), { backward = true, keep = names, keep_grads = names })
-    layers = core.conductance(plan, x, start, seeds, checked.steps, names, false)
-  end
-  return { input = input, layers = layers, logits = logits, target = list,
-    gap = completeness_gap(input, logits, base_logits, list) }
 end
 
 --- Attributes an output of a model to its input and to its nodes.
@@ -110,19 +82,32 @@ end
 -- * `dlb`: DL-Backtrace, default mode (Sankarapu et al. 2024).
 -- * `ig`: Integrated Gradients (Sundararajan et al. 2017) for the input, conductance (Dhamdhere et al. 2018) for nodes.
 --
+-- Options of all methods: `method` ("lrp"), `target` ("prediction"), `layers` (node names, "all", or by default all
+-- convolutions and linear layers), `batch` (16: the most samples at a time). A target is a class, from 1; a list of
+-- classes, one per sample; "prediction"; `{ of =, against = }` of these (against also "runner_up": the best other
+-- class), which explains the difference of two logits; or a Tensor [N x classes] of weights, which explains the sum of
+-- weights * logits.
+-- An option of another method than the one chosen is an error.
+--
+-- * `lrp`, `dlb`: `composite`; `start` ("one": relevance begins as the weight of the target, 1 at the class; "logit",
+--   "probability": as that times the logit or the probability).
+-- * `ig`: `steps` (32), `baseline` ("black", "zero" or a Tensor).
+--
 -- @tparam Model model
 -- @tparam Tensor x [N x C x H x W]
--- @tparam[opt] table opts `method` ("lrp"), `target` ("prediction", a class, or a list of classes from 1), `composite`,
---   `start` ("one": relevance begins as 1 at the target; "logit", "probability"), `steps` (32) and `baseline` ("black",
---   "zero" or a Tensor) for ig, `layers` (node names, "all", or by default all convolutions and linear layers)
+-- @tparam[opt] table opts see above
 -- @treturn Attribution
 local function attribute(model, x, opts)
   model_class.check("attribute", model)
-  local checked = options.check("attribute", opts, rules)
-  model:check_batch("attribute", x)
-  local names = choose_layers(model, checked.layers)
-  local explain = checked.method == "ig" and integrate or propagate
-  local result = model_class.guard("attribute", function() return explain(model, x, checked, names) end)
+  local checked = families.check("attribute", opts, rules)
+  local count = model:check_batch("attribute", x)
+  local family = families.get(checked.method)
+  local request = { name = "attribute", method = checked.method, options = checked, input = true, units = false,
+    layers = choose_layers(model, checked.layers, family, checked), batch = math.min(checked.batch, count) }
+  local result = model_class.guard("attribute", function()
+    local read = targets.reader("attribute", checked.target, count, model.classes)
+    return explain_parts(model, x, family, request, read)
+  end)
   result.method = checked.method
   return setmetatable(result, Attribution)
 end

@@ -1,12 +1,14 @@
 --- Scores neurons by what they contribute to the predictions on a few samples.
 -- @module secateur.importance
-local baseline = require "secateur.attribution.baseline"
 local core = require "secateur.core"
+local families = require "secateur.attribution.families"
 local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
-local relevance = require "secateur.attribution.relevance"
 local targets = require "secateur.models.targets"
+
+-- What a target may be besides a class.
+local words = { label = true, prediction = true, runner_up = true }
 
 local rules = {
   method = { one_of = methods, default = "lrp" },
@@ -16,47 +18,38 @@ local rules = {
   reduce = { one_of = { "sum", "abs" }, default = "sum" },
   seed = { type = "integer", default = 0 },
   batch = { type = "integer", min = 1, default = 16 },
-  composite = { type = { "string", "table" } },
-  start = { one_of = { "one", "logit", "probability" }, default = "one" },
-  steps = { type = "integer", min = 1, max = 1 << 20, default = 32 },
-  baseline = { type = { "string", "userdata" }, default = "black" },
-  target = { one_of = { "label", "prediction" }, default = "label" },
+  target = { default = "label", check = function(target)
+    local list = type(target) == "table"
+    for _, word in ipairs { list and target.of or target, list and target.against or nil } do
+      if words[word] == nil and not math.type(word) then
+        return false, "\"label\", \"prediction\", a class or { of =, against = } of these"
+      end
+    end
+    return not list or target.of and target.against, "both of and against"
+  end },
   on_batch = { type = "function" },
 }
 
-local function start_relevance(kind, seeds, logits)
-  if kind == "one" then return seeds end
-  return seeds * (kind == "logit" and logits or core.softmax(logits))
+-- The weights of the classes explained, for a batch with labels y.
+local function weigh(target, y, logits)
+  local function with_labels(value) return value == "label" and y or value end
+  if type(target) == "table" then
+    target = { of = with_labels(target.of), against = with_labels(target.against) }
+  end
+  return (targets.weights("importance", with_labels(target), logits))
 end
 
 -- Each maker gives a function of a batch that returns layer name -> Tensor [N x units], and one that ends it.
 local makers = {}
 
-local function relevance_maker(default)
+local function attribution_maker(family)
   return function(model, names, opts)
-    local composite = opts.composite or default or relevance.default_composite(model.graph)
-    local walker = relevance.prepare(model, "importance", { composite = composite, batch = opts.batch, sums = names })
+    local explain, close = family.prepare(model, { name = "importance", method = opts.method, options = opts,
+      layers = names, batch = opts.batch, units = true, input = false })
     return function(x, y)
-      local logits = walker.forward(x)
-      local seeds = targets.one_hot("importance", opts.target == "label" and y or "prediction", logits)
-      walker.backward(start_relevance(opts.start, seeds, logits))
-      local sums = {}
-      for _, name in ipairs(names) do sums[name] = walker.sums(name) end
-      return sums
-    end, walker.close
+      return explain(x, function(logits) return weigh(opts.target, y, logits) end).layers
+    end, close
   end
-end
-
-makers.lrp = relevance_maker(nil)
-makers.dlb = relevance_maker("dlb")
-
-function makers.ig(model, names, opts)
-  local plan = model:execution(opts.batch, { backward = true, keep = names, keep_grads = names })
-  return function(x, y)
-    local start = baseline.make("importance", opts.baseline, x, model.info.normalisation)
-    local seeds = targets.one_hot("importance", opts.target == "label" and y or "prediction", plan:forward(x))
-    return core.conductance(plan, x, start, seeds, opts.steps, names, true)
-  end, function() end
 end
 
 local function measure_maker(measure, backward)
@@ -65,9 +58,7 @@ local function measure_maker(measure, backward)
       keep_grads = backward and names or nil })
     return function(x, y)
       local logits = plan:forward(x)
-      if backward then
-        plan:backward((targets.one_hot("importance", opts.target == "label" and y or "prediction", logits)))
-      end
+      if backward then plan:backward(weigh(opts.target, y, logits)) end
       local sums = {}
       for _, name in ipairs(names) do sums[name] = core.unit_measure(plan, name, measure) end
       return sums
@@ -77,6 +68,10 @@ end
 
 makers.activation = measure_maker("mean_abs_value", false)
 makers.taylor = measure_maker("mean_abs_value_grad", true)
+for _, method in ipairs(methods) do
+  local family = families.get(method)
+  if family then makers[method] = attribution_maker(family) end
+end
 
 -- Baselines that look at no sample.
 local blind = {}
@@ -164,13 +159,13 @@ end
 -- @tparam[opt] table opts
 --   `method` ("lrp"), `sampling` ("clustering", "confidence", "random" or a function, see `sample`), `per_class` (10),
 --   `indices` (samples chosen already), `reduce` ("sum" keeps the sign; "abs" takes the magnitude of each sample's
---   sum), `seed` (0), `batch` (16), `target` ("label" or "prediction"), `on_batch` (function(done, total)), and
---   those of `attribute`: `composite`, `start`, `steps`, `baseline`
+--   sum), `seed` (0), `batch` (16), `target` ("label"; "prediction", a class, or a contrast `{ of = "label", against =
+--   "runner_up" }` of these), `on_batch` (function(done, total)), and those that the method has in `attribute`
 -- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices, layers in order, ...)
 --   is there to be read, but does not show up in a loop
 local function importance(model, split, opts)
   model_class.check("importance", model)
-  local checked = options.check("importance", opts, rules)
+  local checked = families.check("importance", opts, rules)
   if type(split) ~= "table" or not split.batch then
     options.fail("importance", "split: expected a split of a data set, got " .. options.describe(split))
   end

@@ -74,6 +74,20 @@ describe("attribute", function()
     end
   end)
 
+  it("takes samples a few at a time, with the same result", function()
+    for _, method in ipairs { "lrp", "dlb", "ig" } do
+      local opts = { method = method, target = { 3, 1, 2 } }
+      local whole = attribute(model, x, opts)
+      opts.batch = 2
+      local parts = attribute(model, x, opts)
+      assert.is_true(close(parts.input, whole.input, 1e-5), method)
+      for name, tensor in pairs(whole.layers) do assert.is_true(close(parts.layers[name], tensor, 1e-5), name) end
+      assert.same(whole.target, parts.target)
+      assert.same(whole.logits:shape(), parts.logits:shape())
+      assert.same(whole.gap and #whole.gap, parts.gap and #parts.gap)
+    end
+  end)
+
   it("chooses the composite by the model", function()
     local plus = attribute(model, x, { composite = "epsilon_plus" })
     assert.same(plus.input:totable(), attribute(model, x).input:totable())
@@ -142,7 +156,12 @@ describe("attribute", function()
     assert.equal("attribute: x: expected a Tensor [N x 3 x 16 x 16], got 3", here(function() attribute(model, 3) end))
     assert.equal("attribute: method: expected one of 'lrp', 'dlb', 'ig', got 'shap'", refused { method = "shap" })
     assert.equal("attribute: start: expected one of 'one', 'logit', 'probability', got 2", refused { start = 2 })
-    assert.equal("attribute: steps: expected a whole number in [1, 1048576], got 0", refused { steps = 0 })
+    assert.equal("attribute: steps: expected a whole number in [1, 1048576], got 0",
+      refused { method = "ig", steps = 0 })
+    assert.equal("attribute: steps: expected an option of method 'lrp' (composite, start), got one of 'ig'",
+      refused { steps = 8 })
+    assert.matches("^attribute: unknown option 'step', expected one of: baseline, .*, steps, target$",
+      refused { method = "ig", step = 8 })
     assert.equal("attribute: layers: expected nodes of the model, got 'features.9'",
       refused { layers = { "features.9" } })
     assert.equal("attribute: layers: expected a string or a table, got 5", refused { layers = 5 })
@@ -174,7 +193,7 @@ describe("attribute", function()
 
   it("leaves the model as it was", function()
     local before = model:forward(x):totable()
-    for _, method in ipairs { "lrp", "dlb", "ig" } do attribute(model, x, { method = method, steps = 2 }) end
+    for _, method in ipairs { "lrp", "dlb", "ig" } do attribute(model, x, { method = method, batch = 2 }) end
     assert.same(before, model:forward(x):totable())
   end)
 end)

@@ -55,6 +55,16 @@ describe("reading and writing tensors", function()
     assert.same({ { 1, 2, 3 }, { 0, 0, 0 } }, t:totable())
   end)
 
+  it("copies into tensors of the same shape and type, views among them", function()
+    local t = counted()
+    assert.equal(t, t:copy(core.tensor { { 6, 5, 4 }, { 3, 2, 1 } }))
+    t:view(2, 2):copy(t:view(1, 1))
+    assert.same({ { 6, 5, 4 }, { 6, 5, 4 } }, t:totable())
+    assert.equal("copy: from: expected [2x3], got [3]", errors.text(t.copy, t, t[1]))
+    assert.matches("^copy: from: expected a tensor of float32", errors.text(t.copy, t, core.tensor({ 1 }, "int64")))
+    assert.matches("^copy: from: expected a [Tt]ensor", errors.text(t.copy, t, 3))
+  end)
+
   it("keeps storage alive as long as a view", function()
     local row = counted()[2]
     collectgarbage()

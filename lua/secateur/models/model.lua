@@ -111,8 +111,7 @@ end
 
 --- Gradients of the target logits with respect to the input and to every node, in inference mode.
 -- @tparam Tensor x [N x channels x height x width]
--- @tparam[opt] table opts `target`: a class, a list or int64 Tensor of classes per sample (from 1), or "prediction"
---   (the default)
+-- @tparam[opt] table opts `target`: as in `attribute`; "prediction" by default
 -- @treturn table `input` and every node name -> Tensor of that node's output shape
 function Model:gradient(x, opts)
   local checked = options.check("gradient", opts, { target = { default = "prediction" } })
@@ -121,7 +120,7 @@ function Model:gradient(x, opts)
   for _, node in ipairs(self.graph:nodes()) do names[#names + 1] = node.name end
   local plan = self:execution(count, { backward = true, keep_grads = names })
   local logits = plan:forward(x)
-  plan:backward((targets.one_hot("gradient", checked.target, logits)))
+  plan:backward((targets.weights("gradient", checked.target, logits)))
   local gradients = {}
   for _, name in ipairs(names) do gradients[name] = plan:grad(name) end
   return gradients

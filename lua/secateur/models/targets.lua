@@ -1,9 +1,11 @@
---- Which output an explanation is about.
+--- Which output an explanation is about: a weight per sample and class, one at the class explained as a rule.
 -- @module secateur.models.targets
 local core = require "secateur.core"
 local options = require "secateur.util.options"
 
 local targets = {}
+
+local function is_tensor(value) return type(value) == "userdata" and value.totable ~= nil end
 
 local function check_class(name, value, classes, depth)
   local class = math.type(value) and math.tointeger(value)
@@ -14,31 +16,126 @@ local function check_class(name, value, classes, depth)
   return class
 end
 
---- The classes meant by a target.
--- @string name the public function, for messages
--- @param target a class; a list or int64 Tensor of classes, one per sample; or "prediction", the largest logit
--- @tparam Tensor logits [N x classes]
--- @int[opt=0] depth as in options.fail
--- @treturn {int,...} one class (from 1) per sample
-function targets.resolve(name, target, logits, depth)
-  depth = (depth or 0) + 1
-  local count, classes = logits:size(1), logits:size(2)
-  if target == "prediction" then return logits:argmax(2):totable() end
+-- A list of one class per sample, from a class, a list or an int64 Tensor; words stay as they are.
+local function check_classes(name, target, shape, depth, words)
+  depth = depth + 1
+  if words[target] then return target end
   local list = {}
   if math.type(target) then
-    for i = 1, count do list[i] = check_class(name, target, classes, depth) end
+    for i = 1, shape[1] do list[i] = check_class(name, target, shape[2], depth) end
     return list
   end
-  if type(target) == "userdata" and target.totable then target = target:totable() end
+  if is_tensor(target) then target = target:totable() end
   if type(target) ~= "table" then
-    options.fail(name, ("target: expected a class, a list of classes or \"prediction\", got %s"):format(
-      options.describe(target)), depth)
+    local known = {}
+    for word in pairs(words) do known[#known + 1] = ('"%s"'):format(word) end
+    table.sort(known)
+    options.fail(name, ("target: expected a class, a list of classes or %s, got %s"):format(
+      table.concat(known, " or "), options.describe(target)), depth)
   end
-  if #target ~= count then
-    options.fail(name, ("target: expected %d classes, one per sample, got %d"):format(count, #target), depth)
+  if #target ~= shape[1] then
+    options.fail(name, ("target: expected %d classes, one per sample, got %d"):format(shape[1], #target), depth)
   end
-  for i = 1, count do list[i] = check_class(name, target[i], classes, depth) end
+  for i = 1, shape[1] do list[i] = check_class(name, target[i], shape[2], depth) end
   return list
+end
+
+-- The part of a list that belongs to samples first .. first + count - 1.
+local function slice(list, first, count) return table.move(list, first, first + count - 1, 1, {}) end
+
+local function classes_of(target, logits, first)
+  if target == "prediction" then return logits:argmax(2):totable() end
+  return slice(target, first, logits:size(1))
+end
+
+-- The class of the largest logit besides the one explained.
+local function runners_up(logits, list)
+  local found = {}
+  for i, class in ipairs(list) do
+    local row = logits[i]:totable()
+    for other, value in ipairs(row) do
+      if other ~= class and (not found[i] or value > row[found[i]]) then found[i] = other end
+    end
+  end
+  return found
+end
+
+local function by_class(name, target, shape, depth)
+  local list = check_classes(name, target, shape, depth + 1, { prediction = true })
+  return function(logits, first)
+    local classes = classes_of(list, logits, first or 1)
+    local weights = core.zeros(logits:size(1), logits:size(2))
+    for i, class in ipairs(classes) do weights:set(1, i, class) end
+    return weights, classes
+  end
+end
+
+local function by_contrast(name, target, shape, depth)
+  depth = depth + 1
+  for key in pairs(target) do
+    if key ~= "of" and key ~= "against" then
+      options.fail(name, "target: expected { of =, against = }, got a field " .. options.describe(key), depth)
+    end
+  end
+  if target.of == nil or target.against == nil then
+    options.fail(name, ("target: expected both of and against, got no %s"):format(target.of == nil and "of"
+      or "against"), depth)
+  end
+  local of = check_classes(name, target.of, shape, depth, { prediction = true })
+  local against = check_classes(name, target.against, shape, depth, { prediction = true, runner_up = true })
+  if shape[2] < 2 then options.fail(name, "target: expected at least 2 classes to contrast, got 1", depth) end
+  return function(logits, first)
+    local plus = classes_of(of, logits, first or 1)
+    local minus = against == "runner_up" and runners_up(logits, plus) or classes_of(against, logits, first or 1)
+    local weights = core.zeros(logits:size(1), logits:size(2))
+    for i, class in ipairs(plus) do
+      if class == minus[i] then
+        error(("%s: target: expected two classes to contrast, got %d twice for sample %d"):format(name, class,
+          (first or 1) + i - 1), 0)
+      end
+      weights:set(1, i, class)
+      weights:set(-1, i, minus[i])
+    end
+    return weights, plus, minus
+  end
+end
+
+local function by_weights(name, target, shape, depth)
+  local got = target:shape()
+  if #got ~= 2 or got[1] ~= shape[1] or got[2] ~= shape[2] then
+    options.fail(name, ("target: expected weights [%d x %d], got [%s]"):format(shape[1], shape[2],
+      table.concat(got, " x ")), depth + 1)
+  end
+  local size = target:abs():sum()
+  if size ~= size or size == math.huge then
+    options.fail(name, "target: expected finite weights, got some that are not", depth + 1)
+  end
+  return function(logits, first)
+    first = first or 1
+    local weights = target:view(first, first + logits:size(1) - 1):clone()
+    return weights, weights:argmax(2):totable()
+  end
+end
+
+--- Reads a target once, for a batch that may be run in parts.
+-- @string name the public function, for messages
+-- @param target a class; a list or int64 Tensor of classes, one per sample; "prediction", the largest logit;
+--   `{ of =, against = }`, each one of those (against also "runner_up": the largest logit of another class), for what
+--   speaks for one class rather than for another: weight 1 at the one, -1 at the other; or a Tensor [N x classes] of
+--   weights
+-- @int count how many samples there are in all
+-- @int classes
+-- @int[opt=0] depth as in options.fail
+-- @treturn function (logits [n x classes], first = 1): of the part that starts with sample `first`, the weights
+--   [n x classes], the classes explained (for weights, those of the largest) and for a contrast those it is against
+function targets.reader(name, target, count, classes, depth)
+  depth = (depth or 0) + 1
+  local shape = { count, classes }
+  if is_tensor(target) and target:dtype():find "^float" then return (by_weights(name, target, shape, depth)) end
+  if type(target) == "table" and (target.of ~= nil or target.against ~= nil) then
+    return (by_contrast(name, target, shape, depth))
+  end
+  return (by_class(name, target, shape, depth)) -- in parentheses: a tail call would take a level away
 end
 
 --- Raises unless all logits are finite: an explanation of NaN would be NaN everywhere, and look like a result.
@@ -51,17 +148,14 @@ function targets.check_finite(name, logits)
   end
 end
 
---- One at the target of each sample, zero elsewhere.
+--- The weights of a whole batch.
 -- @string name
--- @param target as in `resolve`
+-- @param target as in `reader`
 -- @tparam Tensor logits [N x classes]
 -- @treturn Tensor [N x classes]
 -- @treturn {int,...} the classes
-function targets.one_hot(name, target, logits)
-  local list = targets.resolve(name, target, logits, 1)
-  local seeds = core.zeros(logits:size(1), logits:size(2))
-  for i, class in ipairs(list) do seeds:set(1, i, class) end
-  return seeds, list
+function targets.weights(name, target, logits)
+  return targets.reader(name, target, logits:size(1), logits:size(2), 1)(logits)
 end
 
 return targets

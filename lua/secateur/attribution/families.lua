@@ -1,0 +1,78 @@
+--- The families of attribution methods, and the options of each method.
+--
+-- A family is a table: `methods` (names), `rules` (method -> option rules, see util.options), and
+-- `prepare(model, request)`, which gives two functions: `explain(x, weigh)`, for any number of batches, and `close()`.
+-- `explain` runs the model, asks `weigh(logits)` for the weights [n x classes] of what is to be explained, and gives a
+-- table: `logits`, `layers` (node -> Tensor), `input`, and what else the method has to say (Tensors with a row per
+-- sample, lists with an entry per sample, or tables of these).
+--
+-- The request: `name` (the public function, for messages), `method`, `options` (checked), `layers` (node names),
+-- `batch` (the most samples of a call of `explain`), `units` (layers as [n x units], summed over positions), `input`
+-- (whether the attribution of the input is wanted). A family may have `default_layers(model, options)`: the nodes whose
+-- attribution is given unless others are named.
+--
+-- @module secateur.attribution.families
+local integrated = require "secateur.attribution.integrated"
+local options = require "secateur.util.options"
+local propagation = require "secateur.attribution.propagation"
+
+local families = {}
+
+local list = { propagation, integrated }
+
+local of = {}
+
+--- Names of all methods, in order.
+families.methods = {}
+for _, family in ipairs(list) do
+  for _, method in ipairs(family.methods) do
+    of[method] = family
+    families.methods[#families.methods + 1] = method
+  end
+end
+
+--- The family of a method; nil for those that are none of ours.
+-- @string method
+-- @treturn table
+function families.get(method) return of[method] end
+
+local function sorted_keys(set)
+  local keys = {}
+  for key in pairs(set) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+-- An option of another method is not unknown, but does nothing here.
+local function refuse_others(name, given, method, own, common, depth)
+  for key in pairs(given) do
+    for _, other in ipairs(families.methods) do
+      if not common[key] and not own[key] and of[other].rules[other][key] then
+        local known = sorted_keys(own)
+        options.fail(name, ("%s: expected an option of method '%s' (%s), got one of '%s'"):format(key, method,
+          #known > 0 and table.concat(known, ", ") or "there are none", other), depth + 1)
+      end
+    end
+  end
+end
+
+--- Checks the options of a public function: those that all methods share, and those of the method chosen.
+-- @string name the public function
+-- @tab[opt] given
+-- @tab common option rules of all methods, that of `method` among them
+-- @int[opt=0] depth as in options.fail
+-- @treturn table
+function families.check(name, given, common, depth)
+  depth = (depth or 0) + 1
+  local rules = {}
+  for key, rule in pairs(common) do rules[key] = rule end
+  if given == nil or type(given) == "table" then
+    local method = options.value(name, "method", given and given.method, common.method, depth)
+    local own = of[method] and of[method].rules[method] or {}
+    for key, rule in pairs(own) do rules[key] = rule end
+    if given then refuse_others(name, given, method, own, common, depth) end
+  end
+  return (options.check(name, given, rules, depth)) -- in parentheses: a tail call would take a level away
+end
+
+return families
