@@ -63,7 +63,8 @@ describe("tensor order", function()
     assert.is_string(errors.text(t.take, t, 2, { 1.5 }))
     assert.equal("take: indices: expected a tensor of int64, got one of float32",
       errors.text(t.take, t, 2, core.ones(2)))
-    assert.matches("^take: indices: expected a list of whole numbers or an int64 Tensor", errors.text(t.take, t, 2, "x"))
+    assert.matches("^take: indices: expected a list of whole numbers or an int64 Tensor",
+      errors.text(t.take, t, 2, "x"))
     assert.matches("^take: dimension: expected a whole number in 1..2", errors.text(t.take, t, 3, { 1 }))
   end)
 
