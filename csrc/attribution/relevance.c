@@ -1,5 +1,7 @@
 #include "attribution/relevance.h"
 
+#include "attribution/contrastive_rule.h"
+#include "attribution/gated_rule.h"
 #include "attribution/linear_rule.h"
 #include "attribution/units.h"
 #include "base/memory.h"
@@ -19,28 +21,16 @@ static const sc_rule magnitudes = {
                            .bias = {.positive = 1, .negative = -1}}}}},
 };
 
-/* Whether the activation that alone reads this node can close a gate. */
-static bool has_gates(const sc_graph *graph, size_t node) {
-    ptrdiff_t next = sc_graph_only_consumer(graph, node);
-    if (next == SC_NOT_FOUND)
-        return false;
-    const sc_op *op = graph->nodes[next].op;
-    return op->activation && (!op->monotonic || op->saturation_low != 0 || op->saturation_high != 0);
-}
-
-static sc_status visit(void *context, size_t index, const sc_op_call *call, sc_error *error) {
-    sc_relevance *relevance = context;
+/* Applies the rule of a node to one signal. */
+static sc_status apply(sc_relevance *relevance, size_t index, const sc_op_call *call, sc_error *error) {
     const sc_graph *graph = relevance->plan->graph;
     const sc_node *node = &graph->nodes[index];
     const sc_rule *rule = &relevance->rules[index];
-    if (relevance->wants_sums[index])
-        sc_unit_measure_apply(sc_tensor_real(&relevance->sums[index]), SC_UNIT_SUM, call->output_grad, NULL, node,
-                              call->batch);
     switch (node->op->map == SC_MAP_SOURCE ? SC_RULE_BLOCK : rule->kind) {
     case SC_RULE_LINEAR:
         return sc_linear_rule_apply(rule, graph, node, call, &relevance->modified, &relevance->workspace, error);
     case SC_RULE_GATED:
-        return sc_gated_rule_apply(graph, node, call, &relevance->modified, &relevance->workspace, error);
+        return sc_gated_rule_apply(rule->gated, graph, node, call, &relevance->modified, &relevance->workspace, error);
     case SC_RULE_GRADIENT:
         node->op->backward(call);
         break;
@@ -51,10 +41,33 @@ static sc_status visit(void *context, size_t index, const sc_op_call *call, sc_e
     case SC_RULE_OWN:
         node->op->relevance(call, rule->mode, rule->epsilon);
         break;
+    case SC_RULE_CONTRASTIVE: /* takes both signals at once */
     case SC_RULE_BLOCK:
         break;
     }
     return SC_OK;
+}
+
+static void sum_units(sc_tensor *sums, const sc_node *node, const sc_op_call *call) {
+    sc_unit_measure_apply(sc_tensor_real(sums), SC_UNIT_SUM, call->output_grad, NULL, node, call->batch);
+}
+
+static sc_status visit(void *context, size_t index, const sc_op_call *call, sc_error *error) {
+    sc_relevance *relevance = context;
+    const sc_graph *graph = relevance->plan->graph;
+    const sc_node *node = &graph->nodes[index];
+    if (relevance->wants_sums[index])
+        sum_units(&relevance->sums[index], node, call);
+    if (!relevance->second)
+        return apply(relevance, index, call, error);
+    sc_op_call other;
+    sc_second_signal_call(&other, relevance->second, index, call);
+    if (relevance->wants_sums[index])
+        sum_units(&relevance->second_sums[index], node, &other);
+    if (node->op->map != SC_MAP_SOURCE && relevance->rules[index].kind == SC_RULE_CONTRASTIVE)
+        return sc_contrastive_rule_apply(graph, node, call, &other, &relevance->modified, &relevance->workspace, error);
+    SC_TRY(apply(relevance, index, call, error));
+    return apply(relevance, index, &other, error);
 }
 
 static sc_status allocate(sc_relevance *relevance, size_t count, sc_error *error) {
@@ -66,49 +79,58 @@ static sc_status allocate(sc_relevance *relevance, size_t count, sc_error *error
     relevance->wants_sums = memory;
     SC_TRY(sc_memory_calloc(&memory, count + 1, sizeof(sc_tensor), error));
     relevance->sums = memory;
+    SC_TRY(sc_memory_calloc(&memory, count + 1, sizeof(sc_tensor), error));
+    relevance->second_sums = memory;
     return SC_OK;
 }
 
-static sc_status prepare(sc_relevance *relevance, sc_graph *graph, size_t batch, const sc_rule *rules, const bool *keep,
-                         unsigned *needs, bool *keep_or_sum, const bool *sums, sc_error *error) {
+/* Room for the sums of one node. */
+static sc_status allocate_sums(sc_relevance *relevance, size_t index, const sc_node *node,
+                               const sc_relevance_request *request, sc_error *error) {
+    if (node->op->map == SC_MAP_SOURCE)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "'%s': expected a node with units", node->name);
+    sc_shape shape = {2, {request->batch, sc_node_units(node)}};
+    SC_TRY(sc_tensor_create_zero(&relevance->sums[index], SC_REAL, &shape, error));
+    return request->two_signals ? sc_tensor_create_zero(&relevance->second_sums[index], SC_REAL, &shape, error) : SC_OK;
+}
+
+static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_relevance_request *request, unsigned *needs,
+                         bool *kept, sc_error *error) {
     SC_TRY(allocate(relevance, graph->node_count, error));
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_node *node = &graph->nodes[i];
-        relevance->rules[i] = rules[i];
-        if (rules[i].kind == SC_RULE_GATED && !has_gates(graph, i) && node->op->map == SC_MAP_WEIGHTED)
-            relevance->rules[i] = magnitudes;
+        sc_rule *rule = &relevance->rules[i];
+        *rule = request->rules[i];
+        if (rule->kind == SC_RULE_GATED && node->op->map == SC_MAP_WEIGHTED &&
+            !sc_gated_rule_has_gates(graph, i, rule->gated))
+            *rule = magnitudes;
         if (node->op->map != SC_MAP_SOURCE) {
-            SC_TRY(sc_rule_check(&relevance->rules[i], graph, node, error));
-            needs[i] = sc_rule_needs(&relevance->rules[i], node->op);
+            SC_TRY(sc_rule_check(rule, graph, node, request->two_signals, error));
+            needs[i] = sc_rule_needs(rule, node->op);
         }
-        relevance->wants_sums[i] = sums && sums[i];
-        keep_or_sum[i] = keep && keep[i];
-        if (relevance->wants_sums[i]) {
-            sc_shape shape = {2, {batch, sc_node_units(node)}};
-            SC_TRY(sc_tensor_create_zero(&relevance->sums[i], SC_REAL, &shape, error));
-            if (node->op->map == SC_MAP_SOURCE)
-                return sc_error_set(error, SC_ERROR_ARGUMENT, "'%s': expected a node with units", node->name);
-        }
+        relevance->wants_sums[i] = request->sums && request->sums[i];
+        if (relevance->wants_sums[i])
+            SC_TRY(allocate_sums(relevance, i, node, request, error));
+        /* the walk must reach every node that something is wanted of: the way to the sources passes them all */
+        kept[i] = (request->keep && request->keep[i]) || node->op->map == SC_MAP_SOURCE;
     }
-    /* the walk must reach every node that something is wanted of: the way to the input passes them all, and sources */
-    for (size_t i = 0; i < graph->node_count; i++)
-        keep_or_sum[i] |= graph->nodes[i].op->map == SC_MAP_SOURCE;
-    sc_plan_request request = {.batch = batch, .backward = true, .needs = needs, .keep_grad = keep_or_sum};
-    return sc_plan_create(&relevance->plan, graph, &request, error);
+    sc_plan_request plan = {.batch = request->batch, .backward = true, .needs = needs, .keep_grad = kept};
+    SC_TRY(sc_plan_create(&relevance->plan, graph, &plan, error));
+    return request->two_signals ? sc_second_signal_create(&relevance->second, relevance->plan, error) : SC_OK;
 }
 
-sc_status sc_relevance_create(sc_relevance **out, sc_graph *graph, size_t batch, const sc_rule *rules, const bool *keep,
-                              const bool *sums, sc_error *error) {
-    void *memory, *flags = NULL, *needs = NULL;
+sc_status sc_relevance_create(sc_relevance **out, sc_graph *graph, const sc_relevance_request *request,
+                              sc_error *error) {
+    void *memory, *kept = NULL, *needs = NULL;
     *out = NULL;
     SC_TRY(sc_memory_calloc(&memory, 1, sizeof(sc_relevance), error));
     sc_relevance *relevance = memory;
-    sc_status status = sc_memory_calloc(&flags, graph->node_count + 1, sizeof(bool), error);
+    sc_status status = sc_memory_calloc(&kept, graph->node_count + 1, sizeof(bool), error);
     if (status == SC_OK)
         status = sc_memory_calloc(&needs, graph->node_count + 1, sizeof(unsigned), error);
     if (status == SC_OK)
-        status = prepare(relevance, graph, batch, rules, keep, needs, flags, sums, error);
-    sc_memory_free(flags);
+        status = prepare(relevance, graph, request, needs, kept, error);
+    sc_memory_free(kept);
     sc_memory_free(needs);
     if (status != SC_OK)
         sc_relevance_free(relevance);
@@ -120,17 +142,24 @@ sc_status sc_relevance_create(sc_relevance **out, sc_graph *graph, size_t batch,
 void sc_relevance_free(sc_relevance *relevance) {
     if (!relevance)
         return;
-    for (size_t i = 0; relevance->sums && i < relevance->node_count; i++)
+    for (size_t i = 0; relevance->second_sums && i < relevance->node_count; i++) {
         sc_tensor_release(&relevance->sums[i]);
+        sc_tensor_release(&relevance->second_sums[i]);
+    }
+    sc_second_signal_free(relevance->second);
     sc_plan_free(relevance->plan);
     sc_modified_free(relevance->modified);
     sc_workspace_free(&relevance->workspace);
     sc_memory_free(relevance->rules);
     sc_memory_free(relevance->wants_sums);
     sc_memory_free(relevance->sums);
+    sc_memory_free(relevance->second_sums);
     sc_memory_free(relevance);
 }
 
-sc_status sc_relevance_walk(sc_relevance *relevance, const sc_real *output_relevance, sc_error *error) {
+sc_status sc_relevance_walk(sc_relevance *relevance, const sc_real *output_relevance, const sc_real *second,
+                            sc_error *error) {
+    if (relevance->second)
+        sc_second_signal_begin(relevance->second, second);
     return sc_plan_walk_back(relevance->plan, output_relevance, visit, relevance, error);
 }

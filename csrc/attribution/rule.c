@@ -1,5 +1,6 @@
 #include "attribution/rule.h"
 
+#include "attribution/signed_terms.h"
 #include "base/hot.h"
 
 static bool only_plain_term(const sc_group *group) {
@@ -23,7 +24,8 @@ unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op) {
     case SC_RULE_LINEAR:
         return linear_needs(rule);
     case SC_RULE_GATED:
-        return SC_NEEDS_INPUT | SC_NEEDS_OUTPUT;
+    case SC_RULE_CONTRASTIVE:
+        return SC_NEEDS_INPUT;
     case SC_RULE_GRADIENT:
         return op->needs & (SC_NEEDS_INPUT | SC_NEEDS_OUTPUT);
     case SC_RULE_OWN:
@@ -41,7 +43,8 @@ static bool can_pass(const sc_graph *graph, const sc_node *node) {
            sc_shape_numel(&graph->nodes[node->input[0]].shape) == sc_shape_numel(&node->shape);
 }
 
-sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, sc_error *error) {
+sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, bool two_signals,
+                        sc_error *error) {
     const sc_op *op = node->op;
     bool linear = op->map == SC_MAP_WEIGHTED || op->map == SC_MAP_FIXED || op->map == SC_MAP_ROUTING;
     const char *expected = NULL;
@@ -49,6 +52,10 @@ sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_nod
         expected = "a rule for a nonlinear operation, got one for linear maps";
     else if (rule->kind == SC_RULE_GATED && op->map != SC_MAP_WEIGHTED)
         expected = "a rule for an operation without weights, got one that gates weights";
+    else if (rule->kind == SC_RULE_CONTRASTIVE && !two_signals)
+        expected = "a rule for one signal, got one for the contrastive mode";
+    else if (rule->kind == SC_RULE_CONTRASTIVE && !sc_has_signed_terms(op))
+        expected = "a rule that applies here, got one that splits terms by their sign";
     else if (rule->kind == SC_RULE_OWN && !op->relevance)
         expected = "a rule that applies here, got one for operations with a rule of their own";
     else if (rule->kind == SC_RULE_PASS && !can_pass(graph, node))

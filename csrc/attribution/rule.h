@@ -37,17 +37,25 @@ typedef struct sc_group {
 } sc_group;
 
 typedef enum sc_rule_kind {
-    SC_RULE_LINEAR,   /* the form above */
-    SC_RULE_GATED,    /* DL-Backtrace with the saturation gates of the activation that follows, see gated_rule.h */
-    SC_RULE_GRADIENT, /* relevance is handed on as a gradient is */
-    SC_RULE_PASS,     /* unchanged */
-    SC_RULE_OWN,      /* the operation's own relevance(), in some mode */
-    SC_RULE_BLOCK,    /* nothing passes */
+    SC_RULE_LINEAR,      /* the form above */
+    SC_RULE_GATED,       /* DL-Backtrace with the saturation gates of the activation that follows, see gated_rule.h */
+    SC_RULE_CONTRASTIVE, /* DL-Backtrace with two signals, see contrastive_rule.h; in walks that carry two */
+    SC_RULE_GRADIENT,    /* relevance is handed on as a gradient is */
+    SC_RULE_PASS,        /* unchanged */
+    SC_RULE_OWN,         /* the operation's own relevance(), in some mode */
+    SC_RULE_BLOCK,       /* nothing passes */
 } sc_rule_kind;
+
+/* Variants of SC_RULE_GATED. */
+typedef enum sc_gated_mode {
+    SC_GATED_EXACT,   /* as the method is meant */
+    SC_GATED_PACKAGE, /* as the package dl_backtrace computes it */
+} sc_gated_mode;
 
 typedef struct sc_rule {
     sc_rule_kind kind;
-    int group_count; /* SC_RULE_LINEAR */
+    sc_gated_mode gated; /* SC_RULE_GATED */
+    int group_count;     /* SC_RULE_LINEAR */
     sc_group groups[SC_MAX_GROUPS];
     sc_relevance_mode mode; /* SC_RULE_OWN */
     double epsilon;         /* SC_RULE_OWN */
@@ -56,8 +64,10 @@ typedef struct sc_rule {
 /* What the way back must find in place for this rule at this node: SC_NEEDS_*. */
 unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op);
 
-/* Whether the rule can stand at this operation; else an error "op 'node': rule: expected ..., got ...". */
-sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, sc_error *error);
+/* Whether the rule can stand at this operation, in a walk with one signal or with two; else an error "op 'node': rule:
+ * expected ..., got ...". */
+sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, bool two_signals,
+                        sc_error *error);
 
 /* Whether both change every number alike. */
 bool sc_modifier_equal(const sc_modifier *a, const sc_modifier *b);

@@ -89,14 +89,18 @@ static void read_group(lua_State *L, sc_group *group) {
 /* The rule table on top of the stack. */
 static void read_rule(lua_State *L, sc_rule *rule) {
     static const char *const known[] = {"kind", "groups", "mode", "epsilon", "name", NULL};
-    static const char *const kinds[] = {"linear", "gated", "gradient", "pass", "own", "block", NULL};
+    static const char *const kinds[] = {"linear", "gated", "contrastive", "gradient", "pass", "own", "block", NULL};
+    static const char *const gated_modes[] = {"default", "package", NULL};
     static const char *const modes[] = {"default", "ties", "hold", "pass", NULL};
     int table = lua_gettop(L);
     if (!lua_istable(L, table))
         sc_lua_expected(L, table, "relevance", "rules", "a table of rules by node name");
     sc_lua_check_keys(L, table, "rule", known);
     rule->kind = (sc_rule_kind)read_choice(L, table, "kind", kinds);
-    rule->mode = (sc_relevance_mode)read_choice(L, table, "mode", modes);
+    if (rule->kind == SC_RULE_GATED)
+        rule->gated = (sc_gated_mode)read_choice(L, table, "mode", gated_modes);
+    else
+        rule->mode = (sc_relevance_mode)read_choice(L, table, "mode", modes);
     rule->epsilon = sc_lua_field_number(L, table, "rule", "epsilon", 1e-6);
     if (rule->kind != SC_RULE_LINEAR)
         return;
@@ -123,12 +127,13 @@ static sc_relevance *check_relevance(lua_State *L, const char *method) {
     return *box;
 }
 
-/* relevance(graph, {batch =, rules = {node = rule}, keep = names, sums = names}) -> Relevance. A rule is {kind =
- * "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias =}}}}}, with modifiers
- * {plain =, positive =, negative =, square =, constant =}; or {kind = "gated" | "gradient" | "pass" | "block"}; or
- * {kind = "own", mode =, epsilon =}. Nodes without a rule are an error that lists them. */
+/* relevance(graph, {batch =, rules = {node = rule}, keep = names, sums = names, two_signals = false}) -> Relevance. A
+ * rule is {kind = "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias =}}}}}, with
+ * modifiers {plain =, positive =, negative =, square =, constant =}; or {kind = "gated", mode = "default" | "package"};
+ * or {kind = "contrastive" | "gradient" | "pass" | "block"}; or {kind = "own", mode =, epsilon =}. Nodes without a rule
+ * are an error. */
 static int create(lua_State *L) {
-    static const char *const known[] = {"batch", "rules", "keep", "sums", NULL};
+    static const char *const known[] = {"batch", "rules", "keep", "sums", "two_signals", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "relevance");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "relevance", "options", "a table");
@@ -146,12 +151,14 @@ static int create(lua_State *L) {
         read_rule(L, &rules[i]);
         lua_pop(L, 1);
     }
-    const bool *keep = sc_lua_field_nodes(L, 2, "relevance", "keep", graph),
-               *sums = sc_lua_field_nodes(L, 2, "relevance", "sums", graph);
+    sc_relevance_request request = {.batch = batch, .rules = rules};
+    request.two_signals = sc_lua_field_flag(L, 2, "relevance", "two_signals", false);
+    request.keep = sc_lua_field_nodes(L, 2, "relevance", "keep", graph);
+    request.sums = sc_lua_field_nodes(L, 2, "relevance", "sums", graph);
     sc_lua_collect_if_due(L);
     sc_error error;
     sc_relevance **box = sc_lua_new_object(L, SC_LUA_CLASS("Relevance"), sizeof(sc_relevance *));
-    sc_lua_try(L, sc_relevance_create(box, graph, batch, rules, keep, sums, &error), &error);
+    sc_lua_try(L, sc_relevance_create(box, graph, &request, &error), &error);
     return 1;
 }
 
@@ -164,43 +171,60 @@ static int forward(lua_State *L) {
     return sc_lua_push_node(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
 }
 
-/* relevance:backward(output_relevance) */
+/* A signal at the output, from the stack. */
+static const sc_real *check_start(lua_State *L, int index, const char *argument, const sc_plan *plan) {
+    const sc_tensor *start = sc_lua_check_tensor_of(L, index, "backward", argument, SC_REAL);
+    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    sc_shape shape = sc_shape_prepend(&plan->graph->nodes[plan->graph->output].shape, plan->current_batch);
+    if (!sc_shape_equal(&shape, &start->shape))
+        luaL_error(L, "backward: %s: expected %s, got %s", argument, sc_shape_format(wanted, &shape),
+                   sc_shape_format(got, &start->shape));
+    return sc_tensor_real(start);
+}
+
+/* relevance:backward(output_relevance [, second]): with two signals, the second starts from `second` */
 static int backward(lua_State *L) {
     sc_relevance *relevance = check_relevance(L, "backward");
-    sc_tensor *start = sc_lua_check_tensor_of(L, 2, "backward", "output_relevance", SC_REAL);
-    const sc_graph *graph = relevance->plan->graph;
-    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
-    sc_shape shape = sc_shape_prepend(&graph->nodes[graph->output].shape, relevance->plan->current_batch);
-    if (!sc_shape_equal(&shape, &start->shape))
-        luaL_error(L, "backward: output_relevance: expected %s, got %s", sc_shape_format(wanted, &shape),
-                   sc_shape_format(got, &start->shape));
+    const sc_real *start = check_start(L, 2, "output_relevance", relevance->plan);
+    const sc_real *second = relevance->second ? check_start(L, 3, "second", relevance->plan) : NULL;
     sc_error error;
-    sc_lua_try(L, sc_relevance_walk(relevance, sc_tensor_real(start), &error), &error);
+    sc_lua_try(L, sc_relevance_walk(relevance, start, second, &error), &error);
     return 0;
 }
 
-/* relevance:relevance(node) -> Tensor: a copy, for nodes kept (sources always are). */
+/* Whether the second signal is asked for, by the flag at stack slot 3. */
+static bool check_second(lua_State *L, const char *method, const sc_relevance *relevance) {
+    bool second = sc_lua_check_flag(L, 3, method, "second", false);
+    if (second && !relevance->second)
+        luaL_error(L, "%s: second: expected a Relevance with two signals", method);
+    return second;
+}
+
+/* relevance:relevance(node [, second = false]) -> Tensor: a copy, for nodes kept (sources always are). */
 static int get_relevance(lua_State *L) {
-    sc_plan *plan = check_relevance(L, "relevance")->plan;
+    sc_relevance *relevance = check_relevance(L, "relevance");
+    sc_plan *plan = relevance->plan;
     size_t node = sc_lua_check_node(L, 2, plan->graph, "relevance");
-    const sc_real *data = sc_plan_grad(plan, node);
+    bool second = check_second(L, "relevance", relevance);
+    const sc_real *data = second ? sc_second_signal_at(relevance->second, node) : sc_plan_grad(plan, node);
     if (!data)
         luaL_error(L, "relevance: node: expected one that is kept, after a way back, got '%s'", lua_tostring(L, 2));
     return sc_lua_push_node(L, plan, node, data);
 }
 
-/* relevance:sums(node) -> Tensor [n x units], a copy, for nodes that sums were asked of. */
+/* relevance:sums(node [, second = false]) -> Tensor [n x units], a copy, for nodes that sums were asked of. */
 static int get_sums(lua_State *L) {
     sc_relevance *relevance = check_relevance(L, "sums");
     size_t node = sc_lua_check_node(L, 2, relevance->plan->graph, "sums");
     if (!relevance->wants_sums[node] || !relevance->plan->gone_back)
         luaL_error(L, "sums: node: expected one that sums were asked of, after a way back, got '%s'",
                    lua_tostring(L, 2));
+    const sc_tensor *sums = check_second(L, "sums", relevance) ? &relevance->second_sums[node] : &relevance->sums[node];
     sc_tensor *out;
-    sc_shape shape = relevance->sums[node].shape;
+    sc_shape shape = sums->shape;
     shape.size[0] = relevance->plan->current_batch;
     sc_lua_push_new(L, SC_REAL, &shape, false, &out);
-    memcpy(sc_tensor_data(out), sc_tensor_data(&relevance->sums[node]), sc_tensor_numel(out) * sizeof(sc_real));
+    memcpy(sc_tensor_data(out), sc_tensor_data(sums), sc_tensor_numel(out) * sizeof(sc_real));
     return 1;
 }
 

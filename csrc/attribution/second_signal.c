@@ -1,0 +1,127 @@
+#include "attribution/second_signal.h"
+
+#include "base/memory.h"
+#include "base/span.h"
+
+#define NEVER SIZE_MAX
+
+struct sc_second_signal {
+    const sc_plan *plan;
+    size_t *offset; /* per node, bytes into the arena; NEVER where the plan has no gradient */
+    size_t *back;   /* per node, the step of its way back, or NEVER */
+    char *arena;
+};
+
+static sc_real *at(const sc_second_signal *signal, size_t node) {
+    return signal->offset[node] == NEVER ? NULL : (sc_real *)(void *)(signal->arena + signal->offset[node]);
+}
+
+static void find_steps(sc_second_signal *signal) {
+    const sc_plan *plan = signal->plan;
+    for (size_t i = 0; i < plan->graph->node_count; i++)
+        signal->back[i] = NEVER;
+    for (size_t s = plan->forward_count; s < plan->step_count; s++)
+        if (plan->steps[s].kind == SC_STEP_BACKWARD)
+            signal->back[plan->steps[s].node] = s;
+}
+
+/* lists: room for five numbers per node. */
+static sc_status place(sc_second_signal *signal, size_t *lists, sc_error *error) {
+    const sc_plan *plan = signal->plan;
+    size_t nodes = plan->graph->node_count, count = 0, total;
+    size_t *bytes = lists, *first = lists + nodes, *last = first + nodes, *offsets = last + nodes;
+    size_t *owner = offsets + nodes;
+    for (size_t i = 0; i < nodes; i++) {
+        const sc_node_buffers *buffers = &plan->nodes[i];
+        signal->offset[i] = NEVER;
+        if (buffers->grad == SC_NO_BUFFER)
+            continue;
+        if (!sc_size_multiply(&bytes[count], sc_shape_numel(&plan->graph->nodes[i].shape), plan->batch) ||
+            !sc_size_multiply(&bytes[count], bytes[count], sizeof(sc_real)))
+            return sc_error_set(error, SC_ERROR_MEMORY, "relevance: a batch of %zu does not fit the address space",
+                                plan->batch);
+        first[count] = last[count] = buffers->grad_first;
+        if (signal->back[i] != NEVER && signal->back[i] > last[count])
+            last[count] = signal->back[i];
+        if (buffers->grad_kept)
+            last[count] = plan->step_count;
+        owner[count++] = i;
+    }
+    SC_TRY(sc_plan_place(offsets, &total, bytes, first, last, count, error));
+    for (size_t b = 0; b < count; b++)
+        signal->offset[owner[b]] = offsets[b];
+    void *memory;
+    SC_TRY(sc_memory_alloc(&memory, total + 64, 1, error));
+    signal->arena = memory;
+    return SC_OK;
+}
+
+static sc_status make(sc_second_signal *signal, sc_error *error) {
+    size_t nodes = signal->plan->graph->node_count;
+    void *memory;
+    SC_TRY(sc_memory_calloc(&memory, nodes + 1, sizeof(size_t), error));
+    signal->offset = memory;
+    SC_TRY(sc_memory_calloc(&memory, nodes + 1, sizeof(size_t), error));
+    signal->back = memory;
+    find_steps(signal);
+    SC_TRY(sc_memory_calloc(&memory, 5 * nodes + 1, sizeof(size_t), error));
+    sc_status status = place(signal, memory, error);
+    sc_memory_free(memory);
+    return status;
+}
+
+sc_status sc_second_signal_create(sc_second_signal **out, const sc_plan *plan, sc_error *error) {
+    void *memory;
+    *out = NULL;
+    SC_TRY(sc_memory_calloc(&memory, 1, sizeof(sc_second_signal), error));
+    sc_second_signal *signal = memory;
+    signal->plan = plan;
+    sc_status status = make(signal, error);
+    if (status != SC_OK)
+        sc_second_signal_free(signal);
+    else
+        *out = signal;
+    return status;
+}
+
+void sc_second_signal_free(sc_second_signal *signal) {
+    if (!signal)
+        return;
+    sc_memory_free(signal->offset);
+    sc_memory_free(signal->back);
+    sc_memory_free(signal->arena);
+    sc_memory_free(signal);
+}
+
+static void zero(const sc_second_signal *signal, size_t node) {
+    const sc_plan *plan = signal->plan;
+    sc_fill(at(signal, node), 0, plan->current_batch * sc_shape_numel(&plan->graph->nodes[node].shape));
+}
+
+void sc_second_signal_begin(sc_second_signal *signal, const sc_real *start) {
+    const sc_plan *plan = signal->plan;
+    size_t output = plan->graph->output;
+    for (size_t i = 0; i < plan->graph->node_count; i++) /* what no step reaches stays zero */
+        if (at(signal, i) && plan->nodes[i].grad_first == plan->forward_count)
+            zero(signal, i);
+    if (at(signal, output))
+        sc_copy(at(signal, output), start, plan->current_batch * sc_shape_numel(&plan->graph->nodes[output].shape));
+}
+
+void sc_second_signal_call(sc_op_call *out, const sc_second_signal *signal, size_t node, const sc_op_call *call) {
+    const sc_plan *plan = signal->plan;
+    const sc_node *n = &plan->graph->nodes[node];
+    *out = *call;
+    out->output_grad = at(signal, node);
+    for (int k = 0; k < n->input_count; k++) {
+        out->input_grad[k] = at(signal, n->input[k]);
+        bool fresh = plan->nodes[n->input[k]].grad_first == signal->back[node];
+        if (out->input_grad[k] && fresh && signal->back[node] > plan->forward_count)
+            zero(signal, n->input[k]);
+    }
+}
+
+const sc_real *sc_second_signal_at(const sc_second_signal *signal, size_t node) {
+    const sc_plan *plan = signal->plan;
+    return plan->current_batch && plan->gone_back && plan->nodes[node].grad_kept ? at(signal, node) : NULL;
+}
