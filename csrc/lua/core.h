@@ -19,6 +19,7 @@ void sc_lua_open_image(lua_State *L);
 void sc_lua_open_image_recipe(lua_State *L);
 void sc_lua_open_image_source(lua_State *L);
 void sc_lua_open_image_loader(lua_State *L);
+void sc_lua_open_image_colour(lua_State *L);
 void sc_lua_open_train(lua_State *L);
 
 #endif
