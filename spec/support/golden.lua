@@ -18,8 +18,9 @@ function golden.present()
   return file ~= nil
 end
 
--- Zennit leaves an identity batch norm behind that still divides by sqrt(1 + 1e-5); we fold exactly. Lxt's functions
--- add another epsilon, without regard to sign. Captum agrees with the definitions.
+-- Zennit leaves an identity batch norm behind that still divides by sqrt(1 + 1e-5); we fold exactly (lrp), and agree
+-- when our norms shrink activations as much (lrp_eps). Lxt's functions add another epsilon, without regard to sign.
+-- Captum agrees with the definitions.
 local tolerances = { ["vgg_bn lrp"] = 5e-5, ["resnet lrp"] = 2e-4, ["vit attnlrp_identity"] = 3e-4,
   ["vit attnlrp_lxt"] = 1e-3 }
 
@@ -91,13 +92,27 @@ local function attributed(model, tensors, prefix, opts)
   return result.layers, expected
 end
 
+-- A copy whose norms shrink activations by what zennit's left-over norms do; nil where there are no norms.
+local function shrunken(model)
+  local copy, norms = model:clone(), 0
+  for _, p in ipairs(model.graph:parameters()) do
+    local norm = p.name:match "^(.*)%.running_var$"
+    for _, slot in ipairs(norm and { ".weight", ".bias" } or {}) do
+      copy.graph:set_parameter(norm .. slot, model.graph:parameter(norm .. slot) / math.sqrt(1 + 1e-5))
+      norms = norms + 1
+    end
+  end
+  return norms > 0 and copy or nil
+end
+
 local function compare_lrp(rows, file, model, tensors)
-  local seen = {}
+  local seen, copy = {}, shrunken(model)
   for name in pairs(tensors) do seen[name:match "^lrp/([^/]+)/" or false] = true end
   seen[false] = nil
   for composite in pairs(seen) do
-    compare(rows, file, "lrp/" .. composite,
-      attributed(model, tensors, "lrp/" .. composite .. "/", { composite = our_name(composite) }))
+    local prefix, opts = "lrp/" .. composite .. "/", { composite = our_name(composite) }
+    compare(rows, file, "lrp/" .. composite, attributed(model, tensors, prefix, opts))
+    if copy then compare(rows, file, "lrp_eps/" .. composite, attributed(copy, tensors, prefix, opts)) end
   end
 end
 
