@@ -20,6 +20,7 @@ local names = {
   train = "train",
   evaluate = "evaluate",
   attribute = "attribute",
+  faithfulness = "faithfulness",
   heatmap = "attribution.heatmap",
   heatmaps = "heatmaps",
   data = "data",

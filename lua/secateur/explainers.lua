@@ -1,0 +1,131 @@
+--- Ways of explaining, under one face: names of methods, options of attribute, or functions of one's own.
+-- @module secateur.explainers
+local attribute = require "secateur.attribute"
+local core = require "secateur.core"
+local options = require "secateur.util.options"
+
+local explainers = {}
+
+-- Relevance as a map per sample, [n x H * W]: channels added up.
+local function maps_of(label, relevance, x)
+  local shape, wanted = type(relevance) == "userdata" and relevance.shape and relevance:shape(), x:shape()
+  local good = shape and (#shape == 3 or #shape == 4) and shape[1] == wanted[1] and shape[#shape] == wanted[4]
+    and shape[#shape - 1] == wanted[3] and relevance:dtype():find "^float"
+  if not good then
+    error(("%s: expected relevance like the images, [%s], got %s"):format(label, table.concat(wanted, " x "),
+      shape and "[" .. table.concat(shape, " x ") .. "]" or options.describe(relevance)), 0)
+  end
+  local maps = (#shape == 4 and relevance:sum(2) or relevance):reshape(wanted[1], -1)
+  local size = maps:abs():sum()
+  if size ~= size or size == math.huge then error(label .. ": expected finite relevance, got some that is not", 0) end
+  return maps
+end
+
+-- A function of one's own gives a Tensor or what attribute gives.
+local function call(label, explain, model, x, target)
+  local ok, result = pcall(explain, model, x, target)
+  if not ok then error(("%s: %s"):format(label, result), 0) end
+  if type(result) == "table" and result.input then return result.input, result.layers end
+  return result
+end
+
+-- Options of attribute, with what the measuring verb decides itself.
+local function with(given, target, layers, batch)
+  local opts = { batch = batch }
+  for key, value in pairs(given) do opts[key] = value end
+  opts.target, opts.layers = target, layers
+  return opts
+end
+
+--- Makes an explainer.
+-- @string label what messages call it
+-- @param how a method's name, a table of options of `attribute`, or a function(model, x, classes) -> Tensor like x or
+--   Attribution
+-- @int batch the most samples at a time
+-- @treturn function (model, x, classes, layers = {}) -> maps [n x H * W], relevance of layers by name
+function explainers.make(label, how, batch)
+  if type(how) == "function" then
+    return function(model, x, classes)
+      local relevance, layers = call(label, how, model, x, classes)
+      return maps_of(label, relevance, x), layers or {}
+    end
+  end
+  local given = type(how) == "string" and { method = how } or how
+  return function(model, x, classes, layers)
+    local ok, result = pcall(attribute, model, x, with(given, classes, layers or {}, batch))
+    if not ok then error(("%s: %s"):format(label, tostring(result):gsub("^[^\n:]*%.lua:%d+: ", "")), 0) end
+    return maps_of(label, result.input, x), result.layers
+  end
+end
+
+--- Relevance that knows nothing: normal numbers, others at each call.
+-- @int seed
+-- @treturn function as `make` gives
+function explainers.random(seed)
+  local calls = 0
+  return function(_, x)
+    calls = calls + 1
+    return core.randn(x:size(1), x:size(3) * x:size(4), { seed = core.mix(seed, calls) }), {}
+  end
+end
+
+local function check_how(name, argument, how, depth)
+  local kind = type(how)
+  if kind ~= "string" and kind ~= "table" and kind ~= "function" then
+    options.fail(name, ("%s: expected a method's name, options of attribute or a function, got %s"):format(argument,
+      options.describe(how)), depth + 1)
+  end
+  for _, key in ipairs { "target", "layers" } do
+    if kind == "table" and how[key] ~= nil then
+      options.fail(name, ("%s: expected no option '%s', which is the measure's to choose"):format(argument, key),
+        depth + 1)
+    end
+  end
+end
+
+--- Checks one way of explaining.
+-- @string name the public function
+-- @string argument
+-- @param how as `make` takes it
+-- @int[opt=0] depth as in options.fail
+function explainers.check(name, argument, how, depth)
+  check_how(name, argument, how, (depth or 0) + 1)
+end
+
+--- Several by name: a list of methods' names first, then entries name = how in the order of names.
+-- @string name the public function
+-- @tab given
+-- @int batch
+-- @int[opt=0] depth as in options.fail
+-- @treturn {table,...} each `name`, `explain`
+function explainers.list(name, given, batch, depth)
+  depth = (depth or 0) + 1
+  local list, seen, keys = {}, {}, {}
+  local function add(label, how)
+    check_how(name, "methods." .. label, how, depth + 1)
+    if label == "random" or seen[label] then
+      options.fail(name, ("methods: expected different names, and 'random' for nothing else, got '%s'"):format(label),
+        depth + 1)
+    end
+    seen[label] = true
+    list[#list + 1] = { name = label, explain = explainers.make("methods." .. label, how, batch) }
+  end
+  for i, method in ipairs(given) do
+    if type(method) ~= "string" then
+      options.fail(name, ("methods: expected a method's name, got %s at %d"):format(options.describe(method), i), depth)
+    end
+    add(method, method)
+  end
+  for key in pairs(given) do
+    if type(key) == "string" then
+      keys[#keys + 1] = key
+    elseif not (math.type(key) == "integer" and key >= 1 and key <= #given) then
+      options.fail(name, "methods: expected names as keys, got " .. options.describe(key), depth)
+    end
+  end
+  table.sort(keys)
+  for _, key in ipairs(keys) do add(key, given[key]) end
+  return list
+end
+
+return explainers
