@@ -4,6 +4,7 @@
 #include "base/span.h"
 #include "kernel/gemm.h"
 #include "kernel/im2col.h"
+#include "kernel/winograd.h"
 
 #include <omp.h>
 #include <stdbool.h>
@@ -71,7 +72,9 @@ static size_t weight_count(const sc_conv2d_size *s) {
 
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
     tiling t = cut(s, n);
-    return (size_t)omp_get_max_threads() * (thread_reals(&t, s) + weight_count(s)) * sizeof(sc_real);
+    size_t plain = (size_t)omp_get_max_threads() * (thread_reals(&t, s) + weight_count(s)) * sizeof(sc_real);
+    size_t transformed = sc_winograd_suits(s, n) ? sc_winograd_scratch(s, n) : 0;
+    return plain > transformed ? plain : transformed;
 }
 
 static void make_columns(sc_real *col, const sc_real *x, const sc_conv2d_size *s, const tile *piece, size_t group) {
@@ -157,6 +160,10 @@ static void forward_tile(sc_real *y, sc_real *scratch, const sc_real *x, const s
 
 void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *b,
                        const sc_conv2d_size *s, size_t n) {
+    if (!s->exact && sc_winograd_suits(s, n)) {
+        sc_winograd_forward(y, scratch, x, w, b, s, n);
+        return;
+    }
     tiling t = cut(s, n);
     size_t stride = thread_reals(&t, s);
 #pragma omp parallel for schedule(static) if (t.tiles >= (size_t)omp_get_max_threads())
@@ -188,6 +195,10 @@ static void backward_input_tile(sc_real *dx, sc_real *scratch, const sc_real *dy
 
 void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
                               size_t n) {
+    if (!s->exact && sc_winograd_suits(s, n)) {
+        sc_winograd_backward_input(dx, scratch, dy, w, s, n);
+        return;
+    }
     tiling t = cut(s, n);
     size_t stride = thread_reals(&t, s), bundles = t.tiles / t.bands;
     /* bands of one image overlap in dx, so a thread takes all of them */

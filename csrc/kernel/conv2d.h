@@ -5,6 +5,7 @@
 
 #include "base/real.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct sc_conv2d_size {
@@ -15,6 +16,7 @@ typedef struct sc_conv2d_size {
     size_t ph, pw;    /* padding on each side */
     size_t dh, dw;    /* dilation */
     size_t groups;
+    bool exact; /* each number to its own rounding, not to that of its neighbours: no transforms (see winograd.h) */
 } sc_conv2d_size;
 
 /* Bytes of scratch that any of the functions below needs for a batch of n, with the threads now in force. */

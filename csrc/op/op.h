@@ -75,6 +75,7 @@ typedef struct sc_op_call {
     sc_real *saved; /* op->saved() numbers, from this node's forward to its backward */
     void *scratch;  /* op->scratch() bytes, for the duration of the call */
     bool training;  /* batch statistics, dropout */
+    bool exact;     /* each number of the result to its own rounding; else large neighbours may add theirs */
     uint64_t seed;  /* of this node in this step, for dropout */
 } sc_op_call;
 

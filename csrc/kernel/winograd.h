@@ -1,0 +1,27 @@
+/* 3 x 3 convolutions of stride 1 by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2016): a quarter of
+ * the multiplications. Outputs come in tiles of 4 x 4; a tile's inputs, the filters and the products of both live in a
+ * transformed space of 36 points, where the convolution is 36 matrix products over channels.
+ *
+ * The interpolation points are 0, +-3/4, +-3/2 and infinity instead of the usual 0, +-1, +-2: they halve the rounding
+ * error (Barabasz et al. 2020), to about that of a plain sum. The error is relative to the largest numbers of a tile,
+ * though, not to each: where small sums beside large ones decide, as denominators do, use sc_conv2d's plain way. */
+#ifndef SC_KERNEL_WINOGRAD_H
+#define SC_KERNEL_WINOGRAD_H
+
+#include "kernel/conv2d.h"
+
+/* Whether it applies to a convolution of a batch of n, and pays. */
+bool sc_winograd_suits(const sc_conv2d_size *s, size_t n);
+
+/* Bytes of scratch that either function below needs. */
+size_t sc_winograd_scratch(const sc_conv2d_size *s, size_t n);
+
+/* As sc_conv2d_forward. */
+void sc_winograd_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *b,
+                         const sc_conv2d_size *s, size_t n);
+
+/* As sc_conv2d_backward_input. */
+void sc_winograd_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w,
+                                const sc_conv2d_size *s, size_t n);
+
+#endif

@@ -1,0 +1,58 @@
+-- Convolutions that go through Winograd's transform, against the same ones written as 5 x 5 with a rim of zeros, which
+-- do not.
+local cores = { float = require "secateur.core", double = require "secateur.core_double" }
+
+-- x -> y, and seeds -> gradient of x, for weights [o x c x 3 x 3] inside a kernel of 3 or 5.
+local function run(core, case, kernel)
+  local rim = (kernel - 3) // 2
+  local graph = core.graph()
+  graph:add("input", "x", {}, { shape = { case.c, case.h, case.w } })
+  graph:add("conv2d", "n", { "x" }, { out = case.o, kernel = kernel, bias = case.bias,
+    padding = { case.padding[1] + rim, case.padding[2] + rim } })
+  local weight = core.randn(case.o, case.c, 3, 3, { seed = 1 })
+  if kernel == 5 then
+    local flat, wide = weight:reshape(case.o * case.c, 9):totable(), {}
+    for i, row in ipairs(flat) do
+      wide[i] = { 0, 0, 0, 0, 0, 0, row[1], row[2], row[3], 0, 0, row[4], row[5], row[6], 0, 0, row[7], row[8], row[9],
+        0, 0, 0, 0, 0, 0 }
+    end
+    weight = core.tensor(wide):reshape(case.o, case.c, 5, 5)
+  end
+  graph:set_parameter("n.weight", weight)
+  if case.bias then graph:set_parameter("n.bias", core.randn(case.o, { seed = 2 })) end
+  local plan = core.plan(graph, { batch = case.batch, backward = true, keep_grads = { "x" } })
+  local y = plan:forward(core.randn(case.batch, case.c, case.h, case.w, { seed = 3 }))
+  local seeds = core.randn(y:numel(), { seed = 4 })
+  plan:backward(seeds:reshape(table.unpack(y:shape())))
+  return y, plan:grad "x"
+end
+
+local function distance(a, b) return (a - b):abs():max() / b:abs():max() end
+
+local cases = {
+  { c = 24, o = 24, h = 28, w = 28, batch = 1, padding = { 1, 1 }, bias = true },
+  { c = 25, o = 67, h = 13, w = 29, batch = 3, padding = { 1, 1 }, bias = false },
+  { c = 64, o = 130, h = 9, w = 10, batch = 8, padding = { 0, 2 }, bias = true },
+  { c = 70, o = 26, h = 31, w = 6, batch = 5, padding = { 2, 0 }, bias = true },
+  { c = 24, o = 24, h = 64, w = 1005, batch = 1, padding = { 1, 1 }, bias = true }, -- nearly as wide as it can be
+  { c = 24, o = 24, h = 12, w = 1100, batch = 1, padding = { 1, 1 }, bias = true }, -- wider
+  { c = 96, o = 96, h = 14, w = 14, batch = 40, padding = { 1, 1 }, bias = true }, -- chunks across images
+}
+
+describe("winograd", function()
+  for build, tolerance in pairs { float = 3e-6, double = 1e-14 } do
+    for i, case in ipairs(cases) do
+      it(("agrees with plain convolution, case %d, %s"):format(i, build), function()
+        local y, dx = run(cores[build], case, 3)
+        local plain_y, plain_dx = run(cores[build], case, 5)
+        assert.is_true(distance(y, plain_y) < tolerance, "y: " .. distance(y, plain_y))
+        assert.is_true(distance(dx, plain_dx) < tolerance, "dx: " .. distance(dx, plain_dx))
+      end)
+    end
+  end
+
+  it("differs from plain convolution in the last bits, so that the comparison above compares something", function()
+    local y = run(cores.float, cases[1], 3)
+    assert.is_true(distance(y, (run(cores.float, cases[1], 5))) > 0)
+  end)
+end)
