@@ -13,6 +13,7 @@ typedef struct job {
     const sc_op_call *call; /* the slice */
     sc_modified **modified;
     sc_workspace *workspace;
+    bool exact; /* see bounds_shares */
     sc_error *error;
 } job;
 
@@ -58,6 +59,7 @@ static bool vanishes(const job *j, const sc_term *term) {
 /* The call with modified inputs and weights. */
 static sc_status modify(sc_op_call *out, const job *j, const sc_term *term) {
     *out = *j->call;
+    out->exact = j->exact;
     sc_real *buffer;
     size_t at = 0;
     SC_TRY(sc_workspace_get(&buffer, j->workspace, INPUTS, j->call->batch * sc_call_input_reals(j->call), j->error));
@@ -93,6 +95,7 @@ static sc_status sum_terms(const sc_real **z, const job *j, const sc_group *grou
         if (skip[t])
             continue;
         SC_TRY(modify(&call, j, &group->terms[t]));
+        call.exact |= group->epsilon == 0; /* a sum of zeros must be zero */
         sc_real scale = factor(j, &group->terms[t]);
         call.output = first && scale == 1 ? sum : part;
         j->node->op->forward(&call);
@@ -166,7 +169,24 @@ static sc_status hand_back(const job *j, const sc_term *term, const sc_real *sha
     return SC_OK;
 }
 
-static sc_status apply_group(const job *j, const sc_group *group) {
+/* Whether every product of a term is of one sign, so that a denominator is never smaller than the output that relevance
+ * comes in proportion to, and shares stay moderate. Where terms of both signs meet, or only what counts against an
+ * output is summed, a denominator near zero makes shares so large that their rounding, brought along by a fast product,
+ * would drown what their neighbours get; there products are to be exact. */
+static bool bounds_shares(const sc_group *group) {
+    for (int t = 0; t < group->term_count; t++) {
+        const sc_modifier *input = &group->terms[t].input, *weight = &group->terms[t].weight;
+        bool above = sc_modifier_kills_negative(input) && sc_modifier_kills_negative(weight);
+        bool below = sc_modifier_kills_positive(input) && sc_modifier_kills_positive(weight);
+        bool magnitudes = sc_modifier_is_magnitude(input) && sc_modifier_is_magnitude(weight);
+        if (!above && !below && !magnitudes)
+            return false;
+    }
+    return true;
+}
+
+static sc_status apply_group(job *j, const sc_group *group) {
+    j->exact = !bounds_shares(group);
     bool skip[SC_MAX_TERMS];
     const sc_real *z;
     sc_real *shares;
@@ -186,7 +206,7 @@ sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
         sc_op_call slice = sc_call_slice(call, first, call->batch - first < chunk ? call->batch - first : chunk);
-        job j = {graph, node, &slice, modified, workspace, error};
+        job j = {graph, node, &slice, modified, workspace, false, error};
         for (int g = 0; g < rule->group_count; g++)
             SC_TRY(apply_group(&j, &rule->groups[g]));
     }

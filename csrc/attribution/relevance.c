@@ -115,6 +115,8 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
         kept[i] = (request->keep && request->keep[i]) || node->op->map == SC_MAP_SOURCE;
     }
     sc_plan_request plan = {.batch = request->batch, .backward = true, .needs = needs, .keep_grad = kept};
+    for (size_t i = 0; i < graph->node_count; i++)
+        plan.exact |= sc_rule_wants_zeros(&relevance->rules[i]);
     SC_TRY(sc_plan_create(&relevance->plan, graph, &plan, error));
     return request->two_signals ? sc_second_signal_create(&relevance->second, relevance->plan, error) : SC_OK;
 }

@@ -37,6 +37,13 @@ unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op) {
     return 0;
 }
 
+bool sc_rule_wants_zeros(const sc_rule *rule) {
+    bool wants = rule->kind == SC_RULE_GATED || rule->kind == SC_RULE_CONTRASTIVE;
+    for (int g = 0; rule->kind == SC_RULE_LINEAR && g < rule->group_count; g++)
+        wants |= rule->groups[g].epsilon == 0;
+    return wants;
+}
+
 /* One input, and as many numbers out as in. */
 static bool can_pass(const sc_graph *graph, const sc_node *node) {
     return node->input_count == 1 && node->op->map != SC_MAP_WEIGHTED &&
@@ -77,6 +84,14 @@ bool sc_modifier_is_plain(const sc_modifier *m) {
 
 bool sc_modifier_kills_positive(const sc_modifier *m) {
     return m->plain == 0 && m->positive == 0 && m->square == 0 && m->constant == 0;
+}
+
+bool sc_modifier_kills_negative(const sc_modifier *m) {
+    return m->plain == 0 && m->negative == 0 && m->square == 0 && m->constant == 0;
+}
+
+bool sc_modifier_is_magnitude(const sc_modifier *m) {
+    return m->plain + m->positive >= 0 && m->plain + m->negative <= 0 && m->square >= 0 && m->constant >= 0;
 }
 
 double sc_modifier_of_one(const sc_modifier *m) {

@@ -64,6 +64,10 @@ typedef struct sc_rule {
 /* What the way back must find in place for this rule at this node: SC_NEEDS_*. */
 unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op);
 
+/* Whether the rule divides by sums as they are, so that what is zero has to come out as zero, on the way forward too.
+ */
+bool sc_rule_wants_zeros(const sc_rule *rule);
+
 /* Whether the rule can stand at this operation, in a walk with one signal or with two; else an error "op 'node': rule:
  * expected ..., got ...". */
 sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, bool two_signals,
@@ -72,10 +76,12 @@ sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_nod
 /* Whether both change every number alike. */
 bool sc_modifier_equal(const sc_modifier *a, const sc_modifier *b);
 
-/* Whether it changes nothing, and whether it makes 0 of every v >= 0. */
+/* Whether it changes nothing; makes 0 of every v >= 0; of every v <= 0; of every v; makes of no v less than 0. */
 bool sc_modifier_is_plain(const sc_modifier *m);
 bool sc_modifier_kills_positive(const sc_modifier *m);
+bool sc_modifier_kills_negative(const sc_modifier *m);
 bool sc_modifier_is_zero(const sc_modifier *m);
+bool sc_modifier_is_magnitude(const sc_modifier *m);
 
 /* What it makes of 1: of the weights of sums, and in proportion of those of averages. */
 double sc_modifier_of_one(const sc_modifier *m);

@@ -364,6 +364,7 @@ sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *
     plan->backward = request->backward;
     plan->training = request->training;
     plan->params = request->params;
+    plan->exact = request->exact;
     draft d = {.graph = graph, .request = request, .plan = plan};
     sc_status status = make_plan(&d, error);
     sc_memory_free(d.nodes);

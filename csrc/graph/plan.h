@@ -13,6 +13,7 @@ typedef struct sc_plan_request {
     bool backward;          /* a way back will follow */
     bool training;          /* batch statistics, dropout; changes what the way back reads */
     bool params;            /* gradients of the trainable parameters are wanted */
+    bool exact;             /* of the way forward: see sc_op_call */
     const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a way back that is not op->backward */
     const bool *keep_value; /* (optional) per node: the value can be read after the run */
     const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
@@ -44,7 +45,7 @@ typedef struct sc_node_buffers {
 typedef struct sc_plan {
     sc_graph *graph; /* shared, and gets no new nodes while it is */
     size_t batch;
-    bool backward, training, params;
+    bool backward, training, params, exact;
     sc_step *steps;
     size_t step_count, forward_count; /* the first forward_count steps go forward */
     sc_node_buffers *nodes;
