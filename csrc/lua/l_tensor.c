@@ -493,14 +493,11 @@ void sc_lua_open_tensor(lua_State *L) {
         {"randn", randn},       {"rand", uniform}, {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"get", get},           {"set", set},
-        {"fill", fill},         {"shape", shape_list},
-        {"size", size},         {"numel", numel},
-        {"dtype", dtype},       {"clone", clone},
-        {"copy", copy},
-        {"reshape", reshape},   {"view", view},
-        {"totable", totable},   {"close", finalize},
-        {"__len", length_meta}, {"__tostring", tostring_meta},
+        {"get", get},          {"set", set},           {"fill", fill},
+        {"shape", shape_list}, {"size", size},         {"numel", numel},
+        {"dtype", dtype},      {"clone", clone},       {"copy", copy},
+        {"reshape", reshape},  {"view", view},         {"totable", totable},
+        {"close", finalize},   {"__len", length_meta}, {"__tostring", tostring_meta},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
