@@ -21,6 +21,8 @@ local rules = {
 -- @field against (contrasts) list of the classes that they are held against
 -- @field weights Tensor [N x classes]: the attribution is of the sum of weights * logits
 -- @field logits Tensor [N x classes]
+-- @field positive (dlb, contrastive) a table of `input` and `layers`: what speaks for the target
+-- @field negative (dlb, contrastive) the same of what speaks against it; `input` and `layers` are the difference
 -- @field gap (ig) list: |sum of input attributions - (f(x) - f(baseline))| per sample
 -- @field method its name
 local Attribution = {}
@@ -79,7 +81,7 @@ end
 --
 -- * `lrp`: layer-wise relevance propagation (Bach et al. 2015) by a composite: `epsilon_plus` for CNNs, `attnlrp` for
 --   transformers, another name of secateur.attribution.composites, or a list of `{ match =, rule = }`.
--- * `dlb`: DL-Backtrace, default mode (Sankarapu et al. 2024).
+-- * `dlb`: DL-Backtrace (Sankarapu et al. 2024), in its default or its contrastive mode.
 -- * `ig`: Integrated Gradients (Sundararajan et al. 2017) for the input, conductance (Dhamdhere et al. 2018) for nodes.
 --
 -- Options of all methods: `method` ("lrp"), `target` ("prediction"), `layers` (node names, "all", or by default all
@@ -91,6 +93,11 @@ end
 --
 -- * `lrp`, `dlb`: `composite`; `start` ("one": relevance begins as the weight of the target, 1 at the class; "logit",
 --   "probability": as that times the logit or the probability).
+-- * `dlb` besides: `mode` ("default"; "contrastive": what speaks for the target and what speaks against it travel
+--   apart, and meet in the result as the one minus the other. Against a class are all others, in equal parts; against
+--   `{ of =, against = }` and weights what these say); `compat` ("dl-backtrace": the numbers of the package
+--   dl_backtrace 0.0.25, whose convolutions gate by the sum of all magnitudes, and whose norms pass relevance
+--   unchanged; it concerns the default mode).
 -- * `ig`: `steps` (32), `baseline` ("black", "zero" or a Tensor).
 --
 -- @tparam Model model

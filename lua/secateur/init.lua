@@ -27,6 +27,7 @@ local names = {
   save_image = "core:image_save",
   importance = "importance",
   prune = "prune",
+  rules = "attribution.rules",
   sample = "sample",
   safetensors = "models.safetensors",
   sweep = "sweep",

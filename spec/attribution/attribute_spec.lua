@@ -168,8 +168,9 @@ describe("attribute", function()
     assert.equal("attribute: target: expected a class in 1..3, got 4", refused { target = 4 })
     assert.equal("attribute: target: expected a class in 1..3, got 4", refused { target = 4, method = "ig" })
     assert.equal("attribute: target: expected 3 classes, one per sample, got 2", refused { target = { 1, 2 } })
-    assert.equal("attribute: composite: expected one of attnlrp, cp_lrp, dlb, epsilon_alpha2_beta1, "
-      .. "epsilon_alpha2_beta1_flat, epsilon_gamma_box, epsilon_plus, epsilon_plus_flat, or a list, got 'gamma'",
+    assert.equal("attribute: composite: expected one of attnlrp, cp_lrp, dlb, dlb_compat, dlb_contrastive, "
+      .. "epsilon_alpha2_beta1, epsilon_alpha2_beta1_flat, "
+      .. "epsilon_gamma_box, epsilon_plus, epsilon_plus_flat, or a list, got 'gamma'",
       refused { composite = "gamma" })
     local entry = "expected { match = kind, pattern or function, rule = table }"
     assert.equal("attribute: composite: entry 2: " .. entry,
@@ -179,7 +180,8 @@ describe("attribute", function()
     assert.equal("attribute: relu 'features.1': rule: "
       .. "expected a rule for a nonlinear operation, got one for linear maps",
       refused { composite = { { match = "any", rule = rules.zplus() } } })
-    assert.equal("attribute: rule: kind: unknown 'odd'", refused { composite = { { match = "any",
+    assert.equal("attribute: composite: entry 1: rule: kind: expected one of 'linear', 'gated', 'contrastive', "
+      .. "'gradient', 'pass', 'own', 'block', got 'odd'", refused { composite = { { match = "any",
       rule = { kind = "odd" } } } })
     assert.equal("attribute: baseline: expected \"black\", \"zero\" or a Tensor, got 'white'",
       refused { method = "ig", baseline = "white" })

@@ -1,7 +1,8 @@
 --- Composites: which rule stands at which node.
 --
--- A composite is an ordered list of `{ match =, rule = }`; for every node the first entry that matches wins, and a node
--- that no entry matches is an error. `match` is
+-- A composite is an ordered list of `{ match =, depth =, rule = }`; for every node the first entry that matches wins,
+-- and a node that no entry matches is an error. Of `match` and `depth` one may be missing; where both are there, both
+-- must hold. `match` is
 --
 -- * an operation ("conv2d", "max_pool2d"; `core.operations()` has them all) or a kind: "conv", "linear", "activation",
 --   "pool" (max), "average" (average pools), "norm", "add", "routing" (flatten, concat, tokens, select), "attention"
@@ -10,10 +11,17 @@
 -- * or a function of the node (`name`, `op`, `shape`, `depth` from 1 among weighted nodes, `first_conv`,
 --   `first_weighted`).
 --
+-- `depth` is the place among the nodes with weights (convolutions and linear layers), in the order of the graph: a
+-- number from 1, or from -1 backwards (-1 is the last), or a list of two of these, first and last, both inclusive.
+--
+-- Batch norms are folded into the layers before them, unless the composite has a field `fold = false`; then they are
+-- nodes of their own.
+--
 -- @module secateur.attribution.composites
 local core = require "secateur.core"
-local rules = require "secateur.attribution.rules"
 local options = require "secateur.util.options"
+local rule_fault = require "secateur.attribution.rule_check"
+local rules = require "secateur.attribution.rules"
 
 local composites = {}
 
@@ -55,6 +63,16 @@ end
 local function first_conv(node) return node.first_conv end
 local function first_weighted(node) return node.first_weighted end
 
+-- DL-Backtrace with one signal, behind some entries.
+local function dlb(mode, entries)
+  for _, entry in ipairs { { match = "conv", rule = rules.dlb(mode) }, { match = "linear", rule = rules.dlb(mode) },
+    { match = "add", rule = rules.magnitudes() }, { match = "average", rule = rules.magnitudes() },
+    { match = "pool", rule = rules.own "ties" } } do
+    entries[#entries + 1] = entry
+  end
+  return with_common(entries)
+end
+
 --- The named composites, as functions that make their lists.
 composites.named = {
   --- Epsilon for linear layers, z+ for convolutions: the default for CNNs.
@@ -91,20 +109,39 @@ composites.named = {
       { match = "conv", rule = rules.epsilon() }, { match = "linear", rule = rules.epsilon() } }
   end,
   --- DL-Backtrace, default mode (Sankarapu et al. 2024).
-  dlb = function()
-    return with_common { { match = "conv", rule = rules.dlb() }, { match = "linear", rule = rules.dlb() },
-      { match = "add", rule = rules.magnitudes() }, { match = "average", rule = rules.magnitudes() },
-      { match = "pool", rule = rules.own "ties" } }
+  dlb = function() return dlb("default", {}) end,
+  --- DL-Backtrace, default mode, as the package dl_backtrace computes it: see rules.dlb; norms pass relevance
+  -- unchanged, and batch norms are not folded.
+  dlb_compat = function()
+    local entries = dlb("package", { { match = "norm", rule = rules.pass() } })
+    entries.fold = false
+    return entries
+  end,
+  --- DL-Backtrace, contrastive mode: what speaks for the target and what speaks against it, as two signals.
+  dlb_contrastive = function()
+    return with_common { { match = "conv", rule = rules.contrastive() },
+      { match = "linear", rule = rules.contrastive() }, { match = "add", rule = rules.contrastive() },
+      { match = "average", rule = rules.contrastive() }, { match = "pool", rule = rules.own "ties" },
+      { match = "batch_norm2d", rule = rules.pass() } } -- one contribution per output takes both signals
   end,
 }
 
-local function matches(entry, node)
-  local match = entry.match
+local function has_name(match, node)
+  if match == nil or match == "any" or match == node.op then return true end
   if type(match) == "function" then return match(node) end
-  if match == "any" or match == node.op then return true end
   if kinds[match] then return kinds[match][node.op] or false end
   if operations[match] then return false end
   return node.name:find(match) ~= nil
+end
+
+-- deepest: how many nodes have weights.
+local function has_depth(depth, node, deepest)
+  if depth == nil then return true end
+  if not node.depth then return false end
+  local function from_start(place) return place < 0 and deepest + 1 + place or place end
+  local first, last = depth, depth
+  if type(depth) == "table" then first, last = depth[1], depth[2] end
+  return node.depth >= from_start(first) and node.depth <= from_start(last)
 end
 
 -- Nodes as match functions see them.
@@ -119,7 +156,53 @@ local function describe(nodes)
       depth = weighted and depth or nil, first_weighted = weighted and depth == 1,
       first_conv = node.op == "conv2d" and convs == 1 }
   end
-  return described
+  return described, depth
+end
+
+local function is_place(value) return math.type(value) and math.tointeger(value) and value ~= 0 end
+
+local function depth_fault(depth)
+  if depth == nil or is_place(depth) then return nil end
+  local pair = type(depth) == "table" and #depth == 2 and is_place(depth[1]) and is_place(depth[2])
+  if pair and not (depth[1] > depth[2] and (depth[1] < 0) == (depth[2] < 0)) then return nil end
+  local got = type(depth) == "table" and #depth == 2 and ("{ %s, %s }"):format(options.describe(depth[1]),
+    options.describe(depth[2])) or options.describe(depth)
+  return "depth: expected a whole number but 0, or { first, last } in this order, got " .. got
+end
+
+-- What is wrong with an entry, or nil.
+local function entry_fault(entry)
+  local match = type(entry) == "table" and entry.match
+  local good = type(match) == "string" or type(match) == "function" or match == nil and entry.depth ~= nil
+  if not good or type(entry.rule) ~= "table" then
+    return "expected { match = kind, pattern or function, rule = table }"
+  end
+  for key in pairs(entry) do
+    if key ~= "match" and key ~= "depth" and key ~= "rule" then
+      return ("unknown field %s, expected one of: match, depth, rule"):format(options.describe(key))
+    end
+  end
+  local readable, why = pcall(string.find, "", type(match) == "string" and match or "")
+  if not readable then
+    return ("match: expected a kind or a pattern, got %s: %s"):format(options.describe(match), why)
+  end
+  local fault = rule_fault(entry.rule)
+  return depth_fault(entry.depth) or fault and "rule: " .. fault
+end
+
+local function composite_fault(composite)
+  for key in pairs(composite) do
+    if key ~= "fold" and not (is_place(key) and key >= 1 and key <= #composite) then
+      return "expected a list of entries, got a field " .. options.describe(key)
+    end
+  end
+  if composite.fold ~= nil and type(composite.fold) ~= "boolean" then
+    return "fold: expected a boolean, got " .. options.describe(composite.fold)
+  end
+  for i = 1, #composite do
+    local fault = entry_fault(composite[i])
+    if fault then return ("entry %d: %s"):format(i, fault) end
+  end
 end
 
 --- Finds the entries of a composite by name, or checks the user's own.
@@ -140,19 +223,8 @@ function composites.get(name, composite, depth)
   elseif type(composite) ~= "table" then
     options.fail(name, "composite: expected a name or a list, got " .. options.describe(composite), depth)
   end
-  for i, entry in ipairs(composite) do
-    local good = type(entry) == "table" and (type(entry.match) == "string" or type(entry.match) == "function")
-      and type(entry.rule) == "table"
-    if not good then
-      local message = "composite: entry %d: expected { match = kind, pattern or function, rule = table }"
-      options.fail(name, message:format(i), depth)
-    end
-    local readable, fault = pcall(string.find, "", type(entry.match) == "string" and entry.match or "")
-    if not readable then
-      options.fail(name, ("composite: entry %d: match: expected a kind or a pattern, got %s: %s"):format(i,
-        options.describe(entry.match), fault), depth)
-    end
-  end
+  local fault = composite_fault(composite)
+  if fault then options.fail(name, "composite: " .. fault, depth) end
   return composite
 end
 
@@ -164,10 +236,11 @@ end
 -- @treturn table node name -> rule
 function composites.resolve(name, entries, nodes, depth)
   local resolved, unmatched = {}, {}
-  for _, node in ipairs(describe(nodes)) do
+  local described, deepest = describe(nodes)
+  for _, node in ipairs(described) do
     if node.map ~= "source" then
       for _, entry in ipairs(entries) do
-        if matches(entry, node) then
+        if has_depth(entry.depth, node, deepest) and has_name(entry.match, node) then
           resolved[node.name] = entry.rule
           break
         end

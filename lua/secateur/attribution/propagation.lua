@@ -10,7 +10,9 @@ local start = { one_of = { "one", "logit", "probability" }, default = "one" }
 --- Option rules of each method.
 propagation.rules = {
   lrp = { composite = { type = { "string", "table" } }, start = start },
-  dlb = { composite = { type = { "string", "table" } }, start = start },
+  dlb = { composite = { type = { "string", "table" } }, start = start,
+    mode = { one_of = { "default", "contrastive" }, default = "default" },
+    compat = { one_of = { "dl-backtrace" } } },
 }
 
 -- What relevance starts from: the weights of the target, times the logits or the probabilities.
@@ -19,24 +21,83 @@ local function start_relevance(kind, weights, logits)
   return weights * (kind == "logit" and logits or core.softmax(logits))
 end
 
---- Prepares a model; see secateur.attribution.families.
+-- What speaks for the outputs explained, and what speaks against them, as weights that are not negative: a target that
+-- says what it is against (a contrast, or negative weights) has it there; else all classes without weight are against
+-- it, and have the sum of the weights in equal parts.
+local function opponents(weights, kind)
+  local rows = weights:totable()
+  for _, row in ipairs(rows) do
+    local sum, least, idle = 0, 0, 0
+    for _, weight in ipairs(row) do
+      sum, least, idle = sum + weight, math.min(least, weight), idle + (weight == 0 and 1 or 0)
+    end
+    local share = kind == "one" and sum / idle or sum -- logits and probabilities have parts of their own
+    for k, weight in ipairs(row) do
+      row[k] = least < 0 and math.max(-weight, 0) or least == 0 and weight == 0 and share or 0
+    end
+  end
+  return weights:clamp(0), core.tensor(rows)
+end
+
+-- The composite that the options ask for.
+local function choose_composite(model, request)
+  local opts = request.options
+  if opts.compat then
+    if opts.mode == "contrastive" then
+      error(request.name .. ": compat: expected no mode but 'default' beside it, got 'contrastive': of the package "
+        .. "dl_backtrace, the default mode alone is reproduced", 0)
+    elseif opts.composite then
+      error(request.name .. ": compat: expected no composite beside it, got both", 0)
+    end
+    return "dlb_compat"
+  end
+  local default = opts.mode == "contrastive" and "dlb_contrastive" or request.method == "dlb" and "dlb"
+  return opts.composite or default or relevance.default_composite(model.graph)
+end
+
+-- What a walker knows of one signal.
+local function collect(walker, request, second)
+  local layers = {}
+  for _, name in ipairs(request.layers) do
+    layers[name] = request.units and walker.sums(name, second) or walker.get(name, second)
+  end
+  return { input = request.input and walker.get("input", second) or nil, layers = layers }
+end
+
+-- Positive minus negative, with both.
+local function difference(positive, negative)
+  local result = { input = positive.input and positive.input - negative.input, layers = {}, positive = positive,
+    negative = negative }
+  for name, value in pairs(positive.layers) do result.layers[name] = value - negative.layers[name] end
+  return result
+end
+
+--- Prepares a model; see secateur.attribution.families. In contrastive mode, results have `positive` and `negative`
+-- besides, tables of `input` and `layers` both, and are the one minus the other.
 -- @tparam Model model
 -- @tab request
 -- @treturn function explain
 -- @treturn function close
 function propagation.prepare(model, request)
   local opts = request.options
-  local composite = opts.composite or request.method == "dlb" and "dlb" or relevance.default_composite(model.graph)
+  local composite = choose_composite(model, request)
   local walker = relevance.prepare(model, request.name, { composite = composite, batch = request.batch,
-    keep = not request.units and request.layers or nil, sums = request.units and request.layers or nil })
+    mode = opts.mode, keep = not request.units and request.layers or nil,
+    sums = request.units and request.layers or nil })
   return function(x, weigh)
     local logits = walker.forward(x)
-    walker.backward(start_relevance(opts.start, weigh(logits), logits))
-    local layers = {}
-    for _, name in ipairs(request.layers) do
-      layers[name] = request.units and walker.sums(name) or walker.get(name)
+    local weights = weigh(logits)
+    local result
+    if opts.mode == "contrastive" then
+      local for_it, against = opponents(weights, opts.start)
+      walker.backward(start_relevance(opts.start, for_it, logits), start_relevance(opts.start, against, logits))
+      result = difference(collect(walker, request, false), collect(walker, request, true))
+    else
+      walker.backward(start_relevance(opts.start, weights, logits))
+      result = collect(walker, request)
     end
-    return { input = request.input and walker.get("input") or nil, layers = layers, logits = logits }
+    result.logits = logits
+    return result
   end, walker.close
 end
 

@@ -1,4 +1,5 @@
---- LRP and DL-Backtrace: one run forward, one walk back by a composite's rules, with batch norms folded.
+--- LRP and DL-Backtrace: one run forward, one walk back by a composite's rules, with batch norms folded unless the
+-- composite says otherwise.
 -- @module secateur.attribution.relevance
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
@@ -32,23 +33,26 @@ local function through(alias, names)
 end
 
 --- Prepares a model for a composite; the result serves any number of batches.
+--
+-- In mode "contrastive" two signals travel at once. Rules.contrastive makes the two meet; all others treat both alike.
 -- @tparam Model model
 -- @string name the public function, for messages
 -- @tparam table opts `composite` (name or list), `batch` (most samples at a time), `keep` and `sums` (node names: whole
---   relevance, relevance per unit)
--- @treturn table `forward(x)` -> logits, `backward(start)`, `get(node)` -> Tensor, `sums(node)` -> Tensor [N x units]
+--   relevance, relevance per unit), `mode` ("default" or "contrastive")
+-- @treturn table `forward(x)` -> logits, `backward(start)`, `get(node)` -> Tensor, `sums(node)` -> Tensor [N x units];
+--   with two signals `backward(start, against)`, and `get(node, true)`, `sums(node, true)` are of the second
 function relevance.prepare(model, name, opts)
-  local folded = core.fold(model.graph)
+  local entries = composites.get(name, opts.composite, 2)
+  local folded = entries.fold == false and model.graph or core.fold(model.graph)
   local alias = aliases(model.graph, folded)
-  local nodes = folded:nodes()
-  local rules = composites.resolve(name, composites.get(name, opts.composite, 2), nodes, 2)
+  local rules = composites.resolve(name, entries, folded:nodes(), 2)
   local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = through(alias, opts.keep or {}),
-    sums = through(alias, opts.sums or {}) })
+    sums = through(alias, opts.sums or {}), two_signals = opts.mode == "contrastive" })
   return {
     forward = function(x) return walker:forward(x) end,
-    backward = function(start) walker:backward(start) end,
-    get = function(node) return walker:relevance(alias[node]) end,
-    sums = function(node) return walker:sums(alias[node]) end,
+    backward = function(start, against) walker:backward(start, against) end,
+    get = function(node, second) return walker:relevance(alias[node], second) end,
+    sums = function(node, second) return walker:sums(alias[node], second) end,
     close = function() walker:close() end,
   }
 end

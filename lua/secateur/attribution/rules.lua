@@ -7,101 +7,159 @@
 --     R_in = sum over groups of  coefficient * sum over terms of  x' * B'(R_out / stabilised sum of F'(x'))
 --
 -- A modifier maps v to plain v + positive max(v, 0) + negative min(v, 0) + square v^2 + constant; fields not given
--- are 0. So a new rule is a table:
+-- are 0. Relevance of the outputs may be gated by the sign of the unmodified output ("positive", "negative"). So a new
+-- rule is a table. LRP-|z|, which shares in proportion to the magnitudes of contributions, bias included:
 --
+--     local magnitude = rules.magnitude
 --     local rule = { kind = "linear", groups = { { epsilon = 1e-6, terms = {
---       { input = rules.plain, weight = { plain = 1, positive = 0.5 }, bias = rules.none } } } } }
+--       { input = magnitude, weight = magnitude, bias = magnitude } } } } }
+--
+-- and the box rule for pixels in [0, 1], whose lower bound needs no term:
+--
+--     local zero_box = { kind = "linear", groups = { { terms = { { input = rules.plain, weight = rules.plain },
+--       { input = { constant = 1 }, weight = { negative = -1 } } } } } }
+--
+-- Modifiers that are not given are `none`: they make 0 of everything. `coefficient` (1), `gate` ("all") and `epsilon`
+-- (1e-6) are a group's other fields; with an epsilon of 0, an output whose sum is 0 passes nothing on.
+--
+-- Kinds besides "linear": "gated" and "contrastive" (DL-Backtrace), "gradient", "pass", "block", "own".
 --
 -- @module secateur.attribution.rules
-local rules = {}
-
---- Modifiers.
-rules.plain = { plain = 1 }
-rules.positive = { positive = 1 }
-rules.negative = { negative = 1 }
-rules.magnitude = { positive = 1, negative = -1 }
-rules.one = { constant = 1 }
-rules.none = {}
+local options = require "secateur.util.options"
 
 local EPSILON = 1e-6
 
-local function group(terms, fields)
-  local made = { epsilon = EPSILON, terms = terms }
-  for key, value in pairs(fields or {}) do made[key] = value end
-  return made
+local modifiers = {
+  plain = { plain = 1 },
+  positive = { positive = 1 },
+  negative = { negative = 1 },
+  magnitude = { positive = 1, negative = -1 },
+  one = { constant = 1 },
+  none = {},
+}
+
+--- Modifiers: `rules.plain`, `positive`, `negative`, `magnitude`, `one` and `none`. Each look gives a table of its own,
+-- so that changing one changes no other rule.
+local rules = setmetatable({}, { __index = function(_, name)
+  local copy = modifiers[name] and {}
+  for key, value in pairs(modifiers[name] or {}) do copy[key] = value end
+  return copy
+end })
+
+local function check_number(name, argument, value, least, default)
+  local rule = { type = "number", min = least, above = not least and -math.huge or nil, below = math.huge,
+    default = default, required = default == nil }
+  return (options.value("rules." .. name, argument, value, rule, 1)) -- a tail call would take a level away
 end
 
-local function term(input, weight, bias) return { input = input, weight = weight, bias = bias } end
+local function term(input, weight, bias)
+  return { input = rules[input], weight = rules[weight], bias = rules[bias] }
+end
+
+local function linear(name, groups)
+  for _, group in ipairs(groups) do group.epsilon = group.epsilon or EPSILON end
+  return { name = name, kind = "linear", groups = groups }
+end
 
 --- R_i = x_i sum_j w_ij R_j / stab(z_j).
 -- @number[opt=1e-6] epsilon
 function rules.epsilon(epsilon)
-  local fields = { epsilon = epsilon or EPSILON }
-  local terms = { term(rules.plain, rules.plain, rules.plain) }
-  return { name = "epsilon", kind = "linear", groups = { group(terms, fields) } }
+  epsilon = check_number("epsilon", "epsilon", epsilon, 0, EPSILON)
+  return linear("epsilon", { { epsilon = epsilon, terms = { term("plain", "plain", "plain") } } })
 end
 
 local function positive_terms()
-  return { term(rules.positive, rules.positive, rules.positive), term(rules.negative, rules.negative, rules.none) }
+  return { term("positive", "positive", "positive"), term("negative", "negative", "none") }
 end
 
 local function negative_terms()
-  return { term(rules.positive, rules.negative, rules.negative), term(rules.negative, rules.positive, rules.none) }
+  return { term("positive", "negative", "negative"), term("negative", "positive", "none") }
 end
 
 --- Positive contributions only: s = R / stab(W+ x+ + W- x- + b+).
-function rules.zplus()
-  return { name = "zplus", kind = "linear", groups = { group(positive_terms()) } }
-end
+function rules.zplus() return linear("zplus", { { terms = positive_terms() } }) end
 
 --- alpha times the positive contributions' shares minus beta times the negative ones'; conserves if alpha - beta = 1.
 -- @number alpha
 -- @number beta
 function rules.alphabeta(alpha, beta)
-  return { name = "alphabeta", kind = "linear", groups = {
-    group(positive_terms(), { coefficient = alpha }), group(negative_terms(), { coefficient = -beta }) } }
+  alpha = check_number("alphabeta", "alpha", alpha, 0)
+  beta = check_number("alphabeta", "beta", beta, 0)
+  return linear("alphabeta", { { coefficient = alpha, terms = positive_terms() },
+    { coefficient = -beta, terms = negative_terms() } })
 end
 
 --- Positive contributions count 1 + gamma times where the output is positive, negative ones where it is negative.
 -- @number gamma
 function rules.gamma(gamma)
-  local up, down = { plain = 1, positive = gamma }, { plain = 1, negative = gamma }
-  return { name = "gamma", kind = "linear", groups = {
-    group({ term(rules.positive, up, up), term(rules.negative, down, rules.none) }, { gate = "positive" }),
-    group({ term(rules.positive, down, down), term(rules.negative, up, rules.none) }, { gate = "negative" }),
-  } }
+  gamma = check_number("gamma", "gamma", gamma, 0)
+  local function up() return { plain = 1, positive = gamma } end
+  local function down() return { plain = 1, negative = gamma } end
+  return linear("gamma", {
+    { gate = "positive", terms = { { input = rules.positive, weight = up(), bias = up() },
+      { input = rules.negative, weight = down(), bias = {} } } },
+    { gate = "negative", terms = { { input = rules.positive, weight = down(), bias = down() },
+      { input = rules.negative, weight = up(), bias = {} } } },
+  })
 end
 
 --- Equally among all inputs.
-function rules.flat()
-  return { name = "flat", kind = "linear", groups = { group { term(rules.one, rules.one, rules.none) } } }
-end
+function rules.flat() return linear("flat", { { terms = { term("one", "one", "none") } } }) end
 
 --- Proportional to the squared weights.
 function rules.wsquare()
-  local square = { square = 1 }
-  return { name = "wsquare", kind = "linear", groups = { group { term(rules.one, square, square) } } }
+  return linear("wsquare", { { terms = { { input = rules.one, weight = { square = 1 }, bias = { square = 1 } } } } })
 end
 
 --- For inputs bounded by low and high: s = R / stab(W x - W+ low - W- high).
 -- @number low
 -- @number high
 function rules.zbox(low, high)
-  return { name = "zbox", kind = "linear", groups = { group {
-    term(rules.plain, rules.plain, rules.none),
-    term({ constant = low }, { positive = -1 }, rules.none),
-    term({ constant = high }, { negative = -1 }, rules.none),
-  } } }
+  low = check_number("zbox", "low", low)
+  high = check_number("zbox", "high", high)
+  if low > high then
+    options.fail("rules.zbox", ("high: expected at least low (%s), got %s"):format(low, options.describe(high)))
+  end
+  return linear("zbox", { { terms = {
+    term("plain", "plain", "none"),
+    { input = { constant = low }, weight = { positive = -1 }, bias = {} },
+    { input = { constant = high }, weight = { negative = -1 }, bias = {} },
+  } } })
 end
 
 --- Proportional to the magnitudes of the contributions, DL-Backtrace's share for sums and averages; 0 where all are 0.
 function rules.magnitudes()
-  return { name = "magnitudes", kind = "linear", groups = {
-    group({ term(rules.magnitude, rules.magnitude, rules.magnitude) }, { epsilon = 0 }) } }
+  return linear("magnitudes", { { epsilon = 0, terms = { term("magnitude", "magnitude", "magnitude") } } })
 end
 
---- DL-Backtrace's share for convolutions and linear layers, with the gates of the activation that follows.
-function rules.dlb() return { name = "dlb", kind = "gated" } end
+--- DL-Backtrace's share for convolutions and linear layers, with the gates of the activation that follows:
+--
+--     R_i = sum_j R_j (sP_j (x_i w_ij)+ + sN_j |(x_i w_ij)-|) / (sP_j P_j + sN_j N_j + |b_j|)
+--
+-- P and N are the sums of the magnitudes of an output's positive and negative contributions. With t = P - N + b, sP is
+-- 0 where t is below the lower limit of the activation, sN where it is above the upper one (tanh -2 and 2, sigmoid -4
+-- and 4; ReLU's 0 changes nothing, since a closed ReLU receives no relevance), else both are 1; for GELU and SiLU, sN
+-- is 0 where act(t) = act(P + b+), sP where act(t) = act(-N + b-), as numbers of the precision that the network runs
+-- in.
+--
+-- Mode "package" is what dl_backtrace computes: convolutions take t = P + N without the bias, closed gates leave the
+-- numerator only, so that relevance is lost, and there are no gates but those of tanh and sigmoid. Where the package
+-- divides by 0 it gives NaN; here nothing passes.
+-- @string[opt="default"] mode "default" or "package"
+function rules.dlb(mode)
+  mode = options.value("rules.dlb", "mode", mode, { one_of = { "default", "package" }, default = "default" })
+  return { name = "dlb", kind = "gated", mode = mode }
+end
+
+--- DL-Backtrace's contrastive share, for convolutions, linear layers, sums and averages, where two signals travel: the
+-- contributions that prevail (the positive ones if t = P - N + b > 0) take the larger of the two, the others the
+-- smaller one, each in proportion to their magnitudes:
+--
+--     t > 0 and R+ > R-, or t < 0 and R+ < R-:   R+_i += (z_ij)+ R+_j / P_j,   R-_i += |(z_ij)-| R-_j / N_j
+--     otherwise, unless t = 0:                   R-_i += (z_ij)+ R-_j / P_j,   R+_i += |(z_ij)-| R+_j / N_j
+--
+-- An output with contributions of one sign hands them both; at t = 0 nothing passes. The bias absorbs nothing.
+function rules.contrastive() return { name = "contrastive", kind = "contrastive" } end
 
 --- Handed on as a gradient is: max pools (all to the first maximum), flatten, concat.
 function rules.gradient() return { name = "gradient", kind = "gradient" } end
@@ -115,6 +173,10 @@ function rules.block() return { name = "block", kind = "block" } end
 --- The operation's own rule.
 -- @string[opt="default"] mode "default", "ties" (max pools: equally among tied maxima), "hold" (attention weights are
 --   constants) or "pass" (layer norm: unchanged)
-function rules.own(mode) return { name = "own", kind = "own", mode = mode or "default", epsilon = EPSILON } end
+function rules.own(mode)
+  mode = options.value("rules.own", "mode", mode, { one_of = { "default", "ties", "hold", "pass" },
+    default = "default" })
+  return { name = "own", kind = "own", mode = mode, epsilon = EPSILON }
+end
 
 return rules
