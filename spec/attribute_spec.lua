@@ -15,12 +15,12 @@ describe("attribute", function()
   it("refuses what it cannot explain, at the caller's line", function()
     assert.equal("attribute: target: expected a class in 1..3, got 4", refusal { target = 4 })
     assert.equal("attribute: target: expected 2 classes, one per sample, got 1", refusal { target = { 1 } })
-    assert.equal("attribute: steps: expected a whole number in [1, 1048576], got 0",
+    assert.equal("attribute: steps: expected \"auto\" or a whole number in [1, 1048576], got 0",
       refusal { method = "ig", steps = 0 })
     assert.equal("attribute: layers: expected nodes of the model, got 'features.9'",
       refusal { layers = { "features.9" } })
-    assert.equal("attribute: baseline: expected \"black\", \"zero\" or a Tensor, got 'blue'",
-      refusal { method = "ig", baseline = "blue" })
+    assert.equal("attribute: baseline: expected \"black\", \"zero\", \"blurred\", a Tensor, a split, or a list of "
+      .. "these, got 'blue'", refusal { method = "ig", baseline = "blue" })
   end)
 
   it("refuses images that are not finite, for every method", function()

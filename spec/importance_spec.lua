@@ -106,8 +106,8 @@ describe("importance", function()
     end
     assert.equal("importance: magnitude gives scores that are not finite at layer 'features.4'; are the weights and "
       .. "images finite?", refusal { method = "magnitude" })
-    assert.equal("importance: method: expected one of 'lrp', 'dlb', 'ig', 'random', 'magnitude', 'activation', "
-      .. "'taylor', got 'lpr'", refusal { method = "lpr" })
+    assert.equal("importance: method: expected one of 'lrp', 'dlb', 'ig', 'gradient_x_input', 'random', 'magnitude', "
+      .. "'activation', 'taylor', got 'lpr'", refusal { method = "lpr" })
     assert.equal("importance: per_class: expected a whole number of at least 1, got 0", refusal { per_class = 0 })
   end)
 end)

@@ -259,7 +259,7 @@ describe("sweep", function()
     wrong({ rates = { 0, 1 } }, "rates: expected a list of different numbers in [0, 1), got a table")
     wrong({ rates = { 0.5, 0.5 } }, "rates: expected a list of different numbers in [0, 1), got a table")
     wrong({ methods = {} }, "methods: expected a list of different names among "
-      .. "lrp, dlb, ig, random, magnitude, activation, taylor, got a table")
+      .. "lrp, dlb, ig, gradient_x_input, random, magnitude, activation, taylor, got a table")
     wrong({ seed = 1 }, "expected either seed or seeds")
     wrong({ model = false }, "expected either model or models")
     wrong({ datasets = {} }, "expected either data or datasets")

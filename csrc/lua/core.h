@@ -12,6 +12,8 @@ void sc_lua_open_tensor(lua_State *L);
 void sc_lua_open_graph(lua_State *L);
 void sc_lua_open_plan(lua_State *L);
 void sc_lua_open_attribution(lua_State *L);
+void sc_lua_open_blur(lua_State *L);
+void sc_lua_open_gradient(lua_State *L);
 void sc_lua_open_prune(lua_State *L);
 void sc_lua_open_kmeans(lua_State *L);
 void sc_lua_open_io(lua_State *L);

@@ -1,5 +1,4 @@
-/* Relevance propagation, paths and measures per unit. lua/secateur/attribution makes the rules. */
-#include "attribution/path.h"
+/* Relevance propagation and measures per unit. lua/secateur/attribution makes the rules. */
 #include "attribution/relevance.h"
 #include "attribution/units.h"
 #include "graph/walk.h"
@@ -235,94 +234,6 @@ static int finalize(lua_State *L) {
     return 0;
 }
 
-/* ---- paths ---- */
-
-/* The node that x goes to, and what x must look like. */
-static size_t check_path_input(lua_State *L, const char *function, const sc_plan *plan, const sc_tensor *x) {
-    const sc_graph *graph = plan->graph;
-    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
-    size_t input = 0;
-    while (input < graph->node_count && !sc_node_is_input(&graph->nodes[input]))
-        input++;
-    if (input == graph->node_count)
-        return (size_t)luaL_error(L, "%s: plan: expected one of a graph with an input", function);
-    sc_shape shape = sc_shape_prepend(&graph->nodes[input].shape, x->shape.size[0]);
-    if (!sc_shape_equal(&shape, &x->shape))
-        luaL_error(L, "%s: x: expected a batch of %s, got %s", function,
-                   sc_shape_format(wanted, &graph->nodes[input].shape), sc_shape_format(got, &x->shape));
-    return input;
-}
-
-/* x, x0 and seeds at stack slots 2, 3, 4. */
-static sc_path check_path(lua_State *L, const char *function) {
-    sc_tensor *x = sc_lua_check_tensor_of(L, 2, function, "x", SC_REAL);
-    sc_tensor *x0 = sc_lua_check_tensor_of(L, 3, function, "baseline", SC_REAL);
-    sc_tensor *seeds = sc_lua_check_tensor_of(L, 4, function, "seeds", SC_REAL);
-    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
-    const sc_plan *plan = sc_lua_check_plan(L, 1, function);
-    check_path_input(L, function, plan, x);
-    sc_shape out = sc_shape_prepend(&plan->graph->nodes[plan->graph->output].shape, x->shape.size[0]);
-    if (!sc_shape_equal(&x->shape, &x0->shape))
-        luaL_error(L, "%s: baseline: expected %s, got %s", function, sc_shape_format(wanted, &x->shape),
-                   sc_shape_format(got, &x0->shape));
-    if (!sc_shape_equal(&out, &seeds->shape))
-        luaL_error(L, "%s: seeds: expected %s, got %s", function, sc_shape_format(wanted, &out),
-                   sc_shape_format(got, &seeds->shape));
-    return (sc_path){
-        .x = sc_tensor_real(x),
-        .x0 = sc_tensor_real(x0),
-        .seeds = sc_tensor_real(seeds),
-        .n = x->shape.size[0],
-        .steps = (size_t)sc_lua_check_integer(L, 5, function, "steps", 1, 1 << 20),
-    };
-}
-
-/* integrated_gradients(plan, x, baseline, seeds, steps) -> Tensor like x; the plan keeps the gradient of the input. */
-static int integrated_gradients(lua_State *L) {
-    sc_plan *plan = sc_lua_check_plan(L, 1, "integrated_gradients");
-    sc_path path = check_path(L, "integrated_gradients");
-    sc_tensor *x = sc_lua_check_tensor(L, 2, "integrated_gradients", "x"), *out;
-    size_t input = check_path_input(L, "integrated_gradients", plan, x);
-    if (!plan->nodes[input].grad_kept)
-        luaL_error(L, "integrated_gradients: plan: expected one that keeps the gradient of '%s'",
-                   plan->graph->nodes[input].name);
-    sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
-    sc_error error;
-    sc_lua_try(L, sc_path_input(sc_tensor_real(out), plan, input, &path, &error), &error);
-    return 1;
-}
-
-/* conductance(plan, x, baseline, seeds, steps, names, units) -> {name = Tensor}: [n x shape], or [n x units] if units.
- */
-static int conductance(lua_State *L) {
-    sc_plan *plan = sc_lua_check_plan(L, 1, "conductance");
-    sc_path path = check_path(L, "conductance");
-    if (!lua_istable(L, 6))
-        sc_lua_expected(L, 6, "conductance", "names", "a list of node names");
-    bool units = sc_lua_check_flag(L, 7, "conductance", "units", false);
-    size_t count = (size_t)lua_rawlen(L, 6);
-    size_t *nodes = lua_newuserdatauv(L, (count + 1) * sizeof(size_t), 0);
-    sc_real **outs = lua_newuserdatauv(L, (count + 1) * sizeof(sc_real *), 0);
-    lua_createtable(L, 0, (int)count);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, 6, (lua_Integer)i + 1);
-        nodes[i] = sc_lua_check_node(L, -1, plan->graph, "conductance");
-        const sc_node *node = &plan->graph->nodes[nodes[i]];
-        if (!plan->nodes[nodes[i]].value_kept || !plan->nodes[nodes[i]].grad_kept)
-            luaL_error(L, "conductance: plan: expected one that keeps value and gradient of '%s'", node->name);
-        sc_shape shape = sc_shape_prepend(&node->shape, path.n);
-        if (units)
-            shape = (sc_shape){2, {path.n, sc_node_units(node)}};
-        sc_tensor *out;
-        sc_lua_push_new(L, SC_REAL, &shape, false, &out);
-        outs[i] = sc_tensor_real(out);
-        lua_rawset(L, -3);
-    }
-    sc_error error;
-    sc_lua_try(L, sc_path_conductance(outs, units, plan, nodes, count, &path, &error), &error);
-    return 1;
-}
-
 /* unit_measure(plan, node, measure) -> Tensor [n x units], of a plan that keeps the node: "mean_abs_value" (|h|),
  * "sum_grad", "mean_abs_value_grad" (|h df/dh|). */
 static int unit_measure(lua_State *L) {
@@ -346,8 +257,6 @@ void sc_lua_open_attribution(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"fold", fold},
         {"relevance", create},
-        {"integrated_gradients", integrated_gradients},
-        {"conductance", conductance},
         {"unit_measure", unit_measure},
         {NULL, NULL},
     };

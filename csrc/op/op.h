@@ -144,6 +144,9 @@ typedef struct sc_op {
     void (*relevance)(const sc_op_call *call, sc_relevance_mode mode, double epsilon);
     /* (activations) The function itself, for DL-Backtrace's gates. */
     double (*activation)(const void *attrs, double x);
+    /* (activations) backward as guided backpropagation has it (Springenberg et al. 2015): only what is positive passes,
+     * and only where the activation is open. NULL where that is not defined. Reads what backward reads. */
+    void (*guided)(const sc_op_call *call);
     /* (activations) Input limits beyond which the output saturates, as DL-Backtrace has them; 0 and 0: none. */
     double saturation_low, saturation_high;
     bool monotonic; /* (activations) */

@@ -10,6 +10,11 @@ static void backward(const sc_op_call *call) {
         sc_relu_backward(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
 }
 
+static void guided(const sc_op_call *call) {
+    if (call->input_grad[0])
+        sc_relu_guided(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
+}
+
 static double activation(const void *attrs, double x) {
     (void)attrs;
     return x > 0 ? x : 0;
@@ -27,5 +32,6 @@ const sc_op sc_op_relu = {
     .forward = forward,
     .backward = backward,
     .activation = activation,
+    .guided = guided,
     .monotonic = true,
 };

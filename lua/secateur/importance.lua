@@ -45,9 +45,12 @@ local makers = {}
 local function attribution_maker(family)
   return function(model, names, opts)
     local explain, close = family.prepare(model, { name = "importance", method = opts.method, options = opts,
-      layers = names, batch = opts.batch, units = true, input = false })
+      layers = names, batch = opts.batch, rows = opts.batch, units = true, input = false })
+    local first = 1
     return function(x, y)
-      return explain(x, function(logits) return weigh(opts.target, y, logits) end).layers
+      local result = explain(x, function(logits) return weigh(opts.target, y, logits) end, first)
+      first = first + x:size(1)
+      return result.layers
     end, close
   end
 end
@@ -135,6 +138,7 @@ local function finite(scores, method)
 end
 
 local function score_samples(model, split, names, indices, opts)
+  model:release() -- the arena of whoever chose the samples: one at a time
   local step, finish = makers[opts.method](model, names, opts)
   local totals, count = {}, 0
   for first = 1, #indices, opts.batch do
@@ -151,8 +155,9 @@ end
 
 --- Scores every prunable unit: its relevance summed over positions, averaged over the samples chosen.
 --
--- Methods: `lrp`, `dlb`, `ig` (conductance), see `attribute`; and to compare with, `random`, `magnitude` (L2 norm of
--- the unit's weights), `activation` (mean |h|), `taylor` (mean |h df/dh|).
+-- Methods: `lrp`, `dlb`, `ig` (conductance) and `gradient_x_input` (h df/dh, with its sign), see `attribute`; and to
+-- compare with, `random`, `magnitude` (L2 norm of the unit's weights), `activation` (mean |h|), `taylor` (mean
+-- |h df/dh|).
 --
 -- @tparam Model model
 -- @tparam Split split the training split, as a rule

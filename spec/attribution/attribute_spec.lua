@@ -154,13 +154,14 @@ describe("attribute", function()
     local function refused(opts) return here(function() attribute(model, x, opts) end) end
     assert.equal("attribute: model: expected a Model, got nil", here(function() attribute() end))
     assert.equal("attribute: x: expected a Tensor [N x 3 x 16 x 16], got 3", here(function() attribute(model, 3) end))
-    assert.equal("attribute: method: expected one of 'lrp', 'dlb', 'ig', got 'shap'", refused { method = "shap" })
+    assert.equal("attribute: method: expected one of 'lrp', 'dlb', 'ig', 'gradient', 'gradient_x_input', 'smoothgrad', "
+      .. "'guided_backprop', 'grad_cam', got 'shap'", refused { method = "shap" })
     assert.equal("attribute: start: expected one of 'one', 'logit', 'probability', got 2", refused { start = 2 })
-    assert.equal("attribute: steps: expected a whole number in [1, 1048576], got 0",
+    assert.equal("attribute: steps: expected \"auto\" or a whole number in [1, 1048576], got 0",
       refused { method = "ig", steps = 0 })
     assert.equal("attribute: steps: expected an option of method 'lrp' (composite, start), got one of 'ig'",
       refused { steps = 8 })
-    assert.matches("^attribute: unknown option 'step', expected one of: baseline, .*, steps, target$",
+    assert.matches("^attribute: unknown option 'step', expected one of: baseline, .*, tolerance$",
       refused { method = "ig", step = 8 })
     assert.equal("attribute: layers: expected nodes of the model, got 'features.9'",
       refused { layers = { "features.9" } })
@@ -183,8 +184,8 @@ describe("attribute", function()
     assert.equal("attribute: composite: entry 1: rule: kind: expected one of 'linear', 'gated', 'contrastive', "
       .. "'gradient', 'pass', 'own', 'block', got 'odd'", refused { composite = { { match = "any",
       rule = { kind = "odd" } } } })
-    assert.equal("attribute: baseline: expected \"black\", \"zero\" or a Tensor, got 'white'",
-      refused { method = "ig", baseline = "white" })
+    assert.equal("attribute: baseline: expected \"black\", \"zero\", \"blurred\", a Tensor, a split, or a list of "
+      .. "these, got 'white'", refused { method = "ig", baseline = "white" })
     assert.equal("attribute: baseline: expected a Tensor that fits [3 x 3 x 16 x 16], got [2 x 3 x 16 x 16]",
       refused { method = "ig", baseline = core.zeros(2, 3, 16, 16) })
     local two = families.custom()
@@ -265,21 +266,5 @@ describe("Integrated Gradients", function()
     opts.steps = 2
     local few = attribute(net, image, opts).layers
     assert.near(y:get(1, 3) - y0:get(1, 3), few["classifier.3"][1]:sum(), 1e-4)
-  end)
-
-  it("ask for plans that keep what they read", function()
-    local graph = model.graph:copy()
-    local plan = core.plan(graph, { batch = 2, backward = true })
-    local seeds = core.ones(2, 3)
-    assert.equal("integrated_gradients: plan: expected one that keeps the gradient of 'input'",
-      errors.text(core.integrated_gradients, plan, x, x, seeds, 2))
-    assert.equal("conductance: plan: expected one that keeps value and gradient of 'fc'",
-      errors.text(core.conductance, plan, x, x, seeds, 2, { "fc" }))
-    assert.equal("conductance: x: expected a batch of [3x32x32], got [2x3]",
-      errors.text(core.conductance, plan, seeds, seeds, seeds, 2, {}))
-    assert.equal("conductance: seeds: expected [2x3], got [2x3x32x32]",
-      errors.text(core.conductance, plan, x, x, x, 2, {}))
-    assert.equal("conductance: baseline: expected [2x3x32x32], got [1x3x32x32]",
-      errors.text(core.conductance, plan, x, x:view(1), seeds, 2, {}))
   end)
 end)

@@ -10,13 +10,15 @@ describe("a path", function()
       graph:add("relu", "a", { "input" })
       graph:add("flatten", "f", { "a" })
       graph:add("select", "s", { graph:add("tokens", "t", { "a" }) }, { index = 1 })
-      local plan = core.plan(graph, { batch = 8, backward = true, keep = { "a" }, keep_grads = { "input", "a" } })
+      local gradients = core.gradients(graph, { batch = 8, nodes = { "a" }, take = "conductance", units = true })
       local x = core.randn(8, 8, 128, 128)
       local seeds = core.zeros(8, 8)
       local process = io.open("/proc/self/stat"):read("n")
-      os.execute("{ sleep 0.5; kill -INT " .. process .. "; } &")
+      os.execute("{ sleep 0.7; kill -INT " .. process .. "; } &")
       local start = core.clock()
-      local ok, message = pcall(core.conductance, plan, x, x, seeds, 100000, { "a" }, true)
+      local points = {}
+      for k = 0, 100000 do table.move({ k / 100000, 0, 1 }, 1, 3, #points + 1, points) end
+      local ok, message = pcall(gradients.along, gradients, x, x, seeds, points)
       print(ok, message, core.clock() - start)
     ]]
     local ok, message, seconds = output:match "^(%S+)\t([^\t]*)\t(%S+)"

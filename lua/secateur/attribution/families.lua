@@ -1,24 +1,27 @@
 --- The families of attribution methods, and the options of each method.
 --
 -- A family is a table: `methods` (names), `rules` (method -> option rules, see util.options), and
--- `prepare(model, request)`, which gives two functions: `explain(x, weigh)`, for any number of batches, and `close()`.
--- `explain` runs the model, asks `weigh(logits)` for the weights [n x classes] of what is to be explained, and gives a
--- table: `logits`, `layers` (node -> Tensor), `input`, and what else the method has to say (Tensors with a row per
--- sample, lists with an entry per sample, or tables of these).
+-- `prepare(model, request)`, which gives two functions: `explain(x, weigh, first)`, for any number of batches
+-- (`first` counts samples from 1), and `close()`. `explain` runs the model, asks `weigh(logits)` for the weights
+-- [n x classes] of what is to be explained, and gives a table: `logits`, `layers` (node -> Tensor), `input`, and what
+-- else the method has to say (Tensors with a row per sample, lists with an entry per sample, or tables of these).
 --
 -- The request: `name` (the public function, for messages), `method`, `options` (checked), `layers` (node names),
--- `batch` (the most samples of a call of `explain`), `units` (layers as [n x units], summed over positions), `input`
--- (whether the attribution of the input is wanted). A family may have `default_layers(model, options)`: the nodes whose
--- attribution is given unless others are named.
+-- `batch` (the most samples of a call of `explain`), `rows` (the most rows of a run of the network, for methods that
+-- run a sample many times), `total` (samples in all, where they are the rows of one Tensor), `units` (layers as
+-- [n x units], summed over positions), `input` (whether the attribution of the input is wanted). A family may have
+-- `default_layers(model, options)`: the nodes whose attribution is given unless others are named.
 --
 -- @module secateur.attribution.families
+local grad_cam = require "secateur.attribution.grad_cam"
+local gradients = require "secateur.attribution.gradients"
 local integrated = require "secateur.attribution.integrated"
 local options = require "secateur.util.options"
 local propagation = require "secateur.attribution.propagation"
 
 local families = {}
 
-local list = { propagation, integrated }
+local list = { propagation, integrated, gradients, grad_cam }
 
 local of = {}
 

@@ -1,3 +1,3 @@
---- The ways of scoring neurons, by name: three attributions, then the baselines to compare them with.
+--- The ways of scoring neurons, by name: the attributions, then the baselines to compare them with.
 -- @module secateur.attribution.methods
-return { "lrp", "dlb", "ig", "random", "magnitude", "activation", "taylor" }
+return { "lrp", "dlb", "ig", "gradient_x_input", "random", "magnitude", "activation", "taylor" }

@@ -1,0 +1,142 @@
+--- Grad-CAM (Selvaraju et al. 2017): the maps of a layer, weighted by how much each matters to the output.
+--
+-- With A the value of the layer [units x positions] and g the gradient of the output there, the map is ReLU(sum over
+-- units u of mean(g_u) A_u). For tokens, positions are the patches and units the features; the class token
+-- takes part in neither.
+--
+-- @module secateur.attribution.grad_cam
+local core = require "secateur.core"
+local options = require "secateur.util.options"
+
+local grad_cam = { methods = { "grad_cam" } }
+
+--- Option rules of each method.
+grad_cam.rules = { grad_cam = { layer = { type = "string" } } }
+
+local function by_name(nodes)
+  local found = {}
+  for _, node in ipairs(nodes) do found[node.name] = node end
+  return found
+end
+
+-- The height and width of the map that was made into tokens; nil where there are none.
+local function token_grid(nodes)
+  local known = by_name(nodes)
+  for _, node in ipairs(nodes) do
+    if node.op == "tokens" then
+      local shape = known[node.inputs[1]].shape
+      return shape[2], shape[3]
+    end
+  end
+end
+
+-- How a node's numbers lie: height, width, and for tokens how many stand before those of the patches; nil where they
+-- make no map.
+local function layout(nodes, node)
+  if #node.shape == 3 then return node.shape[2], node.shape[3] end
+  local height, width = token_grid(nodes)
+  if #node.shape == 2 and height and node.shape[1] >= height * width then
+    return height, width, node.shape[1] - height * width
+  end
+end
+
+-- From a node on through what keeps its units and positions apart: the norm, the sum and the activation of its block.
+local function end_of_block(nodes, start)
+  local last = start
+  for _, node in ipairs(nodes) do
+    local follows = false
+    for _, input in ipairs(node.inputs) do follows = follows or input == last.name end
+    if follows and node.channels == "keep" and table.concat(node.shape, "x") == table.concat(start.shape, "x") then
+      last = node
+    end
+  end
+  return last
+end
+
+-- Gradients at the last block's output reach the class token alone, so that nothing can be weighted there; before the
+-- last attention they reach all tokens.
+local function before_attention(nodes)
+  local known = by_name(nodes)
+  for i = #nodes, 1, -1 do
+    if nodes[i].op == "attention_scores" then
+      local node = nodes[i]
+      while node and node.op ~= "layer_norm" do node = known[node.inputs[1]] end
+      return node
+    end
+  end
+end
+
+local function default_layer(nodes)
+  local norm = before_attention(nodes)
+  if norm then return norm.name end
+  for i = #nodes, 1, -1 do
+    if nodes[i].op == "conv2d" then return end_of_block(nodes, nodes[i]).name end
+  end
+end
+
+--- The nodes whose maps are given unless others are named: the one that the input's map is of.
+-- @tparam Model model
+-- @tab opts
+-- @treturn {string,...}
+function grad_cam.default_layers(model, opts)
+  return { opts.layer or default_layer(model.graph:nodes()) }
+end
+
+-- The map of one node, [n x height x width].
+local function weigh_maps(value, grad, height, width, skip)
+  local n = value:size(1)
+  if skip then -- [n x tokens x features] to [n x features x positions]
+    local features, patches = value:size(3), {}
+    for i = 1, height * width do patches[i] = skip + i end
+    local weights = grad:take(2, patches):mean(2):reshape(n, 1, features)
+    return (value:take(2, patches) * weights):sum(3):reshape(n, height, width):clamp(0, math.huge)
+  end
+  local units = value:size(2)
+  local weights = grad:reshape(n, units, height * width):mean(3):reshape(n, units, 1, 1)
+  return (value * weights):sum(2):clamp(0, math.huge)
+end
+
+--- Prepares a model; see secateur.attribution.families.
+-- @tparam Model model
+-- @tab request
+-- @treturn function explain
+-- @treturn function close
+function grad_cam.prepare(model, request)
+  local nodes = model.graph:nodes()
+  local known, main = by_name(nodes), request.options.layer or default_layer(nodes)
+  if not main then options.fail(request.name, "layer: expected a model with a convolution or attention") end
+  local wanted = { main }
+  for _, name in ipairs(request.layers) do
+    if name ~= main then wanted[#wanted + 1] = name end
+  end
+  local layouts = {}
+  for _, name in ipairs(wanted) do
+    local node = known[name]
+    if not node then
+      options.fail(request.name, "layer: expected a node of the model, got " .. options.describe(name))
+    end
+    layouts[name] = { layout(nodes, node) }
+    if not layouts[name][1] then
+      options.fail(request.name, ("layer: expected a node with maps or tokens of patches, got '%s' [%s]"):format(name,
+        table.concat(node.shape, " x ")))
+    end
+  end
+  local shape = model.input_shape
+  return function(x, weigh)
+    local plan = model:execution(request.batch, { backward = true, keep = wanted, keep_grads = wanted })
+    local logits = plan:forward(x)
+    local weights = weigh(logits)
+    local values = {}
+    for _, name in ipairs(wanted) do values[name] = plan:value(name) end
+    plan:backward(weights)
+    local maps, layers = {}, {}
+    for _, name in ipairs(wanted) do
+      maps[name] = weigh_maps(values[name], plan:grad(name), table.unpack(layouts[name]))
+    end
+    for _, name in ipairs(request.layers) do layers[name] = maps[name] end
+    local large = core.image_resize(maps[main], shape[2], shape[3])
+    return { input = large:reshape(x:size(1), 1, shape[2], shape[3]), layers = layers, logits = logits }
+  end, function() model:release() end
+end
+
+return grad_cam

@@ -1,0 +1,40 @@
+--- The gradient and its relatives: gradient x input, SmoothGrad, guided backpropagation.
+-- @module secateur.attribution.gradients
+local core = require "secateur.core"
+
+local gradients = { methods = { "gradient", "gradient_x_input", "smoothgrad", "guided_backprop" } }
+
+--- Option rules of each method.
+gradients.rules = {
+  gradient = {},
+  gradient_x_input = {},
+  smoothgrad = {
+    samples = { type = "integer", min = 1, max = 1 << 20, default = 25 },
+    noise = { type = "number", min = 0, max = 1e6, default = 0.15 },
+    seed = { type = "integer", default = 0 },
+  },
+  guided_backprop = {},
+}
+
+--- Prepares a model; see secateur.attribution.families.
+-- @tparam Model model
+-- @tab request
+-- @treturn function explain
+-- @treturn function close
+function gradients.prepare(model, request)
+  local opts, method = request.options, request.method
+  local product, smooth = method == "gradient_x_input", method == "smoothgrad"
+  local native = core.gradients(model.graph, { batch = smooth and request.rows or request.batch,
+    nodes = request.layers, take = product and "product" or "gradient", units = request.units,
+    guided = method == "guided_backprop" })
+  return function(x, weigh, first)
+    local logits = native:forward(x)
+    local how = { input = request.input }
+    if smooth then how.copies, how.level, how.seed, how.first = opts.samples, opts.noise, opts.seed, first end
+    local input, layers = native:around(x, weigh(logits), how)
+    if input and product then input = input * x end
+    return { input = input, layers = layers, logits = logits }
+  end, function() native:close() end
+end
+
+return gradients
