@@ -6,6 +6,7 @@ local cjson = require "cjson"
 local composites = require "secateur.attribution.composites"
 local custom = require "secateur.models.custom"
 local double = require "secateur.core_double"
+local quadrature = require "secateur.attribution.quadrature"
 local rules = require "secateur.attribution.rules"
 local safetensors = require "secateur.models.safetensors"
 local single = require "support.single"
@@ -218,7 +219,7 @@ end
 
 local weighted = { conv2d = true, linear = true }
 
--- The plan in double, and what its paths take: x, baseline, seeds.
+-- Gradients in double, and what their paths take: x, baseline, seeds.
 local function path_in_double(net, names)
   local x, x0 = to_double(net.tensors.x), double.zeros(table.unpack(net.tensors.x:shape()))
   local start = to_double(net.tensors.baseline)
@@ -226,19 +227,18 @@ local function path_in_double(net, names)
     local flat, from = x0[i]:reshape(start:numel()), start:reshape(start:numel())
     for k = 1, start:numel() do flat:set(from:get(k), k) end
   end
-  local wanted = { "input", table.unpack(names) }
-  local plan = double.plan(double_graph(net, {}), { batch = x:size(1), backward = true, keep = names,
-    keep_grads = wanted })
-  return plan, x, x0, one_hot(net)
+  return double.gradients(double_graph(net, {}), { batch = x:size(1), nodes = names, take = "conductance" }), x, x0,
+    one_hot(net)
 end
 
 local function compare_middle(rows, net, model, tolerance)
   local found = attribute(model, net.tensors.x, { method = "ig", baseline = net.tensors.baseline,
     steps = PATH_STEPS, target = net.targets, layers = {} })
   compare_whole(rows, net, "float", "ig/riemann_middle", "input", found.input, tolerance.float)
-  local plan, x, x0, seeds = path_in_double(net, {})
-  compare_whole(rows, net, "double", "ig/riemann_middle", "input",
-    double.integrated_gradients(plan, x, x0, seeds, PATH_STEPS), tolerance.double)
+  local gradients, x, x0, seeds = path_in_double(net, {})
+  local points = quadrature.schedule("midpoint", PATH_STEPS, true, false)
+  compare_whole(rows, net, "double", "ig/riemann_middle", "input", (gradients:along(x, x0, seeds, points)),
+    tolerance.double)
 end
 
 local function compare_conductance(rows, net, model, tolerance)
@@ -247,9 +247,10 @@ local function compare_conductance(rows, net, model, tolerance)
   local result = attribute(model, net.tensors.x, { method = "ig", baseline = net.tensors.baseline,
     steps = LAYER_STEPS, target = net.targets, layers = names })
   compare_units(rows, net, "float", "conductance", result.layers, tolerance.float, weighted)
-  local plan, x, x0, seeds = path_in_double(net, names)
-  compare_units(rows, net, "double", "conductance",
-    double.conductance(plan, x, x0, seeds, LAYER_STEPS, names, false), tolerance.double, weighted)
+  local gradients, x, x0, seeds = path_in_double(net, names)
+  local points = quadrature.schedule("midpoint", LAYER_STEPS, false, true)
+  local _, layers = gradients:along(x, x0, seeds, points, false)
+  compare_units(rows, net, "double", "conductance", layers, tolerance.double, weighted)
 end
 
 local function compare_gradient(rows, net, model, tolerance)
