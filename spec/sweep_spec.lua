@@ -38,6 +38,16 @@ loaded["secateur.evaluate"] = function(model, split)
       { sensitivity = 0, specificity = 1, precision = 0 / 0, f1 = 0.2 } } }
 end
 
+loaded["secateur.agreement"] = { against = function(model, split, opts)
+  local how = opts.method
+  count("explain", ("%s %s %s %d"):format(model.name, split.of, type(how) == "table" and how.method
+    .. (how.steps or "") or how, opts.per_class))
+  return function(pruned)
+    count("agree", ("%s %g"):format(model.name, pruned.rate))
+    return { input = { cosine = { mean = 1 - pruned.rate }, spearman = { mean = 0.5 } } }
+  end
+end }
+
 local sweep = require "secateur.sweep"
 
 local function model(name)
@@ -247,6 +257,72 @@ describe("sweep", function()
     end)
   end)
 
+  describe("with agreement", function()
+    local function with_images(changes)
+      local data = dataset "cpn"
+      data.test.batch, data.test.labels = function() end, { 1, 2 }
+      changes = changes or {}
+      changes.data = changes.data or data
+      local opts = settings(changes)
+      opts.agreement = changes.agreement
+      return opts
+    end
+
+    it("adds columns to the rows, explaining once per method", function()
+      local rows = sweep(with_images())
+      assert.same({ 1, 1, 1, 0 }, { rows[1].agreement_cosine, rows[1].agreement_spearman, rows[1].agreement_topk,
+        rows[1].agreement_seconds })
+      assert.same({ 0.7, 0.5 }, { rows[2].agreement_cosine, rows[2].agreement_spearman })
+      assert.is_nil(rows[2].agreement_topk) -- undefined
+      assert.is_true(rows[2].agreement_seconds >= 0)
+      assert.equal(2, calls.explain)
+      assert.equal(2 * 2 * 2, calls.agree)
+      local made = table.concat(calls, "\n")
+      assert.truthy(made:find("explain vgg cpn/test lrp 3\n", 1, true))
+      assert.truthy(made:find("explain vgg cpn/test ig 3\n", 1, true))
+    end)
+
+    it("explains by the scores' method and its options, by LRP where they explain nothing, or as told", function()
+      local function methods(changes)
+        calls = {}
+        changes.rates, changes.seeds = { 0.3 }, { 0 }
+        sweep(with_images(changes))
+        local list = {}
+        for _, call in ipairs(calls) do list[#list + 1] = call:match "^explain %S+ %S+ (.*)$" end
+        return list
+      end
+      assert.same({ "ig8 3", "lrp 3" }, methods { methods = { "ig", "random" },
+        method_options = { ig = { steps = 8, reduce = "abs" } } })
+      assert.same({ "dlb 5" }, methods { methods = { "lrp" }, agreement = { method = "dlb", per_class = 5 } })
+      assert.same({}, methods { agreement = false })
+    end)
+
+    it("goes on without in a store begun without, unless it is asked for", function()
+      sweep(with_images { agreement = false, rates = { 0, 0.3 }, store = path })
+      local rows = sweep(with_images { rates = { 0, 0.3 }, store = path })
+      assert.equal(8, #rows)
+      assert.is_nil(rows[2].agreement_cosine)
+      assert.error_matches(function() sweep(with_images { agreement = true, rates = { 0, 0.3 }, store = path }) end,
+        "holds a different experiment: agreement: nothing in the store, now {.*\"per_class\":3")
+      assert.error_matches(function() sweep(with_images { rates = { 0, 0.5 }, store = path }) end,
+        "holds a different experiment: rates: %[0,0.3%] in the store, now %[0,0.5%]$")
+      assert.is_nil(calls.explain)
+    end)
+
+    it("keeps the columns in the store, and resumes", function()
+      fail_at = 3
+      assert.has_error(function() sweep(with_images { store = path }) end)
+      fail_at = nil
+      local rows = sweep(with_images { store = path })
+      assert.equal(0.7, rows[2].agreement_cosine)
+      calls = {}
+      assert.same(without_times(rows), without_times(sweep(with_images { store = path })))
+      assert.same({}, calls)
+      assert.error_matches(function() sweep(with_images { agreement = { per_class = 9 }, store = path }) end,
+        "agreement.per_class: 3 in the store, now 9")
+    end)
+  end)
+
   it("checks its options at the caller's level", function()
     local function wrong(changes, expected)
       local good, message = pcall(function()
@@ -265,11 +341,15 @@ describe("sweep", function()
     wrong({ datasets = {} }, "expected either data or datasets")
     wrong({ sampling = { "random", "random" } }, "sampling: expected different names, got 'random' at 2")
     wrong({ sampling = { mine = 3 } }, "sampling: expected name = function, got mine = 3")
+    wrong({ agreement = 3 }, "agreement: expected a boolean or a table, got 3")
+    wrong({ agreement = { top = 2 } }, "agreement: top: expected a number in (0, 1], got 2")
+    wrong({ agreement = { layers = {} } }, "agreement: unknown option 'layers', expected one of: method, per_class, "
+      .. "seed, target, top")
     wrong({ scope = "all" }, "scope: expected one of 'global', 'layer', got 'all'")
     wrong({ data = {} }, "datasets.data: expected a dataset with classes, train and test, got a table")
     wrong({ method_options = { lrp = 1 } }, "method_options.lrp: expected a table, got 1")
-    wrong({ method_option = {} }, "unknown option 'method_option', expected one of: batch, data, datasets, keep, "
-      .. "layers, margin, method_options, methods, model, models, per_class, progress, rates, reduce, sampling, scope, "
+    wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, data, datasets, "
+      .. "keep, layers, margin, method_options, methods, model, models, per_class, progress, rates, reduce, sampling, scope, "
       .. "seed, seeds, store")
   end)
 end)

@@ -21,6 +21,7 @@ local names = {
   evaluate = "evaluate",
   attribute = "attribute",
   faithfulness = "faithfulness",
+  agreement = "agreement",
   heatmap = "attribution.heatmap",
   heatmaps = "heatmaps",
   data = "data",

@@ -13,6 +13,7 @@ local prune = require "secateur.prune"
 local results = require "secateur.report.results"
 local sample = require "secateur.sample"
 local store = require "secateur.util.store"
+local sweep_agreement = require "secateur.sweep_agreement"
 
 local function list_of(check, what)
   return function(list)
@@ -55,6 +56,7 @@ local rules = {
   margin = { type = "number", min = 0, max = 1, default = 0.05 },
   batch = { type = "integer", min = 1 },
   method_options = { type = "table", default = {} },
+  agreement = { type = { "boolean", "table" } },
   store = { type = "string" },
   progress = { type = "boolean" },
 }
@@ -154,7 +156,7 @@ local function describe(job)
   local experiment = { methods = sorted(opts.methods), rates = sorted(opts.rates), seeds = sorted(opts.seeds),
     per_class = opts.per_class, scope = opts.scope, keep = opts.keep, reduce = opts.reduce,
     layers = fingerprint.options(opts.layers), method_options = fingerprint.options(opts.method_options),
-    samplings = {}, models = {}, datasets = {} }
+    agreement = fingerprint.options(job.agreement), samplings = {}, models = {}, datasets = {} }
   for _, way in ipairs(job.samplings) do
     experiment.samplings[way.name] = way.how == way.name and "built-in" or fingerprint.options(way.how)
   end
@@ -257,11 +259,21 @@ local function count_planned(plan)
   return count
 end
 
-local function prune_and_measure(job, pair, scores, rate)
-  if rate == 0 then return pair.baseline, 0 end
+-- What is left of the unpruned model's explanations, as columns; of nil, the unpruned model itself. The explanations
+-- are the same for all samplings and seeds.
+local function agree(job, pair, method, pruned)
+  if not job.agreement then return {} end
+  pair.against = pair.against or {}
+  pair.against[method] = pair.against[method] or sweep_agreement.against(job.agreement, pair.model, pair.data.test,
+    method, job.options.method_options[method])
+  return pair.against[method](pruned)
+end
+
+local function prune_and_measure(job, pair, method, scores, rate)
+  if rate == 0 then return pair.baseline, 0, agree(job, pair, method) end
   local opts = job.options
   local pruned = prune(pair.model, scores, { rate = rate, scope = opts.scope, keep = opts.keep, layers = opts.layers })
-  return measure(job, pruned, pair.data.test), count_planned(pruned.plan)
+  return measure(job, pruned, pair.data.test), count_planned(pruned.plan), agree(job, pair, method, pruned)
 end
 
 -- Every combination of a pair of model and dataset, in order, without those that have a row already.
@@ -298,12 +310,14 @@ local function run_group(job, pair, group)
   for _, todo in ipairs(group) do
     job.where = ("%s, rate %g"):format(group.where, todo.rate)
     job.progress:update(job.done, job.where)
-    local metrics, pruned = prune_and_measure(job, pair, scores, todo.rate)
+    local metrics, pruned, agreed = prune_and_measure(job, pair, method, scores, todo.rate)
     job.store:put("row", todo.key, { dataset = pair.dataset, model = pair.name, method = method, sampling = way.name,
       seed = seed, rate = todo.rate, scope = opts.scope, units_pruned = pruned, units_total = units,
       baseline_accuracy = pair.baseline.accuracy, accuracy = metrics.accuracy,
       drop = pair.baseline.accuracy - metrics.accuracy, balanced_accuracy = metrics.balanced_accuracy,
       macro_f1 = metrics.macro_f1, auroc = metrics.auroc, ece = metrics.ece, loss = metrics.loss,
+      agreement_cosine = agreed.agreement_cosine, agreement_spearman = agreed.agreement_spearman,
+      agreement_topk = agreed.agreement_topk, agreement_seconds = agreed.agreement_seconds,
       score_seconds = scored.seconds, evaluate_seconds = metrics.seconds, per_class = metrics.per_class })
     job.done = job.done + 1
     job.progress:update(job.done, job.where)
@@ -402,10 +416,28 @@ local function prepare(given)
   local job = { options = opts, samplings = samplings_of(opts.sampling), models = named(opts, "model", "models"),
     datasets = named(opts, "data", "datasets") }
   for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end
+  job.agreement = sweep_agreement.settings(opts.agreement, 1)
+  for _, dataset in ipairs(job.datasets) do
+    local test = dataset.value.test
+    -- Splits of one's own need not give single images.
+    if opts.agreement == nil and not (test.batch and test.labels) then job.agreement = nil end
+  end
   for _, dataset in ipairs(job.datasets) do
     for _, model in ipairs(job.models) do model_for(model, dataset) end
   end
   return job
+end
+
+-- The store of the experiment. One begun without the agreement goes on without, unless it is asked for.
+local function open_store(job)
+  local path = job.options.store
+  local opened, message = store.open(path, job.experiment)
+  if not opened and job.agreement and job.options.agreement == nil
+    and message:find("agreement: nothing in the store", 1, true) then
+    job.agreement, job.experiment.agreement = nil, nil
+    opened, message = store.open(path, job.experiment)
+  end
+  return opened, message
 end
 
 --- Prunes at every rate by the scores of every method and sampling, and measures each pruned model on the test split.
@@ -416,15 +448,20 @@ end
 -- returns at once, and a store of another experiment is refused.
 --
 -- A row: `dataset, model, method, sampling, seed, rate, scope, units_pruned, units_total, baseline_accuracy, accuracy,
--- drop` (baseline − accuracy), `balanced_accuracy, macro_f1, auroc, ece, loss, score_seconds, evaluate_seconds` and
--- `per_class`, a list of `{sensitivity=, specificity=, precision=, f1=}`. Measures that are undefined are absent.
+-- drop` (baseline − accuracy), `balanced_accuracy, macro_f1, auroc, ece, loss, agreement_cosine, agreement_spearman,
+-- agreement_topk` (of heatmaps with those of the unpruned model, see `agreement`), `score_seconds, evaluate_seconds,
+-- agreement_seconds` and `per_class`, a list of `{sensitivity=, specificity=, precision=, f1=}`. Measures that are
+-- undefined are absent.
 --
 -- @tab opts `model` or `models` (name → a model, `function(dataset, dataset_name) → model`, or a table of these by
 -- dataset name); `data` or `datasets` (name → dataset); `methods` ({"lrp", "dlb", "ig"}); `sampling` ({"clustering",
 -- "confidence", "random"}, and name = function for strategies of one's own); `rates` ({0, .15, .3, .5, .7});
 -- `seed` (0) or `seeds`; `per_class` (10); `scope` ("global"); `keep`, `layers` (see `prune`); `reduce` (see
 -- `importance`); `method_options` (method → further options of `importance`); `batch` (see `evaluate`); `margin` (0.05,
--- of lossless pruning); `store` (a path; none by default); `progress` (a boolean; by default on a terminal)
+-- of lossless pruning); `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining;
+-- by default that of the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed`
+-- (see `agreement`); a store begun without goes on without; `store` (a path; none by default); `progress` (a boolean;
+-- by default on a terminal)
 -- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, rate; see
 -- `secateur.report.results`
 local function sweep(opts)
@@ -432,7 +469,7 @@ local function sweep(opts)
   job.experiment = describe(job)
   if job.options.store then
     local message
-    job.store, message = store.open(job.options.store, job.experiment)
+    job.store, message = open_store(job)
     if not job.store then options.fail("sweep", ("store '%s' %s"):format(job.options.store, message)) end
   else
     job.store = store.memory()
