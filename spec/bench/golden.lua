@@ -1,6 +1,6 @@
 -- The largest error against published packages, per file and group of values: alone, and relative to the largest
--- magnitude of the tensor. First the reference values outside the repository, where they are, then the random networks of
--- spec/fixtures, in float and in double. Names what is not compared.
+-- magnitude of the tensor. First the reference values outside the repository, where they are, then the random networks
+-- of spec/fixtures, in float and in double. Names what is not compared.
 local golden = require "support.golden"
 local peers = require "support.peers"
 
