@@ -126,6 +126,17 @@ function shading.draw(plane, limit, opts)
     overlay = opts.overlay, scale = scale })
 end
 
+--- Whether a map is one: true, or nil and what is wrong.
+-- @param map
+-- @treturn[1] boolean true
+-- @return[2] nil
+-- @treturn[2] string
+function shading.check_map(map)
+  local found, message = colours.find(map)
+  if found then return true end
+  return nil, message
+end
+
 --- The scale itself as a picture: from the most negative (of a one-sided map: from zero) on the left to the most
 -- positive. Over an image's middle grey where the maps are drawn over images.
 -- @tab opts `map`, `gamma`, `overlay`, and whether there is an `image`

@@ -1,6 +1,5 @@
---- The figures: accuracy against pruning rate (the paper's Figs 2-4), training curves, grids of heatmaps.
+--- The figures: accuracy against pruning rate (the paper's Figs 2-4), training curves.
 -- @module secateur.report.figures
-local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
 local results = require "secateur.report.results"
 local tables = require "secateur.report.table"
@@ -269,55 +268,6 @@ function figures.training(history, opts)
   end
   body[#body + 1] = "unset multiplot\n"
   return gnuplot.draw { folder = opts.folder, name = opts.name, width = 760, height = 300, data = data,
-    body = table.concat(body), program = opts.gnuplot }
-end
-
-local function grid_size(samples)
-  local columns, labels = 1, {}
-  for _, sample in ipairs(samples) do
-    columns = math.max(columns, #sample.images)
-    for i, image in ipairs(sample.images) do labels[i] = labels[i] or image.label end
-  end
-  return columns, labels
-end
-
---- Draws a grid of pictures: a row per sample, a column per method.
--- @tab samples list of `{title=, images = {{label=, path=}, …}}`, the paths PNG files
--- @tab opts `folder`, `name` (a slug), `gnuplot`
--- @treturn[1] boolean true
--- @treturn[2] nil
--- @treturn[2] string
-function figures.heatmaps(samples, opts)
-  local columns, labels = grid_size(samples)
-  local cell, row, top, left = 150, 178, 24, 10
-  local width, height = left + columns * cell, top + #samples * row
-  local body = { "unset border\nunset tics\nunset key\nset multiplot\nset size ratio -1\n" }
-  for j = 1, columns do
-    body[#body + 1] = ("set label %d %s at screen %s,%s center\n"):format(j, gnuplot.quote(labels[j] or ""),
-      number((left + (j - 0.5) * cell) / width), number(1 - 14 / height))
-  end
-  for i, sample in ipairs(samples) do
-    body[#body + 1] = ("set label %d %s at screen %s,%s left font ',11'\n"):format(columns + i,
-      gnuplot.quote(sample.title or ""), number(left / width), number(1 - (top + (i - 1) * row + 12) / height))
-  end
-  local first = true
-  for i, sample in ipairs(samples) do
-    for j, image in ipairs(sample.images) do
-      local name = ("%s-%d-%d.png"):format(opts.name, i, j)
-      local png, message = files.read_all(image.path)
-      if not png then return nil, message end
-      local copied, failure = files.write_all(files.join(opts.folder, name), png)
-      if not copied then return nil, failure end
-      local upper = top + (i - 1) * row + 24
-      body[#body + 1] = ("set lmargin at screen %s\nset rmargin at screen %s\nset tmargin at screen %s\n"
-        .. "set bmargin at screen %s\n"):format(number((left + (j - 1) * cell) / width),
-        number((left + j * cell - 8) / width), number(1 - upper / height), number(1 - (upper + cell - 8) / height))
-      body[#body + 1] = ("plot '%s' binary filetype=png with rgbimage\n"):format(name)
-      if first then body[#body + 1], first = "unset label\n", false end
-    end
-  end
-  body[#body + 1] = "unset multiplot\n"
-  return gnuplot.draw { folder = opts.folder, name = opts.name, width = width, height = height,
     body = table.concat(body), program = opts.gnuplot }
 end
 

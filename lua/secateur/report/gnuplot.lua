@@ -3,6 +3,7 @@
 -- for gnuplot to expand or execute, and file names in scripts are made here, from safe letters.
 -- @module secateur.report.gnuplot
 local files = require "secateur.util.files"
+local fonts = require "secateur.report.fonts"
 
 local gnuplot = {}
 
@@ -49,23 +50,39 @@ function gnuplot.slug(text, taken)
   return name
 end
 
-local preamble = [[
-set encoding utf8
-set terminal svg size %d,%d fixed standalone noenhanced font 'Helvetica,Arial,sans-serif,13' \
-  background rgb 'white'
-set output '%s.svg'
-]]
+-- The terminals of a figure of so many points: SVG, and PNG at twice the size.
+local function screen_terminals(width, height)
+  return {
+    { "svg", ("svg size %d,%d fixed standalone noenhanced font 'Helvetica,Arial,sans-serif,13' "
+      .. "background rgb 'white'"):format(width, height) },
+    { "png", ("pngcairo size %d,%d noenhanced font 'Liberation Sans,10' fontscale 2 linewidth 2 pointscale 2 "
+      .. "dashlength 2"):format(2 * width, 2 * height) },
+  }
+end
 
-local raster = [[
-
-set terminal pngcairo size %d,%d noenhanced font 'Liberation Sans,10' fontscale 2 \
-  linewidth 2 pointscale 2 dashlength 2
-set output '%s.png'
-]]
+--- The terminals of a figure that is to be printed: SVG, PDF, and PNG with so many pixels.
+-- @int width pixels
+-- @int height pixels
+-- @number scale pixels per point (1/72 inch)
+-- @number font points
+-- @treturn table for `draw`
+function gnuplot.print_terminals(width, height, scale, font)
+  local screen = 96 / 72 -- CSS pixels per point; the Cairo terminals take a point for one of these
+  return {
+    { "svg", ("svg size %.0f,%.0f fixed standalone noenhanced font 'Helvetica,Arial,sans-serif,%g' fontscale %.6f "
+      .. "linewidth %.6f background rgb 'white'"):format(width / scale * screen, height / scale * screen, font, screen,
+      screen) },
+    { "pdf", ("pdfcairo size %.6fin,%.6fin noenhanced font 'Liberation Sans,%g' fontscale 0.75 linewidth 1"):format(
+      width / scale / 72, height / scale / 72, font) },
+    { "png", ("pngcairo size %d,%d noenhanced font 'Liberation Sans,%g' fontscale %.6f linewidth %.6f"):format(width,
+      height, font, scale / screen, scale) },
+  }
+end
 
 --- Draws a figure as NAME.svg and NAME.png (at twice the size), and keeps the script as NAME.gp.
 -- @tab figure `{folder=, name= (a slug), width=, height= (points), data= (datablock name → lines of numbers),
--- body= (the commands; run once per terminal), program= ("gnuplot")}`
+-- body= (the commands; run once per terminal), program= ("gnuplot"), terminals= (instead of width and height: a list
+-- of {extension, gnuplot terminal})}`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string what gnuplot said
@@ -77,9 +94,11 @@ function gnuplot.draw(figure)
   for _, name in ipairs(names) do
     parts[#parts + 1] = ("$%s << EOD\n%s\nEOD\n"):format(name, table.concat(figure.data[name], "\n"))
   end
-  local name, width, height = figure.name, figure.width, figure.height
-  parts[#parts + 1] = preamble:format(width, height, name) .. figure.body .. "unset output\nreset\n"
-  parts[#parts + 1] = raster:format(2 * width, 2 * height, name) .. figure.body .. "unset output\n"
+  local name, drawable = figure.name, fonts.drawable(figure.body) -- what shows an SVG has fonts of its own
+  for i, terminal in ipairs(figure.terminals or screen_terminals(figure.width, figure.height)) do
+    parts[#parts + 1] = ("%sset encoding utf8\nset terminal %s\nset output '%s.%s'\n%sunset output\n"):format(
+      i > 1 and "reset\n\n" or "", terminal[2], name, terminal[1], terminal[1] == "svg" and figure.body or drawable)
+  end
   local script = files.join(figure.folder, name .. ".gp")
   local written, message = files.write_all(script, table.concat(parts))
   if not written then return nil, message end

@@ -8,6 +8,7 @@ local gnuplot = require "secateur.report.gnuplot"
 local options = require "secateur.util.options"
 local page = require "secateur.report.page"
 local results = require "secateur.report.results"
+local sheet = require "secateur.report.sheet"
 local tables = require "secateur.report.table"
 
 local report = {}
@@ -57,7 +58,24 @@ local function need(value, message)
   return value
 end
 
--- Heatmaps as a list of {title=, images = {{label=, path=}, …}}; a bare path stands for a sample of one picture.
+local bar_fields = { path = true, low = true, middle = false, high = true, title = false, caption = false }
+
+-- Colour bars as heatmaps makes them.
+local function check_bars(name, bars, i)
+  for _, bar in ipairs(bars) do
+    for field, required in pairs(bar_fields) do
+      local value = type(bar) == "table" and bar[field]
+      if type(value) ~= "string" and (required or value) then
+        options.fail(name, ("heatmaps: expected bars of path, low and high, got %s at %d"):format(
+          options.describe(bar), i), 3)
+      end
+    end
+  end
+  return bars
+end
+
+-- Heatmaps as a list of {title=, lines=, images = {{label=, path=}, …}, bars=}; a bare path stands for a sample of one
+-- picture.
 local function heatmap_samples(name, given)
   local samples = {}
   for i, sample in ipairs(given) do
@@ -76,7 +94,13 @@ local function heatmap_samples(name, given)
       options.fail(name, ("heatmaps: expected {title=, images={…}}, got %s at %d"):format(
         options.describe(given[i]), i), 2)
     end
-    samples[i] = { title = sample.title and tostring(sample.title), images = list }
+    local lines
+    if type(sample.lines) == "table" then
+      lines = {}
+      for j, line in ipairs(sample.lines) do lines[j] = tostring(line) end
+    end
+    samples[i] = { title = sample.title and tostring(sample.title), lines = lines, images = list,
+      bars = type(sample.bars) == "table" and check_bars(name, sample.bars, i) or nil }
   end
   return samples
 end
@@ -125,7 +149,7 @@ local function write_files(rows, folder, opts)
   write("table1.html", tables.drops_html(drops, caption))
   local drawn = figures.accuracy(rows, { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot })
   if #opts.samples > 0 then
-    need(figures.heatmaps(opts.samples, { folder = pictures, name = "heatmaps", gnuplot = opts.gnuplot }))
+    need(sheet.draw(opts.samples, { folder = pictures, name = "heatmaps", copy = true, gnuplot = opts.gnuplot }))
   end
   local trainings = draw_trainings(histories(opts.history), pictures, opts.gnuplot)
   write("index.html", page.make(rows, { title = opts.title, margin = opts.margin, drops = drops, caption = caption,
@@ -151,8 +175,9 @@ end
 -- @string folder made where it is missing; files of the same names are overwritten
 -- @tab[opt] opts `title`; `margin` (the sweep's, 0.05); `bold`: "column" (the best of each column) or "method" (the
 -- best of each column within each method, as in the paper); `heatmaps`, a list of
--- `{title=, images={{label=, path=}, …}}` with paths of PNG files; `history`, what `train` returns, or a table of
--- these by name; `gnuplot` (the program)
+-- `{title=, images={{label=, path=}, …}}` with paths of PNG files, as `heatmaps` makes it (`lines`: the title beside a
+-- row, by line; `bars`: colour bars, `{path=, low=, middle=, high=, title=, caption=}`); `history`, what
+-- `train` returns, or a table of these by name; `gnuplot` (the program)
 -- @treturn string the path of index.html
 -- @raise `report: …` where gnuplot is missing, the store is none, or a file cannot be written
 function report.write(rows, folder, opts)
@@ -161,22 +186,25 @@ function report.write(rows, folder, opts)
 end
 
 local picture_rules = { title = { type = "string" }, gnuplot = { type = "string", default = "gnuplot" } }
+local sheet_rules = { gnuplot = picture_rules.gnuplot, width = { type = "number", min = 20, max = 2000, default = 180 },
+  dpi = { type = "number", min = 36, max = 2400, default = 300 } }
 
--- Folder and slug of a path that may end in .svg or .png.
+-- Folder and slug of a path that may end in .svg, .pdf or .png.
 local function place(path)
   local base = files.base(path):gsub("%.%a+$", "")
   return files.directory(path), gnuplot.slug(base, {})
 end
 
-local function draw_at(name, path, opts, draw)
-  opts = options.check(name, opts, picture_rules, 1)
+-- Gives the path without an extension.
+local function draw_at(name, path, opts, own_rules, draw)
+  opts = options.check(name, opts, own_rules, 1)
   path = options.value(name, "path", path, { type = "string", required = true }, 1)
   local there, message = gnuplot.check(opts.gnuplot)
   if not there then options.fail(name, message, 1) end
-  local folder, slug = place(path)
-  need(files.mkdir_p(folder))
-  need(draw { folder = folder, name = slug, title = opts.title, gnuplot = opts.gnuplot })
-  return files.join(folder, slug .. ".svg"), files.join(folder, slug .. ".png")
+  opts.folder, opts.name = place(path)
+  need(files.mkdir_p(opts.folder))
+  need(draw(opts))
+  return files.join(opts.folder, opts.name)
 end
 
 --- Draws the curves of a training as PATH.svg and PATH.png.
@@ -187,22 +215,26 @@ end
 -- @treturn string the path of the PNG
 function report.training(history, path, opts)
   history = options.value("report.training", "history", history, { type = "table", required = true })
-  local svg, png = draw_at("report.training", path, opts, function(where) return figures.training(history, where) end)
-  return svg, png
+  local stem = draw_at("report.training", path, opts, picture_rules,
+    function(where) return figures.training(history, where) end)
+  return stem .. ".svg", stem .. ".png"
 end
 
---- Draws a grid of pictures, a row per sample, as PATH.svg and PATH.png.
+--- Draws a sheet of pictures, a row per sample, as PATH.svg, PATH.png and PATH.pdf.
 -- @tab samples as `heatmaps` of `report.write`
 -- @string path with or without an extension
--- @tab[opt] opts `gnuplot`
+-- @tab[opt] opts `width` (180 mm; less where few columns do not fill it, more where many do not fit), `dpi` (300 at
+-- least, so that panels keep whole pixels), `gnuplot`
 -- @treturn string the path of the SVG
 -- @treturn string the path of the PNG
+-- @treturn string the path of the PDF
 function report.heatmaps(samples, path, opts)
   samples = options.value("report.heatmaps", "samples", samples, { type = "table", required = true })
   local function checked() return (heatmap_samples("report.heatmaps", samples)) end
   samples = checked()
-  local svg, png = draw_at("report.heatmaps", path, opts, function(where) return figures.heatmaps(samples, where) end)
-  return svg, png
+  local stem = draw_at("report.heatmaps", path, opts, sheet_rules,
+    function(where) return sheet.draw(samples, where) end)
+  return stem .. ".svg", stem .. ".png", stem .. ".pdf"
 end
 
 return setmetatable(report, { __call = function(_, rows, folder, opts)

@@ -170,9 +170,12 @@ local function per_class(rows, drops)
   return section("classes", "Per class", about, table.concat(out))
 end
 
+-- The sheet, and folded below it each picture by itself.
 local function heatmap_section(samples, read)
   if #samples == 0 then return "" end
-  local out = {}
+  local out = { wide(('<figure class="overview">%s</figure>\n'):format(html.svg(read("heatmaps.svg"), "sheet",
+    "Pictures of samples, a row each; the same pictures follow one by one"))),
+    "<details><summary>Picture by picture</summary>\n" }
   for i, sample in ipairs(samples) do
     out[#out + 1] = ('<h3>%s</h3>\n<div class="heatmaps">\n'):format(escape(sample.title or ("Sample %d"):format(i)))
     for j, image in ipairs(sample.images) do
@@ -182,6 +185,7 @@ local function heatmap_section(samples, read)
     end
     out[#out + 1] = "</div>\n"
   end
+  out[#out + 1] = "</details>\n"
   return section("heatmaps", "Where the models look", table.concat(out))
 end
 

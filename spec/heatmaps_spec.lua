@@ -1,0 +1,160 @@
+-- sc.heatmaps on a small model and phantoms: files, titles, scales, errors.
+local core = require "secateur.core"
+local files = require "secateur.util.files"
+local report = require "secateur.report"
+local sc = require "secateur"
+local temporary = require "temporary"
+
+describe("heatmaps", function()
+  local folder, data, model
+
+  setup(function()
+    data = sc.data.phantom { size = 16, count = 60, seed = 1 }
+    model = sc.models.vgg { config = { 4, "M", 8, "M" }, hidden = { 8 }, pool = 2, size = 16,
+      channels = data.channels, classes = #data.classes, seed = 3 }
+  end)
+  before_each(function() folder = temporary.folder() end)
+  after_each(function() files.remove(folder) end)
+
+  local function draw(opts)
+    local all = { dir = folder, width = 32, dpi = 72 }
+    for key, value in pairs(opts or {}) do all[key] = value end
+    return sc.heatmaps(model, data.test, all)
+  end
+
+  it("draws a picture per sample and method, and one sheet", function()
+    local made = draw { methods = { "lrp", "ig" }, steps = 2 }
+    assert.equal(#data.classes, #made)
+    for _, sample in ipairs(made) do
+      assert.same({ "Image", "LRP", "Integrated Gradients" }, { sample.images[1].label, sample.images[2].label,
+        sample.images[3].label })
+      for _, image in ipairs(sample.images) do
+        assert.same({ 3, 32, 32 }, core.image_load(image.path, { channels = 3 }):shape())
+      end
+      local index, probabilities = sample.index, core.softmax(model:forward(data.test:batch { sample.index }))
+      local class = probabilities:argmax(2):totable()[1]
+      assert.same({ data.test.names[index], "true: " .. data.classes[data.test.labels[index]],
+        ("pred.: %s (%.2f)"):format(data.classes[class], probabilities:get(1, class)) }, sample.lines)
+    end
+    assert.same({ "png", "sample-sheet.png" }, { files.extension(made.sheet.png), files.base(made.sheet.png) })
+    for _, path in pairs(made.sheet) do assert.is_true(files.is_file(path)) end
+    assert.truthy(files.read_all(made.sheet.svg):find("Relevance for the predicted class; full colour at the 99.5th "
+      .. "percentile of each panel", 1, true))
+  end)
+
+  it("draws what heatmap draws", function()
+    local made = draw { methods = { "lrp" }, indices = { 5 }, map = "purple_green", gamma = 1, percentile = 95,
+      overlay = 0.5, width = 16, sheet = false }
+    local x = data.test:batch { 5 }
+    local expected = sc.heatmap(sc.attribute(model, x, { method = "lrp" }).input[1], { image = data.test:image(5),
+      map = "purple_green", gamma = 1, percentile = 95, overlay = 0.5 })
+    assert.is_true(core.image_load(made[1].images[2].path):allclose(expected, 0, 0.5 / 255 + 1e-6))
+    assert.is_nil(made.sheet)
+  end)
+
+  it("takes a method several times, with options of its own", function()
+    local made = draw { methods = { "lrp", { name = "lrp", label = "LRP ε", composite = { { match = "linear",
+      rule = require("secateur.attribution.rules").epsilon() }, { match = "conv",
+      rule = require("secateur.attribution.rules").epsilon() }, { match = "pool",
+      rule = require("secateur.attribution.rules").own() }, { match = "average",
+      rule = require("secateur.attribution.rules").epsilon() }, { match = "activation",
+      rule = require("secateur.attribution.rules").pass() }, { match = "routing",
+      rule = require("secateur.attribution.rules").gradient() } } }, { name = "dlb", map = "heat" } }, per_class = 2 }
+    assert.equal(2 * #data.classes, #made)
+    local images = made[1].images
+    assert.equal("LRP ε", images[3].label)
+    assert.not_equal(images[2].path, images[3].path)
+    assert.not_equal(files.read_all(images[2].path), files.read_all(images[3].path))
+    assert.equal(2, #made[1].bars)
+    assert.same({ "LRP, LRP ε", "DL-Backtrace" }, { made[1].bars[1].title, made[1].bars[2].title })
+    assert.same({ "0", "max" }, { made[1].bars[2].low, made[1].bars[2].high })
+  end)
+
+  it("scales by panel, method or row, or to a range", function()
+    local function limits(opts)
+      opts.methods, opts.sheet = { "lrp", "dlb" }, false
+      local made, list = draw(opts), {}
+      for i, sample in ipairs(made) do list[i] = { sample.images[2].limit, sample.images[3].limit } end
+      return list
+    end
+    local panel, method, row = limits { percentile = 100 }, limits { percentile = 100, scale_by = "method" },
+      limits { percentile = 100, scale_by = "row" }
+    local most = { 0, 0 }
+    for _, each in ipairs(panel) do
+      for m = 1, 2 do most[m] = math.max(most[m], each[m]) end
+    end
+    for i, each in ipairs(panel) do
+      assert.same(most, method[i])
+      assert.same({ math.max(each[1], each[2]), math.max(each[1], each[2]) }, row[i])
+    end
+    assert.same({ 0.5, 0.5 }, limits({ range = 0.5 })[1])
+    local bar = draw({ methods = { "lrp" }, range = 0.0025, sheet = false })[1].bars[1]
+    assert.same({ "−0.0025", "0", "+0.0025", "Relevance for the predicted class" }, { bar.low, bar.middle, bar.high,
+      bar.caption })
+  end)
+
+  it("names what is explained where it is not the prediction", function()
+    local made = draw { methods = { "lrp" }, target = 2, sheet = false }
+    local found = 0
+    for _, sample in ipairs(made) do
+      local other = not sample.lines[3]:find(data.classes[2], 1, true)
+      assert.equal(other and "expl.: " .. data.classes[2] or nil, sample.lines[4])
+      found = found + (other and 1 or 0)
+    end
+    assert.is_true(found > 0)
+    assert.equal("Relevance for what is explained; full colour at the 99.5th percentile of each panel",
+      made[1].bars[1].caption)
+  end)
+
+  it("knows all methods", function()
+    local known = require("secateur.attribution.families").methods
+    local made = draw { methods = "all", indices = { 1 }, steps = 2, sheet = false }
+    assert.equal(1 + #known, #made[1].images)
+    for i, name in ipairs(known) do assert.equal(name, made[1].images[i + 1].method) end
+  end)
+
+  it("gives the same bytes for the same call", function()
+    local first = files.read_all(draw({ methods = { "lrp", "ig" }, steps = 2 }).sheet.png)
+    assert.equal(first, files.read_all(draw({ methods = { "lrp", "ig" }, steps = 2 }).sheet.png))
+  end)
+
+  it("is shown in a report", function()
+    local rows = require "report.rows"
+    local made = draw { methods = { "lrp" }, per_class = 1 }
+    local page = files.read_all(report(rows.results { { { [0] = 0, [0.5] = 0.1 }, {} } }, files.join(folder, "report"),
+      { heatmaps = made }))
+    assert.truthy(page:find('<figure class="overview"><svg', 1, true))
+    assert.truthy(page:find("Relevance for the predicted class", 1, true))
+    assert.truthy(page:find("<summary>Picture by picture</summary>", 1, true))
+    for _, extension in ipairs { "svg", "png", "pdf" } do
+      assert.is_true(files.is_file(files.join(folder, "report/figures/heatmaps." .. extension)))
+    end
+  end)
+
+  it("says what is wrong, at the caller's level", function()
+    local function wrong(message, opts, other)
+      local good, got = pcall(function() sc.heatmaps(other or model, data.test, opts) end)
+      assert.is_false(good)
+      assert.equal("heatmaps: " .. message, got:match("^spec/heatmaps_spec%.lua:%d+: (.*)$") or got)
+    end
+    wrong("dir: missing", {})
+    wrong("methods: expected at least one, got none", { dir = folder, methods = {} })
+    wrong(("methods: expected names (%s) or tables with a name, got 'lrpp' at 1"):format(
+      table.concat(require("secateur.attribution.families").methods, ", ")), { dir = folder, methods = { "lrpp" } })
+    wrong("methods: expected one of 'all' or a table, got 'lrp'", { dir = folder, methods = "lrp" })
+    wrong("scale_by: expected one of 'panel', 'method', 'row', got 'sheet'", { dir = folder, scale_by = "sheet" })
+    wrong("LRP: target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = { "lrp" } })
+    wrong("'no-gnuplot' not found: figures are drawn with gnuplot 5; install gnuplot-nox (Debian) or gnuplot",
+      { dir = folder, gnuplot = "no-gnuplot" })
+    wrong("indices[1]: expected a whole number in [1, " .. data.test:count() .. "], got 0", { dir = folder,
+      indices = { 0 } })
+    local file = temporary.write(folder, "file", "")
+    wrong("dir: " .. file .. ": File exists", { dir = file })
+    local list = table.concat(require("secateur.attribution.colours").names(), ", ")
+    wrong(("map: expected one of %s or a list of colours, got 'jet'"):format(list), { dir = folder, map = "jet" })
+    local good, got = pcall(draw, { methods = { "ig" }, map = "heat", steps = 2 })
+    assert.is_false(good)
+    assert.truthy(got:find("heatmaps: Integrated Gradients: map: expected one with two sides, since relevance is as "
+      .. "low as", 1, true), got)
+  end)
+end)
