@@ -29,11 +29,11 @@ static share divide_one(double p, double n, double b, double r, double other) {
 }
 
 static void divide(const shares *s, const sc_signed_terms *terms, const sc_real *other) {
-    size_t count = terms->call->batch * sc_call_output_reals(terms->call), units, inner;
-    const sc_real *bias = sc_signed_terms_bias(terms, &units, &inner), *r = terms->call->output_grad;
+    size_t count = terms->call->batch * sc_call_output_reals(terms->call);
+    const sc_real *bias = terms->bias, *r = terms->call->output_grad;
 #pragma omp parallel for schedule(static) if (count > 4096)
     for (size_t i = 0; i < count; i++) {
-        double b = bias ? (double)bias[i / inner % units] : 0;
+        double b = bias ? (double)bias[i / terms->inner % terms->units] : 0;
         share one = divide_one((double)s->positive[i], (double)s->negative[i], b, (double)r[i], (double)other[i]);
         s->positive[i] = (sc_real)one.positive;
         s->negative[i] = (sc_real)one.negative;
@@ -64,7 +64,8 @@ sc_status sc_contrastive_rule_apply(const sc_graph *graph, const sc_node *node, 
     for (size_t first = 0; first < call->batch; first += chunk) {
         size_t count = call->batch - first < chunk ? call->batch - first : chunk;
         sc_op_call slice = sc_call_slice(call, first, count), other_slice = sc_call_slice(other, first, count);
-        sc_signed_terms terms = sc_signed_terms_of(graph, node, &slice, modified, workspace);
+        sc_signed_terms terms;
+        SC_TRY(sc_signed_terms_make(&terms, graph, node, &slice, modified, workspace, error));
         SC_TRY(apply(&terms, &other_slice, error));
     }
     return SC_OK;

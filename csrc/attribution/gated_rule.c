@@ -51,13 +51,15 @@ static gates decide_as_package(const sc_node *activation, output o, bool maps) {
 /* Turns the sums P and N into the shares of positive and of negative terms, in place. */
 static void divide(sc_real *p, sc_real *n, const sc_signed_terms *terms, const sc_node *activation,
                    sc_gated_mode mode) {
-    size_t count = terms->call->batch * sc_call_output_reals(terms->call), units, inner;
-    const sc_real *bias = sc_signed_terms_bias(terms, &units, &inner), *r = terms->call->output_grad;
+    size_t count = terms->call->batch * sc_call_output_reals(terms->call);
+    const sc_real *bias = terms->bias, *r = terms->call->output_grad;
     bool maps = terms->node->op->unit_axis == 0;
 #pragma omp parallel for schedule(static) if (count > 4096)
     for (size_t i = 0; i < count; i++) {
-        output o = {(double)p[i], (double)n[i], bias ? (double)bias[i / inner % units] : 0};
-        gates g = mode == SC_GATED_PACKAGE ? decide_as_package(activation, o, maps) : decide_exact(activation, o);
+        output o = {(double)p[i], (double)n[i], bias ? (double)bias[i / terms->inner % terms->units] : 0};
+        gates g = {true, true, false};
+        if (activation)
+            g = mode == SC_GATED_PACKAGE ? decide_as_package(activation, o, maps) : decide_exact(activation, o);
         double d = (g.positive || g.whole ? o.p : 0) + (g.negative || g.whole ? o.n : 0) + (o.b < 0 ? -o.b : o.b);
         double shared = d > 0 ? (double)r[i] / d : 0;
         p[i] = (sc_real)(g.positive ? shared : 0);
@@ -79,13 +81,17 @@ static sc_status apply(const sc_signed_terms *terms, const sc_node *activation, 
 
 sc_status sc_gated_rule_apply(sc_gated_mode mode, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
                               sc_modified **modified, sc_workspace *workspace, sc_error *error) {
-    const sc_node *activation = &graph->nodes[sc_graph_only_consumer(graph, (size_t)(node - graph->nodes))];
+    size_t index = (size_t)(node - graph->nodes);
+    const sc_node *activation = NULL; /* all gates open */
+    if (sc_gated_rule_has_gates(graph, index, mode))
+        activation = &graph->nodes[sc_graph_only_consumer(graph, index)];
     if (!call->input_grad[0])
         return SC_OK;
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
         sc_op_call slice = sc_call_slice(call, first, call->batch - first < chunk ? call->batch - first : chunk);
-        sc_signed_terms terms = sc_signed_terms_of(graph, node, &slice, modified, workspace);
+        sc_signed_terms terms;
+        SC_TRY(sc_signed_terms_make(&terms, graph, node, &slice, modified, workspace, error));
         SC_TRY(apply(&terms, activation, mode, error));
     }
     return SC_OK;

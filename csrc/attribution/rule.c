@@ -1,6 +1,5 @@
 #include "attribution/rule.h"
 
-#include "attribution/signed_terms.h"
 #include "base/hot.h"
 
 static bool only_plain_term(const sc_group *group) {
@@ -57,11 +56,11 @@ sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_nod
     const char *expected = NULL;
     if (rule->kind == SC_RULE_LINEAR && !linear)
         expected = "a rule for a nonlinear operation, got one for linear maps";
-    else if (rule->kind == SC_RULE_GATED && op->map != SC_MAP_WEIGHTED)
+    else if (rule->kind == SC_RULE_GATED && op->map != SC_MAP_WEIGHTED && !op->channel_affine)
         expected = "a rule for an operation without weights, got one that gates weights";
     else if (rule->kind == SC_RULE_CONTRASTIVE && !two_signals)
         expected = "a rule for one signal, got one for the contrastive mode";
-    else if (rule->kind == SC_RULE_CONTRASTIVE && !sc_has_signed_terms(op))
+    else if (rule->kind == SC_RULE_CONTRASTIVE && op->map != SC_MAP_WEIGHTED && op->map != SC_MAP_FIXED)
         expected = "a rule that applies here, got one that splits terms by their sign";
     else if (rule->kind == SC_RULE_OWN && !op->relevance)
         expected = "a rule that applies here, got one for operations with a rule of their own";

@@ -40,16 +40,48 @@ SC_HOT static bool any_below(const sc_real *x, size_t count) {
     return false;
 }
 
-sc_signed_terms sc_signed_terms_of(const sc_graph *graph, const sc_node *node, const sc_op_call *call,
-                                   sc_modified **modified, sc_workspace *workspace) {
-    sc_signed_terms terms = {graph, node, call, modified, workspace, false};
-    for (int k = 0; k < call->input_count && !terms.below; k++)
-        terms.below = any_below(call->input[k], input_numel(&terms, k));
-    return terms;
+/* Scale and shift of an operation that has them, in a buffer of the workspace: 2 doubles and a real per channel. */
+static sc_status read_affine(sc_signed_terms *terms, sc_error *error) {
+    const size_t reals = sizeof(double) / sizeof(sc_real);
+    sc_real *buffer;
+    SC_TRY(sc_workspace_get(&buffer, terms->workspace, SC_TERMS_AFFINE, (2 * reals + 1) * terms->units, error));
+    double *scale = (double *)(void *)buffer, *shift = scale + terms->units;
+    sc_real *bias = buffer + 2 * reals * terms->units;
+    terms->node->op->channel_affine(terms->call, scale, shift);
+    for (size_t c = 0; c < terms->units; c++)
+        bias[c] = (sc_real)shift[c];
+    terms->scale = scale;
+    terms->bias = bias;
+    return SC_OK;
 }
 
-bool sc_has_signed_terms(const sc_op *op) {
-    return op->map == SC_MAP_WEIGHTED || (op->map == SC_MAP_FIXED && !op->channel_affine);
+sc_status sc_signed_terms_make(sc_signed_terms *out, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
+                               sc_modified **modified, sc_workspace *workspace, sc_error *error) {
+    const sc_shape *shape = call->output_shape;
+    bool maps = node->op->unit_axis == 0;
+    *out = (sc_signed_terms){.graph = graph, .node = node, .call = call, .modified = modified, .workspace = workspace};
+    out->units = maps ? shape->size[0] : shape->size[shape->ndim - 1];
+    out->inner = maps ? sc_shape_numel(shape) / out->units : 1;
+    if (node->op->channel_affine)
+        return read_affine(out, error);
+    if (node->op->map == SC_MAP_WEIGHTED)
+        out->bias = call->param[BIAS];
+    for (int k = 0; k < call->input_count && !out->below; k++)
+        out->below = any_below(call->input[k], input_numel(out, k));
+    return SC_OK;
+}
+
+/* y[i] = or += factor[i] |z_i| for the terms of one sign; a factor of NULL is 1. */
+static void affine(sc_real *y, const sc_signed_terms *terms, bool negative, const sc_real *factor, bool add) {
+    size_t count = output_numel(terms);
+    const sc_real *x = terms->call->input[0];
+#pragma omp parallel for schedule(static) if (count > 65536)
+    for (size_t i = 0; i < count; i++) {
+        double z = terms->scale[i / terms->inner % terms->units] * (double)x[i];
+        double size = negative ? -z : z;
+        double value = (size > 0 ? size : 0) * (factor ? (double)factor[i] : 1);
+        y[i] = (sc_real)(add ? (double)y[i] + value : value);
+    }
 }
 
 /* The factors of the term in that place, or NULL when there is none, or nothing but zeros in it. */
@@ -81,6 +113,10 @@ static sc_status modify(sc_op_call *out, const sc_signed_terms *terms, const fac
 
 sc_status sc_signed_terms_sum(sc_real *sum, const sc_signed_terms *terms, bool negative, sc_error *error) {
     bool first = true;
+    if (terms->scale) {
+        affine(sum, terms, negative, NULL, false);
+        return SC_OK;
+    }
     for (int place = 0; place < 2; place++) {
         const factors *f = present(terms, negative, place);
         sc_op_call call;
@@ -102,7 +138,9 @@ sc_status sc_signed_terms_sum(sc_real *sum, const sc_signed_terms *terms, bool n
 
 sc_status sc_signed_terms_hand_back(sc_real *const *into, const sc_signed_terms *terms, bool negative,
                                     const sc_real *shares, sc_error *error) {
-    for (int place = 0; place < 2; place++) {
+    if (terms->scale && into[0])
+        affine(into[0], terms, negative, shares, true);
+    for (int place = 0; place < 2 && !terms->scale; place++) {
         const factors *f = present(terms, negative, place);
         sc_op_call call;
         sc_real *back;
@@ -123,12 +161,4 @@ sc_status sc_signed_terms_hand_back(sc_real *const *into, const sc_signed_terms 
                 sc_add_product(into[k], call.input[k], call.input_grad[k], input_numel(terms, k));
     }
     return SC_OK;
-}
-
-const sc_real *sc_signed_terms_bias(const sc_signed_terms *terms, size_t *bias_count, size_t *inner) {
-    const sc_shape *shape = terms->call->output_shape;
-    bool maps = terms->node->op->unit_axis == 0;
-    *bias_count = maps ? shape->size[0] : shape->size[shape->ndim - 1];
-    *inner = maps ? sc_shape_numel(shape) / *bias_count : 1;
-    return terms->node->op->map == SC_MAP_WEIGHTED ? terms->call->param[BIAS] : NULL;
 }

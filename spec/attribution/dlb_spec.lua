@@ -187,6 +187,33 @@ describe("the contrastive rule", function()
     end
   end
 
+  it("and that of one signal see a batch norm that does not fold as one term and a bias per output", function()
+    local graph = double.graph()
+    graph:add("input", "x", {}, { shape = { 2, 2, 2 } })
+    graph:add("batch_norm2d", "n", { "x" }, { eps = 0 })
+    graph:add("tanh", "a", { "n" })
+    local values = { weight = { 2, 1 }, bias = { 1, -3 }, running_mean = { 0.5, 0 }, running_var = { 4, 1 } }
+    for name, value in pairs(values) do
+      graph:set_parameter("n." .. name, double.tensor(value))
+    end
+    -- y = x + 0.5 and x - 3
+    local x = double.tensor { { { { 1, -2 }, { 0, 3 } }, { { 1, -4 }, { 0, 6 } } } }
+    local r = double.tensor { { { { 3, 5 }, { 7, 7 } }, { { 4, 7 }, { 2, 9 } } } }
+    local function run(rule, two)
+      local walker = double.relevance(graph, { rules = { n = rule, a = rules.pass() }, two_signals = two })
+      walker:forward(x)
+      walker:backward(r, r * 2)
+      return single.flat(walker:relevance "x"), two and single.flat(walker:relevance("x", true))
+    end
+    close("all open: no saturated output has a term that counts against it", (run(rules.dlb())),
+      { 2, 4, 0, 6, 1, 4, 0, 6 }, 1e-9)
+    x:set(0.75, 1, 2, 1, 1) -- t = -2.25: its positive term gets nothing
+    close("gated", (run(rules.dlb())), { 2, 4, 0, 6, 0, 4, 0, 6 }, 1e-9)
+    local positive, negative = run(rules.contrastive(), true)
+    close("positive", positive, { 3, 5, 0, 7, 4, 7, 0, 9 }, 1e-9)
+    close("negative", negative, { 6, 10, 0, 14, 8, 14, 0, 18 }, 1e-9)
+  end)
+
   it("adds up where a value goes several ways, and what travels alone takes the rule of one signal", function()
     local graph = double.graph()
     graph:add("input", "x", {}, { shape = { 3 } })
@@ -214,7 +241,7 @@ describe("the contrastive rule", function()
     end
     assert.equal("linear 'n': rule: expected a rule for one signal, got one for the contrastive mode",
       refusal("linear", { out = 1 }, { 2 }, rules.contrastive(), false))
-    for _, op in ipairs { "relu", "batch_norm2d", "flatten" } do
+    for _, op in ipairs { "relu", "softmax", "flatten" } do
       assert.equal(op .. " 'n': rule: expected a rule that applies here, got one that splits terms by their sign",
         refusal(op, nil, { 2, 3, 3 }, rules.contrastive(), true))
     end

@@ -67,7 +67,7 @@ local function first_weighted(node) return node.first_weighted end
 local function dlb(mode, entries)
   for _, entry in ipairs { { match = "conv", rule = rules.dlb(mode) }, { match = "linear", rule = rules.dlb(mode) },
     { match = "add", rule = rules.magnitudes() }, { match = "average", rule = rules.magnitudes() },
-    { match = "pool", rule = rules.own "ties" } } do
+    { match = "batch_norm2d", rule = rules.dlb(mode) }, { match = "pool", rule = rules.own "ties" } } do
     entries[#entries + 1] = entry
   end
   return with_common(entries)
@@ -122,7 +122,7 @@ composites.named = {
     return with_common { { match = "conv", rule = rules.contrastive() },
       { match = "linear", rule = rules.contrastive() }, { match = "add", rule = rules.contrastive() },
       { match = "average", rule = rules.contrastive() }, { match = "pool", rule = rules.own "ties" },
-      { match = "batch_norm2d", rule = rules.pass() } } -- one contribution per output takes both signals
+      { match = "batch_norm2d", rule = rules.contrastive() } }
   end,
 }
 
