@@ -17,7 +17,7 @@ typedef struct winograd {
     bool back;            /* filters come as [c x o x 3 x 3] and are turned; results are added to what is there */
     size_t rows, columns; /* of tiles in one image */
     size_t chunk;         /* rows of tiles, over all images, that are treated at a time */
-    size_t tiles;         /* in a whole chunk */
+    size_t tiles;         /* that memory is needed for: of a whole chunk, of this or any smaller n */
     /* filters [36 x o x c] (back: [36 x c x o]), inputs [36 x c x tiles], products [36 x o x tiles] */
     sc_real *u, *v, *m;
 } winograd;
@@ -41,7 +41,7 @@ static void cut(winograd *p) {
     tiles = tiles < fewest ? fewest : tiles;
     size_t chunk = tiles / p->columns ? tiles / p->columns : 1, chunks = (rows + chunk - 1) / chunk;
     p->chunk = (rows + chunks - 1) / chunks;
-    p->tiles = p->chunk * p->columns;
+    p->tiles = least(chunk, rows) * p->columns; /* a smaller n may be cut into fewer and larger chunks */
 }
 
 static winograd describe_forward(const sc_conv2d_size *s, size_t n) {

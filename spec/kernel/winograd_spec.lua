@@ -55,4 +55,17 @@ describe("winograd", function()
     local y = run(cores.float, cases[1], 3)
     assert.is_true(distance(y, (run(cores.float, cases[1], 5))) > 0)
   end)
+
+  it("has memory for every smaller batch, which may be cut into larger chunks", function()
+    local graph = cores.float.graph()
+    graph:add("input", "x", {}, { shape = { 32, 32, 32 } })
+    graph:add("conv2d", "n", { "x" }, { out = 32, kernel = 3, padding = 1 })
+    local largest = 0
+    for batch = 1, 40 do
+      local plan <close> = cores.float.plan(graph, { batch = batch, backward = true })
+      local _, scratch = plan:memory()
+      assert.is_true(scratch >= largest, ("batch %d: %d bytes, fewer than a smaller one"):format(batch, scratch))
+      largest = scratch
+    end
+  end)
 end)
