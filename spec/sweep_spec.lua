@@ -349,7 +349,7 @@ describe("sweep", function()
     wrong({ data = {} }, "datasets.data: expected a dataset with classes, train and test, got a table")
     wrong({ method_options = { lrp = 1 } }, "method_options.lrp: expected a table, got 1")
     wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, data, datasets, "
-      .. "keep, layers, margin, method_options, methods, model, models, per_class, progress, rates, reduce, sampling, scope, "
-      .. "seed, seeds, store")
+      .. "keep, layers, margin, method_options, methods, model, models, per_class, progress, rates, reduce, sampling, "
+      .. "scope, seed, seeds, store")
   end)
 end)
