@@ -29,16 +29,17 @@ end }
 print(model:summary())
 sc.train(model, data, { epochs = args.epochs })
 
--- A rule is data: here positive contributions of the weights count one and a half times, wherever they come from.
-local plain, none = { plain = 1 }, {}
-local favour = { kind = "linear", groups = { { terms = { { input = plain, weight = { plain = 1, positive = 0.5 },
-  bias = none } } } } }
+-- A rule is data: here positive weights count one and a half times, in numerator and denominator, and the bias takes no
+-- part. It stands at the first layer with weights; behind it come DL-Backtrace's share, then LRP-epsilon at the output.
+local rules = sc.rules
+local favour = { kind = "linear", groups = { { terms = {
+  { input = rules.plain, weight = { plain = 1, positive = 0.5 }, bias = rules.none } } } } }
 local composite = {
-  { match = "^stem%.conv$", rule = favour },
-  { match = "activation", rule = { kind = "pass" } },
-  { match = "routing", rule = { kind = "gradient" } },
-  { match = "any", rule = { kind = "linear", groups = { { terms = { { input = plain, weight = plain,
-    bias = plain } } } } } },
+  { depth = 1, rule = favour },
+  { match = "conv", depth = { 2, -2 }, rule = rules.magnitudes() },
+  { match = "activation", rule = rules.pass() },
+  { match = "routing", rule = rules.gradient() },
+  { match = "any", rule = rules.epsilon() },
 }
 
 local scores = sc.importance(model, data.train, { method = "lrp", composite = composite, sampling = "random" })

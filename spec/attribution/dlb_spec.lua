@@ -232,6 +232,34 @@ describe("the contrastive rule", function()
     close("x, second", single.flat(walker:relevance("x", true)), { 3, 5, 0 }, 1e-12)
   end)
 
+  it("and that of one signal treat every token as a sample of its own", function()
+    local weight = single.tensor(double, single.numbers(35, 2), { 5, 7 })
+    local x = single.tensor(double, single.numbers(2 * 3 * 7, 3), { 2, 3, 7 }) * 2
+    local r = single.tensor(double, single.numbers(2 * 3 * 5, 5), { 2, 3, 5 })
+    local function run(rule, activation, shape, batch, two)
+      local graph = double.graph()
+      graph:add("input", "x", {}, { shape = shape })
+      graph:add("linear", "n", { "x" }, { out = 5 })
+      graph:add(activation, "a", { "n" })
+      graph:set_parameter("n.weight", weight)
+      graph:set_parameter("n.bias", double.tensor { 1, -1, 0.5, 0, 2 })
+      local walker = double.relevance(graph, { batch = batch, two_signals = two,
+        rules = { n = rule, a = rules.pass() } })
+      walker:forward(x:reshape(batch, table.unpack(shape)))
+      shape[#shape] = 5
+      walker:backward(r:reshape(batch, table.unpack(shape)), -r:reshape(batch, table.unpack(shape)))
+      local found = single.flat(walker:relevance "x")
+      for _, value in ipairs(two and single.flat(walker:relevance("x", true)) or {}) do found[#found + 1] = value end
+      return found
+    end
+    for _, activation in ipairs { "tanh", "sigmoid", "gelu", "silu", "relu" } do
+      for _, rule in ipairs { rules.dlb(), rules.dlb "package", rules.contrastive() } do
+        local two = rule.kind == "contrastive"
+        close(activation, run(rule, activation, { 3, 7 }, 2, two), run(rule, activation, { 7 }, 6, two), 1e-12)
+      end
+    end
+  end)
+
   it("stands only where terms have signs, and two signals travel", function()
     local function refusal(op, attrs, shape, rule, two)
       local graph = double.graph()
