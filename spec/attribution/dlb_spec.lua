@@ -1,4 +1,5 @@
 local attribute = require "secateur.attribute"
+local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
 local dlb = require "support.dlb"
@@ -6,6 +7,7 @@ local double = require "secateur.core_double"
 local errors = require "support.errors"
 local families = require "support.families"
 local relevance = require "secateur.attribution.relevance"
+local random_net = require "support.random_net"
 local rules = require "secateur.attribution.rules"
 local single = require "support.single"
 local terms = require "support.terms"
@@ -113,6 +115,31 @@ describe("DL-Backtrace as the package dl_backtrace has it", function()
       walker:backward(double.tensor { { { { 7, 1 } } } })
       close(mode, single.flat(walker:relevance "x"), { 0, 0, 0.5, 0, 0, 0, 0, 0.5 }, 1e-12)
     end
+  end)
+end)
+
+describe("DL-Backtrace", function()
+  it("passes nothing on where average pools and sums have zeros alone, nor to padding that wins a maximum", function()
+    local function run(op, attrs, x, start, rule, inputs)
+      local graph, shape = double.graph(), x:shape()
+      table.remove(shape, 1)
+      graph:add("input", "x", {}, { shape = shape })
+      graph:add(op, "n", inputs or { "x" }, attrs)
+      local walker = double.relevance(graph, { rules = { n = rule } })
+      walker:forward(x)
+      walker:backward(start)
+      return single.flat(walker:relevance "x")
+    end
+    local x = double.tensor { { { { 0, 0, -1, 3 }, { 0, 0, 0, -4 } } } }
+    close("pool", run("avg_pool2d", { kernel = 2 }, x, double.tensor { { { { 5, 8 } } } }, rules.magnitudes()),
+      { 0, 0, 1, 3, 0, 0, 0, 4 }, 1e-12)
+    close("padded pool", run("avg_pool2d", { kernel = 2, padding = { 0, 1 }, stride = { 1, 4 } }, x,
+      double.tensor { { { { 7, 14 } } } }, rules.magnitudes()), { 0, 0, 0, 6, 0, 0, 0, 8 }, 1e-12)
+    close("sum", run("add", nil, double.tensor { { 0, 2, -3 } }, double.tensor { { 5, 6, 7 } }, rules.magnitudes(),
+      { "x", "x" }), { 0, 6, 7 }, 1e-12)
+    x = double.tensor { { { { -2, -2, -5 } } } }
+    close("maximum", run("max_pool2d", { kernel = 3, stride = 1, padding = 1 }, x,
+      double.tensor { { { { 4, 6, 8 } } } }, rules.own "ties"), { 5, 13, 0 }, 1e-12)
   end)
 end)
 
@@ -303,6 +330,33 @@ describe("contrastive mode", function()
       end
       close(name, sums(result.input), { 0, 0, 0 }, 1e-4)
     end
+  end)
+
+  -- Relevance that arrives somewhere finds terms there, since the layer above gave none to an output of 0.
+  it("keeps both signals whole at every cut of random networks without biases", function()
+    local checked = 0
+    for seed = 1, 40 do
+      local net = random_net.make(seed)
+      local graph = random_net.graph(net, double)
+      local nodes, names = graph:nodes(), {}
+      for i, node in ipairs(nodes) do names[i] = node.name end
+      local walker = double.relevance(graph, { two_signals = true, keep = names,
+        rules = composites.resolve("spec", composites.get("spec", "dlb_contrastive"), nodes) })
+      local logits = walker:forward(double.randn(1, net.input[1], net.input[2], net.input[3], { seed = seed }))
+      local alive = logits:get(1, 2) ~= 0 and logits:get(1, 4) ~= 0
+      walker:backward(double.tensor { { 0, 1, 0, 0 } }, double.tensor { { 0, 0, 0, 0.5 } })
+      for _, cut in ipairs(alive and random_net.cuts(nodes) or {}) do
+        local positive, negative = 0, 0
+        for _, name in ipairs(cut) do
+          positive = positive + walker:relevance(name):sum()
+          negative = negative + walker:relevance(name, true):sum()
+        end
+        local text = ("seed %d at %s: %.15g, %.15g"):format(seed, nodes[cut.at].name, positive, negative)
+        assert.is_true(math.abs(positive - 1) < 1e-12 and math.abs(negative - 0.5) < 1e-12, text)
+        checked = checked + 1
+      end
+    end
+    assert.is_true(checked > 200, checked)
   end)
 
   it("explains models of every family, whatever the parts of a batch", function()
