@@ -203,8 +203,7 @@ local function relevance_in_double(net, composite, divisors)
   return found
 end
 
-local function compare_relevance(rows, net, method, tolerance)
-  local in_float, in_double = composites_of(method)
+local function compare_relevance(rows, net, method, tolerance, in_float, in_double)
   local divisors = method:find "^lrp/" and zennits_divisors(net) or {}
   local result = attribute(peers.model(net, divisors), net.tensors.x, { composite = in_float, target = net.targets,
     layers = "all" })
@@ -231,14 +230,22 @@ local function path_in_double(net, names)
     one_hot(net)
 end
 
-local function compare_middle(rows, net, model, tolerance)
-  local found = attribute(model, net.tensors.x, { method = "ig", baseline = net.tensors.baseline,
-    steps = PATH_STEPS, target = net.targets, layers = {} })
-  compare_whole(rows, net, "float", "ig/riemann_middle", "input", found.input, tolerance.float)
+-- Captum's rule of quadrature -> ours, its steps, and what ours is to be multiplied by: captum's trapezoid has as many
+-- nodes as steps, each of weight 1 / steps, halved at the ends.
+local rules_of_quadrature = {
+  riemann_middle = { "midpoint", PATH_STEPS, 1 }, gausslegendre = { "gauss_legendre", PATH_STEPS, 1 },
+  riemann_trapezoid = { "trapezoid", PATH_STEPS - 1, (PATH_STEPS - 1) / PATH_STEPS },
+}
+
+local function compare_path(rows, net, model, tolerance, method)
+  local rule, steps, factor = table.unpack(rules_of_quadrature[method:match "/(.*)"])
+  local found = attribute(model, net.tensors.x, { method = "ig", baseline = net.tensors.baseline, steps = steps,
+    quadrature = rule, target = net.targets, layers = {} })
+  compare_whole(rows, net, "float", method, "input", found.input * factor, tolerance.float)
   local gradients, x, x0, seeds = path_in_double(net, {})
-  local points = quadrature.schedule("midpoint", PATH_STEPS, true, false)
-  compare_whole(rows, net, "double", "ig/riemann_middle", "input", (gradients:along(x, x0, seeds, points)),
-    tolerance.double)
+  local points = quadrature.schedule(rule, steps, true, false)
+  local input = gradients:along(x, x0, seeds, points)
+  compare_whole(rows, net, "double", method, "input", input * factor, tolerance.double)
 end
 
 local function compare_conductance(rows, net, model, tolerance)
@@ -253,13 +260,26 @@ local function compare_conductance(rows, net, model, tolerance)
   compare_units(rows, net, "double", "conductance", layers, tolerance.double, weighted)
 end
 
-local function compare_gradient(rows, net, model, tolerance)
-  local gradient = model:gradient(net.tensors.x, { target = net.targets })
-  compare_whole(rows, net, "float", "gradient", "input", gradient.input, tolerance.float)
+-- The gradient, or as ReLUs guide it.
+local function compare_gradient(rows, net, model, tolerance, method)
+  local found = attribute(model, net.tensors.x, { method = method, target = net.targets })
+  compare_whole(rows, net, "float", method, "input", found.input, tolerance.float)
+  local gradients = double.gradients(double_graph(net, {}), { batch = #net.targets, nodes = {}, take = "gradient",
+    guided = method == "guided_backprop" })
+  local input = gradients:around(to_double(net.tensors.x), one_hot(net), { input = true })
+  compare_whole(rows, net, "double", method, "input", input, tolerance.double)
 end
 
-local comparisons = { ["ig/riemann_middle"] = compare_middle, conductance = compare_conductance,
-  gradient = compare_gradient }
+local function compare_grad_cam(rows, net, model, tolerance, method)
+  local last
+  for _, node in ipairs(net.nodes) do last = node[1] == "conv2d" and node[2] or last end
+  local found = attribute(model, net.tensors.x, { method = method, layer = last, target = net.targets })
+  compare_whole(rows, net, "float", method, "", found.layers[last], tolerance.float)
+end
+
+local comparisons = { ["ig/riemann_middle"] = compare_path, ["ig/gausslegendre"] = compare_path,
+  ["ig/riemann_trapezoid"] = compare_path, conductance = compare_conductance, gradient = compare_gradient,
+  guided_backprop = compare_gradient, grad_cam = compare_grad_cam }
 
 -- The file holds float32: half a unit in the last place of the largest value is 6e-8. Captum's weights of quadrature
 -- are float32 whatever the network is. In float32, where relevance is divided by small sums, the packages are as far
@@ -267,11 +287,10 @@ local comparisons = { ["ig/riemann_middle"] = compare_middle, conductance = comp
 local default_tolerance = { float = 1e-4, double = 2e-7 }
 local path_tolerance = { float = 1e-5, double = 1e-6 }
 local exact_tolerance = { float = 1e-5, double = 2e-7 }
-local tolerances = { gradient = exact_tolerance, attnlrp = exact_tolerance, cp_lrp = exact_tolerance,
-  dlb = exact_tolerance, conductance = { float = 2e-5, double = 2e-7 }, ["ig/riemann_middle"] = path_tolerance }
-
--- Methods of the file that attribute does not have yet.
-local later = { grad_cam = true, guided_backprop = true, ["ig/gausslegendre"] = true, ["ig/riemann_trapezoid"] = true }
+local tolerances = { gradient = exact_tolerance, guided_backprop = exact_tolerance, grad_cam = exact_tolerance,
+  attnlrp = exact_tolerance, cp_lrp = exact_tolerance, dlb = exact_tolerance,
+  conductance = { float = 2e-5, double = 2e-7 }, ["ig/riemann_middle"] = path_tolerance,
+  ["ig/gausslegendre"] = path_tolerance, ["ig/riemann_trapezoid"] = path_tolerance }
 
 --- The methods of a network's values, in order.
 -- @tparam table net
@@ -281,7 +300,7 @@ function peers.methods(net)
   for key in pairs(net.tensors) do
     local method = key:match "^(.*)/input$" or key:match "^(.*)/units$"
     if key == "grad_cam" then method = key end
-    if method and not later[method] and not seen[method] then
+    if method and not seen[method] then
       seen[method] = true
       list[#list + 1] = method
     end
@@ -298,8 +317,7 @@ function peers.missing(net, rows)
   local compared, missing = { x = true, target = true, baseline = true }, {}
   for _, row in ipairs(rows) do compared[row.key] = true end
   for key in pairs(net.tensors) do
-    local waits = later[key] or later[key:match "^(.*)/input$"]
-    if not compared[key] and not waits and not key:find "^weight/" then missing[#missing + 1] = key end
+    if not compared[key] and not key:find "^weight/" then missing[#missing + 1] = key end
   end
   table.sort(missing)
   return missing
@@ -314,9 +332,13 @@ function peers.rows(net, method)
   local rows = {}
   local tolerance = tolerances[method] or default_tolerance
   if comparisons[method] then
-    comparisons[method](rows, net, peers.model(net), tolerance)
+    comparisons[method](rows, net, peers.model(net), tolerance, method)
   else
-    compare_relevance(rows, net, method, tolerance)
+    compare_relevance(rows, net, method, tolerance, composites_of(method))
+    if method == "lrp/zplus" then -- which alpha-beta with (1, 0) is
+      local same = everywhere(rules.alphabeta(1, 0))
+      compare_relevance(rows, net, method, tolerance, same, same)
+    end
   end
   return rows
 end
