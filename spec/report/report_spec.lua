@@ -1,6 +1,7 @@
 local csv = require "secateur.util.csv"
 local files = require "secateur.util.files"
 local report = require "secateur.report"
+local results = require "secateur.report.results"
 local rows = require "report.rows"
 local store = require "secateur.util.store"
 local temporary = require "temporary"
@@ -103,6 +104,51 @@ describe("report", function()
     local script = files.read_all(files.join(folder, "figures/accuracy-a-vgg-random.gp"))
     -- The unpruned accuracy opens the curve although rate 0 was not run; then mean, mean − std, mean + std.
     assert.truthy(script:find("0 0.9 0.9 0.9\n0.3 0.85 0.8 0.9\n0.5 0.7 0.7 0.7\n", 1, true))
+  end)
+
+  it("draws the agreement of explanations from the rows, for those that have it", function()
+    local function measured(cosine, changes)
+      local list = rows.curve({ [0.3] = 0.1, [0.5] = 0.2 }, changes)
+      for i, row in ipairs(list) do
+        row.agreement_cosine, row.agreement_spearman = cosine - 0.2 * i, cosine - 0.3 * i
+        if i == 1 then row.agreement_topk = 0.75 end
+        row.agreement_seconds = 0.5
+      end
+      return list
+    end
+    local all = {}
+    for _, list in ipairs { measured(0.9, { method = "lrp", seed = 0 }), measured(0.7, { method = "lrp", seed = 1 }),
+      measured(0.4, { method = "ig", seed = 0 }), rows.curve({ [0.3] = 0.1 }, { method = "dlb" }),
+      rows.curve({ [0.3] = 0.1 }, { dataset = "mura" }) } do
+      table.move(list, 1, #list, #all + 1, all)
+    end
+    report(results.new(all), folder)
+    local figures = files.join(folder, "figures")
+    assert.falsy(files.is_file(files.join(figures, "agreement-mura-vgg.svg")))
+    for _, kind in ipairs { "svg", "png", "gp" } do
+      assert.truthy(files.is_file(files.join(figures, "agreement-cpn-vgg." .. kind)))
+    end
+    local script = files.read_all(files.join(figures, "agreement-cpn-vgg.gp"))
+    -- Cosine of lrp (method 1 of the key): whole at rate 0, then mean and one deviation off over both seeds.
+    assert.truthy(script:find("$p1_1 << EOD\n0 1 1 1\n0.3 0.6 0.5 0.7\n0.5 0.4 0.3 0.5\nEOD", 1, true))
+    assert.truthy(script:find("$p2_2 << EOD\n0 1 1 1\n0.3 0.1 0.1 0.1\n0.5 -0.2 -0.2 -0.2\nEOD", 1, true))
+    assert.truthy(script:find("$p3_1 << EOD\n0 1 1 1\n0.3 0.75 0.75 0.75\nEOD", 1, true))
+    assert.falsy(script:find("$p1_3", 1, true))
+    assert.truthy(script:find("set yrange [-0.2:1.02]", 1, true))
+    assert.truthy(script:find("set ylabel 'agreement'", 1, true))
+    local page = files.read_all(files.join(folder, "index.html"))
+    assert.truthy(page:find('<section id="agreement">', 1, true))
+    local records = csv.records(files.join(folder, "results.csv"), { "agreement_cosine", "agreement_topk" })
+    assert.same({ "0.7", "0.75", "" }, { records[1].agreement_cosine, records[1].agreement_topk,
+      records[2].agreement_topk })
+    assert.equal("", records[#records].agreement_cosine)
+    assert.matches("cosine  Spearman  top%-k\n", tostring(results.new(all)))
+  end)
+
+  it("leaves the agreement out where no row has it", function()
+    report(some(), folder)
+    assert.falsy(files.read_all(files.join(folder, "index.html")):find('id="agreement"', 1, true))
+    assert.falsy(files.read_all(files.join(folder, "results.csv")):find("agreement", 1, true))
   end)
 
   it("reads a store, without the native core", function()

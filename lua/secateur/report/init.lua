@@ -25,13 +25,19 @@ local rules = {
 local columns = { "dataset", "model", "method", "sampling", "seed", "rate", "scope", "units_pruned", "units_total",
   "baseline_accuracy", "accuracy", "drop", "balanced_accuracy", "macro_f1", "auroc", "ece", "loss", "score_seconds",
   "evaluate_seconds" }
+-- Only there where some row has them.
+local agreement_columns = { "agreement_cosine", "agreement_spearman", "agreement_topk", "agreement_seconds" }
 local class_columns = { "sensitivity", "specificity", "precision", "f1" }
 
 local function results_lines(rows)
-  local lines = { columns }
+  local names = table.move(columns, 1, #columns, 1, {})
+  for _, column in ipairs(agreement_columns) do
+    if #rows:distinct(column) > 0 then names[#names + 1] = column end
+  end
+  local lines = { names }
   for i, row in ipairs(rows) do
-    local line = { n = #columns }
-    for j, column in ipairs(columns) do line[j] = row[column] end
+    local line = { n = #names }
+    for j, column in ipairs(names) do line[j] = row[column] end
     lines[i + 1] = line
   end
   return lines
@@ -148,12 +154,13 @@ local function write_files(rows, folder, opts)
   write("table1.md", tables.drops_markdown(drops, caption))
   write("table1.html", tables.drops_html(drops, caption))
   local drawn = figures.accuracy(rows, { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot })
+  local agreements = figures.agreement(rows, { folder = pictures, gnuplot = opts.gnuplot })
   if #opts.samples > 0 then
     need(sheet.draw(opts.samples, { folder = pictures, name = "heatmaps", copy = true, gnuplot = opts.gnuplot }))
   end
   local trainings = draw_trainings(histories(opts.history), pictures, opts.gnuplot)
   write("index.html", page.make(rows, { title = opts.title, margin = opts.margin, drops = drops, caption = caption,
-    drawn = drawn, heatmaps = opts.samples, trainings = trainings,
+    drawn = drawn, agreements = agreements, heatmaps = opts.samples, trainings = trainings,
     read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
 end
 

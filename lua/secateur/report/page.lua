@@ -114,6 +114,20 @@ local function accuracy_figures(drawn, read)
   return table.concat(out)
 end
 
+-- How much of the explanations pruning leaves; nothing where it was not measured.
+local function agreement_section(drawn, read)
+  if #drawn == 0 then return "" end
+  local out = { "<p>Heatmaps of each pruned model against those of the unpruned one, for the same images and the same "
+    .. "class: cosine, rank correlation, and overlap of the most relevant pixels; 1 is the same. Means over samplings "
+    .. "and seeds.</p>\n" }
+  for _, entry in ipairs(drawn) do
+    out[#out + 1] = wide(('<figure class="overview">%s</figure>\n'):format(html.svg(read(entry.name .. ".svg"),
+      entry.name, "Agreement of explanations against pruning rate: " .. entry.title)))
+    if #drawn > 1 then table.insert(out, #out, ("<h3>%s</h3>\n"):format(escape(entry.title))) end
+  end
+  return section("agreement", "Agreement of explanations", table.concat(out))
+end
+
 local class_measures = { "sensitivity", "specificity", "precision", "f1" }
 
 -- Means over seeds of a class's measures at a rate: rows with the measures of that class as columns.
@@ -237,6 +251,7 @@ local function settings(rows, margin)
   add("Units kept per layer, at least", experiment.keep)
   add("Reduction of relevance", experiment.reduce)
   add("Layers", experiment.layers)
+  add("Agreement of explanations", experiment.agreement)
   if experiment.method_options and next(experiment.method_options) then
     add("Options of the methods", experiment.method_options)
   end
@@ -247,7 +262,8 @@ end
 
 --- Makes the page.
 -- @tab rows Results
--- @tab parts `title, margin, drops, caption, drawn` (figures of `figures.accuracy`), `heatmaps, trainings`, and `read`,
+-- @tab parts `title, margin, drops, caption, drawn` (figures of `figures.accuracy`), `agreements` (those of
+-- `figures.agreement`), `heatmaps, trainings`, and `read`,
 -- a function from a figure's file name to its bytes
 -- @treturn string
 function page.make(rows, parts)
@@ -264,6 +280,7 @@ function page.make(rows, parts)
     summary(rows, parts.drops, parts.margin),
     section("drops", "Accuracy drop", wide(tables.drops_html(parts.drops, parts.caption))),
     section("figures", "Accuracy against pruning rate", accuracy_figures(parts.drawn, parts.read)),
+    agreement_section(parts.agreements, parts.read),
     section("lossless", "Lossless pruning", wide(tables.lossless_html(rows, parts.margin)),
       several and baseline_table(rows) or ""),
     per_class(rows, parts.drops), heatmap_section(parts.heatmaps, parts.read),

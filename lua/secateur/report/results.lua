@@ -174,16 +174,20 @@ local function format_cell(value)
 end
 
 local columns = { "dataset", "model", "method", "sampling", "seed", "rate", "accuracy", "drop", "balanced_accuracy" }
-local headings = { balanced_accuracy = "balanced" }
+local headings = { balanced_accuracy = "balanced", agreement_cosine = "cosine", agreement_spearman = "Spearman",
+  agreement_topk = "top-k" }
 
 --- A readable table of the rows.
 -- @treturn string
 function Results:__tostring()
-  local lines, widths = { {} }, {}
-  for j, column in ipairs(columns) do lines[1][j] = headings[column] or column end
+  local lines, widths, shown = { {} }, {}, table.move(columns, 1, #columns, 1, {})
+  for _, column in ipairs { "agreement_cosine", "agreement_spearman", "agreement_topk" } do
+    if #self:distinct(column) > 0 then shown[#shown + 1] = column end
+  end
+  for j, column in ipairs(shown) do lines[1][j] = headings[column] or column end
   for i, row in ipairs(self) do
     lines[i + 1] = {}
-    for j, column in ipairs(columns) do
+    for j, column in ipairs(shown) do
       local value = row[column]
       if column == "rate" and value then value = ("%.2f"):format(value) end
       lines[i + 1][j] = format_cell(value)
