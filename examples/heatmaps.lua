@@ -1,29 +1,62 @@
--- Draws what a model looks at: one sheet per sample, one picture per method.
+-- Draws what a model looks at: samples × methods on one sheet (PNG, SVG, PDF), and each picture by itself.
 local argparse = require "argparse"
 local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
-local parser = argparse("heatmaps.lua", "Explain predictions of a saved model as PNG pictures.")
-parser:argument("model", "a file written by model:save (see train.lua); a fresh one on phantoms if not given"):args "?"
+local parser = argparse("heatmaps.lua", "Explain predictions of a model as a sheet of heatmaps.")
+parser:argument("model", "a file written by model:save (see train.lua); a small VGG is trained if not given"):args "?"
 parser:option("--data", "a folder of images, class per folder; phantoms if not given")
-parser:option("--method", "lrp, dlb or ig; may be repeated"):count "*"
+parser:option("--split", "samples of which split", "test"):choices { "train", "val", "test" }
+parser:option("--methods", "such as: lrp dlb ig grad_cam; or: all"):args "+"
+parser:option("--composite", "a composite of LRP by name, such as epsilon_plus_flat; several stand side by side"):args "+"
 parser:option("--per-class", "samples of each class", 2):convert(whole)
+parser:option("--indices", "these samples of the split instead"):args("+"):convert(whole)
+parser:option("--target", "explain this class (its name) instead of the predicted one")
+parser:option("--map", "colours, such as red_blue, purple_green, orange_blue, bwr, seismic", "red_blue")
+parser:option("--scale-by", "what shares a scale", "panel"):choices { "panel", "method", "row" }
+parser:option("--percentile", "percentile of magnitudes that gets full colour", 99.5):convert(tonumber)
+parser:option("--overlay", "opacity over the image; 0: without the image", 1):convert(tonumber)
+parser:option("--smooth", "spread relevance over so many pixels", 0):convert(tonumber)
+parser:option("--size", "side of the images in pixels where a model is trained", 64):convert(whole)
+parser:option("--epochs", "epochs where a model is trained", 8):convert(whole)
+parser:option("--width", "width of the sheet in millimetres", 180):convert(tonumber)
+parser:option("--dpi", "pixels per inch, at least", 300):convert(tonumber)
 parser:option("--out", "folder for the pictures", "heatmaps")
 local args = parser:parse()
 
 local model = args.model and sc.load(args.model)
-local size = model and model.input_shape[2] or 64
-local data = args.data and sc.data.folder(args.data, { size = size }) or sc.data.phantom { size = size }
+local size = model and model.input_shape[2] or args.size
+local data = args.data and sc.data.folder(args.data, { size = size, channels = model and model.input_shape[1] })
+  or sc.data.phantom { size = size, count = 600 }
 if not model then
-  model = sc.models.vgg { config = { 16, 16, "M", 32, 32, "M" }, hidden = { 32 }, pool = 4, batch_norm = true,
-    size = size, classes = #data.classes }
-  sc.train(model, data, { epochs = 5 })
+  model = sc.models.vgg { config = { 16, 16, "M", 32, 32, "M", 64, 64, "M" }, hidden = { 64 }, pool = 4,
+    batch_norm = true, size = size, channels = data.channels, classes = #data.classes }
+  sc.train(model, data, { epochs = args.epochs })
 end
 
-local methods = #args.method > 0 and args.method or { "lrp", "dlb", "ig" }
-local sheets = sc.heatmaps(model, data.test, { dir = args.out, methods = methods, per_class = args.per_class })
-for _, sheet in ipairs(sheets) do
-  print(sheet.title)
-  for _, image in ipairs(sheet.images) do print("  " .. image.path) end
+-- LRP once for each composite named.
+local methods = args.methods or { "lrp", "dlb", "ig" }
+if methods[1] == "all" and not args.composite then methods = "all" end
+if args.composite then
+  local list = {}
+  for _, name in ipairs(methods) do
+    if name ~= "lrp" then list[#list + 1] = name end
+    for _, composite in ipairs(name == "lrp" and args.composite or {}) do
+      list[#list + 1] = { name = "lrp", label = "LRP " .. composite:gsub("_", " "), composite = composite }
+    end
+  end
+  methods = list
 end
+
+local target
+for class, name in ipairs(data.classes) do
+  if name == args.target then target = class end
+end
+if args.target and not target then parser:error("the classes are " .. table.concat(data.classes, ", ")) end
+
+local made = sc.heatmaps(model, data[args.split], { dir = args.out, methods = methods, per_class = args.per_class,
+  indices = args.indices, target = target, map = args.map, scale_by = args.scale_by, percentile = args.percentile,
+  overlay = args.overlay, smooth = args.smooth, sheet_width = args.width, dpi = args.dpi })
+for _, sample in ipairs(made) do print(sample.title) end
+print(("The sheet is %s, also as SVG and PDF; the pictures are beside it."):format(made.sheet.png))

@@ -62,7 +62,22 @@ function text.elide(line, most, size)
   return table.concat(characters, "", 1, front) .. "…" .. table.concat(characters, "", #characters - back + 1)
 end
 
---- Breaks a line between words; a word that is too long by itself is shortened.
+-- A word in parts that fit, broken behind hyphens and the like; what is still too long is shortened.
+local function break_word(word, most, size)
+  local parts = {}
+  for piece in word:gmatch("[^-_/]*[-_/]*") do
+    local longer = (parts[#parts] or "") .. piece
+    if #parts > 0 and text.width(longer, size) <= most then
+      parts[#parts] = longer
+    elseif piece ~= "" then
+      parts[#parts + 1] = text.elide(piece, most, size)
+    end
+  end
+  return parts
+end
+
+--- Breaks a line between words; a word that is too long by itself is broken behind hyphens, underscores and slashes, or
+-- shortened.
 -- @string line
 -- @number most width
 -- @number size of the letters
@@ -74,7 +89,7 @@ function text.wrap(line, most, size)
     if longer and text.width(longer, size) <= most then
       lines[#lines] = longer
     else
-      lines[#lines + 1] = text.elide(word, most, size)
+      for _, part in ipairs(break_word(word, most, size)) do lines[#lines + 1] = part end
     end
   end
   return lines
