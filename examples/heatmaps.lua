@@ -9,7 +9,7 @@ parser:argument("model", "a file written by model:save (see train.lua); a small 
 parser:option("--data", "a folder of images, class per folder; phantoms if not given")
 parser:option("--split", "samples of which split", "test"):choices { "train", "val", "test" }
 parser:option("--methods", "such as: lrp dlb ig grad_cam; or: all"):args "+"
-parser:option("--composite", "a composite of LRP by name, such as epsilon_plus_flat; several stand side by side"):args "+"
+parser:option("--composite", "composites of LRP by name, such as epsilon_plus_flat, side by side"):args "+"
 parser:option("--per-class", "samples of each class", 2):convert(whole)
 parser:option("--indices", "these samples of the split instead"):args("+"):convert(whole)
 parser:option("--target", "explain this class (its name) instead of the predicted one")

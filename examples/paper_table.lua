@@ -83,6 +83,7 @@ for data_name, data in pairs(datasets) do
       name = data_name .. "-" .. model_name })
     for _, sheet in ipairs(made) do
       sheet.title = model_name .. ", " .. sheet.title
+      table.insert(sheet.lines, 1, model_name)
       sheets[#sheets + 1] = sheet
     end
   end
