@@ -22,11 +22,13 @@ end
 local chosen = { 1, 2, 3, 5 }
 
 -- What `attribute` says of the chosen samples, summed over positions, per sample: layer -> list of lists.
-local function attributed(model, method)
+local function attributed(model, method, opts)
   local x, y = split:batch(chosen)
   local names = {}
   for i, layer in ipairs(model:layers()) do names[i] = layer.name end
-  local result = sc.attribute(model, x, { method = method, target = y, layers = names })
+  local given = { method = method, target = y, layers = names }
+  for key, value in pairs(opts or {}) do given[key] = value end
+  local result = sc.attribute(model, x, given)
   local sums = {}
   for _, layer in ipairs(model:layers()) do
     local values = result.layers[layer.name]
@@ -41,7 +43,7 @@ local function close(expected, actual)
 end
 
 describe("importance", function()
-  for _, method in ipairs { "lrp", "dlb", "ig" } do
+  for _, method in ipairs { "lrp", "dlb", "ig", "gradient_x_input" } do
     it("by " .. method .. " is the mean over samples of relevance summed over positions", function()
       local model = small()
       local sums = attributed(model, method)
@@ -54,6 +56,22 @@ describe("importance", function()
       end
     end)
   end
+
+  it("takes what attribute takes for the method, and targets by label", function()
+    local model = small()
+    local opts = { indices = chosen, method = "ig", steps = "auto", tolerance = 0.05, quadrature = "gauss_legendre",
+      baseline = { "zero", "blurred" }, sigma = 2, target = { of = "label", against = "runner_up" } }
+    local scores = sc.importance(model, split, opts)
+    local _, y = split:batch(chosen)
+    local sums = attributed(model, "ig", { steps = "auto", tolerance = 0.05, quadrature = "gauss_legendre",
+      baseline = { "zero", "blurred" }, sigma = 2, target = { of = y, against = "runner_up" } })
+    for name, values in pairs(sums) do close(values:mean(1), scores[name]) end
+    for _, target in ipairs { "label", "prediction", 2 } do
+      local lrp = sc.importance(model, split, { indices = chosen, method = "lrp", target = target })
+      local expected = attributed(model, "lrp", { target = target == "label" and y or target })
+      for name, values in pairs(expected) do close(values:mean(1), lrp[name]) end
+    end
+  end)
 
   it("has baselines by weights, activations, gradients and chance", function()
     local model = small()
@@ -108,6 +126,14 @@ describe("importance", function()
       .. "images finite?", refusal { method = "magnitude" })
     assert.equal("importance: method: expected one of 'lrp', 'dlb', 'ig', 'gradient_x_input', 'random', 'magnitude', "
       .. "'activation', 'taylor', got 'lpr'", refusal { method = "lpr" })
+    assert.equal("importance: steps: expected an option of method 'lrp' (composite, start), got one of 'ig'",
+      refusal { steps = 4 })
+    local words = "importance: target: expected \"label\", \"prediction\", a class or { of =, against = } of these, got "
+    assert.equal(words .. "'truth'", refusal { target = "truth" })
+    assert.equal(words .. "a table", refusal { target = { of = "truth", against = 1 } })
+    assert.equal("importance: target: expected both of and against, got a table", refusal { target = { of = 1 } })
+    assert.equal("importance: target: expected a class in 1..3, got 4",
+      refusal { method = "ig", indices = chosen, target = 4 })
     assert.equal("importance: per_class: expected a whole number of at least 1, got 0", refusal { per_class = 0 })
   end)
 end)

@@ -72,7 +72,12 @@ local function explain_parts(model, x, family, request, read)
       return told.weights
     end, first)
     for key, value in pairs(told) do part[key] = value end
-    if last - first + 1 == count then result = part else joined.add(result, part, first, count) end
+    if last - first + 1 == count then
+      result = part
+    else
+      joined.add(result, part, first, count)
+      joined.release(part)
+    end
     first = last + 1
   end
   close()
@@ -94,7 +99,7 @@ end
 --
 -- Options of all methods: `method` ("lrp"), `target` ("prediction"), `layers` (node names, "all", or by default all
 -- convolutions and linear layers), `batch` (16: the most samples, or steps or copies of samples, at a time; memory
--- beyond the results depends on it alone). An option of another method than the one chosen is an error.
+-- beyond the results depends on it alone; gradients take fewer where one run would need more than 512 MiB). An option of another method than the one chosen is an error.
 --
 -- A target is a class, from 1; a list of classes, one per sample; "prediction"; `{ of =, against = }` of these (against
 -- also "runner_up": the best other class), which explains the difference of two logits; or a Tensor [N x classes] of

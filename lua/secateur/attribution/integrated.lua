@@ -1,10 +1,10 @@
 --- Integrated Gradients for the input (Sundararajan et al. 2017), conductance for nodes (Dhamdhere et al. 2018).
 -- @module secateur.attribution.integrated
 local baseline = require "secateur.attribution.baseline"
-local core = require "secateur.core"
 local joined = require "secateur.attribution.joined"
 local options = require "secateur.util.options"
 local quadrature = require "secateur.attribution.quadrature"
+local runs = require "secateur.attribution.runs"
 
 local integrated = { methods = { "ig" } }
 
@@ -39,6 +39,13 @@ local function check_steps(name, opts)
   if opts.quadrature == "gauss_legendre" and most > quadrature.most_gauss then
     options.fail(name, ("%s: expected at most %d for \"gauss_legendre\", got %d"):format(
       opts.steps == "auto" and "max_steps" or "steps", quadrature.most_gauss, most), 1)
+  end
+end
+
+local function check_finite(name, base_logits)
+  local sum = base_logits:abs():sum()
+  if sum ~= sum or sum == math.huge then
+    options.fail(name, "baseline: expected a baseline that gives finite logits, got one that does not", 1)
   end
 end
 
@@ -135,7 +142,7 @@ end
 function integrated.prepare(model, request)
   local opts, name = request.options, request.name
   check_steps(name, opts)
-  local native = core.gradients(model.graph, { batch = request.rows, nodes = request.layers, take = "conductance",
+  local native = runs.gradients(model.graph, request.rows, { nodes = request.layers, take = "conductance",
     units = request.units })
   local function walk(job, steps, input, nodes)
     return native:along(job.x, job.x0, job.weights, quadrature.schedule(opts.quadrature, steps, input, nodes), input)
@@ -149,10 +156,12 @@ function integrated.prepare(model, request)
       end
       local x0 = baseline.make(name, kind, x, { normalisation = model.info.normalisation, sigma = opts.sigma })
       local job = { x = x, x0 = x0, weights = weights, logits = logits, base_logits = native:forward(x0) }
+      check_finite(name, job.base_logits)
       local part = {}
       part.input, part.layers, part.steps = explain_one(walk, job, request)
       if part.input then part.gap = completeness(part.input, job) end
       total = average(total, part, index)
+      x0:close()
     end
     if total.gap then total.gap = total.gap:abs():totable() end
     total.logits = logits

@@ -37,4 +37,16 @@ function joined.add(whole, part, first, total)
   return whole
 end
 
+--- Frees the tensors of a part that has been added, without waiting for the collector.
+-- @tab part
+function joined.release(part)
+  for _, value in pairs(part) do
+    if type(value) == "userdata" then
+      value:close()
+    elseif type(value) == "table" then
+      joined.release(value)
+    end
+  end
+end
+
 return joined
