@@ -128,7 +128,7 @@ describe("importance", function()
       .. "'activation', 'taylor', got 'lpr'", refusal { method = "lpr" })
     assert.equal("importance: steps: expected an option of method 'lrp' (composite, start), got one of 'ig'",
       refusal { steps = 4 })
-    local words = "importance: target: expected \"label\", \"prediction\", a class or { of =, against = } of these, got "
+    local words = 'importance: target: expected "label", "prediction", a class or { of =, against = } of these, got '
     assert.equal(words .. "'truth'", refusal { target = "truth" })
     assert.equal(words .. "a table", refusal { target = { of = "truth", against = 1 } })
     assert.equal("importance: target: expected both of and against, got a table", refusal { target = { of = 1 } })

@@ -98,8 +98,9 @@ end
 --   [N x 1 x H x W].
 --
 -- Options of all methods: `method` ("lrp"), `target` ("prediction"), `layers` (node names, "all", or by default all
--- convolutions and linear layers), `batch` (16: the most samples, or steps or copies of samples, at a time; memory
--- beyond the results depends on it alone; gradients take fewer where one run would need more than 512 MiB). An option of another method than the one chosen is an error.
+-- convolutions and linear layers), `batch` (16: the most samples, or steps or copies of samples, at a time: memory
+-- beyond the results depends on it alone; runs that take gradients are smaller where they would need more than 512
+-- MiB). An option of another method than the one chosen is an error.
 --
 -- A target is a class, from 1; a list of classes, one per sample; "prediction"; `{ of =, against = }` of these (against
 -- also "runner_up": the best other class), which explains the difference of two logits; or a Tensor [N x classes] of

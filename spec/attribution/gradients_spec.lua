@@ -147,8 +147,8 @@ describe("gradients", function()
   end)
 
   it("refuse options that are not theirs, and images that are not finite", function()
-    assert.equal("attribute: samples: expected an option of method 'gradient' (there are none), got one of 'smoothgrad'",
-      here(function() attribute(model, x, { method = "gradient", samples = 3 }) end))
+    assert.equal("attribute: samples: expected an option of method 'gradient' (there are none), got one of "
+      .. "'smoothgrad'", here(function() attribute(model, x, { method = "gradient", samples = 3 }) end))
     assert.equal("attribute: samples: expected a whole number in [1, 1048576], got 0",
       here(function() attribute(model, x, { method = "smoothgrad", samples = 0 }) end))
     assert.equal("attribute: noise: expected a number in [0, 1000000.0], got -1",
