@@ -241,6 +241,9 @@ describe("faithfulness", function()
       wrong("per_class: a Tensor has no classes; give a split, or samples or indices", { per_class = 2 }, images)
       wrong("target: a Tensor has no labels; give a split, or a list of classes", { target = "label" }, images)
       wrong("target: expected a class in 1..3, got 4", { target = 4 })
+      wrong("baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got 'grey'", { baseline = "grey" })
+      wrong("insertion_baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got a table",
+        { insertion_baseline = { "black", "zero" } })
       wrong("steps: expected a whole number in [1, 65536], got 0", { steps = 0 })
       wrong("radius: expected a number in (0, 1000000.0], got 0", { radius = 0 })
       wrong("methods.bad: expected relevance like the images, [12 x 1 x 8 x 8], got [3]",

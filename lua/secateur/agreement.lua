@@ -23,7 +23,7 @@ local rules = {
 for key, rule in pairs(specimens.rules) do rules[key] = rule end
 
 -- Methods that give every layer its relevance; of others only the heatmap is compared, unless layers are named.
-local layered = { lrp = true, dlb = true, ig = true }
+local layered = { lrp = true, dlb = true, ig = true, gradient_x_input = true }
 
 -- The layers whose units are compared, as `model:layers()` lists them.
 local function choose_layers(model, checked)
@@ -212,8 +212,8 @@ end
 -- @tparam Model pruned a masked model from `prune`, or any other with the same input, classes and names of layers
 -- @param split a split, or a Tensor [N x C x H x W]
 -- @tab[opt] opts `method` ("lrp": a name, options of `attribute`, or a function as in `faithfulness`); `target`
---   ("prediction" of the unpruned model, "label", a class or a list); `layers` (names; by default, for lrp, dlb and ig,
---   all that can be pruned; {} for none); `units`: "all" (the default) or "left" (only those that the plan leaves);
+--   ("prediction" of the unpruned model, "label", a class or a list); `layers` (names; by default, for lrp, dlb, ig
+--   and gradient_x_input, all that can be pruned; {} for none); `units`: "all" (the default) or "left" (only those that the plan leaves);
 --   `top` (0.1); `per_class` (10), `samples` or `indices`, `seed` (0), `batch` (16), `level` (0.95) and `resamples`
 --   (1000) as in `faithfulness`; `on_progress` (function(done, total))
 -- @treturn Agreement `input`, each of `per_class` (by label, else by target; with `class`, `name`) and each of `layers`

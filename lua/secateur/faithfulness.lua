@@ -15,15 +15,18 @@ local similarity = require "secateur.attribution.similarity"
 local sparseness = require "secateur.attribution.sparseness"
 local specimens = require "secateur.specimens"
 
-local baseline_types = { "string", "userdata", "table" }
+local function one_baseline(value)
+  local good, expected = baseline.check(value)
+  return good and #baseline.list(value) == 1, (expected:gsub(", or a list of these$", ""):gsub(", a split", " or a split"))
+end
 
 local rules = {
   methods = { type = "table", default = { "lrp", "dlb", "ig" } },
   measures = { type = "table" },
   steps = { type = "integer", min = 1, max = 1 << 16, default = 16 },
   patch = { type = "integer", min = 1 },
-  baseline = { type = baseline_types, default = "zero" },
-  insertion_baseline = { type = baseline_types, default = "blurred" },
+  baseline = { default = "zero", check = one_baseline },
+  insertion_baseline = { default = "blurred", check = one_baseline },
   output = { one_of = { "probability", "logit" }, default = "probability" },
   radius = { type = "number", above = 0, max = 1e6, default = 0.02 },
   draws = { type = "integer", min = 1, max = 1 << 16, default = 10 },
@@ -77,8 +80,11 @@ local function curve_kinds(job)
   return kinds
 end
 
-local function background(job, what, x)
-  return baseline.make("faithfulness", job.options[what], x, job.model.info.normalisation)
+local function background(job, what, part)
+  local x = part.x
+  local kind = baseline.list(job.options[what])[1]
+  kind = baseline.slice(kind, part.first, part.first + x:size(1) - 1, job.parts.count, 4)
+  return baseline.make("faithfulness", kind, x, { normalisation = job.model.info.normalisation })
 end
 
 -- One curve of all samples: the result's entry, and the areas under it.
@@ -87,7 +93,7 @@ local function follow(job, kind, maps)
   local curve = { fractions = {}, samples = { probability = {}, logit = {} }, probability = {}, logit = {} }
   local areas, predict = {}, function(x) return job.model:execution(opts.batch):forward(x) end
   for _, part in ipairs(job.parts) do
-    local from, to = part.x, background(job, kind.inserts and "insertion_baseline" or "baseline", part.x)
+    local from, to = part.x, background(job, kind.inserts and "insertion_baseline" or "baseline", part)
     if kind.inserts then from, to = to, from end
     local turns = curves.turns(maps[part], kind.grid, kind.first)
     local got = curves.follow(predict, from, to, turns, part.targets, { stops = kind.stops, batch = opts.batch })
@@ -237,7 +243,7 @@ end
 --   Tensor like x (or [n x H x W]) or Attribution; `measures`: names from above (all);
 --   `per_class` (10 of each class, drawn by the seed), or `samples` (how many in all), or `indices`; `target`
 --   ("prediction", "label", a class or a list); `steps` (16: stops on a curve), `patch` (a sixteenth of the image),
---   `baseline` ("zero") and `insertion_baseline` ("blurred"), as `attribute` takes them; `output` ("probability" or
+--   `baseline` ("zero") and `insertion_baseline` ("blurred"), one of those that `attribute` takes; `output` ("probability" or
 --   "logit": what areas are of); `radius` (0.02, in units of x) and `draws` (10) of sensitivity; `stages` (10: the most
 --   layers at which randomisation is looked at, evenly spread); `resamples` (1000) and `level` (0.95) of the percentile
 --   bootstrap; `seed` (0); `batch` (16); `progress` (a boolean; by default on a terminal), `on_progress`

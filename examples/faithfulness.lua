@@ -1,0 +1,46 @@
+-- How good are the explanations of a model, and do they survive pruning? Two tables.
+local argparse = require "argparse"
+local sc = require "secateur"
+
+local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
+
+local parser = argparse("faithfulness.lua", "Measure methods of explaining, and what pruning leaves of explanations.")
+parser:argument("model", "a file written by model:save (see train.lua); a fresh one on phantoms if not given"):args "?"
+parser:option("--data", "a folder of images, class per folder; phantoms if not given")
+parser:option("--method", "a method of sc.attribute; may be repeated; lrp, dlb, ig and gradient_x_input if not given")
+  :count "*"
+parser:option("--per-class", "samples of each class", "5"):convert(whole)
+parser:option("--steps", "stops on the curves", "16"):convert(whole)
+parser:option("--rate", "pruning rate that explanations are to survive", "0.3"):convert(tonumber)
+parser:option("--seed", "seed of samples, noise and random weights", "0"):convert(whole)
+parser:option("--csv", "where the table of measures goes, as CSV")
+local args = parser:parse()
+
+local model = args.model and sc.load(args.model)
+local size = model and model.input_shape[2] or 64
+local data = args.data and sc.data.folder(args.data, { size = size }) or sc.data.phantom { size = size }
+if not model then
+  model = sc.models.vgg { config = { 16, 16, "M", 32, 32, "M" }, hidden = { 32 }, pool = 4, batch_norm = true,
+    size = size, channels = data.channels, classes = #data.classes }
+  sc.train(model, data, { epochs = 15 })
+end
+
+local methods = #args.method > 0 and args.method or { "lrp", "dlb", "ig", "gradient_x_input" }
+
+-- A method of one's own is a function; this one looks at the image alone, and the randomisation check finds it out.
+local compared = table.move(methods, 1, #methods, 1, {
+  edges = function(_, x, _) return (x - x:mean()):abs() end,
+})
+local measured = sc.faithfulness(model, data.test, { methods = compared, per_class = args.per_class, steps = args.steps,
+  seed = args.seed })
+print(measured)
+if args.csv then measured:csv(args.csv) end
+
+local scores = sc.importance(model, data.train, { method = "lrp", seed = args.seed })
+local pruned = sc.prune(model, scores, { rate = args.rate })
+print(("\nPruned at %g: accuracy %.3f, before %.3f"):format(args.rate, sc.evaluate(pruned, data.test).accuracy,
+  sc.evaluate(model, data.test).accuracy))
+for _, method in ipairs(methods) do
+  print()
+  print(sc.agreement(model, pruned, data.test, { method = method, per_class = args.per_class, seed = args.seed }))
+end
