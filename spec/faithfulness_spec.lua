@@ -146,6 +146,14 @@ describe("faithfulness", function()
       end
     end)
 
+    it("takes methods as heatmaps does", function()
+      local result = sc.faithfulness(model, split, { measures = { "sparseness" }, indices = { 1, 2 }, methods = { "ig",
+        { name = "ig", label = "few", steps = 2, map = "heat" }, plain = { method = "ig", steps = 2 } } })
+      assert.same({ "ig", "few", "plain", "random" }, result.methods)
+      assert.same(result.values.plain, result.values.few)
+      assert.not_same(result.values.ig, result.values.few)
+    end)
+
     it("chooses samples and targets", function()
       local opts = { methods = { edges = edges }, measures = { "sparseness" }, target = "label" }
       opts.indices = { 2, 5, 12 }
@@ -232,6 +240,7 @@ describe("faithfulness", function()
         { methods = { "random" } })
       wrong("methods: expected different names, and 'random' for nothing else, got 'lrp'",
         { methods = { "lrp", "lrp" } })
+      wrong("methods: expected a method's name or a table with one, got 7 at 2", { methods = { "lrp", 7 } })
       wrong("methods.mine: expected a method's name, options of attribute or a function, got 3",
         { methods = { mine = 3 } })
       wrong("methods.mine: expected no option 'target', which is the measure's to choose",
@@ -241,7 +250,8 @@ describe("faithfulness", function()
       wrong("per_class: a Tensor has no classes; give a split, or samples or indices", { per_class = 2 }, images)
       wrong("target: a Tensor has no labels; give a split, or a list of classes", { target = "label" }, images)
       wrong("target: expected a class in 1..3, got 4", { target = 4 })
-      wrong("baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got 'grey'", { baseline = "grey" })
+      wrong("baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got 'grey'",
+        { baseline = "grey" })
       wrong("insertion_baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got a table",
         { insertion_baseline = { "black", "zero" } })
       wrong("steps: expected a whole number in [1, 65536], got 0", { steps = 0 })

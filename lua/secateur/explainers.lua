@@ -92,7 +92,17 @@ function explainers.check(name, argument, how, depth)
   check_how(name, argument, how, (depth or 0) + 1)
 end
 
---- Several by name: a list of methods' names first, then entries name = how in the order of names.
+-- What `heatmaps` takes as a method, `{name =, label =, map =, …}`, as options of attribute.
+local function options_of(entry)
+  local how = { method = entry.name }
+  for key, value in pairs(entry) do
+    if key ~= "name" and key ~= "label" and key ~= "map" then how[key] = value end
+  end
+  return how
+end
+
+--- Several by name: a list of methods' names, or of tables as `heatmaps` takes them, first; then entries name = how in
+-- the order of names.
 -- @string name the public function
 -- @tab given
 -- @int batch
@@ -111,10 +121,12 @@ function explainers.list(name, given, batch, depth)
     list[#list + 1] = { name = label, explain = explainers.make("methods." .. label, how, batch) }
   end
   for i, method in ipairs(given) do
-    if type(method) ~= "string" then
-      options.fail(name, ("methods: expected a method's name, got %s at %d"):format(options.describe(method), i), depth)
+    local entry = type(method) == "table" and type(method.name) == "string" and method
+    if type(method) ~= "string" and not entry then
+      options.fail(name, ("methods: expected a method's name or a table with one, got %s at %d"):format(
+        options.describe(method), i), depth)
     end
-    add(method, method)
+    if entry then add(tostring(entry.label or entry.name), options_of(entry)) else add(method, method) end
   end
   for key in pairs(given) do
     if type(key) == "string" then

@@ -16,8 +16,7 @@ local sparseness = require "secateur.attribution.sparseness"
 local specimens = require "secateur.specimens"
 
 local function one_baseline(value)
-  local good, expected = baseline.check(value)
-  return good and #baseline.list(value) == 1, (expected:gsub(", or a list of these$", ""):gsub(", a split", " or a split"))
+  return baseline.check(value) and #baseline.list(value) == 1, '"black", "zero", "blurred", a Tensor or a split'
 end
 
 local rules = {
@@ -239,15 +238,15 @@ end
 -- @tparam Model model never changed
 -- @param split a split, or a Tensor [N x C x H x W]
 -- @tab[opt] opts
---   `methods` ({"lrp", "dlb", "ig"}): names, and name = options of `attribute` or name = function(model, x, classes) ->
---   Tensor like x (or [n x H x W]) or Attribution; `measures`: names from above (all);
---   `per_class` (10 of each class, drawn by the seed), or `samples` (how many in all), or `indices`; `target`
+--   `methods` ({"lrp", "dlb", "ig"}): names, or tables as `heatmaps` takes them; and name = options of `attribute` or
+--   name = function(model, x, classes) -> Tensor like x (or [n x H x W]) or Attribution; `measures`: names from above
+--   (all); `per_class` (10 of each class, drawn by the seed), or `samples` (how many in all), or `indices`; `target`
 --   ("prediction", "label", a class or a list); `steps` (16: stops on a curve), `patch` (a sixteenth of the image),
---   `baseline` ("zero") and `insertion_baseline` ("blurred"), one of those that `attribute` takes; `output` ("probability" or
---   "logit": what areas are of); `radius` (0.02, in units of x) and `draws` (10) of sensitivity; `stages` (10: the most
---   layers at which randomisation is looked at, evenly spread); `resamples` (1000) and `level` (0.95) of the percentile
---   bootstrap; `seed` (0); `batch` (16); `progress` (a boolean; by default on a terminal), `on_progress`
---   (function(done, total, what))
+--   `baseline` ("zero") and `insertion_baseline` ("blurred"), one of those that `attribute` takes; `output`
+--   ("probability" or "logit": what areas are of); `radius` (0.02, in units of x) and `draws` (10) of sensitivity;
+--   `stages` (10: the most layers at which randomisation is looked at, evenly spread); `resamples` (1000) and `level`
+--   (0.95) of the percentile bootstrap; `seed` (0); `batch` (16); `progress` (a boolean; by default on a terminal),
+--   `on_progress` (function(done, total, what))
 -- @treturn Faithfulness `scores[method][measure]`: `{mean, low, high, count}` or nil; `methods` and `measures` (with
 --   `name`, `better` ("higher" or "lower"), `about`) in order; `values[method][measure]`: number per sample;
 --   `curves[method]`: "morf", "lerf", "deletion", "insertion" -> `fractions`, mean `probability` and `logit`, and
