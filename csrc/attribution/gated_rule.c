@@ -6,12 +6,21 @@ static bool bounded(const sc_op *op) {
     return op->saturation_low != 0 || op->saturation_high != 0;
 }
 
-bool sc_gated_rule_has_gates(const sc_graph *graph, size_t node, sc_gated_mode mode) {
+/* The activation that decides, or NULL where all gates are open. */
+static const sc_node *find_activation(const sc_graph *graph, size_t node, sc_gated_mode mode) {
     ptrdiff_t next = sc_graph_only_consumer(graph, node);
+    while (mode == SC_GATED_EXACT && next != SC_NOT_FOUND && graph->nodes[next].op->map == SC_MAP_PASS &&
+           !graph->nodes[next].op->activation) /* a dropout changes nothing here */
+        next = sc_graph_only_consumer(graph, (size_t)next);
     if (next == SC_NOT_FOUND)
-        return false;
+        return NULL;
     const sc_op *op = graph->nodes[next].op;
-    return mode == SC_GATED_PACKAGE ? bounded(op) : op->activation && (bounded(op) || !op->monotonic);
+    bool decides = mode == SC_GATED_PACKAGE ? bounded(op) : op->activation && (bounded(op) || !op->monotonic);
+    return decides ? &graph->nodes[next] : NULL;
+}
+
+bool sc_gated_rule_has_gates(const sc_graph *graph, size_t node, sc_gated_mode mode) {
+    return find_activation(graph, node, mode) != NULL;
 }
 
 /* One output: its sums, and what it needs to decide. */
@@ -81,10 +90,7 @@ static sc_status apply(const sc_signed_terms *terms, const sc_node *activation, 
 
 sc_status sc_gated_rule_apply(sc_gated_mode mode, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
                               sc_modified **modified, sc_workspace *workspace, sc_error *error) {
-    size_t index = (size_t)(node - graph->nodes);
-    const sc_node *activation = NULL; /* all gates open */
-    if (sc_gated_rule_has_gates(graph, index, mode))
-        activation = &graph->nodes[sc_graph_only_consumer(graph, index)];
+    const sc_node *activation = find_activation(graph, (size_t)(node - graph->nodes), mode);
     if (!call->input_grad[0])
         return SC_OK;
     size_t chunk = sc_workspace_chunk(call);

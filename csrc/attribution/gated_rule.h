@@ -11,7 +11,8 @@ bool sc_gated_rule_has_gates(const sc_graph *graph, size_t node, sc_gated_mode m
  *
  *     R_i = sum_j R_j (sP_j (x_i w_ij)+ + sN_j |(x_i w_ij)-|) / (sP_j P_j + sN_j N_j + |b_j|)
  *
- * and 0 where the denominator is 0. The gates sP, sN are 1 unless the activation that alone reads the node saturates:
+ * and 0 where the denominator is 0. The gates sP, sN are 1 unless the activation that alone reads the node (at once, or
+ * behind dropouts) saturates:
  *
  * SC_GATED_EXACT: t = P - N + b below its lower limit closes sP, above its upper limit sN; if it is not monotonic,
  * act(t) = act(P + b+) closes sN and act(t) = act(-N + b-) closes sP. Values are equal when they are the same sc_real,

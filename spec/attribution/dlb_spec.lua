@@ -119,6 +119,28 @@ describe("DL-Backtrace as the package dl_backtrace has it", function()
 end)
 
 describe("DL-Backtrace", function()
+  it("looks through dropouts for the activation that gates, but no further, and not where others read, too", function()
+    local function run(...)
+      local graph, behind, by_name = double.graph(), "n", { n = rules.dlb() }
+      graph:add("input", "x", {}, { shape = { 2 } })
+      graph:add("linear", "n", { "x" }, { out = 1, bias = false })
+      graph:set_parameter("n.weight", double.tensor { { 3, -1 } })
+      for i, op in ipairs { ... } do
+        graph:add(op, "a" .. i, op == "add" and { behind, "n" } or { behind })
+        behind, by_name["a" .. i] = "a" .. i, op == "add" and rules.magnitudes() or rules.pass()
+      end
+      local walker = double.relevance(graph, { rules = by_name })
+      walker:forward(double.tensor { { 2, 2 } }) -- t = 4, saturated
+      walker:backward(double.tensor { { 8 } })
+      return single.flat(walker:relevance "x")
+    end
+    close("at once", run "tanh", { 8, 0 }, 1e-12)
+    close("behind dropouts", run("dropout", "dropout", "tanh"), { 8, 0 }, 1e-12)
+    close("not at all", run "dropout", { 6, 2 }, 1e-12)
+    close("behind a ReLU", run("relu", "tanh"), { 6, 2 }, 1e-12)
+    close("read twice", run("tanh", "add"), { 6, 2 }, 1e-12)
+  end)
+
   it("passes nothing on where average pools and sums have zeros alone, nor to padding that wins a maximum", function()
     local function run(op, attrs, x, start, rule, inputs)
       local graph, shape = double.graph(), x:shape()
@@ -435,6 +457,9 @@ describe("contrastive mode", function()
       for i, index in ipairs(indices) do labels[i] = y[index] end
       return x:take(1, indices), core.tensor(labels, "int64")
     end }
+    assert.matches("^importance: compat: expected no mode but 'default' beside it, got 'contrastive'", errors.here(
+      function() importance(model, split, { method = "dlb", mode = "contrastive", compat = "dl-backtrace",
+        indices = { 1 } }) end))
     for _, opts in ipairs { { mode = "contrastive" }, { compat = "dl-backtrace" } } do
       opts.method = "dlb"
       opts.indices = { 1, 2, 3 }

@@ -111,7 +111,8 @@ composites.named = {
   --- DL-Backtrace, default mode (Sankarapu et al. 2024).
   dlb = function() return dlb("default", {}) end,
   --- DL-Backtrace, default mode, as the package dl_backtrace computes it: see rules.dlb; norms pass relevance
-  -- unchanged, and batch norms are not folded.
+  -- unchanged, and batch norms are not folded. Where the package fails or ignores what an operation says (average
+  -- pools with padding, groups, dilation, kernels and strides of unequal sides), this does not.
   dlb_compat = function()
     local entries = dlb("package", { { match = "norm", rule = rules.pass() } })
     entries.fold = false
