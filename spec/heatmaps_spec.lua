@@ -113,6 +113,24 @@ describe("heatmaps", function()
     for i, name in ipairs(known) do assert.equal(name, made[1].images[i + 1].method) end
   end)
 
+  it("leaves out of all methods those that are not defined for a model, and no others", function()
+    local sigmoid = sc.model { input = { data.channels, 16, 16 }, build = function(net, x)
+      x = net:sigmoid("act", net:conv2d("conv", x, { out = 2, kernel = 3, padding = 1 }))
+      return net:linear("head", net:flatten("flat", x), { out = #data.classes })
+    end }
+    local stderr, said = io.stderr, {}
+    io.stderr = { write = function(_, text) said[#said + 1] = text end } -- luacheck: ignore
+    local good, made = pcall(sc.heatmaps, sigmoid, data.test, { dir = folder, methods = "all", indices = { 1 },
+      sheet = false })
+    io.stderr = stderr -- luacheck: ignore
+    assert.is_true(good, made)
+    local known = require("secateur.attribution.families").methods
+    assert.equal(#known, #said + #made[1].images - 1)
+    assert.matches("^heatmaps: left out Guided backprop: .*ReLU", said[1])
+    assert.error_matches(function() sc.heatmaps(sigmoid, data.test, { dir = folder, methods = { "guided_backprop" } })
+      end, "heatmaps: Guided backprop: ", 1, true)
+  end)
+
   it("gives the same bytes for the same call", function()
     local first = files.read_all(draw({ methods = { "lrp", "ig" }, steps = 2 }).sheet.png)
     assert.equal(first, files.read_all(draw({ methods = { "lrp", "ig" }, steps = 2 }).sheet.png))

@@ -20,7 +20,7 @@ local rules = {
   per_class = { type = "integer", min = 1, default = 1 },
   name = { type = "string", default = "sample" },
   width = { type = "integer", min = 16, max = 4096, default = 224 },
-  steps = { type = "integer", min = 1, default = 32 },
+  steps = { type = { "integer", "string" }, min = 1 },
   batch = { type = "integer", min = 1, default = 16 },
   scale_by = { one_of = { "panel", "method", "row" }, default = "panel" },
   sheet = { type = "boolean", default = true },
@@ -77,21 +77,48 @@ local function first_of_each(split, per_class)
   return indices
 end
 
+-- A message without its position and the function's name.
+local function reason(message) return (message:gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^attribute: ", "")) end
+
 -- Raises what attribute or the drawing says, and whose it is.
 local function fail_for(method, message)
   if type(message) ~= "string" then error(message, 0) end
-  message = message:gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^attribute: ", "")
-  error(("heatmaps: %s: %s"):format(method.label, message), 0)
+  error(("heatmaps: %s: %s"):format(method.label, reason(message)), 0)
 end
 
--- Relevance of all samples by a method: planes [n x H x W], and the attribution.
+-- Relevance of all samples by a method: planes [n x H x W], and the attribution. Or nil, message, where attribute
+-- refuses.
 local function explain(model, x, method, opts)
   local good, result = pcall(attribute, model, x, method.options)
-  if not good then fail_for(method, result) end
+  if not good then return nil, result end
   local count, height, width = x:size(1), result.input:size(3), result.input:size(4)
   local planes = core.zeros(count, height, width)
   for i = 1, count do planes[i]:copy(assert(shading.flatten(result.input[i], opts.smooth))) end
   return planes, result
+end
+
+-- Explains all samples by all methods. Of "all", those that are not defined for the model are left out, and named.
+local function explain_all(model, x, methods, opts)
+  local drawn = { methods = {}, planes = {}, results = {} }
+  local count = x:size(1)
+  local line <close> = progress.new { terminal = core.is_terminal(), total = #methods * count, label = "heatmaps",
+    unit = "explanations", clock = core.clock }
+  for _, method in ipairs(methods) do
+    line:update(line.done, method.label)
+    local planes, result = explain(model, x, method, opts)
+    if planes then
+      local m = #drawn.methods + 1
+      drawn.methods[m], drawn.planes[m], drawn.results[m] = method, planes, result
+    elseif opts.methods ~= "all" or type(result) ~= "string" or result:find("interrupted!?$") then
+      fail_for(method, result)
+    else
+      line:clear()
+      io.stderr:write(("heatmaps: left out %s: %s\n"):format(method.label, reason(result)))
+    end
+    line:step(count)
+  end
+  if #drawn.methods == 0 then error("heatmaps: none of the methods can explain this model", 0) end
+  return drawn
 end
 
 -- The magnitude that gets full colour, for each method and sample.
@@ -225,16 +252,10 @@ local function make(model, split, methods, opts)
   local made, folder_there = files.mkdir_p(opts.dir)
   if not made then error("heatmaps: dir: " .. folder_there, 0) end
   local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts.per_class), opts.batch)
-  local drawn = { methods = methods, planes = {}, results = {}, stem = gnuplot.slug(opts.name, {}) }
-  local line <close> = progress.new { terminal = core.is_terminal(), total = #methods * #samples, label = "heatmaps",
-    unit = "explanations", clock = core.clock }
-  for m, method in ipairs(methods) do
-    line:update(line.done, method.label)
-    drawn.planes[m], drawn.results[m] = explain(model, x, method, opts)
-    line:step(#samples)
-  end
-  drawn.limits = find_limits(methods, drawn.planes, opts)
-  drawn.bars = draw_bars(methods, opts, drawn.stem)
+  local drawn = explain_all(model, x, methods, opts)
+  drawn.stem = gnuplot.slug(opts.name, {})
+  drawn.limits = find_limits(drawn.methods, drawn.planes, opts)
+  drawn.bars = draw_bars(drawn.methods, opts, drawn.stem)
   local list = {}
   for i, sample in ipairs(samples) do list[i] = draw_sample(split, sample, drawn, opts) end
   if opts.sheet then
@@ -254,9 +275,9 @@ end
 --
 -- * `dir`: folder for the files, made if missing; `name` ("sample"): how their names begin
 -- * `methods` ({"lrp", "dlb", "ig"}): names, or tables `{name =, label =, map =, …}` whose other keys are options of
---   `sc.attribute`, so that a method can stand there several times; "all" for every method there is
--- * `target` ("prediction"), see `sc.attribute`; `steps` (32) of methods that have steps; `batch` (16): samples at a
---   time
+--   `sc.attribute`, so that a method can stand there several times; "all" for every method that is defined for the
+--   model
+-- * `target` ("prediction"), see `sc.attribute`; `steps` of methods that have steps; `batch` (16): samples at a time
 -- * `indices` of samples; else the first `per_class` (1) of each class
 -- * `map`, `percentile`, `range`, `gamma`, `overlay`, `smooth`, `interpolate`: see `sc.heatmap`; `scale_by` ("panel",
 --   "method", "row"): what shares the magnitude of full colour

@@ -217,6 +217,9 @@ describe("heatmap", function()
     wrong("relevance: expected a Tensor [H x W] or [C x H x W], got 3", 3)
     wrong("relevance: expected a Tensor [H x W] or [C x H x W], got [4]", core.zeros(4))
     wrong("relevance: expected a Tensor [H x W] or [C x H x W], got [1 x 1 x 2 x 2]", core.zeros(1, 1, 2, 2))
+    wrong("relevance: expected a Tensor of real numbers, got one of int64", core.tensor({ { 1 } }, "int64"))
+    wrong("image: expected numbers in 0..1, got a Tensor of int64", core.ones(1, 1),
+      { image = core.tensor({ { 1 } }, "int64") })
     wrong("relevance: expected finite numbers, got NaN at [1, 2]", core.tensor { { 0, 0 / 0 } })
     wrong("relevance: expected finite numbers, got inf at [1, 1]", core.tensor { { math.huge, 0 } })
     wrong("image: expected [C x H x W] or [H x W] of the relevance's proportions, got [3 x 3]", relevance,

@@ -38,6 +38,16 @@ describe("sheet", function()
     assert.is_nil(sheet.size(png:sub(1, 20)))
   end)
 
+  it("says how large a picture is on paper, with a checksum that decoders accept", function()
+    local path = picture("a.png", 3, 5, 0.2, 0.4, 0.6)
+    local png = sheet.with_resolution(files.read_all(path), 300)
+    -- The chunk that libpng writes for 11811 pixels per metre.
+    assert.equal("\0\0\0\9pHYs\0\0\x2e\x23\0\0\x2e\x23\1\x78\xa5\x3f\x76", png:sub(34, 54))
+    assert.equal("IDAT", png:sub(59, 62))
+    local image = core.image_load(path)
+    assert.is_true(core.image_load(temporary.write(folder, "b.png", png)):allclose(image, 0, 0))
+  end)
+
   it("is as wide as wanted, at least as fine as wanted, and panels have whole pixels", function()
     for _, case in ipairs { { 1, 4, 40, 180, 300 }, { 2, 3, 64, 100, 150 }, { 3, 6, 32, 180, 100 } } do
       local rows, columns, size, width, dpi = table.unpack(case)
@@ -51,6 +61,9 @@ describe("sheet", function()
       local inches = tonumber(script:match("pdfcairo size ([%d.]+)in"))
       if columns > 4 then assert.near(width, inches * 25.4, 0.6) else assert.is_true(inches * 25.4 < width + 0.6) end
       assert.is_true(pixels / inches >= dpi)
+      local per_metre, _, unit = string.unpack(">I4I4B", files.read_all(path), 42)
+      assert.near(pixels / inches, per_metre * 0.0254, 0.5)
+      assert.equal(1, unit)
       local left, right = script:match("set lmargin at screen ([%d.]+)\nset rmargin at screen ([%d.]+)")
       local panel = (right - left) * pixels
       assert.near(0, panel / size - math.floor(panel / size + 0.5), 1e-4)

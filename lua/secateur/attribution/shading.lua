@@ -17,6 +17,8 @@ shading.rules = {
   interpolate = { type = "boolean", default = false },
 }
 
+local function is_real(tensor) return tensor:dtype():find("^float") ~= nil end
+
 -- A matrix [size x size] that spreads what it is multiplied with from the left by a Gaussian: columns add up to one.
 local function spreader(size, sigma)
   local rows = {}
@@ -53,6 +55,9 @@ function shading.flatten(relevance, sigma)
   if #shape < 2 or #shape > 3 or relevance:numel() == 0 then
     return nil, ("relevance: expected a Tensor [H x W] or [C x H x W], got [%s]"):format(table.concat(shape, " x "))
   end
+  if not is_real(relevance) then
+    return nil, "relevance: expected a Tensor of real numbers, got one of " .. relevance:dtype()
+  end
   local plane = #shape == 3 and relevance:sum(1) or relevance
   if sigma > 0 then
     local height, width = plane:size(1), plane:size(2)
@@ -81,6 +86,7 @@ local function ground_of(image, height, width)
     return nil, ("image: expected [C x H x W] or [H x W] of the relevance's proportions, got [%s]"):format(
       table.concat(shape, " x "))
   end
+  if not is_real(image) then return nil, "image: expected numbers in 0..1, got a Tensor of " .. image:dtype() end
   local sum = image:abs():sum()
   if sum ~= sum or sum == math.huge then return nil, "image: expected finite numbers, got some that are not" end
   local grey = rank == 3 and image:mean(1) or image

@@ -27,6 +27,27 @@ function sheet.size(png)
   if width > 0 and height > 0 then return width, height end
 end
 
+-- The checksum of a PNG chunk (ISO 3309's CRC 32).
+local function checksum(bytes)
+  local crc = 0xFFFFFFFF
+  for i = 1, #bytes do
+    crc = crc ~ bytes:byte(i)
+    for _ = 1, 8 do crc = crc & 1 == 1 and crc >> 1 ~ 0xEDB88320 or crc >> 1 end
+  end
+  return crc ~ 0xFFFFFFFF
+end
+
+--- A PNG that says how large it is on paper: a pHYs chunk behind the header. Gnuplot leaves it out, and then programs
+-- that set pages assume what they like.
+-- @string png
+-- @number dpi pixels per inch
+-- @treturn string
+function sheet.with_resolution(png, dpi)
+  local per_metre = math.floor(dpi / 0.0254 + 0.5)
+  local chunk = string.pack(">c4I4I4B", "pHYs", per_metre, per_metre, 1)
+  return png:sub(1, 33) .. string.pack(">I4", #chunk - 4) .. chunk .. string.pack(">I4", checksum(chunk)) .. png:sub(34)
+end
+
 -- A picture's bytes and size.
 local function load(path)
   local png, message = files.read_all(path)
@@ -263,8 +284,15 @@ function sheet.draw(samples, opts)
     end
   end
   if #bars > 0 then place_bars(canvas, plan, bars) end
-  return gnuplot.draw { folder = opts.folder, name = opts.name, body = canvas.body(), program = opts.gnuplot,
-    terminals = gnuplot.print_terminals(plan.width, plan.height, plan.scale, FONT) }
+  local drawn
+  drawn, message = gnuplot.draw { folder = opts.folder, name = opts.name, body = canvas.body(),
+    program = opts.gnuplot, terminals = gnuplot.print_terminals(plan.width, plan.height, plan.scale, FONT) }
+  if not drawn then return nil, message end
+  local path = files.join(opts.folder, opts.name .. ".png")
+  local png
+  png, message = files.read_all(path)
+  if not png then return nil, message end
+  return files.write_all(path, sheet.with_resolution(png, 72 * plan.scale))
 end
 
 return sheet
