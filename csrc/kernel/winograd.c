@@ -3,6 +3,7 @@
 #include "base/hot.h"
 #include "kernel/gemm.h"
 
+#include <omp.h>
 #include <string.h>
 
 enum { TILE = 4, REACH = 6, POINTS = REACH * REACH };
@@ -32,9 +33,10 @@ static size_t tiles_along(size_t outputs) {
     return (outputs + TILE - 1) / TILE;
 }
 
-/* Enough tiles for the products to be fast, few enough for inputs and products to stay near the caches. */
+/* Few enough tiles for inputs and products to stay near the caches; but where channels are many, and products dear,
+ * more of them, since every product reorders its filters first. */
 static void cut(winograd *p) {
-    const size_t bytes = (size_t)4 << 20, fewest = 96;
+    const size_t bytes = (size_t)4 << 20, fewest = least(5 * p->c * p->o / (p->c + p->o), 320);
     p->rows = tiles_along(p->oh);
     p->columns = tiles_along(p->ow);
     size_t rows = p->n * p->rows, tiles = bytes / (POINTS * (p->c + p->o) * sizeof(sc_real));
@@ -273,7 +275,8 @@ static void make_inputs(const winograd *p, const sc_real *x, size_t start, size_
 /* ---- products and outputs ---- */
 
 static void multiply(const winograd *p, size_t tiles) {
-    const size_t block = 128, blocks = (p->o + block - 1) / block;
+    size_t threads = (size_t)omp_get_max_threads(), wanted = (4 * threads + POINTS - 1) / POINTS; /* work for all */
+    size_t block = (p->o + wanted - 1) / wanted, blocks = (p->o + block - 1) / block;
 #pragma omp parallel for schedule(static)
     for (size_t item = 0; item < POINTS * blocks; item++) {
         size_t k = item / blocks, first = item % blocks * block, count = least(block, p->o - first);
