@@ -256,7 +256,7 @@ describe("faithfulness", function()
         { insertion_baseline = { "black", "zero" } })
       wrong("steps: expected a whole number in [1, 65536], got 0", { steps = 0 })
       wrong("radius: expected a number in (0, 1000000.0], got 0", { radius = 0 })
-      wrong("methods.bad: expected relevance like the images, [12 x 1 x 8 x 8], got [3]",
+      wrong("methods.bad: expected relevance like the images, [12 x 1 x 8 x 8] float32, got [3] float32",
         { methods = { bad = function() return sc.zeros(3) end } })
       wrong("methods.bad: expected finite relevance, got some that is not",
         { methods = { bad = function(_, given) return given * (0 / 0) end } })

@@ -214,8 +214,8 @@ end
 -- @tab[opt] opts `method` ("lrp": a name, options of `attribute`, or a function as in `faithfulness`); `target`
 --   ("prediction" of the unpruned model, "label", a class or a list); `layers` (names; by default, for lrp, dlb, ig
 --   and gradient_x_input, all that can be pruned; {} for none); `units`: "all" (the default) or "left" (only those that
---   the plan leaves); `top` (0.1); `per_class` (10), `samples` or `indices`, `seed` (0), `batch` (16), `level` (0.95) and `resamples`
---   (1000) as in `faithfulness`; `on_progress` (function(done, total))
+--   the plan leaves); `top` (0.1); `per_class` (10), `samples` or `indices`, `seed` (0), `batch` (16), `level` (0.95)
+--   and `resamples` (1000) as in `faithfulness`; `on_progress` (function(done, total))
 -- @treturn Agreement `input`, each of `per_class` (by label, else by target; with `class`, `name`) and each of `layers`
 --   (with `name`) hold `cosine`, `spearman`, `topk` = `{mean, low, high, count}` or nil, and `samples`;
 --   `values.input[measure]` and `values.layers[name][measure]`: number per sample; `count`, `indices`, `labels`,

@@ -12,8 +12,8 @@ local function maps_of(label, relevance, x)
   local good = shape and (#shape == 3 or #shape == 4) and shape[1] == wanted[1] and shape[#shape] == wanted[4]
     and shape[#shape - 1] == wanted[3] and relevance:dtype():find "^float"
   if not good then
-    error(("%s: expected relevance like the images, [%s], got %s"):format(label, table.concat(wanted, " x "),
-      shape and "[" .. table.concat(shape, " x ") .. "]" or options.describe(relevance)), 0)
+    error(("%s: expected relevance like the images, [%s] float32, got %s"):format(label, table.concat(wanted, " x "),
+      shape and ("[%s] %s"):format(table.concat(shape, " x "), relevance:dtype()) or options.describe(relevance)), 0)
   end
   local maps = (#shape == 4 and relevance:sum(2) or relevance):reshape(wanted[1], -1)
   local size = maps:abs():sum()

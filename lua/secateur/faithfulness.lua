@@ -14,6 +14,7 @@ local sensitivity = require "secateur.attribution.sensitivity"
 local similarity = require "secateur.attribution.similarity"
 local sparseness = require "secateur.attribution.sparseness"
 local specimens = require "secateur.specimens"
+local targets = require "secateur.models.targets"
 
 local function one_baseline(value)
   return baseline.check(value) and #baseline.list(value) == 1, '"black", "zero", "blurred", a Tensor or a split'
@@ -90,7 +91,12 @@ end
 local function follow(job, kind, maps)
   local opts = job.options
   local curve = { fractions = {}, samples = { probability = {}, logit = {} }, probability = {}, logit = {} }
-  local areas, predict = {}, function(x) return job.model:execution(opts.batch):forward(x) end
+  local areas = {}
+  local function predict(x)
+    local logits = job.model:execution(opts.batch):forward(x)
+    targets.check_finite("faithfulness", logits)
+    return logits
+  end
   for _, part in ipairs(job.parts) do
     local from, to = part.x, background(job, kind.inserts and "insertion_baseline" or "baseline", part)
     if kind.inserts then from, to = to, from end
