@@ -15,11 +15,7 @@ function MemorySplit:count()
   return #self.labels
 end
 
-local function gather(x, indices)
-  local rows = {}
-  for i, index in ipairs(indices) do rows[i] = x[index]:totable() end
-  return core.tensor(rows)
-end
+local function gather(x, indices) return x:take(1, indices) end
 
 function MemorySplit:subset(indices)
   local labels, unreadable = {}, {}
