@@ -1,6 +1,7 @@
 -- sc.heatmaps on a small model and phantoms: files, titles, scales, errors.
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local pictures = require "pictures"
 local report = require "secateur.report"
 local sc = require "secateur"
 local temporary = require "temporary"
@@ -147,6 +148,25 @@ describe("heatmaps", function()
     for _, extension in ipairs { "svg", "png", "pdf" } do
       assert.is_true(files.is_file(files.join(folder, "report/figures/heatmaps." .. extension)))
     end
+  end)
+
+  it("leaves out images that cannot be read, and says so where none is left", function()
+    local names = {}
+    for _, class in ipairs { "a", "b" } do
+      for i = 1, 9 do names[#names + 1] = ("%s/%d.png"):format(class, i) end
+    end
+    pictures.save_all(files.join(folder, "data"), names)
+    local broken = sc.data.folder(files.join(folder, "data"), { size = 16, quiet = true })
+    local name = broken.train.names[1]
+    pictures.truncated(files.join(folder, "data"), name)
+    local small = sc.models.vgg { config = { 2, "M" }, hidden = { 4 }, pool = 2, size = 16, classes = 2,
+      channels = broken.channels }
+    local opts = { dir = folder, methods = { "lrp" }, indices = { 1, 2 }, sheet = false }
+    local made = sc.heatmaps(small, broken.train, opts)
+    assert.same({ 2 }, { made[1].index, made[2] })
+    opts.indices = { 1 }
+    assert.error_matches(function() sc.heatmaps(small, broken.train, opts) end,
+      "heatmaps: none of the 1 images could be decoded: .*" .. name:gsub("%p", "%%%0"))
   end)
 
   it("says what is wrong, at the caller's level", function()

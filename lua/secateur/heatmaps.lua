@@ -235,7 +235,8 @@ end
 
 -- The samples that can be decoded: x, and a list of {index=, row=, label=, predicted=, probability=}.
 local function read_samples(model, split, indices, batch)
-  local x, labels, kept = split:batch(indices)
+  local good, x, labels, kept = pcall(split.batch, split, indices)
+  if not good then error("heatmaps: " .. reason(tostring(x)):gsub("^batch: ", ""), 0) end
   local list = {}
   for first = 1, x:size(1), batch do
     local probabilities = core.softmax(model:forward(x:view(first, math.min(first + batch - 1, x:size(1)))))
