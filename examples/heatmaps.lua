@@ -19,7 +19,7 @@ parser:option("--percentile", "percentile of magnitudes that gets full colour", 
 parser:option("--overlay", "opacity over the image; 0: without the image", 1):convert(tonumber)
 parser:option("--smooth", "spread relevance over so many pixels", 0):convert(tonumber)
 parser:option("--size", "side of the images in pixels where a model is trained", 64):convert(whole)
-parser:option("--epochs", "epochs where a model is trained", 8):convert(whole)
+parser:option("--epochs", "epochs where a model is trained", 12):convert(whole)
 parser:option("--width", "width of the sheet in millimetres", 180):convert(tonumber)
 parser:option("--dpi", "pixels per inch, at least", 300):convert(tonumber)
 parser:option("--out", "folder for the pictures", "heatmaps")
@@ -32,7 +32,8 @@ local data = args.data and sc.data.folder(args.data, { size = size, channels = m
 if not model then
   model = sc.models.vgg { config = { 16, 16, "M", 32, 32, "M", 64, 64, "M" }, hidden = { 64 }, pool = 4,
     batch_norm = true, size = size, channels = data.channels, classes = #data.classes }
-  sc.train(model, data, { epochs = args.epochs })
+  local upright = { hflip = 0.5, scale = { 0.9, 1 }, brightness = 0.2, contrast = 0.2 } -- as phantoms all stand
+  sc.train(model, data, { epochs = args.epochs, augment = args.data and true or upright })
 end
 
 -- LRP once for each composite named.
