@@ -43,6 +43,15 @@ function fingerprint.model(model)
   return fingerprint.text(table.concat(parts, "\n"))
 end
 
+local function is_split(value) return type(value.batch) == "function" and type(value.count) == "function" end
+
+local function split_text(name, split)
+  local count = split:count()
+  local text = ("%s %d %s"):format(name, count, json.encode { split.labels, split.names })
+  if count == 0 then return text end
+  return text .. "\n" .. tensor_text((split:batch(spread(count, images_per_split))))
+end
+
 --- Of a dataset: its classes, and the labels, file names and some images of the splits used. A dataset with a method
 -- `fingerprint` answers itself.
 -- @param dataset
@@ -50,12 +59,7 @@ end
 function fingerprint.dataset(dataset)
   if dataset.fingerprint then return dataset:fingerprint() end
   local parts = { json.encode(dataset.classes) }
-  for _, name in ipairs { "train", "test" } do
-    local split = dataset[name]
-    local count = split:count()
-    parts[#parts + 1] = ("%s %d %s"):format(name, count, json.encode { split.labels, split.names })
-    if count > 0 then parts[#parts + 1] = tensor_text((split:batch(spread(count, images_per_split)))) end
-  end
+  for _, name in ipairs { "train", "test" } do parts[#parts + 1] = split_text(name, dataset[name]) end
   return fingerprint.text(table.concat(parts, "\n"))
 end
 
@@ -79,7 +83,8 @@ local function function_text(value)
   return fingerprint.text(table.concat(lines, "\n"))
 end
 
---- Options as plain data: functions by their source (what they refer to is not seen), tensors by their values.
+--- Options as plain data: functions by their source (what they refer to is not seen), tensors by their values, splits
+-- by labels, file names and some images.
 -- @param value
 -- @return plain data, see `secateur.util.json`
 function fingerprint.options(value)
@@ -89,6 +94,8 @@ function fingerprint.options(value)
   elseif kind == "userdata" then
     local is_tensor, text = pcall(tensor_text, value)
     return is_tensor and "tensor " .. fingerprint.text(text) or "userdata"
+  elseif kind == "table" and is_split(value) then
+    return "split " .. fingerprint.text(split_text("option", value))
   elseif kind == "table" then
     local plain = {}
     for key, item in pairs(value) do plain[key] = fingerprint.options(item) end
