@@ -2,8 +2,8 @@
 --
 --     make bench BENCH=spec/bench/importance.lua
 --
--- Options through the environment: MODEL ("resnet50"), SIZE (224), CLASSES (3), PER_CLASS (10), BATCH (16), THREADS (2),
--- STEPS (32, of ig), SAMPLING ("random": the pool is as large as what is taken, so that choosing is free),
+-- Options through the environment: MODEL ("resnet50"), SIZE (224), CLASSES (3), PER_CLASS (10), BATCH (16), THREADS
+-- (2), STEPS (32, of ig), SAMPLING ("random": the pool is as large as what is taken, so that choosing is free),
 -- METHODS (all of them). Weights are random, images noise in memory. Each method runs once, in a process of its own.
 local bench = require "support.bench"
 
