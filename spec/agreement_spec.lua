@@ -1,5 +1,6 @@
 local csv = require "secateur.util.csv"
 local errors = require "support.errors"
+local files = require "secateur.util.files"
 local memory_split = require "support.memory_split"
 local sc = require "secateur"
 local temporary = require "temporary"
@@ -140,12 +141,13 @@ describe("agreement", function()
     assert.same({ "input", "all", 3 }, { rows[1].part, rows[1].class, rows[1].samples })
     assert.same({ "input", "c" }, { rows[4].part, rows[4].class })
     assert.same({ "classifier.0", "all" }, { rows[7].part, rows[7].class })
-    local path = temporary.folder() .. "/a.csv"
+    local folder = temporary.folder()
+    local path = folder .. "/a.csv"
     result:csv(path)
     local records = csv.records(path, { "part", "class", "cosine", "topk_high" })
     assert.equal(7, #records)
     assert.equal(rows[1].cosine, tonumber(records[1].cosine))
-    os.remove(path)
+    files.remove(folder)
   end)
 
   it("says what is wrong, at the caller's line", function()

@@ -1,5 +1,6 @@
 local csv = require "secateur.util.csv"
 local errors = require "support.errors"
+local files = require "secateur.util.files"
 local memory_split = require "support.memory_split"
 local sc = require "secateur"
 local temporary = require "temporary"
@@ -131,7 +132,7 @@ describe("faithfulness", function()
     it("does not depend on how many samples go at a time, and is the same again", function()
       local function run(batch)
         return sc.faithfulness(model, split, { methods = { "lrp", ig = { method = "ig", steps = 4 } }, per_class = 3,
-          measures = { "faithfulness", "morf", "sparseness" }, batch = batch, seed = 3 })
+          measures = { "faithfulness", "morf", "sparseness", "sensitivity" }, batch = batch, seed = 3, draws = 2 })
       end
       local whole, parts, again = run(16), run(4), run(16)
       assert.equal(9, whole.count)
@@ -142,6 +143,7 @@ describe("faithfulness", function()
         for i = 1, 9 do
           assert.near(whole.values[method].morf[i], parts.values[method].morf[i], 1e-5)
           assert.near(whole.values[method].sparseness[i], parts.values[method].sparseness[i], 1e-5)
+          assert.near(whole.values[method].sensitivity[i], parts.values[method].sensitivity[i], 1e-3)
         end
       end
     end)
@@ -215,12 +217,13 @@ describe("faithfulness", function()
       assert.same({ "lrp", "faithfulness", "higher", 3 }, { rows[1].method, rows[1].measure, rows[1].better,
         rows[1].count })
       assert.is_true(rows[1].low <= rows[1].mean and rows[1].mean <= rows[1].high)
-      local path = temporary.folder() .. "/f.csv"
+      local folder = temporary.folder()
+      local path = folder .. "/f.csv"
       result:csv(path)
       local records = csv.records(path, { "method", "measure", "mean" })
       assert.equal(18, #records)
       assert.equal(rows[10].mean, tonumber(records[10].mean))
-      os.remove(path)
+      files.remove(folder)
       assert.equal(2 * 4 * 3, #result:curve_rows())
       assert.same({ "lrp", "morf", 0.5 }, { result:curve_rows()[2].method, result:curve_rows()[2].curve,
         result:curve_rows()[2].fraction })

@@ -138,7 +138,7 @@ local function measure_maps(job, explainer, maps, values)
     if job.chosen.sensitivity then
       local function explain(x) return (explainer.explain(job.model, x, part.targets)) end
       spread(values.sensitivity, part, sensitivity.max(explain, part.x, of, { radius = job.options.radius,
-        draws = job.options.draws, seed = core.mix(job.options.seed, part.first) }))
+        draws = job.options.draws, seed = job.options.seed, first = part.first }))
       job.tick "sensitivity"
     end
   end
