@@ -39,12 +39,25 @@ static size_t *check_nodes(lua_State *L, const sc_graph *graph, size_t *count) {
     return nodes;
 }
 
+static sc_take check_take(lua_State *L) {
+    static const char *const names[] = {"gradient", "product", "conductance", NULL};
+    int found = 0;
+    if (lua_getfield(L, 2, "take") != LUA_TNIL) {
+        const char *text = sc_lua_check_string(L, lua_gettop(L), "gradients", "take");
+        while (names[found] && strcmp(names[found], text) != 0)
+            found++;
+        if (!names[found])
+            luaL_error(L, "gradients: take: expected 'gradient', 'product' or 'conductance', got '%s'", text);
+    }
+    lua_pop(L, 1);
+    return (sc_take)found;
+}
+
 /* gradients(graph, {batch =, nodes = names, take = "gradient" (default) | "product" | "conductance", units = false,
  * guided = false}) -> Gradients: for runs of up to `batch` rows at a time, with what is to be taken at the nodes, whole
  * or per unit. */
 static int create(lua_State *L) {
     static const char *const known[] = {"batch", "nodes", "take", "units", "guided", NULL};
-    static const char *const takes[] = {"gradient", "product", "conductance", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "gradients");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "gradients", "options", "a table");
@@ -54,8 +67,7 @@ static int create(lua_State *L) {
         .units = sc_lua_field_flag(L, 2, "gradients", "units", false),
         .guided = sc_lua_field_flag(L, 2, "gradients", "guided", false),
     };
-    lua_getfield(L, 2, "take");
-    request.take = (sc_take)luaL_checkoption(L, -1, "gradient", takes);
+    request.take = check_take(L);
     request.nodes = check_nodes(L, graph, &request.node_count);
     sc_lua_collect_if_due(L);
     sc_error error;
