@@ -38,8 +38,11 @@ local rules = {
 }
 for key, rule in pairs(specimens.rules) do rules[key] = rule end
 
--- An explanation that is as similar as this to that of a model made of random numbers does not come from the model.
-local unmoved = 0.9
+-- What to say of an explanation that is as similar as this to that of a model made of random numbers.
+local function unmoved(spearman)
+  return spearman >= 0.9 and "it does not come from the model"
+    or spearman >= 0.5 and "it owes as much to the image alone"
+end
 
 local function choose_measures(wanted)
   local chosen = {}
@@ -178,9 +181,10 @@ local function measure(job, explainer, result)
     local layers = measure_randomisation(job, explainer, maps, values)
     result.randomisation[name] = layers
     local last = layers[#layers] and layers[#layers].spearman
-    if last and last.mean >= unmoved then
-      result.warnings[#result.warnings + 1] = ("%s: with all weights random the explanation is still the same "
-        .. "(Spearman %.2f): it does not come from the model"):format(name, last.mean)
+    local problem = last and unmoved(last.mean)
+    if problem then
+      result.warnings[#result.warnings + 1] = ("%s: with all weights random the explanation is still much the same "
+        .. "(Spearman %.2f): %s"):format(name, last.mean, problem)
     end
   end
   result.values[name], result.scores[name] = {}, {}
@@ -235,8 +239,8 @@ end
 -- * `sensitivity` (lower): largest relative change of the explanation when every value of the image changes by up to
 --   `radius` (max-sensitivity, Yeh et al. 2019).
 -- * `randomisation` (lower): Spearman's correlation with the explanations of models whose layers have random weights,
---   from the output down, averaged over the layers (Adebayo et al. 2018). A method that is not moved by a model made of
---   random numbers altogether is named in `warnings`.
+--   from the output down, averaged over the layers (Adebayo et al. 2018). A method that is hardly moved by a model made of
+--   random numbers altogether (Spearman of 0.5 or more) is named in `warnings`.
 --
 -- Where a measure is undefined for a sample (an explanation that is zero or constant) the sample is left out of its
 -- mean; `count` tells how many were in.

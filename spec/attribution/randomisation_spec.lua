@@ -1,3 +1,4 @@
+local core = require "secateur.core"
 local randomisation = require "secateur.attribution.randomisation"
 local toy = require "support.toy"
 
@@ -20,7 +21,7 @@ describe("cascading randomisation", function()
       for parameter, tensor in pairs(random:state()) do
         local same = tensor:dtype() == "int64" or tensor:allclose(model:state()[parameter], 0, 0)
         if parameter:find "^features.*weight$" and tensor:size(1) > 1 and not same then count = count + 1 end
-        if parameter:find "running" then assert.is_true(same) end
+        if parameter:find "running_var" then assert.equal(tensor:numel(), tensor:sum()) end
       end
       changed[name] = count
       assert.is_false(random:state()["classifier.3.weight"]:allclose(model:state()["classifier.3.weight"]))
@@ -31,19 +32,23 @@ describe("cascading randomisation", function()
     assert.same(before, toy.weights(model))
   end)
 
-  it("draws with the mean and spread of what was there, by the seed", function()
+  it("draws weights as large as those there, around zero, and biases around theirs, by the seed", function()
     local model = toy.model { config = { 32, "M", 64, "M" }, seed = 5 }
-    local function last(seed)
+    model.graph:set_parameter("features.3.weight", core.randn(64, 32, 3, 3, { seed = 1, mean = -1, std = 2 }))
+    model.graph:set_parameter("features.3.bias", core.randn(64, { seed = 2, mean = 5, std = 0.01 }))
+    local function last(seed, name)
       local found
       for _, random in randomisation.cascade(model, { "features.0" }, seed) do found = random:state() end
-      return found["features.3.weight"]
+      return found[name]
     end
-    local mean, std = moments(model:state()["features.3.weight"])
-    local random_mean, random_std = moments(last(1))
-    assert.near(std, random_std, 0.02 * std)
-    assert.near(mean, random_mean, 0.03 * std)
-    assert.is_true(last(1):allclose(last(1), 0, 0))
-    assert.is_false(last(1):allclose(last(2)))
+    local mean, std = moments(last(1, "features.3.weight"))
+    assert.near(0, mean, 0.1)
+    assert.near(math.sqrt(5), std, 0.05)
+    mean, std = moments(last(1, "features.3.bias"))
+    assert.near(5, mean, 0.01)
+    assert.is_true(std > 0.005 and std < 0.02)
+    assert.is_true(last(1, "features.3.weight"):allclose(last(1, "features.3.weight"), 0, 0))
+    assert.is_false(last(1, "features.3.weight"):allclose(last(2, "features.3.weight")))
   end)
 
   it("spreads few stops over many layers", function()

@@ -12,12 +12,20 @@ local function trainable(graph)
   return names
 end
 
--- Normal numbers with the mean and standard deviation of a tensor.
+-- Normal numbers as large as those of a tensor. Of weights the mean is zero, as in a fresh network: that of trained
+-- ones would close all units behind a layer alike. Of biases and scales it is kept: scales are about one.
 local function like(tensor, seed)
-  local mean, shape = tensor:mean(), tensor:shape()
+  local shape, mean = tensor:shape(), 0
+  if #shape < 2 then mean = tensor:mean() end
   local centred = tensor - mean
   shape[#shape + 1] = { seed = seed, mean = mean, std = math.sqrt((centred * centred):mean()) }
   return core.randn(table.unpack(shape))
+end
+
+-- What a norm has seen of the layers before it, as in a fresh network.
+local function fresh_statistics(name, tensor)
+  if name:find "running_mean$" then return core.zeros(table.unpack(tensor:shape())) end
+  if name:find "running_var$" then return core.ones(table.unpack(tensor:shape())) end
 end
 
 --- The layers of a cascade: convolutions and linear layers with weights that can be trained, the output's first.
@@ -45,9 +53,9 @@ function randomisation.spread(list, most)
 end
 
 --- Goes down a model layer by layer: at each layer wanted, gives a copy in which that layer and everything above it
--- (norms and embeddings too) has random weights, normal with the mean and standard deviation of the trained ones. The
--- model itself is left alone, and what is not random yet is shared with it. Layers that share a parameter change
--- together.
+-- (norms and embeddings too) has random weights: normal and as large as the trained ones, weights with mean zero,
+-- biases and scales with that of the trained ones; running statistics are those of a fresh network. The model itself is
+-- left alone, and what is not random yet is shared with it. Layers that share a parameter change together.
 -- @tparam Model model
 -- @tab wanted names of layers
 -- @int seed
@@ -61,11 +69,13 @@ function randomisation.cascade(model, wanted, seed)
       at = at - 1
       local node = nodes[at]
       for slot, param in pairs(node.params) do
+        local trained = model.graph:parameter(param.name)
+        local value = fresh_statistics(param.name, trained)
         if can[param.name] then
           can[param.name] = false -- once
-          random.graph:set_parameter(param.name, like(model.graph:parameter(param.name), core.mix(core.mix(seed, at),
-            slot)))
+          value = like(trained, core.mix(core.mix(seed, at), slot))
         end
+        if value then random.graph:set_parameter(param.name, value) end
       end
       if stop[node.name] then return node.name, random:clone() end
     end
