@@ -147,7 +147,7 @@ local function measure_maps(job, explainer, maps, values)
   end
 end
 
--- Similarity to the explanations of ever more random models: by layer, and each sample's mean over the layers.
+-- Similarity to the explanations of ever more random models: by layer, and each sample's mean magnitude over layers.
 local function measure_randomisation(job, explainer, maps, values)
   local layers, sums, counts = {}, {}, {}
   local wanted = randomisation.spread(randomisation.layers(job.model), job.options.stages)
@@ -159,7 +159,9 @@ local function measure_randomisation(job, explainer, maps, values)
       job.tick("randomisation of " .. name)
     end
     random:release()
-    for i, value in pairs(of.spearman) do sums[i], counts[i] = (sums[i] or 0) + value, (counts[i] or 0) + 1 end
+    for i, value in pairs(of.spearman) do
+      sums[i], counts[i] = (sums[i] or 0) + math.abs(value), (counts[i] or 0) + 1
+    end
     layers[#layers + 1] = { layer = name, spearman = job.interval(of.spearman), cosine = job.interval(of.cosine),
       samples = of }
   end
@@ -181,7 +183,7 @@ local function measure(job, explainer, result)
     local layers = measure_randomisation(job, explainer, maps, values)
     result.randomisation[name] = layers
     local last = layers[#layers] and layers[#layers].spearman
-    local problem = last and unmoved(last.mean)
+    local problem = last and unmoved(math.abs(last.mean))
     if problem then
       result.warnings[#result.warnings + 1] = ("%s: with all weights random the explanation is still much the same "
         .. "(Spearman %.2f): %s"):format(name, last.mean, problem)
@@ -238,9 +240,10 @@ end
 --   (Bhatt et al. 2020). Concise, not necessarily right.
 -- * `sensitivity` (lower): largest relative change of the explanation when every value of the image changes by up to
 --   `radius` (max-sensitivity, Yeh et al. 2019).
--- * `randomisation` (lower): Spearman's correlation with the explanations of models whose layers have random weights,
---   from the output down, averaged over the layers (Adebayo et al. 2018). A method that is hardly moved by a model made of
---   random numbers altogether (Spearman of 0.5 or more) is named in `warnings`.
+-- * `randomisation` (lower): magnitude of Spearman's correlation with the explanations of models whose layers have
+--   random weights, from the output down, averaged over the layers (Adebayo et al. 2018); a map whose sign alone turns
+--   has not changed. A method that is hardly moved by a model made of random numbers altogether (0.5 or more) is named
+--   in `warnings`.
 --
 -- Where a measure is undefined for a sample (an explanation that is zero or constant) the sample is left out of its
 -- mean; `count` tells how many were in.

@@ -20,7 +20,7 @@ Faithfulness.measures = {
   { name = "sparseness", better = "higher", about = "Gini index of the magnitudes" },
   { name = "complexity", better = "lower", about = "entropy of the magnitudes" },
   { name = "sensitivity", better = "lower", about = "largest relative change under small changes of the image" },
-  { name = "randomisation", better = "lower", about = "rank correlation with explanations of randomised models" },
+  { name = "randomisation", better = "lower", about = "magnitude of rank correlation with randomised models" },
 }
 
 --- An empty result for the measures chosen.
