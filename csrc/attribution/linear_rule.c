@@ -13,6 +13,7 @@ typedef struct job {
     const sc_op_call *call; /* the slice */
     sc_modified **modified;
     sc_workspace *workspace;
+    bool below; /* some input is below 0 */
     bool exact; /* see bounds_shares */
     sc_error *error;
 } job;
@@ -25,24 +26,12 @@ static size_t output_numel(const job *j) {
     return j->call->batch * sc_call_output_reals(j->call);
 }
 
-SC_HOT static bool any_negative(const sc_real *x, size_t count) {
-    for (size_t first = 0; first < count; first += 4096) {
-        size_t last = first + 4096 < count ? first + 4096 : count;
-        int found = 0;
-        for (size_t i = first; i < last; i++)
-            found |= x[i] < 0;
-        if (found)
-            return true;
-    }
-    return false;
-}
-
 /* Sums and averages have no parameters; their weights are positive, and the term's modifier scales them. */
 static sc_real factor(const job *j, const sc_term *term) {
     return j->node->op->map == SC_MAP_WEIGHTED ? 1 : (sc_real)sc_modifier_of_one(&term->weight);
 }
 
-/* Behind a ReLU nothing is negative, and half of the terms of most rules are nothing but zeros. */
+/* Whether the term is nothing but zeros. */
 static bool vanishes(const job *j, const sc_term *term) {
     if (factor(j, term) == 0)
         return true;
@@ -50,10 +39,13 @@ static bool vanishes(const job *j, const sc_term *term) {
         return false;
     if (j->node->param[BIAS].present && j->node->op->map == SC_MAP_WEIGHTED && !sc_modifier_is_zero(&term->bias))
         return false;
-    for (int k = 0; k < j->call->input_count; k++)
-        if (any_negative(j->call->input[k], input_numel(j, k)))
-            return false;
-    return true;
+    return !j->below;
+}
+
+/* Whether the inputs are what the modifier makes of them. */
+static bool leaves_inputs(const job *j, const sc_modifier *m) {
+    bool scales = m->square == 0 && m->constant == 0;
+    return sc_modifier_is_plain(m) || (!j->below && scales && m->plain + m->positive == 1);
 }
 
 /* The call with modified inputs and weights. */
@@ -63,7 +55,7 @@ static sc_status modify(sc_op_call *out, const job *j, const sc_term *term) {
     sc_real *buffer;
     size_t at = 0;
     SC_TRY(sc_workspace_get(&buffer, j->workspace, INPUTS, j->call->batch * sc_call_input_reals(j->call), j->error));
-    for (int k = 0; k < out->input_count && !sc_modifier_is_plain(&term->input); k++) {
+    for (int k = 0; k < out->input_count && !leaves_inputs(j, &term->input); k++) {
         sc_modifier_apply(buffer + at, j->call->input[k], &term->input, input_numel(j, k));
         out->input[k] = buffer + at;
         at += input_numel(j, k);
@@ -206,7 +198,7 @@ sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
         sc_op_call slice = sc_call_slice(call, first, call->batch - first < chunk ? call->batch - first : chunk);
-        job j = {graph, node, &slice, modified, workspace, false, error};
+        job j = {graph, node, &slice, modified, workspace, sc_call_has_negative(&slice), false, error};
         for (int g = 0; g < rule->group_count; g++)
             SC_TRY(apply_group(&j, &rule->groups[g]));
     }

@@ -1,6 +1,5 @@
 #include "attribution/signed_terms.h"
 
-#include "base/hot.h"
 #include "base/span.h"
 
 enum { WEIGHT, BIAS };
@@ -26,18 +25,6 @@ static size_t input_numel(const sc_signed_terms *terms, int k) {
 
 static size_t output_numel(const sc_signed_terms *terms) {
     return terms->call->batch * sc_call_output_reals(terms->call);
-}
-
-SC_HOT static bool any_below(const sc_real *x, size_t count) {
-    for (size_t first = 0; first < count; first += 4096) {
-        size_t last = first + 4096 < count ? first + 4096 : count;
-        int found = 0;
-        for (size_t i = first; i < last; i++)
-            found |= x[i] < 0;
-        if (found)
-            return true;
-    }
-    return false;
 }
 
 /* Scale and shift of an operation that has them, in a buffer of the workspace: 2 doubles and a real per channel. */
@@ -66,8 +53,7 @@ sc_status sc_signed_terms_make(sc_signed_terms *out, const sc_graph *graph, cons
         return read_affine(out, error);
     if (node->op->map == SC_MAP_WEIGHTED)
         out->bias = call->param[BIAS];
-    for (int k = 0; k < call->input_count && !out->below; k++)
-        out->below = any_below(call->input[k], input_numel(out, k));
+    out->below = sc_call_has_negative(call);
     return SC_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "attribution/workspace.h"
 
+#include "base/hot.h"
 #include "base/memory.h"
 
 #include <omp.h>
@@ -33,6 +34,27 @@ size_t sc_call_input_reals(const sc_op_call *call) {
 
 size_t sc_call_output_reals(const sc_op_call *call) {
     return sc_shape_numel(call->output_shape);
+}
+
+SC_HOT static int any_negative(const sc_real *x, size_t count) {
+    int found = 0;
+    for (size_t i = 0; i < count; i++)
+        found |= x[i] < 0;
+    return found;
+}
+
+bool sc_call_has_negative(const sc_op_call *call) {
+    const size_t chunk = 1 << 14;
+    int found = 0;
+    for (int k = 0; k < call->input_count && !found; k++) {
+        size_t count = call->batch * sc_shape_numel(call->input_shape[k]);
+        const sc_real *x = call->input[k];
+        found = any_negative(x, count < chunk ? count : chunk); /* where there are negative numbers, it shows at once */
+#pragma omp parallel for schedule(static) reduction(| : found) if (!found && count > 4 * chunk)
+        for (size_t first = chunk; first < count; first += chunk)
+            found |= found ? 1 : any_negative(x + first, count - first < chunk ? count - first : chunk);
+    }
+    return found != 0;
 }
 
 size_t sc_workspace_chunk(const sc_op_call *call) {

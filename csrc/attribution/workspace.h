@@ -24,6 +24,9 @@ size_t sc_workspace_chunk(const sc_op_call *call);
 size_t sc_call_input_reals(const sc_op_call *call);
 size_t sc_call_output_reals(const sc_op_call *call);
 
+/* Whether some input is below 0; behind a ReLU none is, and half of the terms of most rules are nothing but zeros. */
+bool sc_call_has_negative(const sc_op_call *call);
+
 /* Samples first .. first + count - 1 of a call, on the way back. */
 sc_op_call sc_call_slice(const sc_op_call *call, size_t first, size_t count);
 
