@@ -216,10 +216,11 @@ static int around(lua_State *L) {
     return 2;
 }
 
-/* gradients:memory() -> bytes of the arena, bytes of scratch */
+/* gradients:memory() -> bytes of values, gradients and inputs of a batch; bytes of scratch */
 static int memory(lua_State *L) {
     const sc_gradient *g = check_gradient(L, "memory");
-    lua_pushinteger(L, (lua_Integer)g->plan->arena_bytes);
+    size_t inputs = (sc_tensor_numel(&g->points) + sc_tensor_numel(&g->seeds)) * sizeof(sc_real);
+    lua_pushinteger(L, (lua_Integer)(g->plan->arena_bytes + inputs));
     lua_pushinteger(L, (lua_Integer)g->plan->scratch_bytes);
     return 2;
 }

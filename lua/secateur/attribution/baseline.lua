@@ -72,7 +72,10 @@ end
 function baseline.check(value)
   local list = is_list(value) and value or { value }
   local good = #list > 0
-  for _, one in ipairs(list) do good = good and (makers[one] ~= nil or is_tensor(one) or is_split(one)) end
+  for i = 1, #list do
+    local one = list[i]
+    good = good and (makers[one] ~= nil or is_tensor(one) or is_split(one))
+  end
   return good, '"black", "zero", "blurred", a Tensor, a split, or a list of these'
 end
 
