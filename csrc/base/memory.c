@@ -1,15 +1,20 @@
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 enum { ALIGNMENT = 64 };
 
 /* Sits in the 64 bytes before the pointer handed out. */
 typedef struct block_header {
     void *raw;
-    size_t bytes;
+    size_t bytes;    /* handed out */
+    size_t capacity; /* of raw */
 } block_header;
 
 /* Accounting only; no behaviour depends on it except when a collector is nudged. */
@@ -37,21 +42,85 @@ static void account(size_t bytes) {
     }
 }
 
+/* Large blocks are touched whole and soon: asking for large pages saves most of the time that the system takes to hand
+ * out and clear small ones. Advice alone; it may be ignored. */
+static void advise(void *raw, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page = (uintptr_t)2 << 20;
+    uintptr_t first = ((uintptr_t)raw + page - 1) / page * page, last = ((uintptr_t)raw + bytes) / page * page;
+    if (last > first)
+        (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
+#else
+    (void)raw, (void)bytes;
+#endif
+}
+
+/* The system takes its time to hand out a gigabyte and clear it, and explaining batch after batch asks for the same
+ * gigabyte again and again. So a few large blocks that were freed are kept for the next requests that they fit. */
+enum { SPARES = 8 };
+static _Atomic(block_header *) spares[SPARES];
+#ifdef SC_SANITIZE
+static const size_t spare_least = SIZE_MAX; /* so that what is read after it was freed is found */
+#else
+static const size_t spare_least = (size_t)16 << 20;
+#endif
+
+/* Leaves the block among the spares, or frees it when all places are taken. */
+static void leave_spare(block_header *header) {
+    block_header *none = NULL;
+    for (int i = 0; i < SPARES; i++, none = NULL)
+        if (atomic_compare_exchange_strong(&spares[i], &none, header))
+            return;
+    free(header->raw);
+}
+
+/* A spare that is neither too small for so many bytes nor more than twice too large, or NULL; then the smaller ones are
+ * given back, so that a larger need does not come on top of what lesser ones left. */
+static block_header *take_spare(size_t padded) {
+    block_header *smaller[SPARES] = {NULL}, *found = NULL;
+    for (int i = 0; i < SPARES && padded >= spare_least && !found; i++) {
+        block_header *header = atomic_exchange(&spares[i], NULL);
+        if (header && header->capacity >= padded && header->capacity / 2 <= padded)
+            found = header;
+        else if (header && header->capacity < padded)
+            smaller[i] = header;
+        else if (header)
+            leave_spare(header);
+    }
+    for (int i = 0; i < SPARES; i++)
+        if (smaller[i] && found)
+            leave_spare(smaller[i]);
+        else if (smaller[i])
+            free(smaller[i]->raw);
+    return found;
+}
+
+static block_header *new_block(size_t padded, bool zeroed) {
+    void *raw = zeroed ? calloc(1, padded) : malloc(padded);
+    if (!raw)
+        return NULL;
+    advise(raw, padded);
+    uintptr_t start = ((uintptr_t)raw + 2 * ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
+    block_header *header = (block_header *)(start - ALIGNMENT);
+    header->raw = raw;
+    header->capacity = padded;
+    return header;
+}
+
 static sc_status allocate(void **out, size_t count, size_t size, bool zeroed, sc_error *error) {
     size_t bytes, padded;
     *out = NULL;
     if (!sc_size_multiply(&bytes, count, size) || !sc_size_add(&padded, bytes, 2 * ALIGNMENT) || padded > PTRDIFF_MAX)
         return sc_error_set(error, SC_ERROR_MEMORY, "memory: %zu items of %zu bytes do not fit the address space",
                             count, size);
-    void *raw = zeroed ? calloc(1, padded) : malloc(padded);
-    if (!raw)
+    block_header *header = zeroed ? NULL : take_spare(padded);
+    if (!header)
+        header = new_block(padded, zeroed);
+    if (!header)
         return sc_error_set(error, SC_ERROR_MEMORY, "memory: could not allocate %zu bytes", bytes);
-    uintptr_t start = ((uintptr_t)raw + 2 * ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
-    block_header *header = (block_header *)(start - ALIGNMENT);
-    header->raw = raw;
     header->bytes = bytes;
     account(bytes);
-    *out = (void *)start;
+    *out = (char *)header + ALIGNMENT;
     return SC_OK;
 }
 
@@ -68,7 +137,10 @@ void sc_memory_free(void *pointer) {
         return;
     block_header *header = (block_header *)((uintptr_t)pointer - ALIGNMENT);
     atomic_fetch_sub(&live_bytes, header->bytes);
-    free(header->raw);
+    if (header->capacity >= spare_least)
+        leave_spare(header);
+    else
+        free(header->raw);
 }
 
 size_t sc_memory_live(void) {
