@@ -85,42 +85,38 @@ static void place(winograd *p, void *scratch) {
     p->m = p->v + POINTS * p->c * p->tiles;
 }
 
-/* ---- transforms in one dimension, for many lanes, with the points 0, +-a, +-b and infinity ---- */
+/* ---- transforms in one dimension, for many lanes, with the points 0, 1, -1, 1/2, -2 and infinity ---- */
 
-static const sc_real a = (sc_real)0.75, b = (sc_real)1.5, a2 = (sc_real)0.5625, b2 = (sc_real)2.25; /* exact */
-
-/* Six inputs to six points: B^T d. Outputs are `step` apart. */
+/* Six inputs to six points: B^T d. Outputs are `step` apart. Differences come first, so that where all inputs are equal
+ * every point but that of 1 is zero, to the bit. */
 SC_HOT static void transform_inputs(sc_real *out, size_t step, const sc_real *const *in, size_t count) {
     const sc_real *restrict d0 = in[0], *restrict d1 = in[1], *restrict d2 = in[2];
     const sc_real *restrict d3 = in[3], *restrict d4 = in[4], *restrict d5 = in[5];
     sc_real *restrict v0 = out, *restrict v1 = v0 + step, *restrict v2 = v1 + step;
     sc_real *restrict v3 = v2 + step, *restrict v4 = v3 + step, *restrict v5 = v4 + step;
     for (size_t l = 0; l < count; l++) {
-        sc_real even_a = d4[l] - b2 * d2[l], odd_a = a * (d3[l] - b2 * d1[l]);
-        sc_real even_b = d4[l] - a2 * d2[l], odd_b = b * (d3[l] - a2 * d1[l]);
-        v0[l] = a2 * b2 * d0[l] - (a2 + b2) * d2[l] + d4[l];
-        v1[l] = even_a + odd_a;
-        v2[l] = even_a - odd_a;
-        v3[l] = even_b + odd_b;
-        v4[l] = even_b - odd_b;
-        v5[l] = a2 * b2 * d1[l] - (a2 + b2) * d3[l] + d5[l];
+        sc_real d42 = d4[l] - d2[l], d31 = d3[l] - d1[l], d32 = d3[l] - d2[l], d12 = d1[l] - d2[l];
+        v0[l] = (d0[l] - d2[l]) + d42 + (sc_real)1.5 * d31;
+        v1[l] = (d4[l] - d1[l]) + ((sc_real)0.5 * d2[l] + (sc_real)2.5 * d3[l]);
+        v2[l] = d12 + d42 + (sc_real)0.5 * d32;
+        v3[l] = d42 + 2 * d31;
+        v4[l] = d42 - (sc_real)0.5 * d31;
+        v5[l] = (d5[l] - d3[l]) - d31 + (sc_real)1.5 * d42;
     }
 }
 
 /* Three weights to six points: G g. Inputs are LANES apart, outputs `step` LANES. */
 SC_HOT static void transform_filters(sc_real *out, size_t step, const sc_real *restrict g, size_t count) {
-    const sc_real to_zero = 1 / (a2 * b2), to_a = 1 / (2 * a2 * (a2 - b2)), to_b = 1 / (2 * b2 * (b2 - a2));
+    const sc_real third = (sc_real)1 / 3, fifteenth = (sc_real)1 / 15;
     sc_real *restrict u0 = out, *restrict u1 = u0 + step * LANES, *restrict u2 = u1 + step * LANES;
     sc_real *restrict u3 = u2 + step * LANES, *restrict u4 = u3 + step * LANES, *restrict u5 = u4 + step * LANES;
     for (size_t l = 0; l < count; l++) {
         sc_real g0 = g[l], g1 = g[LANES + l], g2 = g[2 * LANES + l];
-        sc_real even_a = to_a * (g0 + a2 * g2), odd_a = to_a * a * g1;
-        sc_real even_b = to_b * (g0 + b2 * g2), odd_b = to_b * b * g1;
-        u0[l] = to_zero * g0;
-        u1[l] = even_a + odd_a;
-        u2[l] = even_a - odd_a;
-        u3[l] = even_b + odd_b;
-        u4[l] = even_b - odd_b;
+        u0[l] = g0;
+        u1[l] = third * (g0 + g2 + g1);
+        u2[l] = third * (g1 - (g0 + g2));
+        u3[l] = -fifteenth * (16 * g0 + 8 * g1 + 4 * g2);
+        u4[l] = fifteenth * (g0 - 2 * g1 + 4 * g2);
         u5[l] = g2;
     }
 }
@@ -132,11 +128,11 @@ SC_HOT static void transform_products(sc_real *out, size_t out_step, const sc_re
     sc_real *restrict y2 = y1 + out_step * LANES, *restrict y3 = y2 + out_step * LANES;
     for (size_t l = 0; l < count; l++) {
         sc_real m1 = m[in_step + l], m2 = m[2 * in_step + l], m3 = m[3 * in_step + l], m4 = m[4 * in_step + l];
-        sc_real even_a = m1 + m2, odd_a = a * (m1 - m2), even_b = m3 + m4, odd_b = b * (m3 - m4);
-        y0[l] = m[l] + even_a + even_b;
-        y1[l] = odd_a + odd_b;
-        y2[l] = a2 * even_a + b2 * even_b;
-        y3[l] = a2 * odd_a + b2 * odd_b + m[5 * in_step + l];
+        sc_real even = m1 + m2, odd = m1 - m2;
+        y0[l] = m[l] + even + (m3 + m4);
+        y1[l] = odd + ((sc_real)0.5 * m3 - 2 * m4);
+        y2[l] = even + ((sc_real)0.25 * m3 + 4 * m4);
+        y3[l] = odd + ((sc_real)0.125 * m3 - 8 * m4) + m[5 * in_step + l];
     }
 }
 

@@ -2,9 +2,11 @@
  * the multiplications. Outputs come in tiles of 4 x 4; a tile's inputs, the filters and the products of both live in a
  * transformed space of 36 points, where the convolution is 36 matrix products over channels.
  *
- * The interpolation points are 0, +-3/4, +-3/2 and infinity instead of the usual 0, +-1, +-2: they halve the rounding
- * error (Barabasz et al. 2020), to about that of a plain sum. The error is relative to the largest numbers of a tile,
- * though, not to each: where small sums beside large ones decide, as denominators do, use sc_conv2d's plain way. */
+ * The interpolation points are 0, 1, -1, 1/2, -2 and infinity instead of the usual 0, +-1, +-2: they nearly halve the
+ * rounding error (Barabasz et al. 2020), to one and a half times that of a plain sum; and since 1 is among them, what is
+ * even stays even: equal inputs give outputs that are equal to the bit, so that the first of tied maxima is the first.
+ * The error is relative to the largest numbers of a tile, though, not to each: where small sums beside large ones
+ * decide, as denominators do, use sc_conv2d's plain way. */
 #ifndef SC_KERNEL_WINOGRAD_H
 #define SC_KERNEL_WINOGRAD_H
 
