@@ -15,6 +15,22 @@ describe("the system's side of the core", function()
     assert.is_true(peak >= held)
   end)
 
+  it("gives zeros, and counts as before, where large blocks were just given back", function()
+    collectgarbage()
+    local before = core.memory()
+    for _, millions in ipairs { 10, 8, 30, 9, 31 } do
+      core.full(millions, 1000, 1000, 7):close()
+      local zeros = core.zeros(millions, 1000, 1000)
+      local tensor = core.full(millions, 1000, 1000, 3)
+      assert.is_true(core.memory() - before >= 8e6 * millions)
+      assert.equal(0, zeros:max())
+      assert.equal(3, tensor:max())
+      zeros:close()
+      tensor:close()
+    end
+    assert.is_true(core.memory() <= before)
+  end)
+
   it("collects short-lived tensors before they pile up", function()
     local output = child.run [[
       local core = require "secateur.core"
