@@ -238,10 +238,13 @@ static sc_status visit(void *context, size_t index, const sc_op_call *call, sc_e
     (void)error;
     if (r->g->slot[index] != NONE)
         take(r, (size_t)r->g->slot[index], call->output, call->output_grad);
-    if (r->g->guided && op->guided)
-        op->guided(call);
-    else if (op->backward)
+    if (r->g->guided && op->guided) {
+        sc_op_call zeroed = *call;
+        sc_call_zero_fresh(&zeroed);
+        op->guided(&zeroed);
+    } else if (op->backward) {
         op->backward(call);
+    }
     return SC_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/hot.h"
 #include "base/span.h"
+#include "graph/walk.h"
 
 enum { WEIGHT, BIAS };
 enum { INPUTS, SUM, PART, SHARES, BACK }; /* buffers of the workspace */
@@ -15,6 +16,7 @@ typedef struct job {
     sc_workspace *workspace;
     bool below; /* some input is below 0 */
     bool exact; /* see bounds_shares */
+    bool fresh; /* nothing has been handed back yet, and the gradients hold nothing */
     sc_error *error;
 } job;
 
@@ -137,27 +139,41 @@ SC_HOT static void scale_by(sc_real *x, sc_real scale, size_t count) {
         x[i] *= scale;
 }
 
-/* R_in += x' * B(shares) for one term. */
-static sc_status hand_back(const job *j, const sc_term *term, const sc_real *shares) {
-    sc_op_call call;
-    sc_real *back;
-    size_t at = 0;
-    SC_TRY(modify(&call, j, term));
-    SC_TRY(sc_workspace_get(&back, j->workspace, BACK, j->call->batch * sc_call_input_reals(j->call), j->error));
-    sc_fill(back, 0, j->call->batch * sc_call_input_reals(j->call));
-    call.output_grad = shares;
-    for (int k = 0; k < call.input_count; k++) {
-        call.input_grad[k] = j->call->input_grad[k] ? back + at : NULL;
-        at += input_numel(j, k);
+/* Where B(shares) of a term goes, for all inputs: what is handed back first goes to its place, the rest to a buffer. */
+static sc_status choose_targets(sc_op_call *call, const job *j) {
+    sc_real *back = NULL;
+    size_t reals = j->call->batch * sc_call_input_reals(j->call);
+    if (!j->fresh)
+        SC_TRY(sc_workspace_get(&back, j->workspace, BACK, reals, j->error));
+    for (int k = 0; k < call->input_count; k++) {
+        call->fresh[k] = call->input_grad[k] != NULL;
+        if (call->input_grad[k] && !j->fresh)
+            call->input_grad[k] = back;
+        if (!j->fresh)
+            back += input_numel(j, k);
     }
+    if (!j->node->op->overwrites)
+        sc_call_zero_fresh(call);
+    return SC_OK;
+}
+
+/* R_in += x' * B(shares) for one term. */
+static sc_status hand_back(job *j, const sc_term *term, const sc_real *shares) {
+    sc_op_call call;
+    SC_TRY(modify(&call, j, term));
+    call.output_grad = shares;
+    SC_TRY(choose_targets(&call, j));
     j->node->op->backward(&call);
     sc_real scale = factor(j, term);
-    for (int k = 0; k < call.input_count; k++)
-        if (call.input_grad[k]) {
-            if (scale != 1)
-                scale_by(call.input_grad[k], scale, input_numel(j, k));
+    for (int k = 0; k < call.input_count; k++) {
+        if (call.input_grad[k] && scale != 1)
+            scale_by(call.input_grad[k], scale, input_numel(j, k));
+        if (call.input_grad[k] && j->fresh)
+            sc_multiply(call.input_grad[k], call.input[k], input_numel(j, k));
+        else if (call.input_grad[k])
             sc_add_product(j->call->input_grad[k], call.input[k], call.input_grad[k], input_numel(j, k));
-        }
+    }
+    j->fresh = false;
     return SC_OK;
 }
 
@@ -193,14 +209,26 @@ static sc_status apply_group(job *j, const sc_group *group) {
     return SC_OK;
 }
 
+static bool all_fresh(const sc_op_call *call) {
+    for (int k = 0; k < call->input_count; k++)
+        if (call->input_grad[k] && !call->fresh[k])
+            return false;
+    return true;
+}
+
 sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
                                sc_modified **modified, sc_workspace *workspace, sc_error *error) {
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
         sc_op_call slice = sc_call_slice(call, first, call->batch - first < chunk ? call->batch - first : chunk);
-        job j = {graph, node, &slice, modified, workspace, sc_call_has_negative(&slice), false, error};
+        job j = {graph, node, &slice, modified, workspace, sc_call_has_negative(&slice), false, all_fresh(&slice),
+                 error};
+        if (!j.fresh)
+            sc_call_zero_fresh(&slice);
         for (int g = 0; g < rule->group_count; g++)
             SC_TRY(apply_group(&j, &rule->groups[g]));
+        if (j.fresh) /* no term handed back anything */
+            sc_call_zero_fresh(&slice);
     }
     return SC_OK;
 }

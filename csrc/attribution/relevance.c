@@ -52,10 +52,20 @@ static void sum_units(sc_tensor *sums, const sc_node *node, const sc_op_call *ca
     sc_unit_measure_apply(sc_tensor_real(sums), SC_UNIT_SUM, call->output_grad, NULL, node, call->batch);
 }
 
-static sc_status visit(void *context, size_t index, const sc_op_call *call, sc_error *error) {
+/* Whether what apply() does at a node heeds call->fresh. */
+static bool heeds_fresh(const sc_relevance *relevance, size_t index) {
+    sc_rule_kind kind = relevance->rules[index].kind;
+    return !relevance->second && (kind == SC_RULE_LINEAR || kind == SC_RULE_GRADIENT);
+}
+
+static sc_status visit(void *context, size_t index, const sc_op_call *given, sc_error *error) {
     sc_relevance *relevance = context;
     const sc_graph *graph = relevance->plan->graph;
     const sc_node *node = &graph->nodes[index];
+    sc_op_call mine = *given;
+    const sc_op_call *call = &mine;
+    if (!heeds_fresh(relevance, index))
+        sc_call_zero_fresh(&mine);
     if (relevance->wants_sums[index])
         sum_units(&relevance->sums[index], node, call);
     if (!relevance->second)

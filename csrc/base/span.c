@@ -39,6 +39,17 @@ void sc_add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count) {
         add_scaled(y + first, x + first, scale, chunk_end(first, count));
 }
 
+SC_HOT static void multiply(sc_real *y, const sc_real *x, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        y[i] *= x[i];
+}
+
+void sc_multiply(sc_real *y, const sc_real *x, size_t count) {
+#pragma omp parallel for schedule(static) if (count > 2 * CHUNK)
+    for (size_t first = 0; first < count; first += CHUNK)
+        multiply(y + first, x + first, chunk_end(first, count));
+}
+
 SC_HOT static void add_product(sc_real *y, const sc_real *a, const sc_real *b, size_t count) {
     for (size_t i = 0; i < count; i++)
         y[i] += a[i] * b[i];

@@ -15,6 +15,9 @@ void sc_copy(sc_real *y, const sc_real *x, size_t count);
 /* y[count] += scale * x[count] */
 void sc_add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count);
 
+/* y[count] *= x[count] */
+void sc_multiply(sc_real *y, const sc_real *x, size_t count);
+
 /* y[count] += a[count] * b[count] */
 void sc_add_product(sc_real *y, const sc_real *a, const sc_real *b, size_t count);
 

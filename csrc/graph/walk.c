@@ -96,14 +96,25 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
     return status;
 }
 
-/* Gradients are added to, so each starts from zero at the step that reaches it first. */
-static void zero_fresh(const sc_plan *plan, size_t step) {
+/* Gradients are added to, so each starts from zero at the step that reaches it first, or is written there. */
+static void mark_fresh(sc_op_call *call, const sc_plan *plan, size_t step) {
     const sc_node *node = &plan->graph->nodes[plan->steps[step].node];
     for (int k = 0; k < node->input_count; k++) {
         const sc_node_buffers *input = &plan->nodes[node->input[k]];
-        if (input->grad != SC_NO_BUFFER && input->grad_first == step)
-            sc_fill(at(plan, input->grad), 0,
-                    plan->current_batch * sc_shape_numel(&plan->graph->nodes[node->input[k]].shape));
+        bool first = input->grad != SC_NO_BUFFER && input->grad_first == step;
+        for (int earlier = 0; earlier < k; earlier++)
+            first &= node->input[earlier] != node->input[k];
+        call->fresh[k] = first;
+    }
+    if (!node->op->overwrites)
+        sc_call_zero_fresh(call);
+}
+
+void sc_call_zero_fresh(sc_op_call *call) {
+    for (int k = 0; k < call->input_count; k++) {
+        if (call->fresh[k])
+            sc_fill(call->input_grad[k], 0, call->batch * sc_shape_numel(call->input_shape[k]));
+        call->fresh[k] = false;
     }
 }
 
@@ -130,9 +141,9 @@ sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit 
             fill_forward(&call, plan, node, SC_STEP_RECOMPUTE);
             graph->nodes[node].op->forward(&call);
         } else {
-            if (s > plan->forward_count)
-                zero_fresh(plan, s);
             fill_back(&call, plan, node);
+            if (s > plan->forward_count) /* what the first step reaches has been zeroed above */
+                mark_fresh(&call, plan, s);
             status = visit(context, node, &call, error);
         }
         if (status == SC_OK)

@@ -99,6 +99,16 @@ SC_INLINE sc_real gelu_tanh_slope(sc_real x, sc_real dy) {
 FORWARD(relu)
 BACKWARD(relu)
 
+SC_HOT static void relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        dx[i] = relu_slope(y[i], dy[i]);
+}
+
+void sc_relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
+    backward_chunks(relu_backward_fresh, dx, y, dy, n);
+}
+
 SC_HOT static void relu_guided(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)

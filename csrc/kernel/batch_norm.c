@@ -1,6 +1,8 @@
 #include "base/hot.h"
+
 #include "kernel/norm.h"
 #include "kernel/sums.h"
+#include <string.h>
 
 enum { SMALL = 32768 }; /* elements below which threads do not pay */
 
@@ -53,10 +55,15 @@ void sc_channel_norm_forward(sc_real *y, const sc_real *x, const sc_real *mean, 
     }
 }
 
-SC_HOT static void plane_scaled(sc_real *dx, const sc_real *dy, sc_real scale, size_t n) {
+SC_HOT static void plane_scaled(sc_real *dx, const sc_real *dy, sc_real scale, bool add, size_t n) {
+    if (add)
 #pragma omp simd
-    for (size_t i = 0; i < n; i++)
-        dx[i] += dy[i] * scale;
+        for (size_t i = 0; i < n; i++)
+            dx[i] += dy[i] * scale;
+    else
+#pragma omp simd
+        for (size_t i = 0; i < n; i++)
+            dx[i] = dy[i] * scale;
 }
 
 /* dx += scale * (dy - offset - (x - mean) * slope) */
@@ -68,8 +75,8 @@ SC_HOT static void plane_centred(sc_real *dx, const sc_real *dy, const sc_real *
 }
 
 void sc_channel_norm_backward(sc_real *dx, sc_real *dweight, sc_real *dbias, const sc_real *x, const sc_real *dy,
-                              const sc_real *mean, const sc_real *rstd, const sc_real *weight, bool through, size_t n,
-                              size_t c, size_t positions) {
+                              const sc_real *mean, const sc_real *rstd, const sc_real *weight, bool through, bool add,
+                              size_t n, size_t c, size_t positions) {
     double count = (double)n * (double)positions;
 #pragma omp parallel for schedule(static) if (n * c * positions > SMALL)
     for (size_t k = 0; k < c; k++) {
@@ -82,11 +89,14 @@ void sc_channel_norm_backward(sc_real *dx, sc_real *dweight, sc_real *dbias, con
                 products += (double)plane_products(dy + at, x + at, mean[k], positions);
         sc_real scale = weight[k] * rstd[k];
         sc_real slope = (sc_real)(products / count) * rstd[k] * rstd[k];
-        for (size_t i = 0, at = k * positions; dx && i < n; i++, at += c * positions)
+        for (size_t i = 0, at = k * positions; dx && i < n; i++, at += c * positions) {
+            if (through && !add)
+                memset(dx + at, 0, positions * sizeof *dx);
             if (through)
                 plane_centred(dx + at, dy + at, x + at, scale, (sc_real)(sum / count), mean[k], slope, positions);
             else
-                plane_scaled(dx + at, dy + at, scale, positions);
+                plane_scaled(dx + at, dy + at, scale, add, positions);
+        }
         if (dweight)
             dweight[k] += (sc_real)products * rstd[k];
         if (dbias)

@@ -174,7 +174,7 @@ void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_rea
 }
 
 static void backward_input_tile(sc_real *dx, sc_real *scratch, const sc_real *dy, const sc_real *w,
-                                const sc_conv2d_size *s, const tiling *t, const tile *piece) {
+                                const sc_conv2d_size *s, const tiling *t, const tile *piece, bool add) {
     size_t outputs = s->o / s->groups, channels = s->c / s->groups;
     for (size_t g = 0; g < s->groups; g++) {
         size_t from_ld;
@@ -182,7 +182,7 @@ static void backward_input_tile(sc_real *dx, sc_real *scratch, const sc_real *dy
         if (t->direct) {
             sc_real *to = dx + (piece->image * s->c + g * channels) * s->h * s->w + piece->row * s->w;
             sc_gemm(SC_TRANSPOSED, SC_PLAIN, t->k, piece->columns, outputs, 1, w + g * outputs * t->k, t->k, from,
-                    from_ld, 1, to, s->h * s->w);
+                    from_ld, add, to, s->h * s->w);
             continue;
         }
         sc_gemm(SC_TRANSPOSED, SC_PLAIN, t->k, piece->columns, outputs, 1, w + g * outputs * t->k, t->k, from, from_ld,
@@ -194,9 +194,9 @@ static void backward_input_tile(sc_real *dx, sc_real *scratch, const sc_real *dy
 }
 
 void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
-                              size_t n) {
+                              size_t n, bool add) {
     if (!s->exact && sc_winograd_suits(s, n)) {
-        sc_winograd_backward_input(dx, scratch, dy, w, s, n);
+        sc_winograd_backward_input(dx, scratch, dy, w, s, n, add);
         return;
     }
     tiling t = cut(s, n);
@@ -206,7 +206,11 @@ void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, con
     for (size_t i = 0; i < bundles; i++)
         for (size_t band = 0; band < t.bands; band++) {
             tile piece = pick(&t, s, n, i * t.bands + band);
-            backward_input_tile(dx, (sc_real *)scratch + (size_t)omp_get_thread_num() * stride, dy, w, s, &t, &piece);
+            size_t reals = s->c * s->h * s->w;
+            if (band == 0 && !add && !t.direct)
+                memset(dx + piece.image * reals, 0, piece.images * reals * sizeof *dx);
+            backward_input_tile(dx, (sc_real *)scratch + (size_t)omp_get_thread_num() * stride, dy, w, s, &t, &piece,
+                                add);
         }
 }
 

@@ -26,9 +26,9 @@ size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n);
 void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *b,
                        const sc_conv2d_size *s, size_t n);
 
-/* dx += the transposed convolution of dy. */
+/* dx = the transposed convolution of dy, or with `add` dx +=. */
 void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
-                              size_t n);
+                              size_t n, bool add);
 
 /* dw += the correlation of dy with x. */
 void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x, const sc_conv2d_size *s,

@@ -15,11 +15,11 @@ void sc_channel_statistics(sc_real *mean, sc_real *var, const sc_real *x, size_t
 void sc_channel_norm_forward(sc_real *y, const sc_real *x, const sc_real *mean, const sc_real *rstd,
                              const sc_real *weight, const sc_real *bias, size_t n, size_t c, size_t positions);
 
-/* dx[n x c x positions], dweight[c], dbias[c] from dy and, for dweight or when the statistics are those of the batch,
- * x. With `through` the gradient also flows through mean and rstd. */
+/* dx[n x c x positions] (written, or with `add` added to), dweight[c], dbias[c] (added to) from dy and, for dweight or
+ * when the statistics are those of the batch, x. With `through` the gradient also flows through mean and rstd. */
 void sc_channel_norm_backward(sc_real *dx, sc_real *dweight, sc_real *dbias, const sc_real *x, const sc_real *dy,
-                              const sc_real *mean, const sc_real *rstd, const sc_real *weight, bool through, size_t n,
-                              size_t c, size_t positions);
+                              const sc_real *mean, const sc_real *rstd, const sc_real *weight, bool through, bool add,
+                              size_t n, size_t c, size_t positions);
 
 /* y = (x - mean) * rstd * weight + bias with mean[rows], rstd[rows] those of the row, which are written too. */
 void sc_layer_norm_forward(sc_real *y, sc_real *mean, sc_real *rstd, const sc_real *x, const sc_real *weight,

@@ -15,7 +15,8 @@ enum { PHASE = 512, LINE = TILE * PHASE }; /* see split_phases */
 typedef struct winograd {
     size_t n, c, h, w, o, oh, ow;
     size_t pad_y, pad_x;  /* zeros above and to the left of the input */
-    bool back;            /* filters come as [c x o x 3 x 3] and are turned; results are added to what is there */
+    bool back;            /* filters come as [c x o x 3 x 3] and are turned */
+    bool add;             /* to what is there */
     size_t rows, columns; /* of tiles in one image */
     size_t chunk;         /* rows of tiles, over all images, that are treated at a time */
     size_t tiles;         /* that memory is needed for: of a whole chunk, of this or any smaller n */
@@ -306,7 +307,7 @@ static void put_tiles(sc_real *to, const winograd *p, const sc_real *y, sc_real 
     sc_real line[TILE * LANES];
     for (size_t i = 0; i < TILE && TILE * row + i < p->oh; i++) {
         join_four(line, y + i * TILE * LANES, count);
-        put(to + (TILE * row + i) * p->ow + TILE * column, line, bias, p->back,
+        put(to + (TILE * row + i) * p->ow + TILE * column, line, bias, p->add,
             least(TILE * count, p->ow - TILE * column));
     }
 }
@@ -359,8 +360,9 @@ void sc_winograd_forward(sc_real *y, void *scratch, const sc_real *x, const sc_r
 }
 
 void sc_winograd_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w,
-                                const sc_conv2d_size *s, size_t n) {
+                                const sc_conv2d_size *s, size_t n, bool add) {
     winograd p = describe_back(s, n);
+    p.add = add;
     place(&p, scratch);
     run(&p, dx, dy, w, NULL);
 }

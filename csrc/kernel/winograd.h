@@ -3,10 +3,10 @@
  * transformed space of 36 points, where the convolution is 36 matrix products over channels.
  *
  * The interpolation points are 0, 1, -1, 1/2, -2 and infinity instead of the usual 0, +-1, +-2: they nearly halve the
- * rounding error (Barabasz et al. 2020), to one and a half times that of a plain sum; and since 1 is among them, what is
- * even stays even: equal inputs give outputs that are equal to the bit, so that the first of tied maxima is the first.
- * The error is relative to the largest numbers of a tile, though, not to each: where small sums beside large ones
- * decide, as denominators do, use sc_conv2d's plain way. */
+ * rounding error (Barabasz et al. 2020), to one and a half times that of a plain sum; and since 1 is among them, what
+ * is even stays even: equal inputs give outputs that are equal to the bit, so that the first of tied maxima is the
+ * first. The error is relative to the largest numbers of a tile, though, not to each: where small sums beside large
+ * ones decide, as denominators do, use sc_conv2d's plain way. */
 #ifndef SC_KERNEL_WINOGRAD_H
 #define SC_KERNEL_WINOGRAD_H
 
@@ -24,6 +24,6 @@ void sc_winograd_forward(sc_real *y, void *scratch, const sc_real *x, const sc_r
 
 /* As sc_conv2d_backward_input. */
 void sc_winograd_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w,
-                                const sc_conv2d_size *s, size_t n);
+                                const sc_conv2d_size *s, size_t n, bool add);
 
 #endif

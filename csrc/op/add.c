@@ -1,3 +1,4 @@
+#include "base/span.h"
 #include "kernel/elementwise.h"
 #include "op/common.h"
 
@@ -19,7 +20,9 @@ static void forward(const sc_op_call *call) {
 
 static void backward(const sc_op_call *call) {
     for (int i = 0; i < call->input_count; i++)
-        if (call->input_grad[i])
+        if (call->fresh[i])
+            sc_copy(call->input_grad[i], call->output_grad, sc_call_numel(call));
+        else if (call->input_grad[i])
             sc_accumulate(call->input_grad[i], call->output_grad, sc_call_numel(call));
 }
 
@@ -30,6 +33,7 @@ const sc_op sc_op_add = {
     .map = SC_MAP_FIXED,
     .channels = SC_CHANNELS_KEEP,
     .inplace = true,
+    .overwrites = true,
     .infer = infer,
     .forward = forward,
     .backward = backward,

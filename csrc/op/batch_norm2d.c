@@ -79,7 +79,7 @@ static void backward(const sc_op_call *call) {
     const size_t c = channels(call);
     sc_channel_norm_backward(call->input_grad[0], call->param_grad[WEIGHT], call->param_grad[BIAS], call->input[0],
                              call->output_grad, call->saved, call->saved + c, call->param[WEIGHT], call->training,
-                             call->batch, c, positions(call));
+                             !call->fresh[0], call->batch, c, positions(call));
 }
 
 static void channel_affine(const sc_op_call *call, double *scale, double *shift) {
@@ -102,6 +102,7 @@ const sc_op sc_op_batch_norm2d = {
     .channels = SC_CHANNELS_KEEP,
     .needs = SC_NEEDS_INPUT_FOR_PARAMS | SC_NEEDS_INPUT_IN_TRAINING,
     .inplace = true,
+    .overwrites = true,
     .infer = infer,
     .saved = saved,
     .forward = forward,

@@ -97,7 +97,7 @@ static void backward(const sc_op_call *call) {
     sc_conv2d_size size = size_of(call);
     if (call->input_grad[0])
         sc_conv2d_backward_input(call->input_grad[0], call->scratch, call->output_grad, call->param[0], &size,
-                                 call->batch);
+                                 call->batch, !call->fresh[0]);
     if (call->param_grad[0])
         sc_conv2d_backward_weight(call->param_grad[0], call->scratch, call->output_grad, call->input[0], &size,
                                   call->batch);
@@ -114,6 +114,7 @@ const sc_op sc_op_conv2d = {
     .map = SC_MAP_WEIGHTED,
     .channels = SC_CHANNELS_PRODUCE,
     .needs = SC_NEEDS_INPUT_FOR_PARAMS,
+    .overwrites = true,
     .infer = infer,
     .scratch = scratch,
     .forward = forward,

@@ -54,8 +54,8 @@ static void forward(const sc_op_call *call) {
 static void backward(const sc_op_call *call) {
     size_t m = rows(call), in = features(call->input_shape[0]), out = features(call->output_shape);
     if (call->input_grad[0])
-        sc_gemm(SC_PLAIN, SC_PLAIN, m, in, out, 1, call->output_grad, out, call->param[0], in, 1, call->input_grad[0],
-                in);
+        sc_gemm(SC_PLAIN, SC_PLAIN, m, in, out, 1, call->output_grad, out, call->param[0], in, !call->fresh[0],
+                call->input_grad[0], in);
     if (call->param_grad[0])
         sc_gemm(SC_TRANSPOSED, SC_PLAIN, out, in, m, 1, call->output_grad, out, call->input[0], in, 1,
                 call->param_grad[0], in);
@@ -73,6 +73,7 @@ const sc_op sc_op_linear = {
     .channels = SC_CHANNELS_PRODUCE,
     .needs = SC_NEEDS_INPUT_FOR_PARAMS,
     .unit_axis = -1,
+    .overwrites = true,
     .infer = infer,
     .forward = forward,
     .backward = backward,

@@ -70,6 +70,7 @@ typedef struct sc_op_call {
     /* way back: gradients, or relevance */
     const sc_real *output_grad;
     sc_real *input_grad[SC_MAX_INPUTS]; /* added to; NULL where not wanted */
+    bool fresh[SC_MAX_INPUTS];          /* input_grad holds nothing yet, and is written; see op->overwrites */
     sc_real *param_grad[SC_MAX_PARAMS]; /* added to; NULL where not wanted */
 
     sc_real *saved; /* op->saved() numbers, from this node's forward to its backward */
@@ -123,6 +124,7 @@ typedef struct sc_op {
     unsigned needs;           /* SC_NEEDS_* of backward */
     unsigned relevance_needs; /* SC_NEEDS_* of relevance; SC_MAP_NONLINEAR only */
     bool inplace;             /* forward may write its output over input 0 (same size, read before written) */
+    bool overwrites;          /* backward heeds call->fresh; other operations find gradients zeroed */
     bool cheap;               /* better computed again than kept for the way back */
     int unit_axis; /* of one sample of the output: 0 (maps [C x H x W]) or -1, the last (vectors, tokens [T x D]) */
 

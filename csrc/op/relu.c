@@ -6,7 +6,9 @@ static void forward(const sc_op_call *call) {
 }
 
 static void backward(const sc_op_call *call) {
-    if (call->input_grad[0])
+    if (call->fresh[0])
+        sc_relu_backward_fresh(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
+    else if (call->input_grad[0])
         sc_relu_backward(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
 }
 
@@ -28,6 +30,7 @@ const sc_op sc_op_relu = {
     .channels = SC_CHANNELS_KEEP,
     .needs = SC_NEEDS_OUTPUT,
     .inplace = true,
+    .overwrites = true,
     .infer = sc_infer_same,
     .forward = forward,
     .backward = backward,
