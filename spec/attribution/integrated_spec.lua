@@ -280,6 +280,24 @@ describe("Integrated Gradients and conductance", function()
     assert.is_true(tonumber(large) <= tonumber(few) + 1.1 * tonumber(results) + 2e6, output)
   end)
 
+  it("are the same at a layer and at the norm behind it, whether norms are folded or not", function()
+    local net = families.all().basic
+    local images, names = families.batch(net, 2), {}
+    for _, node in ipairs(net.graph:nodes()) do
+      if node.op == "conv2d" or node.op == "batch_norm2d" then names[#names + 1] = node.name end
+    end
+    local result = attribute(net, images, { method = "ig", steps = 4, layers = names, target = 2, baseline = "zero" })
+    local plain = core.gradients(net.graph, { batch = 2, nodes = names, take = "conductance" })
+    local seeds = core.zeros(2, 3)
+    for i = 1, 2 do seeds:set(1, i, 2) end
+    local input, found = plain:along(images, core.zeros(table.unpack(images:shape())), seeds,
+      quadrature.schedule("midpoint", 4, true, true), true)
+    close(result.input, input)
+    for _, name in ipairs(names) do close(result.layers[name], found[name], 2e-5) end
+    result.layers.conv1:fill(0) -- no two names share their numbers
+    assert.is_true(result.layers.bn1:abs():max() > 0)
+  end)
+
   it("of units keep sums alone", function()
     local net = families.all().basic
     local gradients = core.gradients(net.graph, { batch = 4, nodes = { "fc" }, take = "conductance", units = true })

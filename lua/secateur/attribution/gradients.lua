@@ -1,5 +1,6 @@
 --- The gradient and its relatives: gradient x input, SmoothGrad, guided backpropagation.
 -- @module secateur.attribution.gradients
+local core = require "secateur.core"
 local runs = require "secateur.attribution.runs"
 
 local gradients = { methods = { "gradient", "gradient_x_input", "smoothgrad", "guided_backprop" } }
@@ -24,7 +25,8 @@ gradients.rules = {
 function gradients.prepare(model, request)
   local opts, method = request.options, request.method
   local product, smooth = method == "gradient_x_input", method == "smoothgrad"
-  local native = runs.gradients(model.graph, smooth and request.rows or request.batch, { nodes = request.layers,
+  local graph = #request.layers == 0 and core.fold(model.graph) or model.graph -- at nodes, norms scale gradients
+  local native = runs.gradients(graph, smooth and request.rows or request.batch, { nodes = request.layers,
     take = product and "product" or "gradient", units = request.units, guided = method == "guided_backprop" })
   return function(x, weigh, first)
     local logits = native:forward(x)

@@ -1,6 +1,7 @@
 --- Integrated Gradients for the input (Sundararajan et al. 2017), conductance for nodes (Dhamdhere et al. 2018).
 -- @module secateur.attribution.integrated
 local baseline = require "secateur.attribution.baseline"
+local folded = require "secateur.attribution.folded"
 local joined = require "secateur.attribution.joined"
 local options = require "secateur.util.options"
 local quadrature = require "secateur.attribution.quadrature"
@@ -142,10 +143,14 @@ end
 function integrated.prepare(model, request)
   local opts, name = request.options, request.name
   check_steps(name, opts)
-  local native = runs.gradients(model.graph, request.rows, { nodes = request.layers, take = "conductance",
-    units = request.units })
+  -- Folding changes no conductance: what a norm's scale adds to the change of a value it takes from the gradient there.
+  local graph, alias = folded.make(model.graph)
+  local native = runs.gradients(graph, request.rows, { nodes = folded.nodes(alias, request.layers),
+    take = "conductance", units = request.units })
   local function walk(job, steps, input, nodes)
-    return native:along(job.x, job.x0, job.weights, quadrature.schedule(opts.quadrature, steps, input, nodes), input)
+    local map, found = native:along(job.x, job.x0, job.weights,
+      quadrature.schedule(opts.quadrature, steps, input, nodes), input)
+    return map, folded.name(alias, request.layers, found)
   end
   return function(x, weigh, first)
     local logits = native:forward(x)

@@ -3,6 +3,7 @@
 -- @module secateur.attribution.relevance
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
+local fold = require "secateur.attribution.folded"
 
 local relevance = {}
 
@@ -14,22 +15,6 @@ function relevance.default_composite(graph)
     if node.op == "attention_scores" then return "attnlrp" end
   end
   return "epsilon_plus"
-end
-
--- Batch norms that fold disappear; relevance at their output is that at the layer they went into.
-local function aliases(graph, folded)
-  local present, alias = {}, {}
-  for _, node in ipairs(folded:nodes()) do present[node.name] = true end
-  for _, node in ipairs(graph:nodes()) do
-    alias[node.name] = present[node.name] and node.name or alias[node.inputs[1]]
-  end
-  return alias
-end
-
-local function through(alias, names)
-  local list = {}
-  for i, name in ipairs(names) do list[i] = alias[name] end
-  return list
 end
 
 --- Prepares a model for a composite; the result serves any number of batches.
@@ -44,10 +29,10 @@ end
 function relevance.prepare(model, name, opts)
   local entries = composites.get(name, opts.composite, 2)
   local folded = entries.fold == false and model.graph or core.fold(model.graph)
-  local alias = aliases(model.graph, folded)
+  local alias = fold.aliases(model.graph, folded)
   local rules = composites.resolve(name, entries, folded:nodes(), 2)
-  local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = through(alias, opts.keep or {}),
-    sums = through(alias, opts.sums or {}), two_signals = opts.mode == "contrastive" })
+  local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = fold.nodes(alias, opts.keep or {}),
+    sums = fold.nodes(alias, opts.sums or {}), two_signals = opts.mode == "contrastive" })
   return {
     forward = function(x) return walker:forward(x) end,
     backward = function(start, against) walker:backward(start, against) end,
