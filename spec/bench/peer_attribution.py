@@ -21,6 +21,7 @@ The line holds ms_per_image (median over REPEATS after one untimed run; path met
 peak_rss_mb, package, and what the task adds; or {"missing": why} where a package cannot be imported.
 """
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import math
@@ -147,6 +148,8 @@ def functions_of_dlb():
     if spec is None:
         raise ImportError("No module named 'dl_backtrace'")
     folder = pathlib.Path(spec.submodule_search_locations[0])
+    if (folder / "pytorch_backtrace" / "backtrace" / "utils" / "prop.py").exists():
+        return first_functions_of_dlb()
     name = "dl_backtrace"
     for part in ("", "pytorch_backtrace", "dlbacktrace", "utils", "cuda_utils"):
         folder, name = folder / part, f"{name}.{part}".rstrip(".")
@@ -157,6 +160,21 @@ def functions_of_dlb():
         return getattr(importlib.import_module(f"{name}.{module}"), f"calculate_wt_{function}")
     return {"conv": load("Conv2D.refactored_version", "conv"), "fc": load("Linear_v2.original_version", "fc"),
             "maxpool": load("MaxPool2D.refactored_version", "maxpool")}
+
+
+def first_functions_of_dlb():
+    """Those of the versions up to 0.0.25, under the later ones' signatures; they take a sample without its batch."""
+    from dl_backtrace.pytorch_backtrace.backtrace.utils import prop
+
+    def conv(r, x, w, b, padding, stride, act):
+        return prop.calculate_wt_conv(r[0], x[0], torch.tensor(w), torch.tensor(b), padding, stride, act).T[None]
+
+    def fc(r, x, w, b, act):
+        return prop.calculate_wt_fc(r.reshape(-1), x[0], torch.tensor(w), torch.tensor(b), act)
+
+    def maxpool(r, x, kernel, padding, stride):
+        return prop.calculate_wt_maxpool(r[0], x[0], kernel, padding[0], stride[0]).T[None]
+    return {"conv": conv, "fc": fc, "maxpool": maxpool}
 
 
 def dlb(model, x, args):
@@ -186,7 +204,8 @@ def dlb(model, x, args):
             elif isinstance(layer, nn.AdaptiveAvgPool2d):
                 assert value.shape == r.shape, "an adaptive pool that changes the map: choose another size"
             act, done = relu if isinstance(layer, nn.ReLU) else none, done + 1
-    return {"package": "dl_backtrace functions", "ms_per_image": round((time.perf_counter() - began) * 1000, 3),
+    version = importlib.metadata.version("dl_backtrace")
+    return {"package": f"dl_backtrace {version} functions", "ms_per_image": round((time.perf_counter() - began) * 1000, 3),
             "complete": done == len(layers), "done_layers": done, "layers": len(layers)}
 
 
