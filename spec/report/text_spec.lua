@@ -33,6 +33,8 @@ describe("text", function()
     assert.same({}, text.wrap("", 50, 7))
     assert.same({ "DL-Backtrace" }, text.wrap("DL-Backtrace", 80, 7))
     assert.same({ "DL-", "Backtrace" }, text.wrap("DL-Backtrace", 45, 7))
+    assert.same({ "SmoothGrad" }, text.wrap("SmoothGrad", 80, 7))
+    assert.same({ "Smooth", "Grad" }, text.wrap("SmoothGrad", 35, 7))
     assert.same({ "patient_", "0001_", "view_2.png" }, text.wrap("patient_0001_view_2.png", 45, 7))
     for _, line in ipairs(text.wrap("one twothreefourfivesixseveneightnine ten", 40, 7)) do
       assert.is_true(text.width(line, 7) <= 40)

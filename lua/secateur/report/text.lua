@@ -62,22 +62,27 @@ function text.elide(line, most, size)
   return table.concat(characters, "", 1, front) .. "…" .. table.concat(characters, "", #characters - back + 1)
 end
 
--- A word in parts that fit, broken behind hyphens and the like; what is still too long is shortened.
+-- A word that is too long, cut behind hyphens and the like, and where a capital follows a small letter (SmoothGrad).
+local function pieces(word)
+  return word:gsub("([-_/])([^-_/])", "%1\0%2"):gsub("(%l)(%u)", "%1\0%2"):gmatch "[^\0]+"
+end
+
+-- A word in parts that fit; what is still too long is shortened.
 local function break_word(word, most, size)
   local parts = {}
-  for piece in word:gmatch("[^-_/]*[-_/]*") do
+  for piece in pieces(word) do
     local longer = (parts[#parts] or "") .. piece
     if #parts > 0 and text.width(longer, size) <= most then
       parts[#parts] = longer
-    elseif piece ~= "" then
+    else
       parts[#parts + 1] = text.elide(piece, most, size)
     end
   end
   return parts
 end
 
---- Breaks a line between words; a word that is too long by itself is broken behind hyphens, underscores and slashes, or
--- shortened.
+--- Breaks a line between words; a word that is too long by itself is broken behind hyphens, underscores and slashes, and
+-- before capitals, or shortened.
 -- @string line
 -- @number most width
 -- @number size of the letters
