@@ -194,7 +194,7 @@ static bool bounds_shares(const sc_group *group) {
 }
 
 static sc_status apply_group(job *j, const sc_group *group) {
-    j->exact = !bounds_shares(group);
+    j->exact = j->call->exact || !bounds_shares(group);
     bool skip[SC_MAX_TERMS];
     const sc_real *z;
     sc_real *shares;

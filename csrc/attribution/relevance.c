@@ -63,6 +63,7 @@ static sc_status visit(void *context, size_t index, const sc_op_call *given, sc_
     const sc_graph *graph = relevance->plan->graph;
     const sc_node *node = &graph->nodes[index];
     sc_op_call mine = *given;
+    mine.exact = relevance->exact;
     const sc_op_call *call = &mine;
     if (!heeds_fresh(relevance, index))
         sc_call_zero_fresh(&mine);
@@ -125,6 +126,7 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
         kept[i] = (request->keep && request->keep[i]) || node->op->map == SC_MAP_SOURCE;
     }
     sc_plan_request plan = {.batch = request->batch, .backward = true, .needs = needs, .keep_grad = kept};
+    relevance->exact = plan.exact = request->exact;
     for (size_t i = 0; i < graph->node_count; i++)
         plan.exact |= sc_rule_wants_zeros(&relevance->rules[i]);
     SC_TRY(sc_plan_create(&relevance->plan, graph, &plan, error));

@@ -10,6 +10,7 @@
 typedef struct sc_relevance {
     sc_plan *plan;
     size_t node_count;
+    bool exact;            /* every number to its own rounding; see sc_op_call */
     sc_rule *rules;        /* per node */
     sc_modified *modified; /* grows as rules ask, and stays for the next batches */
     sc_workspace workspace;
@@ -24,6 +25,7 @@ typedef struct sc_relevance_request {
     const sc_rule *rules; /* one per node; sources need none */
     const bool *keep;     /* (optional) per node: its relevance is wanted whole */
     const bool *sums;     /* (optional) per node: its relevance is wanted per unit, summed over positions */
+    bool exact;           /* no fast products anywhere, there and back */
     bool two_signals;     /* two travel at once; rules other than SC_RULE_CONTRASTIVE treat both alike */
 } sc_relevance_request;
 

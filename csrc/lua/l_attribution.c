@@ -126,13 +126,13 @@ static sc_relevance *check_relevance(lua_State *L, const char *method) {
     return *box;
 }
 
-/* relevance(graph, {batch =, rules = {node = rule}, keep = names, sums = names, two_signals = false}) -> Relevance. A
- * rule is {kind = "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias =}}}}}, with
- * modifiers {plain =, positive =, negative =, square =, constant =}; or {kind = "gated", mode = "default" | "package"};
- * or {kind = "contrastive" | "gradient" | "pass" | "block"}; or {kind = "own", mode =, epsilon =}. Nodes without a rule
- * are an error. */
+/* relevance(graph, {batch =, rules = {node = rule}, keep = names, sums = names, exact = false, two_signals = false}) ->
+ * Relevance. A rule is {kind = "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias
+ * =}}}}}, with modifiers {plain =, positive =, negative =, square =, constant =}; or {kind = "gated", mode = "default"
+ * | "package"}; or {kind = "contrastive" | "gradient" | "pass" | "block"}; or {kind = "own", mode =, epsilon =}. Nodes
+ * without a rule are an error. */
 static int create(lua_State *L) {
-    static const char *const known[] = {"batch", "rules", "keep", "sums", "two_signals", NULL};
+    static const char *const known[] = {"batch", "rules", "keep", "sums", "exact", "two_signals", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "relevance");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "relevance", "options", "a table");
@@ -151,6 +151,7 @@ static int create(lua_State *L) {
         lua_pop(L, 1);
     }
     sc_relevance_request request = {.batch = batch, .rules = rules};
+    request.exact = sc_lua_field_flag(L, 2, "relevance", "exact", false);
     request.two_signals = sc_lua_field_flag(L, 2, "relevance", "two_signals", false);
     request.keep = sc_lua_field_nodes(L, 2, "relevance", "keep", graph);
     request.sums = sc_lua_field_nodes(L, 2, "relevance", "sums", graph);

@@ -50,12 +50,12 @@ local function image()
   return x:totable()
 end
 
-local function relevance(core, composite)
+local function relevance(core, composite, exact)
   local graph = build(core)
   local nodes, names = graph:nodes(), {}
   for i, node in ipairs(nodes) do names[i] = node.name end
   local rules = composites.resolve("spec", composites.get("spec", composite), nodes)
-  local walker = core.relevance(graph, { batch = BATCH, rules = rules, keep = names })
+  local walker = core.relevance(graph, { batch = BATCH, rules = rules, keep = names, exact = exact })
   walker:forward(core.tensor(image()))
   local start = core.zeros(BATCH, 4)
   for n = 1, BATCH do start:set(1, n, n) end
@@ -78,4 +78,15 @@ describe("relevance in float", function()
       end
     end)
   end
+
+  it("may be had without the transform at all", function()
+    local fast, exact = relevance(cores.float, "epsilon_plus"), relevance(cores.float, "epsilon_plus", true)
+    local difference = (fast.x - exact.x):abs():max() / exact.x:abs():max()
+    assert.is_true(difference > 0 and difference < 1e-4, difference)
+    local double = relevance(cores.double, "epsilon_plus", true)
+    for name, expected in pairs(double) do
+      local got = cores.double.tensor(exact[name]:totable())
+      assert.is_true((got - expected):abs():max() / expected:abs():max() < 2e-5, name)
+    end
+  end)
 end)

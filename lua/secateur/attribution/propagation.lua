@@ -6,11 +6,12 @@ local relevance = require "secateur.attribution.relevance"
 local propagation = { methods = { "lrp", "dlb" } }
 
 local start = { one_of = { "one", "logit", "probability" }, default = "one" }
+local exact = { type = "boolean", default = false }
 
 --- Option rules of each method.
 propagation.rules = {
-  lrp = { composite = { type = { "string", "table" } }, start = start },
-  dlb = { composite = { type = { "string", "table" } }, start = start,
+  lrp = { composite = { type = { "string", "table" } }, start = start, exact = exact },
+  dlb = { composite = { type = { "string", "table" } }, start = start, exact = exact,
     mode = { one_of = { "default", "contrastive" }, default = "default" },
     compat = { one_of = { "dl-backtrace" } } },
 }
@@ -82,7 +83,7 @@ function propagation.prepare(model, request)
   local opts = request.options
   local composite = choose_composite(model, request)
   local walker = relevance.prepare(model, request.name, { composite = composite, batch = request.batch,
-    mode = opts.mode, keep = not request.units and request.layers or nil,
+    mode = opts.mode, exact = opts.exact, keep = not request.units and request.layers or nil,
     sums = request.units and request.layers or nil })
   return function(x, weigh)
     local logits = walker.forward(x)

@@ -23,7 +23,7 @@ end
 -- @tparam Model model
 -- @string name the public function, for messages
 -- @tparam table opts `composite` (name or list), `batch` (most samples at a time), `keep` and `sums` (node names: whole
---   relevance, relevance per unit), `mode` ("default" or "contrastive")
+--   relevance, relevance per unit), `mode` ("default" or "contrastive"), `exact` (false)
 -- @treturn table `forward(x)` -> logits, `backward(start)`, `get(node)` -> Tensor, `sums(node)` -> Tensor [N x units];
 --   with two signals `backward(start, against)`, and `get(node, true)`, `sums(node, true)` are of the second
 function relevance.prepare(model, name, opts)
@@ -32,7 +32,7 @@ function relevance.prepare(model, name, opts)
   local alias = fold.aliases(model.graph, folded)
   local rules = composites.resolve(name, entries, folded:nodes(), 2)
   local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = fold.nodes(alias, opts.keep or {}),
-    sums = fold.nodes(alias, opts.sums or {}), two_signals = opts.mode == "contrastive" })
+    sums = fold.nodes(alias, opts.sums or {}), exact = opts.exact, two_signals = opts.mode == "contrastive" })
   return {
     forward = function(x) return walker:forward(x) end,
     backward = function(start, against) walker:backward(start, against) end,
