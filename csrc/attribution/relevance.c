@@ -105,8 +105,21 @@ static sc_status allocate_sums(sc_relevance *relevance, size_t index, const sc_n
     return request->two_signals ? sc_tensor_create_zero(&relevance->second_sums[index], SC_REAL, &shape, error) : SC_OK;
 }
 
+/* What has to be computed exactly on the way forward: all that a maximum is chosen from, or that is divided by where
+ * zeros count. */
+static void mark_exact(bool *exact, const sc_relevance *relevance, const sc_graph *graph) {
+    for (size_t i = graph->node_count; i-- > 0;) {
+        const sc_node *node = &graph->nodes[i];
+        exact[i] |= relevance->exact || node->op->selects || sc_rule_wants_zeros(&relevance->rules[i]);
+        for (int k = 0; k < node->input_count; k++)
+            exact[node->input[k]] |= exact[i];
+    }
+}
+
+/* flags: room for two per node, all false. */
 static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_relevance_request *request, unsigned *needs,
-                         bool *kept, sc_error *error) {
+                         bool *flags, sc_error *error) {
+    bool *kept = flags, *exact = flags + graph->node_count;
     SC_TRY(allocate(relevance, graph->node_count, error));
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_node *node = &graph->nodes[i];
@@ -125,26 +138,26 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
         /* the walk must reach every node that something is wanted of: the way to the sources passes them all */
         kept[i] = (request->keep && request->keep[i]) || node->op->map == SC_MAP_SOURCE;
     }
-    sc_plan_request plan = {.batch = request->batch, .backward = true, .needs = needs, .keep_grad = kept};
-    relevance->exact = plan.exact = request->exact;
-    for (size_t i = 0; i < graph->node_count; i++)
-        plan.exact |= sc_rule_wants_zeros(&relevance->rules[i]);
+    relevance->exact = request->exact;
+    mark_exact(exact, relevance, graph);
+    sc_plan_request plan = {
+        .batch = request->batch, .backward = true, .needs = needs, .keep_grad = kept, .exact = exact};
     SC_TRY(sc_plan_create(&relevance->plan, graph, &plan, error));
     return request->two_signals ? sc_second_signal_create(&relevance->second, relevance->plan, error) : SC_OK;
 }
 
 sc_status sc_relevance_create(sc_relevance **out, sc_graph *graph, const sc_relevance_request *request,
                               sc_error *error) {
-    void *memory, *kept = NULL, *needs = NULL;
+    void *memory, *flags = NULL, *needs = NULL;
     *out = NULL;
     SC_TRY(sc_memory_calloc(&memory, 1, sizeof(sc_relevance), error));
     sc_relevance *relevance = memory;
-    sc_status status = sc_memory_calloc(&kept, graph->node_count + 1, sizeof(bool), error);
+    sc_status status = sc_memory_calloc(&flags, 2 * graph->node_count + 1, sizeof(bool), error);
     if (status == SC_OK)
         status = sc_memory_calloc(&needs, graph->node_count + 1, sizeof(unsigned), error);
     if (status == SC_OK)
-        status = prepare(relevance, graph, request, needs, kept, error);
-    sc_memory_free(kept);
+        status = prepare(relevance, graph, request, needs, flags, error);
+    sc_memory_free(flags);
     sc_memory_free(needs);
     if (status != SC_OK)
         sc_relevance_free(relevance);

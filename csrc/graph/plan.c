@@ -334,6 +334,7 @@ static sc_status allocate_draft(draft *d, sc_error *error) {
     for (size_t i = 0; i < count; i++) {
         sc_node_buffers *buffers = &d->plan->nodes[i];
         buffers->value = buffers->recomputed = buffers->grad = buffers->saved = SC_NO_BUFFER;
+        buffers->exact = asked(d->request->exact, i);
     }
     return SC_OK;
 }
@@ -364,7 +365,6 @@ sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *
     plan->backward = request->backward;
     plan->training = request->training;
     plan->params = request->params;
-    plan->exact = request->exact;
     draft d = {.graph = graph, .request = request, .plan = plan};
     sc_status status = make_plan(&d, error);
     sc_memory_free(d.nodes);

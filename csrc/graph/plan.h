@@ -13,10 +13,10 @@ typedef struct sc_plan_request {
     bool backward;          /* a way back will follow */
     bool training;          /* batch statistics, dropout; changes what the way back reads */
     bool params;            /* gradients of the trainable parameters are wanted */
-    bool exact;             /* of the way forward: see sc_op_call */
     const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a way back that is not op->backward */
     const bool *keep_value; /* (optional) per node: the value can be read after the run */
     const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
+    const bool *exact;      /* (optional) per node: the way forward is, see sc_op_call */
 } sc_plan_request;
 
 typedef enum sc_step_kind { SC_STEP_FORWARD, SC_STEP_RECOMPUTE, SC_STEP_BACKWARD } sc_step_kind;
@@ -39,13 +39,14 @@ typedef struct sc_node_buffers {
     bool value_kept;   /* the value can be read after the way forward */
     bool grad_kept;    /* the gradient can be read after the way back */
     bool wants_grad;
+    bool exact;     /* on the way forward */
     unsigned needs; /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the way back */
 } sc_node_buffers;
 
 typedef struct sc_plan {
     sc_graph *graph; /* shared, and gets no new nodes while it is */
     size_t batch;
-    bool backward, training, params, exact;
+    bool backward, training, params;
     sc_step *steps;
     size_t step_count, forward_count; /* the first forward_count steps go forward */
     sc_node_buffers *nodes;

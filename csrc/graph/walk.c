@@ -24,7 +24,7 @@ static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc
     call->saved = at(plan, plan->nodes[index].saved);
     call->scratch = plan->scratch;
     call->seed = sc_random_mix(plan->seed, index);
-    call->exact = plan->exact;
+    call->exact = plan->nodes[index].exact;
 }
 
 static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {

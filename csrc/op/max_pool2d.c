@@ -47,6 +47,7 @@ const sc_op sc_op_max_pool2d = {
     .channels = SC_CHANNELS_KEEP,
     .needs = SC_NEEDS_INPUT,
     .relevance_needs = SC_NEEDS_INPUT,
+    .selects = true,
     .infer = infer,
     .forward = forward,
     .backward = backward,

@@ -125,6 +125,7 @@ typedef struct sc_op {
     unsigned relevance_needs; /* SC_NEEDS_* of relevance; SC_MAP_NONLINEAR only */
     bool inplace;             /* forward may write its output over input 0 (same size, read before written) */
     bool overwrites;          /* backward heeds call->fresh; other operations find gradients zeroed */
+    bool selects;             /* hands on one of its inputs: which one may hang on the last bit */
     bool cheap;               /* better computed again than kept for the way back */
     int unit_axis; /* of one sample of the output: 0 (maps [C x H x W]) or -1, the last (vectors, tokens [T x D]) */
 

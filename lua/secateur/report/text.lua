@@ -81,8 +81,8 @@ local function break_word(word, most, size)
   return parts
 end
 
---- Breaks a line between words; a word that is too long by itself is broken behind hyphens, underscores and slashes, and
--- before capitals, or shortened.
+--- Breaks a line between words; a word that is too long by itself is broken behind hyphens, underscores and slashes,
+-- and before capitals, or shortened.
 -- @string line
 -- @number most width
 -- @number size of the letters
