@@ -95,6 +95,14 @@ static block_header *take_spare(size_t padded) {
     return found;
 }
 
+static void free_spares(void) {
+    for (int i = 0; i < SPARES; i++) {
+        block_header *header = atomic_exchange(&spares[i], NULL);
+        if (header)
+            free(header->raw);
+    }
+}
+
 static block_header *new_block(size_t padded, bool zeroed) {
     void *raw = zeroed ? calloc(1, padded) : malloc(padded);
     if (!raw)
@@ -116,6 +124,10 @@ static sc_status allocate(void **out, size_t count, size_t size, bool zeroed, sc
     block_header *header = zeroed ? NULL : take_spare(padded);
     if (!header)
         header = new_block(padded, zeroed);
+    if (!header) { /* it may be the spares that leave no room */
+        free_spares();
+        header = new_block(padded, zeroed);
+    }
     if (!header)
         return sc_error_set(error, SC_ERROR_MEMORY, "memory: could not allocate %zu bytes", bytes);
     header->bytes = bytes;

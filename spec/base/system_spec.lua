@@ -31,6 +31,22 @@ describe("the system's side of the core", function()
     assert.is_true(core.memory() <= before)
   end)
 
+  it("gives back what it kept when the system has no more", function()
+    local script = [[
+      local core = require "secateur.core"
+      local kilobytes = io.open "/proc/self/status":read("a"):match "VmSize:%s*(%d+)"
+      if not ... then print(kilobytes) return end
+      core.full(50, 1000, 1000, 7):close() -- a spare of 200 MB
+      print((core.zeros(75, 1000, 1000):max()))
+    ]]
+    local status = io.open "/proc/self/status"
+    if not status then return pending "no /proc to read sizes from" end
+    status:close()
+    local size = tonumber(child.run(script))
+    if size > 1e9 then return pending "address space is not to be limited under the address sanitizer" end
+    assert.equal("0.0\n", child.run(script, ("ulimit -v %d; %%s all"):format(size + 400000)))
+  end)
+
   it("collects short-lived tensors before they pile up", function()
     local output = child.run [[
       local core = require "secateur.core"
