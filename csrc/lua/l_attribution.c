@@ -25,7 +25,7 @@ static int fold(lua_State *L) {
 
 static void read_modifier(lua_State *L, int table, const char *field, sc_modifier *m) {
     static const char *const known[] = {"plain", "positive", "negative", "square", "constant", NULL};
-    if (lua_getfield(L, table, field) != LUA_TNIL) {
+    if (sc_lua_field(L, table, field) != LUA_TNIL) {
         if (!lua_istable(L, -1))
             sc_lua_expected(L, -1, "rule", field, "a table of coefficients");
         int at = lua_gettop(L);
@@ -42,7 +42,7 @@ static void read_modifier(lua_State *L, int table, const char *field, sc_modifie
 /* The index of the string in a field among the choices; the first when the field is absent. */
 static int read_choice(lua_State *L, int table, const char *field, const char *const *choices) {
     int found = 0;
-    if (lua_getfield(L, table, field) != LUA_TNIL) {
+    if (sc_lua_field(L, table, field) != LUA_TNIL) {
         const char *text = sc_lua_check_string(L, lua_gettop(L), "rule", field);
         for (found = 0; choices[found] && strcmp(choices[found], text) != 0; found++) {
         }
@@ -51,6 +51,13 @@ static int read_choice(lua_State *L, int table, const char *field, const char *c
     }
     lua_pop(L, 1);
     return found;
+}
+
+static double read_epsilon(lua_State *L, int table) {
+    double epsilon = sc_lua_field_number(L, table, "rule", "epsilon", 1e-6);
+    if (!(epsilon >= 0))
+        luaL_error(L, "rule: epsilon: expected at least 0, got %f", epsilon);
+    return epsilon;
 }
 
 /* The group table on top of the stack. */
@@ -63,11 +70,9 @@ static void read_group(lua_State *L, sc_group *group) {
         sc_lua_expected(L, table, "rule", "groups", "a list of tables");
     sc_lua_check_keys(L, table, "rule", known);
     group->coefficient = sc_lua_field_number(L, table, "rule", "coefficient", 1);
-    group->epsilon = sc_lua_field_number(L, table, "rule", "epsilon", 1e-6);
-    if (!(group->epsilon >= 0))
-        luaL_error(L, "rule: epsilon: expected at least 0, got %f", group->epsilon);
+    group->epsilon = read_epsilon(L, table);
     group->gate = (sc_gate)read_choice(L, table, "gate", gates);
-    lua_getfield(L, table, "terms");
+    sc_lua_field(L, table, "terms");
     if (!lua_istable(L, -1) || lua_rawlen(L, -1) < 1 || lua_rawlen(L, -1) > SC_MAX_TERMS)
         luaL_error(L, "rule: terms: expected a list of 1 to %d", SC_MAX_TERMS);
     int terms = lua_gettop(L);
@@ -100,10 +105,10 @@ static void read_rule(lua_State *L, sc_rule *rule) {
         rule->gated = (sc_gated_mode)read_choice(L, table, "mode", gated_modes);
     else
         rule->mode = (sc_relevance_mode)read_choice(L, table, "mode", modes);
-    rule->epsilon = sc_lua_field_number(L, table, "rule", "epsilon", 1e-6);
+    rule->epsilon = read_epsilon(L, table);
     if (rule->kind != SC_RULE_LINEAR)
         return;
-    lua_getfield(L, table, "groups");
+    sc_lua_field(L, table, "groups");
     if (!lua_istable(L, -1) || lua_rawlen(L, -1) < 1 || lua_rawlen(L, -1) > SC_MAX_GROUPS)
         luaL_error(L, "rule: groups: expected a list of 1 to %d", SC_MAX_GROUPS);
     rule->group_count = (int)lua_rawlen(L, -1);
@@ -140,12 +145,12 @@ static int create(lua_State *L) {
     size_t batch = (size_t)sc_lua_field_integer(L, 2, "relevance", "batch", 1, 1, 1 << 24);
     sc_rule *rules = lua_newuserdatauv(L, (graph->node_count + 1) * sizeof(sc_rule), 0);
     memset(rules, 0, (graph->node_count + 1) * sizeof(sc_rule));
-    if (lua_getfield(L, 2, "rules") != LUA_TTABLE)
+    if (sc_lua_field(L, 2, "rules") != LUA_TTABLE)
         sc_lua_expected(L, lua_gettop(L), "relevance", "rules", "a table of rules by node name");
     for (size_t i = 0; i < graph->node_count; i++) {
         if (graph->nodes[i].op->map == SC_MAP_SOURCE)
             continue;
-        if (lua_getfield(L, -1, graph->nodes[i].name) == LUA_TNIL)
+        if (sc_lua_field(L, -1, graph->nodes[i].name) == LUA_TNIL)
             luaL_error(L, "relevance: rules: expected one for every node, got none for '%s'", graph->nodes[i].name);
         read_rule(L, &rules[i]);
         lua_pop(L, 1);
@@ -216,13 +221,14 @@ static int get_relevance(lua_State *L) {
 static int get_sums(lua_State *L) {
     sc_relevance *relevance = check_relevance(L, "sums");
     size_t node = sc_lua_check_node(L, 2, relevance->plan->graph, "sums");
-    if (!relevance->wants_sums[node] || !relevance->plan->gone_back)
+    const sc_plan *plan = relevance->plan;
+    if (!relevance->wants_sums[node] || !plan->current_batch || !plan->gone_back)
         luaL_error(L, "sums: node: expected one that sums were asked of, after a way back, got '%s'",
                    lua_tostring(L, 2));
     const sc_tensor *sums = check_second(L, "sums", relevance) ? &relevance->second_sums[node] : &relevance->sums[node];
     sc_tensor *out;
     sc_shape shape = sums->shape;
-    shape.size[0] = relevance->plan->current_batch;
+    shape.size[0] = plan->current_batch;
     sc_lua_push_new(L, SC_REAL, &shape, false, &out);
     memcpy(sc_tensor_data(out), sc_tensor_data(sums), sc_tensor_numel(out) * sizeof(sc_real));
     return 1;

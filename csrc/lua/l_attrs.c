@@ -136,7 +136,7 @@ void sc_lua_read_attrs(lua_State *L, int index, const sc_op *op, const char *nod
         refuse_unknown(L, index, op, function);
     for (const sc_attr *attr = op->attrs; attr && attr->name; attr++) {
         void *field = (char *)attrs + attr->offset;
-        if (given && lua_getfield(L, index, attr->name) != LUA_TNIL) {
+        if (given && sc_lua_field(L, index, attr->name) != LUA_TNIL) {
             read_attr(L, lua_gettop(L), function, attr, field);
         } else if (attr->required) {
             luaL_error(L, "%s: %s: missing", function, attr->name);

@@ -22,7 +22,7 @@ static sc_gradient *check_gradient(lua_State *L, const char *method) {
 /* The nodes named in a list at the field, each once, in a userdata left on the stack. */
 static size_t *check_nodes(lua_State *L, const sc_graph *graph, size_t *count) {
     *count = 0;
-    if (lua_getfield(L, 2, "nodes") != LUA_TNIL && !lua_istable(L, -1))
+    if (sc_lua_field(L, 2, "nodes") != LUA_TNIL && !lua_istable(L, -1))
         sc_lua_expected(L, -1, "gradients", "nodes", "a list of node names");
     int list = lua_gettop(L);
     size_t given = lua_isnil(L, list) ? 0 : (size_t)lua_rawlen(L, list);
@@ -42,7 +42,7 @@ static size_t *check_nodes(lua_State *L, const sc_graph *graph, size_t *count) {
 static sc_take check_take(lua_State *L) {
     static const char *const names[] = {"gradient", "product", "conductance", NULL};
     int found = 0;
-    if (lua_getfield(L, 2, "take") != LUA_TNIL) {
+    if (sc_lua_field(L, 2, "take") != LUA_TNIL) {
         const char *text = sc_lua_check_string(L, lua_gettop(L), "gradients", "take");
         while (names[found] && strcmp(names[found], text) != 0)
             found++;

@@ -29,7 +29,7 @@ size_t sc_lua_check_node(lua_State *L, int index, const sc_graph *graph, const c
 
 const bool *sc_lua_field_nodes(lua_State *L, int options, const char *function, const char *field,
                                const sc_graph *graph) {
-    if (lua_getfield(L, options, field) == LUA_TNIL)
+    if (sc_lua_field(L, options, field) == LUA_TNIL)
         return NULL;
     int list = lua_gettop(L);
     if (!lua_istable(L, list))
@@ -59,7 +59,7 @@ static void read_binding(lua_State *L, const char *slot, sc_param_binding *bindi
         sc_lua_expected(L, -1, "add", slot, "a table {name =, first =, total =}");
     int table = lua_gettop(L);
     sc_lua_check_keys(L, table, "add", known);
-    if (lua_getfield(L, table, "name") != LUA_TNIL)
+    if (sc_lua_field(L, table, "name") != LUA_TNIL)
         binding->name = sc_lua_check_string(L, -1, "add", "name"); /* kept alive by the table */
     lua_pop(L, 1);
     binding->first_row = (size_t)sc_lua_field_integer(L, table, "add", "first", 1, 1, LUA_MAXINTEGER) - 1;
@@ -77,11 +77,11 @@ static void read_bindings(lua_State *L, int index, sc_param_binding *bindings) {
     static const char *const known[] = {"weight", "bias", "value", NULL};
     sc_lua_check_keys(L, index, "add", known);
     for (int slot = 0; slots[slot]; slot++) {
-        if (lua_getfield(L, index, slots[slot]) != LUA_TNIL)
+        if (sc_lua_field(L, index, slots[slot]) != LUA_TNIL)
             read_binding(L, slots[slot], &bindings[slot]);
         lua_pop(L, 1);
     }
-    if (lua_getfield(L, index, "value") != LUA_TNIL)
+    if (sc_lua_field(L, index, "value") != LUA_TNIL)
         read_binding(L, "value", &bindings[0]);
     lua_pop(L, 1);
 }

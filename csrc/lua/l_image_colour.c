@@ -36,7 +36,7 @@ static void check_table(lua_State *L, sc_colouring *how) {
 /* The picture under the colours, if there is one; it stays on the stack. */
 static void check_ground(lua_State *L, sc_colouring *how, size_t height, size_t width) {
     char text[SC_SHAPE_TEXT];
-    if (lua_getfield(L, 3, "ground") == LUA_TNIL)
+    if (sc_lua_field(L, 3, "ground") == LUA_TNIL)
         return;
     const sc_tensor *ground = sc_lua_check_tensor_of(L, -1, NAME, "ground", SC_REAL);
     if (ground->shape.ndim != 2 || ground->shape.size[0] != height || ground->shape.size[1] != width)

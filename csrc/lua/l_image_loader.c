@@ -35,7 +35,7 @@ static int image_loader(lua_State *L) {
     options.ahead = (size_t)sc_lua_field_integer(L, 2, name, "ahead", 4, 1, 1024);
     sc_lua_collect_if_due(L);
     loader_box *box = sc_lua_new_object(L, LOADER, sizeof *box);
-    lua_getfield(L, 2, "indices");
+    sc_lua_field(L, 2, "indices");
     box->indices =
         sc_lua_check_index_list(L, -1, name, "indices", 1, (lua_Integer)sc_image_source_count(source), &options.count);
     options.indices = box->indices;

@@ -34,7 +34,7 @@ size_t *sc_lua_check_index_list(lua_State *L, int index, const char *function, c
 
 /* Reads list[1] and list[2] of a field; false when the field is absent. */
 static bool field_pair(lua_State *L, int table, const char *function, const char *field, double most, double *pair) {
-    bool present = lua_getfield(L, table, field) != LUA_TNIL;
+    bool present = sc_lua_field(L, table, field) != LUA_TNIL;
     if (present) {
         int list = lua_gettop(L);
         if (!lua_istable(L, list) || lua_rawlen(L, list) != 2)
@@ -84,7 +84,7 @@ static sc_augment check_augment(lua_State *L, int table, const char *function) {
 /* A number, or a list of one per channel. */
 static void field_channels(lua_State *L, int table, const char *function, const char *field, size_t channels,
                            sc_real fallback, bool positive, sc_real out[3]) {
-    lua_getfield(L, table, field);
+    sc_lua_field(L, table, field);
     int list = lua_gettop(L);
     bool single = lua_type(L, list) == LUA_TNUMBER;
     if (!single && !lua_isnil(L, list) && (!lua_istable(L, list) || lua_rawlen(L, list) != channels))
@@ -109,7 +109,7 @@ static void field_channels(lua_State *L, int table, const char *function, const 
 sc_image_recipe sc_lua_check_recipe(lua_State *L, int index, const char *function) {
     index = lua_absindex(L, index);
     sc_image_recipe recipe = {0};
-    lua_getfield(L, index, "size"); /* has no default */
+    sc_lua_field(L, index, "size"); /* has no default */
     recipe.size = (size_t)sc_lua_check_integer(L, lua_gettop(L), function, "size", 1, 16384);
     lua_pop(L, 1);
     recipe.channels = (size_t)sc_lua_field_integer(L, index, function, "channels", 3, 1, 3);
@@ -120,7 +120,7 @@ sc_image_recipe sc_lua_check_recipe(lua_State *L, int index, const char *functio
     lua_Integer seed = sc_lua_field_integer(L, index, function, "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
     lua_Integer epoch = sc_lua_field_integer(L, index, function, "epoch", 0, LUA_MININTEGER, LUA_MAXINTEGER);
     recipe.seed = sc_random_mix((uint64_t)seed, (uint64_t)epoch);
-    recipe.augmented = lua_getfield(L, index, "augment") != LUA_TNIL;
+    recipe.augmented = sc_lua_field(L, index, "augment") != LUA_TNIL;
     if (recipe.augmented) {
         if (!lua_istable(L, -1))
             sc_lua_expected(L, lua_gettop(L), function, "augment", "a table");

@@ -35,7 +35,7 @@ static void open_files(lua_State *L, source_box *box) {
     sc_lua_check_keys(L, 1, "image_source", known);
     size_t max_pixels = (size_t)sc_lua_field_integer(L, 1, "image_source", "max_pixels",
                                                      (lua_Integer)SC_IMAGE_MAX_PIXELS, 1, (lua_Integer)1 << 31);
-    lua_getfield(L, 1, "paths");
+    sc_lua_field(L, 1, "paths");
     int list = lua_gettop(L);
     if (!lua_istable(L, list))
         sc_lua_expected(L, list, "image_source", "paths", "a list of strings");
@@ -53,7 +53,7 @@ static void open_pixels(lua_State *L, source_box *box) {
     static const char *const known[] = {"kind", "pixels", NULL};
     sc_error error;
     sc_lua_check_keys(L, 1, "image_source", known);
-    lua_getfield(L, 1, "pixels");
+    sc_lua_field(L, 1, "pixels");
     const sc_tensor *pixels = sc_lua_check_tensor(L, lua_gettop(L), "image_source", "pixels");
     if (sc_image_source_pixels(&box->source, pixels, &error) != SC_OK)
         luaL_error(L, "image_source: %s", error.message);
@@ -66,7 +66,7 @@ static void open_phantom(lua_State *L, source_box *box) {
     sc_lua_check_keys(L, 1, "image_source", known);
     lua_Integer seed = sc_lua_field_integer(L, 1, "image_source", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
     size_t size = (size_t)sc_lua_field_integer(L, 1, "image_source", "size", 64, SC_PHANTOM_LEAST, 4096);
-    lua_getfield(L, 1, "labels");
+    sc_lua_field(L, 1, "labels");
     const size_t *labels = sc_lua_check_index_list(L, -1, "image_source", "labels", 1, SC_PHANTOM_CLASSES, &count);
     uint8_t *classes = lua_newuserdatauv(L, count + 1, 0);
     for (size_t i = 0; i < count; i++)
@@ -83,7 +83,7 @@ static int image_source(lua_State *L) {
     if (!lua_istable(L, 1))
         return sc_lua_expected(L, 1, "image_source", "options", "a table");
     lua_settop(L, 1);
-    lua_getfield(L, 1, "kind");
+    sc_lua_field(L, 1, "kind");
     const char *kind = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     source_box *box = sc_lua_new_object(L, SOURCE, sizeof *box);
     int result = lua_gettop(L);

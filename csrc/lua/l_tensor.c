@@ -167,7 +167,7 @@ static int from_table(lua_State *L) {
         sc_lua_expected(L, 1, "tensor", "values", "a table");
     sc_dtype dtype = check_dtype(L, 2, "tensor");
     lua_settop(L, 1);
-    if (lua_getfield(L, 1, "fill") != LUA_TNIL) {
+    if (sc_lua_field(L, 1, "fill") != LUA_TNIL) {
         int ndim = (int)lua_rawlen(L, 1);
         luaL_checkstack(L, ndim + 4, "tensor");
         for (int d = 1; d <= ndim; d++)
@@ -207,7 +207,7 @@ static int filled(lua_State *L, const char *function, double value) {
     sc_dtype dtype = SC_REAL;
     check_sizes(L, function, known, &shape, &options);
     if (options) {
-        lua_getfield(L, options, "dtype");
+        sc_lua_field(L, options, "dtype");
         dtype = check_dtype(L, lua_gettop(L), function);
     }
     sc_lua_push_new(L, dtype, &shape, true, &tensor);
@@ -341,7 +341,6 @@ static int clone(lua_State *L) {
     return 1;
 }
 
-/* reshape(size, ...) or reshape({size, ...}): one size may be -1. */
 /* copy(from) -> itself, with the elements of a tensor of the same shape and type. */
 static int copy(lua_State *L) {
     sc_tensor *tensor = self(L, "copy");
@@ -355,6 +354,7 @@ static int copy(lua_State *L) {
     return 1;
 }
 
+/* reshape(size, ...) or reshape({size, ...}): one size may be -1. */
 static int reshape(lua_State *L) {
     sc_tensor *tensor = self(L, "reshape");
     sc_shape shape;

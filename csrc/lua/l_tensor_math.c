@@ -66,6 +66,7 @@ static int absolute(lua_State *L) {
     return 1;
 }
 
+/* log(), exp(), sqrt(): of every element. */
 static int elementwise(lua_State *L, double (*function)(double), const char *method) {
     sc_tensor *x = check_real(L, 1, method), *out;
     sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);

@@ -77,10 +77,16 @@ bool sc_lua_check_flag(lua_State *L, int index, const char *function, const char
     return lua_toboolean(L, index);
 }
 
+int sc_lua_field(lua_State *L, int table, const char *field) {
+    table = lua_absindex(L, table);
+    lua_pushstring(L, field);
+    return lua_rawget(L, table);
+}
+
 lua_Integer sc_lua_field_integer(lua_State *L, int table, const char *function, const char *field, lua_Integer fallback,
                                  lua_Integer low, lua_Integer high) {
     lua_Integer value = fallback;
-    if (lua_getfield(L, table, field) != LUA_TNIL)
+    if (sc_lua_field(L, table, field) != LUA_TNIL)
         value = sc_lua_check_integer(L, lua_gettop(L), function, field, low, high);
     lua_pop(L, 1);
     return value;
@@ -88,14 +94,14 @@ lua_Integer sc_lua_field_integer(lua_State *L, int table, const char *function, 
 
 double sc_lua_field_number(lua_State *L, int table, const char *function, const char *field, double fallback) {
     double value = fallback;
-    if (lua_getfield(L, table, field) != LUA_TNIL)
+    if (sc_lua_field(L, table, field) != LUA_TNIL)
         value = sc_lua_check_number(L, lua_gettop(L), function, field);
     lua_pop(L, 1);
     return value;
 }
 
 bool sc_lua_field_flag(lua_State *L, int table, const char *function, const char *field, bool fallback) {
-    lua_getfield(L, table, field);
+    sc_lua_field(L, table, field);
     bool value = sc_lua_check_flag(L, lua_gettop(L), function, field, fallback);
     lua_pop(L, 1);
     return value;

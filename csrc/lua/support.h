@@ -38,6 +38,10 @@ const char *sc_lua_check_string(lua_State *L, int index, const char *function, c
 /* A boolean, or fallback when the slot is nil or absent. */
 bool sc_lua_check_flag(lua_State *L, int index, const char *function, const char *argument, bool fallback);
 
+/* Pushes the field of a table and returns its type. Raw, as sc_lua_check_keys looks: a metamethod could change the
+ * graph or close the tensor that the caller has already looked at. */
+int sc_lua_field(lua_State *L, int table, const char *field);
+
 /* Field readers for option tables: push nothing; an absent field gives the fallback. The table itself must have been
  * checked to be one. Unknown keys are refused with sc_lua_check_keys. */
 lua_Integer sc_lua_field_integer(lua_State *L, int table, const char *function, const char *field, lua_Integer fallback,

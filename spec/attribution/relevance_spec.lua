@@ -24,6 +24,30 @@ local function close(expected, got, tolerance)
   assert.is_true(single.compare("relevance", single.flat(got), expected, tolerance or 1e-9))
 end
 
+describe("relevance", function()
+  it("is not made by metatables, which could change the graph while its rules are read", function()
+    local graph = core.graph()
+    graph:add("input", "x", {}, { shape = { 4 } })
+    graph:add("relu", "n", { "x" })
+    local growing = setmetatable({}, { __index = function()
+      for i = 1, 50 do graph:add("relu", "late" .. i, { "n" }) end
+      return { kind = "pass" }
+    end })
+    assert.error_matches(function() core.relevance(graph, { rules = growing }) end, "got none for 'n'")
+    assert.error_matches(function() core.relevance(graph, setmetatable({}, { __index = { rules = {} } })) end,
+      "rules: expected a table of rules by node name, got nil")
+    assert.equal(2, #graph:nodes())
+  end)
+
+  it("wants an epsilon of at least 0 in every kind of rule", function()
+    for _, epsilon in ipairs { -1e-6, 0 / 0 } do
+      assert.error_matches(function()
+        walk("softmax", { core.tensor { { 1, 2 } } }, nil, { kind = "own", epsilon = epsilon }, core.ones(1, 2))
+      end, "epsilon: expected at least 0, got")
+    end
+  end)
+end)
+
 describe("relevance of", function()
   it("a maximum goes to the first, or to all that tie", function()
     local x = core.tensor { { { { 1, 4, 4 }, { 4, 0, 2 } } } }
