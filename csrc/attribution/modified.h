@@ -1,4 +1,5 @@
-/* Modified parameters, computed once per run and kept: W+ and its kin. */
+/* Modified parameters, W+ and its kin; computed when first asked for, and kept. They do not follow a change of
+ * the parameters. */
 #ifndef SC_ATTRIBUTION_MODIFIED_H
 #define SC_ATTRIBUTION_MODIFIED_H
 

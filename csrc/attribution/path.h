@@ -9,8 +9,7 @@ typedef struct sc_path {
     const sc_real *x, *x0; /* [n x input shape] each */
     const sc_real *seeds;  /* [n x output shape] */
     size_t n, point_count;
-    const sc_point
-        *points; /* at in 0 .. 1 in growing order; weights of the quadrature, those at the input add up to 1 */
+    const sc_point *points; /* at: in 0 .. 1, never falling; weights: of the quadrature, adding up to 1 */
 } sc_path;
 
 /* One walk along the path for both: sums->input = (x - x0) * sum over points of weight * gradient at x0 + at (x - x0)

@@ -135,7 +135,7 @@ static sc_relevance *check_relevance(lua_State *L, const char *method) {
  * Relevance. A rule is {kind = "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias
  * =}}}}}, with modifiers {plain =, positive =, negative =, square =, constant =}; or {kind = "gated", mode = "default"
  * | "package"}; or {kind = "contrastive" | "gradient" | "pass" | "block"}; or {kind = "own", mode =, epsilon =}. Nodes
- * without a rule are an error. */
+ * without a rule are an error; parameters that change later may be taken as they were. */
 static int create(lua_State *L) {
     static const char *const known[] = {"batch", "rules", "keep", "sums", "exact", "two_signals", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "relevance");

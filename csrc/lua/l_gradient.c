@@ -76,14 +76,15 @@ static int create(lua_State *L) {
     return 1;
 }
 
+/* n rows of a shape; n of 0: at least one. */
 static sc_tensor *check_rows(lua_State *L, int index, const char *method, const char *argument, const sc_shape *shape,
                              size_t n) {
     sc_tensor *tensor = sc_lua_check_tensor_of(L, index, method, argument, SC_REAL);
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     sc_shape whole = sc_shape_prepend(shape, n ? n : (tensor->shape.ndim ? tensor->shape.size[0] : 0));
     if (!sc_shape_equal(&whole, &tensor->shape) || whole.size[0] == 0)
-        luaL_error(L, "%s: %s: expected a batch of %s, got %s", method, argument, sc_shape_format(wanted, shape),
-                   sc_shape_format(got, &tensor->shape));
+        luaL_error(L, "%s: %s: expected %s%s, got %s", method, argument, n ? "" : "a batch of ",
+                   sc_shape_format(wanted, n ? &whole : shape), sc_shape_format(got, &tensor->shape));
     return tensor;
 }
 

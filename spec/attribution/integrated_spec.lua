@@ -319,8 +319,8 @@ describe("the native Gradients", function()
   it("check what they are given", function()
     local points = { 0, 0, 1, 1, 0, 1 }
     assert.equal("along: x: expected a batch of [3x32x32], got [2x3]", refused(seeds, seeds, seeds, points))
-    assert.equal("along: seeds: expected a batch of [3], got [2x3x32x32]", refused(x, x, x, points))
-    assert.equal("along: baseline: expected a batch of [3x32x32], got [1x3x32x32]",
+    assert.equal("along: seeds: expected [2x3], got [2x3x32x32]", refused(x, x, x, points))
+    assert.equal("along: baseline: expected [2x3x32x32], got [1x3x32x32]",
       refused(x, x:view(1, 1), seeds, points))
     assert.equal("along: points: expected a list of threes of numbers, got a table", refused(x, x, seeds, { 0, 1 }))
     assert.equal("along: points: expected a list of threes of numbers, got a table", refused(x, x, seeds, {}))
