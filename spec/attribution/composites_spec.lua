@@ -127,6 +127,16 @@ describe("an entry of a composite", function()
     assert.equal("attribute: composite: fold: expected a boolean, got 1", refused { fold = 1 })
   end)
 
+  it("and errors of its functions name the node, and the function's line", function()
+    local function refused(fault)
+      local list = { { match = function() error(fault) end, rule = rules.zplus() } }
+      return errors.here(function() attribute(model, x, { composite = list }) end)
+    end
+    assert.matches("^attribute: composite: match, asked of conv2d 'features%.0': .*composites_spec%.lua:%d+: odd$",
+      refused "odd")
+    assert.equal("attribute: composite: match, asked of conv2d 'features.0': raised a table", refused {})
+  end)
+
   it("with a rule that cannot stand at its node is refused with the node's name, at the caller's line", function()
     local vit = families.all().vit
     local function refused(what, list)

@@ -127,9 +127,17 @@ composites.named = {
   end,
 }
 
+-- Errors of the user's function keep their place in the message, which else says only where the composite was used.
+local function ask(match, node)
+  local ok, found = pcall(match, node)
+  if ok then return found end
+  error(("composite: match, asked of %s '%s': %s"):format(node.op, node.name, type(found) == "string" and found
+    or "raised " .. options.describe(found)), 0)
+end
+
 local function has_name(match, node)
   if match == nil or match == "any" or match == node.op then return true end
-  if type(match) == "function" then return match(node) end
+  if type(match) == "function" then return ask(match, node) end
   if kinds[match] then return kinds[match][node.op] or false end
   if operations[match] then return false end
   return node.name:find(match) ~= nil
