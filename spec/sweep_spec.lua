@@ -347,6 +347,8 @@ describe("sweep", function()
       .. "seed, target, top")
     wrong({ scope = "all" }, "scope: expected one of 'global', 'layer', got 'all'")
     wrong({ data = {} }, "datasets.data: expected a dataset with classes, train and test, got a table")
+    wrong({ method_options = { igg = { steps = 4 } } }, "method_options: expected methods as keys, one of lrp, dlb, "
+      .. "ig, gradient_x_input, random, magnitude, activation, taylor, got 'igg'")
     wrong({ method_options = { lrp = 1 } }, "method_options.lrp: expected a table, got 1")
     wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, data, datasets, "
       .. "keep, layers, margin, method_options, methods, model, models, per_class, progress, rates, reduce, sampling, "

@@ -408,6 +408,10 @@ local function prepare(given)
   opts.rates = table.move(opts.rates, 1, #opts.rates, 1, {})
   table.sort(opts.rates)
   for method, of_method in pairs(opts.method_options) do
+    if not is_method(method) then
+      options.fail("sweep", ("method_options: expected methods as keys, one of %s, got %s"):format(
+        table.concat(methods, ", "), options.describe(method)), 1)
+    end
     if type(of_method) ~= "table" then
       options.fail("sweep", ("method_options.%s: expected a table, got %s"):format(method,
         options.describe(of_method)), 1)
