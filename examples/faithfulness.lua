@@ -4,6 +4,12 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function rate(text)
+  local number = tonumber(text)
+  if number and number >= 0 and number < 1 then return number end
+  return nil, "expected a rate in [0, 1), got " .. text
+end
+
 local parser = argparse("faithfulness.lua", "Measure methods of explaining, and what pruning leaves of explanations.")
 parser:argument("model", "a file written by model:save (see train.lua); a fresh one on phantoms if not given"):args "?"
 parser:option("--data", "a folder of images, class per folder; phantoms if not given")
@@ -11,7 +17,7 @@ parser:option("--method", "a method of sc.attribute; may be repeated; lrp, dlb, 
   :count "*"
 parser:option("--per-class", "samples of each class", "5"):convert(whole)
 parser:option("--steps", "stops on the curves", "16"):convert(whole)
-parser:option("--rate", "pruning rate that explanations are to survive", "0.3"):convert(tonumber)
+parser:option("--rate", "pruning rate that explanations are to survive", "0.3"):convert(rate)
 parser:option("--seed", "seed of samples, noise and random weights", "0"):convert(whole)
 parser:option("--csv", "where the table of measures goes, as CSV")
 local args = parser:parse()
