@@ -13,7 +13,7 @@ local agreement = {}
 
 local rules = {
   method = { type = { "string", "table", "function" }, default = "lrp" },
-  layers = { type = "table" },
+  layers = { type = "list" },
   top = { type = "number", above = 0, max = 1, default = 0.1 },
   units = { one_of = { "all", "left" }, default = "all" },
   resamples = { type = "integer", min = 1, max = 1 << 20, default = 1000 },
@@ -27,7 +27,7 @@ local layered = { lrp = true, dlb = true, ig = true, gradient_x_input = true }
 
 -- The layers whose units are compared, as `model:layers()` lists them.
 local function choose_layers(model, checked)
-  local how, known, chosen = checked.method, {}, {}
+  local how, known, chosen, seen = checked.method, {}, {}, {}
   local method = type(how) == "string" and how or type(how) == "table" and (how.method or "lrp")
   for _, layer in ipairs(model:layers()) do
     known[layer.name] = layer
@@ -37,8 +37,10 @@ local function choose_layers(model, checked)
     if not known[name] then
       options.fail("agreement", ("layers: expected layers that can be pruned, got %s at %d"):format(
         options.describe(name), i), 2)
+    elseif seen[name] then
+      options.fail("agreement", ("layers: expected different names, got '%s' twice"):format(name), 2)
     end
-    chosen[i] = known[name]
+    chosen[i], seen[name] = known[name], true
   end
   return chosen
 end

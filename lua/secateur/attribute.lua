@@ -6,13 +6,6 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local targets = require "secateur.models.targets"
 
-local rules = {
-  method = { one_of = families.methods, default = "lrp" },
-  target = { default = "prediction" },
-  layers = { type = { "string", "table" } },
-  batch = { type = "integer", min = 1, default = 16 },
-}
-
 --- What attribute returns.
 -- @table Attribution
 -- @field input Tensor like x
@@ -132,7 +125,7 @@ end
 -- @treturn Attribution
 local function attribute(model, x, opts)
   model_class.check("attribute", model)
-  local checked = families.check("attribute", opts, rules)
+  local checked = families.check("attribute", opts, families.common)
   local count = model:check_batch("attribute", x)
   local family = families.get(checked.method)
   local request = { name = "attribute", method = checked.method, options = checked, input = true, units = false,

@@ -22,7 +22,7 @@ end
 
 local rules = {
   methods = { type = "table", default = { "lrp", "dlb", "ig" } },
-  measures = { type = "table" },
+  measures = { type = "list", least = 1 },
   steps = { type = "integer", min = 1, max = 1 << 16, default = 16 },
   patch = { type = "integer", min = 1 },
   baseline = { default = "zero", check = one_baseline },

@@ -14,7 +14,7 @@ local rules = {
   method = { one_of = methods, default = "lrp" },
   sampling = { type = { "string", "function" }, default = "clustering" },
   per_class = { type = "integer", min = 1, default = 10 },
-  indices = { type = "table" },
+  indices = { type = "list", least = 1 },
   reduce = { one_of = { "sum", "abs" }, default = "sum" },
   seed = { type = "integer", default = 0 },
   batch = { type = "integer", min = 1, default = 16 },
@@ -23,6 +23,11 @@ local rules = {
     for _, word in ipairs { list and target.of or target, list and target.against or nil } do
       if words[word] == nil and not math.type(word) then
         return false, "\"label\", \"prediction\", a class or { of =, against = } of these"
+      end
+    end
+    for key in pairs(list and target or {}) do
+      if key ~= "of" and key ~= "against" then
+        return false, "{ of =, against = } without a field " .. options.describe(key)
       end
     end
     return not list or target.of and target.against, "both of and against"

@@ -11,7 +11,7 @@ local specimens = {}
 specimens.rules = {
   samples = { type = "integer", min = 1 },
   per_class = { type = "integer", min = 1 },
-  indices = { type = "table" },
+  indices = { type = "list" },
   target = { default = "prediction" },
   batch = { type = "integer", min = 1, default = 16 },
   seed = { type = "integer", default = 0 },

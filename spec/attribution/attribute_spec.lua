@@ -165,7 +165,11 @@ describe("attribute", function()
       refused { method = "ig", step = 8 })
     assert.equal("attribute: layers: expected nodes of the model, got 'features.9'",
       refused { layers = { "features.9" } })
-    assert.equal("attribute: layers: expected a string or a table, got 5", refused { layers = 5 })
+    assert.equal("attribute: layers: expected a string or a list, got 5", refused { layers = 5 })
+    assert.equal("attribute: layers: expected a string or a list, got a table",
+      refused { layers = { ["features.0"] = true } })
+    assert.equal("attribute: layers: expected a string or a list, got a table",
+      refused { layers = { "features.0", [3] = "features.2" } })
     assert.equal("attribute: target: expected a class in 1..3, got 4", refused { target = 4 })
     assert.equal("attribute: target: expected a class in 1..3, got 4", refused { target = 4, method = "ig" })
     assert.equal("attribute: target: expected 3 classes, one per sample, got 2", refused { target = { 1, 2 } })

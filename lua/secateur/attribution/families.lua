@@ -10,7 +10,8 @@
 -- `batch` (the most samples of a call of `explain`), `rows` (the most rows of a run of the network, for methods that
 -- run a sample many times), `total` (samples in all, where they are the rows of one Tensor), `units` (layers as
 -- [n x units], summed over positions), `input` (whether the attribution of the input is wanted). A family may have
--- `default_layers(model, options)`: the nodes whose attribution is given unless others are named.
+-- `default_layers(model, options)`: the nodes whose attribution is given unless others are named; and
+-- `check(name, options, depth)`: raises, as options.fail does, what rules of single options cannot say.
 --
 -- @module secateur.attribution.families
 local grad_cam = require "secateur.attribution.grad_cam"
@@ -33,6 +34,14 @@ for _, family in ipairs(list) do
     families.methods[#families.methods + 1] = method
   end
 end
+
+--- Option rules that all methods share.
+families.common = {
+  method = { one_of = families.methods, default = "lrp" },
+  target = { default = "prediction" },
+  layers = { type = { "string", "list" } },
+  batch = { type = "integer", min = 1, default = 16 },
+}
 
 --- The family of a method; nil for those that are none of ours.
 -- @string method
@@ -75,7 +84,10 @@ function families.check(name, given, common, depth)
     for key, rule in pairs(own) do rules[key] = rule end
     if given then refuse_others(name, given, method, own, common, depth) end
   end
-  return (options.check(name, given, rules, depth)) -- in parentheses: a tail call would take a level away
+  local checked = options.check(name, given, rules, depth)
+  local family = of[checked.method]
+  if family and family.check then family.check(name, checked, depth) end
+  return checked
 end
 
 return families

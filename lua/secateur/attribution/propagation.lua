@@ -1,6 +1,8 @@
 --- LRP and DL-Backtrace: relevance propagated back by the rules of a composite.
 -- @module secateur.attribution.propagation
+local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
+local options = require "secateur.util.options"
 local relevance = require "secateur.attribution.relevance"
 
 local propagation = { methods = { "lrp", "dlb" } }
@@ -40,18 +42,25 @@ local function opponents(weights, kind)
   return weights:clamp(0), core.tensor(rows)
 end
 
+--- Raises where options do not go together, and where a composite is none; whether it fits a model shows there.
+-- @string name the public function
+-- @tab opts
+-- @int[opt=0] depth as in options.fail
+function propagation.check(name, opts, depth)
+  depth = (depth or 0) + 1
+  if opts.compat and opts.mode == "contrastive" then
+    options.fail(name, "compat: expected no mode but 'default' beside it, got 'contrastive': of the package "
+      .. "dl_backtrace, the default mode alone is reproduced", depth)
+  elseif opts.compat and opts.composite then
+    options.fail(name, "compat: expected no composite beside it, got both", depth)
+  end
+  if opts.composite then composites.get(name, opts.composite, depth) end
+end
+
 -- The composite that the options ask for.
 local function choose_composite(model, request)
   local opts = request.options
-  if opts.compat then
-    if opts.mode == "contrastive" then
-      error(request.name .. ": compat: expected no mode but 'default' beside it, got 'contrastive': of the package "
-        .. "dl_backtrace, the default mode alone is reproduced", 0)
-    elseif opts.composite then
-      error(request.name .. ": compat: expected no composite beside it, got both", 0)
-    end
-    return "dlb_compat"
-  end
+  if opts.compat then return "dlb_compat" end
   local default = opts.mode == "contrastive" and "dlb_contrastive" or request.method == "dlb" and "dlb"
   return opts.composite or default or relevance.default_composite(model.graph)
 end

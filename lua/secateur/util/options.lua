@@ -43,7 +43,7 @@ local function in_range(rule, value)
 end
 
 local articles = { integer = "a whole number", number = "a number", string = "a string", boolean = "a boolean",
-  table = "a table", ["function"] = "a function", userdata = "a userdata" }
+  table = "a table", list = "a list", ["function"] = "a function", userdata = "a userdata" }
 
 -- Each gives the value (perhaps converted), or nil and what was expected.
 local checks = {}
@@ -57,6 +57,15 @@ end
 function checks.number(rule, value)
   if math.type(value) and in_range(rule, value) then return value end
   return nil, "a number" .. range(rule)
+end
+
+function checks.list(rule, value)
+  local count = 0
+  for key in pairs(type(value) == "table" and value or {}) do
+    count = math.type(key) == "integer" and key >= 1 and key <= #value and count + 1 or math.huge
+  end
+  if type(value) == "table" and count == #value and count >= (rule.least or 0) then return value end
+  return nil, rule.least and ("a list of at least %d"):format(rule.least) or "a list"
 end
 
 local function check_value(rule, value)
@@ -90,9 +99,9 @@ local function check_type(rule, value)
 end
 
 --- Checks one value against a rule; raises at the level of the public function's caller.
--- A rule is a table: `type` (a type name, "integer" or "number", or a list of these), `one_of` (a list of values),
--- `min`, `max`, `above`, `below` (for numbers), `default`, `required`, `check` (a function that gives true, or false
--- and what was expected).
+-- A rule is a table: `type` (a type name, "integer", "number" or "list", or a list of these), `one_of` (a list of
+-- values), `min`, `max`, `above`, `below` (for numbers), `least` (entries of a list), `default`, `required`, `check` (a
+-- function that gives true, or false and what was expected).
 -- @string name the public function
 -- @string argument
 -- @param value
