@@ -162,6 +162,10 @@ describe("agreement", function()
     wrong("pruned: layer 'features.3': expected 8 units, got no such layer",
       toy.model { config = { 6, "M", 8, "M" }, batch_norm = true })
     wrong("layers: expected layers that can be pruned, got 'features.1' at 1", nil, { layers = { "features.1" } })
+    wrong("layers: expected different names, got 'features.3' twice", nil, { layers = { "features.3", "features.3" } })
+    wrong("layers: expected a list, got a table", nil, { layers = { first = "features.3" } })
+    wrong("method: steps: expected an option of method 'lrp' (composite, exact, start), got one of 'ig'", nil,
+      { method = { steps = 3 } })
     wrong("units: 'left' needs a model that prune has made, with its plan", model, { units = "left" })
     wrong("top: expected a number in (0, 1], got 0", nil, { top = 0 })
     wrong("unknown option 'methods', expected one of: batch, indices, layers, level, method, on_progress, per_class, "
@@ -171,7 +175,7 @@ describe("agreement", function()
       errors.here(function() local r = sc.agreement(nil, pruned, split) return r end))
     assert.equal("agreement: top: expected a number in (0, 1], got 2",
       errors.here(function() local r = sc.agreement.against(model, split, { top = 2 }) return r end))
-    assert.matches("^agreement: method: attribute: method: expected one of",
+    assert.matches("^agreement: method: method: expected one of",
       errors.text(sc.agreement, model, pruned, split, { method = "lpr" }))
   end)
 end)

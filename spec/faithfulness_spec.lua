@@ -248,6 +248,17 @@ describe("faithfulness", function()
         { methods = { "random" } })
       wrong("methods: expected different names, and 'random' for nothing else, got 'lrp'",
         { methods = { "lrp", "lrp" } })
+      local early = {} -- what is wrong with the last method is told before the first has taken its time
+      function early.mine() error "called" end
+      early.wrong = { method = "ig", stepz = 3 }
+      wrong("methods.wrong: unknown option 'stepz', expected one of: baseline, batch, layers, max_steps, method, "
+        .. "quadrature, sigma, steps, target, tolerance", { methods = early })
+      wrong("methods.lrp: composite: entry 1: expected { match = kind, pattern or function, rule = table }",
+        { methods = { { name = "lrp", composite = { {} } } } })
+      wrong("methods: expected at least one, got none", { methods = {} })
+      wrong("methods: expected a string as label, got a table at 1", { methods = { { name = "lrp", label = {} } } })
+      wrong("measures: expected a list of at least 1, got a table", { measures = {} })
+      wrong("measures: expected a list of at least 1, got a table", { measures = { morf = true } })
       wrong("methods: expected a method's name or a table with one, got 7 at 2", { methods = { "lrp", 7 } })
       wrong("methods.mine: expected a method's name, options of attribute or a function, got 3",
         { methods = { mine = 3 } })
@@ -270,7 +281,7 @@ describe("faithfulness", function()
         { methods = { bad = function(_, given) return given * (0 / 0) end } })
       local message = errors.text(sc.faithfulness, model, split, { methods = { bad = function() error "boom" end } })
       assert.matches("^faithfulness: methods%.bad: .*faithfulness_spec%.lua:%d+: boom$", message)
-      assert.matches("^faithfulness: methods%.lpr: attribute: method: expected one of",
+      assert.matches("^faithfulness: methods%.lpr: method: expected one of",
         errors.text(sc.faithfulness, model, split, { methods = { "lpr" } }))
     end)
   end)

@@ -179,7 +179,12 @@ describe("heatmaps", function()
     wrong("methods: expected at least one, got none", { dir = folder, methods = {} })
     wrong(("methods: expected names (%s) or tables with a name, got 'lrpp' at 1"):format(
       table.concat(require("secateur.attribution.families").methods, ", ")), { dir = folder, methods = { "lrpp" } })
-    wrong("methods: expected one of 'all' or a table, got 'lrp'", { dir = folder, methods = "lrp" })
+    wrong("methods: expected one of 'all' or a list, got 'lrp'", { dir = folder, methods = "lrp" })
+    wrong("methods: expected one of 'all' or a list, got a table", { dir = folder, methods = { "lrp", flat = {} } })
+    wrong("methods: expected a string as label, got a table at 1", { dir = folder,
+      methods = { { name = "lrp", label = {} } } })
+    wrong("Integrated Gradients: steps: expected \"auto\" or a whole number in [1, 1048576], got 'atuo'",
+      { dir = folder .. "/none", methods = { "lrp", { name = "ig", steps = "atuo" } } })
     wrong("scale_by: expected one of 'panel', 'method', 'row', got 'sheet'", { dir = folder, scale_by = "sheet" })
     wrong("LRP: target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = { "lrp" } })
     wrong("'no-gnuplot' not found: figures are drawn with gnuplot 5; install gnuplot-nox (Debian) or gnuplot",

@@ -2,6 +2,7 @@
 -- @module secateur.explainers
 local attribute = require "secateur.attribute"
 local core = require "secateur.core"
+local families = require "secateur.attribution.families"
 local options = require "secateur.util.options"
 
 local explainers = {}
@@ -81,6 +82,9 @@ local function check_how(name, argument, how, depth)
         depth + 1)
     end
   end
+  if kind == "function" then return end
+  families.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, families.common,
+    depth + 1)
 end
 
 --- Checks one way of explaining.
@@ -112,11 +116,11 @@ function explainers.list(name, given, batch, depth)
   depth = (depth or 0) + 1
   local list, seen, keys = {}, {}, {}
   local function add(label, how)
-    check_how(name, "methods." .. label, how, depth + 1)
     if label == "random" or seen[label] then
       options.fail(name, ("methods: expected different names, and 'random' for nothing else, got '%s'"):format(label),
         depth + 1)
     end
+    check_how(name, "methods." .. label, how, depth + 1)
     seen[label] = true
     list[#list + 1] = { name = label, explain = explainers.make("methods." .. label, how, batch) }
   end
@@ -126,7 +130,11 @@ function explainers.list(name, given, batch, depth)
       options.fail(name, ("methods: expected a method's name or a table with one, got %s at %d"):format(
         options.describe(method), i), depth)
     end
-    if entry then add(tostring(entry.label or entry.name), options_of(entry)) else add(method, method) end
+    if entry and entry.label ~= nil and type(entry.label) ~= "string" then
+      options.fail(name, ("methods: expected a string as label, got %s at %d"):format(options.describe(entry.label), i),
+        depth)
+    end
+    if entry then add(entry.label or entry.name, options_of(entry)) else add(method, method) end
   end
   for key in pairs(given) do
     if type(key) == "string" then
@@ -137,6 +145,7 @@ function explainers.list(name, given, batch, depth)
   end
   table.sort(keys)
   for _, key in ipairs(keys) do add(key, given[key]) end
+  if #list == 0 then options.fail(name, "methods: expected at least one, got none", depth) end
   return list
 end
 

@@ -14,9 +14,9 @@ local shading = require "secateur.attribution.shading"
 
 local rules = {
   dir = { type = "string", required = true },
-  methods = { type = "table", one_of = { "all" }, default = { "lrp", "dlb", "ig" } },
+  methods = { type = "list", one_of = { "all" }, default = { "lrp", "dlb", "ig" } },
   target = { default = "prediction" },
-  indices = { type = "table" },
+  indices = { type = "list" },
   per_class = { type = "integer", min = 1, default = 1 },
   name = { type = "string", default = "sample" },
   width = { type = "integer", min = 16, max = 4096, default = 224 },
@@ -46,13 +46,18 @@ local function read_methods(opts)
       options.fail("heatmaps", ("methods: expected names (%s) or tables with a name, got %s at %d"):format(
         table.concat(families.methods, ", "), options.describe(type(entry) == "table" and entry.name or entry), i), 1)
     end
-    local method = { name = entry.name, label = tostring(entry.label or method_labels[entry.name] or entry.name),
+    if entry.label ~= nil and type(entry.label) ~= "string" then
+      options.fail("heatmaps", ("methods: expected a string as label, got %s at %d"):format(
+        options.describe(entry.label), i), 1)
+    end
+    local method = { name = entry.name, label = entry.label or method_labels[entry.name] or entry.name,
       map = entry.map or opts.map, options = { method = entry.name, layers = {}, target = opts.target,
         batch = opts.batch } }
     if families.get(entry.name).rules[entry.name].steps then method.options.steps = opts.steps end
     for key, value in pairs(entry) do
       if not own_keys[key] then method.options[key] = value end
     end
+    families.check("heatmaps: " .. method.label, method.options, families.common, 1)
     method.slug = gnuplot.slug(entry.label and ("%s-%s"):format(entry.name, entry.label) or entry.name, taken)
     list[i] = method
   end
