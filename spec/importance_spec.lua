@@ -1,3 +1,4 @@
+local errors = require "support.errors"
 local sc = require "secateur"
 
 -- Six samples of three classes, as a split gives them.
@@ -109,6 +110,12 @@ describe("importance", function()
     table.sort(names)
     assert.same({ "classifier.0", "features.0", "features.4" }, names)
     assert.matches("^Scores by taylor, given sampling, 4 samples\n", tostring(scores))
+  end)
+
+  it("says at the caller's line that samples cannot be chosen", function()
+    local model, of = small(), sc.data.phantom { size = 16, count = 20 }
+    assert.equal("importance: sample: split: expected at most the model's 3 classes, got 4",
+      errors.here(function() local scores = sc.importance(model, of.train) return scores end))
   end)
 
   it("refuses scores that are not finite, and options that do not exist", function()

@@ -185,8 +185,10 @@ local function importance(model, split, opts)
   if blind[checked.method] then
     scores, indices = blind[checked.method](model, layers, checked), {}
   else
-    indices = checked.indices or require "secateur.sample"(model, split, { sampling = checked.sampling,
-      per_class = checked.per_class, seed = checked.seed })
+    indices = checked.indices or model_class.guard("importance", function()
+      return require "secateur.sample"(model, split, { sampling = checked.sampling, per_class = checked.per_class,
+        seed = checked.seed })
+    end)
     scores = model_class.guard("importance", function() return score_samples(model, split, names, indices, checked) end)
     model:release()
   end
