@@ -81,6 +81,20 @@ describe("agreement", function()
       sum, weight = sum + class.cosine.mean * class.cosine.count, weight + class.cosine.count
     end
     assert.near(result.input.cosine.mean, sum / weight, 1e-6)
+    for i, layer in ipairs(result.layers) do
+      sum, weight = 0, 0
+      for k, class in ipairs(result.per_class) do
+        local part, total, count = class.layers[i], 0, 0
+        for sample, label in ipairs(result.labels) do
+          local value = label == k and result.values.layers[layer.name].spearman[sample]
+          if value then total, count = total + value, count + 1 end
+        end
+        assert.same({ layer.name, 2, count }, { part.name, part.samples, part.spearman.count })
+        assert.near(total / count, part.spearman.mean, 1e-6)
+        sum, weight = sum + total, weight + count
+      end
+      assert.near(layer.spearman.mean, sum / weight, 1e-6)
+    end
     local of_targets = sc.agreement(model, pruned, images, { target = 2 })
     assert.equal(1, #of_targets.per_class)
     assert.same({ 2, "2", 9 }, { of_targets.per_class[1].class, of_targets.per_class[1].name,
@@ -137,15 +151,16 @@ describe("agreement", function()
       assert.matches(word, text)
     end
     local rows = result:rows()
-    assert.equal(1 + 3 + 3, #rows)
+    assert.equal((1 + 3) * (1 + 3), #rows)
     assert.same({ "input", "all", 3 }, { rows[1].part, rows[1].class, rows[1].samples })
     assert.same({ "input", "c" }, { rows[4].part, rows[4].class })
-    assert.same({ "classifier.0", "all" }, { rows[7].part, rows[7].class })
+    assert.same({ "classifier.0", "all" }, { rows[13].part, rows[13].class })
+    assert.same({ "classifier.0", "c", 1 }, { rows[16].part, rows[16].class, rows[16].samples })
     local folder = temporary.folder()
     local path = folder .. "/a.csv"
     result:csv(path)
     local records = csv.records(path, { "part", "class", "cosine", "topk_high" })
-    assert.equal(7, #records)
+    assert.equal(16, #records)
     assert.equal(rows[1].cosine, tonumber(records[1].cosine))
     files.remove(folder)
   end)

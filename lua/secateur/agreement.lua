@@ -159,6 +159,11 @@ local function finish(job, pruned, told)
   for class = 1, job.model.classes do
     local measured = summarise(job, values.input, class)
     measured.class, measured.name = class, job.class_names[class] or tostring(class)
+    measured.layers = {}
+    for i, layer in ipairs(measured.samples > 0 and result.layers or {}) do
+      measured.layers[i] = summarise(job, values.layers[layer.name], class)
+      measured.layers[i].name = layer.name
+    end
     if measured.samples > 0 then result.per_class[#result.per_class + 1] = measured end
   end
   return result
@@ -218,8 +223,9 @@ end
 --   and gradient_x_input, all that can be pruned; {} for none); `units`: "all" (the default) or "left" (only those that
 --   the plan leaves); `top` (0.1); `per_class` (10), `samples` or `indices`, `seed` (0), `batch` (16), `level` (0.95)
 --   and `resamples` (1000) as in `faithfulness`; `on_progress` (function(done, total))
--- @treturn Agreement `input`, each of `per_class` (by label, else by target; with `class`, `name`) and each of `layers`
---   (with `name`) hold `cosine`, `spearman`, `topk` = `{mean, low, high, count}` or nil, and `samples`;
+-- @treturn Agreement `input`, each of `layers` (with `name`) and each of `per_class` (by label, else by target; with
+--   `class`, `name`, and `layers` of its own) hold `cosine`, `spearman`, `topk` = `{mean, low, high, count}` or nil,
+--   and `samples`;
 --   `values.input[measure]` and `values.layers[name][measure]`: number per sample; `count`, `indices`, `labels`,
 --   `targets`. Prints as a table; see its methods `rows` and `csv`
 -- @function agreement

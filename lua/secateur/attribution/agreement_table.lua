@@ -30,14 +30,17 @@ local function row_of(part, class, measured)
   return row
 end
 
---- The table as plain rows: the heatmaps of all samples, of each class, then each layer.
+--- The table as plain rows: the heatmaps of all samples, of each class, then each layer of all and of each class.
 -- @treturn {table,...} `part` ("input" or the layer's name), `class` ("all" or the class's name), `samples`, and for
 --   cosine, spearman and topk the mean under that name, and `_low`, `_high`, `_count` behind it; means are absent where
 --   they are undefined for all samples
 function Agreement:rows()
   local rows = { row_of("input", "all", self.input) }
   for _, class in ipairs(self.per_class) do rows[#rows + 1] = row_of("input", class.name, class) end
-  for _, layer in ipairs(self.layers) do rows[#rows + 1] = row_of(layer.name, "all", layer) end
+  for i, layer in ipairs(self.layers) do
+    rows[#rows + 1] = row_of(layer.name, "all", layer)
+    for _, class in ipairs(self.per_class) do rows[#rows + 1] = row_of(layer.name, class.name, class.layers[i]) end
+  end
   return rows
 end
 
