@@ -47,6 +47,7 @@ describe("similarity of explanations", function()
     assert.equal(1, got[2])
     assert.equal(0, similarity.overlap(a, -a, 0.3)[2])
     assert.equal(1, similarity.overlap(a, b, 0.001)[2]) -- at least one
+    assert.equal(0.75, similarity.overlap(a, b, 0.31)[1]) -- rounded up: the four largest, three the same
     -- Of equal numbers the first: the two largest of 5 5 5 0 are the first two.
     assert.equal(0.5, similarity.overlap(core.tensor { { 5, 5, 5, 0 } }, core.tensor { { 0, 2, 3, 1 } }, 0.5)[1])
   end)
