@@ -20,7 +20,8 @@ for name, rule in pairs(shading.rules) do rules[name] = rule end
 --   several maps share a scale
 -- * `gamma` (0.7): colours follow magnitude ^ gamma; below 1 lifts what is faint, 1 is linear
 -- * `image`: Tensor [C x h x w] or [h x w] in 0..1, shown in grey under the colours; any size of the same proportions
--- * `overlay` (1): how opaque the colours are over the image; 0 leaves the image out
+-- * `overlay` (1, at most 100): how opaque the colours are over the image; above 1 faint ones, too, cover it; 0 leaves
+--   the image out
 -- * `smooth` (0): spreads relevance by a Gaussian of that many pixels
 -- * `scale` (1): pixels per pixel; `interpolate` (false): without steps between them
 --
