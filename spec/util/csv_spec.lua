@@ -117,6 +117,18 @@ describe("util.csv", function()
       end
     end)
 
+    it("read back by name where they were records, gaps empty", function()
+      local path = root .. "/r.csv"
+      assert(csv.write_records(path, { "a", "b", "c" }, { { c = 1.5, a = "x" }, { b = "y,z" }, {} }))
+      local records = assert(csv.records(path, { "a", "b", "c" }))
+      local read = {}
+      for i, record in ipairs(records) do read[i] = { record.a, record.b, record.c } end
+      assert.same({ { "x", "", "1.5" }, { "", "y,z", "" }, { "", "", "" } }, read)
+      local written, message = csv.write_records(root .. "/none/r.csv", { "a" }, {})
+      assert.is_nil(written)
+      assert.matches("none/r%.csv", message)
+    end)
+
     it("hold numbers that read back the same, booleans and gaps", function()
       local text = csv.encode { { 1, 0.1, 1 / 3, 2.0, 1e300, -0.05 }, { true, nil, "x", n = 4 }, { 0 / 0, 1 / 0 } }
       assert.equal("1,0.1,0.3333333333333333,2,1e+300,-0.05\ntrue,,x,\nnan,inf\n", text)

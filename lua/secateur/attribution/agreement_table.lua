@@ -52,12 +52,7 @@ function Agreement:csv(path)
   for _, measure in ipairs(Agreement.measures) do
     for _, suffix in ipairs { "", "_low", "_high", "_count" } do names[#names + 1] = measure .. suffix end
   end
-  local lines = { names }
-  for i, row in ipairs(self:rows()) do
-    lines[i + 1] = { n = #names }
-    for j, name in ipairs(names) do lines[i + 1][j] = row[name] end
-  end
-  local written, message = csv.write(path, lines)
+  local written, message = csv.write_records(path, names, self:rows())
   if not written then options.fail("csv", message) end
 end
 

@@ -74,12 +74,7 @@ local row_columns = { "method", "measure", "better", "mean", "low", "high", "cou
 -- @string path
 function Faithfulness:csv(path)
   path = options.value("csv", "path", path, { type = "string", required = true })
-  local lines = { row_columns }
-  for i, row in ipairs(self:rows()) do
-    lines[i + 1] = { n = #row_columns }
-    for j, column in ipairs(row_columns) do lines[i + 1][j] = row[column] end
-  end
-  local written, message = csv.write(path, lines)
+  local written, message = csv.write_records(path, row_columns, self:rows())
   if not written then options.fail("csv", message) end
 end
 

@@ -224,4 +224,20 @@ function csv.write(path, rows, opts)
   return files.write_all(path, csv.encode(rows, opts))
 end
 
+--- Writes records, as `records` reads them: a line of names, then a line of fields for each.
+-- @string path
+-- @tab names of the columns, in order
+-- @tab records tables of name -> value; what is absent stays empty
+-- @treturn[1] boolean true
+-- @return[2] nil
+-- @treturn[2] string what went wrong, naming the file
+function csv.write_records(path, names, records)
+  local lines = { names }
+  for i, record in ipairs(records) do
+    lines[i + 1] = { n = #names }
+    for j, name in ipairs(names) do lines[i + 1][j] = record[name] end
+  end
+  return csv.write(path, lines)
+end
+
 return csv
