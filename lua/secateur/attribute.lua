@@ -27,8 +27,9 @@ function Attribution:__tostring()
   local names = {}
   for name in pairs(self.layers) do names[#names + 1] = name end
   table.sort(names)
-  return ("Attribution %s of %d samples, targets %s; sum at the input %.4g; layers: %s"):format(self.method,
-    self.input:size(1), table.concat(self.target, " "), self.input:sum(), table.concat(names, ", "))
+  local against = self.against and " against " .. table.concat(self.against, " ") or ""
+  return ("Attribution %s of %d samples, targets %s%s; sum at the input %.4g; layers: %s"):format(self.method,
+    self.input:size(1), table.concat(self.target, " "), against, self.input:sum(), table.concat(names, ", "))
 end
 
 -- The nodes whose attribution is wanted.

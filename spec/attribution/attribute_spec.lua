@@ -44,6 +44,8 @@ describe("attribute", function()
     end
     assert.is_truthy(tostring(some):find(
       "^Attribution lrp of 3 samples, targets %d %d %d; sum at the input %S+; layers: features%.0, features%.4$"))
+    assert.matches("^Attribution lrp of 3 samples, targets 1 2 3 against 2 1 2; sum",
+      tostring(attribute(model, x, { target = { of = { 1, 2, 3 }, against = { 2, 1, 2 } } })))
   end)
 
   it("explains the classes it is told", function()
