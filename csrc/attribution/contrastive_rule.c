@@ -62,8 +62,7 @@ sc_status sc_contrastive_rule_apply(const sc_graph *graph, const sc_node *node, 
                                     sc_error *error) {
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
-        size_t count = call->batch - first < chunk ? call->batch - first : chunk;
-        sc_op_call slice = sc_call_slice(call, first, count), other_slice = sc_call_slice(other, first, count);
+        sc_op_call slice = sc_call_slice(call, first, chunk), other_slice = sc_call_slice(other, first, chunk);
         sc_signed_terms terms;
         SC_TRY(sc_signed_terms_make(&terms, graph, node, &slice, modified, workspace, error));
         SC_TRY(apply(&terms, &other_slice, error));

@@ -95,7 +95,7 @@ sc_status sc_gated_rule_apply(sc_gated_mode mode, const sc_graph *graph, const s
         return SC_OK;
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
-        sc_op_call slice = sc_call_slice(call, first, call->batch - first < chunk ? call->batch - first : chunk);
+        sc_op_call slice = sc_call_slice(call, first, chunk);
         sc_signed_terms terms;
         SC_TRY(sc_signed_terms_make(&terms, graph, node, &slice, modified, workspace, error));
         SC_TRY(apply(&terms, activation, mode, error));

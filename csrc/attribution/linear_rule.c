@@ -50,18 +50,23 @@ static bool leaves_inputs(const job *j, const sc_modifier *m) {
     return sc_modifier_is_plain(m) || (!j->below && scales && m->plain + m->positive == 1);
 }
 
+static sc_status modify_inputs(sc_op_call *out, const job *j, const sc_modifier *modifier) {
+    sc_real *buffer;
+    SC_TRY(sc_workspace_get(&buffer, j->workspace, INPUTS, j->call->batch * sc_call_input_reals(j->call), j->error));
+    for (int k = 0; k < out->input_count; k++) {
+        sc_modifier_apply(buffer, j->call->input[k], modifier, input_numel(j, k));
+        out->input[k] = buffer;
+        buffer += input_numel(j, k);
+    }
+    return SC_OK;
+}
+
 /* The call with modified inputs and weights. */
 static sc_status modify(sc_op_call *out, const job *j, const sc_term *term) {
     *out = *j->call;
     out->exact = j->exact;
-    sc_real *buffer;
-    size_t at = 0;
-    SC_TRY(sc_workspace_get(&buffer, j->workspace, INPUTS, j->call->batch * sc_call_input_reals(j->call), j->error));
-    for (int k = 0; k < out->input_count && !leaves_inputs(j, &term->input); k++) {
-        sc_modifier_apply(buffer + at, j->call->input[k], &term->input, input_numel(j, k));
-        out->input[k] = buffer + at;
-        at += input_numel(j, k);
-    }
+    if (!leaves_inputs(j, &term->input))
+        SC_TRY(modify_inputs(out, j, &term->input));
     if (j->node->op->map != SC_MAP_WEIGHTED)
         return SC_OK;
     sc_real *weight, *bias;
@@ -74,9 +79,7 @@ static sc_status modify(sc_op_call *out, const job *j, const sc_term *term) {
 
 /* *z = the sum of the terms' forward passes. */
 static sc_status sum_terms(const sc_real **z, const job *j, const sc_group *group, const bool *skip) {
-    const sc_term *only = &group->terms[0];
-    if (group->term_count == 1 && sc_modifier_is_plain(&only->input) && sc_modifier_is_plain(&only->weight) &&
-        sc_modifier_is_plain(&only->bias)) {
+    if (sc_group_is_plain(group)) {
         *z = j->call->output;
         return SC_OK;
     }
@@ -108,10 +111,8 @@ static sc_status sum_terms(const sc_real **z, const job *j, const sc_group *grou
 SC_HOT static void share(sc_real *s, const sc_real *r, const sc_real *z, sc_real coefficient, sc_real epsilon,
                          size_t count) {
     if (epsilon > 0)
-        for (size_t i = 0; i < count; i++) {
-            sc_real d = z[i] + (z[i] >= 0 ? epsilon : -epsilon);
-            s[i] = coefficient * r[i] / d;
-        }
+        for (size_t i = 0; i < count; i++)
+            s[i] = coefficient * r[i] / sc_stabilise(z[i], epsilon);
     else
         for (size_t i = 0; i < count; i++)
             s[i] = z[i] == 0 ? 0 : coefficient * r[i] / z[i];
@@ -177,10 +178,11 @@ static sc_status hand_back(job *j, const sc_term *term, const sc_real *shares) {
     return SC_OK;
 }
 
-/* Whether every product of a term is of one sign, so that a denominator is never smaller than the output that relevance
- * comes in proportion to, and shares stay moderate. Where terms of both signs meet, or only what counts against an
- * output is summed, a denominator near zero makes shares so large that their rounding, brought along by a fast product,
- * would drown what their neighbours get; there products are to be exact. */
+/* Whether every product of a term is of one sign: as a rule a denominator is then not much smaller than the output that
+ * relevance comes in proportion to, and shares stay moderate. (Bias and coefficients are not looked at: a bias that
+ * cancels the sum makes shares large here, too.) Where terms of both signs meet, or only what counts against an output
+ * is summed, a denominator near zero makes shares so large that their rounding, brought along by a fast product, would
+ * drown what their neighbours get; there products are to be exact. */
 static bool bounds_shares(const sc_group *group) {
     for (int t = 0; t < group->term_count; t++) {
         const sc_modifier *input = &group->terms[t].input, *weight = &group->terms[t].weight;
@@ -220,7 +222,7 @@ sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const
                                sc_modified **modified, sc_workspace *workspace, sc_error *error) {
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
-        sc_op_call slice = sc_call_slice(call, first, call->batch - first < chunk ? call->batch - first : chunk);
+        sc_op_call slice = sc_call_slice(call, first, chunk);
         job j = {graph, node, &slice, modified, workspace, sc_call_has_negative(&slice), false, all_fresh(&slice),
                  error};
         if (!j.fresh)

@@ -2,7 +2,7 @@
 
 #include "base/hot.h"
 
-static bool only_plain_term(const sc_group *group) {
+bool sc_group_is_plain(const sc_group *group) {
     const sc_term *term = &group->terms[0];
     return group->term_count == 1 && sc_modifier_is_plain(&term->input) && sc_modifier_is_plain(&term->weight) &&
            sc_modifier_is_plain(&term->bias);
@@ -12,7 +12,7 @@ static unsigned linear_needs(const sc_rule *rule) {
     unsigned needs = 0;
     for (int g = 0; g < rule->group_count; g++) {
         needs |= SC_NEEDS_INPUT;
-        if (rule->groups[g].gate != SC_GATE_ALL || only_plain_term(&rule->groups[g]))
+        if (rule->groups[g].gate != SC_GATE_ALL || sc_group_is_plain(&rule->groups[g]))
             needs |= SC_NEEDS_OUTPUT;
     }
     return needs;

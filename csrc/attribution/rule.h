@@ -64,6 +64,9 @@ typedef struct sc_rule {
 /* What the way back must find in place for this rule at this node: SC_NEEDS_*. */
 unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op);
 
+/* Whether the group's sum is the output itself: its one term changes nothing. */
+bool sc_group_is_plain(const sc_group *group);
+
 /* Whether the rule divides by sums as they are, so that what is zero has to come out as zero, on the way forward too.
  */
 bool sc_rule_wants_zeros(const sc_rule *rule);

@@ -12,8 +12,6 @@ static double term(sc_unit_measure measure, const sc_real *a, const sc_real *b, 
         return (double)a[i];
     case SC_UNIT_MEAN_ABS:
         return fabs((double)a[i]);
-    case SC_UNIT_PRODUCT:
-        return (double)a[i] * (double)b[i];
     case SC_UNIT_ABS_PRODUCT:
         return fabs((double)a[i] * (double)b[i]);
     }

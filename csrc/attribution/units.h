@@ -7,7 +7,6 @@
 typedef enum sc_unit_measure {
     SC_UNIT_SUM,         /* sum of a */
     SC_UNIT_MEAN_ABS,    /* mean of |a| */
-    SC_UNIT_PRODUCT,     /* sum of a b */
     SC_UNIT_ABS_PRODUCT, /* mean of |a b| */
 } sc_unit_measure;
 

@@ -65,10 +65,10 @@ size_t sc_workspace_chunk(const sc_op_call *call) {
     return chunk < call->batch ? chunk : call->batch;
 }
 
-sc_op_call sc_call_slice(const sc_op_call *call, size_t first, size_t count) {
+sc_op_call sc_call_slice(const sc_op_call *call, size_t first, size_t most) {
     sc_op_call slice = *call;
     size_t out = sc_call_output_reals(call) * first;
-    slice.batch = count;
+    slice.batch = call->batch - first < most ? call->batch - first : most;
     slice.output = call->output ? call->output + out : NULL;
     slice.output_grad = call->output_grad + out;
     for (int k = 0; k < call->input_count; k++) {

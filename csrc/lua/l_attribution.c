@@ -44,9 +44,8 @@ static int read_choice(lua_State *L, int table, const char *field, const char *c
     int found = 0;
     if (sc_lua_field(L, table, field) != LUA_TNIL) {
         const char *text = sc_lua_check_string(L, lua_gettop(L), "rule", field);
-        for (found = 0; choices[found] && strcmp(choices[found], text) != 0; found++) {
-        }
-        if (!choices[found])
+        found = sc_lua_find_choice(text, choices);
+        if (found < 0)
             luaL_error(L, "rule: %s: unknown '%s'", field, text);
     }
     lua_pop(L, 1);

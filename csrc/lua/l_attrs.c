@@ -39,9 +39,9 @@ static double read_real(lua_State *L, int index, const char *function, const sc_
 static int read_choice(lua_State *L, int index, const char *function, const sc_attr *attr) {
     const char *text = sc_lua_check_string(L, index, function, attr->name);
     luaL_Buffer list;
-    for (int i = 0; attr->choices[i]; i++)
-        if (strcmp(attr->choices[i], text) == 0)
-            return i;
+    int found = sc_lua_find_choice(text, attr->choices);
+    if (found >= 0)
+        return found;
     luaL_buffinit(L, &list);
     for (int i = 0; attr->choices[i]; i++) {
         luaL_addstring(&list, i ? ", " : "one of ");

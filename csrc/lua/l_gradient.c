@@ -44,9 +44,8 @@ static sc_take check_take(lua_State *L) {
     int found = 0;
     if (sc_lua_field(L, 2, "take") != LUA_TNIL) {
         const char *text = sc_lua_check_string(L, lua_gettop(L), "gradients", "take");
-        while (names[found] && strcmp(names[found], text) != 0)
-            found++;
-        if (!names[found])
+        found = sc_lua_find_choice(text, names);
+        if (found < 0)
             luaL_error(L, "gradients: take: expected 'gradient', 'product' or 'conductance', got '%s'", text);
     }
     lua_pop(L, 1);

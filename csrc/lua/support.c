@@ -107,16 +107,19 @@ bool sc_lua_field_flag(lua_State *L, int table, const char *function, const char
     return value;
 }
 
+int sc_lua_find_choice(const char *text, const char *const *choices) {
+    for (int i = 0; choices[i]; i++)
+        if (strcmp(choices[i], text) == 0)
+            return i;
+    return -1;
+}
+
 void sc_lua_check_keys(lua_State *L, int table, const char *function, const char *const *known) {
     table = lua_absindex(L, table);
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);
-        bool found = false;
-        if (lua_type(L, -1) == LUA_TSTRING)
-            for (const char *const *name = known; *name && !found; name++)
-                found = strcmp(*name, lua_tostring(L, -1)) == 0;
-        if (!found) {
+        if (lua_type(L, -1) != LUA_TSTRING || sc_lua_find_choice(lua_tostring(L, -1), known) < 0) {
             luaL_Buffer list;
             const char *key = describe(L, -1);
             luaL_buffinit(L, &list);

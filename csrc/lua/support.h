@@ -53,6 +53,9 @@ bool sc_lua_field_flag(lua_State *L, int table, const char *function, const char
  */
 void sc_lua_check_keys(lua_State *L, int table, const char *function, const char *const *known);
 
+/* The place of a text in a NULL-ended list, or -1. */
+int sc_lua_find_choice(const char *text, const char *const *choices);
+
 /* The tensor in the userdata at index; raises when it is none. */
 sc_tensor *sc_lua_check_tensor(lua_State *L, int index, const char *function, const char *argument);
 
