@@ -3,15 +3,13 @@
 local gnuplot = require "secateur.report.gnuplot"
 local panels = require "secateur.report.panels"
 
+local number = panels.number
+
 local figures = {}
 
 -- Two greys, since gnuplot 5.4's SVG changes the dashes of a line only together with its colour.
 local unpruned_look = "lw 1.3 dt (8,4) lc rgb '#555555'"
 local margin_look = "lw 1.3 dt (2,3) lc rgb '#565656'"
-
-local function number(value)
-  return ("%.9g"):format(value)
-end
 
 -- The range of accuracies that all panels of a figure share: tenths around everything drawn, at least 0.2 of them.
 local function accuracy_range(rows, margin)

@@ -4,6 +4,7 @@
 -- @module secateur.report.gnuplot
 local files = require "secateur.util.files"
 local fonts = require "secateur.report.fonts"
+local whole = require("secateur.report.text").whole
 
 local gnuplot = {}
 
@@ -15,12 +16,7 @@ end
 -- @string text
 -- @treturn string
 function gnuplot.quote(text)
-  while true do
-    local length, bad = utf8.len(text)
-    if length then break end
-    text = text:sub(1, bad - 1) .. "?" .. text:sub(bad + 1)
-  end
-  return "'" .. text:gsub("%c+", " "):gsub("'", "''") .. "'"
+  return "'" .. whole(text):gsub("%c+", " "):gsub("'", "''") .. "'"
 end
 
 --- Whether the program is there; the message says what to install.

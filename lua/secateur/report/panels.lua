@@ -30,9 +30,11 @@ set xlabel offset 0,0.4
 set key noautotitle
 ]]
 
-local function number(value)
-  return ("%.9g"):format(value)
-end
+--- A number as scripts and data have it.
+-- @number value
+-- @treturn string
+function panels.number(value) return ("%.9g"):format(value) end
+local number = panels.number
 
 -- Lines `rate mean low high` of one curve, at rate 0 what it starts from; low and high one deviation off.
 local function curve(rows, panel)

@@ -17,8 +17,10 @@ local function em(code)
   return 0.61
 end
 
--- Text whose every byte is part of a character.
-local function whole(given)
+--- Text whose every byte is part of a character: question marks for those that are not.
+-- @string given
+-- @treturn string
+function text.whole(given)
   while true do
     local length, bad = utf8.len(given)
     if length then return given end
@@ -32,7 +34,7 @@ end
 -- @treturn number in the unit of size
 function text.width(line, size)
   local sum = 0
-  for _, code in utf8.codes(whole(line)) do sum = sum + em(code) end
+  for _, code in utf8.codes(text.whole(line)) do sum = sum + em(code) end
   return sum * size
 end
 
@@ -55,7 +57,7 @@ end
 function text.elide(line, most, size)
   if text.width(line, size) <= most then return line end
   local characters = {}
-  for _, code in utf8.codes(whole(line)) do characters[#characters + 1] = utf8.char(code) end
+  for _, code in utf8.codes(text.whole(line)) do characters[#characters + 1] = utf8.char(code) end
   local room = most / size - 0.8
   local front = fitting(characters, room / 2, 1, 1)
   local back = math.min(#characters - front, fitting(characters, room / 2, #characters, -1))
@@ -89,7 +91,7 @@ end
 -- @treturn {string,...}
 function text.wrap(line, most, size)
   local lines = {}
-  for word in whole(line):gmatch("%S+") do
+  for word in text.whole(line):gmatch("%S+") do
     local longer = #lines > 0 and lines[#lines] .. " " .. word
     if longer and text.width(longer, size) <= most then
       lines[#lines] = longer
