@@ -24,12 +24,10 @@ Attribution.__index = Attribution
 Attribution.__name = "Attribution"
 
 function Attribution:__tostring()
-  local names = {}
-  for name in pairs(self.layers) do names[#names + 1] = name end
-  table.sort(names)
   local against = self.against and " against " .. table.concat(self.against, " ") or ""
   return ("Attribution %s of %d samples, targets %s%s; sum at the input %.4g; layers: %s"):format(self.method,
-    self.input:size(1), table.concat(self.target, " "), against, self.input:sum(), table.concat(names, ", "))
+    self.input:size(1), table.concat(self.target, " "), against, self.input:sum(),
+    table.concat(options.sorted_keys(self.layers), ", "))
 end
 
 -- The nodes whose attribution is wanted.

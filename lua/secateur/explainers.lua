@@ -4,12 +4,13 @@ local attribute = require "secateur.attribute"
 local core = require "secateur.core"
 local families = require "secateur.attribution.families"
 local options = require "secateur.util.options"
+local tensors = require "secateur.util.tensors"
 
 local explainers = {}
 
 -- Relevance as a map per sample, [n x H * W]: channels added up.
 local function maps_of(label, relevance, x)
-  local shape, wanted = type(relevance) == "userdata" and relevance.shape and relevance:shape(), x:shape()
+  local shape, wanted = tensors.is(relevance) and relevance:shape(), x:shape()
   local good = shape and (#shape == 3 or #shape == 4) and shape[1] == wanted[1] and shape[#shape] == wanted[4]
     and shape[#shape - 1] == wanted[3] and relevance:dtype():find "^float"
   if not good then
@@ -17,8 +18,7 @@ local function maps_of(label, relevance, x)
       shape and ("[%s] %s"):format(table.concat(shape, " x "), relevance:dtype()) or options.describe(relevance)), 0)
   end
   local maps = (#shape == 4 and relevance:sum(2) or relevance):reshape(wanted[1], -1)
-  local size = maps:abs():sum()
-  if size ~= size or size == math.huge then error(label .. ": expected finite relevance, got some that is not", 0) end
+  if not tensors.finite(maps) then error(label .. ": expected finite relevance, got some that is not", 0) end
   return maps
 end
 

@@ -6,6 +6,7 @@ local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local targets = require "secateur.models.targets"
+local tensors = require "secateur.util.tensors"
 
 -- What a target may be besides a class.
 local words = { label = true, prediction = true, runner_up = true }
@@ -134,8 +135,7 @@ end
 
 local function finite(scores, method)
   for name, tensor in pairs(scores) do
-    local sum = tensor:abs():sum()
-    if sum ~= sum or sum == math.huge then
+    if not tensors.finite(tensor) then
       local message = "%s gives scores that are not finite at layer '%s'; are the weights and images finite?"
       options.fail("importance", message:format(method, name), 1)
     end

@@ -7,6 +7,7 @@ local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local tensors = require "secateur.util.tensors"
 
 local prune = {}
 
@@ -107,16 +108,12 @@ local function choose_layers(model, wanted)
   return chosen
 end
 
-local function is_tensor(value)
-  return type(value) == "userdata" and value.totable ~= nil
-end
-
 -- The scores of each layer as a list.
 local function read_scores(scores, layers)
   local lists, missing = {}, {}
   for _, layer in ipairs(layers) do
     local tensor = scores[layer.name]
-    if not is_tensor(tensor) then
+    if not tensors.is(tensor) then
       missing[#missing + 1] = layer.name
     else
       local shape = tensor:shape()
@@ -240,7 +237,7 @@ local function is_plan(value)
   if getmetatable(value) == Plan then return true end
   local lists = false
   for name, each in pairs(value) do
-    if is_tensor(each) then return false end
+    if tensors.is(each) then return false end
     lists = lists or type(each) == "table" and name ~= "provenance"
   end
   return lists

@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local options = require "secateur.util.options"
 local predict = require "secateur.predict"
 local targets = require "secateur.models.targets"
+local tensors = require "secateur.util.tensors"
 
 local specimens = {}
 
@@ -16,8 +17,6 @@ specimens.rules = {
   batch = { type = "integer", min = 1, default = 16 },
   seed = { type = "integer", default = 0 },
 }
-
-local function is_tensor(value) return type(value) == "userdata" and value.take ~= nil end
 
 -- `count` of 1..total, or up to `per_class` of each label, drawn by the seed; in growing order.
 local function draw(total, labels, opts)
@@ -78,7 +77,7 @@ end
 -- The classes explained, part by part. A list is of one class per sample chosen.
 local function fill_targets(name, model, parts, target)
   local count = parts.count
-  if type(target) == "table" and (target.of or target.against) or is_tensor(target) and target:dtype() ~= "int64" then
+  if type(target) == "table" and (target.of or target.against) or tensors.is(target) and target:dtype() ~= "int64" then
     options.fail(name, "target: expected a class, a list of classes, \"prediction\" or \"label\", got "
       .. options.describe(target))
   end
@@ -108,7 +107,7 @@ function specimens.collect(name, model, source, opts, depth)
     options.fail(name, ("model: expected one that takes images, got inputs of [%s]"):format(
       table.concat(model.input_shape, " x ")), depth)
   end
-  local from = is_tensor(source) and from_tensor or from_split
+  local from = tensors.is(source) and from_tensor or from_split
   local indices, read = from(name, model, source, opts, depth)
   local parts = { count = 0, indices = {}, labels = {}, targets = {} }
   for first = 1, #indices, opts.batch do

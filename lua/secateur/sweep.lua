@@ -61,13 +61,6 @@ local rules = {
   progress = { type = "boolean" },
 }
 
-local function sorted_keys(value)
-  local keys = {}
-  for key in pairs(value) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
 -- What a model or dataset calls itself: its architecture, its short name, the last part of the path it was read from,
 -- or its name.
 local function name_of(value)
@@ -92,7 +85,7 @@ local function named(opts, single, many)
       options.fail("sweep", ("%s: expected names as keys, got %s"):format(many, options.describe(key)), 2)
     end
   end
-  for i, name in ipairs(sorted_keys(opts[many])) do list[i] = { name = name, value = opts[many][name] } end
+  for i, name in ipairs(options.sorted_keys(opts[many])) do list[i] = { name = name, value = opts[many][name] } end
   if #list == 0 then options.fail("sweep", many .. ": expected at least one", 2) end
   return list
 end
@@ -118,7 +111,7 @@ local function samplings_of(given)
       custom[key] = how
     end
   end
-  for _, name in ipairs(sorted_keys(custom)) do list[#list + 1] = { name = name, how = custom[name] } end
+  for _, name in ipairs(options.sorted_keys(custom)) do list[#list + 1] = { name = name, how = custom[name] } end
   if #list == 0 then options.fail("sweep", "sampling: expected at least one", 2) end
   return list
 end

@@ -2,6 +2,7 @@
 -- @module secateur.attribution.baseline
 local core = require "secateur.core"
 local options = require "secateur.util.options"
+local tensors = require "secateur.util.tensors"
 
 local baseline = {}
 
@@ -34,7 +35,6 @@ function makers.blurred(name, x, opts)
   return core.gaussian_blur(x, opts.sigma or math.min(shape[3], shape[4]) / 15)
 end
 
-local function is_tensor(value) return type(value) == "userdata" and value.shape ~= nil end
 local function is_split(value) return type(value) == "table" and type(value.batches) == "function" end
 local function is_list(value) return type(value) == "table" and not is_split(value) end
 
@@ -74,7 +74,7 @@ function baseline.check(value)
   local good = #list > 0
   for i = 1, #list do
     local one = list[i]
-    good = good and (makers[one] ~= nil or is_tensor(one) or is_split(one))
+    good = good and (makers[one] ~= nil or tensors.is(one) or is_split(one))
   end
   return good, '"black", "zero", "blurred", a Tensor, a split, or a list of these'
 end
@@ -94,7 +94,7 @@ function baseline.list(value) return is_list(value) and value or { value } end
 -- @treturn Tensor like x
 function baseline.make(name, kind, x, opts)
   if makers[kind] then return makers[kind](name, x, opts or {}) end
-  if is_tensor(kind) then return fit(name, kind, x, "a Tensor") end
+  if tensors.is(kind) then return fit(name, kind, x, "a Tensor") end
   if is_split(kind) then return fit(name, mean_of(name, kind), x, "a split", true) end
   local _, expected = baseline.check(nil)
   options.fail(name, ("baseline: expected %s, got %s"):format(expected, options.describe(kind)), 1)
@@ -107,7 +107,7 @@ end
 -- @int total how many samples there are in all
 -- @int dims of a batch of them
 function baseline.slice(kind, first, last, total, dims)
-  if is_tensor(kind) and #kind:shape() == dims and kind:size(1) == total and total > 1 then
+  if tensors.is(kind) and #kind:shape() == dims and kind:size(1) == total and total > 1 then
     return kind:view(first, last)
   end
   return kind

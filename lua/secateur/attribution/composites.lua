@@ -224,11 +224,8 @@ function composites.get(name, composite, depth)
   if type(composite) == "string" then
     local make = composites.named[composite]
     if make then return make() end
-    local known = {}
-    for key in pairs(composites.named) do known[#known + 1] = key end
-    table.sort(known)
-    options.fail(name, ("composite: expected one of %s, or a list, got '%s'"):format(table.concat(known, ", "),
-      composite), depth)
+    options.fail(name, ("composite: expected one of %s, or a list, got '%s'"):format(
+      table.concat(options.sorted_keys(composites.named), ", "), composite), depth)
   elseif type(composite) ~= "table" then
     options.fail(name, "composite: expected a name or a list, got " .. options.describe(composite), depth)
   end

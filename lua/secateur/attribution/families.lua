@@ -48,19 +48,12 @@ families.common = {
 -- @treturn table
 function families.get(method) return of[method] end
 
-local function sorted_keys(set)
-  local keys = {}
-  for key in pairs(set) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
 -- An option of another method is not unknown, but does nothing here.
 local function refuse_others(name, given, method, own, common, depth)
   for key in pairs(given) do
     for _, other in ipairs(families.methods) do
       if not common[key] and not own[key] and of[other].rules[other][key] then
-        local known = sorted_keys(own)
+        local known = options.sorted_keys(own)
         options.fail(name, ("%s: expected an option of method '%s' (%s), got one of '%s'"):format(key, method,
           #known > 0 and table.concat(known, ", ") or "there are none", other), depth + 1)
       end

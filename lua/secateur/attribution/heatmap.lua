@@ -2,6 +2,7 @@
 -- @module secateur.attribution.heatmap
 local options = require "secateur.util.options"
 local shading = require "secateur.attribution.shading"
+local tensors = require "secateur.util.tensors"
 
 local rules = {
   image = { type = "userdata" },
@@ -28,7 +29,7 @@ for name, rule in pairs(shading.rules) do rules[name] = rule end
 -- @treturn Tensor [3 x scale H x scale W] in 0..1, for save_image
 return function(relevance, opts)
   local checked = options.check("heatmap", opts, rules)
-  if type(relevance) ~= "userdata" or not relevance.shape then
+  if not tensors.is(relevance) then
     options.fail("heatmap", "relevance: expected a Tensor [H x W] or [C x H x W], got " .. options.describe(relevance))
   end
   local plane, message = shading.flatten(relevance, checked.smooth)

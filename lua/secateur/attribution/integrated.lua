@@ -6,6 +6,7 @@ local joined = require "secateur.attribution.joined"
 local options = require "secateur.util.options"
 local quadrature = require "secateur.attribution.quadrature"
 local runs = require "secateur.attribution.runs"
+local tensors = require "secateur.util.tensors"
 
 local integrated = { methods = { "ig" } }
 
@@ -44,8 +45,7 @@ local function check_steps(name, opts)
 end
 
 local function check_finite(name, base_logits)
-  local sum = base_logits:abs():sum()
-  if sum ~= sum or sum == math.huge then
+  if not tensors.finite(base_logits) then
     options.fail(name, "baseline: expected a baseline that gives finite logits, got one that does not", 1)
   end
 end

@@ -3,6 +3,7 @@
 -- @module secateur.attribution.shading
 local colours = require "secateur.attribution.colours"
 local core = require "secateur.core"
+local tensors = require "secateur.util.tensors"
 
 local shading = {}
 
@@ -87,8 +88,7 @@ local function ground_of(image, height, width)
       table.concat(shape, " x "))
   end
   if not is_real(image) then return nil, "image: expected numbers in 0..1, got a Tensor of " .. image:dtype() end
-  local sum = image:abs():sum()
-  if sum ~= sum or sum == math.huge then return nil, "image: expected finite numbers, got some that are not" end
+  if not tensors.finite(image) then return nil, "image: expected finite numbers, got some that are not" end
   local grey = rank == 3 and image:mean(1) or image
   if h ~= height or w ~= width then
     grey = core.image_resize(grey:reshape(1, h, w), height, width):reshape(height, width)

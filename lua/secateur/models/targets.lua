@@ -2,10 +2,9 @@
 -- @module secateur.models.targets
 local core = require "secateur.core"
 local options = require "secateur.util.options"
+local tensors = require "secateur.util.tensors"
 
 local targets = {}
-
-local function is_tensor(value) return type(value) == "userdata" and value.totable ~= nil end
 
 local function check_class(name, value, classes, depth)
   local class = math.type(value) and math.tointeger(value)
@@ -25,7 +24,7 @@ local function check_classes(name, target, shape, depth, words)
     for i = 1, shape[1] do list[i] = check_class(name, target, shape[2], depth) end
     return list
   end
-  if is_tensor(target) then target = target:totable() end
+  if tensors.is(target) then target = target:totable() end
   if type(target) ~= "table" then
     local known = {}
     for word in pairs(words) do known[#known + 1] = ('"%s"'):format(word) end
@@ -106,8 +105,7 @@ local function by_weights(name, target, shape, depth)
     options.fail(name, ("target: expected weights [%d x %d], got [%s]"):format(shape[1], shape[2],
       table.concat(got, " x ")), depth + 1)
   end
-  local size = target:abs():sum()
-  if size ~= size or size == math.huge then
+  if not tensors.finite(target) then
     options.fail(name, "target: expected finite weights, got some that are not", depth + 1)
   end
   return function(logits, first)
@@ -131,7 +129,7 @@ end
 function targets.reader(name, target, count, classes, depth)
   depth = (depth or 0) + 1
   local shape = { count, classes }
-  if is_tensor(target) and target:dtype():find "^float" then return (by_weights(name, target, shape, depth)) end
+  if tensors.is(target) and target:dtype():find "^float" then return (by_weights(name, target, shape, depth)) end
   if type(target) == "table" and (target.of ~= nil or target.against ~= nil) then
     return (by_contrast(name, target, shape, depth))
   end
@@ -142,8 +140,7 @@ end
 -- @string name the public function, for messages
 -- @tparam Tensor logits
 function targets.check_finite(name, logits)
-  local sum = logits:abs():sum()
-  if sum ~= sum or sum == math.huge then
+  if not tensors.finite(logits) then
     options.fail(name, "x: expected images and weights that give finite logits, got some that are not")
   end
 end

@@ -17,6 +17,16 @@ function options.describe(value)
   return "a " .. (type(meta) == "table" and rawget(meta, "__name") or kind)
 end
 
+--- The keys of a table, sorted: what messages list, and what loops go by whose order must not vary.
+-- @tab set keys are all strings, or all numbers
+-- @treturn list
+function options.sorted_keys(set)
+  local keys = {}
+  for key in pairs(set) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
 --- Raises `name: message` at the level of whoever called the public function that calls this.
 -- @string name the public function, e.g. "prune"
 -- @string message
@@ -146,11 +156,8 @@ function options.check(name, given, rules, depth)
   end
   for key in pairs(given) do
     if rules[key] == nil then
-      local known = {}
-      for rule in pairs(rules) do known[#known + 1] = tostring(rule) end
-      table.sort(known)
       options.fail(name, ("unknown option %s, expected one of: %s"):format(options.describe(key),
-        table.concat(known, ", ")), depth)
+        table.concat(options.sorted_keys(rules), ", ")), depth)
     end
   end
   local checked = {}

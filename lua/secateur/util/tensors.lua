@@ -1,0 +1,18 @@
+--- What is asked of Tensors in many places. Goes by their methods alone, without the core.
+-- @module secateur.util.tensors
+local tensors = {}
+
+--- Whether a value is a Tensor.
+-- @param value anything
+-- @treturn boolean
+function tensors.is(value) return type(value) == "userdata" and value.totable ~= nil end
+
+--- Whether all elements are finite, and their magnitudes too small for their sum to overflow.
+-- @param tensor a Tensor of real numbers
+-- @treturn boolean
+function tensors.finite(tensor)
+  local size = tensor:abs():sum()
+  return size == size and size ~= math.huge
+end
+
+return tensors
