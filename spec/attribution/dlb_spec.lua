@@ -167,21 +167,6 @@ end)
 
 -- ---- the rule, term by term ----
 
-local layers = {
-  { op = "linear", shape = { 7 }, attrs = { out = 5 } },
-  { op = "linear", shape = { 7 }, attrs = { out = 5, bias = false } },
-  { op = "conv2d", shape = { 2, 5, 6 }, attrs = { out = 3, kernel = 3, padding = 1 } },
-  { op = "conv2d", shape = { 4, 6, 5 }, attrs = { out = 6, kernel = 2, groups = 2, bias = false } },
-  { op = "conv2d", shape = { 2, 8, 7 }, attrs = { out = 2, kernel = { 2, 3 }, dilation = { 3, 2 }, padding = 1 } },
-  { op = "conv2d", shape = { 4, 5, 5 }, attrs = { out = 4, kernel = 3, groups = 4, padding = 2, stride = 3 } },
-}
-
-local function count(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
-  return n
-end
-
 local function part(list, sample, samples)
   local size = #list // samples
   return table.move(list, (sample - 1) * size + 1, sample * size, 1, {})
@@ -206,15 +191,15 @@ end
 
 describe("the contrastive rule", function()
   for samples = 1, 3, 2 do
-    for number, layer in ipairs(layers) do
+    for number, layer in ipairs(terms.layers) do
       it(("is what its terms say: layer %d, %d samples"):format(number, samples), function()
         local graph = double.graph()
         graph:add("input", "x", {}, { shape = layer.shape })
         graph:add(layer.op, "n", { "x" }, layer.attrs)
-        local x, found = single.numbers(samples * count(layer.shape), 3), {}
+        local x, found = single.numbers(samples * single.count(layer.shape), 3), {}
         for i = 1, #x // samples, 2 do x[i] = math.max(x[i], 0) end -- zeros in the first sample
         for i, p in ipairs(graph:parameters()) do
-          found[i] = single.numbers(count(p.shape), 10 + i)
+          found[i] = single.numbers(single.count(p.shape), 10 + i)
           graph:set_parameter(p.name, single.tensor(double, found[i], p.shape))
         end
         local walker = double.relevance(graph, { batch = 4, two_signals = true, rules = { n = rules.contrastive() },

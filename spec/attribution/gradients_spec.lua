@@ -1,29 +1,11 @@
 local attribute = require "secateur.attribute"
+local captum = require "support.captum"
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
 local families = require "support.families"
 local here = require("support.errors").here
-local models = require "secateur.models"
-local safetensors = require "secateur.models.safetensors"
 
-local reference = safetensors.load "spec/fixtures/gradients.safetensors"
-
-local function close(a, b, tolerance)
-  assert.same(b:shape(), a:shape())
-  local off = (a - b):abs():max() / math.max(b:abs():max(), 1e-12)
-  assert.is_true(off <= (tolerance or 1e-5), ("off by %g"):format(off))
-end
-
-local function small()
-  return models.vgg { config = { 4, "M", 6, "M" }, hidden = { 5 }, pool = 2, classes = 3, size = 8 }
-    :load_state(reference, { prefix = "weight/" })
-end
-
-local function classes(tensor)
-  local list = tensor:totable()
-  for i, class in ipairs(list) do list[i] = class + 1 end
-  return list
-end
+local reference, close, classes = captum.reference, captum.close, captum.classes
 
 local function under(prefix)
   local names = {}
@@ -34,7 +16,7 @@ local function under(prefix)
 end
 
 describe("gradients", function()
-  local model, x, target = small(), reference.x, classes(reference.target)
+  local model, x, target = captum.model(), reference.x, classes(reference.target)
 
   local function of(method, opts)
     local given = { method = method, target = target }
@@ -162,7 +144,7 @@ describe("gradients", function()
 end)
 
 describe("Grad-CAM", function()
-  local model, x, target = small(), reference.x, classes(reference.target)
+  local model, x, target = captum.model(), reference.x, classes(reference.target)
 
   it("is captum's, for any layer with maps, and grows to the input's size", function()
     local result = attribute(model, x, { method = "grad_cam", target = target })

@@ -1,27 +1,14 @@
 local attribute = require "secateur.attribute"
+local captum = require "support.captum"
 local child = require "support.child"
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
 local double = require "secateur.core_double"
 local families = require "support.families"
 local here = require("support.errors").here
-local models = require "secateur.models"
 local quadrature = require "secateur.attribution.quadrature"
-local safetensors = require "secateur.models.safetensors"
 
-local reference = safetensors.load "spec/fixtures/gradients.safetensors"
-
-local function close(a, b, tolerance)
-  assert.same(b:shape(), a:shape())
-  local off = (a - b):abs():max() / math.max(b:abs():max(), 1e-12)
-  assert.is_true(off <= (tolerance or 1e-5), ("off by %g"):format(off))
-end
-
-local function classes(tensor)
-  local list = tensor:totable()
-  for i, class in ipairs(list) do list[i] = class + 1 end
-  return list
-end
+local reference, close, classes = captum.reference, captum.close, captum.classes
 
 local function merged(...)
   local all = {}
@@ -32,8 +19,7 @@ local function merged(...)
 end
 
 describe("Integrated Gradients and conductance", function()
-  local model = models.vgg { config = { 4, "M", 6, "M" }, hidden = { 5 }, pool = 2, classes = 3, size = 8 }
-    :load_state(reference, { prefix = "weight/" })
+  local model = captum.model()
   local x, target, against = reference.x, classes(reference.target), classes(reference.against)
   local cut = { "features.0", "features.3", "classifier.0", "classifier.3" }
 

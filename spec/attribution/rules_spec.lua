@@ -4,32 +4,16 @@ local rules = require "secateur.attribution.rules"
 local single = require "support.single"
 local terms = require "support.terms"
 
-local layers = {
-  { op = "linear", shape = { 7 }, attrs = { out = 5 } },
-  { op = "linear", shape = { 7 }, attrs = { out = 5, bias = false } },
-  { op = "conv2d", shape = { 2, 5, 6 }, attrs = { out = 3, kernel = 3, padding = 1 } },
-  { op = "conv2d", shape = { 2, 7, 6 }, attrs = { out = 3, kernel = { 3, 2 }, stride = { 2, 1 }, padding = { 1, 0 } } },
-  { op = "conv2d", shape = { 4, 6, 5 }, attrs = { out = 6, kernel = 2, groups = 2, bias = false } },
-  { op = "conv2d", shape = { 2, 8, 7 }, attrs = { out = 2, kernel = { 2, 3 }, dilation = { 3, 2 }, padding = 1 } },
-  { op = "conv2d", shape = { 4, 5, 5 }, attrs = { out = 4, kernel = 3, groups = 4, padding = 2, stride = 3 } },
-}
-
-local function count(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
-  return n
-end
-
 -- Relevance at the input by the core and by the replica, for two samples; `shape` of the numbers may be changed first.
 local function both(layer, rule, name, activation, change, ...)
   local graph = core.graph()
   graph:add("input", "x", {}, { shape = layer.shape })
   graph:add(layer.op, "n", { "x" }, layer.attrs)
   if activation then graph:add(activation, "a", { "n" }) end
-  local x = single.numbers(2 * count(layer.shape), 3)
+  local x = single.numbers(2 * single.count(layer.shape), 3)
   local found = {}
   for i, p in ipairs(graph:parameters()) do
-    found[i] = single.numbers(count(p.shape), 10 + i)
+    found[i] = single.numbers(single.count(p.shape), 10 + i)
     if change then change(found[i], p, x) end
     graph:set_parameter(p.name, single.tensor(core, found[i], p.shape))
   end
@@ -49,7 +33,7 @@ local function both(layer, rule, name, activation, change, ...)
 end
 
 local function check(rule, name, ...)
-  for i, layer in ipairs(layers) do
+  for i, layer in ipairs(terms.layers) do
     local got, expected = both(layer, rule, name, nil, nil, ...)
     assert.is_true(single.compare(("%s, layer %d"):format(name, i), got, expected, 1e-9))
   end
@@ -57,7 +41,7 @@ end
 
 -- Behind a ReLU nothing is negative, and half of the terms are skipped.
 local function check_positive(rule, name, ...)
-  for i, layer in ipairs(layers) do
+  for i, layer in ipairs(terms.layers) do
     local got, expected = both(layer, rule, name, nil, function(_, _, x)
       for k = 1, #x do x[k] = math.abs(x[k]) end
     end, ...)
@@ -96,7 +80,7 @@ describe("relevance by the rule", function()
 
   it("dlb is what its terms say, without gates and with those of ReLU", function()
     check(rules.dlb(), "dlb")
-    for i, layer in ipairs(layers) do
+    for i, layer in ipairs(terms.layers) do
       local got, expected = both(layer, rules.dlb(), "dlb", "relu", nil, nil)
       assert.is_true(single.compare("layer " .. i, got, expected, 1e-9))
     end
@@ -108,7 +92,7 @@ describe("relevance by the rule", function()
     end
     local shut = { positive = 0, negative = 0 }
     for activation, gate in pairs { tanh = limits(-2, 2), sigmoid = limits(-4, 4) } do
-      for i, layer in ipairs(layers) do
+      for i, layer in ipairs(terms.layers) do
         local got, expected = both(layer, rules.dlb(), "dlb", activation, nil, function(...)
           local p, n = gate(...)
           shut.positive, shut.negative = shut.positive + (p and 0 or 1), shut.negative + (n and 0 or 1)
@@ -123,7 +107,7 @@ describe("relevance by the rule", function()
   it("dlb closes the gates of terms that GELU's value does not depend on", function()
     local seen = { 0, 0 }
     local function flat(t) return t < -45 and 0 or t end -- GELU underflows there, and there alone values agree
-    for i, layer in ipairs(layers) do
+    for i, layer in ipairs(terms.layers) do
       local got, expected = both(layer, rules.dlb(), "dlb", "gelu", function(list, p, x)
         for k = 1, #x do x[k] = math.abs(x[k]) end
         if p.name == "n.weight" then -- the first unit's terms are all positive, the second's almost all very negative

@@ -4,7 +4,8 @@
 -- input `x`, the others are parameters `p1`, `p2`, …; the operation is node `n`.
 local single = {}
 
-local function count(shape)
+--- How many numbers a shape holds.
+function single.count(shape)
   local n = 1
   for _, size in ipairs(shape) do n = n * size end
   return n
@@ -43,7 +44,7 @@ function single.batched(batch, shape) return { batch, table.unpack(shape) } end
 local function fill_parameters(core, graph)
   for i, p in ipairs(graph:parameters()) do
     if p.dtype ~= "int64" then
-      local list = single.numbers(count(p.shape), 100 + i)
+      local list = single.numbers(single.count(p.shape), 100 + i)
       for k = 1, #list do
         list[k] = p.name:find("running_var", 1, true) and math.abs(list[k]) + 0.5 or list[k] * 0.5
       end
@@ -72,7 +73,7 @@ end
 --- Numbers for the graph's input.
 function single.input(core, case, batch, live)
   local shape = single.batched(batch, case.inputs[live or 1])
-  return single.tensor(core, single.numbers(count(shape), live), shape)
+  return single.tensor(core, single.numbers(single.count(shape), live), shape)
 end
 
 --- A plan over a graph that keeps what a check reads.

@@ -2,6 +2,17 @@
 -- everything in csrc.
 local terms = {}
 
+--- Layers whose terms are worth writing out: with and without bias, strides, groups, dilation, padding.
+terms.layers = {
+  { op = "linear", shape = { 7 }, attrs = { out = 5 } },
+  { op = "linear", shape = { 7 }, attrs = { out = 5, bias = false } },
+  { op = "conv2d", shape = { 2, 5, 6 }, attrs = { out = 3, kernel = 3, padding = 1 } },
+  { op = "conv2d", shape = { 2, 7, 6 }, attrs = { out = 3, kernel = { 3, 2 }, stride = { 2, 1 }, padding = { 1, 0 } } },
+  { op = "conv2d", shape = { 4, 6, 5 }, attrs = { out = 6, kernel = 2, groups = 2, bias = false } },
+  { op = "conv2d", shape = { 2, 8, 7 }, attrs = { out = 2, kernel = { 2, 3 }, dilation = { 3, 2 }, padding = 1 } },
+  { op = "conv2d", shape = { 4, 5, 5 }, attrs = { out = 4, kernel = 3, groups = 4, padding = 2, stride = 3 } },
+}
+
 local function pair(value) return type(value) == "table" and value or { value, value } end
 
 --- The terms of a convolution of one sample: for each output, `{unit =, {input, weight}, …}`; indices from 1.
