@@ -245,8 +245,10 @@ end
 --   has not changed. A method that is hardly moved by a model made of random numbers altogether (0.5 or more) is named
 --   in `warnings`.
 --
--- Where a measure is undefined for a sample (an explanation that is zero or constant) the sample is left out of its
--- mean; `count` tells how many were in.
+-- Where a measure is undefined for a sample (sparseness, complexity and sensitivity of an explanation that is zero,
+-- randomisation of one that is constant) the sample is left out of its mean; `count` tells how many were in. Curves are
+-- always defined: equal patches take turns from the upper left. ig explains the change from a baseline of its own
+-- ("black"); with that of the curves, `{ name = "ig", baseline = "zero" }`, it answers the question that they ask.
 --
 -- @tparam Model model never changed
 -- @param split a split, or a Tensor [N x C x H x W]
