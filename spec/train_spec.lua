@@ -1,6 +1,6 @@
 local core = require "secateur.core"
 local files = require "secateur.util.files"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
 local toy = require "support.toy"
 local train = require "secateur.train"

@@ -4,12 +4,13 @@
 local allowed = {
   util = {},
   data = { "core", "util" },
-  models = { "core", "util" },
+  formats = { "core", "util" },
+  models = { "core", "util", "formats" },
   sampling = { "util" },
   attribution = { "core", "util" },
   report = { "util" },
-  verb = { "core", "util", "data", "models", "sampling", "attribution", "report" },
-  init = { "core", "cpu", "util", "data", "models", "sampling", "attribution", "report", "verb" },
+  verb = { "core", "util", "data", "formats", "models", "sampling", "attribution", "report" },
+  init = { "core", "cpu", "util", "data", "formats", "models", "sampling", "attribution", "report", "verb" },
 }
 
 -- Modules of others; whatever is added here must be in .ci/packages and in the rockspec.

@@ -5,7 +5,7 @@ local fault = require "secateur.data.fault"
 local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
 local json = require "secateur.util.json"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 
 local checkpoint = {}
 

@@ -30,7 +30,7 @@ local names = {
   prune = "prune",
   rules = "attribution.rules",
   sample = "sample",
-  safetensors = "models.safetensors",
+  safetensors = "formats.safetensors",
   sweep = "sweep",
   report = "report",
 }

@@ -3,7 +3,7 @@
 local core = require "secateur.core"
 local csv = require "secateur.util.csv"
 local files = require "secateur.util.files"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
 
 local SECONDS = 5 -- for one file; a thousand times what it takes

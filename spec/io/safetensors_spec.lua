@@ -1,7 +1,7 @@
 local core = require "secateur.core"
 local files = require "secateur.util.files"
 local lfs = require "lfs"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
 
 local fixtures = "spec/fixtures/io/"

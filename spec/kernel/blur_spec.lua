@@ -1,6 +1,6 @@
 local core = require "secateur.core"
 local errors = require "support.errors"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 
 describe("a Gaussian blur", function()
   it("is scipy's", function()

@@ -4,7 +4,7 @@ local families = require "support.families"
 local files = require "secateur.util.files"
 local load = require "secateur.models.load"
 local models = require "secateur.models"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
 
 local function small(seed)

@@ -1,7 +1,7 @@
 --- captum's values for a small VGG (spec/fixtures/gradients.safetensors, written by make_gradients.py).
 local assert = require "luassert"
 local models = require "secateur.models"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 
 local captum = {}
 

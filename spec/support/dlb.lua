@@ -2,7 +2,7 @@
 -- it, and the contrastive rule once more, term by term.
 local cjson = require "cjson"
 local rules = require "secateur.attribution.rules"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
 
 local dlb = {}

@@ -5,7 +5,7 @@ local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
 local models = require "secateur.models"
 local rules = require "secateur.attribution.rules"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 
 local golden = {}
 

@@ -8,7 +8,7 @@ local custom = require "secateur.models.custom"
 local double = require "secateur.core_double"
 local quadrature = require "secateur.attribution.quadrature"
 local rules = require "secateur.attribution.rules"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
 
 local peers = {}

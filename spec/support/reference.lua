@@ -1,7 +1,7 @@
 --- PyTorch's values for single operations (spec/fixtures/ops.safetensors, written by make_ops.py), in float.
 local cjson = require "cjson"
 local core = require "secateur.core"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
 
 local reference = {}

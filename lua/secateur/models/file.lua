@@ -2,7 +2,7 @@
 -- @module secateur.models.file
 local cjson = require "cjson"
 local core = require "secateur.core"
-local safetensors = require "secateur.models.safetensors"
+local safetensors = require "secateur.formats.safetensors"
 
 local file = {}
 

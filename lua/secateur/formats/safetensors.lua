@@ -1,7 +1,7 @@
 --- Files of named tensors in the safetensors format (https://github.com/huggingface/safetensors).
 --
 -- The core moves the bytes; the JSON header is understood, and distrusted, here.
--- @module secateur.models.safetensors
+-- @module secateur.formats.safetensors
 local cjson = require "cjson"
 local core = require "secateur.core"
 local files = require "secateur.util.files"
