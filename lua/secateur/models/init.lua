@@ -1,23 +1,15 @@
---- The architectures, by name.
+--- The architectures, by name: a generic constructor per family, and one for each of its named members.
 -- @module secateur.models
+local family = require "secateur.models.family"
 local resnet = require "secateur.models.resnet"
 local vgg = require "secateur.models.vgg"
 local vit = require "secateur.models.vit"
 
-local models = {
-  vgg = vgg.generic,
-  resnet = resnet.generic,
-  vit = vit.generic,
-  vit_b_16 = vit.named("vit_b_16"),
-}
+local models = {}
 
-for _, depth in ipairs { 11, 13, 16, 19 } do
-  models["vgg" .. depth] = vgg.named(depth, false)
-  models["vgg" .. depth .. "_bn"] = vgg.named(depth, true)
-end
-
-for _, depth in ipairs { 18, 34, 50 } do
-  models["resnet" .. depth] = resnet.named(depth)
+for _, one in ipairs { vgg, resnet, vit } do
+  models[one.name] = family.generic(one)
+  for name in pairs(one.configs) do models[name] = family.named(one, name) end
 end
 
 return models

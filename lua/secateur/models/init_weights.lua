@@ -35,15 +35,21 @@ function draws.torch_default(shape, seed)
   return uniform(shape, seed, 1 / math.sqrt((fans(shape))))
 end
 
+--- torch's default of linear and convolution biases: the same bound, from the weight beside it.
+function draws.torch_default_bias(shape, seed, _, weight)
+  return uniform(shape, seed, 1 / math.sqrt((fans(weight))))
+end
+
 --- Glorot and Bengio 2010.
 function draws.xavier_uniform(shape, seed)
   local fan_in, fan_out = fans(shape)
   return uniform(shape, seed, math.sqrt(6 / (fan_in + fan_out)))
 end
 
---- LeCun, truncated at two standard deviations: ViT's patch embedding.
+--- LeCun, cut off at -2 and 2 (not at two standard deviations), as torch's trunc_normal_ does: ViT's patch embedding.
 function draws.lecun_truncated(shape, seed)
-  return normal(shape, seed, math.sqrt(1 / (fans(shape))), 2)
+  local std = math.sqrt(1 / (fans(shape)))
+  return normal(shape, seed, std, 2 / std)
 end
 
 function draws.normal(shape, seed, std) return normal(shape, seed, std) end
@@ -60,14 +66,22 @@ local by_fan = { kaiming_out = true, torch_default = true, xavier_uniform = true
 --- Draws the trainable parameters of a graph.
 -- @tparam Graph graph
 -- @tparam {table,...} rules each {pattern, draw, [number]}: a Lua pattern for the name, "kaiming_out", "torch_default",
---   "xavier_uniform", "lecun_truncated", "normal" (with its std), "uniform" (with its bound) or "zeros"
+--   "torch_default_bias", "xavier_uniform", "lecun_truncated", "normal" (with its std), "uniform" (with its bound) or
+--   "zeros"
 -- @int seed parameters differ, and do not depend on each other's number or order
-local function init_weights(graph, rules, seed)
-  for index, parameter in ipairs(graph:parameters()) do
+-- @tparam[opt] {[string]=true} wanted the names of those to draw; all by default
+local function init_weights(graph, rules, seed, wanted)
+  local parameters, shapes = graph:parameters(), {}
+  for _, parameter in ipairs(parameters) do shapes[parameter.name] = parameter.shape end
+  for index, parameter in ipairs(parameters) do
     for _, rule in ipairs(rules) do
       local fits = #parameter.shape >= 2 or not by_fan[rule[2]]
       if parameter.trainable and fits and parameter.name:find(rule[1]) then
-        graph:set_parameter(parameter.name, draws[rule[2]](parameter.shape, core.mix(seed, index), rule[3]))
+        if not wanted or wanted[parameter.name] then
+          local weight = shapes[(parameter.name:gsub("bias$", "weight"))]
+          local value = draws[rule[2]](parameter.shape, core.mix(seed, index), rule[3], weight)
+          graph:set_parameter(parameter.name, value)
+        end
         break
       end
     end

@@ -2,35 +2,11 @@
 -- A block's output carries the block's name (`layer1.0`), the sum before it `<block>.add`.
 -- @module secateur.models.resnet
 local builder = require "secateur.models.builder"
-local init_weights = require "secateur.models.init_weights"
-local model = require "secateur.models.model"
 local options = require "secateur.util.options"
 
-local resnet = {}
-
-local configs = {
-  [18] = { block = "basic", blocks = { 2, 2, 2, 2 } },
-  [34] = { block = "basic", blocks = { 3, 4, 6, 3 } },
-  [50] = { block = "bottleneck", blocks = { 3, 4, 6, 3 } },
-}
-
-local named_rules = {
-  classes = { type = "integer", min = 1, default = 1000 },
-  size = { type = "integer", min = 1, default = 224 },
-  channels = { type = "integer", min = 1, default = 3 },
-  seed = { type = "integer", default = 0 },
-}
-
-local generic_rules = {
-  block = { one_of = { "basic", "bottleneck" }, default = "bottleneck" },
-  blocks = { type = "table", required = true },
-  planes = { type = "table", required = true },
-  stem = { type = "integer", min = 1, default = 64 },
-}
-for key, rule in pairs(named_rules) do generic_rules[key] = rule end
-
-local function conv_bn(net, conv, bn, x, out, kernel, stride)
-  x = net:conv2d(conv, x, { out = out, kernel = kernel, stride = stride, padding = kernel // 2, bias = false })
+local function conv_bn(net, conv, bn, x, out, kernel, stride, groups)
+  x = net:conv2d(conv, x, { out = out, kernel = kernel, stride = stride, padding = kernel // 2, bias = false,
+    groups = groups })
   return net:batch_norm2d(bn, x)
 end
 
@@ -42,47 +18,23 @@ function branches.basic(net, name, x, planes, stride)
   return conv_bn(net, name .. ".conv2", name .. ".bn2", x, planes, 3, 1), planes
 end
 
-function branches.bottleneck(net, name, x, planes, stride)
-  x = conv_bn(net, name .. ".conv1", name .. ".bn1", x, planes, 1, 1)
+function branches.bottleneck(net, name, x, planes, stride, opts)
+  local width = planes * opts.width_per_group // 64 * opts.groups
+  x = conv_bn(net, name .. ".conv1", name .. ".bn1", x, width, 1, 1)
   x = net:relu(name .. ".relu1", x)
-  x = conv_bn(net, name .. ".conv2", name .. ".bn2", x, planes, 3, stride)
+  x = conv_bn(net, name .. ".conv2", name .. ".bn2", x, width, 3, stride, opts.groups)
   x = net:relu(name .. ".relu2", x)
   return conv_bn(net, name .. ".conv3", name .. ".bn3", x, 4 * planes, 1, 1), 4 * planes
 end
 
-local function block(net, name, x, kind, in_channels, planes, stride)
-  local y, out = branches[kind](net, name, x, planes, stride)
+local function block(net, name, x, opts, in_channels, planes, stride)
+  local y, out = branches[opts.block](net, name, x, planes, stride, opts)
   local shortcut = x
   if stride ~= 1 or in_channels ~= out then
     shortcut = conv_bn(net, name .. ".downsample.0", name .. ".downsample.1", x, out, 1, stride)
   end
   y = net:add(name .. ".add", { y, shortcut })
   return net:relu(name, y), out
-end
-
-local function build(opts)
-  local net, x = builder.new { opts.channels, opts.size, opts.size }
-  x = conv_bn(net, "conv1", "bn1", x, opts.stem, 7, 2)
-  x = net:relu("relu", x)
-  x = net:max_pool2d("maxpool", x, { kernel = 3, stride = 2, padding = 1 })
-  local channels = opts.stem
-  for stage, count in ipairs(opts.blocks) do
-    for i = 1, count do
-      local stride = stage > 1 and i == 1 and 2 or 1
-      local name = ("layer%d.%d"):format(stage, i - 1)
-      x, channels = block(net, name, x, opts.block, channels, opts.planes[stage], stride)
-    end
-  end
-  x = net:adaptive_avg_pool2d("avgpool", x, { output = 1 })
-  x = net:flatten("flatten", x)
-  net:linear("fc", x, { out = opts.classes })
-  init_weights(net.graph, {
-    { "^fc%.weight$", "torch_default" },
-    { "^fc%.bias$", "uniform", 1 / math.sqrt(channels) },
-    { "conv%d%.weight$", "kaiming_out" },
-    { "downsample%.0%.weight$", "kaiming_out" },
-  }, opts.seed)
-  return net.graph
 end
 
 local function check_counts(opts)
@@ -98,30 +50,64 @@ local function check_counts(opts)
   end
 end
 
---- A ResNet of any depth and width.
--- @tparam table opts
---   `block` ("bottleneck" or "basic"), `blocks` (how many per stage), `planes` (base width of each stage), `stem` (64),
---   `classes` (1000), `size` (224), `channels` (3), `seed` (0)
--- @treturn Model
-function resnet.generic(opts)
-  local checked = options.check("resnet", opts, generic_rules)
-  return (model.guard("resnet", function()
-    check_counts(checked)
-    return model.new(build(checked), { architecture = "resnet" })
-  end))
-end
-
---- A constructor for one of torchvision's: resnet18, resnet34, resnet50.
--- @int depth
--- @treturn function opts (`classes`, `size`, `channels`, `seed`) -> Model
-function resnet.named(depth)
-  local name = "resnet" .. depth
-  return function(opts)
-    local checked = options.check(name, opts, named_rules)
-    checked.block, checked.blocks = configs[depth].block, configs[depth].blocks
-    checked.planes, checked.stem = { 64, 128, 256, 512 }, 64
-    return (model.guard(name, function() return model.new(build(checked), { architecture = name }) end))
+--- Builds the graph: stem, stages and head.
+local function graph(opts)
+  check_counts(opts)
+  local net, x = builder.new { opts.channels, opts.size, opts.size }
+  x = conv_bn(net, "conv1", "bn1", x, opts.stem, 7, 2)
+  x = net:relu("relu", x)
+  x = net:max_pool2d("maxpool", x, { kernel = 3, stride = 2, padding = 1 })
+  local channels = opts.stem
+  for stage, count in ipairs(opts.blocks) do
+    for i = 1, count do
+      local stride = stage > 1 and i == 1 and 2 or 1
+      local name = ("layer%d.%d"):format(stage, i - 1)
+      x, channels = block(net, name, x, opts, channels, opts.planes[stage], stride)
+    end
   end
+  x = net:adaptive_avg_pool2d("avgpool", x, { output = 1 })
+  x = net:flatten("flatten", x)
+  net:linear("fc", x, { out = opts.classes })
+  return net.graph
 end
 
-return resnet
+local function config(kind, blocks, groups, width)
+  return { block = kind, blocks = blocks, planes = { 64, 128, 256, 512 }, groups = groups, width_per_group = width }
+end
+
+local deep = { 3, 4, 23, 3 }
+
+--- The family, see secateur.models.family. Options: `block` ("bottleneck" or "basic"), `blocks` (how many per stage),
+-- `planes` (base width of each stage), `stem` (64), `groups` (1) and `width_per_group` (64) of bottlenecks (Xie et al.
+-- 2017; Zagoruyko and Komodakis 2016), `classes` (1000), `size` (224), `channels` (3), `seed` (0).
+return {
+  name = "resnet",
+  graph = graph,
+  configs = {
+    resnet18 = config("basic", { 2, 2, 2, 2 }),
+    resnet34 = config("basic", { 3, 4, 6, 3 }),
+    resnet50 = config("bottleneck", { 3, 4, 6, 3 }),
+    resnet101 = config("bottleneck", deep),
+    resnet152 = config("bottleneck", { 3, 8, 36, 3 }),
+    resnext50_32x4d = config("bottleneck", { 3, 4, 6, 3 }, 32, 4),
+    resnext101_32x8d = config("bottleneck", deep, 32, 8),
+    resnext101_64x4d = config("bottleneck", deep, 64, 4),
+    wide_resnet50_2 = config("bottleneck", { 3, 4, 6, 3 }, 1, 128),
+    wide_resnet101_2 = config("bottleneck", deep, 1, 128),
+  },
+  free = {},
+  rules = {
+    block = { one_of = { "basic", "bottleneck" }, default = "bottleneck" },
+    blocks = { type = "table", required = true },
+    planes = { type = "table", required = true },
+    stem = { type = "integer", min = 1, default = 64 },
+    groups = { type = "integer", min = 1, default = 1 },
+    width_per_group = { type = "integer", min = 1, default = 64 },
+  },
+  initial = {
+    { "^fc%.weight$", "torch_default" },
+    { "^fc%.bias$", "torch_default_bias" },
+    { "conv%d%.weight$", "kaiming_out" },
+    { "downsample%.0%.weight$", "kaiming_out" },
+  },
+}

@@ -1,34 +1,14 @@
 --- VGG (Simonyan and Zisserman 2015) with torchvision's module names.
 -- @module secateur.models.vgg
 local builder = require "secateur.models.builder"
-local init_weights = require "secateur.models.init_weights"
-local model = require "secateur.models.model"
 local options = require "secateur.util.options"
 
-local vgg = {}
-
-local configs = {
+local layers = {
   [11] = { 64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M" },
   [13] = { 64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M" },
   [16] = { 64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M" },
   [19] = { 64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512, 512, 512, 512, "M" },
 }
-
-local named_rules = {
-  classes = { type = "integer", min = 1, default = 1000 },
-  size = { type = "integer", min = 1, default = 224 },
-  channels = { type = "integer", min = 1, default = 3 },
-  dropout = { type = "number", min = 0, below = 1, default = 0.5 },
-  seed = { type = "integer", default = 0 },
-}
-
-local generic_rules = {
-  config = { type = "table", required = true },
-  hidden = { type = "table", default = { 4096, 4096 } },
-  pool = { type = "integer", min = 1, default = 7 },
-  batch_norm = { type = "boolean", default = false },
-}
-for key, rule in pairs(named_rules) do generic_rules[key] = rule end
 
 local function features(net, x, opts)
   local index = 0
@@ -50,7 +30,8 @@ local function features(net, x, opts)
   return x
 end
 
-local function build(opts)
+--- Builds the graph: features, pooling and classifier.
+local function graph(opts)
   local net, x = builder.new { opts.channels, opts.size, opts.size }
   x = features(net, x, opts)
   x = net:adaptive_avg_pool2d("avgpool", x, { output = opts.pool })
@@ -63,36 +44,32 @@ local function build(opts)
     index = index + 3
   end
   net:linear("classifier." .. index, x, { out = opts.classes })
-  init_weights(net.graph, {
-    { "^features%..*%.bias$", "zeros" },
-    { "^features%.", "kaiming_out" },
-    { "^classifier%..*%.weight$", "normal", 0.01 },
-  }, opts.seed)
   return net.graph
 end
 
---- A VGG of any depth and width.
--- @tparam table opts
---   `config` (list of channels, "M" for a 2 x 2 max pool), `hidden` ({4096, 4096}), `pool` (7: side of the map before
---   the classifier), `batch_norm` (false), `classes` (1000), `size` (224), `channels` (3), `dropout` (0.5), `seed` (0)
--- @treturn Model
-function vgg.generic(opts)
-  local checked = options.check("vgg", opts, generic_rules)
-  return (model.guard("vgg", function() return model.new(build(checked), { architecture = "vgg" }) end))
+local configs = {}
+for depth, config in pairs(layers) do
+  configs["vgg" .. depth] = { config = config }
+  configs["vgg" .. depth .. "_bn"] = { config = config, batch_norm = true }
 end
 
---- A constructor for one of torchvision's: vgg11, vgg13, vgg16, vgg19, each also with `_bn`.
--- @int depth
--- @bool batch_norm
--- @treturn function opts (`classes`, `size`, `channels`, `dropout`, `seed`) -> Model
-function vgg.named(depth, batch_norm)
-  local name = "vgg" .. depth .. (batch_norm and "_bn" or "")
-  return function(opts)
-    local checked = options.check(name, opts, named_rules)
-    checked.config, checked.hidden, checked.pool = configs[depth], { 4096, 4096 }, 7
-    checked.batch_norm = batch_norm
-    return (model.guard(name, function() return model.new(build(checked), { architecture = name }) end))
-  end
-end
-
-return vgg
+--- The family, see secateur.models.family. Options: `config` (list of channels, "M" for a 2 x 2 max pool), `hidden`
+-- ({4096, 4096}), `pool` (7: side of the map before the classifier), `batch_norm` (false), `classes` (1000), `size`
+-- (224), `channels` (3), `dropout` (0.5), `seed` (0).
+return {
+  name = "vgg",
+  graph = graph,
+  configs = configs,
+  free = { "dropout" },
+  rules = {
+    config = { type = "table", required = true },
+    hidden = { type = "table", default = { 4096, 4096 } },
+    pool = { type = "integer", min = 1, default = 7 },
+    batch_norm = { type = "boolean", default = false },
+    dropout = { type = "number", min = 0, below = 1, default = 0.5 },
+  },
+  initial = {
+    { "^features%..*%.weight$", "kaiming_out" },
+    { "^classifier%..*%.weight$", "normal", 0.01 },
+  },
+}

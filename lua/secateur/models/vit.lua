@@ -2,32 +2,6 @@
 -- enters the first block, and a block's output carries the block's name.
 -- @module secateur.models.vit
 local builder = require "secateur.models.builder"
-local init_weights = require "secateur.models.init_weights"
-local model = require "secateur.models.model"
-local options = require "secateur.util.options"
-
-local vit = {}
-
-local configs = {
-  vit_b_16 = { patch = 16, layers = 12, heads = 12, dim = 768, mlp = 3072 },
-}
-
-local named_rules = {
-  classes = { type = "integer", min = 1, default = 1000 },
-  size = { type = "integer", min = 1, default = 224 },
-  channels = { type = "integer", min = 1, default = 3 },
-  dropout = { type = "number", min = 0, below = 1, default = 0 },
-  seed = { type = "integer", default = 0 },
-}
-
-local generic_rules = {
-  patch = { type = "integer", min = 1, required = true },
-  layers = { type = "integer", min = 1, required = true },
-  heads = { type = "integer", min = 1, required = true },
-  dim = { type = "integer", min = 1, required = true },
-  mlp = { type = "integer", min = 1, required = true },
-}
-for key, rule in pairs(named_rules) do generic_rules[key] = rule end
 
 local function maybe_dropout(net, name, x, p)
   return p > 0 and net:dropout(name, x, { p = p }) or x
@@ -58,7 +32,8 @@ local function embed(net, x, opts)
   return net:dropout("encoder.dropout", net:add("encoder.add", { x, position }), { p = opts.dropout })
 end
 
-local function build(opts)
+--- Builds the graph: patches, encoder and head.
+local function graph(opts)
   if opts.size % opts.patch ~= 0 then
     error(("patch: expected a divisor of size %d, got %d"):format(opts.size, opts.patch), 0)
   end
@@ -70,36 +45,43 @@ local function build(opts)
   x = net:layer_norm("encoder.ln", x, { eps = 1e-6 })
   x = net:select("token", x, { index = 1 })
   net:linear("heads.head", x, { out = opts.classes })
-  init_weights(net.graph, {
+  return net.graph
+end
+
+local function config(dim, heads, layers, mlp, patch)
+  return { dim = dim, heads = heads, layers = layers, mlp = mlp, patch = patch }
+end
+
+--- The family, see secateur.models.family. Options: `patch`, `layers`, `heads`, `dim`, `mlp`, `classes` (1000), `size`
+-- (224, a multiple of patch), `channels` (3), `dropout` (0), `seed` (0). As in torchvision the head starts at zero.
+-- Besides torchvision's there are the small ones of Touvron et al. 2021, ti and s.
+return {
+  name = "vit",
+  graph = graph,
+  configs = {
+    vit_ti_16 = config(192, 3, 12, 768, 16),
+    vit_s_16 = config(384, 6, 12, 1536, 16),
+    vit_b_16 = config(768, 12, 12, 3072, 16),
+    vit_b_32 = config(768, 12, 12, 3072, 32),
+    vit_l_16 = config(1024, 16, 24, 4096, 16),
+    vit_l_32 = config(1024, 16, 24, 4096, 32),
+    vit_h_14 = config(1280, 16, 32, 5120, 14),
+  },
+  free = { "dropout" },
+  rules = {
+    patch = { type = "integer", min = 1, required = true },
+    layers = { type = "integer", min = 1, required = true },
+    heads = { type = "integer", min = 1, required = true },
+    dim = { type = "integer", min = 1, required = true },
+    mlp = { type = "integer", min = 1, required = true },
+    dropout = { type = "number", min = 0, below = 1, default = 0 },
+  },
+  initial = {
     { "^conv_proj%.weight$", "lecun_truncated" },
     { "pos_embedding$", "normal", 0.02 },
     { "in_proj_weight$", "xavier_uniform" },
     { "out_proj%.weight$", "torch_default" },
     { "mlp%.%d%.weight$", "xavier_uniform" },
     { "mlp%.%d%.bias$", "normal", 1e-6 },
-  }, opts.seed)
-  return net.graph
-end
-
---- A ViT of any size.
--- @tparam table opts
---   `patch`, `layers`, `heads`, `dim`, `mlp`, `classes` (1000), `size` (224, a multiple of patch), `channels` (3),
---   `dropout` (0), `seed` (0). As in torchvision the head starts at zero.
--- @treturn Model
-function vit.generic(opts)
-  local checked = options.check("vit", opts, generic_rules)
-  return (model.guard("vit", function() return model.new(build(checked), { architecture = "vit" }) end))
-end
-
---- A constructor for one of torchvision's: vit_b_16.
--- @string name
--- @treturn function opts (`classes`, `size`, `channels`, `dropout`, `seed`) -> Model
-function vit.named(name)
-  return function(opts)
-    local checked = options.check(name, opts, named_rules)
-    for key, value in pairs(configs[name]) do checked[key] = value end
-    return (model.guard(name, function() return model.new(build(checked), { architecture = name }) end))
-  end
-end
-
-return vit
+  },
+}
