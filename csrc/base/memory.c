@@ -1,4 +1,4 @@
-#define _DEFAULT_SOURCE /* madvise */
+#define _DEFAULT_SOURCE /* madvise, _SC_PHYS_PAGES */
 #include "base/memory.h"
 
 #include <stdatomic.h>
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 enum { ALIGNMENT = 64 };
@@ -56,22 +57,45 @@ static void advise(void *raw, size_t bytes) {
 }
 
 /* The system takes its time to hand out a gigabyte and clear it, and explaining batch after batch asks for the same
- * gigabyte again and again. So a few large blocks that were freed are kept for the next requests that they fit. */
+ * gigabyte again and again. So a few large blocks that were freed are kept for the next requests that they fit, as long
+ * as they do not take more than an eighth of the machine's memory together. */
 enum { SPARES = 8 };
 static _Atomic(block_header *) spares[SPARES];
-#ifdef SC_SANITIZE
+static atomic_size_t spare_bytes; /* of the blocks there, and of those on their way there */
+#ifdef SC_NO_SPARES
 static const size_t spare_least = SIZE_MAX; /* so that what is read after it was freed is found */
 #else
 static const size_t spare_least = (size_t)16 << 20;
 #endif
 
-/* Leaves the block among the spares, or frees it when all places are taken. */
+static size_t spare_most(void) {
+#ifdef _SC_PHYS_PAGES
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t bytes;
+    if (pages > 0 && page > 0 && sc_size_multiply(&bytes, (size_t)pages, (size_t)page))
+        return bytes / 8;
+#endif
+    return (size_t)1 << 30;
+}
+
+/* Leaves the block among the spares, or frees it when all places are taken or they would hold too much. */
 static void leave_spare(block_header *header) {
+    size_t capacity = header->capacity;
     block_header *none = NULL;
-    for (int i = 0; i < SPARES; i++, none = NULL)
-        if (atomic_compare_exchange_strong(&spares[i], &none, header))
-            return;
+    if (atomic_fetch_add(&spare_bytes, capacity) + capacity <= spare_most())
+        for (int i = 0; i < SPARES; i++, none = NULL)
+            if (atomic_compare_exchange_strong(&spares[i], &none, header))
+                return;
+    atomic_fetch_sub(&spare_bytes, capacity);
     free(header->raw);
+}
+
+/* Empties a place; NULL where there was nothing. */
+static block_header *empty_spare(int place) {
+    block_header *header = atomic_exchange(&spares[place], NULL);
+    if (header)
+        atomic_fetch_sub(&spare_bytes, header->capacity);
+    return header;
 }
 
 /* A spare that is neither too small for so many bytes nor more than twice too large, or NULL; then the smaller ones are
@@ -79,7 +103,7 @@ static void leave_spare(block_header *header) {
 static block_header *take_spare(size_t padded) {
     block_header *smaller[SPARES] = {NULL}, *found = NULL;
     for (int i = 0; i < SPARES && padded >= spare_least && !found; i++) {
-        block_header *header = atomic_exchange(&spares[i], NULL);
+        block_header *header = empty_spare(i);
         if (header && header->capacity >= padded && header->capacity / 2 <= padded)
             found = header;
         else if (header && header->capacity < padded)
@@ -97,7 +121,7 @@ static block_header *take_spare(size_t padded) {
 
 static void free_spares(void) {
     for (int i = 0; i < SPARES; i++) {
-        block_header *header = atomic_exchange(&spares[i], NULL);
+        block_header *header = empty_spare(i);
         if (header)
             free(header->raw);
     }

@@ -20,8 +20,8 @@ sc_status sc_memory_alloc(void **out, size_t count, size_t size, sc_error *error
 /* The same, zeroed; large blocks come zeroed from the system and are not touched. */
 sc_status sc_memory_calloc(void **out, size_t count, size_t size, sc_error *error);
 
-/* NULL is allowed. A few large blocks are kept for the next requests of about their size; they do not count as
- * alive. */
+/* NULL is allowed. A few large blocks are kept for the next requests of about their size, an eighth of the machine's
+ * memory at most; they do not count as alive. Built with SC_NO_SPARES, none is. */
 void sc_memory_free(void *pointer);
 
 /* Bytes handed out and not yet freed, over the whole process. */

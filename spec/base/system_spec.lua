@@ -47,6 +47,24 @@ describe("the system's side of the core", function()
     assert.equal("0.0\n", child.run(script, ("ulimit -v %d; %%s all"):format(size + 400000)))
   end)
 
+  it("keeps no more than an eighth of the machine's memory for later", function()
+    local output = child.run [[
+      local core = require "secateur.core"
+      local meminfo = io.open "/proc/meminfo"
+      if not meminfo then return end
+      local megabytes = assert(tonumber(meminfo:read("a"):match "MemTotal:%s*(%d+)")) // 1024
+      local function size() return tonumber(io.open "/proc/self/status":read("a"):match "VmSize:%s*(%d+)") / 1024 end
+      local before, blocks = size(), {}
+      for i = 1, 6 do blocks[i] = core.zeros(megabytes // 20, 512, 512) end -- never touched, so they cost nothing
+      for i = 1, 6 do blocks[i]:close() end
+      print(megabytes, before, size() - before)
+    ]]
+    local total, before, kept = output:match "^(%S+)%s+(%S+)%s+(%S+)"
+    if not total then return pending("no /proc to read sizes from: " .. output) end
+    if tonumber(before) > 1e6 then return pending "the address sanitizer keeps what was freed" end
+    assert.is_true(tonumber(kept) <= total / 8 + 64, output)
+  end)
+
   it("collects short-lived tensors before they pile up", function()
     local output = child.run [[
       local core = require "secateur.core"
