@@ -1,6 +1,7 @@
 #include "kernel/blur.h"
 
 #include "base/hot.h"
+#include "base/interrupt.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,11 +30,11 @@ static size_t clamp(ptrdiff_t i, size_t count) {
     return i < 0 ? 0 : (size_t)i < count ? (size_t)i : count - 1;
 }
 
-/* Rows of the plane, weighted: down the columns. */
+/* Rows of the plane, weighted: down the columns. Stops at Ctrl-C, which the caller asks for again. */
 static void blur_down(sc_real *out, const sc_real *x, const double *weights, size_t radius, size_t height,
                       size_t width) {
     memset(out, 0, height * width * sizeof(sc_real));
-    for (size_t y = 0; y < height; y++)
+    for (size_t y = 0; y < height && sc_interrupt_check(NULL) == SC_OK; y++)
         for (ptrdiff_t k = -(ptrdiff_t)radius; k <= (ptrdiff_t)radius; k++)
             add_row(out + y * width, x + clamp((ptrdiff_t)y + k, height) * width, (sc_real)weights[k < 0 ? -k : k],
                     width);
@@ -45,8 +46,8 @@ static void transpose(sc_real *out, const sc_real *x, size_t height, size_t widt
             out[i * height + y] = x[y * width + i];
 }
 
-void sc_blur(sc_real *out, sc_real *scratch, const sc_real *x, const double *weights, size_t radius, size_t planes,
-             size_t height, size_t width) {
+sc_status sc_blur(sc_real *out, sc_real *scratch, const sc_real *x, const double *weights, size_t radius, size_t planes,
+                  size_t height, size_t width, sc_error *error) {
     size_t numel = height * width;
 #pragma omp parallel for schedule(static)
     for (size_t p = 0; p < planes; p++) {
@@ -56,4 +57,5 @@ void sc_blur(sc_real *out, sc_real *scratch, const sc_real *x, const double *wei
         blur_down(a, b, weights, radius, width, height);
         transpose(b, a, width, height);
     }
+    return sc_interrupt_check(error);
 }

@@ -3,6 +3,7 @@
 #define SC_KERNEL_BLUR_H
 
 #include "base/real.h"
+#include "base/status.h"
 
 #include <stddef.h>
 
@@ -13,8 +14,8 @@ size_t sc_blur_radius(double sigma);
 void sc_blur_weights(double *weights, double sigma, size_t radius);
 
 /* out[planes x height x width] = x blurred along both axes; borders continue outward (the nearest pixel). scratch
- * [planes x height x width]; out may be x. */
-void sc_blur(sc_real *out, sc_real *scratch, const sc_real *x, const double *weights, size_t radius, size_t planes,
-             size_t height, size_t width);
+ * [planes x height x width]; out may be x. Ctrl-C ends it with SC_ERROR_INTERRUPTED, out then half done. */
+sc_status sc_blur(sc_real *out, sc_real *scratch, const sc_real *x, const double *weights, size_t radius, size_t planes,
+                  size_t height, size_t width, sc_error *error);
 
 #endif

@@ -1,4 +1,5 @@
 /* Gaussian blur of images in a tensor. */
+#include "base/interrupt.h"
 #include "kernel/blur.h"
 #include "lua/core.h"
 #include "lua/l_tensor.h"
@@ -21,10 +22,15 @@ static int gaussian_blur(lua_State *L) {
     sc_lua_push_new(L, SC_REAL, &x->shape, false, &scratch);
     sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
     sc_blur_weights(weights, sigma, radius);
+    sc_error error;
+    sc_status status = SC_OK;
+    sc_interrupt_begin();
     if (sc_tensor_numel(x) > 0)
-        sc_blur(sc_tensor_real(out), sc_tensor_real(scratch), sc_tensor_real(x), weights, radius,
-                sc_tensor_numel(x) / (height * width), height, width);
+        status = sc_blur(sc_tensor_real(out), sc_tensor_real(scratch), sc_tensor_real(x), weights, radius,
+                         sc_tensor_numel(x) / (height * width), height, width, &error);
+    sc_interrupt_end();
     sc_tensor_release(scratch);
+    sc_lua_try(L, status, &error);
     return 1;
 }
 

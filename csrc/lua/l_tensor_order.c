@@ -1,4 +1,5 @@
 /* Sorting, ranks and regrouping of the class Tensor: new tensors, operands untouched. */
+#include "base/interrupt.h"
 #include "lua/l_tensor.h"
 #include "lua/support.h"
 #include "tensor/order.h"
@@ -9,8 +10,10 @@ static int check_dimension(lua_State *L, const sc_tensor *x, const char *method)
     return (int)sc_lua_check_integer(L, 2, method, "dimension", 1, x->shape.ndim) - 1;
 }
 
-/* Passes on the core's error with the method before it. */
+/* Passes on the core's error, with the method before it unless it is Ctrl-C. */
 static int finish(lua_State *L, sc_status status, const char *method, const sc_error *error) {
+    if (status == SC_ERROR_INTERRUPTED)
+        sc_lua_try(L, status, error);
     if (status != SC_OK)
         luaL_error(L, "%s: %s", method, error->message);
     return 1;
@@ -22,8 +25,12 @@ static int argsort(lua_State *L) {
     sc_tensor *x = sc_lua_check_tensor_of(L, 1, "argsort", "self", SC_REAL);
     int dimension = check_dimension(L, x, "argsort");
     bool descending = sc_lua_check_flag(L, 3, "argsort", "descending", false);
+    sc_tensor *out = sc_lua_new_tensor(L);
     sc_error error;
-    return finish(L, sc_tensor_argsort(sc_lua_new_tensor(L), x, dimension, descending, &error), "argsort", &error);
+    sc_interrupt_begin();
+    sc_status status = sc_tensor_argsort(out, x, dimension, descending, &error);
+    sc_interrupt_end();
+    return finish(L, status, "argsort", &error);
 }
 
 /* rank(dimension [, ties = "average"]) -> Tensor: 1 for the smallest. Equal elements share their mean rank, or with
@@ -39,8 +46,12 @@ static int rank(lua_State *L) {
         else if (strcmp(name, "average") != 0)
             luaL_error(L, "rank: ties: expected 'average' or 'first', got '%s'", name);
     }
+    sc_tensor *out = sc_lua_new_tensor(L);
     sc_error error;
-    return finish(L, sc_tensor_rank(sc_lua_new_tensor(L), x, dimension, ties, &error), "rank", &error);
+    sc_interrupt_begin();
+    sc_status status = sc_tensor_rank(out, x, dimension, ties, &error);
+    sc_interrupt_end();
+    return finish(L, status, "rank", &error);
 }
 
 /* The indices at stack slot 3, which becomes an int64 Tensor where it is a list. */

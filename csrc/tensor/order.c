@@ -1,5 +1,6 @@
 #include "tensor/order.h"
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -64,14 +65,16 @@ static void write_ranks(sc_real *out, const entry *entries, size_t count, size_t
     }
 }
 
-/* Both of what a sorted line can become; ties matter to ranks, descending to the order. */
+/* Both of what a sorted line can become; ties matter to ranks, descending to the order. Ctrl-C stops it between two
+ * lines. */
 static sc_status sort_lines(sc_tensor *out, const sc_tensor *x, int dimension, bool descending, sc_ties ties,
                             sc_error *error) {
     axis a = axis_of(&x->shape, dimension);
     void *scratch;
     SC_TRY(sc_memory_alloc(&scratch, a.size, sizeof(entry), error));
-    for (size_t o = 0; o < a.outer; o++)
-        for (size_t i = 0; i < a.inner && a.size > 0; i++) {
+    sc_status status = SC_OK;
+    for (size_t o = 0; o < a.outer && status == SC_OK; o++)
+        for (size_t i = 0; i < a.inner && a.size > 0 && (status = sc_interrupt_check(error)) == SC_OK; i++) {
             size_t start = o * a.size * a.inner + i;
             sort_line(scratch, sc_tensor_real(x), &a, o, i, descending);
             if (out->dtype == SC_INT64)
@@ -80,7 +83,7 @@ static sc_status sort_lines(sc_tensor *out, const sc_tensor *x, int dimension, b
                 write_ranks(sc_tensor_real(out) + start, scratch, a.size, a.inner, ties);
         }
     sc_memory_free(scratch);
-    return SC_OK;
+    return status;
 }
 
 sc_status sc_tensor_argsort(sc_tensor *out, const sc_tensor *x, int dimension, bool descending, sc_error *error) {

@@ -1,4 +1,5 @@
-/* Order and regrouping along a dimension: sorting, ranks, picking and adding up by index. For scripts. */
+/* Order and regrouping along a dimension: sorting, ranks, picking and adding up by index. For scripts. Inside an
+ * interrupt scope, Ctrl-C ends sorting and ranks with SC_ERROR_INTERRUPTED. */
 #ifndef SC_TENSOR_ORDER_H
 #define SC_TENSOR_ORDER_H
 

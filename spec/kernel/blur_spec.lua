@@ -1,3 +1,4 @@
+local child = require "support.child"
 local core = require "secateur.core"
 local errors = require "support.errors"
 local safetensors = require "secateur.formats.safetensors"
@@ -24,5 +25,21 @@ describe("a Gaussian blur", function()
       errors.text(core.gaussian_blur, core.zeros(3, 3), 0 / 0))
     assert.matches("^gaussian_blur: sigma: .* got 0", errors.text(core.gaussian_blur, core.zeros(3, 3), 0))
     assert.matches("^gaussian_blur: x: expected a", errors.text(core.gaussian_blur, 3, 1))
+  end)
+
+  it("ends soon after Ctrl-C", function()
+    local output = child.run [[
+      local core = require "secateur.core"
+      local x = core.zeros(64, 512, 512)
+      local process = io.open("/proc/self/stat"):read("n")
+      os.execute("{ sleep 0.3; kill -INT " .. process .. "; } &")
+      local start = core.clock()
+      local ok, message = pcall(core.gaussian_blur, x, 1000)
+      print(ok, message, core.clock() - start)
+    ]]
+    local ok, message, seconds = output:match "^(%S+)\t([^\t]*)\t(%S+)"
+    assert.equal("false", ok, output)
+    assert.equal("interrupted", message)
+    assert.is_true(tonumber(seconds) < 1.3, output)
   end)
 end)

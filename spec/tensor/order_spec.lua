@@ -1,3 +1,4 @@
+local child = require "support.child"
 local core = require "secateur.core"
 local double = require "secateur.core_double"
 local errors = require "support.errors"
@@ -85,5 +86,23 @@ describe("tensor order", function()
     assert.same({ 1, 0 }, core.tensor({ 0, -math.huge }):exp():totable())
     assert.same({ 3, 0 }, core.tensor({ 9, 0 }):sqrt():totable())
     assert.near(2.5, core.tensor({ 2.5 }):log():exp():get(1), 1e-6)
+  end)
+
+  it("ends sorting and ranks soon after Ctrl-C", function()
+    for _, call in ipairs { "argsort", "rank" } do
+      local output = child.run(([[
+        local core = require "secateur.core"
+        local x = core.randn(1000, 30000)
+        local process = io.open("/proc/self/stat"):read("n")
+        os.execute("{ sleep 0.3; kill -INT " .. process .. "; } &")
+        local start = core.clock()
+        local ok, message = pcall(x.%s, x, 2)
+        print(ok, message, core.clock() - start)
+      ]]):format(call))
+      local ok, message, seconds = output:match "^(%S+)\t([^\t]*)\t(%S+)"
+      assert.equal("false", ok, output)
+      assert.equal("interrupted", message)
+      assert.is_true(tonumber(seconds) < 1.3, output)
+    end
   end)
 end)
