@@ -2,6 +2,17 @@
 
 #include "base/memory.h"
 
+/* The item holds a reference to what it was made from, so that a change of the parameter shows: whoever changes one in
+ * place clones it first where it is shared. */
+static void refresh(sc_modified *item, const sc_tensor *original) {
+    if (item->original.storage == original->storage && item->original.offset == original->offset)
+        return;
+    sc_tensor_release(&item->original);
+    item->original = sc_tensor_share(original);
+    sc_modifier_apply(sc_tensor_real(&item->value), sc_tensor_real(original), &item->modifier,
+                      sc_tensor_numel(original));
+}
+
 sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *graph, const sc_node *node, int slot,
                           const sc_modifier *modifier, sc_error *error) {
     sc_tensor original = sc_node_param(graph, node, slot);
@@ -12,8 +23,9 @@ sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *gra
         *out = sc_tensor_real(&original);
         return SC_OK;
     }
-    for (const sc_modified *item = *list; item; item = item->next)
+    for (sc_modified *item = *list; item; item = item->next)
         if (item->node == node && item->slot == slot && sc_modifier_equal(&item->modifier, modifier)) {
+            refresh(item, &original);
             *out = sc_tensor_real(&item->value);
             return SC_OK;
         }
@@ -28,7 +40,7 @@ sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *gra
     item->node = node;
     item->slot = slot;
     item->modifier = *modifier;
-    sc_modifier_apply(sc_tensor_real(&item->value), sc_tensor_real(&original), modifier, sc_tensor_numel(&original));
+    refresh(item, &original);
     item->next = *list;
     *list = item;
     *out = sc_tensor_real(&item->value);
@@ -39,6 +51,7 @@ void sc_modified_free(sc_modified *list) {
     while (list) {
         sc_modified *next = list->next;
         sc_tensor_release(&list->value);
+        sc_tensor_release(&list->original);
         sc_memory_free(list);
         list = next;
     }

@@ -1,5 +1,4 @@
-/* Modified parameters, W+ and its kin; computed when first asked for, and kept. They do not follow a change of
- * the parameters. */
+/* Modified parameters, W+ and its kin; computed when first asked for, and kept until the parameter is another. */
 #ifndef SC_ATTRIBUTION_MODIFIED_H
 #define SC_ATTRIBUTION_MODIFIED_H
 
@@ -11,6 +10,7 @@ typedef struct sc_modified {
     const sc_node *node;
     int slot;
     sc_modifier modifier;
+    sc_tensor original; /* what the value was computed from */
     sc_tensor value;
 } sc_modified;
 

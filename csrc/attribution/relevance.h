@@ -29,8 +29,8 @@ typedef struct sc_relevance_request {
     bool two_signals;     /* two travel at once; rules other than SC_RULE_CONTRASTIVE treat both alike */
 } sc_relevance_request;
 
-/* A rule that cannot stand at its node is an error. Batch norms should have been folded, as a rule. Modified parameters
- * are kept for its life: after a change of the graph's parameters, make another. */
+/* A rule that cannot stand at its node is an error. Batch norms should have been folded, as a rule. Parameters may be
+ * replaced between two runs. */
 sc_status sc_relevance_create(sc_relevance **out, sc_graph *graph, const sc_relevance_request *request,
                               sc_error *error);
 

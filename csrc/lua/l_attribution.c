@@ -134,7 +134,8 @@ static sc_relevance *check_relevance(lua_State *L, const char *method) {
  * Relevance. A rule is {kind = "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias
  * =}}}}}, with modifiers {plain =, positive =, negative =, square =, constant =}; or {kind = "gated", mode = "default"
  * | "package"}; or {kind = "contrastive" | "gradient" | "pass" | "block"}; or {kind = "own", mode =, epsilon =}. Nodes
- * without a rule are an error; parameters that change later may be taken as they were. */
+ * without a rule are an error. Of parameters replaced later, those set then are taken; elements set through a Tensor
+ * that shares one are not seen. */
 static int create(lua_State *L) {
     static const char *const known[] = {"batch", "rules", "keep", "sums", "exact", "two_signals", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "relevance");
@@ -241,9 +242,9 @@ static int finalize(lua_State *L) {
 }
 
 /* unit_measure(plan, node, measure) -> Tensor [n x units], of a plan that keeps the node: "mean_abs_value" (|h|),
- * "sum_grad", "mean_abs_value_grad" (|h df/dh|). */
+ * "mean_abs_value_grad" (|h df/dh|). */
 static int unit_measure(lua_State *L) {
-    static const char *const names[] = {"mean_abs_value", "sum_grad", "mean_abs_value_grad", NULL};
+    static const char *const names[] = {"mean_abs_value", "mean_abs_value_grad", NULL};
     const sc_plan *plan = sc_lua_check_plan(L, 1, "unit_measure");
     size_t node = sc_lua_check_node(L, 2, plan->graph, "unit_measure");
     int choice = luaL_checkoption(L, 3, NULL, names);
@@ -253,8 +254,7 @@ static int unit_measure(lua_State *L) {
     sc_shape shape = {2, {plan->current_batch, sc_node_units(&plan->graph->nodes[node])}};
     sc_tensor *out;
     sc_lua_push_new(L, SC_REAL, &shape, false, &out);
-    const sc_unit_measure measures[] = {SC_UNIT_MEAN_ABS, SC_UNIT_SUM, SC_UNIT_ABS_PRODUCT};
-    sc_unit_measure_apply(sc_tensor_real(out), measures[choice], choice == 1 ? grad : value, grad,
+    sc_unit_measure_apply(sc_tensor_real(out), choice > 0 ? SC_UNIT_ABS_PRODUCT : SC_UNIT_MEAN_ABS, value, grad,
                           &plan->graph->nodes[node], plan->current_batch);
     return 1;
 }

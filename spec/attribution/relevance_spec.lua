@@ -46,6 +46,30 @@ describe("relevance", function()
       end, "epsilon: expected at least 0, got")
     end
   end)
+
+  it("goes by the parameters of its last run, replaced or changed by whoever owns them", function()
+    local graph = core.graph()
+    graph:add("input", "x", {}, { shape = { 2 } })
+    graph:add("linear", "n", { "x" }, { out = 2 })
+    local function relevances(walker)
+      local x = core.tensor { { 1, 2 } }
+      walker:forward(x)
+      walker:backward(core.tensor { { 1, 3 } })
+      return walker:relevance "x":totable()
+    end
+    local function fresh() return core.relevance(graph, { rules = { n = rules.zplus() } }) end
+    local weight = core.tensor { { 1, -2 }, { 3, 1 } }
+    graph:set_parameter("n.weight", weight)
+    local walker = fresh()
+    local before = relevances(walker)
+    graph:set_parameter("n.weight", core.tensor { { -1, 2 }, { 3, 5 } })
+    local after = relevances(walker)
+    assert.same(relevances(fresh()), after)
+    assert.are_not.same(before, after)
+    graph:own_parameters()
+    graph:parameter "n.weight":copy(weight)
+    assert.same(before, relevances(walker))
+  end)
 end)
 
 describe("relevance of", function()
