@@ -1,4 +1,5 @@
 local errors = require "support.errors"
+local memory_split = require "support.memory_split"
 local sc = require "secateur"
 
 -- Six samples of three classes, as a split gives them.
@@ -112,10 +113,26 @@ describe("importance", function()
     assert.matches("^Scores by taylor, given sampling, 4 samples\n", tostring(scores))
   end)
 
+  it("says at the caller's line that the split is of another question, whoever chose the samples", function()
+    local model = small()
+    for _, classes in ipairs { 2, 4 } do
+      local names = {}
+      for class = 1, classes do names[class] = "class " .. class end
+      local of = memory_split(images, { 1, 2, 1, 2, 1, 2 }, { classes = names })
+      local wanted = ("importance: split: expected 3 classes, as many as the model has, got %d"):format(classes)
+      for _, opts in ipairs { {}, { indices = chosen }, { method = "magnitude" } } do
+        assert.equal(wanted, errors.here(function() local s = sc.importance(model, of, opts) return s end))
+      end
+    end
+    local large = memory_split(sc.zeros(3, 3, 9, 9), { 1, 2, 3 }, { classes = { "a", "b", "c" } })
+    assert.equal("importance: split: expected images of 3 x 8 x 8, as the model takes, got 3 x 9 x 9",
+      errors.here(function() local scores = sc.importance(model, large, { indices = { 1 } }) return scores end))
+  end)
+
   it("says at the caller's line that samples cannot be chosen", function()
-    local model, of = small(), sc.data.phantom { size = 16, count = 20 }
-    assert.equal("importance: sample: split: expected at most the model's 3 classes, got 4",
-      errors.here(function() local scores = sc.importance(model, of.train) return scores end))
+    local model, of = small(), memory_split(sc.zeros(0, 3, 8, 8), {}, { classes = { "a", "b", "c" } })
+    assert.equal("importance: sample: split: expected at least one sample, found none",
+      errors.here(function() local scores = sc.importance(model, of) return scores end))
   end)
 
   it("refuses scores that are not finite, and options that do not exist", function()

@@ -5,6 +5,7 @@ local families = require "secateur.attribution.families"
 local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local predict = require "secateur.predict"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 
@@ -179,6 +180,7 @@ local function importance(model, split, opts)
   if type(split) ~= "table" or not split.batch then
     options.fail("importance", "split: expected a split of a data set, got " .. options.describe(split))
   end
+  predict.check_fit("importance", model, split)
   local layers, names = model:layers(), {}
   for i, layer in ipairs(layers) do names[i] = layer.name end
   local scores, indices

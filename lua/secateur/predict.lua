@@ -11,8 +11,29 @@ local function fail_at(name, argument, depth, expected, ...)
   options.fail(name, ("%s: expected %s"):format(argument, expected:format(...)), depth + 1)
 end
 
---- Raises at the level of the public function's caller unless the model can be run on the split: number of classes,
--- channels and size of the images.
+--- Raises at the level of the public function's caller unless a split has as many classes as the model, and images of
+-- its channels and size. More or fewer classes are those of another question: a label would be held against the logit
+-- of something else. Splits of one's own need not say what they have.
+-- @string name the public function
+-- @tparam Model model
+-- @tab split
+-- @string[opt="split"] argument what the split is called
+-- @int[opt=0] depth as in options.fail
+function predict.check_fit(name, model, split, argument, depth)
+  depth, argument = (depth or 0) + 1, argument or "split"
+  if split.classes and #split.classes ~= model.classes then
+    fail_at(name, argument, depth, "%d classes, as many as the model has, got %d", model.classes, #split.classes)
+  end
+  local shape = model.input_shape
+  if split.size and split.channels and #shape == 3
+    and (split.channels ~= shape[1] or split.size ~= shape[2] or split.size ~= shape[3]) then
+    fail_at(name, argument, depth, "images of %d x %d x %d, as the model takes, got %d x %d x %d", shape[1], shape[2],
+      shape[3], split.channels, split.size, split.size)
+  end
+end
+
+--- Raises at the level of the public function's caller unless the model can be run on the split: a split that is not
+-- empty, and fits as `check_fit` has it.
 -- @string name the public function
 -- @param model
 -- @param split
@@ -26,15 +47,8 @@ function predict.check(name, model, split, argument, depth)
     fail_at(name, argument, depth, "a split of a dataset, got %s", options.describe(split))
   elseif split:count() == 0 then
     fail_at(name, argument, depth, "at least one sample, found none")
-  elseif split.classes and #split.classes ~= model.classes then
-    fail_at(name, argument, depth, "%d classes, as many as the model has, got %d", model.classes, #split.classes)
   end
-  local shape = model.input_shape
-  if split.size and split.channels and #shape == 3
-    and (split.channels ~= shape[1] or split.size ~= shape[2] or split.size ~= shape[3]) then
-    fail_at(name, argument, depth, "images of %d x %d x %d, as the model takes, got %d x %d x %d", shape[1], shape[2],
-      shape[3], split.channels, split.size, split.size)
-  end
+  predict.check_fit(name, model, split, argument, depth)
 end
 
 --- Logits of all samples of a split, in inference mode. To be called inside `fault.guard`.

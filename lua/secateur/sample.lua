@@ -3,6 +3,7 @@
 local core = require "secateur.core"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local running = require "secateur.predict"
 
 local policies = {
   clustering = require "secateur.sampling.clustering",
@@ -137,18 +138,17 @@ local function sample_class(job, label, policy)
 end
 
 local function check_split(model, split)
-  if type(split) ~= "table" or not split.subset or not split.labels then
+  if type(split) ~= "table" or not split.subset or not split.labels or not split.classes then
     options.fail("sample", "split: expected a split of a data set, got " .. options.describe(split), 1)
+  elseif #split.labels == 0 then
+    options.fail("sample", "split: expected at least one sample, found none", 1)
   end
-  if #split.classes > model.classes then
-    options.fail("sample", ("split: expected at most the model's %d classes, got %d"):format(model.classes,
-      #split.classes), 1)
-  end
-  -- A split of one's own need not say what its images are like; the model will.
-  local wanted = table.concat(model.input_shape, " x ")
-  local got = split.size and ("%d x %d x %d"):format(split.channels, split.size, split.size)
-  if got and got ~= wanted then
-    options.fail("sample", ("split: expected images [%s] as the model takes them, got [%s]"):format(wanted, got), 1)
+  running.check_fit("sample", model, split, nil, 1)
+  for i, label in ipairs(split.labels) do
+    if not split.classes[label] then
+      options.fail("sample", ("split: expected labels in 1..%d, got %s at %d"):format(#split.classes,
+        options.describe(label), i), 1)
+    end
   end
 end
 

@@ -263,11 +263,19 @@ describe("sample", function()
       "sample: sampling: expected one of 'clustering', 'confidence', 'random' or a function, got 'best'")
     assert.has_error(function() sample(model, split, { per_class = 0 }) end,
       "sample: per_class: expected a whole number of at least 1, got 0")
-    assert.has_error(function() sample(model, by_margin({ 1 }, { classes = { "a", "b", "c" } })) end,
-      "sample: split: expected at most the model's 2 classes, got 3")
+    for count, classes in pairs { [3] = { "a", "b", "c" }, [1] = { "a" } } do
+      assert.has_error(function() sample(model, by_margin({ 1 }, { classes = classes })) end,
+        ("sample: split: expected 2 classes, as many as the model has, got %d"):format(count))
+    end
+    assert.has_error(function() sample(model, split_of({ { 1, 0, 0, 0 }, { 1, 0, 0, 0 } }, { 1, 3 })) end,
+      "sample: split: expected labels in 1..2, got 3 at 2")
+    assert.has_error(function() sample(model, memory_split(core.zeros(0, 1, 2, 2), {}, { classes = { "a", "b" } })) end,
+      "sample: split: expected at least one sample, found none")
+    assert.has_error(function() sample(model, memory_split(core.zeros(1, 1, 2, 2), { 1 }, {})) end,
+      "sample: split: expected a split of a data set, got a table")
     local wide = memory_split(core.zeros(2, 1, 3, 3), { 1, 2 }, { classes = { "a", "b" } })
     assert.has_error(function() sample(model, wide) end,
-      "sample: split: expected images [1 x 2 x 2] as the model takes them, got [1 x 3 x 3]")
+      "sample: split: expected images of 1 x 2 x 2, as the model takes, got 1 x 3 x 3")
     local broken = by_margin { 1, 2, 3, 0 / 0 }
     assert.has_error(function() sample(model, broken, { sampling = "confidence" }) end,
       "sample: model: expected finite logits, got others for sample 4")
