@@ -11,7 +11,8 @@ local function count(what, key)
   table.insert(calls, what .. " " .. key)
 end
 
-loaded["secateur.core"] = { clock = os.clock, is_terminal = function() return false end, tensor = tensor }
+loaded["secateur.core"] = setmetatable({ clock = os.clock, is_terminal = function() return false end, tensor = tensor },
+  { __index = require "secateur.core" })
 loaded["secateur.sample"] = function(model, split, opts)
   local how = type(opts.sampling) == "function" and "function" or opts.sampling
   count("sample", ("%s %s %s %d %d"):format(model.name, split.of, how, opts.per_class, opts.seed))
@@ -195,8 +196,8 @@ describe("sweep", function()
     refused({ model = model "resnet" }, 'models.resnet: nothing in the store, now {"data":"weights of resnet"}; '
       .. 'models.vgg: {"data":"weights of vgg"} in the store, now nothing')
     refused({ data = dataset "mura" }, 'datasets.data.fingerprint: "images of cpn" in the store, now "images of mura"')
-    refused({ method_options = { lrp = { composite = "flat" } } },
-      'method_options: [] in the store, now {"lrp":{"composite":"flat"}}')
+    refused({ method_options = { lrp = { start = "logit" } } },
+      'method_options: [] in the store, now {"lrp":{"start":"logit"}}')
   end)
 
   it("tells strategies of one's own apart by their code", function()
@@ -350,6 +351,22 @@ describe("sweep", function()
     wrong({ method_options = { igg = { steps = 4 } } }, "method_options: expected methods as keys, one of lrp, dlb, "
       .. "ig, gradient_x_input, random, magnitude, activation, taylor, got 'igg'")
     wrong({ method_options = { lrp = 1 } }, "method_options.lrp: expected a table, got 1")
+    wrong({ method_options = { ig = { steps = 0 } } },
+      'method_options.ig: steps: expected "auto" or a whole number in [1, 1048576], got 0')
+    wrong({ method_options = { dlb = { steps = 4 } } }, "method_options.dlb: steps: expected an option of method 'dlb' "
+      .. "(compat, composite, exact, mode, start), got one of 'ig'")
+    wrong({ method_options = { lrp = { composite = { {} } } } },
+      "method_options.lrp: composite: entry 1: expected { match = kind, pattern or function, rule = table }")
+    wrong({ method_options = { lrp = { redcue = "abs" } } }, "method_options.lrp: unknown option 'redcue', expected "
+      .. "one of: batch, composite, exact, indices, method, on_batch, per_class, reduce, sampling, seed, start, target")
+    wrong({ method_options = { random = { seed = 1 } } },
+      "method_options.random: expected no option 'seed', which is the sweep's to choose")
+    wrong({ method_options = { lrp = { target = { of = "label", against = 3 } } } },
+      "method_options.lrp: target: expected a class in 1..2, got 3")
+    wrong({ agreement = { method = "lpr" } }, "agreement: method: method: expected one of 'lrp', 'dlb', 'ig', "
+      .. "'gradient', 'gradient_x_input', 'smoothgrad', 'guided_backprop', 'grad_cam', got 'lpr'")
+    wrong({ agreement = { method = { method = "ig", stepz = 3 } } }, "agreement: method: unknown option 'stepz', "
+      .. "expected one of: baseline, batch, layers, max_steps, method, quadrature, sigma, steps, target, tolerance")
     wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, data, datasets, "
       .. "keep, layers, margin, method_options, methods, model, models, per_class, progress, rates, reduce, sampling, "
       .. "scope, seed, seeds, store")

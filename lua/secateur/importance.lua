@@ -2,6 +2,7 @@
 -- @module secateur.importance
 local core = require "secateur.core"
 local families = require "secateur.attribution.families"
+local importance_options = require "secateur.importance_options"
 local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -9,41 +10,9 @@ local predict = require "secateur.predict"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 
--- What a target may be besides a class.
-local words = { label = true, prediction = true, runner_up = true }
-
-local rules = {
-  method = { one_of = methods, default = "lrp" },
-  sampling = { type = { "string", "function" }, default = "clustering" },
-  per_class = { type = "integer", min = 1, default = 10 },
-  indices = { type = "list", least = 1 },
-  reduce = { one_of = { "sum", "abs" }, default = "sum" },
-  seed = { type = "integer", default = 0 },
-  batch = { type = "integer", min = 1, default = 16 },
-  target = { default = "label", check = function(target)
-    local list = type(target) == "table"
-    for _, word in ipairs { list and target.of or target, list and target.against or nil } do
-      if words[word] == nil and not math.type(word) then
-        return false, "\"label\", \"prediction\", a class or { of =, against = } of these"
-      end
-    end
-    for key in pairs(list and target or {}) do
-      if key ~= "of" and key ~= "against" then
-        return false, "{ of =, against = } without a field " .. options.describe(key)
-      end
-    end
-    return not list or target.of and target.against, "both of and against"
-  end },
-  on_batch = { type = "function" },
-}
-
 -- The weights of the classes explained, for a batch with labels y.
 local function weigh(target, y, logits)
-  local function with_labels(value) return value == "label" and y or value end
-  if type(target) == "table" then
-    target = { of = with_labels(target.of), against = with_labels(target.against) }
-  end
-  return (targets.weights("importance", with_labels(target), logits))
+  return (targets.weights("importance", targets.with_labels(target, y), logits))
 end
 
 -- Each maker gives a function of a batch that returns layer name -> Tensor [N x units], and one that ends it.
@@ -176,7 +145,7 @@ end
 --   is there to be read, but does not show up in a loop
 local function importance(model, split, opts)
   model_class.check("importance", model)
-  local checked = families.check("importance", opts, rules)
+  local checked = importance_options.check("importance", opts)
   if type(split) ~= "table" or not split.batch then
     options.fail("importance", "split: expected a split of a data set, got " .. options.describe(split))
   end

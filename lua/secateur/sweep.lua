@@ -5,6 +5,7 @@ local evaluate = require "secateur.evaluate"
 local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
 local importance = require "secateur.importance"
+local importance_options = require "secateur.importance_options"
 local json = require "secateur.util.json"
 local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
@@ -14,6 +15,7 @@ local results = require "secateur.report.results"
 local sample = require "secateur.sample"
 local store = require "secateur.util.store"
 local sweep_agreement = require "secateur.sweep_agreement"
+local targets = require "secateur.models.targets"
 
 local function list_of(check, what)
   return function(list)
@@ -394,25 +396,54 @@ local function collect(job)
   return results.new(rows, { experiment = job.experiment, samples = samples, margin = job.options.margin })
 end
 
+-- What the sweep tells importance itself.
+local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch" }
+
+-- All of them, before the first method has taken its time.
+local function check_method_options(given, depth)
+  for method, of_method in pairs(given) do
+    if not is_method(method) then
+      options.fail("sweep", ("method_options: expected methods as keys, one of %s, got %s"):format(
+        table.concat(methods, ", "), options.describe(method)), depth)
+    end
+    local name = "method_options." .. method
+    if type(of_method) ~= "table" then
+      options.fail("sweep", ("%s: expected a table, got %s"):format(name, options.describe(of_method)), depth)
+    end
+    for _, key in ipairs(own_options) do
+      if of_method[key] ~= nil then
+        options.fail("sweep", ("%s: expected no option '%s', which is the sweep's to choose"):format(name, key), depth)
+      end
+    end
+    local whole = { method = method }
+    for key, value in pairs(of_method) do whole[key] = value end
+    importance_options.check("sweep: " .. name, whole, depth)
+  end
+end
+
+-- Classes that are to be explained must be there in every dataset.
+local function check_targets(job)
+  for method, of_method in pairs(job.options.method_options) do
+    for _, dataset in ipairs(job.datasets) do
+      if of_method.target ~= nil then
+        targets.reader("sweep: method_options." .. method, targets.with_labels(of_method.target, "prediction"), 1,
+          #dataset.value.classes, 2)
+      end
+    end
+  end
+end
+
 local function prepare(given)
   local opts = options.check("sweep", given, rules, 1)
   if opts.seeds and opts.seed then options.fail("sweep", "expected either seed or seeds", 1) end
   opts.seeds = opts.seeds or { opts.seed or 0 }
   opts.rates = table.move(opts.rates, 1, #opts.rates, 1, {})
   table.sort(opts.rates)
-  for method, of_method in pairs(opts.method_options) do
-    if not is_method(method) then
-      options.fail("sweep", ("method_options: expected methods as keys, one of %s, got %s"):format(
-        table.concat(methods, ", "), options.describe(method)), 1)
-    end
-    if type(of_method) ~= "table" then
-      options.fail("sweep", ("method_options.%s: expected a table, got %s"):format(method,
-        options.describe(of_method)), 1)
-    end
-  end
+  check_method_options(opts.method_options, 2)
   local job = { options = opts, samplings = samplings_of(opts.sampling), models = named(opts, "model", "models"),
     datasets = named(opts, "data", "datasets") }
   for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end
+  check_targets(job)
   job.agreement = sweep_agreement.settings(opts.agreement, 1)
   for _, dataset in ipairs(job.datasets) do
     local test = dataset.value.test

@@ -1,6 +1,7 @@
 --- The column of a sweep that says how much of the explanation each pruned model has kept.
 -- @module secateur.sweep_agreement
 local core = require "secateur.core"
+local explainers = require "secateur.explainers"
 local options = require "secateur.util.options"
 
 local column = {}
@@ -24,6 +25,7 @@ function column.settings(given, depth)
     options.fail("sweep", "agreement: expected a boolean or a table, got " .. options.describe(given), (depth or 0) + 1)
   end
   local checked = options.check("sweep: agreement", type(given) == "table" and given or nil, rules, (depth or 0) + 1)
+  if checked.method ~= nil then explainers.check("sweep: agreement", "method", checked.method, (depth or 0) + 1) end
   return checked -- no tail call, which would take a level away
 end
 

@@ -29,6 +29,18 @@ describe("targets", function()
     assert.same({ { -1, 0, 1 }, { 0, -1, 1 } }, weights { of = 3, against = "prediction" }:totable())
   end)
 
+  it("may be labels, where there are any", function()
+    local labels = { 3, 1 }
+    assert.equal(labels, targets.with_labels("label", labels))
+    assert.same({ of = labels, against = "runner_up" }, targets.with_labels({ of = "label", against = "runner_up" },
+      labels))
+    assert.same({ of = 2, against = labels }, targets.with_labels({ of = 2, against = "label" }, labels))
+    local list = { 1, 2 }
+    for _, other in ipairs { 2, "prediction", list, logits } do
+      assert.equal(other, targets.with_labels(other, labels))
+    end
+  end)
+
   it("are any weights, in a tensor of their own", function()
     local given = core.tensor { { 0.5, 0, -2 }, { 0, 0, 3 } }
     local got, list = weights(given)

@@ -136,6 +136,17 @@ function targets.reader(name, target, count, classes, depth)
   return (by_class(name, target, shape, depth)) -- in parentheses: a tail call would take a level away
 end
 
+--- A target with "label", by itself or in a contrast, replaced by the labels; `reader` knows none.
+-- @param target
+-- @param labels a list or int64 Tensor of classes, one per sample
+function targets.with_labels(target, labels)
+  local function replaced(value) return value == "label" and labels or value end
+  if type(target) ~= "table" or target.of == nil and target.against == nil then return replaced(target) end
+  local contrast = {}
+  for key, value in pairs(target) do contrast[key] = replaced(value) end
+  return contrast
+end
+
 --- Raises unless all logits are finite: an explanation of NaN would be NaN everywhere, and look like a result.
 -- @string name the public function, for messages
 -- @tparam Tensor logits
