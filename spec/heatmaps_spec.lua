@@ -107,6 +107,42 @@ describe("heatmaps", function()
       made[1].bars[1].caption)
   end)
 
+  it("explains the label, by itself or against another class", function()
+    local x, labels = data.test:batch { 1, 2, 5 }
+    for _, case in ipairs { { "label", labels }, { { of = "label", against = "runner_up" },
+      { of = labels, against = "runner_up" } } } do
+      local made = draw { methods = { "gradient" }, target = case[1], indices = { 1, 2, 5 }, percentile = 100,
+        sheet = false }
+      local relevance = sc.attribute(model, x, { method = "gradient", target = case[2] }).input
+      for i, sample in ipairs(made) do
+        assert.near(relevance[i]:sum(1):abs():max(), sample.images[2].limit, 1e-6)
+      end
+    end
+    assert.equal("Relevance for the true class; full colour at the 99.5th percentile of each panel",
+      draw({ methods = { "lrp" }, target = "label", sheet = false })[1].bars[1].caption)
+    local own = draw { methods = { { name = "gradient", target = "label" } }, indices = { 1 }, percentile = 100,
+      sheet = false }
+    assert.near(sc.attribute(model, x, { method = "gradient", target = labels }).input[1]:sum(1):abs():max(),
+      own[1].images[2].limit, 1e-6)
+  end)
+
+  it("says of an empty panel that it is", function()
+    local against = sc.model { input = { data.channels, 16, 16 }, build = function(net, x)
+      x = net:relu("relu", net:conv2d("conv", x, { out = 4, kernel = 3, padding = 1 }))
+      return net:linear("head", net:flatten("flat", net:adaptive_avg_pool2d("pool", x, { output = 1 })),
+        { out = #data.classes })
+    end }
+    against.graph:set_parameter("head.weight", sc.full(#data.classes, 4, -1))
+    local opts = { dir = folder, methods = { "lrp", "grad_cam" }, indices = { 1 }, width = 32, dpi = 72 }
+    local made = sc.heatmaps(against, data.test, opts)
+    assert.equal("no positive evidence", made[1].images[3].note)
+    assert.is_nil(made[1].images[2].note)
+    assert.equal("Grad-CAM: no positive evidence", made[1].lines[4])
+    assert.truthy(files.read_all(made.sheet.svg):find("evidence", 1, true))
+    against.graph:set_parameter("head.weight", sc.zeros(#data.classes, 4))
+    assert.equal("zero everywhere", sc.heatmaps(against, data.test, opts)[1].images[2].note)
+  end)
+
   it("knows all methods", function()
     local known = require("secateur.attribution.families").methods
     local made = draw { methods = "all", indices = { 1 }, steps = 2, sheet = false }

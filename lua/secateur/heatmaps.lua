@@ -11,6 +11,7 @@ local predict = require "secateur.predict"
 local progress = require "secateur.util.progress"
 local report = require "secateur.report"
 local shading = require "secateur.attribution.shading"
+local targets = require "secateur.models.targets"
 
 local rules = {
   dir = { type = "string", required = true },
@@ -192,7 +193,8 @@ end
 
 -- What the colours mean, in a line.
 local function caption(opts)
-  local what = opts.target == "prediction" and "Relevance for the predicted class" or "Relevance for what is explained"
+  local what = opts.target == "prediction" and "Relevance for the predicted class"
+    or opts.target == "label" and "Relevance for the true class" or "Relevance for what is explained"
   if opts.range then return what end
   return ("%s; full colour at the %s of each %s"):format(what, opts.percentile == 100 and "largest magnitude"
     or ordinal(opts.percentile) .. " percentile", opts.scale_by)
@@ -219,22 +221,30 @@ local function draw_bars(methods, opts, stem)
   return bars
 end
 
+-- What to say of a panel that shows nothing; nil of others.
+local function note_of(method, plane)
+  if plane:abs():max() > 0 then return nil end
+  return method.name == "grad_cam" and "no positive evidence" or "zero everywhere"
+end
+
 -- The pictures of one sample.
 local function draw_sample(split, sample, drawn, opts)
   local image = split:image(sample.index)
   local scale = math.max(1, opts.width // image:size(3))
   local big = core.image_resize(image, image:size(2) * scale, image:size(3) * scale):clamp(0, 1)
   local stem = ("%s-%d"):format(drawn.stem, sample.index)
-  local images = { { label = "Image", path = save(opts, stem .. "-image", big) } }
+  local images, title, lines = { { label = "Image", path = save(opts, stem .. "-image", big) } },
+    titles(split, sample, target_name(split, drawn.results[#drawn.results], sample.row))
   for m, method in ipairs(drawn.methods) do
-    local limit = drawn.limits[m][sample.row]
-    local picture, message = shading.draw(drawn.planes[m][sample.row], limit, { map = method.map, gamma = opts.gamma,
+    local plane, limit = drawn.planes[m][sample.row], drawn.limits[m][sample.row]
+    local note = note_of(method, plane)
+    local picture, message = shading.draw(plane, limit, { map = method.map, gamma = opts.gamma,
       overlay = opts.overlay, interpolate = opts.interpolate, image = image, scale = scale })
     if not picture then fail_for(method, message) end
-    images[m + 1] = { label = method.label, method = method.name, limit = limit,
+    if note then lines[#lines + 1] = ("%s: %s"):format(method.label, note) end
+    images[m + 1] = { label = method.label, method = method.name, limit = limit, note = note,
       path = save(opts, ("%s-%s"):format(stem, method.slug), picture) }
   end
-  local title, lines = titles(split, sample, target_name(split, drawn.results[#drawn.results], sample.row))
   return { title = title, lines = lines, images = images, bars = drawn.bars, index = sample.index }
 end
 
@@ -258,6 +268,9 @@ local function make(model, split, methods, opts)
   local made, folder_there = files.mkdir_p(opts.dir)
   if not made then error("heatmaps: dir: " .. folder_there, 0) end
   local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts.per_class), opts.batch)
+  local labels = {}
+  for i, sample in ipairs(samples) do labels[i] = sample.label end
+  for _, method in ipairs(methods) do method.options.target = targets.with_labels(method.options.target, labels) end
   local drawn = explain_all(model, x, methods, opts)
   drawn.stem = gnuplot.slug(opts.name, {})
   drawn.limits = find_limits(drawn.methods, drawn.planes, opts)
@@ -283,7 +296,8 @@ end
 -- * `methods` ({"lrp", "dlb", "ig"}): names, or tables `{name =, label =, map =, …}` whose other keys are options of
 --   `sc.attribute`, so that a method can stand there several times; "all" for every method that is defined for the
 --   model
--- * `target` ("prediction"), see `sc.attribute`; `steps` of methods that have steps; `batch` (16): samples at a time
+-- * `target` ("prediction"; "label", which may also stand in a contrast; else as `sc.attribute` has it); `steps` of
+--   methods that have steps; `batch` (16): samples at a time
 -- * `indices` of samples; else the first `per_class` (1) of each class
 -- * `map`, `percentile`, `range`, `gamma`, `overlay`, `smooth`, `interpolate`: see `sc.heatmap`; `scale_by` ("panel",
 --   "method", "row"): what shares the magnitude of full colour
@@ -291,8 +305,8 @@ end
 --   false: no sheet; `gnuplot` (the program that draws it)
 --
 -- @treturn {table,...} each `title`, `lines` (the same in lines), `index`, `images` (list of `label`, `path`, and of
--- explanations `method` and `limit`, the magnitude of full colour) and `bars` (colour bars); `sheet`: paths `png`,
--- `svg`, `pdf`
+-- explanations `method`, `limit`, the magnitude of full colour, and `note`, what `lines` say of one that is empty) and
+-- `bars` (colour bars); `sheet`: paths `png`, `svg`, `pdf`
 return function(model, split, opts)
   model_class.check("heatmaps", model)
   local checked = options.check("heatmaps", opts, rules)
