@@ -234,6 +234,24 @@ describe("faithfulness", function()
         result:curve_rows()[2].fraction })
     end)
 
+    it("takes all methods, and names those that are not defined for a model", function()
+      local sigmoid = sc.model { input = { 1, 8, 8 }, build = function(net, image)
+        local y = net:sigmoid("act", net:conv2d("conv", image, { out = 2, kernel = 3, padding = 1 }))
+        return net:linear("head", net:flatten("flat", y), { out = 3 })
+      end }
+      local known, last = require("secateur.attribution.families").methods, nil
+      local result = sc.faithfulness(sigmoid, images, { samples = 2, methods = "all", measures = { "sparseness" },
+        on_progress = function(done, total) last = { done, total } end })
+      assert.equal(#known, #result.methods) -- without one, and with "random"
+      assert.equal(last[1], last[2])
+      assert.equal(1, #result.warnings)
+      assert.matches("^guided_backprop: left out: .*ReLU", result.warnings[1])
+      assert.is_falsy(result.warnings[1]:find("attribute:", 1, true))
+      assert.is_nil(result.scores.guided_backprop)
+      assert.equal("faithfulness: methods: expected one of 'all' or a table, got 'lrp'",
+        errors.text(sc.faithfulness, sigmoid, images, { methods = "lrp" }))
+    end)
+
     it("says what is wrong, at the caller's line", function()
       local function wrong(expected, opts, given, of)
         local here = function() local r = sc.faithfulness(of or model, given or split, opts) return r end

@@ -106,14 +106,16 @@ local function options_of(entry)
 end
 
 --- Several by name: a list of methods' names, or of tables as `heatmaps` takes them, first; then entries name = how in
--- the order of names.
+-- the order of names. Or "all": every method of `attribute`, each with `optional`, for models where some are undefined.
 -- @string name the public function
--- @tab given
+-- @param given
 -- @int batch
 -- @int[opt=0] depth as in options.fail
--- @treturn {table,...} each `name`, `explain`
+-- @treturn {table,...} each `name`, `explain`, `optional`
 function explainers.list(name, given, batch, depth)
   depth = (depth or 0) + 1
+  local all = given == "all"
+  if all then given = families.methods end
   local list, seen, keys = {}, {}, {}
   local function add(label, how)
     if label == "random" or seen[label] then
@@ -122,7 +124,7 @@ function explainers.list(name, given, batch, depth)
     end
     check_how(name, "methods." .. label, how, depth + 1)
     seen[label] = true
-    list[#list + 1] = { name = label, explain = explainers.make("methods." .. label, how, batch) }
+    list[#list + 1] = { name = label, explain = explainers.make("methods." .. label, how, batch), optional = all }
   end
   for i, method in ipairs(given) do
     local entry = type(method) == "table" and type(method.name) == "string" and method

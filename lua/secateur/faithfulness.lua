@@ -21,7 +21,7 @@ local function one_baseline(value)
 end
 
 local rules = {
-  methods = { type = "table", default = { "lrp", "dlb", "ig" } },
+  methods = { type = "table", one_of = { "all" }, default = { "lrp", "dlb", "ig" } },
   measures = { type = "list", least = 1 },
   steps = { type = "integer", min = 1, max = 1 << 16, default = 16 },
   patch = { type = "integer", min = 1 },
@@ -170,12 +170,31 @@ local function measure_randomisation(job, explainer, maps, values)
   return layers
 end
 
-local function measure(job, explainer, result)
-  local name, values, maps = explainer.name, {}, {}
-  job.method = name
+-- What the explainer says of all images, by part; of one that is optional nil and a message where it refuses.
+local function explain_all(job, explainer)
+  local maps = {}
   for _, part in ipairs(job.parts) do
-    maps[part] = explainer.explain(job.model, part.x, part.targets)
+    local good, found = pcall(explainer.explain, job.model, part.x, part.targets)
+    if not good and explainer.optional and type(found) == "string" and not found:find "interrupted!?$" then
+      return nil, found
+    elseif not good then
+      error(found, 0)
+    end
+    maps[part] = found
     job.tick "explaining"
+  end
+  return maps
+end
+
+local function measure(job, explainer, result)
+  local name, values = explainer.name, {}
+  job.start(name)
+  local maps, problem = explain_all(job, explainer)
+  if not maps then
+    job.skip()
+    result.warnings[#result.warnings + 1] = ("%s: left out: %s"):format(name,
+      problem:gsub("^methods%.[%w_]+: ", ""):gsub("^attribute: ", ""))
+    return
   end
   result.curves[name] = measure_curves(job, maps, values)
   measure_maps(job, explainer, maps, values)
@@ -183,10 +202,10 @@ local function measure(job, explainer, result)
     local layers = measure_randomisation(job, explainer, maps, values)
     result.randomisation[name] = layers
     local last = layers[#layers] and layers[#layers].spearman
-    local problem = last and unmoved(math.abs(last.mean))
-    if problem then
+    local doubt = last and unmoved(math.abs(last.mean))
+    if doubt then
       result.warnings[#result.warnings + 1] = ("%s: with all weights random the explanation is still much the same "
-        .. "(Spearman %.2f): %s"):format(name, last.mean, problem)
+        .. "(Spearman %.2f): %s"):format(name, last.mean, doubt)
     end
   end
   result.values[name], result.scores[name] = {}, {}
@@ -197,13 +216,13 @@ local function measure(job, explainer, result)
   result.methods[#result.methods + 1] = name
 end
 
--- How many times `tick` will be called.
-local function count_ticks(job, methods)
+-- How many times `tick` is called for a method.
+local function count_ticks(job)
   local each = 1 + #job.kinds + (job.chosen.sensitivity and 1 or 0)
   if job.chosen.randomisation then
     each = each + math.min(job.options.stages, #randomisation.layers(job.model))
   end
-  return each * methods * #job.parts
+  return each * #job.parts
 end
 
 local function run(model, source, opts, chosen, list)
@@ -213,7 +232,8 @@ local function run(model, source, opts, chosen, list)
   function job.interval(values)
     return intervals.mean(values, parts.count, { level = opts.level, resamples = opts.resamples, seed = opts.seed })
   end
-  local done, total, terminal = 0, count_ticks(job, #list), opts.progress
+  local done, begun, each, terminal = 0, 0, count_ticks(job), opts.progress
+  local total = each * #list
   if terminal == nil then terminal = core.is_terminal() end
   local line <close> = progress.new { total = total, label = "faithfulness", terminal = terminal, clock = core.clock }
   function job.tick(what)
@@ -221,9 +241,12 @@ local function run(model, source, opts, chosen, list)
     line:update(done, job.method .. ", " .. what)
     if opts.on_progress then opts.on_progress(done, total, job.method .. ", " .. what) end
   end
+  function job.start(method) job.method, begun = method, done end
+  function job.skip() done = begun + each end
   local result = Faithfulness.new { chosen = chosen, count = parts.count, indices = parts.indices,
     labels = parts.labels, targets = parts.targets, options = opts }
   for _, explainer in ipairs(list) do measure(job, explainer, result) end
+  if #result.methods == 1 then error("faithfulness: none of the methods can explain this model", 0) end
   line:finish ""
   return result
 end
@@ -254,7 +277,8 @@ end
 -- @param split a split, or a Tensor [N x C x H x W]
 -- @tab[opt] opts
 --   `methods` ({"lrp", "dlb", "ig"}): names, or tables as `heatmaps` takes them; and name = options of `attribute` or
---   name = function(model, x, classes) -> Tensor like x (or [n x H x W]) or Attribution; `measures`: names from above
+--   name = function(model, x, classes) -> Tensor like x (or [n x H x W]) or Attribution; "all": every method that is
+--   defined for the model (`warnings` name the others); `measures`: names from above
 --   (all); `per_class` (10 of each class, drawn by the seed), or `samples` (how many in all), or `indices`; `target`
 --   ("prediction", "label", a class or a list); `steps` (16: stops on a curve), `patch` (a sixteenth of the image),
 --   `baseline` ("zero") and `insertion_baseline` ("blurred"), one of those that `attribute` takes; `output`

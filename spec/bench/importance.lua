@@ -44,7 +44,8 @@ else
   local wanted = #arg > 0 and table.concat(arg, " ") or setting("METHODS", table.concat(known, " "))
   for method in wanted:gmatch "%S+" do
     if not (" " .. table.concat(known, " ") .. " "):find(" " .. method .. " ", 1, true) then
-      io.stderr:write(("importance.lua: expected methods among %s, got '%s'\n"):format(table.concat(known, ", "), method))
+      io.stderr:write(("importance.lua: expected methods among %s, got '%s'\n"):format(table.concat(known, ", "),
+        method))
       os.exit(1)
     end
   end
