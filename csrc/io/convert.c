@@ -32,6 +32,24 @@ size_t sc_element_size(sc_element element) {
     return 0;
 }
 
+bool sc_element_named(sc_element *out, const char *name) {
+    static const struct {
+        const char *name;
+        sc_element element;
+    } names[] = {
+        {"BOOL", SC_ELEMENT_BOOL}, {"U8", SC_ELEMENT_U8},   {"I8", SC_ELEMENT_I8},   {"U16", SC_ELEMENT_U16},
+        {"I16", SC_ELEMENT_I16},   {"U32", SC_ELEMENT_U32}, {"I32", SC_ELEMENT_I32}, {"U64", SC_ELEMENT_U64},
+        {"I64", SC_ELEMENT_I64},   {"F16", SC_ELEMENT_F16}, {"F32", SC_ELEMENT_F32}, {"F64", SC_ELEMENT_F64},
+        {"BF16", SC_ELEMENT_BF16},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i].name, name) == 0) {
+            *out = names[i].element;
+            return true;
+        }
+    return false;
+}
+
 sc_dtype sc_element_dtype(sc_element element) {
     switch (element) {
     case SC_ELEMENT_U8:
@@ -46,8 +64,7 @@ sc_dtype sc_element_dtype(sc_element element) {
     }
 }
 
-/* Whether the tensor holds the elements as they are stored. */
-static bool is_stored_alike(sc_element element) {
+bool sc_element_is_held(sc_element element) {
     return element == SC_ELEMENT_U8 || element == SC_ELEMENT_I64 ||
            element == (sizeof(sc_real) == sizeof(float) ? SC_ELEMENT_F32 : SC_ELEMENT_F64);
 }
@@ -128,25 +145,29 @@ static bool convert(void *out, const unsigned char *bytes, size_t count, sc_elem
     return false;
 }
 
+bool sc_convert_elements(void *out, unsigned char *bytes, size_t count, sc_element element, bool big_endian) {
+    size_t size = sc_element_size(element);
+    if (big_endian && size > 1)
+        swap_bytes(bytes, count, size);
+    return convert(out, bytes, count, element);
+}
+
 static sc_status fill(const sc_tensor *tensor, sc_source *source, sc_element element, bool big_endian,
                       sc_error *error) {
     unsigned char buffer[CHUNK];
     unsigned char *out = sc_tensor_data(tensor);
     size_t stored = sc_element_size(element), held = sc_dtype_size(tensor->dtype);
     size_t numel = sc_tensor_numel(tensor);
-    bool swapped = big_endian && stored > 1;
-    if (is_stored_alike(element)) {
+    if (sc_element_is_held(element)) {
         SC_TRY(sc_source_read(source, out, numel * stored, error));
-        if (swapped)
+        if (big_endian && stored > 1)
             swap_bytes(out, numel, stored);
         return SC_OK;
     }
     for (size_t done = 0, count; done < numel; done += count) {
         count = numel - done < CHUNK / stored ? numel - done : CHUNK / stored;
         SC_TRY(sc_source_read(source, buffer, count * stored, error));
-        if (swapped)
-            swap_bytes(buffer, count, stored);
-        if (!convert(out + done * held, buffer, count, element))
+        if (!sc_convert_elements(out + done * held, buffer, count, element, big_endian))
             return sc_source_fail(source, error, "data: expected whole numbers below 2^63, got a larger one");
     }
     return SC_OK;

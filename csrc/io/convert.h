@@ -5,6 +5,8 @@
 #include "io/source.h"
 #include "tensor/tensor.h"
 
+#include <stdbool.h>
+
 typedef enum sc_element {
     SC_ELEMENT_BOOL, /* one byte, 0 is false */
     SC_ELEMENT_U8,
@@ -24,8 +26,20 @@ typedef enum sc_element {
 /* Bytes per stored element. */
 size_t sc_element_size(sc_element element);
 
+#define SC_ELEMENT_NAMES "BOOL U8 I8 U16 I16 U32 I32 U64 I64 F16 BF16 F32 F64"
+
+/* The element type of that name, in the words of safetensors; false for others. */
+bool sc_element_named(sc_element *out, const char *name);
+
 /* The tensor type that holds it: u8 stays uint8, other integers and booleans become int64, floats sc_real. */
 sc_dtype sc_element_dtype(sc_element element);
+
+/* Whether the tensor holds the elements as they are stored. */
+bool sc_element_is_held(sc_element element);
+
+/* out[count] = the stored elements as sc_element_dtype holds them; with big_endian their bytes are swapped in place
+ * first. False when a value does not fit. The stored ones need not be aligned. */
+bool sc_convert_elements(void *out, unsigned char *bytes, size_t count, sc_element element, bool big_endian);
 
 /* A new tensor of the shape from all the bytes left in the source, which must be exactly as many as it needs. Elements
  * that are stored as the tensor holds them are read straight into it. *out must not hold a tensor. */

@@ -47,24 +47,6 @@ sc_status sc_safetensors_header(const sc_safetensors *file, char *out, sc_error 
     return sc_file_read(&file->file, LENGTH, out, file->header, error);
 }
 
-bool sc_safetensors_element(sc_element *out, const char *name) {
-    static const struct {
-        const char *name;
-        sc_element element;
-    } names[] = {
-        {"BOOL", SC_ELEMENT_BOOL}, {"U8", SC_ELEMENT_U8},   {"I8", SC_ELEMENT_I8},   {"U16", SC_ELEMENT_U16},
-        {"I16", SC_ELEMENT_I16},   {"U32", SC_ELEMENT_U32}, {"I32", SC_ELEMENT_I32}, {"U64", SC_ELEMENT_U64},
-        {"I64", SC_ELEMENT_I64},   {"F16", SC_ELEMENT_F16}, {"F32", SC_ELEMENT_F32}, {"F64", SC_ELEMENT_F64},
-        {"BF16", SC_ELEMENT_BF16},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(names[i].name, name) == 0) {
-            *out = names[i].element;
-            return true;
-        }
-    return false;
-}
-
 sc_status sc_safetensors_read(sc_tensor *out, const sc_safetensors *file, sc_element element, const sc_shape *shape,
                               uint64_t first, uint64_t last, sc_error *error) {
     sc_file_source source;

@@ -22,9 +22,6 @@ void sc_safetensors_close(sc_safetensors *file);
 /* Fills out with the JSON, file->header bytes. */
 sc_status sc_safetensors_header(const sc_safetensors *file, char *out, sc_error *error);
 
-/* The element type that the header calls e.g. "BF16"; false for others. */
-bool sc_safetensors_element(sc_element *out, const char *name);
-
 /* A new tensor from the bytes first .. last - 1 after the header. *out must not hold a tensor. */
 sc_status sc_safetensors_read(sc_tensor *out, const sc_safetensors *file, sc_element element, const sc_shape *shape,
                               uint64_t first, uint64_t last, sc_error *error);

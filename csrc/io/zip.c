@@ -164,7 +164,7 @@ static int compare_names(const void *left, const void *right) {
     return order ? order : ((*a)->name_length > (*b)->name_length) - ((*a)->name_length < (*b)->name_length);
 }
 
-/* Each name once, and each entry in room of its own before the directory. */
+/* Each name once, and each entry in room of its own before the directory. Leaves them sorted by name. */
 static sc_status check_entries(const sc_zip *zip, sc_zip_entry **sorted, uint64_t directory, sc_error *error) {
     qsort(sorted, zip->count, sizeof *sorted, compare_names);
     for (size_t i = 1; i < zip->count; i++)
@@ -179,10 +179,11 @@ static sc_status check_entries(const sc_zip *zip, sc_zip_entry **sorted, uint64_
             entry->limit - entry->offset - least < entry->compressed)
             return fail_entry(zip, entry, "its data overlaps what follows or lies outside", error);
     }
+    qsort(sorted, zip->count, sizeof *sorted, compare_names);
     return SC_OK;
 }
 
-static sc_status load_directory(sc_zip *zip, sc_error *error) {
+sc_status sc_zip_load(sc_zip *zip, sc_error *error) {
     directory_place place;
     void *memory;
     SC_TRY(find_directory(&place, zip, error));
@@ -193,26 +194,53 @@ static sc_status load_directory(sc_zip *zip, sc_error *error) {
     zip->entries = memory;
     SC_TRY(read_directory(zip, &place, error));
     SC_TRY(sc_memory_alloc(&memory, zip->count, sizeof(sc_zip_entry *), error));
-    sc_zip_entry **sorted = memory;
+    zip->sorted = memory;
     for (size_t i = 0; i < zip->count; i++)
-        sorted[i] = &zip->entries[i];
-    sc_status status = check_entries(zip, sorted, place.offset, error);
-    sc_memory_free(sorted);
-    return status;
+        zip->sorted[i] = &zip->entries[i];
+    return check_entries(zip, zip->sorted, place.offset, error);
+}
+
+bool sc_zip_is_plain(const sc_zip_entry *entry) {
+    return entry->method == SC_ZIP_STORED && !(entry->flags & SC_ZIP_ENCRYPTED) && entry->size == entry->compressed;
+}
+
+const sc_zip_entry *sc_zip_find(const sc_zip *zip, const char *name, size_t length) {
+    sc_zip_entry wanted = {.name = name, .name_length = length}, *key = &wanted;
+    sc_zip_entry **found =
+        zip->count ? bsearch(&key, zip->sorted, zip->count, sizeof *zip->sorted, compare_names) : NULL;
+    return found ? *found : NULL;
+}
+
+sc_status sc_zip_locate(uint64_t *offset, const sc_zip *zip, const sc_zip_entry *entry, sc_error *error) {
+    unsigned char local[LOCAL];
+    SC_TRY(sc_file_read(&zip->file, entry->offset, local, LOCAL, error));
+    if (memcmp(local, "PK\3\4", 4) != 0)
+        return fail_entry(zip, entry, "no local header where it should be", error);
+    size_t name = get16(local + 26), extra = get16(local + 28);
+    uint64_t room = entry->limit - entry->offset - LOCAL;
+    if (name != entry->name_length || name + extra > room || entry->compressed > room - name - extra)
+        return fail_entry(zip, entry, "its local header does not match the directory", error);
+    *offset = entry->offset + LOCAL + name + extra; /* the two may differ in the length of the extra field */
+    return SC_OK;
 }
 
 sc_status sc_zip_open(sc_zip *out, const char *path, sc_error *error) {
     *out = (sc_zip){0};
     SC_TRY(sc_file_open(&out->file, path, error));
-    sc_status status = load_directory(out, error);
+    sc_status status = sc_zip_load(out, error);
     if (status != SC_OK)
         sc_zip_close(out);
     return status;
 }
 
-void sc_zip_close(sc_zip *zip) {
-    sc_file_close(&zip->file);
+void sc_zip_unload(sc_zip *zip) {
     sc_memory_free(zip->directory);
     sc_memory_free(zip->entries);
-    *zip = (sc_zip){0};
+    sc_memory_free(zip->sorted);
+    *zip = (sc_zip){.file = zip->file};
+}
+
+void sc_zip_close(sc_zip *zip) {
+    sc_zip_unload(zip);
+    sc_file_close(&zip->file);
 }

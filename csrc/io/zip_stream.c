@@ -5,16 +5,13 @@
 #include <string.h>
 
 enum {
-    LOCAL = 30, /* bytes of an entry's local header, without name and extra field */
-    STORED = 0,
-    DEFLATED = 8,
-    ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13, /* flags of the three kinds of encryption */
-    RATIO = 1032,                          /* the most that deflate can reach */
-    CHUNK = 1 << 30,                       /* the most that zlib is given at a time */
+    RATIO = 1032,    /* the most that deflate can reach */
+    CHUNK = 1 << 30, /* the most that zlib is given at a time */
 };
 
 static sc_status read_stored(sc_zip_stream *stream, void *out, size_t length, sc_error *error) {
-    SC_TRY(sc_file_read(&stream->zip->file, stream->offset, out, length, error));
+    bool summed = stream->entry->method == SC_ZIP_STORED;
+    SC_TRY(sc_file_read_large(&stream->zip->file, stream->offset, out, length, summed ? &stream->crc : NULL, error));
     stream->offset += length;
     stream->stored_left -= length;
     return SC_OK;
@@ -57,33 +54,17 @@ static sc_status read_entry(sc_source *self, void *out, size_t length, sc_error 
     unsigned char *next = out;
     while (length > 0) {
         size_t chunk = length < CHUNK ? length : CHUNK, got = chunk;
-        if (stream->entry->method == STORED)
+        if (stream->entry->method == SC_ZIP_STORED)
             SC_TRY(read_stored(stream, next, chunk, error));
         else
             SC_TRY(inflate_some(stream, next, chunk, &got, error));
         if (got < chunk)
             return sc_source_fail(self, error, "its deflated data end before the declared size");
-        stream->crc = (uint32_t)crc32_z(stream->crc, next, chunk);
+        if (stream->entry->method == SC_ZIP_DEFLATED)
+            stream->crc = (uint32_t)crc32_z(stream->crc, next, chunk);
         next += chunk;
         length -= chunk;
     }
-    return SC_OK;
-}
-
-/* Finds where the entry's data begin: its local header may differ from the directory in the length of the extra
- * field. */
-static sc_status find_data(sc_zip_stream *stream, sc_error *error) {
-    const sc_zip_entry *entry = stream->entry;
-    unsigned char local[LOCAL];
-    SC_TRY(sc_file_read(&stream->zip->file, entry->offset, local, LOCAL, error));
-    if (memcmp(local, "PK\3\4", 4) != 0)
-        return sc_source_fail(&stream->base, error, "no local header where it should be");
-    size_t name = (size_t)local[26] | (size_t)local[27] << 8, extra = (size_t)local[28] | (size_t)local[29] << 8;
-    uint64_t room = entry->limit - entry->offset - LOCAL;
-    if (name != entry->name_length || name + extra > room || entry->compressed > room - name - extra)
-        return sc_source_fail(&stream->base, error, "its local header does not match the directory");
-    stream->offset = entry->offset + LOCAL + name + extra;
-    stream->stored_left = entry->compressed;
     return SC_OK;
 }
 
@@ -96,16 +77,17 @@ sc_status sc_zip_stream_open(sc_zip_stream *out, const sc_zip *zip, const sc_zip
     out->crc = (uint32_t)crc32_z(0, NULL, 0);
     snprintf(out->base.label, sizeof out->base.label, "'%.200s': entry '%.*s'", zip->file.path,
              entry->name_length < 200 ? (int)entry->name_length : 200, entry->name);
-    if (entry->flags & ENCRYPTED)
+    if (entry->flags & SC_ZIP_ENCRYPTED)
         return sc_source_fail(&out->base, error, "it is encrypted");
-    if (entry->method != STORED && entry->method != DEFLATED)
+    if (entry->method != SC_ZIP_STORED && entry->method != SC_ZIP_DEFLATED)
         return sc_source_fail(&out->base, error, "expected it stored or deflated, got compression method %d",
                               entry->method);
-    if (entry->method == STORED ? entry->size != entry->compressed : entry->size / RATIO > entry->compressed)
+    if (entry->method == SC_ZIP_STORED ? entry->size != entry->compressed : entry->size / RATIO > entry->compressed)
         return sc_source_fail(&out->base, error, "its size cannot be right: %" PRIu64 " bytes stored for %" PRIu64,
                               entry->compressed, entry->size);
-    SC_TRY(find_data(out, error));
-    if (entry->method == DEFLATED && inflateInit2(&out->inflater, -MAX_WBITS) != Z_OK)
+    SC_TRY(sc_zip_locate(&out->offset, zip, entry, error));
+    out->stored_left = entry->compressed;
+    if (entry->method == SC_ZIP_DEFLATED && inflateInit2(&out->inflater, -MAX_WBITS) != Z_OK)
         return sc_error_set(error, SC_ERROR_MEMORY, "%s: not enough memory to inflate it", out->base.label);
     return SC_OK;
 }
@@ -113,7 +95,7 @@ sc_status sc_zip_stream_open(sc_zip_stream *out, const sc_zip *zip, const sc_zip
 sc_status sc_zip_stream_check(sc_zip_stream *stream, sc_error *error) {
     unsigned char extra;
     size_t more = 0;
-    if (stream->entry->method == DEFLATED)
+    if (stream->entry->method == SC_ZIP_DEFLATED)
         SC_TRY(inflate_some(stream, &extra, 1, &more, error));
     if (stream->base.left > 0 || more > 0 || stream->stored_left > 0 || stream->inflater.avail_in > 0)
         return sc_source_fail(&stream->base, error, "its data do not end at the declared size");
@@ -124,7 +106,7 @@ sc_status sc_zip_stream_check(sc_zip_stream *stream, sc_error *error) {
 }
 
 void sc_zip_stream_close(sc_zip_stream *stream) {
-    if (stream->entry && stream->entry->method == DEFLATED)
+    if (stream->entry && stream->entry->method == SC_ZIP_DEFLATED)
         inflateEnd(&stream->inflater);
     stream->entry = NULL;
 }

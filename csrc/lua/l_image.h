@@ -6,9 +6,6 @@
 
 #include <lua.h>
 
-/* A string without zero bytes, which would name another file than it seems to. */
-const char *sc_lua_check_path(lua_State *L, int index, const char *function, const char *argument);
-
 /* The list of whole numbers in low..high at index, as an array that the collector owns, pushed; low is taken off each.
  * Messages call the list argument. */
 size_t *sc_lua_check_index_list(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,

@@ -10,13 +10,6 @@
 
 #define BATCH SC_LUA_CLASS("ImageBatch")
 
-const char *sc_lua_check_path(lua_State *L, int index, const char *function, const char *argument) {
-    const char *path = sc_lua_check_string(L, index, function, argument);
-    if (strlen(path) != lua_rawlen(L, index))
-        luaL_error(L, "%s: %s: expected a string without zero bytes", function, argument);
-    return path;
-}
-
 size_t *sc_lua_check_index_list(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,
                                 lua_Integer high, size_t *count) {
     index = lua_absindex(L, index);

@@ -116,6 +116,24 @@ void sc_lua_check_shape(lua_State *L, int first, int last, const char *function,
     sc_lua_try(L, sc_shape_make(out, ndim, sizes, &error), &error);
 }
 
+sc_shape sc_lua_check_shape_list(lua_State *L, int index, const char *function) {
+    size_t sizes[SC_MAX_DIMS];
+    sc_shape shape;
+    sc_error error;
+    if (!lua_istable(L, index))
+        sc_lua_expected(L, index, function, "shape", "a list of sizes");
+    lua_Unsigned ndim = lua_rawlen(L, index);
+    if (ndim > SC_MAX_DIMS)
+        luaL_error(L, "%s: shape: expected at most %d dimensions, got %I", function, SC_MAX_DIMS, (LUAI_UACINT)ndim);
+    for (lua_Unsigned d = 0; d < ndim; d++) {
+        lua_rawgeti(L, index, (lua_Integer)d + 1);
+        sizes[d] = (size_t)sc_lua_check_integer(L, -1, function, "shape", 0, LUA_MAXINTEGER);
+        lua_pop(L, 1);
+    }
+    sc_lua_try(L, sc_shape_make(&shape, (int)ndim, sizes, &error), &error);
+    return shape;
+}
+
 static sc_dtype check_dtype(lua_State *L, int index, const char *function) {
     if (lua_isnoneornil(L, index))
         return SC_REAL;

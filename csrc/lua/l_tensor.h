@@ -15,6 +15,9 @@ int sc_lua_push_shared(lua_State *L, const sc_tensor *tensor);
 /* A shape from the sizes at stack slots first..last. */
 void sc_lua_check_shape(lua_State *L, int first, int last, const char *function, sc_shape *out);
 
+/* The same from the list of sizes at index. */
+sc_shape sc_lua_check_shape_list(lua_State *L, int index, const char *function);
+
 /* Adds arithmetic, reductions and their metamethods to the class table on top of the stack. */
 void sc_lua_add_tensor_math(lua_State *L);
 

@@ -69,6 +69,13 @@ const char *sc_lua_check_string(lua_State *L, int index, const char *function, c
     return lua_tostring(L, index);
 }
 
+const char *sc_lua_check_path(lua_State *L, int index, const char *function, const char *argument) {
+    const char *path = sc_lua_check_string(L, index, function, argument);
+    if (strlen(path) != lua_rawlen(L, index))
+        luaL_error(L, "%s: %s: expected a string without zero bytes", function, argument);
+    return path;
+}
+
 bool sc_lua_check_flag(lua_State *L, int index, const char *function, const char *argument, bool fallback) {
     if (lua_isnoneornil(L, index))
         return fallback;

@@ -35,6 +35,9 @@ double sc_lua_check_number(lua_State *L, int index, const char *function, const 
 /* A string (not a number) at index; the pointer lives as long as the value stays on the stack. */
 const char *sc_lua_check_string(lua_State *L, int index, const char *function, const char *argument);
 
+/* A string without zero bytes, which would name another file than it seems to. */
+const char *sc_lua_check_path(lua_State *L, int index, const char *function, const char *argument);
+
 /* A boolean, or fallback when the slot is nil or absent. */
 bool sc_lua_check_flag(lua_State *L, int index, const char *function, const char *argument, bool fallback);
 

@@ -1,0 +1,196 @@
+#include "io/strided.h"
+
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    WINDOW = 1 << 15,           /* elements that are buffered at a time */
+    LARGEST_OVERLAP = 16 << 20, /* bytes that are buffered at once where strides lead back and forth */
+};
+
+/* A dimension of more than one element. */
+typedef struct axis {
+    size_t size;
+    uint64_t stride; /* in the storage, in elements */
+    size_t step;     /* in the tensor, in elements */
+} axis;
+
+/* The way through the storage: from wide strides to narrow ones, so that it leads from front to back. */
+typedef struct route {
+    axis axes[SC_MAX_DIMS];
+    int count;
+    uint64_t last; /* the last element that the view touches */
+    bool in_order; /* the way is that of the tensor, without holes */
+    bool forward;  /* it never leads back */
+} route;
+
+/* Part of the storage, converted. */
+typedef struct cache {
+    unsigned char *stored, *held; /* owned */
+    uint64_t start;
+    size_t count, capacity;
+} cache;
+
+static sc_status fail(const sc_file *file, const char *what, sc_error *error) {
+    return sc_error_set(error, SC_ERROR_FORMAT, "'%s': %s", file->path, what);
+}
+
+static sc_status find_last(route *out, const sc_file *file, const sc_strided *view, sc_error *error) {
+    static const char outside[] = "the view reaches beyond its storage";
+    uint64_t room = (view->last - view->first) / sc_element_size(view->element);
+    if (view->offset >= room)
+        return fail(file, outside, error);
+    out->last = view->offset;
+    for (int i = 0; i < out->count; i++) {
+        uint64_t steps = out->axes[i].size - 1, stride = out->axes[i].stride;
+        if (stride > 0 && steps > (room - 1 - out->last) / stride)
+            return fail(file, outside, error);
+        out->last += steps * stride;
+    }
+    return SC_OK;
+}
+
+/* For views of at least one element. */
+static sc_status find_route(route *out, const sc_file *file, const sc_strided *view, sc_error *error) {
+    size_t step = 1;
+    *out = (route){.in_order = true, .forward = true};
+    for (int d = view->shape.ndim - 1; d >= 0; d--) {
+        axis next = {view->shape.size[d], view->stride[d], step};
+        if (next.size == 1)
+            continue;
+        out->in_order = out->in_order && next.stride == step;
+        step *= next.size;
+        int at = out->count++;
+        for (; at > 0 && out->axes[at - 1].stride < next.stride; at--)
+            out->axes[at] = out->axes[at - 1];
+        out->axes[at] = next;
+    }
+    SC_TRY(find_last(out, file, view, error));
+    uint64_t inner = 0; /* how far the narrower axes reach; find_last has seen to it that it fits */
+    for (int i = out->count - 1; i >= 0; i--) {
+        out->forward = out->forward && out->axes[i].stride >= inner;
+        inner += (out->axes[i].size - 1) * out->axes[i].stride;
+    }
+    return SC_OK;
+}
+
+static sc_status load_window(cache *window, const sc_file *file, const sc_strided *view, uint64_t start, uint64_t last,
+                             sc_error *error) {
+    size_t size = sc_element_size(view->element);
+    window->start = start;
+    window->count = last - start < window->capacity ? (size_t)(last - start) + 1 : window->capacity;
+    SC_TRY(sc_file_read(file, view->first + start * size, window->stored, window->count * size, error));
+    if (!sc_convert_elements(window->held, window->stored, window->count, view->element, view->big_endian))
+        return fail(file, "expected whole numbers below 2^63, got a larger one", error);
+    return SC_OK;
+}
+
+/* out[i * step] = in[i * stride] for elements of `size` bytes. */
+static void gather(unsigned char *out, size_t step, const unsigned char *in, size_t stride, size_t count, size_t size) {
+    if (size == 4)
+        for (size_t i = 0; i < count; i++)
+            memcpy(out + i * step * 4, in + i * stride * 4, 4);
+    else if (size == 8)
+        for (size_t i = 0; i < count; i++)
+            memcpy(out + i * step * 8, in + i * stride * 8, 8);
+    else
+        for (size_t i = 0; i < count; i++)
+            memcpy(out + i * step * size, in + i * stride * size, size);
+}
+
+/* The elements along the innermost axis, from element `at` of the storage on. */
+static sc_status gather_run(unsigned char *out, cache *window, const axis *run, uint64_t at, uint64_t last,
+                            const sc_file *file, const sc_strided *view, sc_error *error) {
+    size_t held = sc_dtype_size(sc_element_dtype(view->element));
+    for (size_t done = 0, count; done < run->size; done += count, at += count * run->stride) {
+        if (at < window->start || at - window->start >= window->count)
+            SC_TRY(load_window(window, file, view, at, last, error));
+        size_t from = (size_t)(at - window->start);
+        count = run->size - done;
+        if (run->stride > 0 && (window->count - 1 - from) / run->stride < count - 1)
+            count = (size_t)((window->count - 1 - from) / run->stride) + 1;
+        gather(out + done * run->step * held, run->step, window->held + from * held, (size_t)run->stride, count, held);
+    }
+    return SC_OK;
+}
+
+static sc_status walk(unsigned char *out, cache *window, const route *way, const sc_file *file, const sc_strided *view,
+                      sc_error *error) {
+    static const axis single = {1, 0, 1};
+    const axis *run = way->count ? &way->axes[way->count - 1] : &single;
+    size_t held = sc_dtype_size(sc_element_dtype(view->element)), index[SC_MAX_DIMS] = {0}, to = 0;
+    uint64_t at = view->offset;
+    for (int i = 0; i >= 0;) {
+        SC_TRY(gather_run(out + to * held, window, run, at, way->last, file, view, error));
+        for (i = way->count - 2; i >= 0; i--) { /* on to the next run */
+            const axis *outer = &way->axes[i];
+            at += outer->stride;
+            to += outer->step;
+            if (++index[i] < outer->size)
+                break;
+            at -= outer->stride * outer->size;
+            to -= outer->step * outer->size;
+            index[i] = 0;
+        }
+    }
+    return SC_OK;
+}
+
+static sc_status read_scattered(const sc_tensor *out, const route *way, const sc_file *file, const sc_strided *view,
+                                sc_error *error) {
+    cache window = {0};
+    size_t size = sc_element_size(view->element), held = sc_dtype_size(out->dtype);
+    uint64_t span = way->last - view->offset + 1;
+    if (!way->forward && span > LARGEST_OVERLAP / (size > held ? size : held))
+        return fail(file, "the view's strides overlap over more than 16 MiB", error);
+    window.capacity = !way->forward || span < WINDOW ? (size_t)span : WINDOW;
+    void *memory = NULL;
+    sc_status status = sc_memory_alloc(&memory, window.capacity, size, error);
+    window.stored = memory;
+    if (status == SC_OK)
+        status = sc_memory_alloc(&memory, window.capacity, held, error);
+    window.held = status == SC_OK ? memory : NULL;
+    if (status == SC_OK)
+        status = load_window(&window, file, view, view->offset, way->last, error);
+    if (status == SC_OK)
+        status = walk(sc_tensor_data(out), &window, way, file, view, error);
+    sc_memory_free(window.stored);
+    sc_memory_free(window.held);
+    return status;
+}
+
+/* Elements in the tensor's order, without holes. */
+static sc_status read_in_order(sc_tensor *out, const sc_file *file, const sc_strided *view, sc_error *error) {
+    sc_file_source source;
+    size_t size = sc_element_size(view->element), bytes = sc_shape_numel(&view->shape) * size;
+    sc_file_source_init(&source, file, view->first + view->offset * size, bytes);
+    source.checked = view->checked;
+    SC_TRY(sc_convert_read(out, &source.base, view->element, view->big_endian, &view->shape, error));
+    if (view->checked && source.crc != view->crc) {
+        sc_tensor_release(out);
+        return sc_error_set(error, SC_ERROR_FORMAT,
+                            "'%s': its checksum is wrong: expected %08" PRIx32 ", got %08" PRIx32, file->path,
+                            view->crc, source.crc);
+    }
+    return SC_OK;
+}
+
+sc_status sc_strided_read(sc_tensor *out, const sc_file *file, const sc_strided *view, sc_error *error) {
+    route way;
+    if (view->first > view->last || view->last > file->size)
+        return fail(file, "the storage lies outside", error);
+    if (sc_shape_numel(&view->shape) == 0)
+        return sc_tensor_create(out, sc_element_dtype(view->element), &view->shape, error);
+    SC_TRY(find_route(&way, file, view, error));
+    if (way.in_order)
+        return read_in_order(out, file, view, error);
+    if (view->checked)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "'%s': a checksum needs the whole storage in order", file->path);
+    SC_TRY(sc_tensor_create(out, sc_element_dtype(view->element), &view->shape, error));
+    sc_status status = read_scattered(out, &way, file, view, error);
+    if (status != SC_OK)
+        sc_tensor_release(out);
+    return status;
+}

@@ -1,0 +1,109 @@
+/* NumPy's files, raw: .npy, .npz. Errors about files start with the path. */
+#include "io/npy.h"
+#include "io/zip.h"
+#include "lua/core.h"
+#include "lua/support.h"
+
+#include <string.h>
+
+#define ARCHIVE SC_LUA_CLASS("Archive")
+
+/* npy_load(path) -> Tensor: uint8, int64 (other integers, booleans) or real. */
+static int npy_load(lua_State *L) {
+    sc_error error;
+    const char *path = sc_lua_check_path(L, 1, "npy_load", "path");
+    sc_tensor *tensor = sc_lua_new_tensor(L);
+    sc_lua_try(L, sc_npy_load(tensor, path, &error), &error);
+    return 1;
+}
+
+static int archive_close(lua_State *L) {
+    sc_zip_close(luaL_checkudata(L, 1, ARCHIVE));
+    return 0;
+}
+
+/* Pushes an archive that the collector owns. */
+static sc_zip *push_archive(lua_State *L, const char *path) {
+    sc_error error;
+    sc_zip *zip = sc_lua_new_object(L, ARCHIVE, sizeof *zip);
+    sc_lua_try(L, sc_zip_open(zip, path, &error), &error);
+    return zip;
+}
+
+/* The length of the array's name, which is the entry's without ".npy"; 0 when the entry is something else. */
+static size_t array_name_length(const sc_zip_entry *entry) {
+    bool is_array = entry->name_length > 4 && memcmp(entry->name + entry->name_length - 4, ".npy", 4) == 0;
+    return is_array ? entry->name_length - 4 : 0;
+}
+
+/* npz_names(path) -> list of the arrays' names, in the archive's order. Reads the directory only. */
+static int npz_names(lua_State *L) {
+    const sc_zip *zip = push_archive(L, sc_lua_check_path(L, 1, "npz_names", "path"));
+    lua_newtable(L);
+    for (size_t i = 0; i < zip->count; i++) {
+        size_t length = array_name_length(&zip->entries[i]);
+        if (length > 0) {
+            lua_pushlstring(L, zip->entries[i].name, length);
+            lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        }
+    }
+    sc_zip_close(lua_touserdata(L, -2));
+    return 1;
+}
+
+/* Pushes the array. */
+static void push_entry(lua_State *L, const sc_zip *zip, const sc_zip_entry *entry) {
+    sc_error error;
+    sc_tensor *tensor = sc_lua_new_tensor(L);
+    sc_lua_try(L, sc_npy_load_entry(tensor, zip, entry, &error), &error);
+}
+
+static const sc_zip_entry *find_array(const sc_zip *zip, const char *name, size_t length) {
+    for (size_t i = 0; i < zip->count; i++)
+        if (length > 0 && array_name_length(&zip->entries[i]) == length &&
+            memcmp(zip->entries[i].name, name, length) == 0)
+            return &zip->entries[i];
+    return NULL;
+}
+
+/* npz_load(path[, names]) -> table name -> Tensor, of all arrays or of those in the list of names. */
+static int npz_load(lua_State *L) {
+    const char *path = sc_lua_check_path(L, 1, "npz_load", "path");
+    bool all = lua_isnoneornil(L, 2);
+    if (!all && !lua_istable(L, 2))
+        sc_lua_expected(L, 2, "npz_load", "names", "a list of names");
+    lua_settop(L, 2);
+    const sc_zip *zip = push_archive(L, path);
+    lua_newtable(L);
+    for (size_t i = 0; all && i < zip->count; i++) {
+        size_t length = array_name_length(&zip->entries[i]);
+        if (length > 0) {
+            lua_pushlstring(L, zip->entries[i].name, length);
+            push_entry(L, zip, &zip->entries[i]);
+            lua_rawset(L, 4);
+        }
+    }
+    for (lua_Integer i = 1; !all && lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
+        const char *name = sc_lua_check_string(L, 5, "npz_load", "names");
+        const sc_zip_entry *entry = find_array(zip, name, lua_rawlen(L, 5));
+        if (!entry)
+            luaL_error(L, "'%s': no array '%s' in it", path, name);
+        push_entry(L, zip, entry);
+        lua_rawset(L, 4);
+    }
+    lua_settop(L, 4);
+    sc_zip_close(lua_touserdata(L, 3));
+    return 1;
+}
+
+void sc_lua_open_npy(lua_State *L) {
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"npy_load", npy_load},
+        {"npz_names", npz_names},
+        {"npz_load", npz_load},
+        {NULL, NULL},
+    };
+    sc_lua_new_class(L, ARCHIVE, none, archive_close);
+    luaL_setfuncs(L, functions, 0);
+}
