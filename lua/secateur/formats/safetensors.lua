@@ -171,15 +171,71 @@ local function parse(text, bytes)
   return check_header(header, bytes), check_metadata(header.__metadata__)
 end
 
-local function read(path)
-  local file <close> = native(core.safetensors_open, path)
+---- reading ----
+
+local held = { U8 = "uint8", F16 = "float32", BF16 = "float32", F32 = "float32", F64 = "float32" }
+
+local Weights = {}
+Weights.__index = Weights
+Weights.__name = "Weights"
+
+-- Sorted names of all tensors.
+function Weights:names()
+  return options.sorted_keys(self.entries)
+end
+
+local function entry_of(self, name)
+  return self.entries[name] or problem("'%s': no tensor %s in it", self.path, options.describe(name))
+end
+
+-- Shape and types of one.
+function Weights:info(name)
+  local entry = entry_of(self, name)
+  return { shape = table.move(entry.shape, 1, #entry.shape, 1, {}), dtype = safetensors.held_as(entry.dtype),
+    stored = entry.dtype }
+end
+
+-- A new Tensor of it.
+function Weights:read(name)
+  local entry = entry_of(self, name)
+  return native(self.file.tensor, self.file, entry.dtype, entry.shape, entry.first, entry.last)
+end
+
+-- Closes the file.
+function Weights:close()
+  self.file:close()
+end
+
+Weights.__close = Weights.close
+
+--- The element type of tensors that hold what is stored as `dtype`.
+-- @string dtype in the format's words, e.g. "BF16"
+-- @treturn string "uint8", "int64" or "float32"
+function safetensors.held_as(dtype)
+  return held[dtype] or "int64"
+end
+
+--- Opens a file whose tensors are read one by one; see `formats/weights.lua` for what is given. Raises without a
+-- position, the path first.
+-- @string path
+-- @treturn Weights
+function safetensors.open(path)
+  local file = native(core.safetensors_open, path)
   local good, entries, meta = pcall(parse, native(file.header, file), file:bytes())
-  if not good then problem("'%s': %s", path, entries) end
-  local tensors = {}
-  for _, entry in ipairs(entries) do
-    tensors[entry.name] = native(file.tensor, file, entry.dtype, entry.shape, entry.first, entry.last)
+  if not good then
+    file:close()
+    problem("'%s': %s", path, entries)
   end
-  return tensors, meta
+  local by_name = {}
+  for _, entry in ipairs(entries) do by_name[entry.name] = entry end
+  return setmetatable({ kind = "safetensors", metadata = meta, path = path, file = file, entries = by_name }, Weights)
+end
+
+local function load(path)
+  local file <close> = safetensors.open(path)
+  local tensors = {}
+  for _, name in ipairs(file:names()) do tensors[name] = file:read(name) end
+  return tensors, file.metadata
 end
 
 --- Reads all tensors of a file. U8 stays uint8; other integers and booleans become int64; floats of all widths float32.
@@ -189,10 +245,12 @@ end
 -- @raise when the file is damaged, of another kind, or holds a type that tensors cannot
 function safetensors.load(path)
   options.value("safetensors.load", "path", path, { type = "string", required = true })
-  local ok, tensors, meta = pcall(read, path)
+  local ok, tensors, meta = pcall(load, path)
   if not ok then options.fail("safetensors.load", tensors) end
   return tensors, meta
 end
+
+---- writing ----
 
 local function check_text(what, text)
   if type(text) ~= "string" then

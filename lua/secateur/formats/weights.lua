@@ -1,0 +1,206 @@
+--- Files of named tensors of any kind behind one interface: safetensors and PyTorch's checkpoints, told apart by their
+-- content. Tensors are read one by one, straight from the file.
+-- @module secateur.formats.weights
+local core = require "secateur.core"
+local options = require "secateur.util.options"
+local safetensors = require "secateur.formats.safetensors"
+local state_dict = require "secateur.formats.state_dict"
+local torch = require "secateur.formats.torch"
+
+local weights = {}
+
+local MAX_DIMS = 5
+local held_size = { float32 = 4, int64 = 8, uint8 = 1 }
+local SLACK = 16 << 20 -- bytes that tensors may take beside twice their file
+
+local function problem(format, ...)
+  error(format:format(...), 0)
+end
+
+-- Calls f; its errors get the path in front, where they do not begin with it (as those of the core do).
+local function about(path, f, ...)
+  local function finish(ok, ...)
+    if ok then return ... end
+    local lead, message = ("'%s': "):format(path), tostring((...))
+    error(message:sub(1, #lead) == lead and message or lead .. message, 0)
+  end
+  return finish(pcall(f, ...))
+end
+
+--- An open file of named tensors.
+-- @type Weights
+-- @field kind "safetensors" or "pytorch"
+-- @field metadata text → text, what a safetensors file says besides; empty for others
+local Weights = {}
+Weights.__index = Weights
+Weights.__name = "Weights"
+
+local function tensor_of(self, name)
+  return self.tensors[name] or problem("'%s': no tensor %s in it", self.path, options.describe(name))
+end
+
+--- The names of all tensors, sorted.
+-- @treturn {string,...}
+function Weights:names()
+  return options.sorted_keys(self.tensors)
+end
+
+--- What is known of a tensor before it is read.
+-- @string name
+-- @treturn table `shape`; `dtype`, the type of the Tensor that `read` gives; `stored`, in the words of safetensors,
+-- e.g. "BF16"; or, for what cannot be read, `shape` and `unsupported`, what it is
+function Weights:info(name)
+  local tensor = tensor_of(self, name)
+  return { shape = table.move(tensor.shape, 1, #tensor.shape, 1, {}), unsupported = tensor.unsupported,
+    dtype = tensor.element and safetensors.held_as(tensor.element), stored = tensor.element }
+end
+
+-- Whether the view is its whole storage in order.
+local function is_whole(tensor, place)
+  local expected = 1
+  for d = #tensor.shape, 1, -1 do
+    if tensor.shape[d] ~= 1 and tensor.strides[d] ~= expected then return false end
+    expected = expected * tensor.shape[d]
+  end
+  return tensor.offset == 0 and expected * tensor.size == place.length
+end
+
+-- Bytes that the elements would take, `size` each, as a float, which no shape overflows.
+local function extent(tensor, size)
+  local total = size + 0.0
+  for _, count in ipairs(tensor.shape) do total = total * count end
+  return total
+end
+
+-- Where the tensor's storage lies: first byte and length, and the place of the whole one.
+local function locate(self, tensor)
+  local storage = tensor.storage
+  local place = self.place_of(storage)
+  local whole = storage.count * storage.type.size
+  if place.length ~= whole then problem("expected a storage of %d bytes, got %d", whole, place.length) end
+  if not storage.shift then return place.first, place.length, place end
+  return place.first + storage.shift * storage.type.size, storage.viewed * storage.type.size, place
+end
+
+local function read(self, tensor)
+  if tensor.unsupported then problem("expected an ordinary tensor, got %s", tensor.unsupported) end
+  local first, length, place = locate(self, tensor)
+  if extent(tensor, tensor.size) == 0 then first, length, place = 0, 0, {} end
+  local crc = place.crc
+  if crc and not (length == place.length and is_whole(tensor, place)) then
+    torch.check(self.file, place, "its storage")
+    crc = nil
+  end
+  local made = self.file:tensor(tensor.element, tensor.shape, tensor.strides, tensor.offset, first, length,
+    self.big_endian, crc)
+  if crc then place.crc = nil end -- checked
+  return made
+end
+
+-- Tensors that are the same view of the same storage have the same key.
+local function view_key(tensor)
+  return ("%s\0%s\0%d\0%d\0%s\0%s"):format(tensor.storage.key, tensor.element, tensor.storage.shift or 0, tensor.offset,
+    table.concat(tensor.shape, ","), table.concat(tensor.strides, ","))
+end
+
+--- Reads a tensor: U8 as uint8, other integers and booleans as int64, floats of all widths as float32. Tensors that are
+-- the same view of the same numbers are one Tensor, as long as that is in use.
+-- @string name
+-- @treturn Tensor
+function Weights:read(name)
+  local tensor = tensor_of(self, name)
+  local key = not tensor.unsupported and view_key(tensor)
+  local made = key and self.made[key]
+  if made and pcall(made.numel, made) then return made end -- and was not closed
+  made = about(self.path, function()
+    local ok, result = pcall(read, self, tensor)
+    if ok then return result end
+    problem("tensor '%s': %s", name, (tostring(result):gsub("^'" .. self.path:gsub("%p", "%%%0") .. "': ", "")))
+  end)
+  if key then self.made[key] = made end
+  return made
+end
+
+--- Closes the file; tensors that were read stay.
+function Weights:close()
+  self.file:close()
+end
+
+Weights.__close = Weights.close
+
+-- Refuses what many views could blow up: more numbers than twice the file's bytes could be.
+local function check_extents(tensors, size)
+  local total, seen = 0, {}
+  for _, name in ipairs(options.sorted_keys(tensors)) do
+    local tensor = tensors[name]
+    if not tensor.unsupported then
+      if #tensor.shape > MAX_DIMS then
+        tensor.unsupported = ("one of %d dimensions, more than %d"):format(#tensor.shape, MAX_DIMS)
+      else
+        local key = view_key(tensor)
+        total = total + (seen[key] and 0 or extent(tensor, tensor.size))
+        seen[key] = true
+        if extent(tensor, held_size[safetensors.held_as(tensor.element)]) > 2 * size + SLACK
+          or total > 2 * size + SLACK then
+          problem("tensor '%s': [%s] would take more than twice the file's size", name,
+            table.concat(tensor.shape, " x "))
+        end
+      end
+    end
+  end
+end
+
+local function open_torch(self, zip, key)
+  local checkpoint = torch.open(self.file, zip)
+  self.tensors = state_dict.find(checkpoint.root, key)
+  self.place_of, self.big_endian = checkpoint.place_of, checkpoint.big_endian
+  check_extents(self.tensors, self.file:size())
+  return self
+end
+
+-- "safetensors", "zip" or "pickle"; raises for others.
+local function recognise(file)
+  local start = file:bytes(0, math.min(file:size(), 300))
+  local header = #start >= 9 and string.unpack("<I8", start) or -1
+  if header >= 0 and header <= file:size() - 8 and start:sub(9, 9) == "{" then return "safetensors" end
+  if start:sub(1, 4) == "PK\3\4" then return "zip" end
+  if start:sub(1, 1) == "\x80" then return "pickle" end
+  if start:find("^version https://git%-lfs") then
+    problem("a pointer of Git LFS, which stands for a file that was not fetched")
+  elseif start:sub(258, 262) == "ustar" then
+    problem("a checkpoint of PyTorch before version 0.1.10, in tar's format; save it again with a newer one")
+  end
+  problem("expected a safetensors file or a checkpoint of PyTorch, got something else")
+end
+
+local function open(file, path, key)
+  local found = recognise(file)
+  if found == "safetensors" then
+    if key then problem("key: a safetensors file holds no dictionaries to choose from") end
+    file:close()
+    return safetensors.open(path)
+  end
+  local self = setmetatable({ kind = "pytorch", metadata = {}, path = path, file = file,
+    made = setmetatable({}, { __mode = "v" }) }, Weights)
+  return open_torch(self, found == "zip", key)
+end
+
+--- Opens a file of weights. In a checkpoint of PyTorch, dictionaries around the weights (`state_dict`, `model`, …) are
+-- taken off; an average of the weights (EMA) beside them is only taken by `key`. Raises without a position, beginning
+-- with `'path': `.
+-- @string path
+-- @tparam[opt] table opts `key`: the dictionary to take, e.g. "model_ema"; dots lead into dictionaries in one another
+-- @treturn Weights
+function weights.open(path, opts)
+  local file = about(path, core.file_open, path)
+  return about(path, function()
+    local ok, result = pcall(open, file, path, opts and opts.key)
+    if not ok then
+      file:close()
+      error(result, 0)
+    end
+    return result
+  end)
+end
+
+return weights
