@@ -1,3 +1,4 @@
+local core = require "secateur.core"
 local csv = require "secateur.util.csv"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
@@ -186,6 +187,24 @@ describe("agreement", function()
     wrong("unknown option 'methods', expected one of: batch, indices, layers, level, method, on_progress, per_class, "
       .. "resamples, samples, seed, target, top, units", nil, { methods = { "lrp" } })
     wrong("split: expected a split of a dataset, got 'x'", nil, nil, "x")
+    local function given(layer, first) -- relevance of a layer at all calls, or at the first few
+      local calls = 0
+      return function(_, x)
+        calls = calls + 1
+        return { input = x, layers = { ["features.0"] = (not first or calls <= first) and layer(x) or nil } }
+      end
+    end
+    wrong("method: expected relevance of layer 'features.0' as [9 x 6 x ...], got 3", nil,
+      { method = given(function() return 3 end) })
+    wrong("method: expected relevance of layer 'features.0' as [9 x 6 x ...], got [9 x 7] float32", nil,
+      { method = given(function() return core.zeros(9, 7) end) })
+    wrong("method: expected relevance of layer 'features.0' as [9 x 6 x ...], got [1 x 6] float32", nil,
+      { method = given(function() return core.zeros(1, 6) end) })
+    local function good(x) return core.ones(x:size(1), 6) end
+    wrong("method: expected relevance of layer 'features.0' for all images or for none", nil,
+      { method = given(good, 1), batch = 5 })
+    wrong("method: expected relevance of layer 'features.0' for both models or for neither", nil,
+      { method = given(good, 1) })
     assert.equal("agreement: model: expected a Model, got nil",
       errors.here(function() local r = sc.agreement(nil, pruned, split) return r end))
     assert.equal("agreement: top: expected a number in (0, 1], got 2",

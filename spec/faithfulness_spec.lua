@@ -234,6 +234,22 @@ describe("faithfulness", function()
         result:curve_rows()[2].fraction })
     end)
 
+    it("keeps its images from functions that change theirs", function()
+      local function careful(_, given) return given * 1 end
+      local function careless(_, given, classes)
+        local found = given * 1
+        given:fill(0)
+        classes[1] = 3
+        return found
+      end
+      local opts = { samples = 4, measures = { "faithfulness" }, steps = 2, insertion_baseline = "zero" }
+      opts.methods = { a = careless, b = careful }
+      local result = sc.faithfulness(model, images, opts)
+      assert.same(result.values.b, result.values.a)
+      opts.methods = { b = careful }
+      assert.same(sc.faithfulness(model, images, opts).values.b, result.values.b)
+    end)
+
     it("takes all methods, and names those that are not defined for a model", function()
       local sigmoid = sc.model { input = { 1, 8, 8 }, build = function(net, image)
         local y = net:sigmoid("act", net:conv2d("conv", image, { out = 2, kernel = 3, padding = 1 }))

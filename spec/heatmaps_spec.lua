@@ -205,6 +205,27 @@ describe("heatmaps", function()
       "heatmaps: none of the 1 images could be decoded: .*" .. name:gsub("%p", "%%%0"))
   end)
 
+  it("draws images of a single pixel", function()
+    local one = sc.data.phantom { size = 16, count = 20, seed = 1 }
+    local split = setmetatable({ size = 1 }, { __index = function(_, key) return one.test[key] end })
+    function split.image() return core.full(3, 1, 1, 0.5) end
+    function split:batch(indices)
+      return core.randn(#indices, 3, 1, 1, { seed = 1 }), core.tensor(self:labels_of(indices), "int64"), indices
+    end
+    function split:labels_of(indices)
+      local list = {}
+      for i, index in ipairs(indices) do list[i] = self.labels[index] end
+      return list
+    end
+    local tiny = sc.model { input = { 3, 1, 1 }, build = function(net, x)
+      x = net:relu("r", net:conv2d("c", x, { out = 8, kernel = 1 }))
+      return net:linear("head", net:flatten("f", x), { out = #one.classes })
+    end }
+    local made = sc.heatmaps(tiny, split, { dir = folder, methods = "all", width = 16, dpi = 72 })
+    assert.equal(9, #made[1].images)
+    assert.is_true(files.is_file(made.sheet.png))
+  end)
+
   it("says what is wrong, at the caller's level", function()
     local function wrong(message, opts, other)
       local good, got = pcall(function() sc.heatmaps(other or model, data.test, opts) end)
@@ -222,7 +243,22 @@ describe("heatmaps", function()
     wrong("Integrated Gradients: steps: expected \"auto\" or a whole number in [1, 1048576], got 'atuo'",
       { dir = folder .. "/none", methods = { "lrp", { name = "ig", steps = "atuo" } } })
     wrong("scale_by: expected one of 'panel', 'method', 'row', got 'sheet'", { dir = folder, scale_by = "sheet" })
-    wrong("LRP: target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = { "lrp" } })
+    wrong("target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = { "lrp" } })
+    wrong("target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = "all" })
+    wrong('target: expected a class, a list of classes, "prediction", "label" or a contrast, got \'lable\'',
+      { dir = folder, target = "lable" })
+    wrong("target: expected 4 classes, one per sample, got 1", { dir = folder, target = { 1 } })
+    wrong("dir: expected a folder's path, got ''", { dir = "" })
+    local good, got = pcall(function()
+      sc.heatmaps(model, require "support.memory_split"(core.zeros(1, 3, 16, 16), { 1 }, { classes = data.classes }),
+        { dir = folder })
+    end)
+    assert.matches("^spec/heatmaps_spec%.lua:%d+: heatmaps: split: expected one with image, batch, names, labels and "
+      .. "classes, as data sets have$", good or got)
+    local broken = model:clone()
+    broken.graph:set_parameter("features.0.bias", core.full(4, 0 / 0))
+    wrong("x: expected images and weights that give finite logits, got some that are not", { dir = folder,
+      methods = "all" }, broken)
     wrong("'no-gnuplot' not found: figures are drawn with gnuplot 5; install gnuplot-nox (Debian) or gnuplot",
       { dir = folder, gnuplot = "no-gnuplot" })
     wrong("indices[1]: expected a whole number in [1, " .. data.test:count() .. "], got 0", { dir = folder,
@@ -231,7 +267,7 @@ describe("heatmaps", function()
     wrong("dir: " .. file .. ": File exists", { dir = file })
     local list = table.concat(require("secateur.attribution.colours").names(), ", ")
     wrong(("map: expected one of %s or a list of colours, got 'jet'"):format(list), { dir = folder, map = "jet" })
-    local good, got = pcall(draw, { methods = { "ig" }, map = "heat", steps = 2 })
+    good, got = pcall(draw, { methods = { "ig" }, map = "heat", steps = 2 })
     assert.is_false(good)
     assert.truthy(got:find("heatmaps: Integrated Gradients: map: expected one with two sides, since relevance is as "
       .. "low as", 1, true), got)

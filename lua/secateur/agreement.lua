@@ -8,6 +8,7 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local similarity = require "secateur.attribution.similarity"
 local specimens = require "secateur.specimens"
+local tensors = require "secateur.util.tensors"
 
 local agreement = {}
 
@@ -45,9 +46,15 @@ local function choose_layers(model, checked)
   return chosen
 end
 
--- Relevance per unit, positions added up: [n x units].
-local function per_unit(relevance, layer)
-  local count = relevance:size(1)
+-- Relevance per unit, positions added up: [n x units]. Functions of the user's own may give anything.
+local function per_unit(relevance, layer, count)
+  local shape = tensors.is(relevance) and relevance:shape()
+  local units = shape and shape[layer.kind == "conv" and 2 or #shape]
+  if not shape or #shape < 2 or shape[1] ~= count or units ~= layer.units or not relevance:dtype():find "^float" then
+    error(("method: expected relevance of layer '%s' as [%d x %s], got %s"):format(layer.name, count,
+      layer.kind == "conv" and layer.units .. " x ..." or "... x " .. layer.units,
+      shape and ("[%s] %s"):format(table.concat(shape, " x "), relevance:dtype()) or options.describe(relevance)), 0)
+  end
   if layer.kind == "conv" then return relevance:reshape(count, layer.units, -1):sum(3) end
   return relevance:reshape(count, -1, layer.units):sum(2) -- features come last, after tokens where there are any
 end
@@ -61,7 +68,10 @@ local function explain_all(job, model)
     told[p] = { maps = maps, units = {} }
     for _, layer in ipairs(job.layers) do
       local found = relevance[layer.name]
-      if found then told[p].units[layer.name] = per_unit(found, layer) end
+      if found then told[p].units[layer.name] = per_unit(found, layer, part.x:size(1)) end
+      if (found == nil) ~= (told[1].units[layer.name] == nil) then
+        error(("method: expected relevance of layer '%s' for all images or for none"):format(layer.name), 0)
+      end
     end
     if job.options.on_progress then job.options.on_progress(part.first + part.x:size(1) - 1, job.parts.count) end
   end
@@ -93,6 +103,16 @@ local function compare(found, part, before, after, top)
   for measure, values in pairs(measured) do
     for i, value in pairs(values) do found[measure][part.first + i - 1] = value end
   end
+end
+
+-- Both models' layers must have been explained, or neither's.
+local function check_told(job, told)
+  for _, layer in ipairs(job.layers) do
+    if (job.before[1].units[layer.name] == nil) ~= (told[1].units[layer.name] == nil) then
+      error(("method: expected relevance of layer '%s' for both models or for neither"):format(layer.name), 0)
+    end
+  end
+  return told
 end
 
 local function nothing() return { cosine = {}, spearman = {}, topk = {} } end
@@ -201,7 +221,7 @@ function agreement.against(model, split, opts)
   model:release()
   return function(pruned)
     check_pair(job, pruned)
-    local told = model_class.guard("agreement", function() return explain_all(job, pruned) end)
+    local told = model_class.guard("agreement", function() return check_told(job, explain_all(job, pruned)) end)
     pruned:release()
     return finish(job, pruned, told)
   end
@@ -234,7 +254,7 @@ local function hold(_, model, pruned, split, opts)
   check_pair(job, pruned)
   local told = model_class.guard("agreement", function()
     job.begin()
-    return explain_all(job, pruned)
+    return check_told(job, explain_all(job, pruned))
   end)
   model:release()
   pruned:release()

@@ -47,7 +47,8 @@ end
 function explainers.make(label, how, batch)
   if type(how) == "function" then
     return function(model, x, classes)
-      local relevance, layers = call(label, how, model, x, classes)
+      local own = table.move(classes, 1, #classes, 1, {}) -- what it does to images and classes is its own affair
+      local relevance, layers = call(label, how, model, x:clone(), own)
       return maps_of(label, relevance, x), layers or {}
     end
   end

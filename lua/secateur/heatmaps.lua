@@ -14,7 +14,7 @@ local shading = require "secateur.attribution.shading"
 local targets = require "secateur.models.targets"
 
 local rules = {
-  dir = { type = "string", required = true },
+  dir = { type = "string", required = true, check = function(dir) return dir ~= "", "a folder's path" end },
   methods = { type = "list", one_of = { "all" }, default = { "lrp", "dlb", "ig" } },
   target = { default = "prediction" },
   indices = { type = "list" },
@@ -254,7 +254,9 @@ local function read_samples(model, split, indices, batch)
   if not good then error("heatmaps: " .. reason(tostring(x)):gsub("^batch: ", ""), 0) end
   local list = {}
   for first = 1, x:size(1), batch do
-    local probabilities = core.softmax(model:forward(x:view(first, math.min(first + batch - 1, x:size(1)))))
+    local logits = model:forward(x:view(first, math.min(first + batch - 1, x:size(1))))
+    targets.check_finite("heatmaps", logits)
+    local probabilities = core.softmax(logits)
     for i, class in ipairs(probabilities:argmax(2):totable()) do
       local row = first + i - 1
       list[row] = { index = kept[row], row = row, label = labels:get(row), predicted = class,
@@ -264,13 +266,27 @@ local function read_samples(model, split, indices, batch)
   return x, list
 end
 
+-- Puts labels where a target says so, and raises where a target is none: that is no method's fault.
+local function settle_targets(model, methods, samples)
+  local labels = {}
+  for i, sample in ipairs(samples) do labels[i] = sample.label end
+  for _, method in ipairs(methods) do
+    local target = targets.with_labels(method.options.target, labels)
+    if type(target) == "string" and target ~= "prediction" then
+      error(('heatmaps: target: expected a class, a list of classes, "prediction", "label" or a contrast, got %s')
+        :format(options.describe(target)), 0)
+    end
+    local good, message = pcall(targets.reader, "heatmaps", target, #samples, model.classes)
+    if not good then error(reason(message), 0) end
+    method.options.target = target
+  end
+end
+
 local function make(model, split, methods, opts)
   local made, folder_there = files.mkdir_p(opts.dir)
   if not made then error("heatmaps: dir: " .. folder_there, 0) end
   local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts.per_class), opts.batch)
-  local labels = {}
-  for i, sample in ipairs(samples) do labels[i] = sample.label end
-  for _, method in ipairs(methods) do method.options.target = targets.with_labels(method.options.target, labels) end
+  settle_targets(model, methods, samples)
   local drawn = explain_all(model, x, methods, opts)
   drawn.stem = gnuplot.slug(opts.name, {})
   drawn.limits = find_limits(drawn.methods, drawn.planes, opts)
@@ -311,6 +327,9 @@ return function(model, split, opts)
   model_class.check("heatmaps", model)
   local checked = options.check("heatmaps", opts, rules)
   predict.check("heatmaps", model, split)
+  if not (split.image and split.batch and split.names and split.labels and split.classes) then
+    options.fail("heatmaps", "split: expected one with image, batch, names, labels and classes, as data sets have")
+  end
   if checked.indices then check_indices(checked.indices, split) end
   local methods = read_methods(checked)
   for _, method in ipairs(methods) do
