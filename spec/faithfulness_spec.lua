@@ -307,6 +307,8 @@ describe("faithfulness", function()
         { baseline = "grey" })
       wrong("insertion_baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got a table",
         { insertion_baseline = { "black", "zero" } })
+      wrong("insertion_baseline: expected finite numbers, got some that are not",
+        { insertion_baseline = sc.full(1, 8, 8, 0 / 0), methods = { "gradient" }, measures = { "insertion" } })
       wrong("steps: expected a whole number in [1, 65536], got 0", { steps = 0 })
       wrong("radius: expected a number in (0, 1000000.0], got 0", { radius = 0 })
       wrong("methods.bad: expected relevance like the images, [12 x 1 x 8 x 8] float32, got [3] float32",

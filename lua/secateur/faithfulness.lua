@@ -15,6 +15,7 @@ local similarity = require "secateur.attribution.similarity"
 local sparseness = require "secateur.attribution.sparseness"
 local specimens = require "secateur.specimens"
 local targets = require "secateur.models.targets"
+local tensors = require "secateur.util.tensors"
 
 local function one_baseline(value)
   return baseline.check(value) and #baseline.list(value) == 1, '"black", "zero", "blurred", a Tensor or a split'
@@ -87,7 +88,11 @@ local function background(job, what, part)
   local x = part.x
   local kind = baseline.list(job.options[what])[1]
   kind = baseline.slice(kind, part.first, part.first + x:size(1) - 1, job.parts.count, 4)
-  return baseline.make("faithfulness", kind, x, { normalisation = job.model.info.normalisation })
+  local made = baseline.make("faithfulness", kind, x, { normalisation = job.model.info.normalisation })
+  if not tensors.finite(made) then
+    error(("faithfulness: %s: expected finite numbers, got some that are not"):format(what), 0)
+  end
+  return made
 end
 
 -- One curve of all samples: the result's entry, and the areas under it.
