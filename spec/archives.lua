@@ -1,4 +1,4 @@
---- Writes .npz files (stored, not deflated) for specs.
+--- Writes zip archives and .npz files (stored, not deflated) for specs.
 local files = require "secateur.util.files"
 
 local archives = {}
@@ -24,20 +24,32 @@ local function npy(array)
   return "\147NUMPY\1\0" .. string.pack("<s2", header) .. table.concat(values)
 end
 
+--- The bytes of a zip archive. Entries are written in order: `name` and `data`, stored; `crc`, `size` (inflated) and
+-- `offset` as the directory states them, and `method`, where they are to be others than they are.
+-- @tab entries
+-- @treturn string
+function archives.zip(entries)
+  local body, directory, at = {}, {}, 0
+  for i, entry in ipairs(entries) do
+    local name, data = entry.name, entry.data
+    local common = string.pack("<I2I2I2I2I2I4I4I4I2I2", 20, 0, entry.method or 0, 0, 33, entry.crc or crc32(data),
+      #data, entry.size or #data, #name, 0)
+    directory[i] = "PK\1\2" .. string.pack("<I2", 20) .. common
+      .. string.pack("<I2I2I2I4I4", 0, 0, 0, 0, entry.offset or at) .. name
+    body[i] = "PK\3\4" .. common .. name .. data
+    at = at + #body[i]
+  end
+  local list = table.concat(directory)
+  return table.concat(body) .. list .. "PK\5\6"
+    .. string.pack("<I2I2I2I2I4I4I2", 0, 0, #entries, #entries, #list, at, 0)
+end
+
 --- Writes arrays: name -> `{shape = {…}, dtype = "u1" or "i8" or "f4", values…}`. Gives the path.
 function archives.write(path, arrays)
-  local names = {}
+  local names, entries = {}, {}
   for name in pairs(arrays) do names[#names + 1] = name end
-  local body, directory = "", ""
-  for _, name in ipairs(files.sort(names)) do
-    local content, entry = npy(arrays[name]), name .. ".npy"
-    local common = string.pack("<I2I2I2I2I2I4I4I4I2I2", 20, 0, 0, 0, 33, crc32(content), #content, #content, #entry, 0)
-    directory = directory .. "PK\1\2" .. string.pack("<I2", 20) .. common
-      .. string.pack("<I2I2I2I4I4", 0, 0, 0, 0, #body) .. entry
-    body = body .. "PK\3\4" .. common .. entry .. content
-  end
-  local ending = "PK\5\6" .. string.pack("<I2I2I2I2I4I4I2", 0, 0, #names, #names, #directory, #body, 0)
-  assert(files.write_all(path, body .. directory .. ending))
+  for i, name in ipairs(files.sort(names)) do entries[i] = { name = name .. ".npy", data = npy(arrays[name]) } end
+  assert(files.write_all(path, archives.zip(entries)))
   return path
 end
 

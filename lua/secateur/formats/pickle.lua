@@ -6,8 +6,8 @@
 --
 -- Values: numbers, booleans and strings (also Python's bytes) stand for themselves; None is `pickle.none`; all else is
 -- a table with a field `kind`: "list", "tuple" and "set" (items 1..n, field `n`), "dict" (`keys` and `values`, 1..n),
--- "long" (an integer of more than 64 bits, its little-endian `bytes`), "global" (a name not called), and what the
--- functions of the globals give. They may contain themselves.
+-- "long" (a whole number of more than 64 bits, its little-endian `bytes` or its `text`), "global" (a name not called),
+-- and what the functions of the globals give. They may contain themselves.
 -- @module secateur.formats.pickle
 local options = require "secateur.util.options"
 
@@ -77,6 +77,7 @@ local function line(m)
     need(m, math.min(LONGEST_LINE, m.left + #m.text - m.at + 1))
     last = m.text:find("\n", m.at, true)
   end
+  if not last and m.left == 0 and #m.text - m.at < LONGEST_LINE then problem("cut short") end
   if not last or last - m.at > LONGEST_LINE then problem("expected a line of text") end
   charge(m, TEXT + last - m.at)
   local text = m.text:sub(m.at, last - 1)
@@ -212,23 +213,31 @@ local function long(m, count)
   return { kind = "long", bytes = digits }
 end
 
-local function whole(text)
-  local value = text:match("^%s*[+-]?%d+L?$") and math.tointeger(tonumber((text:gsub("L$", ""))))
-  if not value then problem("expected a whole number, got '%.40s'", text) end
-  return value
+local function whole(m, text)
+  local digits = text:match("^([+-]?%d+)L?$")
+  if not digits then problem("expected a whole number, got %s", options.describe(text)) end
+  charge(m, CONTAINER)
+  return math.tointeger(tonumber(digits)) or { kind = "long", text = digits }
+end
+
+-- The number of a memo, as text.
+local function memo_number(m)
+  local value = whole(m, line(m))
+  return math.type(value) and value or problem("a memo number of more than 64 bits")
 end
 
 local named = { inf = math.huge, ["+inf"] = math.huge, ["-inf"] = -math.huge, nan = 0 / 0, ["-nan"] = 0 / 0 }
 
 local function real(text)
   local value = named[text:lower()] or text:match("^[%d.eE+-]+$") and tonumber(text)
-  if not value then problem("expected a number, got '%.40s'", text) end
+  if not value then problem("expected a number, got %s", options.describe(text)) end
   return value + 0.0
 end
 
 -- A string as Python 2 wrote it: quoted. Escapes stay as they are; no name of a tensor needs one.
 local function unquoted(text)
-  return text:match("^'(.*)'$") or text:match('^"(.*)"$') or problem("expected a quoted string, got '%.40s'", text)
+  return text:match("^'(.*)'$") or text:match('^"(.*)"$')
+    or problem("expected a quoted string, got %s", options.describe(text))
 end
 
 ---- instructions (pickletools.py describes each) ----
@@ -255,9 +264,9 @@ steps["\x88"] = function(m) push(m, true) end -- NEWTRUE
 steps["\x89"] = function(m) push(m, false) end -- NEWFALSE
 steps["I"] = function(m) -- INT
   local text = line(m)
-  if text == "01" then push(m, true) elseif text == "00" then push(m, false) else push(m, whole(text)) end
+  if text == "01" then push(m, true) elseif text == "00" then push(m, false) else push(m, whole(m, text)) end
 end
-steps["L"] = function(m) push(m, whole(line(m))) end -- LONG
+steps["L"] = function(m) push(m, whole(m, line(m))) end -- LONG
 steps["F"] = function(m) push(m, real(line(m))) end -- FLOAT
 steps["J"] = function(m) push(m, number(m, "<i4", 4)) end -- BININT
 steps["K"] = function(m) push(m, number(m, "B", 1)) end -- BININT1
@@ -311,10 +320,10 @@ steps["u"] = function(m) -- SETITEMS
   set_items(m, peek(m), items)
 end
 
-steps["g"] = function(m) recall(m, whole(line(m))) end -- GET
+steps["g"] = function(m) recall(m, memo_number(m)) end -- GET
 steps["h"] = function(m) recall(m, number(m, "B", 1)) end -- BINGET
 steps["j"] = function(m) recall(m, number(m, "<I4", 4)) end -- LONG_BINGET
-steps["p"] = function(m) remember(m, whole(line(m))) end -- PUT
+steps["p"] = function(m) remember(m, memo_number(m)) end -- PUT
 steps["q"] = function(m) remember(m, number(m, "B", 1)) end -- BINPUT
 steps["r"] = function(m) remember(m, number(m, "<I4", 4)) end -- LONG_BINPUT
 steps["\x94"] = function(m) remember(m, m.remembered) end -- MEMOIZE

@@ -77,7 +77,7 @@ for name, make in pairs {
 for _, module in ipairs { "builtins", "__builtin__" } do
   for name, make in pairs { set = list_of "set", frozenset = list_of "set", bytearray = record, complex = record,
     slice = record, range = record, dict = dict, list = list_of "list", tuple = list_of "tuple", int = true,
-    float = true, str = true, bool = true, bytes = true, object = true } do
+    long = true, float = true, str = true, unicode = true, bool = true, bytes = true, object = true } do
     globals[module .. "." .. name] = make
   end
 end

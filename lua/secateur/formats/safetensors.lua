@@ -5,6 +5,7 @@
 local cjson = require "cjson"
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local native = require("secateur.formats.file").native
 local options = require "secateur.util.options"
 
 local safetensors = {}
@@ -24,16 +25,6 @@ json.decode_invalid_numbers(false)
 -- Raises without a position: the public function adds its name and its caller's position.
 local function problem(format, ...)
   error(format:format(...), 0)
-end
-
-local function no_position(ok, ...)
-  if not ok then error(..., 0) end
-  return ...
-end
-
--- Calls a function of the core; through pcall, its errors do not carry a position in this file.
-local function native(f, ...)
-  return no_position(pcall(f, ...))
 end
 
 -- cjson keeps the last of equal keys silently, so this walks over the text (known to be JSON) and compares.

@@ -88,7 +88,7 @@ function state_dict.find(root, key)
     if not is(inner, "dict") then
       local there = is(root, "dict") and table.concat(options.sorted_keys(fields(root)), "', '") or ""
       problem("key: expected a dictionary in the file, got '%s'%s", key,
-        there ~= "" and (", where there are '%.400s'"):format(there) or "")
+        there ~= "" and (", where there are '%s'"):format(there) or "")
     end
     root = inner
   end

@@ -7,7 +7,8 @@ local torch_globals = require "secateur.formats.torch_globals"
 
 local torch = {}
 
-local MAGIC = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19" -- little-endian 0x1950a86a20f9469cfc6c
+-- 0x1950a86a20f9469cfc6c as formats/pickle.lua gives it.
+local MAGIC_BYTES, MAGIC_TEXT = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "119547037146038801333356"
 local PROTOCOL_VERSION = 1001
 local SLACK = 64 << 20 -- bytes that the description of the tensors may need beside twice the file
 local SAVE = "save the weights alone, in Python: torch.save(model.state_dict(), path)"
@@ -17,7 +18,8 @@ local function problem(format, ...)
 end
 
 local function refuse(name)
-  problem("it needs '%s', which is no part of what weights are made of and was not run; %s", name, SAVE)
+  problem("it needs '%s', which is no part of what weights are made of and was not run; %s",
+    #name <= 200 and name or name:sub(1, 200) .. "...", SAVE)
 end
 
 -- The persistent name ("storage", type, key, device, count[, view]) as a storage; a view is (key, first, count).
@@ -150,7 +152,7 @@ local function open_stream(file)
     return value
   end
   local magic = next_value()
-  if type(magic) ~= "table" or magic.bytes ~= MAGIC then
+  if type(magic) ~= "table" or magic.bytes ~= MAGIC_BYTES and magic.text ~= MAGIC_TEXT then
     problem("a pickle, but no checkpoint of PyTorch (its first value is %s)", pickle.describe(magic))
   end
   local version = next_value()

@@ -1,7 +1,7 @@
 --- Files of named tensors of any kind behind one interface: safetensors and PyTorch's checkpoints, told apart by their
 -- content. Tensors are read one by one, straight from the file.
 -- @module secateur.formats.weights
-local core = require "secateur.core"
+local files = require "secateur.formats.file"
 local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
 local state_dict = require "secateur.formats.state_dict"
@@ -10,6 +10,7 @@ local torch = require "secateur.formats.torch"
 local weights = {}
 
 local MAX_DIMS = 5
+local LONGEST_MESSAGE = 600
 local held_size = { float32 = 4, int64 = 8, uint8 = 1 }
 local SLACK = 16 << 20 -- bytes that tensors may take beside twice their file
 
@@ -17,14 +18,15 @@ local function problem(format, ...)
   error(format:format(...), 0)
 end
 
--- Calls f; its errors get the path in front, where they do not begin with it (as those of the core do).
+-- Calls f; its errors get the path in front, where they do not begin with it (as those of the core do). They quote what
+-- the file says, which may be anything: no more of it than can be read, and nothing that a terminal would obey.
 local function about(path, f, ...)
-  local function finish(ok, ...)
-    if ok then return ... end
-    local lead, message = ("'%s': "):format(path), tostring((...))
-    error(message:sub(1, #lead) == lead and message or lead .. message, 0)
-  end
-  return finish(pcall(f, ...))
+  local ok, result = pcall(f, ...)
+  if ok then return result end
+  local lead, message = ("'%s': "):format(path), tostring(result)
+  if message:sub(1, #lead) == lead then message = message:sub(#lead + 1) end
+  if #message > LONGEST_MESSAGE then message = message:sub(1, LONGEST_MESSAGE) .. "..." end
+  error(lead .. message:gsub("%c", "?"), 0)
 end
 
 --- An open file of named tensors.
@@ -192,7 +194,7 @@ end
 -- @tparam[opt] table opts `key`: the dictionary to take, e.g. "model_ema"; dots lead into dictionaries in one another
 -- @treturn Weights
 function weights.open(path, opts)
-  local file = about(path, core.file_open, path)
+  local file = files.open(path)
   return about(path, function()
     local ok, result = pcall(open, file, path, opts and opts.key)
     if not ok then
