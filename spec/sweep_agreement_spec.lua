@@ -1,4 +1,5 @@
 local column = require "secateur.sweep_agreement"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local memory_split = require "support.memory_split"
 local sc = require "secateur"
@@ -48,5 +49,21 @@ describe("the agreement column of a sweep", function()
     local again = run()
     for i, row in ipairs(rows) do assert.equal(row.agreement_cosine, again[i].agreement_cosine) end
     files.remove(folder)
+  end)
+end)
+
+describe("a sweep", function()
+  it("trains no model while another does not fit the data", function()
+    local data, called = { classes = { "a", "b", "c" }, train = split(2), test = split(1),
+      fingerprint = function() return "noise" end }, nil
+    local function refused(second)
+      local opts = { data = data, progress = false, models = { a = function() called = true end, b = second } }
+      return errors.here(function() sc.sweep(opts) end)
+    end
+    assert.equal("sweep: datasets.data.train: expected 4 classes, as many as the model has, got 3",
+      refused(toy.model { classes = 4 }))
+    assert.equal("sweep: datasets.data.train: expected images of 1 x 16 x 16, as the model takes, got 1 x 8 x 8",
+      refused(toy.model { size = 16 }))
+    assert.is_nil(called)
   end)
 end)

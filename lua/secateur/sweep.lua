@@ -8,7 +8,9 @@ local importance = require "secateur.importance"
 local importance_options = require "secateur.importance_options"
 local json = require "secateur.util.json"
 local methods = require "secateur.attribution.methods"
+local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local predict = require "secateur.predict"
 local progress = require "secateur.util.progress"
 local prune = require "secateur.prune"
 local results = require "secateur.report.results"
@@ -433,6 +435,14 @@ local function check_targets(job)
   end
 end
 
+-- A model that is there already has to fit the dataset; one that a function makes later is checked by evaluate.
+local function check_fit(model, dataset, depth)
+  if not model_class.is(model) then return end
+  for _, part in ipairs { "train", "test" } do
+    predict.check_fit("sweep", model, dataset.value[part], ("datasets.%s.%s"):format(dataset.name, part), depth + 1)
+  end
+end
+
 local function prepare(given)
   local opts = options.check("sweep", given, rules, 1)
   if opts.seeds and opts.seed then options.fail("sweep", "expected either seed or seeds", 1) end
@@ -451,7 +461,7 @@ local function prepare(given)
     if opts.agreement == nil and not (test.batch and test.labels) then job.agreement = nil end
   end
   for _, dataset in ipairs(job.datasets) do
-    for _, model in ipairs(job.models) do model_for(model, dataset) end
+    for _, model in ipairs(job.models) do check_fit(model_for(model, dataset), dataset, 1) end
   end
   return job
 end
