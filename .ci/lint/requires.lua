@@ -8,9 +8,11 @@ local allowed = {
   models = { "core", "util", "formats" },
   sampling = { "util" },
   attribution = { "core", "util" },
+  training = { "core", "util" },
   report = { "util" },
-  verb = { "core", "util", "data", "formats", "models", "sampling", "attribution", "report" },
-  init = { "core", "cpu", "util", "data", "formats", "models", "sampling", "attribution", "report", "verb" },
+  verb = { "core", "util", "data", "formats", "models", "sampling", "attribution", "training", "report" },
+  init = { "core", "cpu", "util", "data", "formats", "models", "sampling", "attribution", "training", "report",
+    "verb" },
 }
 
 -- Modules of others; whatever is added here must be in .ci/packages and in the rockspec.

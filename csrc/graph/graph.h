@@ -19,6 +19,11 @@ typedef struct sc_param_ref {
     sc_shape shape;   /* of the part used */
 } sc_param_ref;
 
+/* A run of numbers of one parameter. */
+typedef struct sc_param_span {
+    size_t parameter, first, count;
+} sc_param_span;
+
 typedef struct sc_node {
     char *name;
     const sc_op *op;

@@ -33,11 +33,20 @@ static bool asked(const bool *list, size_t node) {
 
 /* ---- which nodes take part ---- */
 
-static bool has_trainable(const sc_graph *graph, const sc_node *node) {
+static bool is_trained(const draft *d, size_t parameter) {
+    return d->request->params && d->graph->parameters[parameter].trainable && !asked(d->request->frozen, parameter);
+}
+
+static bool has_trained(const draft *d, const sc_node *node) {
     for (int slot = 0; slot < SC_MAX_PARAMS; slot++)
-        if (node->param[slot].present && graph->parameters[node->param[slot].parameter].trainable)
+        if (node->param[slot].present && is_trained(d, node->param[slot].parameter))
             return true;
     return false;
+}
+
+/* Statistics of the batch would change what a norm does although its scale, in the first slot, is not to change. */
+static bool is_frozen_norm(const draft *d, const sc_node *node) {
+    return node->op->channel_affine && node->param[0].present && asked(d->request->frozen, node->param[0].parameter);
 }
 
 static void mark_used(draft *d) {
@@ -57,13 +66,15 @@ static void mark_back(draft *d) {
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_node *node = &graph->nodes[i];
         sc_node_buffers *buffers = &d->plan->nodes[i];
-        bool own = d->request->params && has_trainable(graph, node);
+        bool own = has_trained(d, node);
         bool below = false;
         for (int k = 0; k < node->input_count; k++)
             below |= d->plan->nodes[node->input[k]].wants_grad;
         buffers->grad_kept = d->request->backward && asked(d->request->keep_grad, i);
         buffers->wants_grad = buffers->grad_kept || (d->request->backward && d->nodes[i].used && (own || below));
         buffers->visited_back = buffers->wants_grad && (own || below);
+        buffers->learns = own;
+        buffers->training = d->request->training && !is_frozen_norm(d, node);
     }
     d->nodes[graph->output].reached = true; /* nothing comes back to nodes that the output does not depend on */
     for (size_t i = graph->node_count; i-- > 0;) {
@@ -81,9 +92,9 @@ static unsigned resolve_needs(const draft *d, size_t i) {
     if (d->request->needs)
         return d->request->needs[i];
     unsigned needs = d->graph->nodes[i].op->needs;
-    if ((needs & SC_NEEDS_INPUT_FOR_PARAMS) && d->request->params)
+    if ((needs & SC_NEEDS_INPUT_FOR_PARAMS) && d->plan->nodes[i].learns)
         needs |= SC_NEEDS_INPUT;
-    if ((needs & SC_NEEDS_INPUT_IN_TRAINING) && d->request->training)
+    if ((needs & SC_NEEDS_INPUT_IN_TRAINING) && d->plan->nodes[i].training)
         needs |= SC_NEEDS_INPUT;
     return needs & (SC_NEEDS_INPUT | SC_NEEDS_OUTPUT);
 }
@@ -227,7 +238,7 @@ static sc_status place_saved(draft *d, size_t i, sc_error *error) {
     if (!op->saved)
         return SC_OK;
     sc_op_call call;
-    sc_plan_describe_call(&call, d->graph, &d->graph->nodes[i], d->request->batch, d->request->training);
+    sc_plan_describe_call(&call, d->graph, &d->graph->nodes[i], d->request->batch, d->plan->nodes[i].training);
     size_t last = d->nodes[i].forward;
     stretch(&last, d->nodes[i].back);
     return new_buffer(&d->plan->nodes[i].saved, d, op->saved(&call), 1, d->nodes[i].forward, last, error);
@@ -280,7 +291,7 @@ sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error) {
         if (!node->op->scratch)
             continue;
         sc_op_call call;
-        sc_plan_describe_call(&call, plan->graph, node, plan->batch, plan->training);
+        sc_plan_describe_call(&call, plan->graph, node, plan->batch, plan->nodes[i].training);
         size_t bytes = node->op->scratch(&call);
         most = bytes > most ? bytes : most;
     }
@@ -294,13 +305,14 @@ sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error) {
     return SC_OK;
 }
 
-static sc_status allocate_param_grads(sc_plan *plan, sc_error *error) {
-    const sc_graph *graph = plan->graph;
+static sc_status allocate_param_grads(const draft *d, sc_error *error) {
+    const sc_graph *graph = d->graph;
+    sc_plan *plan = d->plan;
     void *memory;
     SC_TRY(sc_memory_calloc(&memory, graph->parameter_count + 1, sizeof(sc_tensor), error));
     plan->param_grads = memory;
-    for (size_t p = 0; p < graph->parameter_count && plan->params; p++)
-        if (graph->parameters[p].trainable)
+    for (size_t p = 0; p < graph->parameter_count; p++)
+        if (is_trained(d, p))
             SC_TRY(sc_tensor_create_zero(&plan->param_grads[p], SC_REAL, &graph->parameters[p].value.shape, error));
     return SC_OK;
 }
@@ -352,7 +364,7 @@ static sc_status make_plan(draft *d, sc_error *error) {
     emit_steps(d);
     SC_TRY(place_buffers(d, error));
     SC_TRY(sc_plan_fit_scratch(d->plan, error));
-    return allocate_param_grads(d->plan, error);
+    return allocate_param_grads(d, error);
 }
 
 sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *request, sc_error *error) {

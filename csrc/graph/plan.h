@@ -17,6 +17,7 @@ typedef struct sc_plan_request {
     const bool *keep_value; /* (optional) per node: the value can be read after the run */
     const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
     const bool *exact;      /* (optional) per node: the way forward is, see sc_op_call */
+    const bool *frozen;     /* (optional) per parameter: it is not trained, and its gradient not wanted */
 } sc_plan_request;
 
 typedef enum sc_step_kind { SC_STEP_FORWARD, SC_STEP_RECOMPUTE, SC_STEP_BACKWARD } sc_step_kind;
@@ -40,6 +41,8 @@ typedef struct sc_node_buffers {
     bool grad_kept;    /* the gradient can be read after the way back */
     bool wants_grad;
     bool exact;     /* on the way forward */
+    bool training;  /* as sc_op_call has it: a norm whose scale is frozen keeps its running statistics */
+    bool learns;    /* gradients of parameters of its own are wanted */
     unsigned needs; /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the way back */
 } sc_node_buffers;
 
@@ -56,7 +59,7 @@ typedef struct sc_plan {
     void *scratch;
     size_t scratch_bytes;
     int scratch_threads;    /* the thread count that scratch is made for */
-    sc_tensor *param_grads; /* per parameter; zeroed ones where not wanted */
+    sc_tensor *param_grads; /* per parameter; zeroed structs where not wanted */
     sc_tensor input;        /* of the last forward, shared */
     size_t current_batch;   /* of the last forward; 0 before, and when it did not reach its end */
     bool gone_back;         /* since the last forward: gradients can be read, values are no longer what they were */

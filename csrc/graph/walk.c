@@ -17,7 +17,7 @@ static sc_real *value_of(const sc_plan *plan, size_t node, bool back) {
 
 static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc_step_kind kind) {
     const sc_node *node = &plan->graph->nodes[index];
-    sc_plan_describe_call(call, plan->graph, node, plan->current_batch, plan->training);
+    sc_plan_describe_call(call, plan->graph, node, plan->current_batch, plan->nodes[index].training);
     for (int k = 0; k < node->input_count; k++)
         call->input[k] = value_of(plan, node->input[k], kind == SC_STEP_RECOMPUTE);
     call->output = value_of(plan, index, kind == SC_STEP_RECOMPUTE);

@@ -25,5 +25,7 @@ void sc_lua_open_image_source(lua_State *L);
 void sc_lua_open_image_loader(lua_State *L);
 void sc_lua_open_image_colour(lua_State *L);
 void sc_lua_open_train(lua_State *L);
+void sc_lua_open_optimiser(lua_State *L);
+void sc_lua_open_average(lua_State *L);
 
 #endif

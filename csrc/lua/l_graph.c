@@ -27,21 +27,44 @@ size_t sc_lua_check_node(lua_State *L, int index, const sc_graph *graph, const c
     return (size_t)node;
 }
 
-const bool *sc_lua_field_nodes(lua_State *L, int options, const char *function, const char *field,
-                               const sc_graph *graph) {
+size_t sc_lua_check_parameter(lua_State *L, int index, const sc_graph *graph, const char *function) {
+    const char *name = sc_lua_check_string(L, index, function, "name");
+    ptrdiff_t found = sc_graph_find_parameter(graph, name);
+    if (found == SC_NOT_FOUND)
+        luaL_error(L, "%s: name: expected a parameter of the graph, got '%s'", function, name);
+    return (size_t)found;
+}
+
+typedef size_t check_name(lua_State *L, int index, const sc_graph *graph, const char *function);
+
+/* A flag per node or parameter, in a userdata left on the stack; NULL when the field is absent. */
+static const bool *field_flags(lua_State *L, int options, const char *function, const char *field, const char *expected,
+                               const sc_graph *graph, size_t count, check_name *check) {
     if (sc_lua_field(L, options, field) == LUA_TNIL)
         return NULL;
     int list = lua_gettop(L);
     if (!lua_istable(L, list))
-        sc_lua_expected(L, list, function, field, "a list of node names");
-    bool *flags = lua_newuserdatauv(L, graph->node_count + 1, 0);
-    memset(flags, 0, graph->node_count + 1);
+        sc_lua_expected(L, list, function, field, expected);
+    bool *flags = lua_newuserdatauv(L, count + 1, 0);
+    memset(flags, 0, count + 1);
     for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
         lua_rawgeti(L, list, i);
-        flags[sc_lua_check_node(L, -1, graph, function)] = true;
+        flags[check(L, lua_gettop(L), graph, function)] = true;
         lua_pop(L, 1);
     }
     return flags;
+}
+
+const bool *sc_lua_field_nodes(lua_State *L, int options, const char *function, const char *field,
+                               const sc_graph *graph) {
+    return field_flags(L, options, function, field, "a list of node names", graph, graph->node_count,
+                       sc_lua_check_node);
+}
+
+const bool *sc_lua_field_parameters(lua_State *L, int options, const char *function, const char *field,
+                                    const sc_graph *graph) {
+    return field_flags(L, options, function, field, "a list of parameter names", graph, graph->parameter_count,
+                       sc_lua_check_parameter);
 }
 
 /* graph() -> Graph */
@@ -142,37 +165,39 @@ static int copy(lua_State *L) {
 
 /* ---- parameters ---- */
 
-static size_t check_parameter(lua_State *L, const sc_graph *graph, const char *function) {
-    const char *name = sc_lua_check_string(L, 2, function, "name");
-    ptrdiff_t index = sc_graph_find_parameter(graph, name);
-    if (index == SC_NOT_FOUND)
-        luaL_error(L, "%s: name: expected a parameter of the graph, got '%s'", function, name);
-    return (size_t)index;
-}
-
 /* graph:parameter(name) -> Tensor over the graph's storage. */
 static int parameter(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "parameter");
-    return sc_lua_push_shared(L, &graph->parameters[check_parameter(L, graph, "parameter")].value);
+    return sc_lua_push_shared(L, &graph->parameters[sc_lua_check_parameter(L, 2, graph, "parameter")].value);
 }
 
 /* graph:set_parameter(name, tensor): the graph uses this tensor from now on (shared). */
 static int set_parameter(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "set_parameter");
-    size_t index = check_parameter(L, graph, "set_parameter");
+    size_t index = sc_lua_check_parameter(L, 2, graph, "set_parameter");
     sc_error error;
     sc_lua_try(L, sc_graph_set_parameter(graph, index, sc_lua_check_tensor(L, 3, "set_parameter", "tensor"), &error),
                &error);
     return 0;
 }
 
-/* graph:own_parameters(): clones what is shared with other graphs or tensors, so that it can be changed in place. */
+/* graph:own_parameters([{except = list of names}]): clones what is shared with other graphs or tensors, so that it can
+ * be changed in place. */
 static int own_parameters(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "own_parameters");
+    static const char *const known[] = {"except", NULL};
+    const bool *except = NULL;
     sc_error error;
+    if (!lua_isnoneornil(L, 2)) {
+        if (!lua_istable(L, 2))
+            sc_lua_expected(L, 2, "own_parameters", "options", "a table");
+        sc_lua_check_keys(L, 2, "own_parameters", known);
+        except = sc_lua_field_parameters(L, 2, "own_parameters", "except", graph);
+    }
     sc_lua_collect_if_due(L);
     for (size_t i = 0; i < graph->parameter_count; i++)
-        sc_lua_try(L, sc_graph_own_parameter(graph, i, &error), &error);
+        if (!except || !except[i])
+            sc_lua_try(L, sc_graph_own_parameter(graph, i, &error), &error);
     return 0;
 }
 

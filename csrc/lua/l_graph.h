@@ -20,4 +20,11 @@ size_t sc_lua_check_node(lua_State *L, int index, const sc_graph *graph, const c
 const bool *sc_lua_field_nodes(lua_State *L, int options, const char *function, const char *field,
                                const sc_graph *graph);
 
+/* The same for a list of names of parameters. */
+const bool *sc_lua_field_parameters(lua_State *L, int options, const char *function, const char *field,
+                                    const sc_graph *graph);
+
+/* Index of the parameter whose name stands at stack slot `index`; raises when there is none. */
+size_t sc_lua_check_parameter(lua_State *L, int index, const sc_graph *graph, const char *function);
+
 #endif

@@ -18,9 +18,11 @@ sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
     return *box;
 }
 
-/* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names}) -> Plan */
+/* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names, frozen = parameters}) ->
+ * Plan */
 static int create(lua_State *L) {
-    static const char *const known[] = {"batch", "backward", "training", "params", "keep", "keep_grads", NULL};
+    static const char *const known[] = {"batch", "backward",   "training", "params",
+                                        "keep",  "keep_grads", "frozen",   NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "plan");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "plan", "options", "a table");
@@ -32,6 +34,7 @@ static int create(lua_State *L) {
         .params = sc_lua_field_flag(L, 2, "plan", "params", false),
         .keep_value = sc_lua_field_nodes(L, 2, "plan", "keep", graph),
         .keep_grad = sc_lua_field_nodes(L, 2, "plan", "keep_grads", graph),
+        .frozen = sc_lua_field_parameters(L, 2, "plan", "frozen", graph),
     };
     sc_lua_collect_if_due(L);
     sc_plan **box = sc_lua_new_object(L, SC_LUA_CLASS("Plan"), sizeof(sc_plan *));

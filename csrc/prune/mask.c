@@ -34,27 +34,37 @@ static sc_status check_list(const sc_graph *graph, const sc_unit_list *list, sc_
     return status;
 }
 
-/* Zeroes the rows of those units in the part of a parameter that the node's slot uses. */
-static sc_status clear_rows(sc_graph *graph, const sc_node *node, int slot, const sc_unit_list *list, sc_error *error) {
-    SC_TRY(sc_graph_own_parameter(graph, node->param[slot].parameter, error));
-    sc_tensor part = sc_node_param(graph, node, slot);
-    size_t row = sc_tensor_numel(&part) / part.shape.size[0];
-    sc_real *data = sc_tensor_real(&part);
-    for (size_t i = 0; i < list->count; i++)
-        memset(data + list->units[i] * row, 0, row * sizeof *data);
-    return SC_OK;
+/* Where spans go; without `spans` they are only counted. */
+typedef struct span_list {
+    sc_param_span *spans;
+    size_t count;
+} span_list;
+
+/* The rows of those units in the part of a parameter that the node's slot uses; neighbours are one span. */
+static void add_rows(span_list *out, const sc_param_ref *ref, const sc_unit_list *list) {
+    size_t row = sc_shape_numel(&ref->shape) / ref->shape.size[0];
+    for (size_t i = 0; i < list->count; i++) {
+        if (i > 0 && list->units[i] == list->units[i - 1] + 1) {
+            if (out->spans)
+                out->spans[out->count - 1].count += row;
+            continue;
+        }
+        if (out->spans)
+            out->spans[out->count] = (sc_param_span){
+                .parameter = ref->parameter, .first = (ref->first_row + list->units[i]) * row, .count = row};
+        out->count++;
+    }
 }
 
-/* Zeroes what the node multiplies or adds per unit; running statistics stay, they do neither on their own. */
-static sc_status clear_node(sc_graph *graph, const sc_node *node, const sc_unit_list *list, size_t units,
-                            sc_error *error) {
+/* What the node multiplies or adds per unit; running statistics are left out, they do neither on their own. */
+static void add_node(span_list *out, const sc_graph *graph, const sc_node *node, const sc_unit_list *list,
+                     size_t units) {
     for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
         const sc_param_ref *ref = &node->param[slot];
         if (ref->present && graph->parameters[ref->parameter].trainable && ref->shape.ndim >= 1 &&
             ref->shape.size[0] == units)
-            SC_TRY(clear_rows(graph, node, slot, list, error));
+            add_rows(out, ref, list);
     }
-    return SC_OK;
 }
 
 static bool reads(const sc_node *node, size_t input) {
@@ -64,32 +74,58 @@ static bool reads(const sc_node *node, size_t input) {
     return false;
 }
 
-static sc_status mask_list(sc_graph *graph, const sc_unit_list *list, sc_error *error) {
+static void add_list(span_list *out, const sc_graph *graph, const sc_unit_list *list) {
     const sc_node *node = &graph->nodes[list->node];
     size_t units = unit_count(node);
-    SC_TRY(clear_node(graph, node, list, units, error));
+    add_node(out, graph, node, list, units);
     for (size_t i = list->node + 1; i < graph->node_count; i++) {
         const sc_node *next = &graph->nodes[i];
         if (next->op->channel_affine && reads(next, list->node))
-            SC_TRY(clear_node(graph, next, list, units, error));
+            add_node(out, graph, next, list, units);
+    }
+}
+
+sc_status sc_mask_spans(sc_param_span **out, size_t *count, const sc_graph *graph, const sc_unit_list *lists,
+                        size_t list_count, sc_error *error) {
+    *out = NULL;
+    span_list found = {0};
+    for (size_t i = 0; i < list_count; i++) {
+        SC_TRY(check_list(graph, &lists[i], error));
+        add_list(&found, graph, &lists[i]);
+    }
+    void *memory;
+    SC_TRY(sc_memory_alloc(&memory, found.count + 1, sizeof *found.spans, error));
+    found = (span_list){.spans = memory};
+    for (size_t i = 0; i < list_count; i++)
+        add_list(&found, graph, &lists[i]);
+    *out = found.spans;
+    *count = found.count;
+    return SC_OK;
+}
+
+static sc_status clear(sc_graph *graph, const sc_param_span *spans, size_t count, sc_error *error) {
+    for (size_t i = 0; i < count; i++) {
+        SC_TRY(sc_graph_own_parameter(graph, spans[i].parameter, error));
+        sc_real *data = sc_tensor_real(&graph->parameters[spans[i].parameter].value);
+        memset(data + spans[i].first, 0, spans[i].count * sizeof *data);
     }
     return SC_OK;
 }
 
 sc_status sc_graph_mask(sc_graph **out, const sc_graph *graph, const sc_unit_list *lists, size_t count,
                         sc_error *error) {
+    sc_param_span *spans;
+    size_t span_count;
     *out = NULL;
-    for (size_t i = 0; i < count; i++)
-        SC_TRY(check_list(graph, &lists[i], error));
-    sc_graph *masked;
-    SC_TRY(sc_graph_copy(&masked, graph, error));
-    for (size_t i = 0; i < count; i++) {
-        sc_status status = lists[i].count ? mask_list(masked, &lists[i], error) : SC_OK;
-        if (status != SC_OK) {
-            sc_graph_release(masked);
-            return status;
-        }
-    }
-    *out = masked;
-    return SC_OK;
+    SC_TRY(sc_mask_spans(&spans, &span_count, graph, lists, count, error));
+    sc_graph *masked = NULL;
+    sc_status status = sc_graph_copy(&masked, graph, error);
+    if (status == SC_OK)
+        status = clear(masked, spans, span_count, error);
+    sc_memory_free(spans);
+    if (status == SC_OK)
+        *out = masked;
+    else
+        sc_graph_release(masked);
+    return status;
 }

@@ -9,8 +9,8 @@ local safetensors = require "secateur.formats.safetensors"
 
 local checkpoint = {}
 
-local FORMAT, VERSION = "secateur checkpoint", "1"
-local parts = { "model", "adam", "best" } -- prefixes of tensor names
+local FORMAT, VERSION = "secateur checkpoint", "2"
+local parts = { "model", "optimiser", "average", "best" } -- prefixes of tensor names
 
 local function describe_model(model)
   local nodes, numbers = {}, 0
@@ -70,7 +70,8 @@ end
 
 --- Writes a checkpoint. To be called inside `fault.guard`.
 -- @string path
--- @tab state `model`, `adam`, `best` (name -> Tensor; no `best` where it is the model), `record` (plain data)
+-- @tab state `model`, `optimiser`, `average`, `best` (name -> Tensor; no `average` where none is kept, no `best` where
+-- it is what the epoch gave), `record` (plain data)
 -- @tab description see `checkpoint.describe`
 function checkpoint.save(path, state, description)
   local tensors = {}

@@ -4,7 +4,7 @@ local history = {}
 
 local columns = {
   { "epoch", "%d", "epoch" },
-  { "lr", "%.3g", "lr" },
+  { "lr", "%s", "lr" },
   { "train loss", "%.4f", "train_loss" },
   { "accuracy", "%.4f", "train_accuracy" },
   { "val loss", "%.4f", "val_loss" },
@@ -13,10 +13,20 @@ local columns = {
   { "images/s", "%.1f", "images_per_second" },
 }
 
+--- The learning rates of an epoch's last step as text: the main one, then those of the groups.
+-- @tab row
+-- @treturn string
+function history.rates(row)
+  local rates = {}
+  for i, rate in ipairs { row.lr, table.unpack(row.group_lrs or {}) } do rates[i] = ("%.3g"):format(rate) end
+  return table.concat(rates, ", ")
+end
+
 local function cells_of(row)
   local cells = {}
   for i, column in ipairs(columns) do
     local value = row[column[3]]
+    if column[3] == "lr" then value = history.rates(row) end
     cells[i] = value and column[2]:format(value) or "-"
   end
   return cells

@@ -2,62 +2,16 @@
 -- @module secateur.train
 local checkpoint = require "secateur.checkpoint"
 local core = require "secateur.core"
+local criterion = require "secateur.training.criterion"
 local fault = require "secateur.data.fault"
 local files = require "secateur.util.files"
 local history = require "secateur.history"
 local options = require "secateur.util.options"
+local parameters = require "secateur.training.parameters"
 local predict = require "secateur.predict"
 local progress = require "secateur.util.progress"
-
-local augmentation = { scale = { 0.7, 1 }, ratio = { 0.75, 1.33 }, hflip = 0.5, vflip = 0.5, rotation = 30,
-  brightness = 0.2, contrast = 0.2, saturation = 0.2 }
-
-local rules = {
-  epochs = { type = "integer", min = 1, default = 20 },
-  batch = { type = "integer", min = 1, default = 32 },
-  lr = { type = "number", above = 0, below = math.huge, default = 1e-3 },
-  decay = { one_of = { false }, type = "table", default = {} },
-  weight_decay = { type = "number", min = 0, below = math.huge, default = 0 },
-  class_weights = { one_of = { "balanced", false }, type = "table", default = "balanced" },
-  augment = { type = { "table", "boolean" }, default = true },
-  select = { one_of = { "accuracy", "loss", "last" }, default = "accuracy" },
-  seed = { type = "integer", default = 0 },
-  checkpoint = { type = "string" },
-  resume = { type = "boolean", default = false },
-  on_epoch = { type = "function" },
-  workers = { type = "integer", min = 1, max = 64, default = 1 },
-  quiet = { type = "boolean", default = false },
-}
-
-local decay_rules = {
-  every = { type = "integer", min = 1, default = 10 },
-  factor = { type = "number", above = 0, max = 1, default = 0.1 },
-}
-
--- n / (classes * n_c), so that all classes together weigh the same; or the list given.
-local function class_weights(wanted, split, classes)
-  local list = wanted
-  if wanted == false then return nil end
-  if wanted == "balanced" then
-    list = {}
-    local counts = split:class_counts()
-    for class = 1, classes do
-      if counts[class] == 0 then
-        options.fail("train", ("class_weights: expected samples of every class, found none of class %d"):format(class),
-          2)
-      end
-      list[class] = split:count() / (classes * counts[class])
-    end
-  elseif #list ~= classes then
-    options.fail("train", ("class_weights: expected %d numbers, one per class, got %d"):format(classes, #list), 2)
-  end
-  for _, weight in ipairs(list) do
-    if not math.type(weight) or not (weight > 0 and weight < math.huge) then
-      options.fail("train", ("class_weights: expected numbers above 0, got %s"):format(options.describe(weight)), 2)
-    end
-  end
-  return list
-end
+local recipe = require "secateur.training.recipe"
+local schedule = require "secateur.training.schedule"
 
 local function check_data(model, data)
   if type(data) ~= "table" or not data.train then
@@ -69,27 +23,34 @@ local function check_data(model, data)
   return { train = data.train, val = has_val and data.val or nil }
 end
 
-local function has_batch_norm(model)
-  for _, node in ipairs(model.graph:nodes()) do
-    if node.op == "batch_norm2d" then return true end
+-- Which parameters are trained and how, and what a batch norm asks for.
+local function choose_parameters(job)
+  local model, opts = job.model, job.opts
+  local frozen, fixed = parameters.frozen(model, opts.freeze, 2)
+  job.frozen, job.fixed = options.sorted_keys(frozen), fixed
+  job.settings, job.group_scales = parameters.settings(model, frozen, opts, 2)
+  job.skip_single = opts.batch > 1 and parameters.has_batch_norm(model, frozen)
+  if job.skip_single and opts.micro_batch == 1 then
+    options.fail("train", "micro_batch: expected at least 2 with batch norm, whose statistics are those of a piece", 2)
   end
-  return false
 end
 
 -- Everything that a training needs, checked.
 local function prepare(model, data, given)
   local used = check_data(model, data)
-  local opts = options.check("train", given, rules, 1)
-  if opts.decay then opts.decay = options.check("train: decay", opts.decay, decay_rules, 1) end
-  if opts.augment == true then opts.augment = augmentation end
-  if opts.resume and not opts.checkpoint then options.fail("train", "resume: expected a path in checkpoint", 1) end
-  local weights = class_weights(opts.class_weights, used.train, model.classes)
-  -- Not in here: epochs, because a finished training may go on; workers, which change no number.
-  local numbers = { batch = opts.batch, lr = opts.lr, decay = opts.decay, weight_decay = opts.weight_decay,
-    class_weights = weights or false, augment = opts.augment, select = opts.select, seed = opts.seed }
-  return { model = model, data = used, opts = opts, weight_list = weights, rows = {},
-    weights = weights and core.tensor(weights), description = checkpoint.describe(model, used, numbers),
-    select = used.val and opts.select or "last", skip_single = opts.batch > 1 and has_batch_norm(model) }
+  local opts = recipe.check(given, 1)
+  local job = { model = model, data = used, opts = opts, rows = {}, select = used.val and opts.select or "last",
+    criterion = criterion.new(used.train, model.classes, opts, 1) }
+  choose_parameters(job)
+  local numbers = recipe.numbers(opts)
+  numbers.class_weights, numbers.frozen, numbers.zeros = job.criterion.list, job.frozen, model.plan
+  numbers.parameters = opts.groups and job.settings
+  job.description = checkpoint.describe(model, used, numbers)
+  -- The batches of an epoch, each of which is a step.
+  local count, batch = used.train:count(), opts.batch
+  job.steps = (count + batch - 1) // batch
+  if job.skip_single and count > batch and count % batch == 1 then job.steps = job.steps - 1 end
+  return job
 end
 
 local function say(job, format, ...)
@@ -108,10 +69,10 @@ local function what_is_kept(job)
   return ("the model's weights are %s; %s"):format(kept, saved)
 end
 
-local function stop_if_not_finite(job, loss, epoch, place)
-  if loss - loss == 0 then return end
-  fault.raise("loss is %s in epoch %d, %s, at lr %g; %s", loss == loss and "infinite" or "not a number", epoch, place,
-    job.lr, what_is_kept(job))
+local function stop_if_not_finite(job, what, value, epoch, place)
+  if value - value == 0 then return end
+  fault.raise("%s is %s in epoch %d, %s, at lr %g; %s", what, value == value and "infinite" or "not a number", epoch,
+    place, job.lr, what_is_kept(job))
 end
 
 -- Sums over samples, from which means are made.
@@ -122,27 +83,77 @@ end
 local function add(job, sums, loss, logits, labels)
   local predictions, actual, weight = logits:argmax(2):totable(), labels:totable(), 0
   for i, label in ipairs(actual) do
-    weight = weight + (job.weight_list and job.weight_list[label] or 1)
+    weight = weight + (job.criterion.list and job.criterion.list[label] or 1)
     if predictions[i] == label then sums.right = sums.right + 1 end
   end
   sums.loss, sums.weight, sums.count = sums.loss + loss * weight, sums.weight + weight, sums.count + #actual
 end
 
+-- The learning rate of a step, before the groups' own.
+local function set_rate(job, epoch, step)
+  local factor = schedule.factor(job.opts, epoch, step, job.steps)
+  if not math.type(factor) or not (factor >= 0 and factor < math.huge) then
+    fault.raise("schedule: expected a finite number of at least 0 from the function, got %s", options.describe(factor))
+  end
+  job.lr = job.opts.lr * factor
+end
+
+-- Way there and back of a batch, in pieces if so wanted; leaves the gradient of the batch's loss in the plan.
+local function accumulate(job, plan, x, y, seed, sums)
+  local most = job.opts.micro_batch or #y
+  if #y <= most then
+    local logits = plan:forward(x, seed)
+    local loss, dlogits = criterion.loss(job.criterion, logits, y)
+    if loss - loss == 0 then plan:backward(dlogits) end
+    add(job, sums, loss, logits, y)
+    return loss
+  end
+  local total, whole = criterion.weight(job.criterion, y), 0
+  for i, piece in ipairs(criterion.pieces(#y, most)) do
+    local labels = y:view(table.unpack(piece))
+    local logits = plan:forward(x:view(table.unpack(piece)), core.mix(seed, i))
+    local loss, dlogits = criterion.loss(job.criterion, logits, labels, total)
+    whole = whole + loss
+    if whole - whole ~= 0 then return whole end
+    plan:backward(dlogits, i > 1)
+    add(job, sums, loss * total / criterion.weight(job.criterion, labels), logits, labels)
+  end
+  return whole
+end
+
+-- As torchvision's references do, the average starts where warm-up ends; until then it is a copy.
+local function average_decay(job, epoch, step)
+  local warmup = job.opts.warmup
+  local copies = epoch - 1 < warmup or step == 1 and epoch - 2 < warmup
+  return copies and 0 or job.opts.ema
+end
+
+-- One step of the optimiser along the gradient in the plan.
+local function take_step(job, plan, epoch, step)
+  local scale = 1
+  if job.opts.clip then
+    local norm = job.optimiser:gradient_norm(plan)
+    stop_if_not_finite(job, "norm of the gradient", norm, epoch, "step " .. step)
+    scale = math.min(1, job.opts.clip / (norm + 1e-6))
+  end
+  job.optimiser:step(plan, job.lr, scale)
+  if job.average then job.average:update(average_decay(job, epoch, step)) end
+end
+
 local function learn(job, epoch)
   local model, train, opts = job.model, job.data.train, job.opts
-  local plan = model:execution(math.min(opts.batch, train:count()), { training = true, backward = true, params = true })
+  local plan = model:execution(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
+    { training = true, backward = true, params = true, frozen = job.frozen })
   local sums, step, seed = new_sums(), 0, core.mix(opts.seed, epoch)
   for x, y in train:batches { batch = opts.batch, shuffle = true, seed = opts.seed, epoch = epoch,
     augment = opts.augment or nil, workers = opts.workers } do
     -- The statistics of one sample would say nothing about the class.
     if not (job.skip_single and #y == 1 and train:count() > 1) then
       step = step + 1
-      local logits = plan:forward(x, core.mix(seed, step))
-      local loss, dlogits = core.cross_entropy(logits, y, job.weights)
-      stop_if_not_finite(job, loss, epoch, "step " .. step)
-      plan:backward(dlogits)
-      job.adam:step(plan, job.lr)
-      add(job, sums, loss, logits, y)
+      set_rate(job, epoch, step)
+      local loss = accumulate(job, plan, x, y, core.mix(seed, step), sums)
+      stop_if_not_finite(job, "loss", loss, epoch, "step " .. step)
+      take_step(job, plan, epoch, step)
       job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(sums.loss / sums.weight, sums.right / sums.count))
     end
   end
@@ -153,8 +164,8 @@ end
 local function validate(job, epoch, row)
   if not job.data.val then return end
   local run = predict.run(job.model, job.data.val, job.opts)
-  local sums, loss = new_sums(), core.cross_entropy(run.logits, run.labels, job.weights)
-  stop_if_not_finite(job, loss, epoch, "validation")
+  local sums, loss = new_sums(), criterion.loss(job.criterion, run.logits, run.labels)
+  stop_if_not_finite(job, "loss", loss, epoch, "validation")
   add(job, sums, loss, run.logits, run.labels)
   row.val_loss, row.val_accuracy = loss, sums.right / sums.count
 end
@@ -169,10 +180,11 @@ local function is_better(job, row)
   return row.val_loss < best.val_loss
 end
 
-local function save(job, epoch)
+-- `state`: the weights that are trained; where an average is kept, the model has that one now.
+local function save(job, epoch, state)
   if not job.opts.checkpoint then return end
-  checkpoint.save(job.opts.checkpoint, { model = job.model:state(), adam = job.adam:state(),
-    best = job.kept.epoch ~= epoch and job.kept.state or nil,
+  checkpoint.save(job.opts.checkpoint, { model = state, optimiser = job.optimiser:state(),
+    average = job.average and job.average:state(), best = job.kept.epoch ~= epoch and job.kept.state or nil,
     record = { epoch = epoch, best_epoch = job.kept.epoch, rows = job.rows } }, job.description)
   job.saved = epoch
 end
@@ -181,26 +193,45 @@ local function report(job, row)
   local val = row.val_loss and ("  val loss %.4f  accuracy %.4f"):format(row.val_loss, row.val_accuracy) or ""
   local done, left = row.epoch - job.first + 1, job.opts.epochs - row.epoch
   local time = left > 0 and progress.duration((core.clock() - job.started) / done * left) .. " left" or "done"
-  say(job, "epoch %d/%d  loss %.4f  accuracy %.4f%s  lr %.3g  %.1f images/s  %s", row.epoch, job.opts.epochs,
-    row.train_loss, row.train_accuracy, val, row.lr, row.images_per_second, time)
+  say(job, "epoch %d/%d  loss %.4f  accuracy %.4f%s  lr %s  %.1f images/s  %s", row.epoch, job.opts.epochs,
+    row.train_loss, row.train_accuracy, val, history.rates(row), row.images_per_second, time)
+end
+
+local function group_rates(job)
+  if #job.group_scales == 0 then return nil end
+  local rates = {}
+  for i, scale in ipairs(job.group_scales) do rates[i] = job.lr * scale end
+  return rates
+end
+
+local function set_state(model, state)
+  for name, tensor in pairs(state) do model.graph:set_parameter(name, tensor) end
+end
+
+-- What comes after the steps of an epoch, with the weights that may be kept.
+local function judge(job, row, state)
+  local epoch = row.epoch
+  validate(job, epoch, row)
+  row.seconds = core.clock() - job.epoch_started
+  if is_better(job, row) then job.kept = { epoch = epoch, state = job.model:state() } end
+  job.rows[epoch] = row
+  save(job, epoch, state)
+  report(job, row)
+  if job.opts.on_epoch then job.opts.on_epoch(row) end
 end
 
 local function run_epoch(job, epoch)
-  local started, decay = core.clock(), job.opts.decay
-  job.lr = job.opts.lr * (decay and decay.factor ^ ((epoch - 1) // decay.every) or 1)
+  job.epoch_started = core.clock()
   job.line.label = ("epoch %d/%d"):format(epoch, job.opts.epochs)
   collectgarbage() -- ends the tensors that share the weights, which would have to be copied for them
-  job.model.graph:own_parameters()
+  job.model.graph:own_parameters { except = job.fixed }
   local sums = learn(job, epoch)
-  local row = { epoch = epoch, lr = job.lr, train_loss = sums.loss / sums.weight,
-    train_accuracy = sums.right / sums.count, images_per_second = sums.count / (core.clock() - started) }
-  validate(job, epoch, row)
-  row.seconds = core.clock() - started
-  if is_better(job, row) then job.kept = { epoch = epoch, state = job.model:state() } end
-  job.rows[epoch] = row
-  save(job, epoch)
-  report(job, row)
-  if job.opts.on_epoch then job.opts.on_epoch(row) end
+  local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = sums.loss / sums.weight,
+    train_accuracy = sums.right / sums.count, images_per_second = sums.count / (core.clock() - job.epoch_started) }
+  local state = job.model:state()
+  if job.average then set_state(job.model, job.average:state()) end
+  judge(job, row, state)
+  if job.average then set_state(job.model, state) end
 end
 
 -- ---- the whole ----
@@ -219,23 +250,33 @@ local function resume(job)
       job.opts.epochs)
   end
   -- Called by pcall itself, their errors carry no position in this file.
-  local ok, problem = pcall(job.adam.load, job.adam, state.adam)
+  local ok, problem = pcall(job.optimiser.load, job.optimiser, state.optimiser)
+  if ok and job.average then ok, problem = pcall(job.average.load, job.average, state.average) end
   if ok then ok, problem = pcall(job.model.load_state, job.model, state.model or {}) end
   if not ok then fault.raise("checkpoint '%s': is damaged: %s", path, problem) end
   job.rows, job.saved = record.rows, record.epoch
-  job.kept = { epoch = record.best_epoch, state = state.best or state.model }
+  job.kept = { epoch = record.best_epoch, state = state.best or state.average or state.model }
   return record.epoch
 end
 
 -- The model ends with the best weights so far, whatever ends the training.
 local function restore(job)
-  for name, tensor in pairs(job.kept.state) do job.model.graph:set_parameter(name, tensor) end
+  set_state(job.model, job.kept.state)
   job.model:release()
+end
+
+local function new_optimiser(job)
+  local opts = job.opts
+  local betas = opts.betas or {}
+  return core.optimiser(job.model.graph, { kind = opts.optimiser, beta1 = betas[1], beta2 = betas[2], eps = opts.eps,
+    momentum = opts.momentum, nesterov = opts.nesterov, parameters = job.settings, frozen = job.frozen,
+    zeros = job.model.plan })
 end
 
 local function run(job)
   local opts, model = job.opts, job.model
-  job.adam = core.adam(model.graph, { weight_decay = opts.weight_decay })
+  job.optimiser = new_optimiser(job)
+  if opts.ema then job.average = core.average(model.graph, { fixed = job.fixed }) end
   job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }
   local line <close> = job.line
   if not job.data.val then say(job, "train: there is no validation split: the weights of the last epoch are kept") end

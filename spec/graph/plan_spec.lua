@@ -259,7 +259,8 @@ describe("a plan", function()
     assert.equal("plan: batch: expected a whole number in 1..16777216, got 0",
       errors.text(core.plan, graph, { batch = 0 }))
     assert.equal("plan: node: expected one of the graph, got 'z'", errors.text(core.plan, graph, { keep = { "z" } }))
-    assert.equal("plan: unknown option 'grads', expected one of: batch, backward, training, params, keep, keep_grads",
+    assert.equal(
+      "plan: unknown option 'grads', expected one of: batch, backward, training, params, keep, keep_grads, frozen",
       errors.text(core.plan, graph, { grads = true }))
     local blind = core.graph()
     blind:add("parameter", "p", {}, { shape = { 4 } })

@@ -1,6 +1,7 @@
 local core = require "secateur.core"
 local double = require "secateur.core_double"
 local reference = require "support.reference"
+local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
 
 -- Fixtures count classes from 0.
@@ -28,17 +29,49 @@ describe("core.cross_entropy", function()
   it("has the gradient of its values", function()
     local rows, step = { { 0.3, -1.2, 0.8, 2 }, { -0.5, 0.1, 0, 1.5 }, { 3, -3, 0.2, 0 } }, 1e-6
     local labels, weights = double.tensor({ 2, 4, 1 }, "int64"), double.tensor { 0.5, 2, 1, 1.25 }
-    local _, gradient = double.cross_entropy(double.tensor(rows), labels, weights)
-    for i, row in ipairs(rows) do
-      for k, value in ipairs(row) do
-        row[k] = value + step
-        local above = double.cross_entropy(double.tensor(rows), labels, weights)
-        row[k] = value - step
-        local below = double.cross_entropy(double.tensor(rows), labels, weights)
-        row[k] = value
-        assert.is_true(math.abs((above - below) / (2 * step) - gradient:get(i, k)) < 1e-8)
+    for _, smoothing in ipairs { 0, 0.3, 1 } do
+      local _, gradient = double.cross_entropy(double.tensor(rows), labels, weights, smoothing)
+      for i, row in ipairs(rows) do
+        for k, value in ipairs(row) do
+          row[k] = value + step
+          local above = double.cross_entropy(double.tensor(rows), labels, weights, smoothing)
+          row[k] = value - step
+          local below = double.cross_entropy(double.tensor(rows), labels, weights, smoothing)
+          row[k] = value
+          assert.is_true(math.abs((above - below) / (2 * step) - gradient:get(i, k)) < 1e-8)
+        end
       end
     end
+  end)
+
+  it("smooths labels as PyTorch does, with class weights or without", function()
+    local tensors = safetensors.load "spec/fixtures/training.safetensors"
+    local labels = tensors["smooth/labels"]:totable()
+    for i, label in ipairs(labels) do labels[i] = label + 1 end
+    for _, smoothing in ipairs { "0.1", "1.0" } do
+      for _, kind in ipairs { "plain", "weighted" } do
+        local base = ("smooth/%s/%s/"):format(smoothing, kind)
+        local weights = kind == "weighted" and double.tensor(tensors.class_weights:totable()) or nil
+        local loss, gradient = double.cross_entropy(double.tensor(tensors[base .. "logits"]:totable()),
+          double.tensor(labels, "int64"), weights, tonumber(smoothing))
+        assert.is_true(math.abs(loss - tensors[base .. "loss"]:totable()[1]) < 1e-6)
+        single.compare(base, single.flat(gradient), single.flat(tensors[base .. "dlogits"]), 2e-7)
+      end
+    end
+  end)
+
+  it("adds up from pieces when told what the whole weighs", function()
+    local logits = double.randn(5, 3, { seed = 2 })
+    local labels, weights = double.tensor({ 2, 1, 3, 3, 1 }, "int64"), double.tensor { 0.5, 2, 1 }
+    local loss, gradient = double.cross_entropy(logits, labels, weights, 0.2)
+    local total, sum = 2 + 0.5 + 1 + 1 + 0.5, 0
+    for _, piece in ipairs { { 1, 2 }, { 3, 5 } } do
+      local i, j = table.unpack(piece)
+      local part, slope = double.cross_entropy(logits:view(i, j), labels:view(i, j), weights, 0.2, total)
+      sum = sum + part
+      single.compare("piece", single.flat(slope), single.flat(gradient:view(i, j)), 1e-14)
+    end
+    assert.is_true(math.abs(sum - loss) < 1e-14)
   end)
 
   it("averages by the weights of the samples' classes", function()
@@ -71,8 +104,10 @@ describe("core.cross_entropy", function()
         { logits, labels, core.tensor { 1, -1, 1 } },
       ["cross_entropy: weights: expected at least one sample of positive weight"] =
         { logits, labels, core.tensor { 0, 1, 0 } },
+      ["cross_entropy: smoothing: expected a number in [0, 1], got 1.5"] = { logits, labels, nil, 1.5 },
+      ["cross_entropy: total: expected a finite number of at least 0, got -1"] = { logits, labels, nil, 0, -1 },
     } do
-      assert.equal(message, message_of(core.cross_entropy, table.unpack(given)))
+      assert.equal(message, message_of(core.cross_entropy, table.unpack(given, 1, 5)))
     end
   end)
 end)

@@ -65,12 +65,14 @@ end
 
 --- A plan for runs of up to `batch` samples. The last plan is kept, so that runs of one kind in a row share it.
 -- @int batch
--- @tparam[opt] table request fields of core.plan: `backward`, `training`, `params`, `keep`, `keep_grads`
+-- @tparam[opt] table request fields of core.plan: `backward`, `training`, `params`, `frozen`, `keep`,
+-- `keep_grads`
 -- @treturn Plan
 function Model:execution(batch, request)
   request = request or {}
   local key = table.concat({ tostring(request.backward), tostring(request.training), tostring(request.params),
-    table.concat(request.keep or {}, "\0"), table.concat(request.keep_grads or {}, "\0") }, "\1")
+    table.concat(request.frozen or {}, "\0"), table.concat(request.keep or {}, "\0"),
+    table.concat(request.keep_grads or {}, "\0") }, "\1")
   if self.last_plan and self.last_key == key and self.last_batch >= batch then return self.last_plan end
   if self.last_plan then self.last_plan:close() end -- before the next is made: one arena at a time
   self.last_plan = nil

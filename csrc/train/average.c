@@ -1,0 +1,87 @@
+#include "train/average.h"
+
+#include "base/hot.h"
+#include "base/memory.h"
+#include "base/span.h"
+
+#include <string.h>
+
+enum { CHUNK = 16384 };
+
+sc_status sc_average_create(sc_average **out, sc_graph *graph, const bool *fixed, sc_error *error) {
+    void *block, *values = NULL, *flags = NULL;
+    SC_TRY(sc_memory_calloc(&block, 1, sizeof(sc_average), error));
+    sc_average *average = block;
+    average->graph = sc_graph_share(graph);
+    sc_status status = sc_memory_calloc(&values, graph->parameter_count + 1, sizeof(sc_tensor), error);
+    average->values = values;
+    if (status == SC_OK)
+        status = sc_memory_calloc(&flags, graph->parameter_count + 1, sizeof(bool), error);
+    average->fixed = flags;
+    if (status != SC_OK) {
+        sc_average_free(average);
+        return status;
+    }
+    average->count = graph->parameter_count;
+    for (size_t i = 0; i < average->count; i++) {
+        average->values[i] = sc_tensor_share(&graph->parameters[i].value);
+        average->fixed[i] = fixed && fixed[i];
+    }
+    *out = average;
+    return SC_OK;
+}
+
+void sc_average_free(sc_average *average) {
+    if (!average)
+        return;
+    for (size_t i = 0; i < average->count; i++)
+        sc_tensor_release(&average->values[i]);
+    sc_memory_free(average->values);
+    sc_memory_free(average->fixed);
+    sc_graph_release(average->graph);
+    sc_memory_free(average);
+}
+
+SC_HOT static void approach(sc_real *restrict a, const sc_real *restrict x, sc_real share, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        a[i] += share * (x[i] - a[i]);
+}
+
+static void average_real(sc_tensor *value, const sc_tensor *current, double decay) {
+    sc_real *a = sc_tensor_real(value);
+    const sc_real *x = sc_tensor_real(current);
+    const size_t n = sc_tensor_numel(value);
+    const sc_real share = (sc_real)(1 - decay);
+    if (!(decay > 0)) {
+        sc_copy(a, x, n);
+        return;
+    }
+#pragma omp parallel for schedule(static) if (n > CHUNK)
+    for (size_t first = 0; first < n; first += CHUNK)
+        approach(a + first, x + first, share, n - first < CHUNK ? n - first : CHUNK);
+}
+
+sc_status sc_average_update(sc_average *average, double decay, sc_error *error) {
+    if (!(decay >= 0 && decay < 1))
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "update: decay: expected a number in [0, 1), got %g", decay);
+    for (size_t i = 0; i < average->count; i++) {
+        if (average->fixed[i] || !sc_tensor_is_shared(&average->values[i]))
+            continue;
+        sc_tensor copy;
+        SC_TRY(sc_tensor_clone(&copy, &average->values[i], error));
+        sc_tensor_release(&average->values[i]);
+        average->values[i] = copy;
+    }
+    for (size_t i = 0; i < average->count; i++) {
+        const sc_tensor *current = &average->graph->parameters[i].value;
+        if (average->fixed[i])
+            continue;
+        if (current->dtype == SC_REAL)
+            average_real(&average->values[i], current, decay);
+        else
+            memcpy(sc_tensor_data(&average->values[i]), sc_tensor_data(current),
+                   sc_tensor_numel(current) * sc_dtype_size(current->dtype));
+    }
+    return SC_OK;
+}

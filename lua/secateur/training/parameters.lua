@@ -1,0 +1,136 @@
+--- Which parameters of a model are trained, and how: freezing and groups.
+-- @module secateur.training.parameters
+local options = require "secateur.util.options"
+
+local parameters = {}
+
+-- Names of the trainable parameters, and the set of those that have one dimension: biases, scales and shifts.
+local function trainable(model)
+  local names, vectors = {}, {}
+  for _, parameter in ipairs(model.graph:parameters()) do
+    if parameter.trainable then
+      names[#names + 1] = parameter.name
+      vectors[parameter.name] = #parameter.shape == 1
+    end
+  end
+  return names, vectors
+end
+
+local function fail(depth, format, ...)
+  options.fail("train", format:format(...), depth + 1)
+end
+
+-- The set of names that a pattern or a function picks; raises when it picks none.
+local function pick(names, wanted, argument, depth)
+  local found = {}
+  for _, name in ipairs(names) do
+    local ok, hit = pcall(type(wanted) == "function" and wanted or string.find, name, wanted)
+    if not ok and type(wanted) == "function" then error(hit, 0) end
+    if not ok then
+      fail(depth + 1, "%s: expected a Lua pattern, got %s: %s", argument, options.describe(wanted), hit)
+    end
+    if hit then found[name] = true end
+  end
+  if next(found) == nil then
+    fail(depth + 1, "%s: expected a %s that fits a parameter to train, got %s; they are called %s, ...", argument,
+      type(wanted) == "function" and "function" or "pattern", options.describe(wanted), options.describe(names[1]))
+  end
+  return found
+end
+
+-- The same for a list of these.
+local function pick_all(names, wanted, argument, depth)
+  if type(wanted) ~= "table" then return pick(names, wanted, argument, depth + 1) end
+  local found = {}
+  if #wanted == 0 then fail(depth + 1, "%s: expected at least one pattern, got an empty list", argument) end
+  for i, each in ipairs(wanted) do
+    if type(each) ~= "string" and type(each) ~= "function" then
+      fail(depth + 1, "%s: %d: expected a pattern or a function, got %s", argument, i, options.describe(each))
+    end
+    for name in pairs(pick(names, each, argument, depth + 1)) do found[name] = true end
+  end
+  return found
+end
+
+--- Which parameters stay as they are.
+-- @tparam Model model
+-- @param freeze nil, or a Lua pattern for parameter names, a function(name) -> boolean, or a list of these
+-- @int depth as in options.fail
+-- @treturn table set of trainable parameters that are frozen
+-- @treturn {string,...} the same, sorted, and what never changes beside them: the running statistics of batch norms
+-- whose scale is frozen
+function parameters.frozen(model, freeze, depth)
+  local names = trainable(model)
+  local set = freeze and pick_all(names, freeze, "freeze", depth + 1) or {}
+  local all = true
+  for _, name in ipairs(names) do all = all and set[name] end
+  if all then fail(depth + 1, "freeze: expected something left to train, got all %d parameters", #names) end
+  local fixed = {}
+  for name in pairs(set) do fixed[name] = true end
+  for _, node in ipairs(model.graph:nodes()) do
+    if node.op == "batch_norm2d" and set[node.params[1].name] then
+      for slot = 3, 5 do fixed[node.params[slot].name] = true end
+    end
+  end
+  return set, options.sorted_keys(fixed)
+end
+
+--- Whether a batch norm takes its statistics from batches: one whose scale is trained.
+-- @tparam Model model
+-- @tab frozen set of names
+-- @treturn boolean
+function parameters.has_batch_norm(model, frozen)
+  for _, node in ipairs(model.graph:nodes()) do
+    if node.op == "batch_norm2d" and not frozen[node.params[1].name] then return true end
+  end
+  return false
+end
+
+local group_rules = {
+  match = { type = { "string", "function", "table" }, required = true },
+  lr = { type = "number", min = 0, below = math.huge },
+  lr_scale = { type = "number", min = 0, below = math.huge },
+  weight_decay = { type = "number", min = 0, below = math.huge },
+}
+
+-- A group checked: which of the names it means, and its settings.
+local function read_group(names, i, given, lr, depth)
+  local name = ("train: groups: %d"):format(i)
+  local group = options.check(name, given, group_rules, depth + 1)
+  if group.lr and group.lr_scale then options.fail(name, "lr_scale: expected none beside lr", depth + 1) end
+  return { names = pick_all(names, group.match, ("groups: %d: match"):format(i), depth + 1),
+    lr_scale = group.lr and group.lr / lr or group.lr_scale or 1, weight_decay = group.weight_decay }
+end
+
+--- The settings of each parameter that is trained.
+-- @tparam Model model
+-- @tab frozen set of names
+-- @tab opts `groups` (list; may be nil), `lr`, `weight_decay`, `decay_norms`
+-- @int depth as in options.fail
+-- @treturn table name -> {lr_scale=, weight_decay=}
+-- @treturn {number,...} lr_scale of each group
+function parameters.settings(model, frozen, opts, depth)
+  local all, vectors = trainable(model)
+  local names, groups, scales, settings = {}, {}, {}, {}
+  for _, name in ipairs(all) do
+    if not frozen[name] then names[#names + 1] = name end
+  end
+  for i, given in ipairs(opts.groups or {}) do
+    groups[i] = read_group(names, i, given, opts.lr, depth + 1)
+    scales[i] = groups[i].lr_scale
+  end
+  for _, name in ipairs(names) do
+    local own = { lr_scale = 1 }
+    for _, group in ipairs(groups) do
+      if group.names[name] then
+        own = group
+        break
+      end
+    end
+    settings[name] = { lr_scale = own.lr_scale,
+      weight_decay = own.weight_decay or (vectors[name] and not opts.decay_norms and 0) or opts.weight_decay }
+  end
+  return settings, scales
+end
+
+return parameters
