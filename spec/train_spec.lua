@@ -202,8 +202,9 @@ describe("train", function()
       ["train: lr: expected a number in (0, inf), got 0"] = { lr = 0 },
       ["train: epochs: expected a whole number of at least 1, got 0.5"] = { epochs = 0.5 },
       ["train: unknown option 'epoch', expected one of: augment, batch, betas, checkpoint, class_weights, clip, "
-        .. "decay, decay_norms, ema, epochs, eps, freeze, groups, label_smoothing, lr, micro_batch, min_lr, "
-        .. "momentum, nesterov, on_epoch, optimiser, quiet, resume, schedule, seed, select, warmup, weight_decay, workers"] = { epoch = 1 },
+        .. "decay, decay_norms, ema, epochs, eps, freeze, groups, label_smoothing, lr, micro_batch, min_lr, momentum, "
+        .. "nesterov, on_epoch, optimiser, quiet, resume, schedule, seed, select, warmup, weight_decay, workers"]
+        = { epoch = 1 },
       ["train: decay: every: expected a whole number of at least 1, got 0"] = { decay = { every = 0 } },
       ["train: select: expected one of 'accuracy', 'loss', 'last', got 'best'"] = { select = "best" },
       ["train: class_weights: expected one of 'balanced', false or a table, got 'even'"] = { class_weights = "even" },

@@ -40,7 +40,7 @@ end
 
 -- The same for a list of these.
 local function pick_all(names, wanted, argument, depth)
-  if type(wanted) ~= "table" then return pick(names, wanted, argument, depth + 1) end
+  if type(wanted) ~= "table" then return (pick(names, wanted, argument, depth + 1)) end
   local found = {}
   if #wanted == 0 then fail(depth + 1, "%s: expected at least one pattern, got an empty list", argument) end
   for i, each in ipairs(wanted) do
