@@ -186,3 +186,7 @@ size_t sc_memory_live(void) {
 size_t sc_memory_peak(void) {
     return atomic_load(&peak_bytes);
 }
+
+void sc_memory_forget_peak(void) {
+    atomic_store(&peak_bytes, atomic_load(&live_bytes));
+}

@@ -27,7 +27,10 @@ void sc_memory_free(void *pointer);
 /* Bytes handed out and not yet freed, over the whole process. */
 size_t sc_memory_live(void);
 
-/* The largest value that sc_memory_live() has had. */
+/* The largest value that sc_memory_live() has had since the process began, or since sc_memory_forget_peak(). */
 size_t sc_memory_peak(void);
+
+/* The peak begins anew, with what is alive. */
+void sc_memory_forget_peak(void);
 
 #endif

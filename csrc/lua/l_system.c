@@ -18,8 +18,10 @@ static int threads(lua_State *L) {
     return 1;
 }
 
-/* memory() -> live, peak: bytes of native memory handed out by the core. */
+/* memory([forget]) -> live, peak: bytes of native memory handed out by the core; the peak begins anew with forget. */
 static int memory(lua_State *L) {
+    if (sc_lua_check_flag(L, 1, "memory", "forget", false))
+        sc_memory_forget_peak();
     lua_pushinteger(L, (lua_Integer)sc_memory_live());
     lua_pushinteger(L, (lua_Integer)sc_memory_peak());
     return 2;

@@ -13,6 +13,9 @@ describe("the system's side of the core", function()
     local after, peak = core.memory()
     assert.is_true(after <= before)
     assert.is_true(peak >= held)
+    core.memory(true) -- the peak begins anew
+    assert.is_true(select(2, core.memory()) <= before)
+    assert.equal("memory: forget: expected a boolean, got 1", errors.text(core.memory, 1))
   end)
 
   it("gives zeros, and counts as before, where large blocks were just given back", function()

@@ -151,7 +151,8 @@ describe("weights.open", function()
       assert.equal("a", names(p.dict(p.str "state_dict", state "a" .. "q\5", p.str "model", "h\5")))
       assert.equal("key: expected a dictionary in the file, got 'ema', where there are 'model', 'model_ema'",
         problem(ema, { key = "ema" }))
-      assert.equal("key: expected a dictionary in the file, got 'model.a.x', where there are 'a'", problem(ema, { key = "model.a.x" }))
+      assert.equal("key: expected a dictionary in the file, got 'model.a.x', where there are 'a'",
+        problem(ema, { key = "model.a.x" }))
       safetensors.save(folder .. "/y", { a = core.tensor { 1 } })
       assert.equal(("'%s/y': key: a safetensors file holds no dictionaries to choose from"):format(folder),
         message_of(weights.open, folder .. "/y", { key = "model" }))

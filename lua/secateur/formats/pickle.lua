@@ -159,7 +159,7 @@ end
 
 local function remember(m, index)
   if index < 0 then problem("a memo number below zero") end
-  charge(m, ITEM)
+  charge(m, 2 * ITEM)
   if m.memo[index] == nil then m.remembered = m.remembered + 1 end
   m.memo[index] = peek(m)
 end
