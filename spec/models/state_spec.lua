@@ -52,8 +52,9 @@ describe("a model's parameters", function()
     state["features.0.bias"] = { 0, 0 }
     assert.equal("load_state: 1 of another shape: features.0.bias (expected float32 [2], got a table)",
       errors.here(function() model:load_state(state) end))
-    assert.equal("load_state: tensors: expected a table, got nil", errors.here(function() model:load_state() end))
-    assert.equal("load_state: unknown option 'strict', expected one of: prefix",
+    assert.equal("load_state: from: expected a path or a table, got nil",
+      errors.here(function() model:load_state() end))
+    assert.equal("load_state: unknown option 'strict', expected one of: leave, prefix",
       errors.here(function() model:load_state({}, { strict = false }) end))
   end)
 

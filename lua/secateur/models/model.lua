@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local file = require "secateur.models.file"
 local layers = require "secateur.models.layers"
 local options = require "secateur.util.options"
+local state = require "secateur.models.state"
 local targets = require "secateur.models.targets"
 
 local model = {}
@@ -131,69 +132,41 @@ end
 --- Parameters by name, running statistics included. The tensors are the model's own: training changes copies.
 -- @treturn table name -> Tensor
 function Model:state()
-  local state = {}
+  local tensors = {}
   for _, parameter in ipairs(self.graph:parameters()) do
-    state[parameter.name] = self.graph:parameter(parameter.name)
+    tensors[parameter.name] = self.graph:parameter(parameter.name)
   end
-  return state
+  return tensors
 end
 
-local function list(kind, names)
-  if #names == 0 then return nil end
-  table.sort(names)
-  return ("%d %s: %s"):format(#names, kind, table.concat(names, ", "))
-end
-
-local function same(a, b)
-  if #a ~= #b then return false end
-  for i = 1, #a do if a[i] ~= b[i] then return false end end
+local function is_patterns(value)
+  for _, pattern in ipairs(type(value) == "table" and value or { value }) do
+    if type(pattern) ~= "string" or not pcall(string.find, "", pattern) then return false, "Lua patterns" end
+  end
   return true
 end
 
--- What fits, and what is missing, unexpected or wrong.
-local function match_state(self, tensors, prefix)
-  local found, missing, unexpected, wrong = {}, {}, {}, {}
-  for _, parameter in ipairs(self.graph:parameters()) do
-    local tensor = tensors[prefix .. parameter.name]
-    if tensor == nil then
-      missing[#missing + 1] = parameter.name
-    elseif type(tensor) ~= "userdata" or not same(tensor:shape(), parameter.shape)
-      or tensor:dtype() ~= parameter.dtype then
-      wrong[#wrong + 1] = ("%s (expected %s [%s], got %s)"):format(parameter.name, parameter.dtype,
-        table.concat(parameter.shape, "x"), type(tensor) == "userdata"
-        and ("%s [%s]"):format(tensor:dtype(), table.concat(tensor:shape(), "x")) or options.describe(tensor))
-    else
-      found[parameter.name] = tensor
-    end
-  end
-  local known = {}
-  for _, parameter in ipairs(self.graph:parameters()) do known[prefix .. parameter.name] = true end
-  for name in pairs(tensors) do
-    if type(name) == "string" and name:sub(1, #prefix) == prefix and not known[name] then
-      unexpected[#unexpected + 1] = name:sub(#prefix + 1)
-    end
-  end
-  return found, missing, unexpected, wrong
-end
+local load_rules = {
+  prefix = { type = "string" },
+  leave = { type = { "string", "list" }, default = {}, check = is_patterns },
+}
 
---- Takes parameters from a table, all or none. Every name of the model must be there with its shape, and none besides.
--- The model shares the tensors until it trains.
--- @tparam table tensors name -> Tensor
--- @tparam[opt] table opts `prefix` (""): only names that start with it count, and are looked up without it
+--- Takes parameters from a table or from a file of weights (safetensors, PyTorch), all or none. Every name of the model
+-- must be there with its shape, and none besides; only the counters of batch norms may be missing. Names may be
+-- torchvision's or timm's (see secateur.models.names), all of them behind "module.", "_orig_mod." or "model.". The
+-- model shares a table's tensors until it trains.
+-- @tparam string|table from path, or table name -> Tensor
+-- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it; `leave`: a Lua
+--   pattern, or a list of them, of parameters that stay as they are, as `"^fc%."` for a head of another size
 -- @treturn Model self
-function Model:load_state(tensors, opts)
-  local checked = options.check("load_state", opts, { prefix = { type = "string", default = "" } })
-  if type(tensors) ~= "table" then
-    options.fail("load_state", "tensors: expected a table, got " .. options.describe(tensors))
+function Model:load_state(from, opts)
+  local checked = options.check("load_state", opts, load_rules)
+  if type(from) ~= "table" and type(from) ~= "string" then
+    options.fail("load_state", "from: expected a path or a table, got " .. options.describe(from))
   end
-  local found, missing, unexpected, wrong = match_state(self, tensors, checked.prefix)
-  local faults = {}
-  for _, text in ipairs { list("missing", missing) or false, list("unexpected", unexpected) or false,
-    list("of another shape", wrong) or false } do
-    if text then faults[#faults + 1] = text end
-  end
-  if #faults > 0 then options.fail("load_state", table.concat(faults, "; ")) end
-  for name, tensor in pairs(found) do self.graph:set_parameter(name, tensor) end
+  local leave = type(checked.leave) == "string" and { checked.leave } or checked.leave
+  local ok, message = pcall(state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave })
+  if not ok then options.fail("load_state", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
   return self
 end
 

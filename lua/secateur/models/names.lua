@@ -1,0 +1,68 @@
+--- Parameter names of other programs, read as torchvision's.
+--
+-- Known are torchvision's own, those of its first ViTs (`mlp.linear_1`, `mlp.linear_2`), and those of timm's ViTs. Their
+-- tensors have the same layout: `attn.qkv` is `in_proj`, rows of q, k and v one after another in both. timm's ResNets
+-- carry torchvision's names anyway.
+-- @module secateur.models.names
+local names = {}
+
+-- What DataParallel, torch.compile and training frameworks put before all names.
+local wrappers = { "module.", "_orig_mod.", "model." }
+
+local function all_start(list, prefix)
+  for _, name in ipairs(list) do
+    if #name <= #prefix or name:sub(1, #prefix) ~= prefix then return false end
+  end
+  return #list > 0
+end
+
+--- What wrappers have put before all of a file's names: "module.", "_orig_mod." and "model." in any combination.
+-- @tparam {string,...} list
+-- @tparam[opt={}] {string,...} own names of the model; what all of these carry as well is not a wrapper's
+-- @treturn string "" when there is nothing in common
+function names.prefix(list, own)
+  local function next_wrapper(prefix)
+    for _, wrapper in ipairs(wrappers) do
+      if not all_start(own or {}, wrapper) and all_start(list, prefix .. wrapper) then return wrapper end
+    end
+    return nil
+  end
+  local prefix, wrapper = "", next_wrapper ""
+  while wrapper do
+    prefix = prefix .. wrapper
+    wrapper = next_wrapper(prefix)
+  end
+  return prefix
+end
+
+local block = "^blocks%.(%d+)%."
+local layer = "encoder.layers.encoder_layer_%1."
+
+-- Pattern and replacement; the first that fits counts.
+local maps = {
+  { "^(encoder%.layers%.encoder_layer_%d+%.mlp%.)linear_1%.", "%10." },
+  { "^(encoder%.layers%.encoder_layer_%d+%.mlp%.)linear_2%.", "%13." },
+  { "^cls_token$", "class_token" },
+  { "^pos_embed$", "encoder.pos_embedding" },
+  { "^patch_embed%.proj%.", "conv_proj." },
+  { block .. "norm([12])%.", layer .. "ln_%2." },
+  { block .. "attn%.qkv%.(%w+)$", layer .. "self_attention.in_proj_%2" },
+  { block .. "attn%.proj%.", layer .. "self_attention.out_proj." },
+  { block .. "mlp%.fc1%.", layer .. "mlp.0." },
+  { block .. "mlp%.fc2%.", layer .. "mlp.3." },
+  { "^norm%.", "encoder.ln." },
+  { "^head%.(%w+)$", "heads.head.%1" },
+}
+
+--- The name that torchvision's models have for a parameter.
+-- @string name
+-- @treturn string the same name where no map is known
+function names.torchvision(name)
+  for _, map in ipairs(maps) do
+    local mapped, count = name:gsub(map[1], map[2])
+    if count > 0 then return mapped end
+  end
+  return name
+end
+
+return names
