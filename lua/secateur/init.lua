@@ -17,6 +17,7 @@ local names = {
   model = "models.custom",
   models = "models",
   load = "models.load",
+  load_checkpoint = "models.checkpoint",
   train = "train",
   evaluate = "evaluate",
   attribute = "attribute",

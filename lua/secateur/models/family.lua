@@ -56,12 +56,4 @@ function family.named(self, name)
   return constructor(self, name, with_common(free), config)
 end
 
---- All options of a family's models, defaults filled in.
--- @tab self the family
--- @tab opts
--- @treturn table
-function family.options(self, opts)
-  return options.check(self.name, opts, with_common(self.rules))
-end
-
 return family

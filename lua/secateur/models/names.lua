@@ -1,8 +1,8 @@
 --- Parameter names of other programs, read as torchvision's.
 --
--- Known are torchvision's own, those of its first ViTs (`mlp.linear_1`, `mlp.linear_2`), and those of timm's ViTs. Their
--- tensors have the same layout: `attn.qkv` is `in_proj`, rows of q, k and v one after another in both. timm's ResNets
--- carry torchvision's names anyway.
+-- Known are torchvision's own, those of its first ViTs (`mlp.linear_1`, `mlp.linear_2`), and those of timm's ViTs. Both
+-- lay tensors out alike: `attn.qkv` is `in_proj`, the rows of q, k and v one after another. timm's ResNets have
+-- torchvision's names anyway.
 -- @module secateur.models.names
 local names = {}
 
@@ -51,7 +51,7 @@ local maps = {
   { block .. "mlp%.fc1%.", layer .. "mlp.0." },
   { block .. "mlp%.fc2%.", layer .. "mlp.3." },
   { "^norm%.", "encoder.ln." },
-  { "^head%.(%w+)$", "heads.head.%1" },
+  { "^head%.", "heads.head." },
 }
 
 --- The name that torchvision's models have for a parameter.

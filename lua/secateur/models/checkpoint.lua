@@ -1,0 +1,170 @@
+--- Models from files of weights alone.
+-- @module secateur.models.checkpoint
+local adapt = require "secateur.models.adapt"
+local families = require "secateur.models.families"
+local load = require "secateur.models.load"
+local model = require "secateur.models.model"
+local names = require "secateur.models.names"
+local options = require "secateur.util.options"
+local recognise = require "secateur.models.recognise"
+local state = require "secateur.models.state"
+
+local rules = {
+  classes = { type = "integer", min = 1 },
+  size = { type = "integer", min = 1 },
+  channels = { type = "integer", min = 1 },
+  heads = { type = "integer", min = 1 },
+  architecture = { type = "string" },
+  prefix = { type = "string" },
+  seed = { type = "integer", default = 0 },
+  quiet = { type = "boolean", default = false },
+}
+
+-- A file's tensors under torchvision's names.
+-- @type View
+local View = {}
+View.__index = View
+
+local function open_view(source, prefix)
+  local list = source:names()
+  prefix = prefix or names.prefix(list)
+  local view = setmetatable({ source = source, called = {}, shapes = {} }, View)
+  for _, name in ipairs(list) do
+    if name:sub(1, #prefix) == prefix then
+      local own = names.torchvision(name:sub(#prefix + 1))
+      if view.called[own] then error(("'%s' and '%s' name the same tensor"):format(view.called[own], name), 0) end
+      view.called[own], view.shapes[own] = name, source:info(name).shape
+    end
+  end
+  return view
+end
+
+-- Sorted.
+function View:names() return options.sorted_keys(self.called) end
+
+-- As in the file.
+function View:info(name) return self.source:info(self.called[name]) end
+
+-- The tensor.
+function View:read(name) return self.source:read(self.called[name]) end
+
+-- Those after "<stem>.", sorted.
+function View:below(stem)
+  local list = {}
+  for _, name in ipairs(self:names()) do
+    if name:sub(1, #stem + 1) == stem .. "." then list[#list + 1] = name:sub(#stem + 2) end
+  end
+  return list
+end
+
+-- Calls a tensor something else.
+function View:rename(from, to)
+  for _, map in ipairs { self.called, self.shapes } do map[to], map[from] = map[from], nil end
+end
+
+-- Sees to it that the view has the head's weight, or nothing of a head and `found.new` is set: people put Sequentials
+-- there, and one linear layer in it, beside dropout, is a head like any other.
+local function settle_head(view, found, classes)
+  local head, list = found.head, view:below(found.head)
+  if view.shapes[head .. ".weight"] then return end
+  local layer = list[1] and list[#list]:match("^(.*)%.weight$")
+  local bias = #list == 2 and list[1] == (layer or "") .. ".bias"
+  local shape = layer and view.shapes[head .. "." .. layer .. ".weight"]
+  if bias and #shape == 2 then
+    for _, slot in ipairs { "weight", "bias" } do
+      view:rename(("%s.%s.%s"):format(head, layer, slot), head .. "." .. slot)
+    end
+    found.opts.classes = shape[1]
+    found.notes[#found.notes + 1] = ("took the only layer of the head, '%s.%s', as the head"):format(head, layer)
+    return
+  end
+  if not classes then
+    error(#list == 0 and ("expected a head '%s', which is not there; classes = n puts a new one"):format(head)
+      or ("expected one linear layer as head '%s', got '%s.%s'; classes = n puts a new one in its place"):format(head,
+        head, table.concat(list, ("', '%s."):format(head))), 0)
+  end
+  for _, name in ipairs(list) do view.called[head .. "." .. name] = nil end
+  found.opts.classes, found.new = classes, true
+  found.notes[#found.notes + 1] = (#list == 0 and "put a new head '%s' of %d classes where there was none"
+    or "replaced the layers of the head '%s' by a new one of %d classes"):format(head, classes)
+end
+
+local function as_named(found, architecture)
+  if not architecture then return end
+  local family = families.of(architecture)
+  if not family or not family.configs[architecture] then
+    error(("architecture: expected a named one of sc.models, got '%s'"):format(architecture), 0)
+  elseif family ~= found.family then
+    error(("architecture: expected a %s, which the names are of, got '%s'"):format(found.family.name, architecture), 0)
+  end
+  for key, value in pairs(family.configs[architecture]) do found.opts[key] = value end
+end
+
+-- The model with the file's classes, channels and, where it tells, size.
+local function build(source, given)
+  local view = open_view(source, given.prefix)
+  local found = recognise.model(view.shapes, view.called, given.heads)
+  as_named(found, given.architecture)
+  settle_head(view, found, given.classes)
+  local opts = found.opts
+  opts.size = opts.size or given.size or 224
+  local name = families.name(found.family, opts)
+  local graph = found.family.graph(opts)
+  local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
+  local ok, message = pcall(state.load, graph, view, { prefix = "", leave = leave })
+  if not ok then error(("taken for a %s: %s"):format(name, message), 0) end
+  if found.new then adapt.draw(graph, found.head, name, given.seed) end
+  return model.new(graph, { architecture = name }), found.notes
+end
+
+-- A file of model:save has all that is needed.
+local function load_own(path, given)
+  for _, key in ipairs { "architecture", "heads", "prefix" } do
+    if given[key] then error(key .. ": expected none, the file says itself what its model is", 0) end
+  end
+  local ok, loaded = pcall(load, path)
+  if not ok then error((tostring(loaded):gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^load: ", "")), 0) end
+  return loaded, {}
+end
+
+local function read(path, given)
+  local own
+  do
+    local source <close> = state.open(path)
+    own = source.metadata and source.metadata.format == "secateur"
+    if not own then return build(source, given) end
+  end
+  return load_own(path, given)
+end
+
+--- Reads weights that PyTorch, torchvision or timm (or `model:save`) has written and builds the model that they are of.
+-- The architecture is told by names and shapes: VGG, ResNet and ViT as torchvision has them, of any size, and ViT under
+-- timm's names. Whatever else is an error that says what was found.
+--
+-- `classes` puts a new head where the file's has another number of classes, drawn as in a new model (a ViT's is zero,
+-- as in Dosovitskiy et al. 2021). `size`: a ViT's position embedding is interpolated bicubically, as timm does; other
+-- models take images of any size (224 by default). `channels = 1`: the first convolution is summed over its input
+-- channels. All such changes are told on stderr.
+-- @string path a safetensors file, or one of torch.save
+-- @tparam[opt] table opts `classes`, `size`, `channels`, `heads` (attention heads of a ViT, which a file does not
+--   tell), `architecture` (one of sc.models' names), `prefix` (only names that start with it count), `seed` (0; of a
+--   new head), `quiet` (false)
+-- @treturn Model
+-- @treturn {string,...} what was changed or assumed
+return function(path, opts)
+  options.value("load_checkpoint", "path", path, { type = "string", required = true })
+  local given = options.check("load_checkpoint", opts, rules)
+  local result = model.guard("load_checkpoint", function()
+    local ok, loaded, notes = pcall(function()
+      local loaded, notes = read(path, given)
+      return adapt.model(loaded, given, given.seed, notes), notes
+    end)
+    if ok then return { loaded, notes } end
+    local message, where = tostring(loaded):gsub("^[^\n:]*%.lua:%d+: ", ""), ("'%s': "):format(path)
+    error(message:sub(1, #where) == where and message or where .. message, 0)
+  end)
+  if not given.quiet then
+    for _, note in ipairs(result[2]) do io.stderr:write(("load_checkpoint: '%s': %s\n"):format(path, note)) end
+  end
+  return result[1], result[2]
+end
