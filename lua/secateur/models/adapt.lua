@@ -84,14 +84,15 @@ local function change_size(plan, size)
   plan.input.attrs.shape = { image[1], size, size }
 end
 
--- Parameters that are not named after their node, or are parts of larger ones.
+-- Where a node finds its parameters; a batch norm's have no names but their own.
 local function bindings(node)
-  local slots, special = { "weight", "bias" }, {}
-  for slot, param in pairs(node.params) do
-    special[node.op == "parameter" and "value" or slots[slot]] =
-      slots[slot] and { name = param.name, first = param.first, total = param.total }
+  local slots = node.op == "parameter" and { "value" } or { "weight", "bias" }
+  local found = {}
+  for slot, name in ipairs(slots) do
+    local param = node.params[slot]
+    found[name] = param and { name = param.name, first = param.first, total = param.total }
   end
-  return special
+  return found
 end
 
 local function rebuild(plan)

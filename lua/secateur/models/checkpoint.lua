@@ -15,6 +15,7 @@ local rules = {
   channels = { type = "integer", min = 1 },
   heads = { type = "integer", min = 1 },
   architecture = { type = "string" },
+  key = { type = "string" },
   prefix = { type = "string" },
   seed = { type = "integer", default = 0 },
   quiet = { type = "boolean", default = false },
@@ -101,7 +102,7 @@ local function as_named(found, architecture)
 end
 
 -- The model with the file's classes, channels and, where it tells, size.
-local function build(source, given)
+local function build(source, given, where)
   local view = open_view(source, given.prefix)
   local found = recognise.model(view.shapes, view.called, given.heads)
   as_named(found, given.architecture)
@@ -112,14 +113,17 @@ local function build(source, given)
   local graph = found.family.graph(opts)
   local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
   local ok, message = pcall(state.load, graph, view, { prefix = "", leave = leave })
-  if not ok then error(("taken for a %s: %s"):format(name, message), 0) end
+  if not ok then
+    local of_file = message:sub(1, #where) == where -- rather than of what does not fit
+    error(of_file and message or ("taken for a %s: %s"):format(name, message), 0)
+  end
   if found.new then adapt.draw(graph, found.head, name, given.seed) end
   return model.new(graph, { architecture = name }), found.notes
 end
 
 -- A file of model:save has all that is needed.
 local function load_own(path, given)
-  for _, key in ipairs { "architecture", "heads", "prefix" } do
+  for _, key in ipairs { "architecture", "heads", "key", "prefix" } do
     if given[key] then error(key .. ": expected none, the file says itself what its model is", 0) end
   end
   local ok, loaded = pcall(load, path)
@@ -127,12 +131,12 @@ local function load_own(path, given)
   return loaded, {}
 end
 
-local function read(path, given)
+local function read(path, given, where)
   local own
   do
-    local source <close> = state.open(path)
+    local source <close> = state.open(path, given.key)
     own = source.metadata and source.metadata.format == "secateur"
-    if not own then return build(source, given) end
+    if not own then return build(source, given, where) end
   end
   return load_own(path, given)
 end
@@ -147,20 +151,21 @@ end
 -- channels. All such changes are told on stderr.
 -- @string path a safetensors file, or one of torch.save
 -- @tparam[opt] table opts `classes`, `size`, `channels`, `heads` (attention heads of a ViT, which a file does not
---   tell), `architecture` (one of sc.models' names), `prefix` (only names that start with it count), `seed` (0; of a
---   new head), `quiet` (false)
+--   tell), `architecture` (one of sc.models' names), `prefix` (only names that start with it count), `key` (the
+--   dictionary in a PyTorch file to take, as "model_ema"), `seed` (0; of a new head), `quiet` (false)
 -- @treturn Model
 -- @treturn {string,...} what was changed or assumed
 return function(path, opts)
   options.value("load_checkpoint", "path", path, { type = "string", required = true })
   local given = options.check("load_checkpoint", opts, rules)
+  local where = ("'%s': "):format(path)
   local result = model.guard("load_checkpoint", function()
     local ok, loaded, notes = pcall(function()
-      local loaded, notes = read(path, given)
+      local loaded, notes = read(path, given, where)
       return adapt.model(loaded, given, given.seed, notes), notes
     end)
     if ok then return { loaded, notes } end
-    local message, where = tostring(loaded):gsub("^[^\n:]*%.lua:%d+: ", ""), ("'%s': "):format(path)
+    local message = tostring(loaded):gsub("^[^\n:]*%.lua:%d+: ", "")
     error(message:sub(1, #where) == where and message or where .. message, 0)
   end)
   if not given.quiet then

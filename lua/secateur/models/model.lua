@@ -147,6 +147,7 @@ local function is_patterns(value)
 end
 
 local load_rules = {
+  key = { type = "string" },
   prefix = { type = "string" },
   leave = { type = { "string", "list" }, default = {}, check = is_patterns },
 }
@@ -157,7 +158,8 @@ local load_rules = {
 -- model shares a table's tensors until it trains.
 -- @tparam string|table from path, or table name -> Tensor
 -- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it; `leave`: a Lua
---   pattern, or a list of them, of parameters that stay as they are, as `"^fc%."` for a head of another size
+--   pattern, or a list of them, of parameters that stay as they are, as `"^fc%."` for a head of another size; `key`:
+--   which dictionary in a PyTorch file to take, as "model_ema"
 -- @treturn Model self
 function Model:load_state(from, opts)
   local checked = options.check("load_state", opts, load_rules)
@@ -165,7 +167,8 @@ function Model:load_state(from, opts)
     options.fail("load_state", "from: expected a path or a table, got " .. options.describe(from))
   end
   local leave = type(checked.leave) == "string" and { checked.leave } or checked.leave
-  local ok, message = pcall(state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave })
+  local ok, message = pcall(state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
+    key = checked.key })
   if not ok then options.fail("load_state", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
   return self
 end

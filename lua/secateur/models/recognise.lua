@@ -1,7 +1,8 @@
 --- Tells from names and shapes alone which architecture a file's weights belong to.
 --
--- What shapes cannot tell is taken as torchvision has it: that a VGG ends with a max pool, where a ResNet has its
--- strides, the epsilon of norms, and how a ViT's width is cut into heads (see `heads_of`).
+-- What shapes cannot tell is taken as torchvision has it: that a VGG ends with a max pool, where a ResNet strides
+-- (and that it does not blur: timm's resnetblur50 has the names of a resnet50), the epsilon of norms, and how a ViT's
+-- width is cut into heads (see `heads_of`).
 -- @module secateur.models.recognise
 local families = require "secateur.models.families"
 
@@ -117,7 +118,7 @@ function resnet.read(shapes)
     if deep then
       local planes, groups, width = bottleneck(shapes, name .. "0")
       if stage > 1 and (groups ~= opts.groups or width ~= opts.width_per_group) then
-        refuse("'%s0': expected %d groups of width %d as in the stages before, got %d of %d", name, opts.groups,
+        refuse("'%s0': expected groups x width of %d x %d as in the stages before, got %d x %d", name, opts.groups,
           opts.width_per_group, groups, width)
       end
       opts.planes[stage], opts.groups, opts.width_per_group = planes, groups, width

@@ -40,9 +40,10 @@ function Table:__close() self.tensors = nil end
 --- Opens a place that tensors come from: its `names()`, `info(name)` and `read(name)` are those of
 -- secateur.formats.weights. Raises without a position.
 -- @param from a path, or a table name -> Tensor
+-- @string[opt] key of a dictionary in a file, as in weights.open
 -- @treturn a closable value
-function state.open(from)
-  if type(from) == "string" then return weights.open(from) end
+function state.open(from, key)
+  if type(from) == "string" then return weights.open(from, { key = key }) end
   return setmetatable({ tensors = from }, Table)
 end
 
@@ -54,7 +55,7 @@ local function fits_any(patterns, name)
 end
 
 local function text_of(info)
-  return info.kind or ("%s [%s]"):format(info.dtype, table.concat(info.shape, "x"))
+  return info.kind or info.unsupported or ("%s [%s]"):format(info.dtype, table.concat(info.shape, "x"))
 end
 
 local function same(a, b)
@@ -161,9 +162,9 @@ end
 --- The same from a path or a table; messages about a file start with its path.
 -- @tparam Graph graph
 -- @tparam string|table from
--- @tparam[opt] table opts
+-- @tparam[opt] table opts of `load`, and `key`, of `open`
 function state.load_from(graph, from, opts)
-  local source <close> = state.open(from)
+  local source <close> = state.open(from, opts and opts.key)
   local ok, message = pcall(state.load, graph, source, opts)
   if ok then return end
   local where = type(from) == "string" and ("'%s': "):format(from) or ""
