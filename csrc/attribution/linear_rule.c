@@ -92,7 +92,7 @@ static sc_status sum_terms(const sc_real **z, const job *j, const sc_group *grou
         if (skip[t])
             continue;
         SC_TRY(modify(&call, j, &group->terms[t]));
-        call.exact |= group->epsilon == 0; /* a sum of zeros must be zero */
+        call.careful = group->epsilon == 0; /* a sum of zeros must be zero */
         sc_real scale = factor(j, &group->terms[t]);
         call.output = first && scale == 1 ? sum : part;
         j->node->op->forward(&call);

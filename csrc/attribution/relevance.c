@@ -105,21 +105,21 @@ static sc_status allocate_sums(sc_relevance *relevance, size_t index, const sc_n
     return request->two_signals ? sc_tensor_create_zero(&relevance->second_sums[index], SC_REAL, &shape, error) : SC_OK;
 }
 
-/* What has to be computed exactly on the way forward: all that a maximum is chosen from, or that is divided by where
+/* What has to be computed with care on the way forward: all that a maximum is chosen from, or that is divided by where
  * zeros count. */
-static void mark_exact(bool *exact, const sc_relevance *relevance, const sc_graph *graph) {
+static void mark_careful(bool *careful, const sc_relevance *relevance, const sc_graph *graph) {
     for (size_t i = graph->node_count; i-- > 0;) {
         const sc_node *node = &graph->nodes[i];
-        exact[i] |= relevance->exact || node->op->selects || sc_rule_wants_zeros(&relevance->rules[i]);
+        careful[i] |= node->op->selects || sc_rule_wants_zeros(&relevance->rules[i]);
         for (int k = 0; k < node->input_count; k++)
-            exact[node->input[k]] |= exact[i];
+            careful[node->input[k]] |= careful[i];
     }
 }
 
 /* flags: room for two per node, all false. */
 static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_relevance_request *request, unsigned *needs,
                          bool *flags, sc_error *error) {
-    bool *kept = flags, *exact = flags + graph->node_count;
+    bool *kept = flags, *careful = flags + graph->node_count;
     SC_TRY(allocate(relevance, graph->node_count, error));
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_node *node = &graph->nodes[i];
@@ -139,9 +139,13 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
         kept[i] = (request->keep && request->keep[i]) || node->op->map == SC_MAP_SOURCE;
     }
     relevance->exact = request->exact;
-    mark_exact(exact, relevance, graph);
-    sc_plan_request plan = {
-        .batch = request->batch, .backward = true, .needs = needs, .keep_grad = kept, .exact = exact};
+    mark_careful(careful, relevance, graph);
+    sc_plan_request plan = {.batch = request->batch,
+                            .backward = true,
+                            .needs = needs,
+                            .keep_grad = kept,
+                            .careful = careful,
+                            .exact = request->exact};
     SC_TRY(sc_plan_create(&relevance->plan, graph, &plan, error));
     return request->two_signals ? sc_second_signal_create(&relevance->second, relevance->plan, error) : SC_OK;
 }

@@ -346,7 +346,8 @@ static sc_status allocate_draft(draft *d, sc_error *error) {
     for (size_t i = 0; i < count; i++) {
         sc_node_buffers *buffers = &d->plan->nodes[i];
         buffers->value = buffers->recomputed = buffers->grad = buffers->saved = SC_NO_BUFFER;
-        buffers->exact = asked(d->request->exact, i);
+        buffers->exact = d->request->exact;
+        buffers->careful = asked(d->request->careful, i);
     }
     return SC_OK;
 }

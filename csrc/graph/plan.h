@@ -16,8 +16,9 @@ typedef struct sc_plan_request {
     const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a way back that is not op->backward */
     const bool *keep_value; /* (optional) per node: the value can be read after the run */
     const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
-    const bool *exact;      /* (optional) per node: the way forward is, see sc_op_call */
+    const bool *careful;    /* (optional) per node: the way forward is, see sc_op_call */
     const bool *frozen;     /* (optional) per parameter: it is not trained, and its gradient not wanted */
+    bool exact;             /* the way forward is, at all nodes */
 } sc_plan_request;
 
 typedef enum sc_step_kind { SC_STEP_FORWARD, SC_STEP_RECOMPUTE, SC_STEP_BACKWARD } sc_step_kind;
@@ -40,7 +41,8 @@ typedef struct sc_node_buffers {
     bool value_kept;   /* the value can be read after the way forward */
     bool grad_kept;    /* the gradient can be read after the way back */
     bool wants_grad;
-    bool exact;     /* on the way forward */
+    bool exact; /* on the way forward; see sc_op_call */
+    bool careful;
     bool training;  /* as sc_op_call has it: a norm whose scale is frozen keeps its running statistics */
     bool learns;    /* gradients of parameters of its own are wanted */
     unsigned needs; /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the way back */

@@ -25,6 +25,7 @@ static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc
     call->scratch = plan->scratch;
     call->seed = sc_random_mix(plan->seed, index);
     call->exact = plan->nodes[index].exact;
+    call->careful = plan->nodes[index].careful;
 }
 
 static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
@@ -34,7 +35,7 @@ static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
         call->output = NULL; /* its memory may serve others by now */
     for (int k = 0; k < node->input_count && !(plan->nodes[index].needs & SC_NEEDS_INPUT); k++)
         call->input[k] = NULL;
-    call->exact = false;
+    call->exact = call->careful = false;
     call->output_grad = at(plan, plan->nodes[index].grad);
     for (int k = 0; k < node->input_count; k++)
         call->input_grad[k] = at(plan, plan->nodes[node->input[k]].grad);

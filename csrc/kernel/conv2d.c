@@ -2,8 +2,10 @@
 
 #include "base/hot.h"
 #include "base/span.h"
+#include "kernel/equal_windows.h"
 #include "kernel/gemm.h"
 #include "kernel/im2col.h"
+#include "kernel/small_sums.h"
 #include "kernel/winograd.h"
 
 #include <omp.h>
@@ -26,6 +28,10 @@ enum { TARGET_COLUMNS = 512, MOST_BYTES = 8 << 20 };
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
+}
+
+static size_t most(size_t a, size_t b) {
+    return a > b ? a : b;
 }
 
 static tiling cut(const sc_conv2d_size *s, size_t n) {
@@ -74,7 +80,9 @@ size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
     tiling t = cut(s, n);
     size_t plain = (size_t)omp_get_max_threads() * (thread_reals(&t, s) + weight_count(s)) * sizeof(sc_real);
     size_t transformed = sc_winograd_suits(s, n) ? sc_winograd_scratch(s, n) : 0;
-    return plain > transformed ? plain : transformed;
+    size_t small = sc_winograd_suits(s, n) ? sc_small_sums_scratch(s, n) : 0;
+    size_t equal = sc_winograd_suits(s, n) ? sc_equal_windows_scratch(s, n) : 0;
+    return most(most(plain, transformed), most(small, equal));
 }
 
 static void make_columns(sc_real *col, const sc_real *x, const sc_conv2d_size *s, const tile *piece, size_t group) {
@@ -162,7 +170,12 @@ void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_rea
                        const sc_conv2d_size *s, size_t n) {
     if (!s->exact && sc_winograd_suits(s, n)) {
         sc_winograd_forward(y, scratch, x, w, b, s, n);
-        return;
+        if (!s->careful)
+            return;
+        if (sc_small_sums_repair(y, scratch, x, w, b, s, n)) {
+            sc_equal_windows_join(y, scratch, x, s, n);
+            return;
+        }
     }
     tiling t = cut(s, n);
     size_t stride = thread_reals(&t, s);

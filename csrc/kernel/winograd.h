@@ -5,8 +5,9 @@
  * The interpolation points are 0, 1, -1, 1/2, -2 and infinity instead of the usual 0, +-1, +-2: they nearly halve the
  * rounding error (Barabasz et al. 2020), to one and a half times that of a plain sum; and since 1 is among them, what
  * is even stays even: equal inputs give outputs that are equal to the bit, so that the first of tied maxima is the
- * first. The error is relative to the largest numbers of a tile, though, not to each: where small sums beside large
- * ones decide, as denominators do, use sc_conv2d's plain way. */
+ * first. The error is relative to the largest numbers of a tile, though, not to each, and tiles that are not alike
+ * throughout round differently: where small sums beside large ones decide, as denominators do, or ties, convolutions
+ * are to be `careful` (small_sums.h, equal_windows.h), or plain. */
 #ifndef SC_KERNEL_WINOGRAD_H
 #define SC_KERNEL_WINOGRAD_H
 

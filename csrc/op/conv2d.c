@@ -44,6 +44,7 @@ static sc_conv2d_size size_of(const sc_op_call *call) {
         .dw = a->dilation[1],
         .groups = a->groups,
         .exact = call->exact,
+        .careful = call->careful,
     };
 }
 

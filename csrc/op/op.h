@@ -77,6 +77,7 @@ typedef struct sc_op_call {
     void *scratch;  /* op->scratch() bytes, for the duration of the call */
     bool training;  /* batch statistics, dropout */
     bool exact;     /* each number of the result to its own rounding; else large neighbours may add theirs */
+    bool careful;   /* unless exact: forward adds none to numbers much smaller, and equal inputs stay equal */
     uint64_t seed;  /* of this node in this step, for dropout */
 } sc_op_call;
 
