@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    WINDOW = 1 << 15,           /* elements that are buffered at a time */
+    WINDOW = 1 << 15, /* elements that are buffered at a time */
+    SPARSE = 16,      /* elements read for each that is wanted, at most: a file must not make us read it often */
     LARGEST_OVERLAP = 16 << 20, /* bytes that are buffered at once where strides lead back and forth */
 };
 
@@ -21,9 +22,10 @@ typedef struct axis {
 typedef struct route {
     axis axes[SC_MAX_DIMS];
     int count;
-    uint64_t last; /* the last element that the view touches */
-    bool in_order; /* the way is that of the tensor, without holes */
-    bool forward;  /* it never leads back */
+    uint64_t last;  /* the last element that the view touches */
+    uint64_t dense; /* elements, from any place on, of which the way takes a good part before it leaps on */
+    bool in_order;  /* the way is that of the tensor, without holes */
+    bool forward;   /* it never leads back */
 } route;
 
 /* Part of the storage, converted. */
@@ -55,7 +57,7 @@ static sc_status find_last(route *out, const sc_file *file, const sc_strided *vi
 /* For views of at least one element. */
 static sc_status find_route(route *out, const sc_file *file, const sc_strided *view, sc_error *error) {
     size_t step = 1;
-    *out = (route){.in_order = true, .forward = true};
+    *out = (route){.in_order = true, .forward = true, .dense = 1};
     for (int d = view->shape.ndim - 1; d >= 0; d--) {
         axis next = {view->shape.size[d], view->stride[d], step};
         if (next.size == 1)
@@ -69,9 +71,14 @@ static sc_status find_route(route *out, const sc_file *file, const sc_strided *v
     }
     SC_TRY(find_last(out, file, view, error));
     uint64_t inner = 0; /* how far the narrower axes reach; find_last has seen to it that it fits */
+    size_t taken = 1;
+    bool dense = true;
     for (int i = out->count - 1; i >= 0; i--) {
         out->forward = out->forward && out->axes[i].stride >= inner;
         inner += (out->axes[i].size - 1) * out->axes[i].stride;
+        taken *= out->axes[i].size; /* sc_shape_make has seen to it that it fits */
+        dense = dense && inner / taken < SPARSE;
+        out->dense = dense ? inner + 1 : out->dense;
     }
     return SC_OK;
 }
@@ -145,7 +152,7 @@ static sc_status read_scattered(const sc_tensor *out, const route *way, const sc
     uint64_t span = way->last - view->offset + 1;
     if (!way->forward && span > LARGEST_OVERLAP / (size > held ? size : held))
         return fail(file, "the view's strides overlap over more than 16 MiB", error);
-    window.capacity = !way->forward || span < WINDOW ? (size_t)span : WINDOW;
+    window.capacity = !way->forward ? (size_t)span : way->dense < WINDOW ? (size_t)way->dense : WINDOW;
     void *memory = NULL;
     sc_status status = sc_memory_alloc(&memory, window.capacity, size, error);
     window.stored = memory;

@@ -18,6 +18,7 @@ local names = {
   models = "models",
   load = "models.load",
   load_checkpoint = "models.checkpoint",
+  load_weights = "formats.weights:load",
   train = "train",
   evaluate = "evaluate",
   attribute = "attribute",

@@ -1,5 +1,6 @@
 local checkpoints = require "support.checkpoints"
 local core = require "secateur.core"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
@@ -12,6 +13,36 @@ local function message_of(f, ...)
   assert.is_false(ok)
   return message
 end
+
+describe("load_weights", function()
+  local sc = require "secateur"
+
+  it("gives all tensors of a file of any kind", function()
+    local expected = safetensors.load "spec/fixtures/checkpoints/whole.safetensors"
+    local tensors = sc.load_weights "spec/fixtures/checkpoints/protocol4.pth"
+    local count = 0
+    for name, tensor in pairs(tensors) do
+      assert.same(expected[name]:totable(), tensor:totable())
+      count = count + 1
+    end
+    assert.equal(5, count)
+    assert.is_true(rawequal(tensors.f32, tensors.same))
+    assert.same(expected.f32:totable(), sc.load_weights("spec/fixtures/checkpoints/whole.safetensors").f32:totable())
+    local params = sc.load_weights("spec/fixtures/checkpoints/training.pth", { key = "state_dict" })
+    assert.same({ 2, 1, 3, 3 }, params["module.0.weight"]:shape())
+  end)
+
+  it("raises at its caller's line", function()
+    assert.equal("load_weights: 'spec/fixtures/checkpoints/whole.pth': tensor 'complex': "
+      .. "expected an ordinary tensor, got a tensor of complex64",
+      errors.here(function() local _ = sc.load_weights "spec/fixtures/checkpoints/whole.pth" end))
+    assert.equal("load_weights: 'nowhere': No such file or directory",
+      errors.here(function() local _ = sc.load_weights "nowhere" end))
+    assert.equal("load_weights: path: missing", errors.here(function() local _ = sc.load_weights() end))
+    assert.equal("load_weights: unknown option 'keys', expected one of: key",
+      errors.here(function() local _ = sc.load_weights("x", { keys = "a" }) end))
+  end)
+end)
 
 describe("weights.open", function()
   local folder, path

@@ -11,6 +11,7 @@ local options = require "secateur.util.options"
 local safetensors = {}
 
 local MAX_DIMS = 5
+local SLACK = 64 << 20 -- bytes that the header may take beside twice the file, once it is decoded
 local MAX_WHOLE = 2 ^ 53 -- beyond it a JSON number no longer stands for itself
 
 local sizes = { BOOL = 1, U8 = 1, I8 = 1, U16 = 2, I16 = 2, F16 = 2, BF16 = 2, U32 = 4, I32 = 4, F32 = 4, U64 = 8,
@@ -57,8 +58,16 @@ local function check_repeated_keys(text)
   end
 end
 
-local function decode(text)
+-- What the decoder would make of the text, in bytes, about: tables of a few bytes of text take a hundred.
+local function decoded_size(text)
+  local _, tables = text:gsub("[{%[]", "")
+  local _, items = text:gsub(",", "")
+  return 120 * tables + 56 * items + #text
+end
+
+local function decode(text, room)
   if text:byte(1) ~= 123 then problem("header: expected a JSON object") end
+  if decoded_size(text) > room then problem("header: it describes more than twice what its file holds") end
   local ok, header = pcall(json.decode, text)
   if not ok then problem("header: %s", header) end
   check_repeated_keys(text)
@@ -158,7 +167,7 @@ local function check_header(header, bytes)
 end
 
 local function parse(text, bytes)
-  local header = decode(text)
+  local header = decode(text, 2 * (#text + bytes) + SLACK)
   return check_header(header, bytes), check_metadata(header.__metadata__)
 end
 

@@ -205,4 +205,24 @@ function weights.open(path, opts)
   end)
 end
 
+--- Reads all tensors of a file of any kind: safetensors, or a checkpoint of PyTorch (`torch.save`) with dictionaries
+-- around the weights taken off. Nothing in a checkpoint is executed. Tensors that are the same view of the same numbers
+-- are one Tensor.
+-- @string path
+-- @tparam[opt] table opts `key`: which dictionary of a checkpoint to take, e.g. "model_ema"
+-- @treturn {[string]=Tensor} name → tensor
+-- @raise when the file is damaged, of another kind, holds what tensors cannot, or names something to be run
+function weights.load(path, opts)
+  options.value("load_weights", "path", path, { type = "string", required = true })
+  opts = options.check("load_weights", opts, { key = { type = "string" } })
+  local ok, result = pcall(function()
+    local file <close> = weights.open(path, opts)
+    local tensors = {}
+    for _, name in ipairs(file:names()) do tensors[name] = file:read(name) end
+    return tensors
+  end)
+  if not ok then options.fail("load_weights", result) end
+  return result
+end
+
 return weights
