@@ -42,6 +42,7 @@ typedef struct sc_graph {
     sc_parameter *parameters;
     size_t parameter_count, parameter_capacity;
     size_t output; /* index of the node whose value is the result; the last one added unless said otherwise */
+    size_t room;   /* bytes that parameters yet to be created may take; a graph from a file may ask for anything */
 } sc_graph;
 
 /* Where a new node finds a parameter; a NULL name means "<node>.<slot>", all rows. */
@@ -52,7 +53,7 @@ typedef struct sc_param_binding {
 
 enum { SC_NOT_FOUND = -1 };
 
-/* An empty graph. */
+/* An empty graph, whose parameters may take any number of bytes until `room` is set. */
 sc_status sc_graph_create(sc_graph **out, sc_error *error);
 
 /* One more owner. */

@@ -67,11 +67,15 @@ const bool *sc_lua_field_parameters(lua_State *L, int options, const char *funct
                        sc_lua_check_parameter);
 }
 
-/* graph() -> Graph */
+/* graph([bytes]) -> Graph, whose parameters take at most so many bytes. */
 static int create(lua_State *L) {
     sc_error error;
+    bool limited = !lua_isnoneornil(L, 1);
+    lua_Integer bytes = limited ? sc_lua_check_integer(L, 1, "graph", "bytes", 0, LUA_MAXINTEGER) : 0;
     sc_graph **box = sc_lua_new_graph(L);
     sc_lua_try(L, sc_graph_create(box, &error), &error);
+    if (limited)
+        (*box)->room = (size_t)bytes;
     return 1;
 }
 

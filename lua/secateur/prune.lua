@@ -3,72 +3,12 @@
 -- The module is the verb itself, `prune(model, scores, opts)`, and a table of what belongs to it.
 -- @module secateur.prune
 local core = require "secateur.core"
-local files = require "secateur.util.files"
-local json = require "secateur.util.json"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local plans = require "secateur.models.plan"
 local tensors = require "secateur.util.tensors"
 
 local prune = {}
-
---- Which units to remove: layer name -> list of units (from 1, ascending; empty where a layer keeps all of its own).
--- Methods are looked up, not stored among the layers, so that a loop over the table meets layers alone. Printed, it is
--- a table of layers, units, removed units and their share.
--- @type Plan
-local Plan = { __name = "Plan" }
-local methods = {}
-Plan.__index = methods
-
--- Plan -> list of {name =, units =} in the model's order: the layers that were chosen from.
-local layers_of = setmetatable({}, { __mode = "k" })
-
-local function new_plan(layers, removed)
-  local plan, list = {}, {}
-  for i, layer in ipairs(layers) do
-    list[i] = { name = layer.name, units = layer.units }
-    plan[layer.name] = removed[layer.name] or {}
-    table.sort(plan[layer.name])
-  end
-  layers_of[plan] = list
-  return setmetatable(plan, Plan)
-end
-
---- How many units the plan removes.
--- @treturn int
-function methods:count()
-  local count = 0
-  for _, units in pairs(self) do count = count + #units end
-  return count
-end
-
---- Writes the plan as JSON; `prune.load_plan` reads it back.
--- @string path
-function methods:save(path)
-  path = options.value("save", "path", path, { type = "string", required = true })
-  local list = {}
-  for i, layer in ipairs(layers_of[self]) do
-    list[i] = { name = layer.name, units = layer.units, removed = self[layer.name] or {} }
-  end
-  local text = json.encode { format = "secateur plan", version = 1, layers = list }
-  local ok, message = files.write_all(path, text .. "\n")
-  if not ok then options.fail("save", message) end
-end
-
-function Plan:__tostring()
-  local rows, units = { { "layer", "units", "removed", "share" } }, 0
-  local function add(name, of, removed)
-    rows[#rows + 1] = { name, tostring(of), tostring(removed), ("%.1f%%"):format(of > 0 and 100 * removed / of or 0) }
-  end
-  for _, layer in ipairs(layers_of[self]) do
-    add(layer.name, layer.units, #(self[layer.name] or {}))
-    units = units + layer.units
-  end
-  add("total", units, methods.count(self))
-  local width = 0
-  for _, row in ipairs(rows) do width = math.max(width, #row[1]) end
-  for i, row in ipairs(rows) do rows[i] = ("%-" .. width .. "s  %8s  %8s  %6s"):format(table.unpack(row)) end
-  return table.concat(rows, "\n")
-end
 
 -- ---- scores → plan ----
 
@@ -167,7 +107,7 @@ local function count_units(layers)
   return units
 end
 
--- Called by the public functions themselves, as is fit_plan: errors count on one function in between.
+-- Called by the public functions themselves: errors count on one function in between.
 local function make_plan(model, scores, opts)
   local checked = options.check("prune", opts, rules, 1)
   local layers = choose_layers(model, checked.layers)
@@ -185,56 +125,14 @@ local function make_plan(model, scores, opts)
         count, units, where, checked.keep, count - short), 1)
     end
   end
-  return new_plan(layers, removed)
+  return plans.new(layers, removed)
 end
 
 -- ---- plan → model ----
 
--- The problem with one layer's list of units, or nil.
-local function problem_with(list, layer, expected_units)
-  if expected_units and expected_units ~= layer.units then
-    return ("expected a layer of %d units, the model's has %d"):format(expected_units, layer.units)
-  end
-  if type(list) ~= "table" then return "expected a list of units, got " .. options.describe(list) end
-  local seen = {}
-  for _, unit in ipairs(list) do
-    local whole = math.type(unit) and math.tointeger(unit)
-    if not whole or whole < 1 or whole > layer.units then
-      return ("expected units in 1..%d, got %s"):format(layer.units, options.describe(unit))
-    end
-    if seen[whole] then return ("expected each unit once, got %d twice"):format(whole) end
-    seen[whole] = true
-  end
-end
-
--- A given plan as one for this model; raises where it does not fit.
-local function fit_plan(model, given)
-  local known, unknown, expected = {}, {}, {}
-  for _, layer in ipairs(model:layers()) do known[layer.name] = layer end
-  for name in pairs(given) do
-    if not known[name] then unknown[#unknown + 1] = name end
-  end
-  if #unknown > 0 then
-    table.sort(unknown, function(a, b) return tostring(a) < tostring(b) end)
-    options.fail("prune", "plan: the model has no prunable layer " .. quote_all(unknown), 1)
-  end
-  for _, layer in ipairs(layers_of[given] or {}) do expected[layer.name] = layer.units end
-  local layers, removed = {}, {}
-  for _, layer in ipairs(model:layers()) do
-    local list = given[layer.name]
-    if list ~= nil then
-      local problem = problem_with(list, layer, expected[layer.name])
-      if problem then options.fail("prune", ("plan: '%s': %s"):format(layer.name, problem), 1) end
-      layers[#layers + 1] = layer
-      removed[layer.name] = table.move(list, 1, #list, 1, {})
-    end
-  end
-  return new_plan(layers, removed)
-end
-
 -- A plan as prune makes and loads it, or a plain table of lists; scores hold Tensors.
 local function is_plan(value)
-  if getmetatable(value) == Plan then return true end
+  if plans.is(value) then return true end
   local lists = false
   for name, each in pairs(value) do
     if tensors.is(each) then return false end
@@ -266,24 +164,9 @@ end
 -- @treturn Plan
 function prune.load_plan(path)
   path = options.value("load_plan", "path", path, { type = "string", required = true })
-  local text, message = files.read_all(path)
-  if not text then options.fail("load_plan", message) end
-  local good, content = pcall(json.decode, text)
-  if not good then options.fail("load_plan", ("%s: %s"):format(path, content)) end
-  if type(content) ~= "table" or content.format ~= "secateur plan" or type(content.layers) ~= "table" then
-    options.fail("load_plan", path .. ": expected a plan as prune writes it")
-  end
-  if content.version ~= 1 then
-    options.fail("load_plan", ("%s: expected version 1, got %s"):format(path, options.describe(content.version)))
-  end
-  local removed = {}
-  for i, layer in ipairs(content.layers) do
-    local named = type(layer) == "table" and type(layer.name) == "string" and math.type(layer.units) == "integer"
-    local problem = not named and "expected name and units" or problem_with(layer.removed, layer)
-    if problem then options.fail("load_plan", ("%s: layer %d: %s"):format(path, i, problem)) end
-    removed[layer.name] = layer.removed
-  end
-  return new_plan(content.layers, removed)
+  local ok, plan = pcall(plans.read, path)
+  if not ok then options.fail("load_plan", plan) end
+  return plan
 end
 
 --- Removes units: a copy of the model in which every weight that produces them is zero, their filter and bias, and the
@@ -308,7 +191,9 @@ local function apply(_, model, scores, opts)
     if opts ~= nil then
       options.fail("prune", "options: expected none beside a plan, got " .. options.describe(opts))
     end
-    plan = fit_plan(model, scores)
+    local problem
+    plan, problem = plans.fit(model:layers(), scores)
+    if not plan then options.fail("prune", "plan: " .. problem) end
   else
     plan = make_plan(model, scores, opts)
   end

@@ -1,14 +1,27 @@
 --- Models as files: a safetensors file whose metadata carries the graph as JSON.
+--
+-- Metadata: `format` ("secateur"), `version`, `graph` ({nodes, output}; a node has `name`, `op` and where not empty
+-- `inputs`, `attrs`, `params`), `info`, and of a pruned model `plan`. Whoever adds a field that older readers must not
+-- pass over raises the version.
 -- @module secateur.models.file
-local cjson = require "cjson"
 local core = require "secateur.core"
+local json = require "secateur.util.json"
+local options = require "secateur.util.options"
+local plans = require "secateur.models.plan"
 local safetensors = require "secateur.formats.safetensors"
 
 local file = {}
 
 local VERSION = "1"
-local json = cjson.new()
-json.encode_number_precision(14)
+local MOST_NODES = 20000
+local MOST_BYTES = 1 << 24 -- of the graph as JSON
+
+-- Raises without a position.
+local function fail(format, ...)
+  error(format:format(...), 0)
+end
+
+-- ---- writing ----
 
 -- Parameters that are not named after their node, or are parts of larger ones.
 local function bindings(node)
@@ -25,67 +38,125 @@ local function bindings(node)
   return special
 end
 
---- Writes a graph with its parameters.
--- @tparam Graph graph
--- @tparam table info strings
--- @tparam table state parameter name -> Tensor
--- @string path
-function file.write(graph, info, state, path)
+local function describe_graph(graph)
   local nodes = {}
   for i, node in ipairs(graph:nodes()) do
     nodes[i] = { name = node.name, op = node.op, inputs = #node.inputs > 0 and node.inputs or nil,
       attrs = next(node.attrs) and node.attrs or nil, params = bindings(node) }
   end
-  safetensors.save(path, state, {
-    format = "secateur",
-    version = VERSION,
-    graph = json.encode { nodes = nodes, output = graph:output() },
-    info = json.encode(next(info) and info or { architecture = "custom" }),
-  })
-end
-
--- JSON numbers are floats; attributes that are whole go back as such.
-local function whole(value)
-  if type(value) == "table" then
-    local copy = {}
-    for key, item in pairs(value) do copy[key] = whole(item) end
-    return copy
+  local text = json.encode { nodes = nodes, output = graph:output() }
+  if #nodes > MOST_NODES or #text > MOST_BYTES then
+    fail("graph: expected at most %d nodes in %d bytes, got %d in %d", MOST_NODES, MOST_BYTES, #nodes, #text)
   end
-  return math.type(value) == "float" and math.tointeger(value) or value
+  return text
 end
 
-local function build(text)
+--- Writes a model. Raises without a position.
+-- @tparam Model model
+-- @string path
+function file.write(model, path)
+  local plan, problem
+  if model.plan ~= nil then
+    plan, problem = plans.fit(model:layers(), model.plan)
+    if not plan then fail("plan: %s", problem) end
+  end
+  local info = next(model.info) and model.info or { architecture = "custom" }
+  safetensors.save(path, model:state(), { format = "secateur", version = VERSION, graph = describe_graph(model.graph),
+    info = json.encode(info), plan = plan and plans.encode(plan) })
+end
+
+-- ---- reading ----
+
+local function check_keys(what, given, known)
+  for key in pairs(given) do
+    if not known[key] then fail("%s: unknown field %s", what, options.describe(key)) end
+  end
+end
+
+local function is_name(value)
+  return type(value) == "string" and value ~= "" and not value:find("\0", 1, true)
+end
+
+local graph_fields = { nodes = true, output = true }
+local node_fields = { name = true, op = true, inputs = true, attrs = true, params = true }
+
+local function add_node(graph, node, i)
+  if type(node) ~= "table" or not is_name(node.op) or not is_name(node.name) then
+    fail("graph: node %d: expected an operation and a name", i)
+  end
+  check_keys(("graph: node '%s'"):format(node.name), node, node_fields)
+  graph:add(node.op, node.name, node.inputs, node.attrs, node.params)
+end
+
+-- The graph may create no more parameters than the file has bytes for: a few words could otherwise ask for all memory.
+local function build(text, bytes)
+  if type(text) ~= "string" then fail("graph: missing") end
+  if #text > MOST_BYTES then fail("graph: expected at most %d bytes, got %d", MOST_BYTES, #text) end
   local parsed = json.decode(text)
-  assert(type(parsed) == "table" and type(parsed.nodes) == "table", "the graph has no nodes")
-  local graph = core.graph()
-  for _, node in ipairs(parsed.nodes) do
-    assert(type(node) == "table" and type(node.op) == "string" and type(node.name) == "string",
-      "a node without operation or name")
-    graph:add(node.op, node.name, node.inputs, whole(node.attrs), whole(node.params))
-  end
+  if type(parsed) ~= "table" or type(parsed.nodes) ~= "table" then fail("graph: expected a list of nodes") end
+  check_keys("graph", parsed, graph_fields)
+  local graph, count = core.graph(bytes), 0
+  for _ in pairs(parsed.nodes) do count = count + 1 end
+  if count > MOST_NODES then fail("graph: expected at most %d nodes, got %d", MOST_NODES, count) end
+  for i = 1, count do add_node(graph, parsed.nodes[i], i) end
+  if not is_name(parsed.output) then fail("graph: output: expected a name, got %s", options.describe(parsed.output)) end
   graph:output(parsed.output)
   return graph
 end
+
+local function is_list(value, good)
+  if type(value) ~= "table" or #value == 0 then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if not good(value[i]) then return false end
+  end
+  return true
+end
+
+local function is_number(value) return math.type(value) ~= nil and value == value and math.abs(value) < math.huge end
+local function is_positive(value) return is_number(value) and value > 0 end
+
+-- Only what others rely on is judged; whatever else a user keeps there is theirs.
+local function read_info(text)
+  local info = json.decode(text or "{}")
+  if type(info) ~= "table" then fail("info: expected an object, got %s", options.describe(info)) end
+  local known = info.normalisation
+  if info.architecture ~= nil and not is_name(info.architecture) then
+    fail("info: architecture: expected a name, got %s", options.describe(info.architecture))
+  elseif known ~= nil and not (type(known) == "table" and is_list(known.mean, is_number)
+    and is_list(known.std, is_positive) and #known.mean == #known.std) then
+    fail("info: normalisation: expected as many positive numbers in std as numbers in mean")
+  elseif info.classes ~= nil and not is_list(info.classes, is_name) then
+    fail("info: classes: expected a list of names")
+  end
+  return info
+end
+
+local sizes = { float32 = 4, float64 = 8, int64 = 8, uint8 = 1 }
 
 --- Reads what `write` wrote. Raises without a position, the path first.
 -- @string path
 -- @treturn Graph without the parameters' values
 -- @treturn table info
 -- @treturn table parameter name -> Tensor
+-- @treturn ?Plan not yet held against the model
 function file.read(path)
   local tensors, meta = safetensors.load(path)
   if meta.format ~= "secateur" then
-    error(path .. ": expected a file written by model:save, got one without a graph", 0)
+    fail("%s: expected a file written by model:save, got one without a graph", path)
   elseif meta.version ~= VERSION then
-    error(("%s: expected format version %s, got %s"):format(path, VERSION, tostring(meta.version)), 0)
+    fail("%s: expected format version %s, got %s", path, VERSION, options.describe(meta.version))
   end
+  local bytes, plan, problem = 0, nil, nil
+  for _, tensor in pairs(tensors) do bytes = bytes + tensor:numel() * sizes[tensor:dtype()] end
   local ok, graph, info = pcall(function()
-    local info = json.decode(meta.info or "{}")
-    assert(type(info) == "table", "info is not a table")
-    return build(meta.graph or ""), info
+    if meta.plan then plan, problem = plans.decode(meta.plan) end
+    if problem then fail("plan: %s", problem) end
+    return build(meta.graph, bytes), read_info(meta.info)
   end)
-  if not ok then error(("%s: %s"):format(path, tostring(graph):gsub("^[^\n:]*%.lua:%d+: ", "")), 0) end
-  return graph, info, tensors
+  if not ok then fail("%s: %s", path, (tostring(graph):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
+  return graph, info, tensors, plan
 end
 
 return file

@@ -3,6 +3,7 @@
 local file = require "secateur.models.file"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
+local plans = require "secateur.models.plan"
 
 --- Reads a model that `model:save` wrote: graph and parameters, no code needed.
 -- @string path
@@ -10,8 +11,19 @@ local options = require "secateur.util.options"
 return function(path)
   options.value("load", "path", path, { type = "string", required = true })
   return (model.guard("load", function()
-    local graph, info, tensors = file.read(path)
-    local ok, result = pcall(function() return model.new(graph, info):load_state(tensors) end)
+    local graph, info, tensors, plan = file.read(path)
+    local ok, result = pcall(function()
+      local loaded = model.new(graph, info):load_state(tensors)
+      if info.classes and #info.classes ~= loaded.classes then
+        error(("info: classes: expected %d names, got %d"):format(loaded.classes, #info.classes), 0)
+      end
+      if plan then
+        local fitting, problem = plans.fit(loaded:layers(), plan)
+        if not fitting then error("plan: " .. problem, 0) end
+        loaded.plan = fitting
+      end
+      return loaded
+    end)
     if not ok then error(("%s: %s"):format(path, (tostring(result):gsub("^[^\n:]*%.lua:%d+: ", ""))), 0) end
     return result
   end))

@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local file = require "secateur.models.file"
 local layers = require "secateur.models.layers"
 local options = require "secateur.util.options"
+local plans = require "secateur.models.plan"
 local state = require "secateur.models.state"
 local targets = require "secateur.models.targets"
 
@@ -12,7 +13,9 @@ local model = {}
 --- A classifier.
 -- @type Model
 -- @field graph the native Graph
--- @field info what is saved with the model: `architecture`; `normalisation` ({mean, std} of its training images)
+-- @field info what is saved with the model: `architecture`; `normalisation` ({mean, std} of its training images);
+--   `classes` (list of names)
+-- @field plan of a pruned model: which units are gone
 local Model = {}
 Model.__index = Model
 Model.__name = "Model"
@@ -178,14 +181,18 @@ end
 function Model:clone()
   local info = {}
   for key, value in pairs(self.info) do info[key] = value end
-  return model.new(self.graph:copy(), info)
+  local copy = model.new(self.graph:copy(), info)
+  copy.plan = self.plan and plans.copy(self.plan)
+  return copy
 end
 
---- Writes the graph and all parameters to one safetensors file; `sc.load` reads it back without any code.
+--- Writes the graph, all parameters and the plan of a pruned model to one safetensors file; `sc.load` reads it back
+-- without any code.
 -- @string path
 function Model:save(path)
   options.value("save", "path", path, { type = "string", required = true })
-  file.write(self.graph, self.info, self:state(), path)
+  local ok, message = pcall(file.write, self, path)
+  if not ok then options.fail("save", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
 end
 
 --- The layers that can be pruned, in order: every convolution and linear layer except the one that makes the output.
