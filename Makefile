@@ -12,6 +12,7 @@ LUA ?= lua5.4
 LUA_VERSION ?= 5.4
 CC ?= cc
 PKG_CONFIG ?= pkg-config
+PROTOC_C ?= protoc-c
 CLANG_FORMAT ?= clang-format
 CFLAGS ?= -O3 -g -fno-math-errno
 REPORT ?= report
@@ -37,14 +38,16 @@ LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call once,LUA_CFLAGS,for name 
 BLAS_CFLAGS = $(call once,BLAS_CFLAGS,$(call pkg,--cflags,openblas) || echo -I/usr/include/openblas)
 BLAS_LIBS = $(call once,BLAS_LIBS,$(call pkg,--libs,openblas) || echo -lopenblas)
 ZLIB_LIBS = $(call once,ZLIB_LIBS,$(call pkg,--libs,zlib) || echo -lz)
+PROTOBUF_CFLAGS = $(call once,PROTOBUF_CFLAGS,$(call pkg,--cflags,libprotobuf-c))
+PROTOBUF_LIBS = $(call once,PROTOBUF_LIBS,$(call pkg,--libs,libprotobuf-c) || echo -lprotobuf-c)
 STB_CFLAGS = $(call once,STB_CFLAGS,$(call pkg,--cflags,stb) || echo -I/usr/include/stb)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -Icsrc \
-	$(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(BLAS_CFLAGS) $(STB_CFLAGS))
+	$(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(BLAS_CFLAGS) $(STB_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
 # nodelete: Lua unloads modules when it closes, and the OpenMP threads would wake up in code that is gone.
 ALL_LDFLAGS = -shared -fopenmp -pthread -Wl,-z,nodelete $(LDFLAGS)
-LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) -lm
+LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 
 # --- native modules ---------------------------------------------------------------------------------------------------
 
@@ -54,13 +57,16 @@ FLOAT := $(SOURCES:csrc/%.c=$(BUILD)/float/%.o)
 DOUBLE := $(SOURCES:csrc/%.c=$(BUILD)/double/%.o)
 CPU := $(SHIM:csrc/%.c=$(BUILD)/float/%.o)
 OBJECTS := $(FLOAT) $(DOUBLE) $(CPU)
+# Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
+PROTOS := $(wildcard csrc/*/*.proto)
+MESSAGES := $(PROTOS:csrc/%.proto=$(BUILD)/generated/%.pb-c.o)
 
 all: module $(BUILD)/secateur/core_double.so
 # What a user installs; core_double is for the gradient checks.
 module: $(BUILD)/secateur/core.so $(BUILD)/secateur/cpu.so
 
-$(BUILD)/secateur/core.so: $(FLOAT) $(BUILD)/sources
-$(BUILD)/secateur/core_double.so: $(DOUBLE) $(BUILD)/sources
+$(BUILD)/secateur/core.so: $(FLOAT) $(MESSAGES) $(BUILD)/sources
+$(BUILD)/secateur/core_double.so: $(DOUBLE) $(MESSAGES) $(BUILD)/sources
 $(BUILD)/secateur/core.so $(BUILD)/secateur/core_double.so:
 	@mkdir -p $(@D)
 	@echo '$(CC) -shared -o $@'
@@ -82,14 +88,27 @@ $(FLOAT) $(CPU): $(BUILD)/float/%.o: csrc/%.c $(BUILD)/flags
 $(DOUBLE): $(BUILD)/double/%.o: csrc/%.c $(BUILD)/flags
 	$(call compile,-DSC_REAL_IS_DOUBLE)
 
+# protoc-c writes source and header together; what it writes is not ours to keep free of warnings.
+$(MESSAGES:.o=.c): $(BUILD)/generated/%.pb-c.c: csrc/%.proto
+	@mkdir -p $(@D)
+	@echo '$(PROTOC_C) $<'
+	@$(PROTOC_C) --proto_path=csrc --c_out=$(BUILD)/generated $< || \
+	{ echo "See .ci/packages for what is needed; PROTOC_C=command says what the compiler is called." >&2; exit 1; }
+$(MESSAGES:.o=.h): %.h: %.c ;
+$(MESSAGES): %.o: %.c $(BUILD)/flags
+	@echo '$(CC) -c $<'
+	@$(CC) $(filter-out $(WARNINGS),$(ALL_CFLAGS)) -w -c -o $@ $<
+$(PROTOS:csrc/%.proto=$(BUILD)/float/%.o): $(BUILD)/float/%.o: $(BUILD)/generated/%.pb-c.h
+$(PROTOS:csrc/%.proto=$(BUILD)/double/%.o): $(BUILD)/double/%.o: $(BUILD)/generated/%.pb-c.h
+
 # Rewritten only when their contents change, so that other flags compile anew and a removed file links anew.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D); echo '$(strip $(CC) $(ALL_CFLAGS))' >$@.new
 	@cmp -s $@.new $@ || { $(check_headers); } && $(refresh)
 $(BUILD)/sources: FORCE
-	@mkdir -p $(@D); echo '$(strip $(SOURCES) $(ALL_LDFLAGS) $(LIBS))' >$@.new; $(refresh)
+	@mkdir -p $(@D); echo '$(strip $(SOURCES) $(PROTOS) $(ALL_LDFLAGS) $(LIBS))' >$@.new; $(refresh)
 refresh = { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
-check_headers = for header in lua.h lauxlib.h cblas.h zlib.h stb_image.h; do \
+check_headers = for header in lua.h lauxlib.h cblas.h zlib.h stb_image.h protobuf-c/protobuf-c.h; do \
 	printf '\#include <%s>\n\#if defined LUA_VERSION_NUM && LUA_VERSION_NUM != 504\n\#error\n\#endif\n' $$header | \
 	$(CC) $(ALL_CFLAGS) -E - >/dev/null 2>&1 || { rm $@.new; $(no_header); exit 1; }; done
 no_header = { echo "$(CC) cannot include <$$header>$$(test $$header != lua.h || echo ' of Lua 5.4')."; \

@@ -101,15 +101,18 @@ describe("requires", function()
 end)
 
 describe("operations", function()
-  it("wants a description and a spec for each row", function()
+  it("wants a description, a spec and an ONNX form for each row", function()
     local rows = 'SC_OP(relu, "max(x, 0)")\nSC_OP(add, "")\n/* SC_OP(old) */\nSC_OP(conv2d, "convolution")\n'
     assert.are.same({
+      "csrc/op/ops.def:1: relu has no ONNX form in lua/secateur/models/onnx_operations.lua",
       "csrc/op/ops.def:2: add does not say what it does",
       "csrc/op/ops.def:4: conv2d has no spec, spec/op/conv2d_spec.lua",
     }, findings("operations", {
       ["csrc/op/ops.def"] = rows,
       ["spec/op/relu_spec.lua"] = "",
       ["spec/op/add_spec.lua"] = "",
+      ["lua/secateur/models/onnx_operations.lua"] = "local operations = {}\nfunction operations.add(net)\nend\n"
+        .. "--function operations.relu(net)\nfunction operations.conv2d(net)\nend\n",
     }))
   end)
 

@@ -1,6 +1,7 @@
 --- A model: a graph with named parameters, and the plans that run it.
 -- @module secateur.models.model
 local core = require "secateur.core"
+local export = require "secateur.models.export"
 local file = require "secateur.models.file"
 local layers = require "secateur.models.layers"
 local options = require "secateur.util.options"
@@ -193,6 +194,25 @@ function Model:save(path)
   options.value("save", "path", path, { type = "string", required = true })
   local ok, message = pcall(file.write, self, path)
   if not ok then options.fail("save", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
+end
+
+--- Writes the parameters alone to a safetensors file that PyTorch loads with `strict=True` into the model of that
+-- architecture: torchvision's names, and its shapes, as masked models keep them.
+-- @string path
+function Model:export_state(path, opts)
+  export.state(self, path, opts)
+end
+
+--- Writes the network as an ONNX model (opset 17): inference alone, any batch, float32, nodes under the names of
+-- `summary()`. In the metadata are `architecture`, and where known `classes` and `normalisation`, as JSON.
+-- @string path
+-- @tab[opt] opts `fold` (false: batch norms into the layers before them), `softmax` (false: probabilities instead of
+--   logits), `normalise` (false: takes images in [0, 1] and normalises them itself, by `info.normalisation`), `name`
+--   of the graph (the architecture), `input_name` ("input"), `output_name` ("logits", with softmax "probabilities"),
+--   `classes` (list of names, `info.classes` by default)
+-- @raise also when the model is larger than 2 GiB, the most that a protocol buffer holds
+function Model:export_onnx(path, opts)
+  export.onnx(self, path, opts)
 end
 
 --- The layers that can be pruned, in order: every convolution and linear layer except the one that makes the output.

@@ -1,0 +1,99 @@
+--- Models for other programs: PyTorch (parameters alone) and whatever reads ONNX (the whole network).
+-- @module secateur.models.export
+local onnx = require "secateur.models.onnx"
+local options = require "secateur.util.options"
+local safetensors = require "secateur.formats.safetensors"
+
+local export = {}
+
+-- Runs f; an error in it becomes one of the public function, at its caller's line.
+local function try(name, f)
+  local ok, message = pcall(f)
+  if ok then return end
+  message = tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^safetensors%.save: ", "")
+  options.fail(name, message, 2)
+end
+
+--- Writes the parameters, running statistics included, under their own names.
+-- @tparam Model model
+-- @string path
+-- @tab[opt] opts none yet
+function export.state(model, path, opts)
+  options.value("export_state", "path", path, { type = "string", required = true }, 1)
+  options.check("export_state", opts, {}, 1)
+  try("export_state", function() safetensors.save(path, model:state(), { format = "pt" }) end)
+end
+
+local function is_name(text)
+  return text ~= "" and utf8.len(text) ~= nil and not text:find "\0", "a name in UTF-8"
+end
+
+local rules = {
+  fold = { type = "boolean", default = false },
+  softmax = { type = "boolean", default = false },
+  normalise = { type = "boolean", default = false },
+  name = { type = "string", check = is_name },
+  input_name = { type = "string", default = "input", check = is_name },
+  output_name = { type = "string", check = is_name },
+  classes = { type = "list" },
+}
+
+-- The statistics that images are normalised by, where they fit the model's input.
+local function normalisation(model)
+  local known, channels = model.info.normalisation, model.input_shape[1]
+  if not known then
+    options.fail("export_onnx", "normalise: expected a model that knows how its images were normalised, as training "
+      .. "leaves it in info.normalisation", 2)
+  end
+  if #model.input_shape ~= 3 or #known.mean ~= channels or #known.std ~= channels then
+    options.fail("export_onnx", ("normalise: expected mean and std of %d channels, got %d and %d"):format(channels,
+      #known.mean, #known.std), 2)
+  end
+  return known
+end
+
+local function class_names(model, given)
+  local classes = given or model.info.classes
+  if classes == nil then return nil end
+  for i = 1, math.max(#classes, model.classes) do
+    if #classes ~= model.classes or type(classes[i]) ~= "string" or not utf8.len(classes[i]) then
+      options.fail("export_onnx", ("classes: expected a list of %d names, got %s"):format(model.classes,
+        #classes ~= model.classes and ("one of %d"):format(#classes) or options.describe(classes[i])), 2)
+    end
+  end
+  return classes
+end
+
+-- What a reader should know besides the graph, in a fixed order.
+local function metadata(model, classes, baked)
+  local list = {}
+  local function add(key, value)
+    if value ~= nil then list[#list + 1] = { key, onnx.text(value) } end
+  end
+  add("architecture", model.info.architecture)
+  add("classes", classes)
+  if not baked then add("normalisation", model.info.normalisation) end
+  return list
+end
+
+--- Writes the network as an ONNX model.
+-- @tparam Model model
+-- @string path
+-- @tab[opt] opts see `Model:export_onnx`
+function export.onnx(model, path, opts)
+  options.value("export_onnx", "path", path, { type = "string", required = true }, 1)
+  local checked = options.check("export_onnx", opts, rules, 1)
+  local output_name = checked.output_name or (checked.softmax and "probabilities" or "logits")
+  if output_name == checked.input_name then
+    options.fail("export_onnx", ("output_name: expected another than the input's, got '%s'"):format(output_name), 1)
+  end
+  local baked = checked.normalise and normalisation(model) or nil
+  local settings = { name = checked.name or model.info.architecture or "custom", input_name = checked.input_name,
+    output_name = output_name, fold = checked.fold, softmax = checked.softmax, normalisation = baked,
+    metadata = metadata(model, class_names(model, checked.classes), baked) }
+  try("export_onnx", function()
+    onnx.write(model.graph, settings, { input = model.input_shape, output = model.output_shape }, path)
+  end)
+end
+
+return export

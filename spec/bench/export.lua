@@ -1,0 +1,115 @@
+--- Exports models of many kinds and lets ONNX's own checker and ONNX Runtime judge them, and torchvision load what
+-- export_state wrote: `PYTHON=` an interpreter with onnx, onnxruntime, safetensors, torch and torchvision. Prints the
+-- largest error over the largest logit of each; above 1e-4 is a failure.
+local core = require "secateur.core"
+local files = require "secateur.util.files"
+local json = require "secateur.util.json"
+local random_net = require "support.random_net"
+local safetensors = require "secateur.formats.safetensors"
+local sc = require "secateur"
+
+local python = os.getenv "PYTHON"
+if not python then
+  print "skipped: PYTHON= is not set"
+  return
+end
+
+local folder = os.tmpname()
+os.remove(folder)
+assert(files.mkdir_p(folder))
+
+local jobs = {}
+
+-- Random numbers for all that starts as zero or one, so that each parameter matters.
+local function shake(model, seed)
+  for i, p in ipairs(model.graph:parameters()) do
+    local value = model.graph:parameter(p.name)
+    local shape = value:shape()
+    if value:dtype() == "float32" and (#shape == 1 or p.name:find "^heads") then
+      shape[#shape + 1] = { seed = seed * 1000 + i, std = 0.1 }
+      value = value + core.randn(table.unpack(shape))
+      model.graph:set_parameter(p.name, p.name:find "running_var" and value:abs() or value)
+    end
+  end
+  return model
+end
+
+-- Exports a model in both forms, with inputs and outputs for three batches.
+local function job(name, model, opts, class)
+  local tensors = {}
+  for _, batch in ipairs { 1, 3, 8 } do
+    local sizes = { batch, table.unpack(model.input_shape) }
+    sizes[#sizes + 1] = { seed = batch }
+    local x = core.randn(table.unpack(sizes))
+    tensors["x" .. batch], tensors["y" .. batch] = x, model:forward(x)
+  end
+  local stem = files.join(folder, name)
+  safetensors.save(stem .. ".data", tensors)
+  model:export_onnx(stem .. ".onnx", opts)
+  if class then model:export_state(stem .. ".state") end
+  jobs[#jobs + 1] = { name = name, stem = stem, class = class }
+  model:release()
+end
+
+-- Zeroes half of the units, those of the smallest filters.
+local function half(model)
+  local scores = {}
+  for _, layer in ipairs(model:layers()) do
+    scores[layer.name] = core.randn(layer.units, { seed = layer.units })
+  end
+  return sc.prune(model, scores, { rate = 0.5, keep = 0 })
+end
+
+local function every_operation(net, x)
+  local a = net:conv2d("a", x, { out = 6, kernel = { 3, 2 }, stride = { 1, 2 }, padding = { 2, 1 }, dilation = { 2, 1 },
+    groups = 3, bias = false })
+  a = net:batch_norm2d("a.norm", a, { eps = 1e-3 })
+  local b = net:silu("b", net:conv2d("b.conv", x, { out = 6, kernel = { 3, 2 }, stride = { 1, 2 }, padding = { 2, 1 },
+    dilation = { 2, 1 } }))
+  local c = net:add("three", { net:relu("r", a), net:sigmoid("s", a), b })
+  c = net:concat("both", { c, net:tanh("t", c), net:parameter("extra", {}, { shape = net:shape(c) }) })
+  c = net:max_pool2d("max", c, { kernel = 3, stride = 2, padding = 1 })
+  c = net:avg_pool2d("mean", c, { kernel = { 2, 3 }, stride = 1, padding = 1, count_include_pad = false })
+  c = net:avg_pool2d("mean2", c, { kernel = 3, stride = 1, padding = 1 })
+  c = net:adaptive_avg_pool2d("uneven", c, { output = { 3, 5 } })
+  c = net:dropout("drop", net:gelu("g", c, { approximation = "tanh" }), { p = 0.5 })
+  local tokens = net:tokens("tokens", c)
+  tokens = net:layer_norm("norm", net:concat("more", { net:parameter("p", {}, { shape = { 1, 18 } }), tokens }),
+    { eps = 1e-5 })
+  tokens = net:self_attention("attention", tokens, { heads = 3 })
+  tokens = net:add("position", { tokens, net:layer_norm("q.norm", net:parameter("q", {}, { shape = { 16, 18 } })) })
+  tokens = net:gelu("g2", net:linear("mlp", tokens, { out = 7, bias = false }))
+  local one = net:select("one", tokens, { index = 3 })
+  local all = net:linear("all", net:flatten("flat", tokens), { out = 7, bias = false })
+  return net:dropout("last", net:linear("head", net:add("sum", { one, all }), { out = 4 }), { p = 0.1 })
+end
+
+local torchvision = { "vgg11", "resnet18", "resnet50", "vit_b_16" }
+for i, name in ipairs(torchvision) do
+  local model = shake(sc.models[name] { classes = 10, seed = i }, i)
+  job(name, model, nil, name)
+  job(name .. "_half", half(model), { fold = true }, name)
+end
+local small = sc.models.vgg { config = { 8, 8, "M", 16, 16, "M" }, hidden = { 24 }, pool = 3, classes = 5, size = 32,
+  batch_norm = true }
+job("vgg_bn", shake(small, 9))
+job("vgg_bn_fold", small, { fold = true })
+job("vgg_stretched", shake(sc.models.vgg { config = { 8, "M" }, hidden = {}, pool = 7, classes = 5, size = 10 }, 3))
+job("vit_small", shake(sc.models.vit { size = 32, patch = 8, layers = 2, heads = 2, dim = 16, mlp = 32, classes = 5 },
+  4))
+local every = shake(sc.model { input = { 3, 17, 14 }, build = every_operation, init = {
+  { "norm%.weight$", "normal", 1 }, { "weight$", "torch_default" }, { "value$", "normal", 0.5 } } }, 5)
+job("every", every)
+job("every_half", half(every), { fold = true })
+for seed = 1, 30 do
+  local opts = { bias = seed % 2 == 0, transformer = seed % 5 == 0,
+    activations = { "relu", "gelu", "silu", "tanh", "sigmoid" } }
+  local model = random_net.model(random_net.make(seed, opts))
+  job("random" .. seed, model)
+  job("random_half" .. seed, half(model))
+end
+
+assert(files.write_all(files.join(folder, "jobs.json"), json.encode(jobs)))
+local good = os.execute(("%s spec/bench/peer_export.py %s"):format(python, folder))
+files.remove(folder)
+if not good then error("an export failed", 0) end
