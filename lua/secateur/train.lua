@@ -11,7 +11,7 @@ local parameters = require "secateur.training.parameters"
 local predict = require "secateur.predict"
 local progress = require "secateur.util.progress"
 local recipe = require "secateur.training.recipe"
-local schedule = require "secateur.training.schedule"
+local steps = require "secateur.training.steps"
 
 local function check_data(model, data)
   if type(data) ~= "table" or not data.train then
@@ -61,112 +61,12 @@ end
 
 -- ---- one epoch ----
 
--- What is left when a training stops early.
-local function what_is_kept(job)
-  local kept = job.kept.epoch > 0 and "those of epoch " .. job.kept.epoch or "those that it had before"
-  local saved = job.saved and ("the last good checkpoint is '%s' (epoch %d)"):format(job.opts.checkpoint, job.saved)
-    or "no checkpoint was written"
-  return ("the model's weights are %s; %s"):format(kept, saved)
-end
-
-local function stop_if_not_finite(job, what, value, epoch, place)
-  if value - value == 0 then return end
-  fault.raise("%s is %s in epoch %d, %s, at lr %g; %s", what, value == value and "infinite" or "not a number", epoch,
-    place, job.lr, what_is_kept(job))
-end
-
--- Sums over samples, from which means are made.
-local function new_sums()
-  return { loss = 0, weight = 0, right = 0, count = 0 }
-end
-
-local function add(job, sums, loss, logits, labels)
-  local predictions, actual, weight = logits:argmax(2):totable(), labels:totable(), 0
-  for i, label in ipairs(actual) do
-    weight = weight + (job.criterion.list and job.criterion.list[label] or 1)
-    if predictions[i] == label then sums.right = sums.right + 1 end
-  end
-  sums.loss, sums.weight, sums.count = sums.loss + loss * weight, sums.weight + weight, sums.count + #actual
-end
-
--- The learning rate of a step, before the groups' own.
-local function set_rate(job, epoch, step)
-  local factor = schedule.factor(job.opts, epoch, step, job.steps)
-  if not math.type(factor) or not (factor >= 0 and factor < math.huge) then
-    fault.raise("schedule: expected a finite number of at least 0 from the function, got %s", options.describe(factor))
-  end
-  job.lr = job.opts.lr * factor
-end
-
--- Way there and back of a batch, in pieces if so wanted; leaves the gradient of the batch's loss in the plan.
-local function accumulate(job, plan, x, y, seed, sums)
-  local most = job.opts.micro_batch or #y
-  if #y <= most then
-    local logits = plan:forward(x, seed)
-    local loss, dlogits = criterion.loss(job.criterion, logits, y)
-    if loss - loss == 0 then plan:backward(dlogits) end
-    add(job, sums, loss, logits, y)
-    return loss
-  end
-  local total, whole = criterion.weight(job.criterion, y), 0
-  for i, piece in ipairs(criterion.pieces(#y, most)) do
-    local labels = y:view(table.unpack(piece))
-    local logits = plan:forward(x:view(table.unpack(piece)), core.mix(seed, i))
-    local loss, dlogits = criterion.loss(job.criterion, logits, labels, total)
-    whole = whole + loss
-    if whole - whole ~= 0 then return whole end
-    plan:backward(dlogits, i > 1)
-    add(job, sums, loss * total / criterion.weight(job.criterion, labels), logits, labels)
-  end
-  return whole
-end
-
--- As torchvision's references do, the average starts where warm-up ends; until then it is a copy.
-local function average_decay(job, epoch, step)
-  local warmup = job.opts.warmup
-  local copies = epoch - 1 < warmup or step == 1 and epoch - 2 < warmup
-  return copies and 0 or job.opts.ema
-end
-
--- One step of the optimiser along the gradient in the plan.
-local function take_step(job, plan, epoch, step)
-  local scale = 1
-  if job.opts.clip then
-    local norm = job.optimiser:gradient_norm(plan)
-    stop_if_not_finite(job, "norm of the gradient", norm, epoch, "step " .. step)
-    scale = math.min(1, job.opts.clip / (norm + 1e-6))
-  end
-  job.optimiser:step(plan, job.lr, scale)
-  if job.average then job.average:update(average_decay(job, epoch, step)) end
-end
-
-local function learn(job, epoch)
-  local model, train, opts = job.model, job.data.train, job.opts
-  local plan = model:execution(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
-    { training = true, backward = true, params = true, frozen = job.frozen })
-  local sums, step, seed = new_sums(), 0, core.mix(opts.seed, epoch)
-  for x, y in train:batches { batch = opts.batch, shuffle = true, seed = opts.seed, epoch = epoch,
-    augment = opts.augment or nil, workers = opts.workers } do
-    -- The statistics of one sample would say nothing about the class.
-    if not (job.skip_single and #y == 1 and train:count() > 1) then
-      step = step + 1
-      set_rate(job, epoch, step)
-      local loss = accumulate(job, plan, x, y, core.mix(seed, step), sums)
-      stop_if_not_finite(job, "loss", loss, epoch, "step " .. step)
-      take_step(job, plan, epoch, step)
-      job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(sums.loss / sums.weight, sums.right / sums.count))
-    end
-  end
-  if step == 0 then fault.raise("data.train: expected images, but none could be decoded") end
-  return sums
-end
-
 local function validate(job, epoch, row)
   if not job.data.val then return end
   local run = predict.run(job.model, job.data.val, job.opts)
-  local sums, loss = new_sums(), criterion.loss(job.criterion, run.logits, run.labels)
-  stop_if_not_finite(job, "loss", loss, epoch, "validation")
-  add(job, sums, loss, run.logits, run.labels)
+  local sums, loss = steps.new_sums(), criterion.loss(job.criterion, run.logits, run.labels)
+  steps.check_finite(job, "loss", loss, epoch, "validation")
+  steps.add(job, sums, loss, run.logits, run.labels)
   row.val_loss, row.val_accuracy = loss, sums.right / sums.count
 end
 
@@ -225,7 +125,7 @@ local function run_epoch(job, epoch)
   job.line.label = ("epoch %d/%d"):format(epoch, job.opts.epochs)
   collectgarbage() -- ends the tensors that share the weights, which would have to be copied for them
   job.model.graph:own_parameters { except = job.fixed }
-  local sums = learn(job, epoch)
+  local sums = steps.learn(job, epoch)
   local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = sums.loss / sums.weight,
     train_accuracy = sums.right / sums.count, images_per_second = sums.count / (core.clock() - job.epoch_started) }
   local state = job.model:state()
@@ -289,32 +189,66 @@ end
 -- Ctrl-C ends native work with "interrupted", and Lua code, by its own signal handler, with "interrupted!".
 local function explain(job, problem)
   if type(problem) ~= "string" or not problem:find("interrupted!?$") then return problem end
-  return ("train: interrupted; %s"):format(what_is_kept(job))
+  return ("train: interrupted; %s"):format(steps.what_is_kept(job))
 end
 
 --- Trains a model in place; models that shared its weights (clones) keep theirs.
 --
--- The criterion is cross entropy weighted by class, the optimiser Adam, and the weights kept in the end are those of
--- the epoch of best validation, also when the training is stopped by Ctrl-C or an error. Order, augmentation and
--- dropout depend on `seed`, epoch and step alone: the same call gives the same weights to the bit (with the same number
--- of threads), and so does a training that was interrupted and resumed. In a model with batch norm a last batch of one
--- sample is left out.
+-- The criterion is cross entropy weighted by class, and the weights kept in the end are those of the epoch of best
+-- validation, also when the training is stopped by Ctrl-C or an error. Order, augmentation and dropout depend on
+-- `seed`, epoch and step alone: the same call gives the same weights to the bit (with the same number of threads), and
+-- so does a training that was interrupted and resumed. In a model with batch norm a last batch of one sample is left
+-- out.
+--
+-- Frozen parameters get no gradient and no state, and the way back ends below the last parameter that is trained: a
+-- head alone costs little more than its forward passes. A batch norm whose scale is frozen runs as in inference and
+-- keeps its running statistics; dropout goes on.
+--
+-- In a model that `prune` made (with its `plan`), the pruned weights, and scale and shift of the norms behind them, are
+-- exactly zero after every step, whatever the optimiser. A model without a plan has no such weights, whatever its
+-- zeros.
+--
+-- A batch cut by `micro_batch` gives the gradient of the whole batch, but for dropout, which is drawn for each piece,
+-- and for batch norm, whose statistics are those of a piece.
 --
 -- @tparam Model model
 -- @tparam Dataset data its `train` is learned, its `val` (may be missing) decides which weights are kept
--- @tab[opt] opts `epochs` (20), `batch` (32), `lr` (1e-3), `decay` ({every = 10, factor = 0.1}: lr is multiplied by
--- factor after every so many epochs; or false), `weight_decay` (0), `class_weights` ("balanced": n / (classes · n_c);
--- a list; or false), `augment` (true: random resized crop of scale 0.7-1 and ratio 0.75-1.33, flips, rotation up to
--- 30°, brightness, contrast and saturation ± 0.2; false; or a table of these, see `split:batches`), `select`
--- ("accuracy" of validation, ties by loss; "loss"; "last"), `seed` (0), `checkpoint` (a path, overwritten after each
--- epoch), `resume` (false; go on from the checkpoint if it is there), `on_epoch` (function(row), called after each
--- epoch), `workers` (threads that decode, 1), `quiet` (false; say nothing on stderr)
--- @treturn table history: list of rows `{epoch=, lr=, train_loss=, train_accuracy=, val_loss=, val_accuracy=, seconds=,
--- images_per_second=}`; losses are weighted by class, train's are means over the epoch; also `best_epoch`, `tostring`,
--- and `draw(path)`, see `secateur.history`
+-- @tab[opt] opts The course: `epochs` (20), `batch` (32; samples of a step), `micro_batch` (none: run batches in pieces
+-- of at most so many, as equal as can be, to save memory), `seed` (0), `select` ("accuracy" of validation, ties by
+-- loss; "loss"; "last"), `augment` (true: random resized crop of scale 0.7-1 and ratio 0.75-1.33, flips, rotation up to
+-- 30°, brightness, contrast and saturation ± 0.2; false; or a table of these, see `split:batches`).
+--
+-- The optimiser, as torch.optim has them: `optimiser` ("adam", "adamw", "sgd"), `betas` ({0.9, 0.999}) and `eps` (1e-8)
+-- of the first two, `momentum` (0.9) and `nesterov` (false) of sgd, `weight_decay` (0; adamw: 0.01; decoupled in adamw
+-- alone), `decay_norms` (true; false: no weight decay on what has one dimension, biases, scales and shifts), `clip`
+-- (false; the largest L2 norm of all gradients together, as clip_grad_norm_).
+--
+-- The learning rate: `lr` (1e-3), times the factor of `schedule`: "step" (multiplied by `decay.factor` after every
+-- `decay.every` epochs; `decay` = {every = 10, factor = 0.1} or false), "cosine" (falls with every step to `min_lr`,
+-- 0), "constant", or a function(progress in [0, 1), epoch) -> factor, called for every step; `warmup` (0; epochs, or
+-- parts of one, over which the rate rises linearly with every step; a cosine begins when it ends).
+--
+-- What is trained: `freeze` (a Lua pattern for parameter names, a function(name) -> boolean, or a list of these),
+-- `groups` (list of {match = as freeze, lr = or lr_scale =, weight_decay =}; the first that fits a parameter counts,
+-- the schedule multiplies all rates alike).
+--
+-- The criterion: `class_weights` ("balanced": n / (classes · n_c); a list; or false), `label_smoothing` (0; as
+-- CrossEntropyLoss).
+--
+-- Averaging: `ema` (false; d: after every step a += (1 - d) (w - a); the average is what is validated, kept and given
+-- back; until warm-up ends it is a copy; running statistics of batch norms are averaged too, as torchvision's
+-- references do).
+--
+-- Besides: `checkpoint` (a path, overwritten after each epoch), `resume` (false; go on from the checkpoint if it is
+-- there), `on_epoch` (function(row), called after each epoch, when the model has what was validated), `workers`
+-- (threads that decode, 1), `quiet` (false; say nothing on stderr)
+-- @treturn table history: list of rows `{epoch=, lr=, group_lrs=, train_loss=, train_accuracy=, val_loss=,
+-- val_accuracy=, seconds=, images_per_second=}`; rates are those of the epoch's last step; losses are weighted by class
+-- (and smoothed), train's are means over the epoch; also `best_epoch`, `tostring`, and `draw(path)`, see
+-- `secateur.history`
 -- @treturn Model the model
--- @raise when model, data and options do not fit; when the loss is not finite; when the checkpoint cannot be written,
--- or is of another training
+-- @raise when model, data and options do not fit, a pattern fits nothing or nothing is left to train; when the loss or
+-- the norm of its gradient (with clip) is not finite; when the checkpoint cannot be written, or is of another training
 local function train(model, data, opts)
   local job = prepare(model, data, opts)
   local shared = data.train.shared -- says what black is, for the baseline of Integrated Gradients
