@@ -263,6 +263,32 @@ describe("a checkpoint's images", function()
     assert.same({ 3, 48, 48 }, load_checkpoint(basic, { size = 48 }).input_shape)
   end)
 
+  it("may have no size or channel count that the model cannot take", function()
+    local custom = require "secateur.models.custom"
+    local fixed = custom { input = { 3, 4, 4 }, build = function(net, x)
+      return net:linear("head", net:flatten("flat", net:relu("r", x)), { out = 2 })
+    end }
+    fixed:save(path())
+    local lead = ("load_checkpoint: '%s': "):format(path())
+    local message = errors.here(function() load_checkpoint(path(), { size = 5 }) end)
+    assert.equal(lead .. "size: expected one that the model's layers fit, got 5: 'head.weight': expected float32 of "
+      .. "shape [2x75], got float32 of shape [2x48]", message)
+    assert.equal(lead .. "channels: expected images to enter through plain convolutions, got relu 'r'",
+      errors.here(function() load_checkpoint(path(), { channels = 1 }) end))
+    local file = written "vgg"
+    message = errors.here(function() load_checkpoint(file, { size = 1 }) end)
+    assert.is_truthy(message:find("max_pool2d 'features.2': kernel: expected at most 1", 1, true))
+  end)
+
+  it("lose the normalisation of colours with the colours", function()
+    local model = families.all().basic
+    model.info.normalisation = { mean = { 1, 2, 3 }, std = { 1, 1, 1 } }
+    model:save(path())
+    local grey = load_checkpoint(path(), { channels = 1, quiet = true })
+    assert.same({ architecture = "resnet" }, grey.info)
+    assert.same({ 1, 2, 3 }, load_checkpoint(path(), { size = 48, quiet = true }).info.normalisation.mean)
+  end)
+
   it("may change all at once, in models of model:save as well", function()
     local model = families.all().vit
     model:save(path())

@@ -66,6 +66,7 @@ local function change_channels(plan, channels)
     end
   end
   plan.input.attrs.shape = { channels, image[2], image[3] }
+  plan.info.normalisation = nil -- that of colours
 end
 
 local function change_size(plan, size)
@@ -110,6 +111,13 @@ local function rebuild(plan)
   return graph
 end
 
+-- The classes and channels were judged; what still can fail depends on the image.
+local function rebuild_for(size, plan)
+  local ok, graph = pcall(rebuild, plan)
+  if ok then return graph end
+  fail("size: expected one that the model's layers fit, got %s: %s", size, (graph:gsub("^[^\n:]*%.lua:%d+: ", "")))
+end
+
 local Plan = {}
 Plan.__index = Plan
 
@@ -124,8 +132,10 @@ function Plan:note(format, ...) self.notes[#self.notes + 1] = format:format(...)
 -- @tparam {string,...} notes gets a sentence for each change to weights
 -- @treturn Model the same one when nothing differs
 function adapt.model(given, wanted, seed, notes)
-  local graph = given.graph
-  local plan = setmetatable({ graph = graph, nodes = graph:nodes(), attrs = {}, values = {}, notes = notes }, Plan)
+  local graph, info = given.graph, {}
+  for key, value in pairs(given.info) do info[key] = value end
+  local plan = setmetatable({ graph = graph, nodes = graph:nodes(), attrs = {}, values = {}, info = info,
+    notes = notes }, Plan)
   for _, node in ipairs(plan.nodes) do
     if node.op == "input" then plan.input = node end
   end
@@ -134,7 +144,7 @@ function adapt.model(given, wanted, seed, notes)
   if wanted.channels then change_channels(plan, wanted.channels) end
   if wanted.size then change_size(plan, wanted.size) end
   if not plan.drawn and table.concat(plan.input.attrs.shape, "x") == before then return given end
-  local changed = model.new(rebuild(plan), given.info)
+  local changed = model.new(rebuild_for(wanted.size, plan), info)
   changed.plan = given.plan
   if plan.drawn then adapt.draw(changed.graph, plan.drawn, given.info.architecture, seed) end
   return changed
