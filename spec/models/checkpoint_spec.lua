@@ -80,6 +80,18 @@ describe("a checkpoint", function()
     assert_logits("vgg", (load_checkpoint(file, { size = 16, prefix = "net." })))
   end)
 
+  it("tells of a prefix that only some names have", function()
+    local file = written("basic", function(name) return "backbone." .. name end,
+      function(state) state["projector.weight"] = core.zeros(4) end)
+    local message = errors.here(function() load_checkpoint(file) end)
+    local hint = "; prefix = 'backbone.' would look at names that begin so alone"
+    assert.equal(hint, message:sub(-#hint))
+    assert_logits("basic", (load_checkpoint(file, { size = 32, prefix = "backbone." })))
+    message = errors.here(function() load_checkpoint(file, { prefix = "spine." }) end)
+    assert.is_truthy(message:find("got no tensors", 1, true))
+    assert.is_nil(message:find("would look", 1, true))
+  end)
+
   it("needs no counters of batches", function()
     local file = written("basic", nil, function(state)
       for name in pairs(state) do if name:find "num_batches" then state[name] = nil end end
@@ -330,6 +342,9 @@ describe("what is no checkpoint of a known architecture", function()
       .. "layer9.weight"):format(file), errors.here(function() load_checkpoint(file) end))
     file = written("timm", nil, function(state) state["class_token"] = state["cls_token"] end)
     assert.equal(("load_checkpoint: '%s': 'class_token' and 'cls_token' name the same tensor"):format(file),
+      errors.here(function() load_checkpoint(file) end))
+    file = written("vgg", nil, function(state) state["classifier.6.weight"] = core.zeros(28) end)
+    assert.equal(("load_checkpoint: '%s': 'classifier.6.weight': expected 2 dimensions, got [28]"):format(file),
       errors.here(function() load_checkpoint(file) end))
     file = written "timm"
     assert.equal(("load_checkpoint: '%s': the number of attention heads cannot be seen in the file, and 12 features "

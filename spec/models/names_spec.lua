@@ -23,6 +23,12 @@ describe("the names of parameters", function()
     assert.equal("model.", names.prefix({ "model.a", "model.b" }, { "a", "model.b" }))
   end)
 
+  it("may have a model's behind a prefix, among others", function()
+    assert.equal("backbone.", names.inner { "a.weight", "backbone.layer1.0.conv1.weight" })
+    assert.equal("net.model.", names.inner { "net.model.features.0.weight" })
+    assert.is_nil(names.inner { "features.0.weight", "xfeatures.0.weight", ".features.0.weight" })
+  end)
+
   it("of ViTs are read from torchvision's first form and from timm's", function()
     for other, own in pairs {
       ["encoder.layers.encoder_layer_11.mlp.linear_1.weight"] = "encoder.layers.encoder_layer_11.mlp.0.weight",

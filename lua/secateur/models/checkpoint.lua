@@ -8,6 +8,7 @@ local names = require "secateur.models.names"
 local options = require "secateur.util.options"
 local recognise = require "secateur.models.recognise"
 local state = require "secateur.models.state"
+local view_of = require "secateur.models.view"
 
 local rules = {
   classes = { type = "integer", min = 1 },
@@ -21,53 +22,16 @@ local rules = {
   quiet = { type = "boolean", default = false },
 }
 
--- A file's tensors under torchvision's names.
--- @type View
-local View = {}
-View.__index = View
-
-local function open_view(source, prefix)
-  local list = source:names()
-  prefix = prefix or names.prefix(list)
-  local view = setmetatable({ source = source, called = {}, shapes = {} }, View)
-  for _, name in ipairs(list) do
-    if name:sub(1, #prefix) == prefix then
-      local own = names.torchvision(name:sub(#prefix + 1))
-      if view.called[own] then error(("'%s' and '%s' name the same tensor"):format(view.called[own], name), 0) end
-      view.called[own], view.shapes[own] = name, source:info(name).shape
-    end
-  end
-  return view
-end
-
--- Sorted.
-function View:names() return options.sorted_keys(self.called) end
-
--- As in the file.
-function View:info(name) return self.source:info(self.called[name]) end
-
--- The tensor.
-function View:read(name) return self.source:read(self.called[name]) end
-
--- Those after "<stem>.", sorted.
-function View:below(stem)
-  local list = {}
-  for _, name in ipairs(self:names()) do
-    if name:sub(1, #stem + 1) == stem .. "." then list[#list + 1] = name:sub(#stem + 2) end
-  end
-  return list
-end
-
--- Calls a tensor something else.
-function View:rename(from, to)
-  for _, map in ipairs { self.called, self.shapes } do map[to], map[from] = map[from], nil end
-end
-
 -- Sees to it that the view has the head's weight, or nothing of a head and `found.new` is set: people put Sequentials
 -- there, and one linear layer in it, beside dropout, is a head like any other.
 local function settle_head(view, found, classes)
   local head, list = found.head, view:below(found.head)
-  if view.shapes[head .. ".weight"] then return end
+  local plain = view.shapes[head .. ".weight"]
+  if plain and #plain ~= 2 then
+    error(("'%s.weight': expected 2 dimensions, got [%s]"):format(head, table.concat(plain, "x")), 0)
+  elseif plain then
+    return
+  end
   local layer = list[1] and list[#list]:match("^(.*)%.weight$")
   local bias = #list == 2 and list[1] == (layer or "") .. ".bias"
   local shape = layer and view.shapes[head .. "." .. layer .. ".weight"]
@@ -103,8 +67,12 @@ end
 
 -- The model with the file's classes, channels and, where it tells, size.
 local function build(source, given, where)
-  local view = open_view(source, given.prefix)
-  local found = recognise.model(view.shapes, view.called, given.heads)
+  local view = view_of(source, given.prefix)
+  local ok, found = pcall(recognise.model, view.shapes, view.called, given.heads)
+  if not ok then
+    local inner = not given.prefix and names.inner(source:names())
+    error(found .. (inner and ("; prefix = '%s' would look at names that begin so alone"):format(inner) or ""), 0)
+  end
   as_named(found, given.architecture)
   settle_head(view, found, given.classes)
   local opts = found.opts
@@ -112,8 +80,8 @@ local function build(source, given, where)
   local name = families.name(found.family, opts)
   local graph = found.family.graph(opts)
   local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
-  local ok, message = pcall(state.load, graph, view, { prefix = "", leave = leave })
-  if not ok then
+  local fits, message = pcall(state.load, graph, view, { prefix = "", leave = leave })
+  if not fits then
     local of_file = message:sub(1, #where) == where -- rather than of what does not fit
     error(of_file and message or ("taken for a %s: %s"):format(name, message), 0)
   end

@@ -35,6 +35,22 @@ function names.prefix(list, own)
   return prefix
 end
 
+-- A name that every model of a family has.
+local anchors = { "layer1.0.conv1.weight", "features.0.weight", "conv_proj.weight", "patch_embed.proj.weight" }
+
+--- A prefix behind which a model seems to be, among other things: of "backbone.layer1.0.conv1.weight" it is "backbone.".
+-- @tparam {string,...} list
+-- @treturn string|nil
+function names.inner(list)
+  for _, name in ipairs(list) do
+    for _, anchor in ipairs(anchors) do
+      local behind = name:sub(-#anchor - 1) == "." .. anchor
+      if behind and #name > #anchor + 1 then return name:sub(1, -#anchor - 1) end
+    end
+  end
+  return nil
+end
+
 local block = "^blocks%.(%d+)%."
 local layer = "encoder.layers.encoder_layer_%1."
 
