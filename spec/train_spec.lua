@@ -53,6 +53,8 @@ describe("train", function()
     local best = history[history.best_epoch]
     assert.is_true(best.val_accuracy >= 0.75, tostring(history))
     assert.equal(best.val_accuracy, require "secateur.evaluate"(model, data.val).accuracy)
+    assert.same({ "normal", "effusion" }, model.info.classes) -- what the logits mean goes with the model
+    assert.equal(1, #model.info.normalisation.mean)
   end)
 
   it("takes steps of the paper's recipe on each family", function()

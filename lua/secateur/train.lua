@@ -253,6 +253,7 @@ local function train(model, data, opts)
   local job = prepare(model, data, opts)
   local shared = data.train.shared -- says what black is, for the baseline of Integrated Gradients
   if shared then model.info.normalisation = { mean = shared.mean, std = shared.std } end
+  model.info.classes = data.classes and table.move(data.classes, 1, #data.classes, 1, {})
   job.kept = { epoch = 0, state = model:state() }
   local ok, problem = pcall(run, job)
   restore(job)

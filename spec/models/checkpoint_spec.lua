@@ -185,8 +185,11 @@ describe("a checkpoint's head", function()
 
   it("is replaced in models of model:save as well", function()
     local all = families.all()
+    all.vgg.info.classes = { "a", "b", "c" }
     all.vgg:save(path())
     local model, notes = load_checkpoint(path(), { classes = 5, quiet = true })
+    assert.is_nil(model.info.classes)
+    assert.same({ "a", "b", "c" }, load_checkpoint(path(), { quiet = true }).info.classes)
     assert.same({ "replaced the head 'classifier.3' of 3 classes by a new one of 5" }, notes)
     assert.equal(5, model.classes)
     assert.is_true(model:state()["classifier.3.weight"]:abs():sum() > 0)

@@ -91,6 +91,10 @@ describe("a model's file", function()
     model.info.note = print
     assert.equal("save: json: a function cannot be written", errors.here(function() model:save(path) end))
     assert.same("me", load(path).info.note.by)
+    model.info.note, model.info.classes = nil, { "a" }
+    assert.equal("save: info: classes: expected a list of 7 names", errors.here(function() model:save(path) end))
+    model.info = { architecture = 3 }
+    assert.equal("save: info: architecture: expected a name, got 3", errors.here(function() model:save(path) end))
   end)
 
   it("keeps the plan of a pruned model, as clones do", function()
@@ -221,8 +225,8 @@ describe("a damaged file", function()
     assert.equal("json: expected : at byte 5", info '{"a"')
     assert.equal("info: expected an object, got 'x'", info '"x"')
     assert.equal("info: architecture: expected a name, got a table", info '{"architecture":[1]}')
-    assert.equal("info: classes: expected a list of names", info '{"classes":["a",1]}')
-    assert.equal("info: classes: expected 3 names, got 2", info '{"classes":["a","b"]}')
+    assert.equal("info: classes: expected a list of 3 names", info '{"classes":["a",1,"b"]}')
+    assert.equal("info: classes: expected a list of 3 names", info '{"classes":["a","b"]}')
     for _, bad in ipairs { "3", "{}", '{"mean":[1],"std":[0]}', '{"mean":[1],"std":[1,2]}', '{"mean":["a"],"std":[1]}',
       '{"mean":[1e999],"std":[1]}', '{"mean":1,"std":1}' } do
       assert.equal("info: normalisation: expected as many positive numbers in std as numbers in mean",

@@ -3,7 +3,6 @@ local custom = require "secateur.models.custom"
 local errors = require "support.errors"
 local families = require "support.families"
 local files = require "secateur.util.files"
-local models = require "secateur.models"
 local operations = require "secateur.models.onnx_operations"
 local protobuf = require "support.protobuf"
 local prune = require "secateur.prune"
@@ -332,32 +331,5 @@ describe("an exported model", function()
     assert.equal("export_onnx: node: expected UTF-8, got other bytes",
       errors.here(function() odd:export_onnx(path) end))
     assert.is_nil(files.read_all(path))
-  end)
-end)
-
-describe("exported parameters", function()
-  it("are a plain safetensors file of torch's kind", function()
-    local folder = temporary.folder()
-    local path = files.join(folder, "state.safetensors")
-    for name, model in pairs(families.all()) do
-      model:export_state(path)
-      local tensors, meta = require "secateur.formats.safetensors".load(path)
-      assert.same({ format = "pt" }, meta)
-      local state = model:state()
-      for parameter, tensor in pairs(state) do
-        assert.same(tensor:shape(), tensors[parameter]:shape(), name)
-        assert.equal(tensor:dtype(), tensors[parameter]:dtype())
-        assert.same(tensor:totable(), tensors[parameter]:totable())
-        if parameter:find "num_batches_tracked$" then
-          assert.same({ "int64", 0 }, { tensor:dtype(), #tensor:shape() })
-        end
-      end
-      for parameter in pairs(tensors) do assert.is_truthy(state[parameter]) end
-    end
-    local model = models.vgg { config = { 2 }, hidden = {}, pool = 1, classes = 2, size = 4 }
-    assert.equal("export_state: path: missing", errors.here(function() model:export_state() end))
-    assert.is_truthy(errors.here(function() model:export_state(folder) end):find "^export_state: '.*': expected a re")
-    assert.is_truthy(errors.here(function() model:export_state(path, { strict = 1 }) end):find "unknown option 'strict")
-    files.remove(folder)
   end)
 end)

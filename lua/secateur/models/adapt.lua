@@ -44,6 +44,7 @@ local function change_classes(plan, classes)
   if head.attrs.out == classes then return end
   plan:note("replaced the head '%s' of %d classes by a new one of %d", head.name, head.attrs.out, classes)
   plan.attrs[head.name], plan.drawn = { out = classes }, head.name
+  plan.info.classes = nil -- those of the old head
   for _, param in pairs(head.params) do plan.values[param.name] = false end
 end
 

@@ -1,5 +1,6 @@
 --- Models for other programs: PyTorch (parameters alone) and whatever reads ONNX (the whole network).
 -- @module secateur.models.export
+local names = require "secateur.models.names"
 local onnx = require "secateur.models.onnx"
 local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
@@ -14,14 +15,33 @@ local function try(name, f)
   options.fail(name, message, 2)
 end
 
---- Writes the parameters, running statistics included, under their own names.
+local state_rules = { names = { one_of = { "torchvision", "timm" }, default = "torchvision" } }
+
+-- The parameters as timm's ViTs call them.
+local function in_timm(state)
+  local renamed, strange = {}, nil
+  for _, name in ipairs(options.sorted_keys(state)) do
+    local mapped = names.timm(name)
+    strange = strange or not mapped and name
+    if mapped then renamed[mapped] = state[name] end
+  end
+  if strange then
+    options.fail("export_state", ("names: expected 'torchvision' but for ViTs, which have no parameter '%s'"):format(
+      strange), 2)
+  end
+  return renamed
+end
+
+--- Writes the parameters, running statistics included.
 -- @tparam Model model
 -- @string path
--- @tab[opt] opts none yet
+-- @tab[opt] opts see `Model:export_state`
 function export.state(model, path, opts)
   options.value("export_state", "path", path, { type = "string", required = true }, 1)
-  options.check("export_state", opts, {}, 1)
-  try("export_state", function() safetensors.save(path, model:state(), { format = "pt" }) end)
+  local checked = options.check("export_state", opts, state_rules, 1)
+  local state = model:state()
+  if checked.names == "timm" then state = in_timm(state) end
+  try("export_state", function() safetensors.save(path, state, { format = "pt" }) end)
 end
 
 local function is_name(text)

@@ -21,6 +21,40 @@ local function fail(format, ...)
   error(format:format(...), 0)
 end
 
+-- ---- what is known of a model ----
+
+local function is_name(value)
+  return type(value) == "string" and value ~= "" and not value:find("\0", 1, true)
+end
+
+local function is_list(value, good)
+  if type(value) ~= "table" or #value == 0 then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if not good(value[i]) then return false end
+  end
+  return true
+end
+
+local function is_number(value) return math.type(value) ~= nil and value == value and math.abs(value) < math.huge end
+local function is_positive(value) return is_number(value) and value > 0 end
+
+--- Raises unless a model's info is what those who rely on it expect. Whatever else a user keeps there is theirs.
+-- @tab info
+-- @int classes of the model
+function file.check_info(info, classes)
+  local known, named = info.normalisation, info.classes
+  if info.architecture ~= nil and not is_name(info.architecture) then
+    fail("info: architecture: expected a name, got %s", options.describe(info.architecture))
+  elseif known ~= nil and not (type(known) == "table" and is_list(known.mean, is_number)
+    and is_list(known.std, is_positive) and #known.mean == #known.std) then
+    fail("info: normalisation: expected as many positive numbers in std as numbers in mean")
+  elseif named ~= nil and not (is_list(named, is_name) and #named == classes) then
+    fail("info: classes: expected a list of %d names", classes)
+  end
+end
+
 -- ---- writing ----
 
 -- Parameters that are not named after their node, or are parts of larger ones.
@@ -61,6 +95,7 @@ function file.write(model, path)
     if not plan then fail("plan: %s", problem) end
   end
   local info = next(model.info) and model.info or { architecture = "custom" }
+  file.check_info(info, model.classes)
   safetensors.save(path, model:state(), { format = "secateur", version = VERSION, graph = describe_graph(model.graph),
     info = json.encode(info), plan = plan and plans.encode(plan) })
 end
@@ -71,10 +106,6 @@ local function check_keys(what, given, known)
   for key in pairs(given) do
     if not known[key] then fail("%s: unknown field %s", what, options.describe(key)) end
   end
-end
-
-local function is_name(value)
-  return type(value) == "string" and value ~= "" and not value:find("\0", 1, true)
 end
 
 local graph_fields = { nodes = true, output = true }
@@ -104,41 +135,12 @@ local function build(text, bytes)
   return graph
 end
 
-local function is_list(value, good)
-  if type(value) ~= "table" or #value == 0 then return false end
-  local count = 0
-  for _ in pairs(value) do count = count + 1 end
-  for i = 1, count do
-    if not good(value[i]) then return false end
-  end
-  return true
-end
-
-local function is_number(value) return math.type(value) ~= nil and value == value and math.abs(value) < math.huge end
-local function is_positive(value) return is_number(value) and value > 0 end
-
--- Only what others rely on is judged; whatever else a user keeps there is theirs.
-local function read_info(text)
-  local info = json.decode(text or "{}")
-  if type(info) ~= "table" then fail("info: expected an object, got %s", options.describe(info)) end
-  local known = info.normalisation
-  if info.architecture ~= nil and not is_name(info.architecture) then
-    fail("info: architecture: expected a name, got %s", options.describe(info.architecture))
-  elseif known ~= nil and not (type(known) == "table" and is_list(known.mean, is_number)
-    and is_list(known.std, is_positive) and #known.mean == #known.std) then
-    fail("info: normalisation: expected as many positive numbers in std as numbers in mean")
-  elseif info.classes ~= nil and not is_list(info.classes, is_name) then
-    fail("info: classes: expected a list of names")
-  end
-  return info
-end
-
 local sizes = { float32 = 4, float64 = 8, int64 = 8, uint8 = 1 }
 
 --- Reads what `write` wrote. Raises without a position, the path first.
 -- @string path
 -- @treturn Graph without the parameters' values
--- @treturn table info
+-- @treturn table info, to be checked with the model
 -- @treturn table parameter name -> Tensor
 -- @treturn ?Plan not yet held against the model
 function file.read(path)
@@ -153,7 +155,9 @@ function file.read(path)
   local ok, graph, info = pcall(function()
     if meta.plan then plan, problem = plans.decode(meta.plan) end
     if problem then fail("plan: %s", problem) end
-    return build(meta.graph, bytes), read_info(meta.info)
+    local known = json.decode(meta.info or "{}")
+    if type(known) ~= "table" then fail("info: expected an object, got %s", options.describe(known)) end
+    return build(meta.graph, bytes), known
   end)
   if not ok then fail("%s: %s", path, (tostring(graph):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
   return graph, info, tensors, plan

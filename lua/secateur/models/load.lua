@@ -14,9 +14,7 @@ return function(path)
     local graph, info, tensors, plan = file.read(path)
     local ok, result = pcall(function()
       local loaded = model.new(graph, info):load_state(tensors)
-      if info.classes and #info.classes ~= loaded.classes then
-        error(("info: classes: expected %d names, got %d"):format(loaded.classes, #info.classes), 0)
-      end
+      file.check_info(info, loaded.classes)
       if plan then
         local fitting, problem = plans.fit(loaded:layers(), plan)
         if not fitting then error("plan: " .. problem, 0) end

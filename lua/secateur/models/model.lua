@@ -199,6 +199,7 @@ end
 --- Writes the parameters alone to a safetensors file that PyTorch loads with `strict=True` into the model of that
 -- architecture: torchvision's names, and its shapes, as masked models keep them.
 -- @string path
+-- @tab[opt] opts `names` ("torchvision"; ViTs also "timm")
 function Model:export_state(path, opts)
   export.state(self, path, opts)
 end

@@ -70,6 +70,33 @@ local maps = {
   { "^head%.", "heads.head." },
 }
 
+local back_block = "^encoder%.layers%.encoder_layer_(%d+)%."
+
+-- The way back, for ViTs.
+local to_timm = {
+  { "^class_token$", "cls_token" },
+  { "^encoder%.pos_embedding$", "pos_embed" },
+  { "^conv_proj%.(%w+)$", "patch_embed.proj.%1" },
+  { back_block .. "ln_([12])%.(%w+)$", "blocks.%1.norm%2.%3" },
+  { back_block .. "self_attention%.in_proj_(%w+)$", "blocks.%1.attn.qkv.%2" },
+  { back_block .. "self_attention%.out_proj%.(%w+)$", "blocks.%1.attn.proj.%2" },
+  { back_block .. "mlp%.0%.(%w+)$", "blocks.%1.mlp.fc1.%2" },
+  { back_block .. "mlp%.3%.(%w+)$", "blocks.%1.mlp.fc2.%2" },
+  { "^encoder%.ln%.(%w+)$", "norm.%1" },
+  { "^heads%.head%.(%w+)$", "head.%1" },
+}
+
+--- The name that timm's ViTs have for a parameter of torchvision's.
+-- @string name
+-- @treturn ?string nil when a ViT has no such parameter
+function names.timm(name)
+  for _, map in ipairs(to_timm) do
+    local mapped, count = name:gsub(map[1], map[2])
+    if count > 0 then return mapped end
+  end
+  return nil
+end
+
 --- The name that torchvision's models have for a parameter.
 -- @string name
 -- @treturn string the same name where no map is known
