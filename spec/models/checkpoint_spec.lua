@@ -193,6 +193,10 @@ describe("a checkpoint's head", function()
     assert.same({ "replaced the head 'classifier.3' of 3 classes by a new one of 5" }, notes)
     assert.equal(5, model.classes)
     assert.is_true(model:state()["classifier.3.weight"]:abs():sum() > 0)
+    all.vgg.info.classes = { "a", "b", "c" }
+    all.vgg:save(path())
+    assert.is_nil(load_checkpoint(path(), { classes = 5, quiet = true }).info.classes)
+    assert.same({ "a", "b", "c" }, load_checkpoint(path(), { classes = 3, size = 17, quiet = true }).info.classes)
     all.custom:save(path())
     model = load_checkpoint(path(), { classes = 5, quiet = true })
     assert.same({ 5, 20 }, { model.classes, model:state()["head.weight"]:size(2) })
@@ -293,6 +297,16 @@ describe("a checkpoint's images", function()
     local file = written "vgg"
     message = errors.here(function() load_checkpoint(file, { size = 1 }) end)
     assert.is_truthy(message:find("max_pool2d 'features.2': kernel: expected at most 1", 1, true))
+  end)
+
+  it("may change for a pruned model, which keeps its plan and its zeros", function()
+    local prune = require "secateur.prune"
+    local model = families.all().basic
+    local pruned = prune(model, { ["layer1.0.conv1"] = { 1, 2 } })
+    pruned:save(path())
+    local changed = load_checkpoint(path(), { classes = 2, channels = 1, quiet = true })
+    assert.same(pruned.plan["layer1.0.conv1"], changed.plan["layer1.0.conv1"])
+    assert.equal(0, changed:state()["layer1.0.conv1.weight"]:view(1, 2):abs():sum())
   end)
 
   it("lose the normalisation of colours with the colours", function()

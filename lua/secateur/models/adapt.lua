@@ -1,9 +1,11 @@
 --- A model for other classes, channels or image sizes than its weights were made for.
 -- @module secateur.models.adapt
+local bindings = require "secateur.models.bindings"
 local core = require "secateur.core"
 local families = require "secateur.models.families"
 local init_weights = require "secateur.models.init_weights"
 local model = require "secateur.models.model"
+local plans = require "secateur.models.plan"
 local position = require "secateur.models.position"
 
 local adapt = {}
@@ -46,6 +48,7 @@ local function change_classes(plan, classes)
   plan.attrs[head.name], plan.drawn = { out = classes }, head.name
   plan.info.classes = nil -- those of the old head
   for _, param in pairs(head.params) do plan.values[param.name] = false end
+  plan.info.classes = nil -- the names of the old ones
 end
 
 local function change_channels(plan, channels)
@@ -84,17 +87,6 @@ local function change_size(plan, size)
     plan:note("interpolated the position embedding from %d x %d to %d x %d patches", old, old, new, new)
   end
   plan.input.attrs.shape = { image[1], size, size }
-end
-
--- Where a node finds its parameters; a batch norm's have no names but their own.
-local function bindings(node)
-  local slots = node.op == "parameter" and { "value" } or { "weight", "bias" }
-  local found = {}
-  for slot, name in ipairs(slots) do
-    local param = node.params[slot]
-    found[name] = param and { name = param.name, first = param.first, total = param.total }
-  end
-  return found
 end
 
 local function rebuild(plan)
@@ -146,7 +138,7 @@ function adapt.model(given, wanted, seed, notes)
   if wanted.size then change_size(plan, wanted.size) end
   if not plan.drawn and table.concat(plan.input.attrs.shape, "x") == before then return given end
   local changed = model.new(rebuild_for(wanted.size, plan), info)
-  changed.plan = given.plan
+  changed.plan = given.plan and plans.copy(given.plan)
   if plan.drawn then adapt.draw(changed.graph, plan.drawn, given.info.architecture, seed) end
   return changed
 end

@@ -4,6 +4,7 @@
 -- `inputs`, `attrs`, `params`), `info`, and of a pruned model `plan`. Whoever adds a field that older readers must not
 -- pass over raises the version.
 -- @module secateur.models.file
+local bindings = require "secateur.models.bindings"
 local core = require "secateur.core"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
@@ -56,21 +57,6 @@ function file.check_info(info, classes)
 end
 
 -- ---- writing ----
-
--- Parameters that are not named after their node, or are parts of larger ones.
-local function bindings(node)
-  local slots = { "weight", "bias" }
-  if node.op == "parameter" then slots = { "value" } end
-  local special
-  for slot, param in pairs(node.params) do
-    local name = slots[slot]
-    if name and (param.name ~= node.name .. "." .. name or param.total) then
-      special = special or {}
-      special[name] = { name = param.name, first = param.first, total = param.total }
-    end
-  end
-  return special
-end
 
 local function describe_graph(graph)
   local nodes = {}

@@ -38,7 +38,7 @@ end
 -- A name that every model of a family has.
 local anchors = { "layer1.0.conv1.weight", "features.0.weight", "conv_proj.weight", "patch_embed.proj.weight" }
 
---- A prefix behind which a model seems to be, among other things: of "backbone.layer1.0.conv1.weight" it is "backbone.".
+--- A prefix behind which a model seems to be, among other things: of "backbone.layer1.0.conv1.weight" "backbone.".
 -- @tparam {string,...} list
 -- @treturn string|nil
 function names.inner(list)
