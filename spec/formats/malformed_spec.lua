@@ -84,6 +84,18 @@ end
 
 local function one(given) return p.dict(p.str "w", p.tensor(given)) end
 
+-- The entries of an archive of PyTorch, as archives.zip takes them.
+local function entries_of(name)
+  local file <close> = core.file_open(name)
+  local entries = {}
+  for i = 1, file:zip() do
+    local entry = file:name(i)
+    local offset, length = file:entry(entry)
+    entries[i] = { name = entry, data = file:bytes(offset, length) }
+  end
+  return entries
+end
+
 describe("a malformed file of weights", function()
   setup(function()
     folder = temporary.folder()
@@ -106,6 +118,24 @@ describe("a malformed file of weights", function()
     end
     assert.equal(6 * 6 * #damage.kinds, seen)
     assert.is_true(refused - before > 0.6 * seen, ("only %d of %d were refused"):format(refused - before, seen))
+  end)
+
+  it("whose description was damaged is refused or read", function()
+    local before, seen = refused, 0
+    for number, name in ipairs { "whole.pth", "training.pth", "protocol4.pth" } do
+      local entries = entries_of("spec/fixtures/checkpoints/" .. name)
+      local good = entries[1].data
+      assert.matches("/data%.pkl$", entries[1].name)
+      for which, kind in ipairs(damage.kinds) do
+        local draw = damage.draws(core.mix(100 + number, which))
+        for _ = 1, 6 do
+          entries[1].data = damage.ways[kind](good, draw) -- under a checksum that holds
+          try(name .. ", described, " .. kind, archives.zip(entries))
+          seen = seen + 1
+        end
+      end
+    end
+    assert.is_true(refused - before > 0.4 * seen, ("only %d of %d were refused"):format(refused - before, seen))
   end)
 
   it("that would run something is refused by what it would run", function()
