@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    WINDOW = 1 << 15, /* elements that are buffered at a time */
-    SPARSE = 16,      /* elements read for each that is wanted, at most: a file must not make us read it often */
+    WINDOW = 1 << 15,           /* elements that are buffered at a time */
+    SPARSE = 16,                /* at most so many are read for one that is wanted: no file makes us read it for ever */
     LARGEST_OVERLAP = 16 << 20, /* bytes that are buffered at once where strides lead back and forth */
 };
 
@@ -28,12 +28,17 @@ typedef struct route {
     bool forward;   /* it never leads back */
 } route;
 
-/* Part of the storage, converted. */
-typedef struct cache {
-    unsigned char *stored, *held; /* owned */
-    uint64_t start;
+/* A view while its elements are gathered, through a part of the storage that is held at a time. */
+typedef struct gathering {
+    const sc_file *file;
+    const sc_strided *view;
+    const route *way;
+    unsigned char *out;
+    size_t size;                       /* bytes of an element in the tensor */
+    unsigned char *stored, *converted; /* owned: the part as it lies in the file, and as the tensor holds it */
+    uint64_t start;                    /* of the part, in elements */
     size_t count, capacity;
-} cache;
+} gathering;
 
 static sc_status fail(const sc_file *file, const char *what, sc_error *error) {
     return sc_error_set(error, SC_ERROR_FORMAT, "'%s': %s", file->path, what);
@@ -56,7 +61,7 @@ static sc_status find_last(route *out, const sc_file *file, const sc_strided *vi
 
 /* For views of at least one element. */
 static sc_status find_route(route *out, const sc_file *file, const sc_strided *view, sc_error *error) {
-    size_t step = 1;
+    size_t step = 1, taken = 1;
     *out = (route){.in_order = true, .forward = true, .dense = 1};
     for (int d = view->shape.ndim - 1; d >= 0; d--) {
         axis next = {view->shape.size[d], view->stride[d], step};
@@ -70,33 +75,33 @@ static sc_status find_route(route *out, const sc_file *file, const sc_strided *v
         out->axes[at] = next;
     }
     SC_TRY(find_last(out, file, view, error));
-    uint64_t inner = 0; /* how far the narrower axes reach; find_last has seen to it that it fits */
-    size_t taken = 1;
+    uint64_t reach = 0; /* of the narrower axes; find_last has seen to it that it fits */
     bool dense = true;
     for (int i = out->count - 1; i >= 0; i--) {
-        out->forward = out->forward && out->axes[i].stride >= inner;
-        inner += (out->axes[i].size - 1) * out->axes[i].stride;
-        taken *= out->axes[i].size; /* sc_shape_make has seen to it that it fits */
-        dense = dense && inner / taken < SPARSE;
-        out->dense = dense ? inner + 1 : out->dense;
+        const axis *outer = &out->axes[i];
+        out->forward = out->forward && outer->stride >= reach;
+        reach += (outer->size - 1) * outer->stride;
+        taken *= outer->size; /* sc_shape_make has seen to it that it fits */
+        dense = dense && reach / taken < SPARSE;
+        out->dense = dense ? reach + 1 : out->dense;
     }
     return SC_OK;
 }
 
-static sc_status load_window(cache *window, const sc_file *file, const sc_strided *view, uint64_t start, uint64_t last,
-                             sc_error *error) {
-    size_t size = sc_element_size(view->element);
-    window->start = start;
-    window->count = last - start < window->capacity ? (size_t)(last - start) + 1 : window->capacity;
-    SC_TRY(sc_file_read(file, view->first + start * size, window->stored, window->count * size, error));
-    if (!sc_convert_elements(window->held, window->stored, window->count, view->element, view->big_endian))
-        return fail(file, "expected whole numbers below 2^63, got a larger one", error);
+/* Holds the elements from `start` on. */
+static sc_status load(gathering *g, uint64_t start, sc_error *error) {
+    size_t size = sc_element_size(g->view->element);
+    g->start = start;
+    g->count = g->way->last - start < g->capacity ? (size_t)(g->way->last - start) + 1 : g->capacity;
+    SC_TRY(sc_file_read(g->file, g->view->first + start * size, g->stored, g->count * size, error));
+    if (!sc_convert_elements(g->converted, g->stored, g->count, g->view->element, g->view->big_endian))
+        return fail(g->file, "data: expected whole numbers below 2^63, got a larger one", error);
     return SC_OK;
 }
 
 /* out[i * step] = in[i * stride] for elements of `size` bytes. */
-static void gather(unsigned char *out, size_t step, const unsigned char *in, size_t stride, size_t count, size_t size) {
-    if (size == 4)
+static void copy(unsigned char *out, size_t step, const unsigned char *in, size_t stride, size_t count, size_t size) {
+    if (size == 4) /* copies of a known size are single instructions */
         for (size_t i = 0; i < count; i++)
             memcpy(out + i * step * 4, in + i * stride * 4, 4);
     else if (size == 8)
@@ -107,30 +112,29 @@ static void gather(unsigned char *out, size_t step, const unsigned char *in, siz
             memcpy(out + i * step * size, in + i * stride * size, size);
 }
 
-/* The elements along the innermost axis, from element `at` of the storage on. */
-static sc_status gather_run(unsigned char *out, cache *window, const axis *run, uint64_t at, uint64_t last,
-                            const sc_file *file, const sc_strided *view, sc_error *error) {
-    size_t held = sc_dtype_size(sc_element_dtype(view->element));
+/* The elements along the narrowest axis: from element `at` of the storage to element `to` of the tensor and on. */
+static sc_status gather_run(gathering *g, const axis *run, uint64_t at, size_t to, sc_error *error) {
     for (size_t done = 0, count; done < run->size; done += count, at += count * run->stride) {
-        if (at < window->start || at - window->start >= window->count)
-            SC_TRY(load_window(window, file, view, at, last, error));
-        size_t from = (size_t)(at - window->start);
+        if (at < g->start || at - g->start >= g->count)
+            SC_TRY(load(g, at, error));
+        size_t from = (size_t)(at - g->start);
         count = run->size - done;
-        if (run->stride > 0 && (window->count - 1 - from) / run->stride < count - 1)
-            count = (size_t)((window->count - 1 - from) / run->stride) + 1;
-        gather(out + done * run->step * held, run->step, window->held + from * held, (size_t)run->stride, count, held);
+        if (run->stride > 0 && (g->count - 1 - from) / run->stride < count - 1)
+            count = (size_t)((g->count - 1 - from) / run->stride) + 1;
+        copy(g->out + (to + done * run->step) * g->size, run->step, g->converted + from * g->size, (size_t)run->stride,
+             count, g->size);
     }
     return SC_OK;
 }
 
-static sc_status walk(unsigned char *out, cache *window, const route *way, const sc_file *file, const sc_strided *view,
-                      sc_error *error) {
+static sc_status gather(gathering *g, sc_error *error) {
     static const axis single = {1, 0, 1};
+    const route *way = g->way;
     const axis *run = way->count ? &way->axes[way->count - 1] : &single;
-    size_t held = sc_dtype_size(sc_element_dtype(view->element)), index[SC_MAX_DIMS] = {0}, to = 0;
-    uint64_t at = view->offset;
+    size_t index[SC_MAX_DIMS] = {0}, to = 0;
+    uint64_t at = g->view->offset;
     for (int i = 0; i >= 0;) {
-        SC_TRY(gather_run(out + to * held, window, run, at, way->last, file, view, error));
+        SC_TRY(gather_run(g, run, at, to, error));
         for (i = way->count - 2; i >= 0; i--) { /* on to the next run */
             const axis *outer = &way->axes[i];
             at += outer->stride;
@@ -147,24 +151,24 @@ static sc_status walk(unsigned char *out, cache *window, const route *way, const
 
 static sc_status read_scattered(const sc_tensor *out, const route *way, const sc_file *file, const sc_strided *view,
                                 sc_error *error) {
-    cache window = {0};
-    size_t size = sc_element_size(view->element), held = sc_dtype_size(out->dtype);
+    size_t stored = sc_element_size(view->element), held = sc_dtype_size(out->dtype);
+    gathering g = {.file = file, .view = view, .way = way, .out = sc_tensor_data(out), .size = held};
     uint64_t span = way->last - view->offset + 1;
-    if (!way->forward && span > LARGEST_OVERLAP / (size > held ? size : held))
+    if (!way->forward && span > LARGEST_OVERLAP / (stored > held ? stored : held))
         return fail(file, "the view's strides overlap over more than 16 MiB", error);
-    window.capacity = !way->forward ? (size_t)span : way->dense < WINDOW ? (size_t)way->dense : WINDOW;
+    g.capacity = !way->forward ? (size_t)span : way->dense < WINDOW ? (size_t)way->dense : WINDOW;
     void *memory = NULL;
-    sc_status status = sc_memory_alloc(&memory, window.capacity, size, error);
-    window.stored = memory;
+    sc_status status = sc_memory_alloc(&memory, g.capacity, stored, error);
+    g.stored = memory;
     if (status == SC_OK)
-        status = sc_memory_alloc(&memory, window.capacity, held, error);
-    window.held = status == SC_OK ? memory : NULL;
+        status = sc_memory_alloc(&memory, g.capacity, held, error);
+    g.converted = status == SC_OK ? memory : NULL;
     if (status == SC_OK)
-        status = load_window(&window, file, view, view->offset, way->last, error);
+        status = load(&g, view->offset, error);
     if (status == SC_OK)
-        status = walk(sc_tensor_data(out), &window, way, file, view, error);
-    sc_memory_free(window.stored);
-    sc_memory_free(window.held);
+        status = gather(&g, error);
+    sc_memory_free(g.stored);
+    sc_memory_free(g.converted);
     return status;
 }
 
