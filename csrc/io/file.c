@@ -16,6 +16,7 @@
 enum {
     CHUNK = 1 << 30, /* the most that one pread is asked for */
     BLOCK = 1 << 20, /* what a thread reads at a time: still in its cache when it is summed up */
+    GROUP = 64,      /* blocks that are read before their sums are joined */
 };
 
 sc_status sc_file_open(sc_file *out, const char *path, sc_error *error) {
@@ -72,35 +73,36 @@ sc_status sc_file_read(const sc_file *file, uint64_t offset, void *out, size_t l
     return SC_OK;
 }
 
-/* One block of a large read; *crc of it alone. */
-static sc_status read_block(const sc_file *file, uint64_t offset, unsigned char *out, size_t length, uint32_t *crc,
+/* Up to GROUP blocks from offset; parts[i] is the sum of the i-th alone, where sums are wanted. */
+static sc_status read_group(const sc_file *file, uint64_t offset, unsigned char *out, size_t length, uint32_t *parts,
                             sc_error *error) {
-    SC_TRY(sc_file_read(file, offset, out, length, error));
-    if (crc)
-        *crc = (uint32_t)crc32_z(crc32_z(0, NULL, 0), out, length);
-    return SC_OK;
+    sc_status status = SC_OK;
+    size_t blocks = length / BLOCK + (length % BLOCK != 0);
+#pragma omp parallel for schedule(dynamic, 1) if (blocks > 1)
+    for (size_t i = 0; i < blocks; i++) {
+        size_t done = i * BLOCK, count = length - done < BLOCK ? length - done : BLOCK;
+        sc_error reason = {0};
+        sc_status result = sc_file_read(file, offset + done, out + done, count, &reason);
+        if (parts && result == SC_OK)
+            parts[i] = (uint32_t)crc32_z(crc32_z(0, NULL, 0), out + done, count);
+        if (result != SC_OK)
+#pragma omp critical(sc_file_failure)
+            status = sc_error_set(error, result, "%s", reason.message);
+    }
+    return status;
 }
 
 sc_status sc_file_read_large(const sc_file *file, uint64_t offset, void *out, size_t length, uint32_t *crc,
                              sc_error *error) {
     unsigned char *bytes = out;
-    sc_status status = SC_OK;
-    size_t blocks = length / BLOCK + (length % BLOCK != 0);
-#pragma omp parallel for ordered schedule(static, 1) if (blocks > 1)
-    for (size_t i = 0; i < blocks; i++) {
-        size_t done = i * BLOCK, count = length - done < BLOCK ? length - done : BLOCK;
-        uint32_t part = 0;
-        sc_error reason = {0};
-        sc_status result = read_block(file, offset + done, bytes + done, count, crc ? &part : NULL, &reason);
-#pragma omp ordered
-        {
-            if (status == SC_OK && result != SC_OK)
-                status = sc_error_set(error, result, "%s", reason.message);
-            if (crc)
-                *crc = (uint32_t)crc32_combine(*crc, part, (z_off_t)count);
-        }
+    uint32_t parts[GROUP];
+    for (size_t done = 0, count; done < length; done += count) {
+        count = length - done < (size_t)GROUP * BLOCK ? length - done : (size_t)GROUP * BLOCK;
+        SC_TRY(read_group(file, offset + done, bytes + done, count, crc ? parts : NULL, error));
+        for (size_t at = 0; crc && at < count; at += BLOCK)
+            *crc = (uint32_t)crc32_combine(*crc, parts[at / BLOCK], (z_off_t)(count - at < BLOCK ? count - at : BLOCK));
     }
-    return status;
+    return SC_OK;
 }
 
 static sc_status read_from_file(sc_source *self, void *out, size_t length, sc_error *error) {
