@@ -67,6 +67,8 @@ end
 
 local function decode(text, room)
   if text:byte(1) ~= 123 then problem("header: expected a JSON object") end
+  -- the decoder takes one for the end of the text
+  if text:find("\0", 1, true) then problem("header: expected JSON, got a zero byte") end
   if decoded_size(text) > room then problem("header: it describes more than twice what its file holds") end
   local ok, header = pcall(json.decode, text)
   if not ok then problem("header: %s", header) end
