@@ -2,6 +2,7 @@
 -- export_state wrote: `PYTHON=` an interpreter with onnx, onnxruntime, safetensors, torch and torchvision. Prints the
 -- largest error over the largest logit of each; above 1e-4 is a failure.
 local core = require "secateur.core"
+local every_operation = require "support.every_operation"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local random_net = require "support.random_net"
@@ -58,30 +59,6 @@ local function half(model)
     scores[layer.name] = core.randn(layer.units, { seed = layer.units })
   end
   return sc.prune(model, scores, { rate = 0.5, keep = 0 })
-end
-
-local function every_operation(net, x)
-  local a = net:conv2d("a", x, { out = 6, kernel = { 3, 2 }, stride = { 1, 2 }, padding = { 2, 1 }, dilation = { 2, 1 },
-    groups = 3, bias = false })
-  a = net:batch_norm2d("a.norm", a, { eps = 1e-3 })
-  local b = net:silu("b", net:conv2d("b.conv", x, { out = 6, kernel = { 3, 2 }, stride = { 1, 2 }, padding = { 2, 1 },
-    dilation = { 2, 1 } }))
-  local c = net:add("three", { net:relu("r", a), net:sigmoid("s", a), b })
-  c = net:concat("both", { c, net:tanh("t", c), net:parameter("extra", {}, { shape = net:shape(c) }) })
-  c = net:max_pool2d("max", c, { kernel = 3, stride = 2, padding = 1 })
-  c = net:avg_pool2d("mean", c, { kernel = { 2, 3 }, stride = 1, padding = 1, count_include_pad = false })
-  c = net:avg_pool2d("mean2", c, { kernel = 3, stride = 1, padding = 1 })
-  c = net:adaptive_avg_pool2d("uneven", c, { output = { 3, 5 } })
-  c = net:dropout("drop", net:gelu("g", c, { approximation = "tanh" }), { p = 0.5 })
-  local tokens = net:tokens("tokens", c)
-  tokens = net:layer_norm("norm", net:concat("more", { net:parameter("p", {}, { shape = { 1, 18 } }), tokens }),
-    { eps = 1e-5 })
-  tokens = net:self_attention("attention", tokens, { heads = 3 })
-  tokens = net:add("position", { tokens, net:layer_norm("q.norm", net:parameter("q", {}, { shape = { 16, 18 } })) })
-  tokens = net:gelu("g2", net:linear("mlp", tokens, { out = 7, bias = false }))
-  local one = net:select("one", tokens, { index = 3 })
-  local all = net:linear("all", net:flatten("flat", tokens), { out = 7, bias = false })
-  return net:dropout("last", net:linear("head", net:add("sum", { one, all }), { out = 4 }), { p = 0.1 })
 end
 
 local torchvision = { "vgg11", "resnet18", "resnet50", "vit_b_16" }

@@ -1,6 +1,7 @@
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
 local errors = require "support.errors"
+local every_operation = require "support.every_operation"
 local families = require "support.families"
 local files = require "secateur.util.files"
 local load = require "secateur.models.load"
@@ -8,32 +9,6 @@ local prune = require "secateur.prune"
 local random_net = require "support.random_net"
 local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
-
--- A network with every operation, odd numbers everywhere, and parameters that are shared or used by rows.
-local function every_operation(net, x)
-  local a = net:conv2d("a", x, { out = 6, kernel = { 3, 2 }, stride = { 1, 2 }, padding = { 2, 1 }, dilation = { 2, 1 },
-    groups = 3, bias = false })
-  a = net:batch_norm2d("a.norm", a, { eps = 1 / 3, momentum = 1 / 7 })
-  local b = net:silu("b", net:conv2d("b.conv", x, { out = 6, kernel = { 3, 2 }, stride = { 1, 2 }, padding = { 2, 1 },
-    dilation = { 2, 1 } }))
-  local c = net:add("three", { net:relu("r", a), net:sigmoid("s", a), b })
-  c = net:concat("both", { c, net:tanh("t", c), net:parameter("extra", {}, { shape = net:shape(c) }) })
-  c = net:max_pool2d("max", c, { kernel = 3, stride = 2, padding = 1 })
-  c = net:avg_pool2d("mean", c, { kernel = { 2, 3 }, stride = 1, padding = 1, count_include_pad = false })
-  c = net:adaptive_avg_pool2d("uneven", c, { output = { 3, 5 } })
-  c = net:dropout("drop", net:gelu("g", c, { approximation = "tanh" }), { p = 1 / 3 })
-  local tokens = net:tokens("tokens", c)
-  tokens = net:layer_norm("norm", net:concat("more", { net:parameter("p", {}, { shape = { 1, 18 } }), tokens }),
-    { eps = 1e-5 })
-  tokens = net:self_attention("attention", tokens, { heads = 3 })
-  tokens = net:add("position", { tokens, net:parameter("q", {}, { shape = { 16, 18 } }) })
-  local shared = { weight = { name = "table", first = 2, total = 12 }, bias = { name = "shift" } }
-  local one = net:linear("one", net:select("third", tokens, { index = 3 }), { out = 7 }, shared)
-  local two = net:linear("two", net:select("fourth", tokens, { index = 4 }), { out = 7 }, shared)
-  local all = net:linear("all", net:flatten("flat", net:gelu("g2", tokens)), { out = 7, bias = false })
-  net:relu("aside", all) -- after the output
-  return net:softmax("out", net:add("sum", { one, two, all }))
-end
 
 local function every()
   return families.shake(custom { input = { 3, 17, 14 }, build = every_operation, name = "every" })
