@@ -326,7 +326,12 @@ describe("an exported model", function()
     assert.equal("export_onnx: classes: expected a list of 3 names, got one of 2", refusal { classes = { "a", "b" } })
     assert.equal("export_onnx: classes: expected a list of 3 names, got 7", refusal { classes = { "a", 7, "b" } })
     model.info.classes = { "a\255", "b", "c" }
-    assert.is_truthy(refusal():find "^export_onnx: classes: expected a list of 3 names, got 'a")
+    assert.equal("export_onnx: classes: expected UTF-8, got other bytes", refusal())
+    model.info.classes = { "a", "b" }
+    assert.equal("export_onnx: info: classes: expected a list of 3 names", refusal())
+    model.info = { architecture = "x", normalisation = { mean = 3 } }
+    assert.equal("export_onnx: info: normalisation: expected as many positive numbers in std as numbers in mean",
+      refusal { normalise = true })
     local odd = custom { input = { 2 }, build = function(net, x) return net:relu("r\255", x) end }
     assert.equal("export_onnx: node: expected UTF-8, got other bytes",
       errors.here(function() odd:export_onnx(path) end))

@@ -1,5 +1,6 @@
 --- Models for other programs: PyTorch (parameters alone) and whatever reads ONNX (the whole network).
 -- @module secateur.models.export
+local file = require "secateur.models.file"
 local names = require "secateur.models.names"
 local onnx = require "secateur.models.onnx"
 local options = require "secateur.util.options"
@@ -73,15 +74,13 @@ local function normalisation(model)
 end
 
 local function class_names(model, given)
-  local classes = given or model.info.classes
-  if classes == nil then return nil end
-  for i = 1, math.max(#classes, model.classes) do
-    if #classes ~= model.classes or type(classes[i]) ~= "string" or not utf8.len(classes[i]) then
+  for i = 1, given and math.max(#given, model.classes) or 0 do
+    if #given ~= model.classes or type(given[i]) ~= "string" then
       options.fail("export_onnx", ("classes: expected a list of %d names, got %s"):format(model.classes,
-        #classes ~= model.classes and ("one of %d"):format(#classes) or options.describe(classes[i])), 2)
+        #given ~= model.classes and ("one of %d"):format(#given) or options.describe(given[i])), 2)
     end
   end
-  return classes
+  return given or model.info.classes
 end
 
 -- What a reader should know besides the graph, in a fixed order.
@@ -107,6 +106,8 @@ function export.onnx(model, path, opts)
   if output_name == checked.input_name then
     options.fail("export_onnx", ("output_name: expected another than the input's, got '%s'"):format(output_name), 1)
   end
+  local good, problem = pcall(file.check_info, model.info, model.classes)
+  if not good then options.fail("export_onnx", problem, 1) end
   local baked = checked.normalise and normalisation(model) or nil
   local settings = { name = checked.name or model.info.architecture or "custom", input_name = checked.input_name,
     output_name = output_name, fold = checked.fold, softmax = checked.softmax, normalisation = baked,
