@@ -175,7 +175,9 @@ end
 
 local function run(job)
   local opts, model = job.opts, job.model
-  job.optimiser = new_optimiser(job)
+  local ok, made = pcall(new_optimiser, job)
+  if not ok then fault.raise("%s", (tostring(made):gsub("^[^\n:]*%.lua:%d+: ", ""))) end -- a plan of another model
+  job.optimiser = made
   if opts.ema then job.average = core.average(model.graph, { fixed = job.fixed }) end
   job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }
   local line <close> = job.line

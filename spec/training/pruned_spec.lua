@@ -117,6 +117,20 @@ describe("training a pruned model", function()
     assert.same(before, (zeros(model)))
   end)
 
+  it("says where a plan is not the model's", function()
+    local model = families.vgg()
+    for message, plan in pairs {
+      ["train: optimiser: node: expected one of the graph, got 'layer1'"] = { layer1 = { 1 } },
+      ["train: mask: 'features.0': expected units in 1..6, got 7"] = { ["features.0"] = { 7 } },
+      ["train: mask: 'features.1': expected a node that produces units, got relu"] = { ["features.1"] = { 1 } },
+    } do
+      model.plan = plan
+      local ok, got = pcall(function() train(model, toy.data(24, 6), quietly({}, 1)) end)
+      assert.is_false(ok)
+      assert.equal(message, (got:gsub("^spec/training/pruned_spec%.lua:%d+: ", "")))
+    end
+  end)
+
   it("leaves frozen layers as they are, pruned or not", function()
     local model = half(unsettle(families.vgg_bn()))
     local before = zeros(model)
