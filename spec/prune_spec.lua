@@ -111,6 +111,19 @@ describe("prune", function()
     assert.are_not.equal(model.info, pruned.info)
   end)
 
+  it("of a pruned model counts what is gone, and never brings it back", function()
+    local first = prune(small(), { ["features.0"] = { 3, 1 } }) -- 3 has the highest score but two
+    local function again(...) return plain(prune(first, ...).plan) end
+    assert.same({ ["features.0"] = { 1, 2, 3 }, ["features.4"] = { 3 }, ["classifier.0"] = { 3 } },
+      again(scores, { rate = 5 / 12, keep = 1 }))
+    assert.same({ ["features.0"] = { 1, 3 }, ["features.4"] = {}, ["classifier.0"] = {} }, again(scores, { rate = 0 }))
+    assert.same({ ["features.0"] = { 1, 3 }, ["features.4"] = { 3 } },
+      again(scores, { rate = 0.34, layers = "features.4" }))
+    assert.same({ ["features.0"] = { 1, 2, 3 } }, again { ["features.0"] = { 2, 3 } })
+    assert.same({ ["features.0"] = { 1, 3 } }, plain(first.plan))
+    assert.same(plain(prune.plan(first, scores, { rate = 0.5 })), again(scores, { rate = 0.5 }))
+  end)
+
   it("gives an equal model at rate 0", function()
     local model, x = small(), core.randn(2, 1, 8, 8, { seed = 2 })
     local pruned = prune(model, scores, { rate = 0 })

@@ -112,6 +112,9 @@ local function make_plan(model, scores, opts)
   local checked = options.check("prune", opts, rules, 1)
   local layers = choose_layers(model, checked.layers)
   local lists, removed, parts = read_scores(scores, layers), {}, { layers }
+  for name, units in pairs(model.plan or {}) do -- what is gone goes first, whatever its score
+    for _, unit in ipairs(lists[name] and units or {}) do lists[name][unit] = -math.huge end
+  end
   if checked.scope == "layer" then
     for i, layer in ipairs(layers) do parts[i] = { layer } end
   end
@@ -125,7 +128,7 @@ local function make_plan(model, scores, opts)
         count, units, where, checked.keep, count - short), 1)
     end
   end
-  return plans.new(layers, removed)
+  return plans.join(model:layers(), plans.new(layers, removed), model.plan)
 end
 
 -- ---- plan → model ----
@@ -176,6 +179,10 @@ end
 -- units. No layer falls below `keep` units: the rest of such a layer is passed over and the next lowest elsewhere go
 -- instead; where that leaves too few (with scope "layer" there is no elsewhere) it is an error.
 --
+-- Of a model that was pruned before, the units that are gone come first and count among those that go: 30 % and then
+-- 50 % make 50 %. They stay in the plan also where the rate or the layers would leave them out, so that training keeps
+-- all of them at zero.
+--
 -- @tparam Model model
 -- @tab scores layer name -> Tensor [units], as `importance` gives them (other values are ignored); or a plan, from
 --   `pruned.plan`, `prune.plan` or `prune.load_plan` or as a plain table, which is then applied as it is, without opts
@@ -194,6 +201,7 @@ local function apply(_, model, scores, opts)
     local problem
     plan, problem = plans.fit(model:layers(), scores)
     if not plan then options.fail("prune", "plan: " .. problem) end
+    plan = plans.join(model:layers(), plan, model.plan)
   else
     plan = make_plan(model, scores, opts)
   end

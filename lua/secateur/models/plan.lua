@@ -126,6 +126,27 @@ function plan.fit(layers, given)
   return plan.new(chosen, removed)
 end
 
+--- A plan of what either of two removes.
+-- @tparam {table,...} layers what `model:layers()` lists
+-- @tparam Plan one
+-- @tparam ?Plan other
+-- @treturn Plan
+function plan.join(layers, one, other)
+  if not other then return one end
+  local chosen, removed = {}, {}
+  for _, layer in ipairs(layers) do
+    local seen, list = {}, {}
+    for _, each in ipairs { one, other } do
+      for _, unit in ipairs(each[layer.name] or {}) do
+        if not seen[unit] then seen[unit], list[#list + 1] = true, unit end
+      end
+    end
+    if one[layer.name] or other[layer.name] then chosen[#chosen + 1] = layer end
+    removed[layer.name] = list
+  end
+  return plan.new(chosen, removed)
+end
+
 -- ---- as text ----
 
 local VERSION = 1
