@@ -242,7 +242,8 @@ describe("a malformed file of weights", function()
     refuse("an offset inside", storage { offset = 10 }, "overlaps what follows")
     refuse("an offset outside", storage { offset = 0xfffffff0 }, "overlaps what follows")
     refuse("a wrong sum", storage { crc = 1 }, "its checksum is wrong")
-    refuse("a smaller storage", storage { data = floats(1, 2) }, "expected a storage of 12 bytes, got 8")
+    refuse("a smaller storage", storage { data = floats(1, 2) },
+      "expected a storage of 3 elements of 4 bytes, got 8 bytes")
     refuse("the pickle is compressed", archives.zip { { name = "archive/data.pkl", data = "x", method = 8 } },
       "got it compressed")
     refuse("no folder", archives.zip { { name = "data.pkl", data = pickled.data } }, "no data.pkl in it")

@@ -77,11 +77,13 @@ end
 -- Where the tensor's storage lies: first byte and length, and the place of the whole one.
 local function locate(self, tensor)
   local storage = tensor.storage
-  local place = self.place_of(storage)
-  local whole = storage.count * storage.type.size
-  if place.length ~= whole then problem("expected a storage of %d bytes, got %d", whole, place.length) end
+  local place, size = self.place_of(storage), storage.type.size
+  -- divided, because a product of what the file says might overflow
+  if place.length // size ~= storage.count or place.length % size ~= 0 then
+    problem("expected a storage of %d elements of %d bytes, got %d bytes", storage.count, size, place.length)
+  end
   if not storage.shift then return place.first, place.length, place end
-  return place.first + storage.shift * storage.type.size, storage.viewed * storage.type.size, place
+  return place.first + storage.shift * size, storage.viewed * size, place
 end
 
 local function read(self, tensor)
