@@ -203,7 +203,8 @@ static sc_status apply_group(job *j, const sc_group *group) {
     for (int t = 0; t < group->term_count; t++)
         skip[t] = vanishes(j, &group->terms[t]);
     SC_TRY(sum_terms(&z, j, group, skip));
-    SC_TRY(sc_workspace_get(&shares, j->workspace, SHARES, output_numel(j), j->error));
+    /* in place where the sum is ours: a buffer less to go through */
+    SC_TRY(sc_workspace_get(&shares, j->workspace, z == j->call->output ? SHARES : SUM, output_numel(j), j->error));
     divide(shares, j, group, z);
     for (int t = 0; t < group->term_count; t++)
         if (!skip[t])

@@ -35,7 +35,9 @@ static sc_status apply(sc_relevance *relevance, size_t index, const sc_op_call *
         node->op->backward(call);
         break;
     case SC_RULE_PASS:
-        if (call->input_grad[0])
+        if (call->input_grad[0] && call->fresh[0])
+            sc_copy(call->input_grad[0], call->output_grad, call->batch * sc_call_output_reals(call));
+        else if (call->input_grad[0])
             sc_add_scaled(call->input_grad[0], call->output_grad, 1, call->batch * sc_call_output_reals(call));
         break;
     case SC_RULE_OWN:
@@ -55,7 +57,7 @@ static void sum_units(sc_tensor *sums, const sc_node *node, const sc_op_call *ca
 /* Whether what apply() does at a node heeds call->fresh. */
 static bool heeds_fresh(const sc_relevance *relevance, size_t index) {
     sc_rule_kind kind = relevance->rules[index].kind;
-    return !relevance->second && (kind == SC_RULE_LINEAR || kind == SC_RULE_GRADIENT);
+    return !relevance->second && (kind == SC_RULE_LINEAR || kind == SC_RULE_GRADIENT || kind == SC_RULE_PASS);
 }
 
 static sc_status visit(void *context, size_t index, const sc_op_call *given, sc_error *error) {

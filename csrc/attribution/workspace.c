@@ -61,7 +61,7 @@ size_t sc_workspace_chunk(const sc_op_call *call) {
     const size_t target = (size_t)64 << 20; /* bytes; small enough to stay near the caches, large enough for products */
     size_t bytes = (2 * sc_call_input_reals(call) + 3 * sc_call_output_reals(call)) * sizeof(sc_real);
     size_t chunk = target / bytes, threads = (size_t)omp_get_max_threads();
-    chunk = chunk < threads ? threads : chunk;
+    chunk = chunk < threads ? threads : chunk - chunk % threads; /* as many for each */
     return chunk < call->batch ? chunk : call->batch;
 }
 

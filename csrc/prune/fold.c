@@ -1,5 +1,6 @@
 #include "prune/fold.h"
 
+#include "base/hot.h"
 #include "base/memory.h"
 #include "graph/plan.h"
 
@@ -38,17 +39,28 @@ static void attrs_with_bias(unsigned char *attrs, const sc_node *node) {
             *(bool *)(attrs + attr->offset) = true;
 }
 
+SC_HOT static void scale_row(sc_real *restrict to, const sc_real *restrict from, double scale, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        to[i] = (sc_real)((double)from[i] * scale);
+}
+
 static void fold_values(sc_real *weight, sc_real *bias, const sc_real *old_weight, const sc_real *old_bias,
                         const double *scale, const double *shift, size_t units, size_t per_unit) {
+#pragma omp parallel for schedule(static) if (units * per_unit > 65536)
     for (size_t u = 0; u < units; u++) {
-        for (size_t i = 0; i < per_unit; i++)
-            weight[u * per_unit + i] = (sc_real)((double)old_weight[u * per_unit + i] * scale[u]);
+        scale_row(weight + u * per_unit, old_weight + u * per_unit, scale[u], per_unit);
         bias[u] = (sc_real)((old_bias ? (double)old_bias[u] : 0) * scale[u] + shift[u]);
     }
 }
 
-/* Adds node i of `graph` to `out` under the same parameter names. */
-static sc_status copy_node(sc_graph *out, const sc_graph *graph, size_t i, const unsigned char *attrs,
+/* Whether the node has all rows of the parameter in that slot; others must be kept as they are. */
+static bool is_whole(const sc_graph *graph, const sc_param_ref *ref) {
+    return sc_shape_equal(&ref->shape, &graph->parameters[ref->parameter].value.shape);
+}
+
+/* Adds node i of `graph` to `out` under the same parameter names, and with the same values. With `fresh`, weight and
+ * bias are about to be written and hold nothing yet, unless they are part of more. */
+static sc_status copy_node(sc_graph *out, const sc_graph *graph, size_t i, const unsigned char *attrs, bool fresh,
                            const size_t *moved, sc_error *error) {
     const sc_node *node = &graph->nodes[i];
     size_t inputs[SC_MAX_INPUTS];
@@ -68,7 +80,7 @@ static sc_status copy_node(sc_graph *out, const sc_graph *graph, size_t i, const
     }
     SC_TRY(sc_graph_add(out, node->op, node->name, attrs, node->input_count, inputs, bindings, error));
     for (int slot = 0; slot < SC_MAX_PARAMS; slot++)
-        if (node->param[slot].present) {
+        if (node->param[slot].present && !(fresh && slot <= BIAS && is_whole(graph, &node->param[slot]))) {
             const sc_node *added = &out->nodes[out->node_count - 1];
             SC_TRY(sc_graph_set_parameter(out, added->param[slot].parameter,
                                           &graph->parameters[node->param[slot].parameter].value, error));
@@ -84,7 +96,7 @@ static sc_status fold_node(sc_graph *out, const sc_graph *graph, size_t i, size_
     _Alignas(16) unsigned char attrs[SC_MAX_ATTRS_SIZE];
     void *memory;
     attrs_with_bias(attrs, node);
-    SC_TRY(copy_node(out, graph, i, attrs, moved, error));
+    SC_TRY(copy_node(out, graph, i, attrs, true, moved, error));
     SC_TRY(sc_memory_alloc(&memory, 2 * units, sizeof(double), error));
     double *scale = memory, *shift = scale + units;
     sc_op_call call;
@@ -112,7 +124,7 @@ static sc_status fold_all(sc_graph *out, const sc_graph *graph, size_t *moved, s
             continue; /* a norm that went into its layer */
         ptrdiff_t norm = norm_after(graph, i);
         if (norm == SC_NOT_FOUND)
-            SC_TRY(copy_node(out, graph, i, graph->nodes[i].attrs, moved, error));
+            SC_TRY(copy_node(out, graph, i, graph->nodes[i].attrs, false, moved, error));
         else
             SC_TRY(fold_node(out, graph, i, (size_t)norm, moved, error));
         moved[i] = out->node_count - 1;
