@@ -1,6 +1,7 @@
 --- Exports models of many kinds and lets ONNX's own checker and ONNX Runtime judge them, and torchvision load what
--- export_state wrote: `PYTHON=` an interpreter with onnx, onnxruntime, safetensors, torch and torchvision. Prints the
--- largest error over the largest logit of each; above 1e-4 is a failure.
+-- export_state wrote: `PYTHON=` an interpreter with onnx, onnxruntime, safetensors, torch and torchvision; `MODELS=`
+-- names of torchvision's, to try these. Prints the largest error over the largest logit of each; above 1e-4 is a
+-- failure.
 local core = require "secateur.core"
 local every_operation = require "support.every_operation"
 local files = require "secateur.util.files"
@@ -61,9 +62,10 @@ local function half(model)
   return sc.prune(model, scores, { rate = 0.5, keep = 0 })
 end
 
-local torchvision = { "vgg11", "resnet18", "resnet50", "vit_b_16" }
-for i, name in ipairs(torchvision) do
-  local model = shake(sc.models[name] { classes = 10, seed = i }, i)
+local seed = 0
+for name in (os.getenv "MODELS" or "vgg11 resnet18 resnet50 vit_b_16"):gmatch "%S+" do
+  seed = seed + 1
+  local model = shake(sc.models[name] { classes = 10, seed = seed }, seed)
   job(name, model, nil, name)
   job(name .. "_half", half(model), { fold = true }, name)
 end
@@ -78,12 +80,12 @@ local every = shake(sc.model { input = { 3, 17, 14 }, build = every_operation, i
   { "norm%.weight$", "normal", 1 }, { "weight$", "torch_default" }, { "value$", "normal", 0.5 } } }, 5)
 job("every", every)
 job("every_half", half(every), { fold = true })
-for seed = 1, 30 do
-  local opts = { bias = seed % 2 == 0, transformer = seed % 5 == 0,
+for k = 1, 30 do
+  local opts = { bias = k % 2 == 0, transformer = k % 5 == 0,
     activations = { "relu", "gelu", "silu", "tanh", "sigmoid" } }
-  local model = random_net.model(random_net.make(seed, opts))
-  job("random" .. seed, model)
-  job("random_half" .. seed, half(model))
+  local model = random_net.model(random_net.make(k, opts))
+  job("random" .. k, model)
+  job("random_half" .. k, half(model))
 end
 
 assert(files.write_all(files.join(folder, "jobs.json"), json.encode(jobs)))
