@@ -16,7 +16,7 @@
 enum {
     CHUNK = 1 << 30, /* the most that one pread is asked for */
     BLOCK = 1 << 20, /* what a thread reads at a time: still in its cache when it is summed up */
-    GROUP = 64,      /* blocks that are read before their sums are joined */
+    LARGE = 8 << 20, /* what is worth more than one thread */
 };
 
 sc_status sc_file_open(sc_file *out, const char *path, sc_error *error) {
@@ -73,12 +73,12 @@ sc_status sc_file_read(const sc_file *file, uint64_t offset, void *out, size_t l
     return SC_OK;
 }
 
-/* Up to GROUP blocks from offset; parts[i] is the sum of the i-th alone, where sums are wanted. */
-static sc_status read_group(const sc_file *file, uint64_t offset, unsigned char *out, size_t length, uint32_t *parts,
-                            sc_error *error) {
+/* Reads all blocks; parts[i] becomes the sum of the i-th alone, where sums are wanted. */
+static sc_status read_blocks(const sc_file *file, uint64_t offset, unsigned char *out, size_t length, uint32_t *parts,
+                             sc_error *error) {
     sc_status status = SC_OK;
     size_t blocks = length / BLOCK + (length % BLOCK != 0);
-#pragma omp parallel for schedule(dynamic, 1) if (blocks > 1)
+#pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < blocks; i++) {
         size_t done = i * BLOCK, count = length - done < BLOCK ? length - done : BLOCK;
         sc_error reason = {0};
@@ -92,15 +92,30 @@ static sc_status read_group(const sc_file *file, uint64_t offset, unsigned char 
     return status;
 }
 
+static sc_status read_in_parallel(const sc_file *file, uint64_t offset, void *out, size_t length, uint32_t *crc,
+                                  sc_error *error) {
+    void *parts = NULL;
+    if (!crc)
+        return read_blocks(file, offset, out, length, NULL, error);
+    SC_TRY(sc_memory_alloc(&parts, length / BLOCK + 1, sizeof *crc, error));
+    sc_status status = read_blocks(file, offset, out, length, parts, error);
+    for (size_t done = 0; done < length && status == SC_OK; done += BLOCK)
+        *crc = (uint32_t)crc32_combine(*crc, ((uint32_t *)parts)[done / BLOCK],
+                                       (z_off_t)(length - done < BLOCK ? length - done : BLOCK));
+    sc_memory_free(parts);
+    return status;
+}
+
 sc_status sc_file_read_large(const sc_file *file, uint64_t offset, void *out, size_t length, uint32_t *crc,
                              sc_error *error) {
     unsigned char *bytes = out;
-    uint32_t parts[GROUP];
+    if (length >= LARGE)
+        return read_in_parallel(file, offset, out, length, crc, error);
     for (size_t done = 0, count; done < length; done += count) {
-        count = length - done < (size_t)GROUP * BLOCK ? length - done : (size_t)GROUP * BLOCK;
-        SC_TRY(read_group(file, offset + done, bytes + done, count, crc ? parts : NULL, error));
-        for (size_t at = 0; crc && at < count; at += BLOCK)
-            *crc = (uint32_t)crc32_combine(*crc, parts[at / BLOCK], (z_off_t)(count - at < BLOCK ? count - at : BLOCK));
+        count = length - done < BLOCK ? length - done : BLOCK;
+        SC_TRY(sc_file_read(file, offset + done, bytes + done, count, error));
+        if (crc)
+            *crc = (uint32_t)crc32_z(*crc, bytes + done, count);
     }
     return SC_OK;
 }
