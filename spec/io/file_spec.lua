@@ -1,5 +1,6 @@
 local archives = require "archives"
 local core = require "secateur.core"
+local damage = require "support.damage"
 local files = require "secateur.util.files"
 local temporary = require "temporary"
 
@@ -35,6 +36,36 @@ describe("the raw file", function()
     assert.same({ 0, 3 }, file:tensor("F32", { 0, 3 }, { 3, 1 }, 7, 3, 16):shape())
     assert.same({ 0x61626364 }, core.file_open(temporary.write(folder, "big", "abcd"))
       :tensor("I32", { 1 }, { 1 }, 0, 0, 4, true):totable())
+  end)
+
+  it("gathers any view as a plain loop does", function()
+    local draw, parts, length = damage.draws(5), {}, 40000
+    for i = 1, length do parts[i] = string.pack("<I2", i) end
+    local file <close> = core.file_open(temporary.write(folder, "storage", table.concat(parts)))
+    local strides_of, seen = { 0, 1, 2, 3, 7, 30, 200, 5000 }, 0
+    while seen < 300 do
+      local shape, strides, offset, last = {}, {}, draw(100), 0
+      for d = 1, draw(6) do
+        shape[d], strides[d] = draw(6) + 1, strides_of[draw(#strides_of) + 1]
+        last = last + (shape[d] - 1) * strides[d]
+      end
+      if offset + last < length then
+        seen = seen + 1
+        local flat, numel = file:tensor("U16", shape, strides, offset, 0, 2 * length), 1
+        for _, size in ipairs(shape) do numel = numel * size end
+        local got = flat:reshape(numel):totable()
+        for i = 0, numel - 1 do
+          local rest, at = i, offset
+          for d = #shape, 1, -1 do
+            at, rest = at + rest % shape[d] * strides[d], rest // shape[d]
+          end
+          assert.equal(at + 1, got[i + 1])
+        end
+      else
+        assert.matches("reaches beyond its storage",
+          message_of(file.tensor, file, "U16", shape, strides, offset, 0, 2 * length), 1, true)
+      end
+    end
   end)
 
   it("checks the sum of a storage, also where all threads read it", function()
