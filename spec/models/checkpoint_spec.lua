@@ -207,6 +207,13 @@ describe("a checkpoint's head", function()
     soft:save(path())
     assert.equal(("load_checkpoint: '%s': classes: expected a model that ends with a linear layer of its own, got "
       .. "softmax 'p'"):format(path()), errors.here(function() load_checkpoint(path(), { classes = 2 }) end))
+    local tied = require "secateur.models.custom" { input = { 3 }, build = function(net, x)
+      local shared = { weight = { name = "w" }, bias = { name = "b" } }
+      return net:linear("l", net:linear("k", x, { out = 3 }, shared), { out = 3 }, shared)
+    end }
+    tied:save(path())
+    assert.equal(("load_checkpoint: '%s': classes: expected a model that ends with a linear layer of its own, got "
+      .. "linear 'l'"):format(path()), errors.here(function() load_checkpoint(path(), { classes = 2 }) end))
   end)
 
   it("may be the only layer of a Sequential", function()

@@ -35,18 +35,38 @@ function adapt.draw(graph, head, architecture, seed)
   init_weights(graph, family and family.initial or default_initial, seed, wanted)
 end
 
+-- Whether no other node uses a node's parameters.
+local function owns_parameters(plan, node)
+  local own = {}
+  for _, param in pairs(node.params) do own[param.name] = not param.total end
+  for _, other in ipairs(plan.nodes) do
+    for _, param in pairs(other.params) do
+      if own[param.name] ~= nil and other.name ~= node.name then own[param.name] = false end
+    end
+  end
+  for _, alone in pairs(own) do
+    if not alone then return false end
+  end
+  return true
+end
+
+local function reads(node, name)
+  for _, input in ipairs(node.inputs) do
+    if input == name then return true end
+  end
+  return false
+end
+
 -- Each of these notes in `plan` which attributes change and which parameters get other values.
 
 local function change_classes(plan, classes)
   local head = find(plan.nodes, plan.graph:output())
-  local weight = head.op == "linear" and head.params[1]
-  if not weight or weight.total then
+  if head.op ~= "linear" or not owns_parameters(plan, head) then
     fail("classes: expected a model that ends with a linear layer of its own, got %s '%s'", head.op, head.name)
   end
   if head.attrs.out == classes then return end
   plan:note("replaced the head '%s' of %d classes by a new one of %d", head.name, head.attrs.out, classes)
   plan.attrs[head.name], plan.drawn = { out = classes }, head.name
-  plan.info.classes = nil -- those of the old head
   for _, param in pairs(head.params) do plan.values[param.name] = false end
   plan.info.classes = nil -- the names of the old ones
 end
@@ -58,8 +78,8 @@ local function change_channels(plan, channels)
     fail("channels: expected 1 or the %d that the weights are for, got %d", image[1], channels)
   end
   for _, node in ipairs(plan.nodes) do
-    if node.inputs[1] == plan.input.name then
-      if node.op ~= "conv2d" or node.attrs.groups ~= 1 or node.params[1].total then
+    if reads(node, plan.input.name) then
+      if node.op ~= "conv2d" or node.attrs.groups ~= 1 or not owns_parameters(plan, node) then
         fail("channels: expected images to enter through plain convolutions, got %s '%s'", node.op, node.name)
       end
       local name = node.params[1].name
