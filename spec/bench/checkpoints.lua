@@ -34,8 +34,8 @@ end
 -- In a process of its own, too: what goes back.
 local function export(folder, name)
   local model = sc.load_checkpoint(files.join(folder, name .. ".safetensors"))
-  if model.export_state then model:export_state(files.join(folder, name .. ".state")) end
-  if model.export_onnx then model:export_onnx(files.join(folder, name .. ".onnx")) end
+  model:export_state(files.join(folder, name .. ".state"), { names = name:find "patch" and "timm" or "torchvision" })
+  model:export_onnx(files.join(folder, name .. ".onnx"))
 end
 
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
