@@ -201,6 +201,7 @@ static int load(lua_State *L) {
             }
         }
     optimiser->steps = (size_t)steps;
+    optimiser->cleared = false;
     return 0;
 }
 

@@ -1,7 +1,7 @@
 #include "train/optimiser.h"
 
+#include "base/hot.h"
 #include "base/memory.h"
-#include "base/span.h"
 
 #include <math.h>
 #include <string.h>
@@ -119,17 +119,28 @@ static sc_status check_plan(const sc_optimiser *optimiser, const sc_plan *plan, 
     return SC_OK;
 }
 
-/* Pruned units push nobody: their gradients count neither in the norm nor in the state. */
-static void clear_gradients(const sc_optimiser *optimiser, const sc_plan *plan) {
+/* Sets the numbers that have to be zero to that, in tensors[parameter]. */
+static void clear(const sc_optimiser *optimiser, const sc_tensor *tensors) {
+#pragma omp parallel for schedule(static)
     for (size_t i = 0; i < optimiser->zero_count; i++) {
         const sc_param_span *span = &optimiser->zeros[i];
         if (!optimiser->settings[span->parameter].frozen)
-            memset(sc_tensor_real(&plan->param_grads[span->parameter]) + span->first, 0, span->count * sizeof(sc_real));
+            memset(sc_tensor_real(&tensors[span->parameter]) + span->first, 0, span->count * sizeof(sc_real));
+    }
+}
+
+static void clear_values(const sc_optimiser *optimiser) {
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < optimiser->zero_count; i++) {
+        const sc_param_span *span = &optimiser->zeros[i];
+        if (!optimiser->settings[span->parameter].frozen)
+            memset(sc_tensor_real(&optimiser->graph->parameters[span->parameter].value) + span->first, 0,
+                   span->count * sizeof(sc_real));
     }
 }
 
 /* Eight partial sums, so that the sum does not depend on how a compiler vectorises it. */
-static double sum_of_squares(const sc_real *x, size_t n) {
+SC_HOT static double sum_of_squares(const sc_real *x, size_t n) {
     double part[8] = {0}, sum = 0;
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
@@ -147,7 +158,7 @@ sc_status sc_optimiser_gradient_norm(double *norm, const sc_optimiser *optimiser
     enum { CHUNK = 16384, MOST = 256 };
     double sum = 0, part[MOST];
     SC_TRY(check_plan(optimiser, plan, error));
-    clear_gradients(optimiser, plan);
+    clear(optimiser, plan->param_grads); /* pruned units push nobody, nor do they count */
     for (size_t i = 0; i < optimiser->count; i++) {
         if (optimiser->settings[i].frozen)
             continue;
@@ -198,20 +209,6 @@ static void update(sc_optimiser *optimiser, size_t i, const sc_plan *plan, doubl
                             &optimiser->options, &size);
 }
 
-/* A step along no gradient leaves zeros as they are, but for 0 / 0 where eps is 0, and values that were not zero. */
-static void clear_values(const sc_optimiser *optimiser) {
-    for (size_t i = 0; i < optimiser->zero_count; i++) {
-        const sc_param_span *span = &optimiser->zeros[i];
-        if (optimiser->settings[span->parameter].frozen)
-            continue;
-        memset(sc_tensor_real(&optimiser->graph->parameters[span->parameter].value) + span->first, 0,
-               span->count * sizeof(sc_real));
-        for (int k = 0; k < optimiser->state_count; k++)
-            memset(sc_tensor_real(&optimiser->state[(size_t)k * optimiser->count + span->parameter]) + span->first, 0,
-                   span->count * sizeof(sc_real));
-    }
-}
-
 sc_status sc_optimiser_step(sc_optimiser *optimiser, const sc_plan *plan, double lr, double grad_scale,
                             sc_error *error) {
     SC_TRY(check_plan(optimiser, plan, error)); /* all that can fail comes before the first number changes */
@@ -221,11 +218,14 @@ sc_status sc_optimiser_step(sc_optimiser *optimiser, const sc_plan *plan, double
         return sc_error_set(error, SC_ERROR_ARGUMENT, "step: scale: expected a finite number of at least 0, got %g",
                             grad_scale);
     SC_TRY(own_all(optimiser, error));
-    clear_gradients(optimiser, plan);
+    clear(optimiser, plan->param_grads);
+    for (int k = 0; k < optimiser->state_count && !optimiser->cleared; k++) /* no gradient leaves it as it is */
+        clear(optimiser, optimiser->state + (size_t)k * optimiser->count);
+    optimiser->cleared = true;
     optimiser->steps++;
     for (size_t i = 0; i < optimiser->count; i++)
         if (!optimiser->settings[i].frozen)
             update(optimiser, i, plan, lr, grad_scale);
-    clear_values(optimiser);
+    clear_values(optimiser); /* always: 0 / 0 where eps is 0, 0 times infinity where a rate overflows */
     return SC_OK;
 }

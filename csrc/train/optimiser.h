@@ -58,6 +58,7 @@ typedef struct sc_optimiser {
     sc_tensor *state;           /* [state_count x count]; zeroed structs where frozen */
     sc_param_span *zeros;       /* [zero_count]: numbers that are zero after every step */
     size_t zero_count;
+    bool cleared; /* the state is zero there; to be unset by who changes it */
 } sc_optimiser;
 
 /* All state zero. settings [of the graph's parameters] and zeros [zero_count] are copied. */

@@ -156,8 +156,8 @@ describe("core.optimiser", function()
   end)
 
   it("keeps zeros at zero, whatever the kind, and brings back what is not", function()
-    for _, given in ipairs { { kind = "adam", eps = 0, weight_decay = 0.1 }, { kind = "adamw", weight_decay = 0.5 },
-      { kind = "sgd", momentum = 0.9, nesterov = true, weight_decay = 0.1 } } do
+    for _, given in ipairs { { kind = "adam", eps = 0, weight_decay = 0.1 }, { kind = "adam", eps = 1e-60 },
+      { kind = "adamw", weight_decay = 0.5 }, { kind = "sgd", momentum = 0.9, nesterov = true, weight_decay = 0.1 } } do
       local graph = core.graph()
       graph:add("input", "x", {}, { shape = { 2 } })
       graph:add("linear", "n", { "x" }, { out = 3 })
