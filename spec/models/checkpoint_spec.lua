@@ -376,4 +376,18 @@ describe("what is no checkpoint of a known architecture", function()
     local message = errors.here(function() load_checkpoint(file, { heads = 5 }) end)
     assert.is_truthy(message:find("heads: expected a divisor of 12 features, got 5", 1, true))
   end)
+
+  it("is refused before it has asked for more memory than twice its size", function()
+    local dim = 64000
+    local state = { class_token = core.zeros(1, 1, dim), ["encoder.pos_embedding"] = core.zeros(1, 2, dim),
+      ["conv_proj.weight"] = core.zeros(dim, 1, 1, 1), ["heads.head.weight"] = core.zeros(1, 1),
+      ["encoder.layers.encoder_layer_0.mlp.0.weight"] = core.zeros(1, 1),
+      ["encoder.layers.encoder_layer_0.ln_1.weight"] = core.zeros(1) }
+    safetensors.save(path(), state)
+    local asked = "weight: expected at most %d+ bytes, what is left for parameters, got %[192000x64000%]"
+    assert.is_truthy(errors.here(function() load_checkpoint(path()) end):find(asked))
+    state["heads.head.weight"] = nil
+    safetensors.save(path(), state)
+    assert.is_truthy(errors.here(function() load_checkpoint(path(), { classes = 3 }) end):find(asked))
+  end)
 end)

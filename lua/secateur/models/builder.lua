@@ -63,10 +63,11 @@ local builder = {}
 
 --- A new network with an input.
 -- @tparam {int,...} shape of one sample, e.g. {3, 224, 224}
+-- @int[opt] room bytes that all parameters together may take: for sizes that come from a file
 -- @treturn Builder
 -- @treturn string the input's name, "input"
-function builder.new(shape)
-  local self = setmetatable({ graph = core.graph() }, Builder)
+function builder.new(shape, room)
+  local self = setmetatable({ graph = core.graph(room) }, Builder)
   return self, self:input("input", {}, { shape = shape })
 end
 

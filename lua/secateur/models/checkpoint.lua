@@ -10,6 +10,10 @@ local recognise = require "secateur.models.recognise"
 local state = require "secateur.models.state"
 local view_of = require "secateur.models.view"
 
+-- A graph may ask for twice what its file holds, so that something may be missing from it and be named, and some bytes
+-- more; a new head reads so many features.
+local SLACK, MOST_FEATURES = 16 << 20, 1 << 16
+
 local rules = {
   classes = { type = "integer", min = 1 },
   size = { type = "integer", min = 1 },
@@ -78,6 +82,7 @@ local function build(source, given, where)
   local opts = found.opts
   opts.size = opts.size or given.size or 224
   local name = families.name(found.family, opts)
+  opts.room = 2 * view:bytes() + SLACK + (found.new and 4 * given.classes * MOST_FEATURES or 0)
   local graph = found.family.graph(opts)
   local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
   local fits, message = pcall(state.load, graph, view, { prefix = "", leave = leave })

@@ -1,8 +1,9 @@
 --- What the families of architectures have in common: options, and constructors that draw initial weights.
 --
--- A family is a table: `name`; `graph` (function(opts) -> Graph without initial weights, for options already checked);
--- `initial` (rules for initial weights, see secateur.models.init_weights); `rules` (its options besides the common
--- ones); `free` (those of its options that named architectures leave open); `configs` (named architecture -> options).
+-- A family is a table: `name`; `graph` (function(opts) -> Graph without initial weights; opts were checked, and may
+-- have `room`, see secateur.models.builder); `initial` (rules for initial weights, see secateur.models.init_weights);
+-- `rules` (its options besides the common ones); `free` (those of its options that named architectures leave open);
+-- `configs` (named architecture -> options).
 -- @module secateur.models.family
 local init_weights = require "secateur.models.init_weights"
 local model = require "secateur.models.model"

@@ -53,7 +53,7 @@ end
 --- Builds the graph: stem, stages and head.
 local function graph(opts)
   check_counts(opts)
-  local net, x = builder.new { opts.channels, opts.size, opts.size }
+  local net, x = builder.new({ opts.channels, opts.size, opts.size }, opts.room)
   x = conv_bn(net, "conv1", "bn1", x, opts.stem, 7, 2)
   x = net:relu("relu", x)
   x = net:max_pool2d("maxpool", x, { kernel = 3, stride = 2, padding = 1 })

@@ -32,7 +32,7 @@ end
 
 --- Builds the graph: features, pooling and classifier.
 local function graph(opts)
-  local net, x = builder.new { opts.channels, opts.size, opts.size }
+  local net, x = builder.new({ opts.channels, opts.size, opts.size }, opts.room)
   x = features(net, x, opts)
   x = net:adaptive_avg_pool2d("avgpool", x, { output = opts.pool })
   x = net:flatten("flatten", x)

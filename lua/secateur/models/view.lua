@@ -17,6 +17,17 @@ function View:info(name) return self.source:info(self.called[name]) end
 -- The tensor.
 function View:read(name) return self.source:read(self.called[name]) end
 
+-- Of all tensors, as float32.
+function View:bytes()
+  local bytes = 0.0 -- a float, which no shape overflows
+  for _, shape in pairs(self.shapes) do
+    local count = 1.0
+    for _, size in ipairs(shape) do count = count * size end
+    bytes = bytes + 4 * count
+  end
+  return math.tointeger(math.min(bytes, 2.0 ^ 53))
+end
+
 -- Those after "<stem>.", sorted.
 function View:below(stem)
   local list = {}
@@ -34,8 +45,8 @@ end
 --- Looks at a source of tensors under torchvision's names; raises, without a position, when two have the same.
 -- @param source what state.open gives
 -- @string[opt] prefix only names that start with it count; by default what names.prefix finds comes off
--- @treturn View with `names`, `info` and `read`, as the source has, `below` and `rename`; `called`: torchvision's name
---   -> the source's; `shapes`: torchvision's name -> shape
+-- @treturn View with `names`, `info` and `read`, as the source has, `bytes`, `below` and `rename`; `called`:
+--   torchvision's name -> the source's; `shapes`: torchvision's name -> shape
 local function open_view(source, prefix)
   local list = source:names()
   prefix = prefix or names.prefix(list)

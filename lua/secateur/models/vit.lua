@@ -37,7 +37,7 @@ local function graph(opts)
   if opts.size % opts.patch ~= 0 then
     error(("patch: expected a divisor of size %d, got %d"):format(opts.size, opts.patch), 0)
   end
-  local net, x = builder.new { opts.channels, opts.size, opts.size }
+  local net, x = builder.new({ opts.channels, opts.size, opts.size }, opts.room)
   x = embed(net, x, opts)
   for i = 0, opts.layers - 1 do
     x = encoder_block(net, "encoder.layers.encoder_layer_" .. i, x, opts)
