@@ -57,6 +57,16 @@ describe("an architecture is told by names and shapes", function()
     end
   end)
 
+  it("without a VGG's head, which may be cut off", function()
+    local vgg = families.of "vgg"
+    local shapes = shapes_of(vgg, complete(vgg, vgg.configs.vgg11))
+    shapes["classifier.6.weight"], shapes["classifier.6.bias"] = nil, nil
+    local found = see(shapes)
+    assert.same({ 4096, 4096 }, found.opts.hidden)
+    assert.is_nil(found.opts.classes)
+    assert.equal("classifier.6", found.head)
+  end)
+
   it("but for heads of attention, which are taken to be 64 wide, or as known, or as given", function()
     local vit = families.of "vit"
     local function heads(dim, mlp, given)

@@ -74,10 +74,12 @@ function vgg.read(shapes)
     if layer.index ~= 3 * (i - 1) then break end -- what follows is no part of a VGG, and will be found unexpected
     hidden[i] = layer.shape[1]
   end
+  -- torchvision's second hidden layer is the last where the head was cut off, and no head itself.
+  local cut = #linear == 2 and linear[2].shape[1] == 4096 and linear[2].shape[2] == 4096
   local last = ("classifier.%d."):format(3 * #hidden)
   local own = true -- the last of these is the head, unless that is a Sequential, with layers of its own
   for name in pairs(shapes) do own = own and name:sub(1, #last) ~= last end
-  local classes = own and table.remove(hidden) or nil
+  local classes = own and not cut and table.remove(hidden) or nil
   return { config = config, batch_norm = batch_norm, hidden = hidden, pool = pool, classes = classes, dropout = 0.5,
     channels = shapes["features.0.weight"][2] }, "classifier." .. 3 * #hidden
 end
