@@ -14,9 +14,9 @@
 #include <zlib.h>
 
 enum {
-    CHUNK = 1 << 30, /* the most that one pread is asked for */
-    BLOCK = 1 << 20, /* what a thread reads at a time: still in its cache when it is summed up */
-    LARGE = 8 << 20, /* what is worth more than one thread */
+    CHUNK = 1 << 30,  /* the most that one pread is asked for */
+    BLOCK = 1 << 20,  /* what a thread reads at a time: still in its cache when it is summed up */
+    LARGE = 32 << 20, /* what is worth a second thread, even where a busy machine makes them wait for one another */
 };
 
 sc_status sc_file_open(sc_file *out, const char *path, sc_error *error) {
