@@ -50,7 +50,7 @@ describe("a checkpoint of PyTorch", function()
   end)
 
   it("is read in every protocol", function()
-    for _, name in ipairs { "1", "3", "4", "5", "3_stream", "4_stream", "5_stream" } do
+    for _, name in ipairs { "1", "3", "4", "5", "1_stream", "3_stream", "4_stream", "5_stream" } do
       compare(fixtures .. "protocol" .. name .. ".pth", 5)
     end
   end)

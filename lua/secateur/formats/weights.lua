@@ -168,7 +168,7 @@ local function recognise(file)
   local header = #start >= 9 and string.unpack("<I8", start) or -1
   if header >= 0 and header <= file:size() - 8 and start:sub(9, 9) == "{" then return "safetensors" end
   if start:sub(1, 4) == "PK\3\4" then return "zip" end
-  if start:sub(1, 1) == "\x80" then return "pickle" end
+  if start:sub(1, 1) == "\x80" or start:find "^L%d+L\n" then return "pickle" end -- protocols from 2 on, or before
   if start:find("^version https://git%-lfs") then
     problem("a pointer of Git LFS, which stands for a file that was not fetched")
   elseif start:sub(258, 262) == "ustar" then
