@@ -174,6 +174,33 @@ void *sc_lua_new_object(lua_State *L, const char *class_name, size_t size) {
     return object;
 }
 
+bool sc_lua_in_finalizer(lua_State *L) {
+    return lua_gc(L, LUA_GCCOUNT) < 0; /* since Lua 5.4.4 the collector answers nothing there */
+}
+
+/* Whether the C function that runs was called by the collector itself, be it while a hook runs. */
+static bool is_called_by_collector(lua_State *L) {
+    lua_Debug frame;
+    if (!lua_getstack(L, 0, &frame) || !lua_getinfo(L, "n", &frame))
+        return false;
+    return strcmp(frame.namewhat, "hook") == 0 ||
+           (strcmp(frame.namewhat, "metamethod") == 0 && strcmp(frame.name, "__gc") == 0);
+}
+
+/* Whatever allocates in Lua may run the finalizers of scripts, in the middle of functions that have already looked at
+ * their arguments. What a finalizer closes by hand stays open, and is left to the collector. */
+static int close_unless_in_finalizer(lua_State *L) {
+    if (sc_lua_in_finalizer(L) && !is_called_by_collector(L))
+        return 0;
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static void set_closer(lua_State *L, const char *name, lua_CFunction finalize) {
+    lua_pushcfunction(L, finalize);
+    lua_pushcclosure(L, close_unless_in_finalizer, 1);
+    lua_setfield(L, -2, name);
+}
+
 void sc_lua_new_class(lua_State *L, const char *class_name, const luaL_Reg *methods, lua_CFunction finalize) {
     luaL_newmetatable(L, class_name);
     luaL_setfuncs(L, methods, 0);
@@ -182,11 +209,12 @@ void sc_lua_new_class(lua_State *L, const char *class_name, const luaL_Reg *meth
         lua_setfield(L, -3, "__index");
     }
     lua_pop(L, 1);
+    for (const luaL_Reg *method = methods; finalize && method->name; method++)
+        if (method->func == finalize)
+            set_closer(L, method->name, finalize);
     if (finalize) {
-        lua_pushcfunction(L, finalize);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, finalize);
-        lua_setfield(L, -2, "__close");
+        set_closer(L, "__gc", finalize);
+        set_closer(L, "__close", finalize);
     }
     lua_pop(L, 1);
 }

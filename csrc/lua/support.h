@@ -75,8 +75,12 @@ sc_tensor *sc_lua_new_tensor(lua_State *L);
 /* A new userdata of the class, zeroed and with its metatable set. The class must have been made. */
 void *sc_lua_new_object(lua_State *L, const char *class_name, size_t size);
 
-/* Registers a class: metatable with these methods, __index to itself, __gc and __close = finalize (idempotent). */
+/* Registers a class: metatable with these methods, __index to itself, __gc and __close = finalize (idempotent). Where a
+ * script's finalizer calls it, under these names or as one of the methods, nothing happens. */
 void sc_lua_new_class(lua_State *L, const char *class_name, const luaL_Reg *methods, lua_CFunction finalize);
+
+/* Whether Lua runs a finalizer now, maybe in the middle of one of our functions. */
+bool sc_lua_in_finalizer(lua_State *L);
 
 /* Runs a full collection when native memory has grown by a quarter (64 MiB at least) since the last one: Lua cannot see
  * native bytes, and would let them pile up. Called by sc_lua_new_tensor and by what allocates much without it. */

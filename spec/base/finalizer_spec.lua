@@ -1,0 +1,99 @@
+local core = require "secateur.core"
+
+local function network()
+  local graph = core.graph()
+  graph:add("input", "x", {}, { shape = { 3 } })
+  graph:add("linear", "head", { "x" }, { out = 2 })
+  return graph
+end
+
+-- Runs f in a finalizer, and gives what it came to.
+local function in_finalizer(f)
+  local results
+  setmetatable({}, { __gc = function() results = table.pack(pcall(f)) end })
+  collectgarbage()
+  return table.unpack(results)
+end
+
+-- Calls f while a finalizer calls `disturb`, at the first place where the collector runs, at the second, and so on.
+local function disturbed(f, disturb)
+  local pause, step, size = 1, 1000, 100 -- the collector goes all the way at every allocation
+  local mode = collectgarbage("incremental", pause, step, size)
+  for place = 1, 12 do
+    local left, meta = place, {}
+    function meta.__gc()
+      left = left - 1
+      if left == 0 then disturb() elseif left > 0 then setmetatable({}, meta) end
+    end
+    collectgarbage()
+    setmetatable({}, meta)
+    f()
+    left = 0
+  end
+  collectgarbage("incremental", 200, 100, 13)
+  collectgarbage(mode)
+end
+
+describe("finalizers of scripts", function()
+  local x = core.tensor { { 1, 2, 3 } }
+
+  it("close nothing, since a function of the core may be using it", function()
+    local graph = network()
+    local plan, optimiser, average = core.plan(graph, { batch = 1 }), core.optimiser(graph), core.average(graph)
+    assert.is_true((in_finalizer(function()
+      plan:close()
+      optimiser:close()
+      getmetatable(average).__gc(average)
+      graph:__gc()
+      local _ <close> = graph
+      x:close()
+    end)))
+    assert.same({ 1, 2 }, plan:forward(x):shape())
+    assert.is_truthy(optimiser:state().steps)
+    average:update(0.5)
+    assert.equal("head", graph:output())
+    plan:close()
+    assert.has_error(function() plan:forward(x) end, "forward: self: expected a Plan, got a closed one")
+  end)
+
+  it("do not disturb what runs meanwhile", function()
+    local graph = network()
+    local plan, optimiser = core.plan(graph, { batch = 1 }), core.optimiser(graph)
+    plan:forward(x)
+    disturbed(function()
+      assert.same({ 1, 2 }, plan:value("head"):shape())
+      assert.is_truthy(optimiser:state()["m/head.weight"])
+      assert.same({ 1, 2 }, core.softmax(plan:forward(x)):shape())
+      core.mask(graph, { head = { 1 } })
+      core.average(graph, { fixed = { "head.bias" } })
+    end, function()
+      plan:close()
+      optimiser:close()
+      graph:__gc()
+      x:close()
+    end)
+  end)
+
+  it("add nothing to a graph", function()
+    local graph = network()
+    local done, message = in_finalizer(function() graph:add("relu", "more", { "head" }) end)
+    assert.is_false(done)
+    assert.matches("add: graph: expected not to be in a finalizer", message, 1, true)
+    assert.equal(2, #graph:nodes())
+  end)
+
+  it("leave to the collector what they could not close", function()
+    collectgarbage()
+    collectgarbage()
+    local before = core.memory()
+    do
+      local big = core.zeros(1 << 20)
+      in_finalizer(function() big:close() end)
+      assert.is_true(core.memory() - before >= 4 << 20)
+      big = nil -- luacheck: ignore 311
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.equal(before, (core.memory()))
+  end)
+end)
