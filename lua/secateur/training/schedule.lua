@@ -13,8 +13,8 @@ end
 
 -- Loshchilov and Hutter (2017), equation 5, one period: from 1 to the least over what warm-up leaves of the training.
 function shapes.cosine(at)
-  local span = at.total - at.warmup
-  local share = span > 0 and math.min(math.max((at.step - at.warmup) / span, 0), 1) or 1
+  local past = at.step - at.warmup -- not above 0 throughout where warm-up takes the whole training
+  local share = past > 0 and math.min(past / (at.total - at.warmup), 1) or 0
   return at.least + (1 - at.least) * (1 + math.cos(math.pi * share)) / 2
 end
 
