@@ -305,9 +305,9 @@ describe("train's options", function()
         { schedule = "linear" },
       ["train: warmup: expected a number in [0, inf), got -1"] = { warmup = -1 },
       ["train: label_smoothing: expected a number in [0, 1], got 1.5"] = { label_smoothing = 1.5 },
-      ["train: clip: expected one of false or a number, got 0"] = { clip = 0 },
+      ["train: clip: expected one of false or a number in (0, inf), got 0"] = { clip = 0 },
       ["train: micro_batch: expected a whole number of at least 1, got 0"] = { micro_batch = 0 },
-      ["train: ema: expected one of false or a number, got 1"] = { ema = 1 },
+      ["train: ema: expected one of false or a number in (0, 1), got 1"] = { ema = 1 },
       ["train: weight_decay: expected a number in [0, inf), got -1"] = { weight_decay = -1 },
     } do
       local ok, got = pcall(message_of, plain(), toy.data(12, 6), quietly(opts))

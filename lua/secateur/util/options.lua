@@ -85,8 +85,7 @@ local function check_value(rule, value)
     end
     local names = {}
     for i, allowed in ipairs(rule.one_of) do names[i] = options.describe(allowed) end
-    if not rule.type then return nil, "one of " .. table.concat(names, ", ") end
-    return nil, "one of " .. table.concat(names, ", ") .. " or " .. articles[rule.type]
+    return nil, "one of " .. table.concat(names, ", ")
   end
   return nil
 end
@@ -128,7 +127,7 @@ function options.value(name, argument, value, rule, depth)
   if rule.one_of then checked, expected = check_value(rule, value) end
   if rule.type and (not rule.one_of or checked == nil) then
     local by_type, wanted = check_type(rule, value)
-    checked, expected = by_type, expected or wanted
+    checked, expected = by_type, expected and wanted and expected .. " or " .. wanted or wanted
   end
   if checked == nil then
     options.fail(name, ("%s: expected %s, got %s"):format(argument, expected, options.describe(value)), depth)
