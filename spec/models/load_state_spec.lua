@@ -122,6 +122,10 @@ describe("loading a state", function()
       here(function() b:load_state(state, { leave = { 3 } }) end))
     assert.equal("load_state: leave: expected Lua patterns, got '%'",
       here(function() b:load_state(state, { leave = "%" }) end))
+    assert.equal("load_state: leave: expected a Lua pattern, got '^classifier[': malformed pattern (missing ']')",
+      here(function() b:load_state(state, { leave = "^classifier[" }) end))
+    assert.equal("load_state: key: expected none with a table, which is the dictionary itself",
+      here(function() b:load_state(state, { key = "model" }) end))
   end)
 
   it("names a file that does not fit, and lists long faults in part", function()

@@ -170,6 +170,9 @@ function Model:load_state(from, opts)
   if type(from) ~= "table" and type(from) ~= "string" then
     options.fail("load_state", "from: expected a path or a table, got " .. options.describe(from))
   end
+  if checked.key and type(from) == "table" then
+    options.fail("load_state", "key: expected none with a table, which is the dictionary itself")
+  end
   local leave = type(checked.leave) == "string" and { checked.leave } or checked.leave
   local ok, message = pcall(state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
     key = checked.key })

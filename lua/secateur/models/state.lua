@@ -49,7 +49,9 @@ end
 
 local function fits_any(patterns, name)
   for _, pattern in ipairs(patterns) do
-    if name:find(pattern) then return pattern end
+    local ok, found = pcall(string.find, name, pattern)
+    if not ok then error(("leave: expected a Lua pattern, got '%s': %s"):format(pattern, found), 0) end
+    if found then return pattern end
   end
   return nil
 end
