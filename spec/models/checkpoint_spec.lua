@@ -285,6 +285,8 @@ describe("a checkpoint's images", function()
     assert.equal(("load_checkpoint: '%s': size: expected a multiple of the patch 4, got 13"):format(file),
       errors.here(function() load_checkpoint(file, { heads = 3, size = 13 }) end))
     local basic = written "basic"
+    assert.equal(("load_checkpoint: '%s': heads: expected none, the weights are of a resnet, which has no attention")
+      :format(basic), errors.here(function() load_checkpoint(basic, { heads = 2 }) end))
     assert.same({ 3, 224, 224 }, load_checkpoint(basic).input_shape)
     assert.same({ 3, 48, 48 }, load_checkpoint(basic, { size = 48 }).input_shape)
   end)

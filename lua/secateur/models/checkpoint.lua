@@ -69,6 +69,12 @@ local function as_named(found, architecture)
   for key, value in pairs(family.configs[architecture]) do found.opts[key] = value end
 end
 
+local function check_heads(found, heads)
+  if heads and found.opts.heads == nil then
+    error(("heads: expected none, the weights are of a %s, which has no attention"):format(found.family.name), 0)
+  end
+end
+
 -- The model with the file's classes, channels and, where it tells, size.
 local function build(source, given, where)
   local view = view_of(source, given.prefix)
@@ -77,6 +83,7 @@ local function build(source, given, where)
     local inner = not given.prefix and names.inner(source:names())
     error(found .. (inner and ("; prefix = '%s' would look at names that begin so alone"):format(inner) or ""), 0)
   end
+  check_heads(found, given.heads)
   as_named(found, given.architecture)
   settle_head(view, found, given.classes)
   local opts = found.opts
