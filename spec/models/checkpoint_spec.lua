@@ -166,6 +166,16 @@ describe("a checkpoint's head", function()
     end
   end)
 
+  it("is refused where it would take more than there is", function()
+    local file = written "basic"
+    local message = errors.here(function() load_checkpoint(file, { size = 32, classes = 1 << 46, quiet = true }) end)
+    assert.is_truthy(message:find("classes: expected a head that fits into memory, got 70368744177664: linear 'fc': ",
+      1, true), message)
+    message = errors.here(function() load_checkpoint(file, { classes = 1 << 46, quiet = true }) end)
+    assert.is_truthy(message:find("classes: expected a head that fits into memory, got 70368744177664: linear 'fc': ",
+      1, true), message)
+  end)
+
   it("is drawn by its seed, as in a new model", function()
     local file = written "basic"
     local function weight(seed)

@@ -124,11 +124,15 @@ local function rebuild(plan)
   return graph
 end
 
--- The classes and channels were judged; what still can fail depends on the image.
-local function rebuild_for(size, plan)
+-- The channels were judged; what still can fail depends on the image, or on the memory that a head takes.
+local function rebuild_for(wanted, plan)
   local ok, graph = pcall(rebuild, plan)
   if ok then return graph end
-  fail("size: expected one that the model's layers fit, got %s: %s", size, (graph:gsub("^[^\n:]*%.lua:%d+: ", "")))
+  local message = graph:gsub("^[^\n:]*%.lua:%d+: ", "")
+  if plan.drawn and message:find(("linear '%s': "):format(plan.drawn), 1, true) then
+    fail("classes: expected a head that fits into memory, got %d: %s", wanted.classes, message)
+  end
+  fail("size: expected one that the model's layers fit, got %s: %s", wanted.size, message)
 end
 
 local Plan = {}
@@ -157,7 +161,7 @@ function adapt.model(given, wanted, seed, notes)
   if wanted.channels then change_channels(plan, wanted.channels) end
   if wanted.size then change_size(plan, wanted.size) end
   if not plan.drawn and table.concat(plan.input.attrs.shape, "x") == before then return given end
-  local changed = model.new(rebuild_for(wanted.size, plan), info)
+  local changed = model.new(rebuild_for(wanted, plan), info)
   changed.plan = given.plan and plans.copy(given.plan)
   if plan.drawn then adapt.draw(changed.graph, plan.drawn, given.info.architecture, seed) end
   return changed
