@@ -127,7 +127,7 @@ describe("a damaged file", function()
   local function refusal(meta)
     safetensors.save(path, { a = core.zeros(20) }, meta)
     local message = errors.here(function() load(path) end)
-    return message and (message:gsub("^load: " .. path:gsub("%p", "%%%0") .. ": ", ""))
+    return message and (message:gsub("^load: '" .. path:gsub("%p", "%%%0") .. "': ", ""))
   end
 
   local function graph_refusal(graph)
@@ -135,7 +135,8 @@ describe("a damaged file", function()
   end
 
   it("is refused for its version, or without a graph", function()
-    assert.equal("expected a file written by model:save, got one without a graph", refusal { format = "pt" })
+    assert.equal("expected a file written by model:save, got one of weights alone (sc.load_checkpoint builds models "
+      .. "from these)", refusal { format = "pt" })
     assert.equal("expected format version 1, got '7'", refusal { format = "secateur", version = "7", graph = "{}" })
     assert.equal("expected format version 1, got nil", refusal { format = "secateur", graph = "{}" })
     assert.equal("graph: missing", refusal { format = "secateur", version = "1" })
@@ -176,9 +177,9 @@ describe("a damaged file", function()
     assert.equal("linear 'l': inputs: expected 1 to 1, got 0", behind '{"op":"linear","name":"l","attrs":{"out":2}}')
     assert.is_truthy(behind('{"op":"linear","name":"l","inputs":["input"],"attrs":{"out":1e300}}')
       :find "^linear 'l': out: ")
-    assert.equal("load_state: 2 missing: l.bias, l.weight; 1 unexpected: a",
+    assert.equal("2 missing: l.bias, l.weight; 1 unexpected: a",
       behind '{"op":"linear","name":"l","inputs":["input"],"attrs":{"out":2}}')
-    assert.equal("load_state: 1 missing: l.weight; 1 of another shape: a (expected float32 [2], got float32 [20])",
+    assert.equal("1 missing: l.weight; 1 of another shape: a (expected float32 [2], got float32 [20])",
       behind '{"op":"linear","name":"l","inputs":["input"],"attrs":{"out":2},"params":{"bias":{"name":"a"}}}')
   end)
 
@@ -190,7 +191,7 @@ describe("a damaged file", function()
     meta[key] = value
     safetensors.save(path, tensors, meta)
     local message = errors.here(function() load(path) end)
-    return message and (message:gsub("^load: " .. path:gsub("%p", "%%%0") .. ": ", ""))
+    return message and (message:gsub("^load: '" .. path:gsub("%p", "%%%0") .. "': ", ""))
   end
 
   it("is refused for its info", function()
@@ -272,7 +273,7 @@ describe("a damaged file", function()
         message:save(path)
       else
         refused = refused + 1
-        assert.equal("load: " .. path .. ": ", message:sub(1, #path + 8), seed)
+        assert.equal("load: '" .. path .. "': ", message:sub(1, #path + 10), seed)
         assert.is_nil(message:find("traceback", 1, true) or message:find(".lua:", #path, true), message)
       end
     end

@@ -121,11 +121,17 @@ describe("a model's file", function()
 
   it("is refused at the caller's line when it holds no model", function()
     safetensors.save(path "plain", { a = core.zeros(2) }, {})
-    assert.equal(("load: %s: expected a file written by model:save, got one without a graph"):format(path "plain"),
-      errors.here(function() load(path "plain") end))
+    local other = "load: '%s': expected a file written by model:save, got one of weights alone "
+      .. "(sc.load_checkpoint builds models from these)"
+    assert.equal(other:format(path "plain"), errors.here(function() load(path "plain") end))
+    local pytorch = "spec/fixtures/checkpoints/unsummed.pth"
+    assert.equal(other:format(pytorch), errors.here(function() load(pytorch) end))
     assert.equal("load: path: expected a string, got 3", errors.here(function() load(3) end))
     assert.equal("load: path: missing", errors.here(function() load() end))
     local missing = errors.here(function() load(path "missing") end)
-    assert.is_truthy(missing:find("missing", 1, true))
+    assert.equal(("load: '%s': No such file or directory"):format(path "missing"), missing)
+    local nowhere = files.join(path "nowhere", "model")
+    assert.equal(("save: '%s': No such file or directory"):format(nowhere),
+      errors.here(function() families.all().vgg:save(nowhere) end))
   end)
 end)

@@ -10,6 +10,7 @@ local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 local plans = require "secateur.models.plan"
 local safetensors = require "secateur.formats.safetensors"
+local weights = require "secateur.formats.weights"
 
 local file = {}
 
@@ -123,6 +124,19 @@ end
 
 local sizes = { float32 = 4, float64 = 8, int64 = 8, uint8 = 1 }
 
+local function read_tensors(path)
+  local opened <close> = weights.open(path)
+  local meta, tensors = opened.metadata, {}
+  if meta.format ~= "secateur" then
+    fail("'%s': expected a file written by model:save, got one of weights alone (sc.load_checkpoint builds models from "
+      .. "these)", path)
+  elseif meta.version ~= VERSION then
+    fail("'%s': expected format version %s, got %s", path, VERSION, options.describe(meta.version))
+  end
+  for _, name in ipairs(opened:names()) do tensors[name] = opened:read(name) end
+  return tensors, meta
+end
+
 --- Reads what `write` wrote. Raises without a position, the path first.
 -- @string path
 -- @treturn Graph without the parameters' values
@@ -130,12 +144,7 @@ local sizes = { float32 = 4, float64 = 8, int64 = 8, uint8 = 1 }
 -- @treturn table parameter name -> Tensor
 -- @treturn ?Plan not yet held against the model
 function file.read(path)
-  local tensors, meta = safetensors.load(path)
-  if meta.format ~= "secateur" then
-    fail("%s: expected a file written by model:save, got one without a graph", path)
-  elseif meta.version ~= VERSION then
-    fail("%s: expected format version %s, got %s", path, VERSION, options.describe(meta.version))
-  end
+  local tensors, meta = read_tensors(path)
   local bytes, plan, problem = 0, nil, nil
   for _, tensor in pairs(tensors) do bytes = bytes + tensor:numel() * sizes[tensor:dtype()] end
   local ok, graph, info = pcall(function()
@@ -145,7 +154,7 @@ function file.read(path)
     if type(known) ~= "table" then fail("info: expected an object, got %s", options.describe(known)) end
     return build(meta.graph, bytes), known
   end)
-  if not ok then fail("%s: %s", path, (tostring(graph):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
+  if not ok then fail("'%s': %s", path, (tostring(graph):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
   return graph, info, tensors, plan
 end
 

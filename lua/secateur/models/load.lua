@@ -22,7 +22,10 @@ return function(path)
       end
       return loaded
     end)
-    if not ok then error(("%s: %s"):format(path, (tostring(result):gsub("^[^\n:]*%.lua:%d+: ", ""))), 0) end
+    if not ok then
+      local message = tostring(result):gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^load_state: ", "")
+      error(("'%s': %s"):format(path, message), 0)
+    end
     return result
   end))
 end

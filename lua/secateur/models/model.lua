@@ -196,7 +196,8 @@ end
 function Model:save(path)
   options.value("save", "path", path, { type = "string", required = true })
   local ok, message = pcall(file.write, self, path)
-  if not ok then options.fail("save", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
+  if ok then return end
+  options.fail("save", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^safetensors%.save: ", "")))
 end
 
 --- Writes the parameters alone to a safetensors file that PyTorch loads with `strict=True` into the model of that
