@@ -7,6 +7,7 @@ local pickle = require "secateur.formats.pickle"
 local state_dict = {}
 
 local DEEPEST = 3 -- wrappers in one another
+local SHOWN = 6 -- names that a message lists
 
 -- Names that wrappers are known by.
 local usual = {}
@@ -78,6 +79,20 @@ function choose(dict, depth, done)
   return found or nil
 end
 
+local function describe(value) return is(value, "record") and value.name or pickle.describe(value) end
+
+-- What there is instead of tensors, for a message.
+local function instead(map)
+  local names, shown, deeper = options.sorted_keys(map), {}, nil
+  for i, name in ipairs(names) do
+    if i <= SHOWN then shown[i] = ("'%s' (%s)"):format(name, describe(map[name])) end
+    deeper = deeper or is(map[name], "dict") and name
+  end
+  if #names == 0 then return "" end
+  return ", but " .. table.concat(shown, ", ") .. (#names > SHOWN and (", and %d more"):format(#names - SHOWN) or "")
+    .. (deeper and ("; key = '%s', or dots as in '%s.x', would look further in"):format(deeper, deeper) or "")
+end
+
 --- The weights in what a checkpoint holds. Raises without a position.
 -- @param root a value of formats/pickle.lua
 -- @string[opt] key the dictionary to take; dots lead into dictionaries in one another
@@ -96,7 +111,8 @@ function state_dict.find(root, key)
     problem("expected a dictionary of tensors (a state_dict), got %s", pickle.describe(root))
   end
   local tensors = {}
-  for name, value in pairs(choose(root, 0, {}) or problem("it holds no tensors under names")) do
+  for name, value in pairs(choose(root, 0, {}) or problem("%s", "it holds no tensors under names"
+    .. instead(fields(root)))) do
     if is(value, "tensor") then tensors[name] = value end
   end
   return tensors

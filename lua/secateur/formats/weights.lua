@@ -174,6 +174,11 @@ local function recognise(file)
   elseif start:sub(258, 262) == "ustar" then
     problem("a checkpoint of PyTorch before version 0.1.10, in tar's format; save it again with a newer one")
   end
+  if start == "" then problem("an empty file") end
+  if start:sub(1, 2) == "\31\139" then problem("compressed with gzip; unpack it first") end
+  if start:find('^%s*{%s*"') then
+    problem("text in JSON, no weights: where these are in several files, join what load_weights gives")
+  end
   problem("expected a safetensors file or a checkpoint of PyTorch, got something else")
 end
 
