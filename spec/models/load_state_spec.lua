@@ -72,6 +72,10 @@ describe("loading a state", function()
     local state = renamed(a:state(), function(name) return "net." .. timm(name) end)
     state.extra = core.zeros(1)
     assert.same(y, vit():load_state(state, { prefix = "net." }):forward(x):totable())
+    local message = errors.here(function() vit():load_state(state) end)
+    assert.is_truthy(message:find("; prefix = 'net.' would look at names that begin so alone", 1, true), message)
+    assert.equal("load_state: prefix: no name begins with 'nte.'",
+      errors.here(function() vit():load_state(state, { prefix = "nte." }) end))
   end)
 
   it("leaves names alone that the model itself has", function()

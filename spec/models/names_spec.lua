@@ -24,9 +24,10 @@ describe("the names of parameters", function()
   end)
 
   it("may have a model's behind a prefix, among others", function()
-    assert.equal("backbone.", names.inner { "a.weight", "backbone.layer1.0.conv1.weight" })
-    assert.equal("net.model.", names.inner { "net.model.features.0.weight" })
-    assert.is_nil(names.inner { "features.0.weight", "xfeatures.0.weight", ".features.0.weight" })
+    local hint = "; prefix = '%s' would look at names that begin so alone"
+    assert.equal(hint:format "backbone.", names.hint { "a.weight", "backbone.layer1.0.conv1.weight" })
+    assert.equal(hint:format "net.model.", names.hint { "net.model.features.0.weight" })
+    assert.equal("", names.hint { "features.0.weight", "xfeatures.0.weight", ".features.0.weight" })
   end)
 
   it("of ViTs are read from torchvision's first form and from timm's", function()

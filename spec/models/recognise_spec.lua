@@ -118,6 +118,7 @@ describe("weights that no known architecture has", function()
       ["reg_token"] = "register tokens",
       ["norm_pre.weight"] = "a norm before its blocks (CLIP)",
       ["heads.pre_logits.weight"] = "a layer before its head",
+      ["layer1.0.conv1.weight_mask"] = "masks of torch.nn.utils.prune, which prune.remove would have merged",
     } do
       local lead = "the weights are of a model with " .. what .. " "
       assert.equal(lead, refusal({ [name] = { 2, 2 } }):sub(1, #lead))

@@ -80,8 +80,7 @@ local function build(source, given, where)
   local view = view_of(source, given.prefix)
   local ok, found = pcall(recognise.model, view.shapes, view.called, given.heads)
   if not ok then
-    local inner = not given.prefix and names.inner(source:names())
-    error(found .. (inner and ("; prefix = '%s' would look at names that begin so alone"):format(inner) or ""), 0)
+    error(found .. (given.prefix and "" or names.hint(source:names())), 0)
   end
   check_heads(found, given.heads)
   as_named(found, given.architecture)

@@ -38,17 +38,30 @@ end
 -- A name that every model of a family has.
 local anchors = { "layer1.0.conv1.weight", "features.0.weight", "conv_proj.weight", "patch_embed.proj.weight" }
 
---- A prefix behind which a model seems to be, among other things: of "backbone.layer1.0.conv1.weight" "backbone.".
+--- Raises, without a position, where a prefix that was given is that of no name.
 -- @tparam {string,...} list
--- @treturn string|nil
-function names.inner(list)
+-- @string prefix
+function names.check_prefix(list, prefix)
+  for _, name in ipairs(list) do
+    if name:sub(1, #prefix) == prefix then return end
+  end
+  if #list > 0 then error(("prefix: no name begins with '%s'"):format(prefix), 0) end
+end
+
+--- A hint for messages, where a model seems to be behind a prefix, among other things: of
+-- "backbone.layer1.0.conv1.weight" that is "backbone.".
+-- @tparam {string,...} list
+-- @treturn string "" where it seems not
+function names.hint(list)
   for _, name in ipairs(list) do
     for _, anchor in ipairs(anchors) do
       local behind = name:sub(-#anchor - 1) == "." .. anchor
-      if behind and #name > #anchor + 1 then return name:sub(1, -#anchor - 1) end
+      if behind and #name > #anchor + 1 then
+        return ("; prefix = '%s' would look at names that begin so alone"):format(name:sub(1, -#anchor - 1))
+      end
     end
   end
-  return nil
+  return ""
 end
 
 local block = "^blocks%.(%d+)%."

@@ -208,6 +208,7 @@ local strangers = {
   { "^stages%.", "stages of ConvNeXt or RegNet" },
   { "attention%.query%.", "queries, keys and values apart (Hugging Face's ViT)" },
   { "lora_", "LoRA adapters, which were not merged" },
+  { "_mask$", "masks of torch.nn.utils.prune, which prune.remove would have merged" },
   { "_packed_params", "quantised layers" },
   { "%.zero_point$", "quantised layers" },
 }

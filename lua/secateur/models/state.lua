@@ -102,6 +102,7 @@ local function match(graph, source, prefix, leave)
   local faults, own, used, found = { missing = {}, unexpected = {}, twice = {}, wrong = {} }, {}, {}, {}
   local parameters = graph:parameters()
   for i, parameter in ipairs(parameters) do own[i] = parameter.name end
+  if prefix then names.check_prefix(source:names(), prefix) end
   prefix = prefix or names.prefix(source:names(), own)
   local assigned = assign(source, own, prefix, faults)
   for _, parameter in ipairs(parameters) do
@@ -153,7 +154,7 @@ function state.load(graph, source, opts)
     if not used[pattern] then error(("leave: no parameter fits '%s'"):format(pattern), 0) end
   end
   local text = describe_faults(faults)
-  if text then error(text, 0) end
+  if text then error(text .. (opts and opts.prefix and "" or names.hint(source:names())), 0) end
   for _, one in ipairs(found) do one.value = source:read(one.name) end -- before the first is set: all or none
   for _, one in ipairs(found) do
     graph:set_parameter(one.parameter, one.value)
