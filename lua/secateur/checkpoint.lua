@@ -10,6 +10,7 @@ local safetensors = require "secateur.formats.safetensors"
 local checkpoint = {}
 
 local FORMAT, VERSION = "secateur checkpoint", "2"
+local LONGEST = 160 -- bytes of a value that a message shows
 local parts = { "model", "optimiser", "average", "best" } -- prefixes of tensor names
 
 local function describe_model(model)
@@ -41,6 +42,12 @@ function checkpoint.describe(model, data, options)
     val = data.val and describe_split(data.val) or { count = 0 }, options = options }
 end
 
+-- A value as JSON, of which a message can show so much.
+local function shown(value)
+  local text = json.encode(value)
+  return #text <= LONGEST and text or text:sub(1, LONGEST) .. "..."
+end
+
 -- "name: X there, Y now" for all that differs between two descriptions, sorted by name.
 local function differences(there, now, prefix, lines)
   local names, seen = {}, {}
@@ -55,7 +62,7 @@ local function differences(there, now, prefix, lines)
     if type(a) == "table" and type(b) == "table" and #a == 0 and #b == 0 then
       differences(a, b, prefix .. name .. ".", lines)
     elseif json.encode(a) ~= json.encode(b) then
-      lines[#lines + 1] = ("%s%s: %s there, %s now"):format(prefix, name, json.encode(a), json.encode(b))
+      lines[#lines + 1] = ("%s%s: %s there, %s now"):format(prefix, name, shown(a), shown(b))
     end
   end
   return lines

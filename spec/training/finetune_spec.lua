@@ -100,8 +100,8 @@ describe("train's freeze", function()
       assert.equal(message, message_of(model, data, quietly { freeze = freeze }))
     end
     local message = message_of(model, data, quietly { freeze = function() return false end })
-    assert.equal("train: freeze: expected a function that fits a parameter to train, got a function; they are called "
-      .. "'features.0.weight', ...", message)
+    assert.equal("train: freeze: expected a function that is true for a parameter to train, got one that is for "
+      .. "none; they are called 'features.0.weight', ...", message)
     local ok, own = pcall(train, model, data, quietly { freeze = function() error("mine", 0) end })
     assert.same({ false, "mine" }, { ok, own })
   end)

@@ -32,8 +32,9 @@ local function pick(names, wanted, argument, depth)
     if hit then found[name] = true end
   end
   if next(found) == nil then
-    fail(depth + 1, "%s: expected a %s that fits a parameter to train, got %s; they are called %s, ...", argument,
-      type(wanted) == "function" and "function" or "pattern", options.describe(wanted), options.describe(names[1]))
+    local expected = type(wanted) == "function" and "a function that is true for a parameter to train, got one that is "
+      .. "for none" or "a pattern that fits a parameter to train, got " .. options.describe(wanted)
+    fail(depth + 1, "%s: expected %s; they are called %s, ...", argument, expected, options.describe(names[1]))
   end
   return found
 end
