@@ -131,7 +131,8 @@ static sc_status fold_all(sc_graph *out, const sc_graph *graph, size_t *moved, s
         if (norm != SC_NOT_FOUND)
             moved[norm] = out->node_count - 1;
     }
-    out->output = moved[graph->output];
+    if (graph->node_count > 0)
+        out->output = moved[graph->output];
     return SC_OK;
 }
 
