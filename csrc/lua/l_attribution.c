@@ -170,6 +170,7 @@ static int create(lua_State *L) {
 /* relevance:forward(x) -> value of the output */
 static int forward(lua_State *L) {
     sc_plan *plan = check_relevance(L, "forward")->plan;
+    sc_lua_refuse_in_finalizer(L, "forward");
     sc_tensor *x = sc_lua_check_tensor_of(L, 2, "forward", "x", SC_REAL);
     sc_error error;
     sc_lua_try(L, sc_plan_forward(plan, x, 0, &error), &error);

@@ -116,8 +116,7 @@ static void read_bindings(lua_State *L, int index, sc_param_binding *bindings) {
 /* graph:add(op, name, {input names} [, attributes [, parameters]]) -> name */
 static int add(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "add");
-    if (sc_lua_in_finalizer(L)) /* in the middle of what goes through the nodes, perhaps */
-        luaL_error(L, "add: graph: expected not to be in a finalizer");
+    sc_lua_refuse_in_finalizer(L, "add");
     const char *op_name = sc_lua_check_string(L, 2, "add", "operation");
     const char *name = sc_lua_check_string(L, 3, "add", "name");
     const sc_op *op = sc_op_find(op_name);

@@ -54,6 +54,7 @@ int sc_lua_push_node(lua_State *L, const sc_plan *plan, size_t node, const sc_re
 /* plan:forward(x [, seed]) -> value of the output */
 static int forward(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "forward");
+    sc_lua_refuse_in_finalizer(L, "forward");
     sc_tensor *x = sc_lua_check_tensor_of(L, 2, "forward", "x", SC_REAL);
     lua_Integer seed = 0;
     if (!lua_isnoneornil(L, 3))

@@ -174,8 +174,13 @@ void *sc_lua_new_object(lua_State *L, const char *class_name, size_t size) {
     return object;
 }
 
-bool sc_lua_in_finalizer(lua_State *L) {
+static bool in_finalizer(lua_State *L) {
     return lua_gc(L, LUA_GCCOUNT) < 0; /* since Lua 5.4.4 the collector answers nothing there */
+}
+
+void sc_lua_refuse_in_finalizer(lua_State *L, const char *function) {
+    if (in_finalizer(L))
+        luaL_error(L, "%s: expected not to be called by a finalizer", function);
 }
 
 /* Whether the C function that runs was called by the collector itself, be it while a hook runs. */
@@ -190,7 +195,7 @@ static bool is_called_by_collector(lua_State *L) {
 /* Whatever allocates in Lua may run the finalizers of scripts, in the middle of functions that have already looked at
  * their arguments. What a finalizer closes by hand stays open, and is left to the collector. */
 static int close_unless_in_finalizer(lua_State *L) {
-    if (sc_lua_in_finalizer(L) && !is_called_by_collector(L))
+    if (in_finalizer(L) && !is_called_by_collector(L))
         return 0;
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }

@@ -79,8 +79,8 @@ void *sc_lua_new_object(lua_State *L, const char *class_name, size_t size);
  * script's finalizer calls it, under these names or as one of the methods, nothing happens. */
 void sc_lua_new_class(lua_State *L, const char *class_name, const luaL_Reg *methods, lua_CFunction finalize);
 
-/* Whether Lua runs a finalizer now, maybe in the middle of one of our functions. */
-bool sc_lua_in_finalizer(lua_State *L);
+/* For functions that replace memory which another one, that allocates and so lets finalizers run, may be reading. */
+void sc_lua_refuse_in_finalizer(lua_State *L, const char *function);
 
 /* Runs a full collection when native memory has grown by a quarter (64 MiB at least) since the last one: Lua cannot see
  * native bytes, and would let them pile up. Called by sc_lua_new_tensor and by what allocates much without it. */
