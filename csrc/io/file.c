@@ -2,6 +2,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "io/file.h"
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -82,7 +83,9 @@ static sc_status read_blocks(const sc_file *file, uint64_t offset, unsigned char
     for (size_t i = 0; i < blocks; i++) {
         size_t done = i * BLOCK, count = length - done < BLOCK ? length - done : BLOCK;
         sc_error reason = {0};
-        sc_status result = sc_file_read(file, offset + done, out + done, count, &reason);
+        sc_status result = sc_interrupt_check(&reason);
+        if (result == SC_OK)
+            result = sc_file_read(file, offset + done, out + done, count, &reason);
         if (parts && result == SC_OK)
             parts[i] = (uint32_t)crc32_z(crc32_z(0, NULL, 0), out + done, count);
         if (result != SC_OK)
@@ -113,6 +116,7 @@ sc_status sc_file_read_large(const sc_file *file, uint64_t offset, void *out, si
         return read_in_parallel(file, offset, out, length, crc, error);
     for (size_t done = 0, count; done < length; done += count) {
         count = length - done < BLOCK ? length - done : BLOCK;
+        SC_TRY(sc_interrupt_check(error));
         SC_TRY(sc_file_read(file, offset + done, bytes + done, count, error));
         if (crc)
             *crc = (uint32_t)crc32_z(*crc, bytes + done, count);

@@ -24,7 +24,8 @@ void sc_file_close(sc_file *file);
 sc_status sc_file_read(const sc_file *file, uint64_t offset, void *out, size_t length, sc_error *error);
 
 /* The same, large lengths on all threads: most of the time goes into the system's copying and its handing out of pages.
- * *crc (unless NULL) becomes the CRC-32 of what came before it in *crc and of these bytes; it begins as 0. */
+ * *crc (unless NULL) becomes the CRC-32 of what came before it in *crc and of these bytes; it begins as 0. Inside an
+ * interrupt scope, Ctrl-C ends it. */
 sc_status sc_file_read_large(const sc_file *file, uint64_t offset, void *out, size_t length, uint32_t *crc,
                              sc_error *error);
 

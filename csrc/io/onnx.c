@@ -1,6 +1,5 @@
 #include "io/onnx.h"
 
-#include "base/interrupt.h"
 #include "base/memory.h"
 #include "io/onnx.pb-c.h"
 #include "io/replace.h"
@@ -13,7 +12,6 @@ enum {
     BLOCK = 1 << 16,   /* bytes of an arena's block */
     ALIGNMENT = 16,    /* of what an arena gives */
     PENDING = 1 << 16, /* bytes that are gathered before they are written */
-    PIECE = 1 << 24,   /* bytes that are written between two looks at Ctrl-C */
 };
 
 /* Messages, strings and lists live as long as the model: they are carved out of blocks that are freed together. */
@@ -353,14 +351,8 @@ static void append(ProtobufCBuffer *buffer, size_t length, const uint8_t *data) 
         out->used += length;
         return;
     }
-    while (length > 0 && out->status == SC_OK) {
-        size_t piece = length < PIECE ? length : PIECE;
-        out->status = sc_interrupt_check(out->error);
-        if (out->status == SC_OK)
-            out->status = sc_replace_write(&out->target, data, piece, out->error);
-        data += piece;
-        length -= piece;
-    }
+    if (out->status == SC_OK)
+        out->status = sc_replace_write(&out->target, data, length, out->error);
 }
 
 /* The messages around the tensors are counted only once it is known that these are not too large, so that no length

@@ -2,6 +2,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "io/replace.h"
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-    CHUNK = 1 << 30, /* the most that one write is asked for */
+    CHUNK = 1 << 24, /* the most that one write is asked for, and what is written between two looks at Ctrl-C */
     SUFFIX = 48,     /* bytes for ".<pid>-<attempt>.tmp" */
     ATTEMPTS = 100,  /* leftovers of killed processes to step over */
 };
@@ -79,6 +80,7 @@ sc_status sc_replace_begin(sc_replace *out, const char *path, sc_error *error) {
 sc_status sc_replace_write(sc_replace *replace, const void *bytes, size_t length, sc_error *error) {
     const unsigned char *next = bytes;
     while (length > 0) {
+        SC_TRY(sc_interrupt_check(error));
         ssize_t count = write(replace->descriptor, next, length < CHUNK ? length : CHUNK);
         if (count < 0 && errno == EINTR)
             continue;

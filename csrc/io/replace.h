@@ -18,7 +18,7 @@ typedef struct sc_replace {
  * its permissions. */
 sc_status sc_replace_begin(sc_replace *out, const char *path, sc_error *error);
 
-/* Appends to the new file. */
+/* Appends to the new file. Inside an interrupt scope, Ctrl-C ends it. */
 sc_status sc_replace_write(sc_replace *replace, const void *bytes, size_t length, sc_error *error);
 
 /* Flushes to disk and puts the new file in place. Ends the replacement, whatever it returns. */

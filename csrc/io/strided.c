@@ -1,5 +1,6 @@
 #include "io/strided.h"
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 
 #include <inttypes.h>
@@ -93,6 +94,7 @@ static sc_status load(gathering *g, uint64_t start, sc_error *error) {
     size_t size = sc_element_size(g->view->element);
     g->start = start;
     g->count = g->way->last - start < g->capacity ? (size_t)(g->way->last - start) + 1 : g->capacity;
+    SC_TRY(sc_interrupt_check(error)); /* an element at a time is slow */
     SC_TRY(sc_file_read(g->file, g->view->first + start * size, g->stored, g->count * size, error));
     if (!sc_convert_elements(g->converted, g->stored, g->count, g->view->element, g->view->big_endian))
         return fail(g->file, "data: expected whole numbers below 2^63, got a larger one", error);

@@ -18,7 +18,8 @@ typedef struct sc_strided {
 
 /* A new contiguous tensor of the view's elements. Those that are stored in order and as the tensor holds them are read
  * straight into it; others pass through a small buffer. Refused: views that reach beyond their storage, and overlapping
- * ones (other than repeated elements) over more than 16 MiB. *out must not hold a tensor. */
+ * ones (other than repeated elements) over more than 16 MiB. *out must not hold a tensor. Inside an interrupt scope,
+ * Ctrl-C ends it. */
 sc_status sc_strided_read(sc_tensor *out, const sc_file *file, const sc_strided *view, sc_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 /* The class File: a file whose bytes, zip entries and tensors are read where the caller says. Understanding what it
  * holds is left to Lua. Errors start with the path. */
+#include "base/interrupt.h"
 #include "io/strided.h"
 #include "io/zip.h"
 #include "lua/core.h"
@@ -70,10 +71,14 @@ static int file_crc32(lua_State *L) {
     uint32_t crc = 0;
     const sc_file *file = &check_file(L)->file;
     uint64_t offset = check_range(L, file, &length);
-    for (size_t done = 0, count; done < length; done += count) {
+    sc_status status = SC_OK;
+    sc_interrupt_begin();
+    for (size_t done = 0, count; done < length && status == SC_OK; done += count) {
         count = length - done < CHUNK ? length - done : CHUNK;
-        sc_lua_try(L, sc_file_read_large(file, offset + done, bytes, count, &crc, &error), &error);
+        status = sc_file_read_large(file, offset + done, bytes, count, &crc, &error);
     }
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
     lua_pushinteger(L, (lua_Integer)crc);
     return 1;
 }
@@ -152,7 +157,10 @@ static int file_tensor(lua_State *L) {
     if (view.checked)
         view.crc = (uint32_t)sc_lua_check_integer(L, 9, "file", "crc", 0, UINT32_MAX);
     sc_tensor *tensor = sc_lua_new_tensor(L);
-    sc_lua_try(L, sc_strided_read(tensor, file, &view, &error), &error);
+    sc_interrupt_begin();
+    sc_status status = sc_strided_read(tensor, file, &view, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
     return 1;
 }
 

@@ -1,4 +1,5 @@
 /* NumPy's files, raw: .npy, .npz. Errors about files start with the path. */
+#include "base/interrupt.h"
 #include "io/npy.h"
 #include "io/zip.h"
 #include "lua/core.h"
@@ -13,7 +14,10 @@ static int npy_load(lua_State *L) {
     sc_error error;
     const char *path = sc_lua_check_path(L, 1, "npy_load", "path");
     sc_tensor *tensor = sc_lua_new_tensor(L);
-    sc_lua_try(L, sc_npy_load(tensor, path, &error), &error);
+    sc_interrupt_begin();
+    sc_status status = sc_npy_load(tensor, path, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
     return 1;
 }
 
@@ -55,7 +59,10 @@ static int npz_names(lua_State *L) {
 static void push_entry(lua_State *L, const sc_zip *zip, const sc_zip_entry *entry) {
     sc_error error;
     sc_tensor *tensor = sc_lua_new_tensor(L);
-    sc_lua_try(L, sc_npy_load_entry(tensor, zip, entry, &error), &error);
+    sc_interrupt_begin();
+    sc_status status = sc_npy_load_entry(tensor, zip, entry, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
 }
 
 static const sc_zip_entry *find_array(const sc_zip *zip, const char *name, size_t length) {

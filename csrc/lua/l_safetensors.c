@@ -1,4 +1,5 @@
 /* The class SafetensorsFile: the container, raw. Errors about files start with the path. */
+#include "base/interrupt.h"
 #include "io/safetensors.h"
 #include "lua/core.h"
 #include "lua/l_tensor.h"
@@ -62,7 +63,10 @@ static int file_tensor(lua_State *L) {
     uint64_t first = (uint64_t)sc_lua_check_integer(L, 4, function, "first", 0, LUA_MAXINTEGER);
     uint64_t last = (uint64_t)sc_lua_check_integer(L, 5, function, "last", 0, LUA_MAXINTEGER);
     sc_tensor *tensor = sc_lua_new_tensor(L);
-    sc_lua_try(L, sc_safetensors_read(tensor, file, element, &shape, first, last, &error), &error);
+    sc_interrupt_begin();
+    sc_status status = sc_safetensors_read(tensor, file, element, &shape, first, last, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
     return 1;
 }
 
@@ -84,7 +88,10 @@ static int safetensors_write(lua_State *L) {
         tensors[i] = sc_lua_check_tensor(L, -1, function, "tensors");
         lua_pop(L, 1); /* the list still holds it */
     }
-    sc_lua_try(L, sc_safetensors_write(path, header, length, tensors, count, &error), &error);
+    sc_interrupt_begin();
+    sc_status status = sc_safetensors_write(path, header, length, tensors, count, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
     return 0;
 }
 
