@@ -7,7 +7,7 @@ local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 local parser = argparse("from_pytorch.lua", "Prune a classifier that PyTorch has trained, and hand it on as ONNX.")
 parser:argument("checkpoint", "what torch.save or safetensors wrote of a VGG, ResNet or ViT")
 parser:argument("onnx", "the file to write"):args "?":default "pruned.onnx"
-parser:option("--data", "the images it was trained on, a folder per class; phantoms if not given")
+parser:option("--data", "the images it was trained on, a folder per class; phantoms of four classes if not given")
 parser:option("--size", "side of the images it was trained on; by default what the file tells, or 224"):convert(whole)
 parser:option("--rate", "share of the neurons to remove", "0.3"):convert(tonumber)
 parser:option("--epochs", "epochs of fine-tuning after that", "3"):convert(whole)
