@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "graph/plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { WEIGHT, BIAS };
@@ -20,13 +21,21 @@ static bool shares_parameters(const sc_graph *graph, size_t i) {
     return false;
 }
 
+/* Whether the name of the bias that folding would give the node is that of another parameter. */
+static bool lacks_bias_name(const sc_graph *graph, const sc_node *node) {
+    char name[256]; /* names of nodes have 200 characters at most */
+    snprintf(name, sizeof name, "%s.bias", node->name);
+    return !node->param[BIAS].present && sc_graph_find_parameter(graph, name) != SC_NOT_FOUND;
+}
+
 /* The norm that can be folded into node i, or SC_NOT_FOUND. */
 static ptrdiff_t norm_after(const sc_graph *graph, size_t i) {
     const sc_node *node = &graph->nodes[i];
     if (node->op->map != SC_MAP_WEIGHTED || node->op->channels != SC_CHANNELS_PRODUCE)
         return SC_NOT_FOUND;
     ptrdiff_t next = sc_graph_only_consumer(graph, i);
-    if (next == SC_NOT_FOUND || !graph->nodes[next].op->channel_affine || shares_parameters(graph, i))
+    if (next == SC_NOT_FOUND || !graph->nodes[next].op->channel_affine || shares_parameters(graph, i) ||
+        lacks_bias_name(graph, node))
         return SC_NOT_FOUND;
     return next;
 }

@@ -86,6 +86,24 @@ describe("folding batch norms", function()
     assert.is_true(run(folded, x):allclose(run(graph, x), 1e-4, 1e-5))
   end)
 
+  it("does not take the name of another layer's parameter for the bias that it adds", function()
+    for before = 0, 1 do
+      local graph = core.graph()
+      local function other()
+        graph:add("conv2d", "b", { "x" }, { out = 2, kernel = 3 }, { bias = { name = "a.bias" } })
+      end
+      graph:add("input", "x", {}, { shape = { 2, 4, 4 } })
+      if before == 1 then other() end
+      graph:add("conv2d", "a", { "x" }, { out = 2, kernel = 3, bias = false })
+      graph:add("batch_norm2d", "a.norm", { "a" })
+      if before == 0 then other() end
+      graph:add("add", "sum", { "a.norm", "b" })
+      shake(graph)
+      local x = core.randn(2, 2, 4, 4, { seed = 8 })
+      assert.is_true(run(core.fold(graph), x):allclose(run(graph, x), 1e-4, 1e-5))
+    end
+  end)
+
   it("is for graphs", function()
     assert.equal("fold: graph: expected a Graph, got nil", errors.text(core.fold))
     assert.same({}, core.fold(core.graph()):nodes()) -- the sanitizers saw it read what was not there
