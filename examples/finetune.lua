@@ -64,7 +64,7 @@ end
 -- ---- the head alone: everything else is frozen, and costs no more than its way forward ----
 
 local head = model.graph:output()
-local replaced = table.concat(notes, "\n"):find(head, 1, true)
+local replaced = table.concat(notes, "\n"):find "%f[%a]new%f[%A]"
 if replaced then
   train(model, data, { epochs = args.head_epochs, lr = 3e-3, schedule = "cosine",
     freeze = function(name) return name:sub(1, #head) ~= head end })

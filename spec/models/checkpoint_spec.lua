@@ -225,6 +225,18 @@ describe("a checkpoint's head", function()
       .. "linear 'l'"):format(path()), errors.here(function() load_checkpoint(path(), { classes = 2 }) end))
   end)
 
+  it("may stand where torchvision's ViTs have a Sequential of heads", function()
+    local file = written("vit", function(own) return (own:gsub("^heads%.head%.", "heads.")) end)
+    local model, notes = load_checkpoint(file, { heads = 2 })
+    assert.same({}, notes)
+    assert_logits("vit", model)
+    file = written("vit", function(own) return (own:gsub("^heads%.head%.", "heads.1.")) end)
+    model, notes = load_checkpoint(file, { heads = 2, quiet = true })
+    assert.same({ "took the only layer of the head, 'heads.1', as the head" }, notes)
+    assert_logits("vit", model)
+    assert.equal(7, load_checkpoint(file, { heads = 2, classes = 7, quiet = true }).classes)
+  end)
+
   it("may be the only layer of a Sequential", function()
     for name, how in pairs { vgg = { "^classifier%.6%.", "classifier.6.1." }, basic = { "^fc%.", "fc.0." },
       vit = { "^heads%.head%.", "heads.head.2." }, timm = { "^head%.", "head.drop.fc." } } do

@@ -46,6 +46,8 @@ describe("the names of parameters", function()
       ["blocks.3.mlp.fc2.bias"] = "encoder.layers.encoder_layer_3.mlp.3.bias",
       ["norm.weight"] = "encoder.ln.weight",
       ["head.bias"] = "heads.head.bias",
+      ["heads.weight"] = "heads.head.weight",
+      ["heads.1.bias"] = "heads.head.1.bias",
     } do
       assert.equal(own, names.torchvision(other))
       assert.equal(own, names.torchvision(own))

@@ -40,11 +40,12 @@ local function settle_head(view, found, classes)
   local bias = #list == 2 and list[1] == (layer or "") .. ".bias"
   local shape = layer and view.shapes[head .. "." .. layer .. ".weight"]
   if bias and #shape == 2 then
+    local called = view.called[("%s.%s.weight"):format(head, layer)]:gsub("%.weight$", "")
     for _, slot in ipairs { "weight", "bias" } do
       view:rename(("%s.%s.%s"):format(head, layer, slot), head .. "." .. slot)
     end
     found.opts.classes = shape[1]
-    found.notes[#found.notes + 1] = ("took the only layer of the head, '%s.%s', as the head"):format(head, layer)
+    found.notes[#found.notes + 1] = ("took the only layer of the head, '%s', as the head"):format(called)
     return
   end
   if not classes then

@@ -81,6 +81,7 @@ local maps = {
   { block .. "mlp%.fc2%.", layer .. "mlp.3." },
   { "^norm%.", "encoder.ln." },
   { "^head%.", "heads.head." },
+  { "^heads%.([wb%d])", "heads.head.%1" }, -- `model.heads = nn.Linear(…)`, or a Sequential, as people put there
 }
 
 local back_block = "^encoder%.layers%.encoder_layer_(%d+)%."
