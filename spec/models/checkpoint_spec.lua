@@ -75,6 +75,9 @@ describe("a checkpoint", function()
       return "module." .. name:gsub("mlp%.0", "mlp.linear_1"):gsub("mlp%.3", "mlp.linear_2")
     end
     assert_logits("vit", (load_checkpoint(written("vit", older), { heads = 2 })))
+    local averaged = written("basic", function(name) return "module." .. name end,
+      function(state) state.n_averaged = core.tensor({ 5 }, "int64") end) -- torch.optim.swa_utils.AveragedModel
+    assert_logits("basic", (load_checkpoint(averaged, { size = 32 })))
     local file = written("vgg", function(name) return "net." .. name end,
       function(state) state["loss.weight"] = core.zeros(4) end)
     assert_logits("vgg", (load_checkpoint(file, { size = 16, prefix = "net." })))

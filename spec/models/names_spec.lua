@@ -23,6 +23,13 @@ describe("the names of parameters", function()
     assert.equal("model.", names.prefix({ "model.a", "model.b" }, { "a", "model.b" }))
   end)
 
+  it("are all behind a wrapper's, but for what counts the steps of an average", function()
+    assert.equal("module.", names.prefix { "module.a", "module.b", "n_averaged" })
+    assert.equal("module._orig_mod.", names.prefix { "module._orig_mod.a", "n_averaged" })
+    assert.equal("", names.prefix { "n_averaged" })
+    assert.equal("", names.prefix { "a", "module.b", "n_averaged" })
+  end)
+
   it("may have a model's behind a prefix, among others", function()
     local hint = "; prefix = '%s' would look at names that begin so alone"
     assert.equal(hint:format "backbone.", names.hint { "a.weight", "backbone.layer1.0.conv1.weight" })

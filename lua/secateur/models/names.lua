@@ -9,11 +9,18 @@ local names = {}
 -- What DataParallel, torch.compile and training frameworks put before all names.
 local wrappers = { "module.", "_orig_mod.", "model." }
 
+-- Beside the names of a model that torch.optim.swa_utils.AveragedModel has wrapped.
+local COUNTER = "n_averaged"
+
 local function all_start(list, prefix)
+  local some = false
   for _, name in ipairs(list) do
-    if #name <= #prefix or name:sub(1, #prefix) ~= prefix then return false end
+    if name ~= COUNTER then
+      if #name <= #prefix or name:sub(1, #prefix) ~= prefix then return false end
+      some = true
+    end
   end
-  return #list > 0
+  return some
 end
 
 --- What wrappers have put before all of a file's names: "module.", "_orig_mod." and "model." in any combination.
