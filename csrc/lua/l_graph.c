@@ -79,7 +79,8 @@ static int create(lua_State *L) {
     return 1;
 }
 
-/* One entry {name =, first =, total =} of the bindings table on top of the stack. */
+/* One entry {name =, first =, total =} of the bindings table on top of the stack. The name is left there: a finalizer
+ * may take it out of the table. */
 static void read_binding(lua_State *L, const char *slot, sc_param_binding *binding) {
     static const char *const known[] = {"name", "first", "total", NULL};
     if (!lua_istable(L, -1))
@@ -87,8 +88,7 @@ static void read_binding(lua_State *L, const char *slot, sc_param_binding *bindi
     int table = lua_gettop(L);
     sc_lua_check_keys(L, table, "add", known);
     if (sc_lua_field(L, table, "name") != LUA_TNIL)
-        binding->name = sc_lua_check_string(L, -1, "add", "name"); /* kept alive by the table */
-    lua_pop(L, 1);
+        binding->name = sc_lua_check_string(L, -1, "add", "name");
     binding->first_row = (size_t)sc_lua_field_integer(L, table, "add", "first", 1, 1, LUA_MAXINTEGER) - 1;
     binding->total_rows = (size_t)sc_lua_field_integer(L, table, "add", "total", 0, 0, LUA_MAXINTEGER);
 }
@@ -103,14 +103,11 @@ static void read_bindings(lua_State *L, int index, sc_param_binding *bindings) {
         sc_lua_expected(L, index, "add", "parameters", "a table");
     static const char *const known[] = {"weight", "bias", "value", NULL};
     sc_lua_check_keys(L, index, "add", known);
-    for (int slot = 0; slots[slot]; slot++) {
+    for (int slot = 0; slots[slot]; slot++)
         if (sc_lua_field(L, index, slots[slot]) != LUA_TNIL)
             read_binding(L, slots[slot], &bindings[slot]);
-        lua_pop(L, 1);
-    }
     if (sc_lua_field(L, index, "value") != LUA_TNIL)
         read_binding(L, "value", &bindings[0]);
-    lua_pop(L, 1);
 }
 
 /* graph:add(op, name, {input names} [, attributes [, parameters]]) -> name */

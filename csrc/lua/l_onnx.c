@@ -26,12 +26,10 @@ static const char *check_text(lua_State *L, int index, const char *argument) {
     return text;
 }
 
-/* The string in a field of the table; the table keeps it alive. */
+/* The string in a field of the table. It is left on the stack: a finalizer may take it out of the table. */
 static const char *field_text(lua_State *L, int table, const char *field) {
     sc_lua_field(L, table, field);
-    const char *text = check_text(L, lua_gettop(L), field);
-    lua_pop(L, 1);
-    return text;
+    return check_text(L, lua_gettop(L), field);
 }
 
 static void check_table(lua_State *L, int index, const char *argument) {

@@ -1,3 +1,4 @@
+local child = require "support.child"
 local core = require "secateur.core"
 
 local function network()
@@ -72,6 +73,31 @@ describe("finalizers of scripts", function()
       graph:__gc()
       x:close()
     end)
+  end)
+
+  it("may take names out of the tables that they are read from", function() -- most telling under the sanitizers
+    -- in a process where no other code holds the strings that fields are looked up by: these lookups collect
+    local output = child.run [[
+      local core = require "secateur.core"
+      collectgarbage("incremental", 1, 1000, 100)
+      for place = 1, 12 do
+        local graph, options, inputs = core.graph(), { out = 2 }, { "x" }
+        graph:add("input", "x", {}, { shape = { 3 } })
+        local bindings = { weight = { name = ("w"):rep(60) } }
+        local left, meta = place, {}
+        function meta.__gc()
+          left = left - 1
+          if left == 0 then bindings.weight.name = nil elseif left > 0 then setmetatable({}, meta) end
+        end
+        collectgarbage()
+        setmetatable({}, meta)
+        graph:add("linear", "more", inputs, options, bindings)
+        left = 0
+        local name = graph:parameters()[1].name
+        print(name == "more.weight" or name == ("w"):rep(60) or name)
+      end
+    ]]
+    assert.equal(("true\n"):rep(12), output)
   end)
 
   it("add nothing to a graph, and run none", function()
