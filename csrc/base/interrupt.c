@@ -2,10 +2,12 @@
 #include "base/interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 /* Signal handlers are per process by nature, so this is too. */
 static volatile sig_atomic_t interrupted;
+static atomic_bool reported; /* as an error, since it came */
 static int depth;
 static struct sigaction previous;
 
@@ -18,6 +20,7 @@ void sc_interrupt_begin(void) {
     if (depth++ > 0)
         return;
     interrupted = 0;
+    atomic_store(&reported, false);
     struct sigaction action = {.sa_handler = remember};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &previous);
@@ -27,11 +30,16 @@ void sc_interrupt_end(void) {
     if (--depth > 0)
         return;
     sigaction(SIGINT, &previous, NULL);
+    bool unheard = interrupted && !atomic_load(&reported);
     interrupted = 0;
+    if (unheard)
+        raise(SIGINT);
 }
 
 sc_status sc_interrupt_check(sc_error *error) {
     if (!interrupted)
         return SC_OK;
+    if (error)
+        atomic_store(&reported, true);
     return sc_error_set(error, SC_ERROR_INTERRUPTED, "interrupted");
 }

@@ -10,10 +10,12 @@
  * thread that runs Lua opens them. */
 void sc_interrupt_begin(void);
 
-/* Puts the previous handler back when the outermost scope ends, and forgets the flag. */
+/* Puts the previous handler back when the outermost scope ends. It gets a SIGINT that nobody was told of: that came
+ * after the last look, or where nothing looks. */
 void sc_interrupt_end(void);
 
-/* SC_ERROR_INTERRUPTED once SIGINT has come, SC_OK before. Cheap; any thread may ask. */
+/* SC_ERROR_INTERRUPTED once SIGINT has come, SC_OK before. Cheap; any thread may ask. Who asks with an `error` has to
+ * see to it that the caller gets it; who only wants to stop early asks with NULL. */
 sc_status sc_interrupt_check(sc_error *error);
 
 #endif
