@@ -94,8 +94,9 @@ local function build(source, given, where)
   local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
   local fits, message = pcall(state.load, graph, view, { prefix = "", leave = leave })
   if not fits then
-    local of_file = message:sub(1, #where) == where -- rather than of what does not fit
-    error(of_file and message or ("taken for a %s: %s"):format(name, message), 0)
+    message = message:gsub("^[^\n:]*%.lua:%d+: ", "")
+    local misfit = message:sub(1, #where) ~= where and not message:find "^interrupted" -- else of the file, or Ctrl-C
+    error(not misfit and message or ("taken for a %s: %s"):format(name, message), 0)
   end
   if found.new then adapt.draw(graph, found.head, name, given.seed) end
   return model.new(graph, { architecture = name }), found.notes
