@@ -99,6 +99,12 @@ describe("loading a state", function()
     state["features.1.num_batches_tracked"] = nil
     local x = families.batch(a, 2)
     assert.same(a:forward(x):totable(), b:load_state(state):forward(x):totable())
+    state["features.1.num_batches_tracked"] = core.tensor({ 3.5 }):reshape() -- of who made everything half precision
+    assert.same(a:forward(x):totable(), b:load_state(state):forward(x):totable())
+    state["features.1.num_batches_tracked"] = core.zeros(2)
+    assert.equal("load_state: 1 of another shape: features.1.num_batches_tracked (expected int64 [], got float32 [2])",
+      errors.here(function() b:load_state(state) end))
+    state["features.1.num_batches_tracked"] = nil
     state["features.1.running_mean"] = nil
     assert.equal("load_state: 1 missing: features.1.running_mean", errors.here(function() b:load_state(state) end))
   end)

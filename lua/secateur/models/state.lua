@@ -95,8 +95,12 @@ local function without(list, patterns, used)
   return kept
 end
 
--- A batch norm of an old file counts no batches.
+-- A batch norm of an old file counts no batches; who casts all tensors casts the counter too. No result depends on it.
 local function may_be_missing(name) return name:find "%f[^%.]num_batches_tracked$" end
+
+local function is_cast_counter(parameter, info)
+  return may_be_missing(parameter.name) and info.dtype == "float32" and same(info.shape, parameter.shape)
+end
 
 local function match(graph, source, prefix, leave)
   local faults, own, used, found = { missing = {}, unexpected = {}, twice = {}, wrong = {} }, {}, {}, {}
@@ -108,6 +112,7 @@ local function match(graph, source, prefix, leave)
   for _, parameter in ipairs(parameters) do
     local name = assigned[parameter.name]
     local info = name and source:info(name)
+    if name and is_cast_counter(parameter, info) then name = nil end -- stays as it is
     local left = fits_any(leave, parameter.name)
     if left then
       used[left] = true
