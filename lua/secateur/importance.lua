@@ -160,6 +160,10 @@ local function importance(model, split, opts)
       return require "secateur.sample"(model, split, { sampling = checked.sampling, per_class = checked.per_class,
         seed = checked.seed })
     end)
+    if #indices == 0 and type(checked.sampling) == "function" then
+      options.fail("importance", "sampling: expected a function that chooses samples that can be read, got none of "
+        .. "any class")
+    end
     scores = model_class.guard("importance", function() return score_samples(model, split, names, indices, checked) end)
     model:release()
   end
