@@ -163,7 +163,7 @@ describe("importance", function()
       refusal { method = "ig", indices = chosen, target = 4 })
     assert.equal("importance: per_class: expected a whole number of at least 1, got 0", refusal { per_class = 0 })
     local of = memory_split(images, labels, { classes = { "a", "b", "c" } })
-    assert.equal("importance: sampling: expected a function that chooses samples that can be read, got none of any class",
-      errors.here(function() sc.importance(small(), of, { sampling = function() return {} end }) end))
+    assert.equal("importance: sampling: expected a function that chooses samples that can be read, got none of any "
+      .. "class", errors.here(function() sc.importance(small(), of, { sampling = function() return {} end }) end))
   end)
 end)
