@@ -135,6 +135,13 @@ describe("importance", function()
       errors.here(function() local scores = sc.importance(model, of) return scores end))
   end)
 
+  it("refuses to rank by nothing: a new head of a ViT is zero", function()
+    local vit = sc.models.vit { size = 8, patch = 4, layers = 1, heads = 2, dim = 8, mlp = 8, classes = 3 }
+    assert.equal("importance: lrp gives all units the score 0; is the model's last layer still zero, as a ViT's new "
+      .. "head is until it is trained?", errors.here(function() sc.importance(vit, split, { indices = chosen }) end))
+    assert.is_table(sc.importance(vit, split, { method = "activation", indices = chosen }))
+  end)
+
   it("refuses scores that are not finite, and options that do not exist", function()
     local model = small()
     local state = {}

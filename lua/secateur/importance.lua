@@ -112,6 +112,15 @@ local function finite(scores, method)
   end
 end
 
+-- Where nothing reaches any unit there is nothing to rank: pruning would go by the order of layers.
+local function informative(scores, method)
+  for _, tensor in pairs(scores) do
+    if tensor:abs():max() > 0 then return end
+  end
+  options.fail("importance", ("%s gives all units the score 0; is the model's last layer still zero, as a ViT's new "
+    .. "head is until it is trained?"):format(method), 1)
+end
+
 local function score_samples(model, split, names, indices, opts)
   model:release() -- the arena of whoever chose the samples: one at a time
   local step, finish = makers[opts.method](model, names, opts)
@@ -168,6 +177,7 @@ local function importance(model, split, opts)
     model:release()
   end
   finite(scores, checked.method)
+  informative(scores, checked.method)
   return with_provenance(scores, { method = checked.method, indices = indices, layers = names,
     sampling = checked.indices and "given" or checked.sampling, reduce = checked.reduce, seed = checked.seed,
     per_class = checked.per_class })

@@ -4,6 +4,8 @@ local errors = require "support.errors"
 local families = require "support.families"
 local files = require "secateur.util.files"
 local models = require "secateur.models"
+local plans = require "secateur.models.plan"
+local prune = require "secateur.prune"
 local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
 
@@ -109,6 +111,19 @@ describe("loading a state", function()
     assert.equal("load_state: 1 missing: features.1.running_mean", errors.here(function() b:load_state(state) end))
   end)
 
+  it("keeps the plan of a pruned model as long as it holds", function()
+    for _, model in ipairs { normed(1), vit() } do
+      local units = {}
+      for _, layer in ipairs(model:layers()) do units[layer.name] = { 1, layer.units } end
+      local pruned = prune(families.shake(model), units)
+      local zeros = pruned:state()
+      assert.is_true(plans.is(pruned:load_state(zeros).plan))
+      pruned:load_state(zeros, { leave = "weight$" })
+      assert.is_true(plans.is(pruned.plan))
+      assert.is_nil(pruned:load_state(model:state()).plan)
+    end
+  end)
+
   it("leaves parameters as they are where asked to", function()
     local a, b = normed(1), normed(2, 3)
     local state = a:state()
@@ -126,6 +141,8 @@ describe("loading a state", function()
     vit():load_state(timm_state, { leave = "^heads%.head%." })
     vit():load_state(timm_state, { leave = "head" })
     local here = errors.here
+    assert.equal("load_state: leave: expected patterns that leave something to load, these fit every parameter",
+      here(function() b:load_state(state, { leave = "" }) end))
     assert.equal("load_state: leave: no parameter fits '^fc%.'",
       here(function() b:load_state(state, { leave = { "^fc%." } }) end))
     assert.equal("load_state: leave: expected Lua patterns, got a table",

@@ -159,7 +159,7 @@ local load_rules = {
 --- Takes parameters from a table or from a file of weights (safetensors, PyTorch), all or none. Every name of the model
 -- must be there with its shape, and none besides; only the counters of batch norms may be missing. Names may be
 -- torchvision's or timm's (see secateur.models.names), all of them behind "module.", "_orig_mod." or "model.". The
--- model shares a table's tensors until it trains.
+-- model shares a table's tensors until it trains. A pruned model loses its plan to weights that are not zero there.
 -- @tparam string|table from path, or table name -> Tensor
 -- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it; `leave`: a Lua
 --   pattern, or a list of them, of parameters that stay as they are, as `"^fc%."` for a head of another size; `key`:
@@ -177,6 +177,7 @@ function Model:load_state(from, opts)
   local ok, message = pcall(state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
     key = checked.key })
   if not ok then options.fail("load_state", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
+  if self.plan and not plans.holds(self.plan, self.graph) then self.plan = nil end
   return self
 end
 

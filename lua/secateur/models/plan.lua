@@ -147,6 +147,27 @@ function plan.join(layers, one, other)
   return plan.new(chosen, removed)
 end
 
+-- Whether a row of what a node uses of a parameter is zero.
+local function is_zero(graph, use, unit)
+  local row = use.first + unit - 1
+  return graph:parameter(use.name):view(row, row):abs():max() == 0
+end
+
+--- Whether the weights and biases that produce the units of a plan are zero in a graph.
+-- @tparam Plan self
+-- @tparam Graph graph whose layers the plan fits
+-- @treturn boolean
+function plan.holds(self, graph)
+  for _, node in ipairs(graph:nodes()) do
+    for _, unit in ipairs(self[node.name] or {}) do
+      for _, use in pairs(node.params) do
+        if not is_zero(graph, use, unit) then return false end
+      end
+    end
+  end
+  return true
+end
+
 -- ---- as text ----
 
 local VERSION = 1

@@ -160,6 +160,7 @@ function state.load(graph, source, opts)
   end
   local text = describe_faults(faults)
   if text then error(text .. (opts and opts.prefix and "" or names.hint(source:names())), 0) end
+  if #found == 0 then error("leave: expected patterns that leave something to load, these fit every parameter", 0) end
   for _, one in ipairs(found) do one.value = source:read(one.name) end -- before the first is set: all or none
   for _, one in ipairs(found) do
     graph:set_parameter(one.parameter, one.value)
