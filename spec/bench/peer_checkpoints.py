@@ -2,13 +2,16 @@
 """PyTorch's side of checkpoints.lua: full-size models of torchvision and timm with random weights, out and back.
 
     peer_checkpoints.py write FOLDER MODEL   MODEL.safetensors, MODEL.pth; x and logits in MODEL.reference
+    peer_checkpoints.py load FOLDER FILE     seconds that reading FILE's tensors takes, bytes that it adds to the peak
     peer_checkpoints.py check FOLDER MODEL   the same model from MODEL.state (strict) and MODEL.onnx: errors in logits
 
 Batch norms get random statistics and ViTs a head that is not zero, so that equal logits mean something.
 Needs torch, torchvision, timm, safetensors and, to check, onnx and onnxruntime.
 """
 import pathlib
+import resource
 import sys
+import time
 
 import safetensors.torch
 import torch
@@ -56,6 +59,21 @@ def write(folder, name):
     safetensors.torch.save_file({"x": x, "logits": logits}, folder / f"{name}.reference")
 
 
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def load(folder, name):
+    path = folder / name
+    before, start = peak(), time.perf_counter()
+    if path.suffix == ".pth":
+        state = torch.load(path, weights_only=True)
+    else:  # which only maps the file; so that the numbers are in memory, as with torch.load
+        state = {key: tensor.clone() for key, tensor in safetensors.torch.load_file(path).items()}
+    seconds = time.perf_counter() - start
+    print(f"{seconds:.2f} {(peak() - before) / path.stat().st_size:.3f} {len(state)}")
+
+
 def check(folder, name):
     reference = safetensors.torch.load_file(folder / f"{name}.reference")
     path = folder / f"{name}.state"
@@ -76,4 +94,4 @@ def check(folder, name):
         print(f"onnx {error(torch.from_numpy(logits), reference['logits']):.2e}")
 
 
-{"write": write, "check": check}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
+{"write": write, "load": load, "check": check}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
