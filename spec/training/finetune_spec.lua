@@ -146,6 +146,8 @@ describe("train's groups", function()
       ["train: groups: 1: unknown option 'rate', expected one of: lr, lr_scale, match, weight_decay"] =
         { { match = ".", rate = 1 } },
       ["train: groups: 1: options: expected a table, got '.'"] = { "." },
+      ["train: groups: 2: match: expected a parameter that no earlier group has"] =
+        { { match = "^classifier", lr = 1 }, { match = "^classifier%.3", lr = 1 } },
       ["train: groups: expected a list of at least 1, got a table"] = {},
     } do
       assert.equal(message, message_of(plain(), toy.data(12, 6), quietly { groups = groups }))

@@ -103,6 +103,14 @@ local function read_group(names, i, given, lr, depth)
     lr_scale = group.lr and group.lr / lr or group.lr_scale or 1, weight_decay = group.weight_decay }
 end
 
+-- The first group that has the parameter, or nil.
+local function first_with(groups, name)
+  for _, group in ipairs(groups) do
+    if group.names[name] then return group end
+  end
+  return nil
+end
+
 --- The settings of each parameter that is trained.
 -- @tparam Model model
 -- @tab frozen set of names
@@ -121,15 +129,15 @@ function parameters.settings(model, frozen, opts, depth)
     scales[i] = groups[i].lr_scale
   end
   for _, name in ipairs(names) do
-    local own = { lr_scale = 1 }
-    for _, group in ipairs(groups) do
-      if group.names[name] then
-        own = group
-        break
-      end
-    end
+    local own = first_with(groups, name) or { lr_scale = 1 }
+    own.used = true
     settings[name] = { lr_scale = own.lr_scale,
       weight_decay = own.weight_decay or (vectors[name] and not opts.decay_norms and 0) or opts.weight_decay }
+  end
+  for i, group in ipairs(groups) do
+    if not group.used then
+      options.fail("train", ("groups: %d: match: expected a parameter that no earlier group has"):format(i), depth + 1)
+    end
   end
   return settings, scales
 end
