@@ -298,14 +298,7 @@ sc_status sc_graph_set_parameter(sc_graph *graph, size_t index, const sc_tensor 
 }
 
 sc_status sc_graph_own_parameter(sc_graph *graph, size_t index, sc_error *error) {
-    sc_parameter *parameter = &graph->parameters[index];
-    if (!sc_tensor_is_shared(&parameter->value))
-        return SC_OK;
-    sc_tensor copy;
-    SC_TRY(sc_tensor_clone(&copy, &parameter->value, error));
-    sc_tensor_release(&parameter->value);
-    parameter->value = copy;
-    return SC_OK;
+    return sc_tensor_own(&graph->parameters[index].value, error);
 }
 
 ptrdiff_t sc_graph_only_consumer(const sc_graph *graph, size_t node) {

@@ -55,7 +55,6 @@ static int state(lua_State *L) {
 /* average:load(state): takes what average:state() gave; all or none. */
 static int load(lua_State *L) {
     sc_average *average = check_average(L, "load");
-    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "load", "state", "a table");
     for (int pass = 0; pass < 2; pass++) /* first all are judged, then all are taken */
@@ -65,10 +64,7 @@ static int load(lua_State *L) {
             lua_settop(L, 2);
             lua_pushstring(L, name);
             lua_rawget(L, 2);
-            sc_tensor *tensor = sc_lua_check_tensor_of(L, 3, "load", name, value->dtype);
-            if (!sc_shape_equal(&tensor->shape, &value->shape))
-                luaL_error(L, "load: %s: expected %s, got %s", name, sc_shape_format(wanted, &value->shape),
-                           sc_shape_format(got, &tensor->shape));
+            sc_tensor *tensor = sc_lua_check_tensor_like(L, 3, "load", name, value);
             if (pass == 1) {
                 sc_tensor shared = sc_tensor_share(tensor);
                 sc_tensor_release(value);

@@ -24,7 +24,7 @@ static sc_zip *check_file(lua_State *L) {
 /* file_open(path) -> File with the methods below. */
 static int file_open(lua_State *L) {
     sc_error error;
-    const char *path = sc_lua_check_path(L, 1, "file_open", "path");
+    const char *path = sc_lua_check_text(L, 1, "file_open", "path");
     sc_zip *zip = sc_lua_new_object(L, FILE_CLASS, sizeof *zip);
     sc_lua_try(L, sc_file_open(&zip->file, path, &error), &error);
     return 1;

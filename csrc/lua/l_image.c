@@ -14,7 +14,7 @@ static const lua_Integer most_pixels = (lua_Integer)1 << 31;
 static int image_info(lua_State *L) {
     sc_error error;
     sc_image_info info;
-    if (sc_image_probe(&info, sc_lua_check_path(L, 1, "image_info", "path"), SIZE_MAX, &error) != SC_OK) {
+    if (sc_image_probe(&info, sc_lua_check_text(L, 1, "image_info", "path"), SIZE_MAX, &error) != SC_OK) {
         lua_pushnil(L);
         lua_pushstring(L, error.message);
         return 2;
@@ -37,7 +37,7 @@ static int image_load(lua_State *L) {
     static const char *const known[] = {"channels", "max_pixels", NULL};
     sc_error error, reason;
     size_t channels = 0, max_pixels = SC_IMAGE_MAX_PIXELS;
-    const char *path = sc_lua_check_path(L, 1, "image_load", "path");
+    const char *path = sc_lua_check_text(L, 1, "image_load", "path");
     if (!lua_isnoneornil(L, 2)) {
         luaL_checktype(L, 2, LUA_TTABLE);
         sc_lua_check_keys(L, 2, "image_load", known);
@@ -61,7 +61,7 @@ static int image_load(lua_State *L) {
  */
 static int image_save(lua_State *L) {
     sc_error error;
-    const char *path = sc_lua_check_path(L, 1, "image_save", "path");
+    const char *path = sc_lua_check_text(L, 1, "image_save", "path");
     if (sc_image_write(path, sc_lua_check_tensor(L, 2, "image_save", "tensor"), &error) != SC_OK)
         return luaL_error(L, "image_save: %s", error.message);
     return 0;

@@ -43,7 +43,7 @@ static void open_files(lua_State *L, source_box *box) {
     const char **paths = lua_newuserdatauv(L, (count + 1) * sizeof *paths, 0);
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, list, (lua_Integer)i + 1); /* the table keeps the string */
-        paths[i] = sc_lua_check_path(L, lua_gettop(L), "image_source", "paths");
+        paths[i] = sc_lua_check_text(L, lua_gettop(L), "image_source", "paths");
         lua_pop(L, 1);
     }
     sc_lua_try(L, sc_image_source_files(&box->source, paths, count, max_pixels, cache_bytes(L), &error), &error);

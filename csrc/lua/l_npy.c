@@ -12,7 +12,7 @@
 /* npy_load(path) -> Tensor: uint8, int64 (other integers, booleans) or real. */
 static int npy_load(lua_State *L) {
     sc_error error;
-    const char *path = sc_lua_check_path(L, 1, "npy_load", "path");
+    const char *path = sc_lua_check_text(L, 1, "npy_load", "path");
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_interrupt_begin();
     sc_status status = sc_npy_load(tensor, path, &error);
@@ -42,7 +42,7 @@ static size_t array_name_length(const sc_zip_entry *entry) {
 
 /* npz_names(path) -> list of the arrays' names, in the archive's order. Reads the directory only. */
 static int npz_names(lua_State *L) {
-    const sc_zip *zip = push_archive(L, sc_lua_check_path(L, 1, "npz_names", "path"));
+    const sc_zip *zip = push_archive(L, sc_lua_check_text(L, 1, "npz_names", "path"));
     lua_newtable(L);
     for (size_t i = 0; i < zip->count; i++) {
         size_t length = array_name_length(&zip->entries[i]);
@@ -75,7 +75,7 @@ static const sc_zip_entry *find_array(const sc_zip *zip, const char *name, size_
 
 /* npz_load(path[, names]) -> table name -> Tensor, of all arrays or of those in the list of names. */
 static int npz_load(lua_State *L) {
-    const char *path = sc_lua_check_path(L, 1, "npz_load", "path");
+    const char *path = sc_lua_check_text(L, 1, "npz_load", "path");
     bool all = lua_isnoneornil(L, 2);
     if (!all && !lua_istable(L, 2))
         sc_lua_expected(L, 2, "npz_load", "names", "a list of names");

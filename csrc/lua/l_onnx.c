@@ -6,8 +6,6 @@
 #include "lua/core.h"
 #include "lua/support.h"
 
-#include <string.h>
-
 #define CLASS SC_LUA_CLASS("Onnx")
 #define FUNCTION "onnx"
 
@@ -18,18 +16,10 @@ static sc_onnx *check_onnx(lua_State *L) {
     return *box;
 }
 
-/* A string without zero bytes, which would cut it short. */
-static const char *check_text(lua_State *L, int index, const char *argument) {
-    const char *text = sc_lua_check_string(L, index, FUNCTION, argument);
-    if (strlen(text) != lua_rawlen(L, index))
-        luaL_error(L, "%s: %s: expected a string without zero bytes", FUNCTION, argument);
-    return text;
-}
-
 /* The string in a field of the table. It is left on the stack: a finalizer may take it out of the table. */
 static const char *field_text(lua_State *L, int table, const char *field) {
     sc_lua_field(L, table, field);
-    return check_text(L, lua_gettop(L), field);
+    return sc_lua_check_text(L, lua_gettop(L), FUNCTION, field);
 }
 
 static void check_table(lua_State *L, int index, const char *argument) {
@@ -65,7 +55,10 @@ static int create(lua_State *L) {
 static int metadata(lua_State *L) {
     sc_error error;
     sc_onnx *onnx = check_onnx(L);
-    sc_lua_try(L, sc_onnx_add_metadata(onnx, check_text(L, 2, "key"), check_text(L, 3, "value"), &error), &error);
+    sc_lua_try(L,
+               sc_onnx_add_metadata(onnx, sc_lua_check_text(L, 2, FUNCTION, "key"),
+                                    sc_lua_check_text(L, 3, FUNCTION, "value"), &error),
+               &error);
     return 0;
 }
 
@@ -80,7 +73,7 @@ static size_t read_dims(lua_State *L, sc_onnx_dim *dims) {
     for (size_t d = 0; d < count; d++) {
         lua_rawgeti(L, 3, (lua_Integer)d + 1);
         if (lua_type(L, -1) == LUA_TSTRING)
-            dims[d] = (sc_onnx_dim){.symbol = check_text(L, -1, "shape")};
+            dims[d] = (sc_onnx_dim){.symbol = sc_lua_check_text(L, -1, FUNCTION, "shape")};
         else
             dims[d] = (sc_onnx_dim){.size = sc_lua_check_integer(L, -1, FUNCTION, "shape", 0, LUA_MAXINTEGER)};
         lua_pop(L, 1);
@@ -88,33 +81,33 @@ static size_t read_dims(lua_State *L, sc_onnx_dim *dims) {
     return count;
 }
 
-/* model:input(name, {size or name of a size, ...}) */
-static int input(lua_State *L) {
+typedef sc_status add_value(sc_onnx *onnx, const char *name, const sc_onnx_dim *dims, size_t count, sc_error *error);
+
+static int declare(lua_State *L, add_value *add) {
     sc_onnx_dim dims[MOST_DIMS];
     sc_error error;
     sc_onnx *onnx = check_onnx(L);
-    const char *name = check_text(L, 2, "name");
+    const char *name = sc_lua_check_text(L, 2, FUNCTION, "name");
     size_t count = read_dims(L, dims);
-    sc_lua_try(L, sc_onnx_add_input(onnx, name, dims, count, &error), &error);
+    sc_lua_try(L, add(onnx, name, dims, count, &error), &error);
     return 0;
+}
+
+/* model:input(name, {size or name of a size, ...}) */
+static int input(lua_State *L) {
+    return declare(L, sc_onnx_add_input);
 }
 
 /* model:output(name, {size or name of a size, ...}) */
 static int output(lua_State *L) {
-    sc_onnx_dim dims[MOST_DIMS];
-    sc_error error;
-    sc_onnx *onnx = check_onnx(L);
-    const char *name = check_text(L, 2, "name");
-    size_t count = read_dims(L, dims);
-    sc_lua_try(L, sc_onnx_add_output(onnx, name, dims, count, &error), &error);
-    return 0;
+    return declare(L, sc_onnx_add_output);
 }
 
 /* model:initializer(name, tensor): shared, not copied. */
 static int initializer(lua_State *L) {
     sc_error error;
     sc_onnx *onnx = check_onnx(L);
-    const char *name = check_text(L, 2, "name");
+    const char *name = sc_lua_check_text(L, 2, FUNCTION, "name");
     const sc_tensor *tensor = sc_lua_check_tensor(L, 3, FUNCTION, "tensor");
     sc_lua_try(L, sc_onnx_add_initializer(onnx, name, tensor, &error), &error);
     return 0;
@@ -129,7 +122,7 @@ static void add_names(lua_State *L, sc_onnx *onnx, const char *field,
     check_table(L, list, field);
     for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
         lua_rawgeti(L, list, i);
-        sc_lua_try(L, add(onnx, check_text(L, -1, field), &error), &error);
+        sc_lua_try(L, add(onnx, sc_lua_check_text(L, -1, FUNCTION, field), &error), &error);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -173,7 +166,7 @@ static void add_attribute(lua_State *L, sc_onnx *onnx) {
     check_table(L, -1, "attributes");
     int pair = lua_gettop(L);
     lua_rawgeti(L, pair, 1);
-    const char *name = check_text(L, -1, "attributes");
+    const char *name = sc_lua_check_text(L, -1, FUNCTION, "attributes");
     lua_rawgeti(L, pair, 2);
     int value = pair + 2;
     if (lua_isinteger(L, value))
@@ -181,7 +174,7 @@ static void add_attribute(lua_State *L, sc_onnx *onnx) {
     else if (lua_type(L, value) == LUA_TNUMBER)
         sc_lua_try(L, sc_onnx_node_float(onnx, name, lua_tonumber(L, value), &error), &error);
     else if (lua_type(L, value) == LUA_TSTRING)
-        sc_lua_try(L, sc_onnx_node_string(onnx, name, check_text(L, value, name), &error), &error);
+        sc_lua_try(L, sc_onnx_node_string(onnx, name, sc_lua_check_text(L, value, FUNCTION, name), &error), &error);
     else if (lua_istable(L, value))
         add_list(L, onnx, name, value);
     else
@@ -217,7 +210,7 @@ static int node(lua_State *L) {
 static int write_file(lua_State *L) {
     sc_error error;
     const sc_onnx *onnx = check_onnx(L);
-    const char *path = check_text(L, 2, "path");
+    const char *path = sc_lua_check_text(L, 2, FUNCTION, "path");
     sc_interrupt_begin();
     sc_status status = sc_onnx_write(onnx, path, &error);
     sc_interrupt_end();

@@ -163,15 +163,11 @@ static int state(lua_State *L) {
 }
 
 /* The tensor of a table's field, whose name is on top of the stack and stays there; it lives as long as the table. */
-static sc_tensor *check_entry(lua_State *L, int table, sc_dtype dtype, const sc_shape *shape) {
+static sc_tensor *check_entry(lua_State *L, int table, const sc_tensor *like) {
     const char *name = lua_tostring(L, -1);
-    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     lua_pushvalue(L, -1);
     lua_rawget(L, table);
-    sc_tensor *tensor = sc_lua_check_tensor_of(L, -1, "load", name, dtype);
-    if (!sc_shape_equal(&tensor->shape, shape))
-        luaL_error(L, "load: %s: expected %s, got %s", name, sc_shape_format(wanted, shape),
-                   sc_shape_format(got, &tensor->shape));
+    sc_tensor *tensor = sc_lua_check_tensor_like(L, -1, "load", name, like);
     lua_pop(L, 1);
     return tensor;
 }
@@ -179,12 +175,12 @@ static sc_tensor *check_entry(lua_State *L, int table, sc_dtype dtype, const sc_
 /* optimiser:load(state): takes state and the number of steps from what optimiser:state() gave; all or none. */
 static int load(lua_State *L) {
     sc_optimiser *optimiser = check_optimiser(L, "load");
-    const sc_shape one = {.ndim = 1, .size = {1}};
+    const sc_tensor one = {.dtype = SC_INT64, .shape = {.ndim = 1, .size = {1}}};
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "load", "state", "a table");
     lua_settop(L, 2);
     lua_pushliteral(L, "steps");
-    int64_t steps = *sc_tensor_int64(check_entry(L, 2, SC_INT64, &one));
+    int64_t steps = *sc_tensor_int64(check_entry(L, 2, &one));
     if (steps < 0)
         luaL_error(L, "load: steps: expected at least 0");
     for (int pass = 0; pass < 2; pass++) /* first all are judged, then all are taken */
@@ -193,7 +189,7 @@ static int load(lua_State *L) {
                 continue;
             lua_settop(L, 2);
             push_state_name(L, optimiser, i);
-            sc_tensor *tensor = check_entry(L, 2, SC_REAL, &optimiser->state[i].shape);
+            sc_tensor *tensor = check_entry(L, 2, &optimiser->state[i]);
             if (pass == 1) {
                 sc_tensor shared = sc_tensor_share(tensor);
                 sc_tensor_release(&optimiser->state[i]);

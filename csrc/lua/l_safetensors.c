@@ -20,7 +20,7 @@ static sc_safetensors *check_file(lua_State *L) {
 /* safetensors_open(path) -> file with the methods below. */
 static int safetensors_open(lua_State *L) {
     sc_error error;
-    const char *path = sc_lua_check_path(L, 1, "safetensors_open", "path");
+    const char *path = sc_lua_check_text(L, 1, "safetensors_open", "path");
     sc_safetensors *file = sc_lua_new_object(L, SAFETENSORS, sizeof *file);
     sc_lua_try(L, sc_safetensors_open(file, path, &error), &error);
     return 1;
@@ -76,7 +76,7 @@ static int safetensors_write(lua_State *L) {
     static const char function[] = "safetensors_write";
     sc_error error;
     size_t length;
-    const char *path = sc_lua_check_path(L, 1, function, "path");
+    const char *path = sc_lua_check_text(L, 1, function, "path");
     sc_lua_check_string(L, 2, function, "header");
     const char *header = lua_tolstring(L, 2, &length);
     if (!lua_istable(L, 3))

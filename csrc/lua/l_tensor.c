@@ -362,11 +362,7 @@ static int clone(lua_State *L) {
 /* copy(from) -> itself, with the elements of a tensor of the same shape and type. */
 static int copy(lua_State *L) {
     sc_tensor *tensor = self(L, "copy");
-    const sc_tensor *from = sc_lua_check_tensor_of(L, 2, "copy", "from", tensor->dtype);
-    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
-    if (!sc_shape_equal(&tensor->shape, &from->shape))
-        luaL_error(L, "copy: from: expected %s, got %s", sc_shape_format(wanted, &tensor->shape),
-                   sc_shape_format(got, &from->shape));
+    const sc_tensor *from = sc_lua_check_tensor_like(L, 2, "copy", "from", tensor);
     memmove(sc_tensor_data(tensor), sc_tensor_data(from), sc_tensor_numel(from) * sc_dtype_size(from->dtype));
     lua_settop(L, 1);
     return 1;

@@ -69,7 +69,7 @@ const char *sc_lua_check_string(lua_State *L, int index, const char *function, c
     return lua_tostring(L, index);
 }
 
-const char *sc_lua_check_path(lua_State *L, int index, const char *function, const char *argument) {
+const char *sc_lua_check_text(lua_State *L, int index, const char *function, const char *argument) {
     const char *path = sc_lua_check_string(L, index, function, argument);
     if (strlen(path) != lua_rawlen(L, index))
         luaL_error(L, "%s: %s: expected a string without zero bytes", function, argument);
@@ -159,6 +159,16 @@ sc_tensor *sc_lua_check_tensor_of(lua_State *L, int index, const char *function,
     if (tensor->dtype != dtype)
         luaL_error(L, "%s: %s: expected a tensor of %s, got one of %s", function, argument, sc_dtype_name(dtype),
                    sc_dtype_name(tensor->dtype));
+    return tensor;
+}
+
+sc_tensor *sc_lua_check_tensor_like(lua_State *L, int index, const char *function, const char *argument,
+                                    const sc_tensor *like) {
+    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    sc_tensor *tensor = sc_lua_check_tensor_of(L, index, function, argument, like->dtype);
+    if (!sc_shape_equal(&tensor->shape, &like->shape))
+        luaL_error(L, "%s: %s: expected %s, got %s", function, argument, sc_shape_format(wanted, &like->shape),
+                   sc_shape_format(got, &tensor->shape));
     return tensor;
 }
 

@@ -35,8 +35,8 @@ double sc_lua_check_number(lua_State *L, int index, const char *function, const 
 /* A string (not a number) at index; the pointer lives as long as the value stays on the stack. */
 const char *sc_lua_check_string(lua_State *L, int index, const char *function, const char *argument);
 
-/* A string without zero bytes, which would name another file than it seems to. */
-const char *sc_lua_check_path(lua_State *L, int index, const char *function, const char *argument);
+/* A string without zero bytes, which would cut it short: a path would name another file than it seems to. */
+const char *sc_lua_check_text(lua_State *L, int index, const char *function, const char *argument);
 
 /* A boolean, or fallback when the slot is nil or absent. */
 bool sc_lua_check_flag(lua_State *L, int index, const char *function, const char *argument, bool fallback);
@@ -67,6 +67,10 @@ sc_tensor *sc_lua_test_tensor(lua_State *L, int index);
 
 /* The same, and its element type must be the one named. */
 sc_tensor *sc_lua_check_tensor_of(lua_State *L, int index, const char *function, const char *argument, sc_dtype dtype);
+
+/* The same, and its type and shape must be those of another. */
+sc_tensor *sc_lua_check_tensor_like(lua_State *L, int index, const char *function, const char *argument,
+                                    const sc_tensor *like);
 
 /* Pushes a Tensor userdata that holds nothing yet; the caller fills it through the pointer. Collects garbage first when
  * much native memory was handed out since the last time. */

@@ -100,6 +100,16 @@ bool sc_tensor_is_shared(const sc_tensor *tensor) {
     return tensor->storage && atomic_load(&tensor->storage->references) > 1;
 }
 
+sc_status sc_tensor_own(sc_tensor *tensor, sc_error *error) {
+    if (!sc_tensor_is_shared(tensor))
+        return SC_OK;
+    sc_tensor copy;
+    SC_TRY(sc_tensor_clone(&copy, tensor, error));
+    sc_tensor_release(tensor);
+    *tensor = copy;
+    return SC_OK;
+}
+
 void sc_tensor_release(sc_tensor *tensor) {
     if (tensor->storage && atomic_fetch_sub(&tensor->storage->references, 1) == 1) {
         sc_memory_free(tensor->storage->data);

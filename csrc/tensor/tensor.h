@@ -52,6 +52,9 @@ sc_status sc_tensor_reshape(sc_tensor *out, const sc_tensor *tensor, const sc_sh
 /* Whether another tensor uses the same storage. */
 bool sc_tensor_is_shared(const sc_tensor *tensor);
 
+/* Makes sure that nobody else sees changes to the tensor: clones its storage if it is shared. */
+sc_status sc_tensor_own(sc_tensor *tensor, sc_error *error);
+
 /* Gives the storage back and zeroes the struct; nothing happens when it holds none. */
 void sc_tensor_release(sc_tensor *tensor);
 

@@ -66,12 +66,8 @@ sc_status sc_average_update(sc_average *average, double decay, sc_error *error) 
     if (!(decay >= 0 && decay < 1))
         return sc_error_set(error, SC_ERROR_ARGUMENT, "update: decay: expected a number in [0, 1), got %g", decay);
     for (size_t i = 0; i < average->count; i++) {
-        if (average->fixed[i] || !sc_tensor_is_shared(&average->values[i]))
-            continue;
-        sc_tensor copy;
-        SC_TRY(sc_tensor_clone(&copy, &average->values[i], error));
-        sc_tensor_release(&average->values[i]);
-        average->values[i] = copy;
+        if (!average->fixed[i])
+            SC_TRY(sc_tensor_own(&average->values[i], error));
     }
     for (size_t i = 0; i < average->count; i++) {
         const sc_tensor *current = &average->graph->parameters[i].value;

@@ -119,13 +119,17 @@ static sc_status check_plan(const sc_optimiser *optimiser, const sc_plan *plan, 
     return SC_OK;
 }
 
+static void clear_span(const sc_optimiser *optimiser, const sc_param_span *span, const sc_tensor *tensor) {
+    if (!optimiser->settings[span->parameter].frozen)
+        memset(sc_tensor_real(tensor) + span->first, 0, span->count * sizeof(sc_real));
+}
+
 /* Sets the numbers that have to be zero to that, in tensors[parameter]. */
 static void clear(const sc_optimiser *optimiser, const sc_tensor *tensors) {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < optimiser->zero_count; i++) {
         const sc_param_span *span = &optimiser->zeros[i];
-        if (!optimiser->settings[span->parameter].frozen)
-            memset(sc_tensor_real(&tensors[span->parameter]) + span->first, 0, span->count * sizeof(sc_real));
+        clear_span(optimiser, span, &tensors[span->parameter]);
     }
 }
 
@@ -133,9 +137,7 @@ static void clear_values(const sc_optimiser *optimiser) {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < optimiser->zero_count; i++) {
         const sc_param_span *span = &optimiser->zeros[i];
-        if (!optimiser->settings[span->parameter].frozen)
-            memset(sc_tensor_real(&optimiser->graph->parameters[span->parameter].value) + span->first, 0,
-                   span->count * sizeof(sc_real));
+        clear_span(optimiser, span, &optimiser->graph->parameters[span->parameter].value);
     }
 }
 
@@ -174,23 +176,13 @@ sc_status sc_optimiser_gradient_norm(double *norm, const sc_optimiser *optimiser
     return SC_OK;
 }
 
-static sc_status own(sc_tensor *tensor, sc_error *error) {
-    if (!sc_tensor_is_shared(tensor))
-        return SC_OK;
-    sc_tensor copy;
-    SC_TRY(sc_tensor_clone(&copy, tensor, error));
-    sc_tensor_release(tensor);
-    *tensor = copy;
-    return SC_OK;
-}
-
 static sc_status own_all(sc_optimiser *optimiser, sc_error *error) {
     for (size_t i = 0; i < optimiser->count; i++) {
         if (optimiser->settings[i].frozen)
             continue;
         SC_TRY(sc_graph_own_parameter(optimiser->graph, i, error));
         for (int k = 0; k < optimiser->state_count; k++)
-            SC_TRY(own(&optimiser->state[(size_t)k * optimiser->count + i], error));
+            SC_TRY(sc_tensor_own(&optimiser->state[(size_t)k * optimiser->count + i], error));
     }
     return SC_OK;
 }
