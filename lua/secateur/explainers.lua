@@ -55,7 +55,7 @@ function explainers.make(label, how, batch)
   local given = type(how) == "string" and { method = how } or how
   return function(model, x, classes, layers)
     local ok, result = pcall(attribute, model, x, with(given, classes, layers or {}, batch))
-    if not ok then error(("%s: %s"):format(label, tostring(result):gsub("^[^\n:]*%.lua:%d+: ", "")), 0) end
+    if not ok then error(("%s: %s"):format(label, options.bare(result)), 0) end
     return maps_of(label, result.input, x), result.layers
   end
 end

@@ -84,7 +84,7 @@ local function first_of_each(split, per_class)
 end
 
 -- A message without its position and the function's name.
-local function reason(message) return (message:gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^attribute: ", "")) end
+local function reason(message) return (options.bare(message):gsub("^attribute: ", "")) end
 
 -- Raises what attribute or the drawing says, and whose it is.
 local function fail_for(method, message)

@@ -176,7 +176,7 @@ end
 local function run(job)
   local opts, model = job.opts, job.model
   local ok, made = pcall(new_optimiser, job)
-  if not ok then fault.raise("%s", (tostring(made):gsub("^[^\n:]*%.lua:%d+: ", ""))) end -- a plan of another model
+  if not ok then fault.raise("%s", options.bare(made)) end -- a plan of another model
   job.optimiser = made
   if opts.ema then job.average = core.average(model.graph, { fixed = job.fixed }) end
   job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }

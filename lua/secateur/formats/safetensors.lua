@@ -233,11 +233,18 @@ function safetensors.open(path)
   return setmetatable({ kind = "safetensors", metadata = meta, path = path, file = file, entries = by_name }, Weights)
 end
 
-local function load(path)
-  local file <close> = safetensors.open(path)
+--- All tensors of an open file of any kind.
+-- @param file what `open` here or in `formats/weights.lua` gives
+-- @treturn {[string]=Tensor} name → tensor
+function safetensors.read_all(file)
   local tensors = {}
   for _, name in ipairs(file:names()) do tensors[name] = file:read(name) end
-  return tensors, file.metadata
+  return tensors
+end
+
+local function load(path)
+  local file <close> = safetensors.open(path)
+  return safetensors.read_all(file), file.metadata
 end
 
 --- Reads all tensors of a file. U8 stays uint8; other integers and booleans become int64; floats of all widths float32.

@@ -6,12 +6,12 @@ local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
 local state_dict = require "secateur.formats.state_dict"
 local torch = require "secateur.formats.torch"
+local element_bytes = require("secateur.util.tensors").element_bytes
 
 local weights = {}
 
 local MAX_DIMS = 5
 local LONGEST_MESSAGE = 600
-local held_size = { float32 = 4, int64 = 8, uint8 = 1 }
 local SLACK = 16 << 20 -- bytes that tensors may take beside twice their file
 
 local function problem(format, ...)
@@ -144,7 +144,7 @@ local function check_extents(tensors, size)
         local key = view_key(tensor)
         total = total + (seen[key] and 0 or extent(tensor, tensor.size))
         seen[key] = true
-        if extent(tensor, held_size[safetensors.held_as(tensor.element)]) > 2 * size + SLACK
+        if extent(tensor, element_bytes[safetensors.held_as(tensor.element)]) > 2 * size + SLACK
           or total > 2 * size + SLACK then
           problem("tensor '%s': [%s] would take more than twice the file's size", name,
             table.concat(tensor.shape, " x "))
@@ -224,9 +224,7 @@ function weights.load(path, opts)
   opts = options.check("load_weights", opts, { key = { type = "string" } })
   local ok, result = pcall(function()
     local file <close> = weights.open(path, opts)
-    local tensors = {}
-    for _, name in ipairs(file:names()) do tensors[name] = file:read(name) end
-    return tensors
+    return safetensors.read_all(file)
   end)
   if not ok then options.fail("load_weights", result) end
   return result

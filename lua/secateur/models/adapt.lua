@@ -5,6 +5,7 @@ local core = require "secateur.core"
 local families = require "secateur.models.families"
 local init_weights = require "secateur.models.init_weights"
 local model = require "secateur.models.model"
+local options = require "secateur.util.options"
 local plans = require "secateur.models.plan"
 local position = require "secateur.models.position"
 
@@ -128,7 +129,7 @@ end
 local function rebuild_for(wanted, plan)
   local ok, graph = pcall(rebuild, plan)
   if ok then return graph end
-  local message = graph:gsub("^[^\n:]*%.lua:%d+: ", "")
+  local message = options.bare(graph)
   if plan.drawn and message:find(("linear '%s': "):format(plan.drawn), 1, true) then
     fail("classes: expected a head that fits into memory, got %d: %s", wanted.classes, message)
   end

@@ -94,7 +94,7 @@ local function build(source, given, where)
   local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
   local fits, message = pcall(state.load, graph, view, { prefix = "", leave = leave })
   if not fits then
-    message = message:gsub("^[^\n:]*%.lua:%d+: ", "")
+    message = options.bare(message)
     local misfit = message:sub(1, #where) ~= where and not message:find "^interrupted" -- else of the file, or Ctrl-C
     error(not misfit and message or ("taken for a %s: %s"):format(name, message), 0)
   end
@@ -108,7 +108,7 @@ local function load_own(path, given)
     if given[key] then error(key .. ": expected none, the file says itself what its model is", 0) end
   end
   local ok, loaded = pcall(load, path)
-  if not ok then error((tostring(loaded):gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^load: ", "")), 0) end
+  if not ok then error((options.bare(loaded):gsub("^load: ", "")), 0) end
   return loaded, {}
 end
 
@@ -146,7 +146,7 @@ return function(path, opts)
       return adapt.model(loaded, given, given.seed, notes), notes
     end)
     if ok then return { loaded, notes } end
-    local message = tostring(loaded):gsub("^[^\n:]*%.lua:%d+: ", "")
+    local message = options.bare(loaded)
     error(message:sub(1, #where) == where and message or where .. message, 0)
   end)
   if not given.quiet then

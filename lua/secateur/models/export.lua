@@ -12,7 +12,7 @@ local export = {}
 local function try(name, f)
   local ok, message = pcall(f)
   if ok then return end
-  message = tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^safetensors%.save: ", "")
+  message = options.bare(message):gsub("^safetensors%.save: ", "")
   options.fail(name, message, 2)
 end
 

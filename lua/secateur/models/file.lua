@@ -10,6 +10,7 @@ local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 local plans = require "secateur.models.plan"
 local safetensors = require "secateur.formats.safetensors"
+local tensor_tools = require "secateur.util.tensors"
 local weights = require "secateur.formats.weights"
 
 local file = {}
@@ -122,19 +123,16 @@ local function build(text, bytes)
   return graph
 end
 
-local sizes = { float32 = 4, float64 = 8, int64 = 8, uint8 = 1 }
-
 local function read_tensors(path)
   local opened <close> = weights.open(path)
-  local meta, tensors = opened.metadata, {}
+  local meta = opened.metadata
   if meta.format ~= "secateur" then
     fail("'%s': expected a file written by model:save, got one of weights alone (sc.load_checkpoint builds models from "
       .. "these)", path)
   elseif meta.version ~= VERSION then
     fail("'%s': expected format version %s, got %s", path, VERSION, options.describe(meta.version))
   end
-  for _, name in ipairs(opened:names()) do tensors[name] = opened:read(name) end
-  return tensors, meta
+  return safetensors.read_all(opened), meta
 end
 
 --- Reads what `write` wrote. Raises without a position, the path first.
@@ -146,7 +144,7 @@ end
 function file.read(path)
   local tensors, meta = read_tensors(path)
   local bytes, plan, problem = 0, nil, nil
-  for _, tensor in pairs(tensors) do bytes = bytes + tensor:numel() * sizes[tensor:dtype()] end
+  for _, tensor in pairs(tensors) do bytes = bytes + tensor:numel() * tensor_tools.element_bytes[tensor:dtype()] end
   local ok, graph, info = pcall(function()
     if meta.plan then plan, problem = plans.decode(meta.plan) end
     if problem then fail("plan: %s", problem) end
@@ -154,7 +152,7 @@ function file.read(path)
     if type(known) ~= "table" then fail("info: expected an object, got %s", options.describe(known)) end
     return build(meta.graph, bytes), known
   end)
-  if not ok then fail("'%s': %s", path, (tostring(graph):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
+  if not ok then fail("'%s': %s", path, options.bare(graph)) end
   return graph, info, tensors, plan
 end
 

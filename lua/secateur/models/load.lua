@@ -23,7 +23,7 @@ return function(path)
       return loaded
     end)
     if not ok then
-      local message = tostring(result):gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^load_state: ", "")
+      local message = options.bare(result):gsub("^load_state: ", "")
       error(("'%s': %s"):format(path, message), 0)
     end
     return result

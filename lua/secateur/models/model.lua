@@ -29,7 +29,7 @@ Model.__name = "Model"
 function model.guard(name, make)
   local ok, result = pcall(make)
   if ok then return result end
-  local message = tostring(result):gsub("^[^\n:]*%.lua:%d+: ", "")
+  local message = options.bare(result)
   if not message:find("^" .. name) then message = name .. ": " .. message end
   error(message, 3)
 end
@@ -176,7 +176,7 @@ function Model:load_state(from, opts)
   local leave = type(checked.leave) == "string" and { checked.leave } or checked.leave
   local ok, message = pcall(state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
     key = checked.key })
-  if not ok then options.fail("load_state", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))) end
+  if not ok then options.fail("load_state", options.bare(message)) end
   if self.plan and not plans.holds(self.plan, self.graph) then self.plan = nil end
   return self
 end
@@ -198,7 +198,7 @@ function Model:save(path)
   options.value("save", "path", path, { type = "string", required = true })
   local ok, message = pcall(file.write, self, path)
   if ok then return end
-  options.fail("save", (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""):gsub("^safetensors%.save: ", "")))
+  options.fail("save", (options.bare(message):gsub("^safetensors%.save: ", "")))
 end
 
 --- Writes the parameters alone to a safetensors file that PyTorch loads with `strict=True` into the model of that

@@ -45,14 +45,19 @@ end
 -- A name that every model of a family has.
 local anchors = { "layer1.0.conv1.weight", "features.0.weight", "conv_proj.weight", "patch_embed.proj.weight" }
 
---- Raises, without a position, where a prefix that was given is that of no name.
+--- The prefix to look behind: the one given, or what wrappers have put. Raises, without a position, where the one given
+-- is that of no name.
 -- @tparam {string,...} list
--- @string prefix
-function names.check_prefix(list, prefix)
+-- @tparam ?string given
+-- @tparam[opt={}] {string,...} own as in `prefix`
+-- @treturn string
+function names.settle_prefix(list, given, own)
+  if not given then return names.prefix(list, own) end
   for _, name in ipairs(list) do
-    if name:sub(1, #prefix) == prefix then return end
+    if name:sub(1, #given) == given then return given end
   end
-  if #list > 0 then error(("prefix: no name begins with '%s'"):format(prefix), 0) end
+  if #list > 0 then error(("prefix: no name begins with '%s'"):format(given), 0) end
+  return given
 end
 
 --- A hint for messages, where a model seems to be behind a prefix, among other things: of
@@ -107,26 +112,27 @@ local to_timm = {
   { "^heads%.head%.(%w+)$", "head.%1" },
 }
 
+-- What the first map that fits makes of a name, or nil.
+local function mapped(list, name)
+  for _, map in ipairs(list) do
+    local other, count = name:gsub(map[1], map[2])
+    if count > 0 then return other end
+  end
+  return nil
+end
+
 --- The name that timm's ViTs have for a parameter of torchvision's.
 -- @string name
 -- @treturn ?string nil when a ViT has no such parameter
 function names.timm(name)
-  for _, map in ipairs(to_timm) do
-    local mapped, count = name:gsub(map[1], map[2])
-    if count > 0 then return mapped end
-  end
-  return nil
+  return mapped(to_timm, name)
 end
 
 --- The name that torchvision's models have for a parameter.
 -- @string name
 -- @treturn string the same name where no map is known
 function names.torchvision(name)
-  for _, map in ipairs(maps) do
-    local mapped, count = name:gsub(map[1], map[2])
-    if count > 0 then return mapped end
-  end
-  return name
+  return mapped(maps, name) or name
 end
 
 return names

@@ -106,8 +106,7 @@ local function match(graph, source, prefix, leave)
   local faults, own, used, found = { missing = {}, unexpected = {}, twice = {}, wrong = {} }, {}, {}, {}
   local parameters = graph:parameters()
   for i, parameter in ipairs(parameters) do own[i] = parameter.name end
-  if prefix then names.check_prefix(source:names(), prefix) end
-  prefix = prefix or names.prefix(source:names(), own)
+  prefix = names.settle_prefix(source:names(), prefix, own)
   local assigned = assign(source, own, prefix, faults)
   for _, parameter in ipairs(parameters) do
     local name = assigned[parameter.name]

@@ -49,8 +49,7 @@ end
 --   torchvision's name -> the source's; `shapes`: torchvision's name -> shape
 local function open_view(source, prefix)
   local list = source:names()
-  if prefix then names.check_prefix(list, prefix) end
-  prefix = prefix or names.prefix(list)
+  prefix = names.settle_prefix(list, prefix)
   local view = setmetatable({ source = source, called = {}, shapes = {} }, View)
   for _, name in ipairs(list) do
     if name:sub(1, #prefix) == prefix then

@@ -107,6 +107,13 @@ local function check_type(rule, value)
   return nil, table.concat(expected, " or ")
 end
 
+--- A message without the position in a Lua file that it may begin with.
+-- @param message what was raised
+-- @treturn string
+function options.bare(message)
+  return (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))
+end
+
 --- Checks one value against a rule; raises at the level of the public function's caller.
 -- A rule is a table: `type` (a type name, "integer", "number" or "list", or a list of these), `one_of` (a list of
 -- values), `min`, `max`, `above`, `below` (for numbers), `least` (entries of a list), `default`, `required`, `check` (a

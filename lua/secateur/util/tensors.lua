@@ -2,6 +2,9 @@
 -- @module secateur.util.tensors
 local tensors = {}
 
+--- Bytes that one element takes, by type.
+tensors.element_bytes = { float32 = 4, float64 = 8, int64 = 8, uint8 = 1 }
+
 --- Whether a value is a Tensor.
 -- @param value anything
 -- @treturn boolean
