@@ -4,6 +4,7 @@
 -- failure.
 local core = require "secateur.core"
 local every_operation = require "support.every_operation"
+local families = require "support.families"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local random_net = require "support.random_net"
@@ -53,21 +54,12 @@ local function job(name, model, opts, class)
   model:release()
 end
 
--- Zeroes half of the units, those of the smallest filters.
-local function half(model)
-  local scores = {}
-  for _, layer in ipairs(model:layers()) do
-    scores[layer.name] = core.randn(layer.units, { seed = layer.units })
-  end
-  return sc.prune(model, scores, { rate = 0.5, keep = 0 })
-end
-
 local seed = 0
 for name in (os.getenv "MODELS" or "vgg11 resnet18 resnet50 vit_b_16"):gmatch "%S+" do
   seed = seed + 1
   local model = shake(sc.models[name] { classes = 10, seed = seed }, seed)
   job(name, model, nil, name)
-  job(name .. "_half", half(model), { fold = true }, name)
+  job(name .. "_half", families.halved(model), { fold = true }, name)
 end
 local small = sc.models.vgg { config = { 8, 8, "M", 16, 16, "M" }, hidden = { 24 }, pool = 3, classes = 5, size = 32,
   batch_norm = true }
@@ -79,13 +71,13 @@ job("vit_small", shake(sc.models.vit { size = 32, patch = 8, layers = 2, heads =
 local every = shake(sc.model { input = { 3, 17, 14 }, build = every_operation, init = {
   { "norm%.weight$", "normal", 1 }, { "weight$", "torch_default" }, { "value$", "normal", 0.5 } } }, 5)
 job("every", every)
-job("every_half", half(every), { fold = true })
+job("every_half", families.halved(every), { fold = true })
 for k = 1, 30 do
   local opts = { bias = k % 2 == 0, transformer = k % 5 == 0,
     activations = { "relu", "gelu", "silu", "tanh", "sigmoid" } }
   local model = random_net.model(random_net.make(k, opts))
   job("random" .. k, model)
-  job("random_half" .. k, half(model))
+  job("random_half" .. k, families.halved(model))
 end
 
 assert(files.write_all(files.join(folder, "jobs.json"), json.encode(jobs)))

@@ -14,12 +14,6 @@ local function every()
   return families.shake(custom { input = { 3, 17, 14 }, build = every_operation, name = "every" })
 end
 
-local function halved(model)
-  local scores = {}
-  for _, layer in ipairs(model:layers()) do scores[layer.name] = core.randn(layer.units, { seed = layer.units }) end
-  return prune(model, scores, { rate = 0.5, keep = 0 })
-end
-
 describe("a model's file", function()
   local folder, path
 
@@ -73,7 +67,7 @@ describe("a model's file", function()
   end)
 
   it("keeps the plan of a pruned model, as clones do", function()
-    local model = halved(every())
+    local model = families.halved(every())
     local plan = model.plan
     assert.is_true(plan:count() > 10)
     local clone = model:clone()
@@ -94,7 +88,7 @@ describe("a model's file", function()
   end)
 
   it("is not written with a plan that does not fit", function()
-    local model = halved(every())
+    local model = families.halved(every())
     model.plan["b.conv"][1] = 7
     assert.equal("save: plan: 'b.conv': expected units in 1..6, got 7", errors.here(function() model:save(path) end))
     model.plan = { nowhere = { 1 } }
@@ -185,7 +179,7 @@ describe("a damaged file", function()
 
   -- A file whose model is whole, and one piece of metadata replaced.
   local function replaced(key, value)
-    local model = halved(families.all().vgg)
+    local model = families.halved(families.all().vgg)
     model:save(path)
     local tensors, meta = safetensors.load(path)
     meta[key] = value
@@ -251,7 +245,7 @@ describe("a damaged file", function()
   it("ends in a clean error or in a model, whatever happened to its metadata", function()
     local refused, accepted, whole = 0, 0, {}
     for i, name in ipairs { "vit", "vgg_bn", "custom" } do
-      halved(families.all()[name]):save(path)
+      families.halved(families.all()[name]):save(path)
       whole[i] = { safetensors.load(path) }
     end
     for seed = 1, 120 do

@@ -5,7 +5,6 @@ local families = require "support.families"
 local files = require "secateur.util.files"
 local onnx_run = require "support.onnx_run"
 local protobuf = require "support.protobuf"
-local prune = require "secateur.prune"
 local random_net = require "support.random_net"
 local temporary = require "temporary"
 
@@ -27,12 +26,6 @@ describe("an exported model gives the same logits", function()
     end
   end
 
-  local function halved(model)
-    local scores = {}
-    for _, layer in ipairs(model:layers()) do scores[layer.name] = core.randn(layer.units, { seed = layer.units }) end
-    return prune(model, scores, { rate = 0.5, keep = 0 })
-  end
-
   local function batch(model, count)
     local sizes = { count, table.unpack(model.input_shape) }
     sizes[#sizes + 1] = { seed = count }
@@ -41,7 +34,7 @@ describe("an exported model gives the same logits", function()
 
   it("for every family, folded and pruned", function()
     for name, model in pairs(families.all()) do
-      for _, each in ipairs { model, halved(model) } do
+      for _, each in ipairs { model, families.halved(model) } do
         local x = batch(each, 2)
         check(each, nil, each:forward(x), x, name)
         check(each, { fold = true }, each:forward(x), x, name)
@@ -51,7 +44,7 @@ describe("an exported model gives the same logits", function()
 
   it("for every operation, at once", function()
     local model = families.shake(custom { input = { 3, 17, 14 }, build = every_operation })
-    for _, each in ipairs { model, halved(model) } do
+    for _, each in ipairs { model, families.halved(model) } do
       local x = batch(each, 3)
       check(each, nil, each:forward(x), x)
     end

@@ -51,6 +51,16 @@ function families.shake(model)
   return model
 end
 
+--- Prunes half of a model's units, whichever.
+-- @tparam Model model
+-- @treturn Model
+function families.halved(model)
+  local core, prune = require "secateur.core", require "secateur.prune"
+  local scores = {}
+  for _, layer in ipairs(model:layers()) do scores[layer.name] = core.randn(layer.units, { seed = layer.units }) end
+  return prune(model, scores, { rate = 0.5, keep = 0 })
+end
+
 --- A batch that a model takes.
 -- @tparam Model model
 -- @int n
