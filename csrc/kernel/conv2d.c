@@ -79,10 +79,10 @@ static size_t weight_count(const sc_conv2d_size *s) {
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
     tiling t = cut(s, n);
     size_t plain = (size_t)omp_get_max_threads() * (thread_reals(&t, s) + weight_count(s)) * sizeof(sc_real);
-    size_t transformed = sc_winograd_suits(s, n) ? sc_winograd_scratch(s, n) : 0;
-    size_t small = sc_winograd_suits(s, n) ? sc_small_sums_scratch(s, n) : 0;
-    size_t equal = sc_winograd_suits(s, n) ? sc_equal_windows_scratch(s, n) : 0;
-    return most(most(plain, transformed), most(small, equal));
+    if (!sc_winograd_suits(s, n))
+        return plain;
+    size_t careful = most(sc_small_sums_scratch(s, n), sc_equal_windows_scratch(s, n));
+    return most(most(plain, sc_winograd_scratch(s, n)), careful);
 }
 
 static void make_columns(sc_real *col, const sc_real *x, const sc_conv2d_size *s, const tile *piece, size_t group) {

@@ -5,6 +5,7 @@
 -- width is cut into heads (see `heads_of`).
 -- @module secateur.models.recognise
 local families = require "secateur.models.families"
+local options = require "secateur.util.options"
 
 local recognise = {}
 
@@ -246,9 +247,7 @@ end
 -- @treturn table `family`; `opts`, complete but for what the file does not tell: `classes` without a plain head, `size`
 --   unless of a ViT; `head`, the name of the last layer; `notes`, what had to be assumed
 function recognise.model(shapes, called, heads)
-  local list, notes = {}, {}
-  for name in pairs(shapes) do list[#list + 1] = name end
-  table.sort(list)
+  local list, notes = options.sorted_keys(shapes), {}
   check_known(list, shapes, called)
   for _, one in ipairs { vgg, resnet, vit } do
     if one.fits(shapes) then
