@@ -1,4 +1,5 @@
 local core = require "secateur.core"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
@@ -6,23 +7,13 @@ local toy = require "support.toy"
 local train = require "secateur.train"
 
 -- Options for the toy data: no augmentation, nothing on stderr.
-local function quietly(changes)
-  local opts = { quiet = true, augment = false, epochs = 3, batch = 8, lr = 5e-3 }
-  for key, value in pairs(changes or {}) do opts[key] = value end
-  return opts
-end
+local function quietly(changes) return toy.quietly(3, changes) end
 
 -- A model with dropout and batch norm, so that all that is random or has a state takes part.
 local function model_of(opts) return toy.model(opts or { batch_norm = true, seed = 3 }) end
 
 -- The message of an error, which must point into this file.
-local function message_of(...)
-  local ok, message = pcall(function(...) train(...) end, ...)
-  assert.is_false(ok)
-  local text, count = message:gsub("^spec/train_spec%.lua:%d+: ", "")
-  assert.equal(1, count, message)
-  return text
-end
+local function message_of(...) return errors.inside(function(...) train(...) end, ...) end
 
 local function without_times(history)
   local rows = {}

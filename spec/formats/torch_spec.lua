@@ -1,5 +1,6 @@
 local archives = require "archives"
 local checkpoints = require "support.checkpoints"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local safetensors = require "secateur.formats.safetensors"
 local temporary = require "temporary"
@@ -15,11 +16,7 @@ local unsupported = { complex = "a tensor of complex64", quantized = "a quantize
   float8 = "a tensor of float8_e4m3fn", six = "one of 6 dimensions, more than 5",
   meta = "a meta tensor, which has no values" }
 
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return message
-end
+local message_of = errors.raised
 
 -- Compares the tensors of a file with those of whole.safetensors; gives the number of them.
 local function compare(path, least)

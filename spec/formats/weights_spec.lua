@@ -8,11 +8,7 @@ local weights = require "secateur.formats.weights"
 
 local p = checkpoints.p
 
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return message
-end
+local message_of = errors.raised
 
 describe("load_weights", function()
   local sc = require "secateur"

@@ -1,14 +1,11 @@
 local core = require "secateur.core"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local temporary = require "temporary"
 
 local fixtures = "spec/fixtures/io/"
 
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return message
-end
+local message_of = errors.raised
 
 local function npy(header, data)
   return "\x93NUMPY\1\0" .. string.pack("<s2", header) .. data

@@ -1,14 +1,11 @@
 local core = require "secateur.core"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local temporary = require "temporary"
 
 local fixtures = "spec/fixtures/io/"
 
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return message
-end
+local message_of = errors.raised
 
 -- Values 0, 1, 2, ... in row-major order, as a nested table.
 local function counted(...)

@@ -1,4 +1,5 @@
 local core = require "secateur.core"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local lfs = require "lfs"
 local safetensors = require "secateur.formats.safetensors"
@@ -6,11 +7,7 @@ local temporary = require "temporary"
 
 local fixtures = "spec/fixtures/io/"
 
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return message
-end
+local message_of = errors.raised
 
 local function single(x)
   return (string.unpack("<f", string.pack("<f", x)))

@@ -1,6 +1,24 @@
 --- What errors say, and whose line they name.
 local errors = {}
 
+--- The message of the error that f must raise, as it is.
+-- @func f
+-- @param ... its arguments
+function errors.raised(f, ...)
+  local ok, message = pcall(f, ...)
+  if ok then error("expected an error", 2) end
+  return message
+end
+
+--- The same without its position, which must be in the file that f stands in.
+-- @func f
+-- @param ... its arguments
+function errors.inside(f, ...)
+  local message, source = tostring(errors.raised(f, ...)), debug.getinfo(f, "S").short_src .. ":"
+  local text = message:sub(1, #source) == source and message:match("^%d+: (.*)$", #source + 1)
+  return text or error(("expected an error in %s, got: %s"):format(source, message), 2)
+end
+
 --- The message of the error that f raises, without its position; nil when it raises none.
 -- @func f
 -- @param ... its arguments

@@ -82,6 +82,13 @@ function toy.model(opts)
   return models.vgg(given)
 end
 
+--- Options of a training on these images: no augmentation, nothing on stderr.
+function toy.quietly(epochs, changes)
+  local opts = { quiet = true, augment = false, epochs = epochs, batch = 8, lr = 5e-3 }
+  for key, value in pairs(changes or {}) do opts[key] = value end
+  return opts
+end
+
 --- The weights of a model as plain numbers.
 function toy.weights(model)
   local state = {}

@@ -1,13 +1,10 @@
 local core = require "secateur.core"
 local double = require "secateur.core_double"
+local errors = require "support.errors"
 local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
 
-local function message_of(...)
-  local ok, message = pcall(...)
-  assert.is_false(ok)
-  return message
-end
+local message_of = errors.raised
 
 local function norm(build)
   local graph = build.graph()

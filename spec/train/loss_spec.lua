@@ -1,5 +1,6 @@
 local core = require "secateur.core"
 local double = require "secateur.core_double"
+local errors = require "support.errors"
 local reference = require "support.reference"
 local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
@@ -11,11 +12,7 @@ local function labels_of(case)
   return core.tensor(labels, "int64")
 end
 
-local function message_of(...)
-  local ok, message = pcall(...)
-  assert.is_false(ok)
-  return message
-end
+local message_of = errors.raised
 
 describe("core.cross_entropy", function()
   it("agrees with PyTorch in loss and gradient, weighted or not, whatever the size of the logits", function()

@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local core = require "secateur.core"
 local double = require "secateur.core_double"
+local errors = require "support.errors"
 local reference = require "support.reference"
 local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
@@ -22,11 +23,7 @@ end
 
 local function weights(graph) return graph:parameter("n.weight"):totable()[1] end
 
-local function message_of(...)
-  local ok, message = pcall(...)
-  assert.is_false(ok)
-  return message
-end
+local message_of = errors.raised
 
 describe("core.optimiser", function()
   it("walks where PyTorch's walks", function()

@@ -1,5 +1,6 @@
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local prune = require "secateur.prune"
 local single = require "support.single"
@@ -7,24 +8,14 @@ local temporary = require "temporary"
 local toy = require "support.toy"
 local train = require "secateur.train"
 
-local function quietly(changes)
-  local opts = { quiet = true, augment = false, epochs = 2, batch = 8, lr = 5e-3 }
-  for key, value in pairs(changes or {}) do opts[key] = value end
-  return opts
-end
+local function quietly(changes) return toy.quietly(2, changes) end
 
 -- Without dropout and norms, so that a batch in pieces is the whole batch.
 local function plain() return toy.model { dropout = 0, seed = 3 } end
 
 local function with_norm() return toy.model { batch_norm = true, seed = 3 } end
 
-local function message_of(...)
-  local ok, message = pcall(function(...) train(...) end, ...)
-  assert.is_false(ok)
-  local text, count = message:gsub("^spec/training/finetune_spec%.lua:%d+: ", "")
-  assert.equal(1, count, message)
-  return text
-end
+local function message_of(...) return errors.inside(function(...) train(...) end, ...) end
 
 -- Names of the parameters whose values differ between two states of toy.weights.
 local function changed(before, after)
