@@ -6,7 +6,7 @@
 #   make bench      spec/bench                  make rock       install with LuaRocks (TREE=directory)
 #   make doc, format, install (PREFIX=), clean
 #
-# Nothing below runs pkg-config or a compiler while the file is read: `make test` installs them first.
+# Nothing below needs pkg-config or a compiler while the file is read: `make test` installs them first.
 BUILD ?= build
 LUA ?= lua5.4
 LUA_VERSION ?= 5.4
@@ -43,7 +43,8 @@ PROTOBUF_LIBS = $(call once,PROTOBUF_LIBS,$(call pkg,--libs,libprotobuf-c) || ec
 STB_CFLAGS = $(call once,STB_CFLAGS,$(call pkg,--cflags,stb) || echo -I/usr/include/stb)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -Icsrc \
+# No contraction: where a product and a sum are one operation is said in the source, or bits would hang on the compiler.
+ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -ffp-contract=off -Icsrc \
 	$(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(BLAS_CFLAGS) $(STB_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
 # nodelete: Lua unloads modules when it closes, and the OpenMP threads would wake up in code that is gone.
 ALL_LDFLAGS = -shared -fopenmp -pthread -Wl,-z,nodelete $(LDFLAGS)
@@ -51,26 +52,36 @@ LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 
 # --- native modules ---------------------------------------------------------------------------------------------------
 
+# The core is compiled once per level of vector instructions, and once in double precision for the gradient checks;
+# lua/secateur/core.lua loads the one that fits the processor. The bits of results are the same in all levels.
 SHIM := csrc/lua/cpu.c
 SOURCES := $(filter-out $(SHIM),$(sort $(wildcard csrc/*/*.c)))
-FLOAT := $(SOURCES:csrc/%.c=$(BUILD)/float/%.o)
-DOUBLE := $(SOURCES:csrc/%.c=$(BUILD)/double/%.o)
-CPU := $(SHIM:csrc/%.c=$(BUILD)/float/%.o)
-OBJECTS := $(FLOAT) $(DOUBLE) $(CPU)
+LEVELS = portable $(if $(filter x86_64% amd64%,$(call once,MACHINE,$(CC) -dumpmachine 2>/dev/null)),avx2 avx512)
+FLAGS_avx2 = -mavx2 -mfma -mbmi -mbmi2 -mf16c -mlzcnt -mmovbe
+FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mprefer-vector-width=512
+FLAGS_double = -DSC_REAL_IS_DOUBLE
+objects = $(SOURCES:csrc/%.c=$(BUILD)/$1/%.o)
+CPU := $(SHIM:csrc/%.c=$(BUILD)/shim/%.o)
+OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU)
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
 MESSAGES := $(PROTOS:csrc/%.proto=$(BUILD)/generated/%.pb-c.o)
 
 all: module $(BUILD)/secateur/core_double.so
 # What a user installs; core_double is for the gradient checks.
-module: $(BUILD)/secateur/core.so $(BUILD)/secateur/cpu.so
+MODULES = $(LEVELS:%=$(BUILD)/secateur/core_%.so) $(BUILD)/secateur/cpu.so
+module: $(MODULES)
 
-$(BUILD)/secateur/core.so: $(FLOAT) $(MESSAGES) $(BUILD)/sources
-$(BUILD)/secateur/core_double.so: $(DOUBLE) $(MESSAGES) $(BUILD)/sources
-$(BUILD)/secateur/core.so $(BUILD)/secateur/core_double.so:
-	@mkdir -p $(@D)
-	@echo '$(CC) -shared -o $@'
-	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+# One variant of the core: a level, or double.
+define variant
+$(BUILD)/secateur/core_$1.so: $(call objects,$1) $(MESSAGES) $(BUILD)/sources
+	@mkdir -p $$(@D)
+	@echo '$(CC) -shared -o $$@'
+	@$(CC) $(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $(LIBS)
+$(call objects,$1): $(BUILD)/$1/%.o: csrc/%.c $(BUILD)/flags
+	$$(call compile,$(FLAGS_$1) -DSC_VARIANT=$1)
+$(PROTOS:csrc/%.proto=$(BUILD)/$1/%.o): $(BUILD)/$1/%.o: $(BUILD)/generated/%.pb-c.h
+endef
 # Must not pull in OpenBLAS: it decides what OpenBLAS will see when that is loaded.
 $(BUILD)/secateur/cpu.so: $(CPU)
 	@mkdir -p $(@D)
@@ -83,10 +94,9 @@ define compile
 	@echo '$(CC) -c $<'
 	@$(CC) $(ALL_CFLAGS) $1 -MMD -MP -c -o $@ $< 2>$(@:.o=.log); status=$$?; cat $(@:.o=.log) >&2; exit $$status
 endef
-$(FLOAT) $(CPU): $(BUILD)/float/%.o: csrc/%.c $(BUILD)/flags
+$(foreach name,$(LEVELS) double,$(eval $(call variant,$(name))))
+$(CPU): $(BUILD)/shim/%.o: csrc/%.c $(BUILD)/flags
 	$(call compile)
-$(DOUBLE): $(BUILD)/double/%.o: csrc/%.c $(BUILD)/flags
-	$(call compile,-DSC_REAL_IS_DOUBLE)
 
 # protoc-c writes source and header together; what it writes is not ours to keep free of warnings.
 $(MESSAGES:.o=.c): $(BUILD)/generated/%.pb-c.c: csrc/%.proto
@@ -98,12 +108,10 @@ $(MESSAGES:.o=.h): %.h: %.c ;
 $(MESSAGES): %.o: %.c $(BUILD)/flags
 	@echo '$(CC) -c $<'
 	@$(CC) $(filter-out $(WARNINGS),$(ALL_CFLAGS)) -w -c -o $@ $<
-$(PROTOS:csrc/%.proto=$(BUILD)/float/%.o): $(BUILD)/float/%.o: $(BUILD)/generated/%.pb-c.h
-$(PROTOS:csrc/%.proto=$(BUILD)/double/%.o): $(BUILD)/double/%.o: $(BUILD)/generated/%.pb-c.h
 
 # Rewritten only when their contents change, so that other flags compile anew and a removed file links anew.
 $(BUILD)/flags: FORCE
-	@mkdir -p $(@D); echo '$(strip $(CC) $(ALL_CFLAGS))' >$@.new
+	@mkdir -p $(@D); echo '$(strip $(CC) $(ALL_CFLAGS) $(FLAGS_avx512))' >$@.new
 	@cmp -s $@.new $@ || { $(check_headers); } && $(refresh)
 $(BUILD)/sources: FORCE
 	@mkdir -p $(@D); echo '$(strip $(SOURCES) $(PROTOS) $(ALL_LDFLAGS) $(LIBS))' >$@.new; $(refresh)
@@ -187,7 +195,7 @@ install: module
 	@set -e; for file in $(LUA_MODULES); do \
 		mkdir -p "$(DESTDIR)$(INST_LUADIR)/$$(dirname $$file)"; cp lua/$$file "$(DESTDIR)$(INST_LUADIR)/$$file"; done
 	mkdir -p "$(DESTDIR)$(INST_LIBDIR)/secateur"
-	cp $(BUILD)/secateur/core.so $(BUILD)/secateur/cpu.so "$(DESTDIR)$(INST_LIBDIR)/secateur"
+	cp $(MODULES) "$(DESTDIR)$(INST_LIBDIR)/secateur"
 
 TREE ?= $(HOME)/.luarocks
 rock:

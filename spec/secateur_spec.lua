@@ -1,3 +1,4 @@
+local child = require "support.child"
 local sc = require "secateur"
 local files = require "secateur.util.files"
 
@@ -45,6 +46,24 @@ describe("secateur.cpu", function()
 
   it("leaves what the user has set", function()
     assert.matches("\tHaswell\tfalse\tHaswell\n$", run("Haswell", report))
+  end)
+
+  it("forces a lower level of vector instructions, and none that there is not", function()
+    local script = 'print(require "secateur".cpu, require "secateur.core")'
+    local cpu = require "secateur.cpu"
+    assert.equal("portable", cpu.levels[1])
+    assert.equal(cpu.level, sc.cpu)
+    for _, level in ipairs(cpu.levels) do
+      assert.matches("^" .. level .. "\ttable", child.run(script, "SECATEUR_CPU=" .. level .. " %s"))
+      local maps = 'require "secateur".zeros(1) for l in io.lines "/proc/self/maps" do print(l:match "core_%w+") end'
+      assert.matches("core_" .. level, child.run(maps, "SECATEUR_CPU=" .. level .. " %s"))
+    end
+    assert.matches("SECATEUR_CPU: expected avx512, avx2 or portable, got 'sse2'",
+      child.run(script, "SECATEUR_CPU=sse2 %s"))
+    if cpu.levels[#cpu.levels] ~= "avx512" then
+      assert.matches("SECATEUR_CPU: expected at most " .. cpu.levels[#cpu.levels] .. ", the highest level of this " ..
+        "processor, got 'avx512'", child.run(script, "SECATEUR_CPU=avx512 %s"))
+    end
   end)
 
   it("speaks before the core is loaded, without loading OpenBLAS itself", function()

@@ -1,7 +1,9 @@
 -- Rooms of lua/secateur require one way only, and never in a circle.
 
--- Room -> rooms it may require besides itself. "core" is the native module, "verb" the files beside init.lua.
+-- Room -> rooms it may require besides itself. "core" is the native module in all its variants, with the file that
+-- chooses among them; "verb" the files beside init.lua.
 local allowed = {
+  core = { "cpu" },
   util = {},
   data = { "core", "util" },
   formats = { "core", "util" },
@@ -20,6 +22,7 @@ local libraries = { lfs = true, cjson = true, DBI = true, ["dbd.sqlite3"] = true
 
 local function room_of(path)
   if path == "lua/secateur/init.lua" then return "init" end
+  if path == "lua/secateur/core.lua" then return "core" end
   return path:match("^lua/secateur/(%w+)/") or "verb"
 end
 
@@ -37,7 +40,7 @@ local function check_name(room, name, file)
     if not libraries[name] then return ("'%s' is not among the libraries that Secateur needs"):format(name) end
     return
   end
-  local other = own == "" and "init" or (own == "core" or own == "cpu") and own or file and room_of(file)
+  local other = own == "" and "init" or own == "cpu" and own or own:match "^core%f[_\0]" or file and room_of(file)
   if not other then return ("no module '%s'"):format(name) end
   if other == room and room ~= "init" then return end
   for _, entry in ipairs(allowed[room]) do

@@ -1,6 +1,5 @@
 #include "attribution/linear_rule.h"
 
-#include "base/hot.h"
 #include "base/span.h"
 #include "graph/walk.h"
 
@@ -108,8 +107,7 @@ static sc_status sum_terms(const sc_real **z, const job *j, const sc_group *grou
     return SC_OK;
 }
 
-SC_HOT static void share(sc_real *s, const sc_real *r, const sc_real *z, sc_real coefficient, sc_real epsilon,
-                         size_t count) {
+static void share(sc_real *s, const sc_real *r, const sc_real *z, sc_real coefficient, sc_real epsilon, size_t count) {
     if (epsilon > 0)
         for (size_t i = 0; i < count; i++)
             s[i] = coefficient * r[i] / sc_stabilise(z[i], epsilon);
@@ -118,7 +116,7 @@ SC_HOT static void share(sc_real *s, const sc_real *r, const sc_real *z, sc_real
             s[i] = z[i] == 0 ? 0 : coefficient * r[i] / z[i];
 }
 
-SC_HOT static void gate(sc_real *s, const sc_real *output, sc_real sign, size_t count) {
+static void gate(sc_real *s, const sc_real *output, sc_real sign, size_t count) {
     for (size_t i = 0; i < count; i++)
         s[i] = sign * output[i] > 0 ? s[i] : 0;
 }
@@ -135,7 +133,7 @@ static void divide(sc_real *s, const job *j, const sc_group *group, const sc_rea
     }
 }
 
-SC_HOT static void scale_by(sc_real *x, sc_real scale, size_t count) {
+static void scale_by(sc_real *x, sc_real scale, size_t count) {
     for (size_t i = 0; i < count; i++)
         x[i] *= scale;
 }

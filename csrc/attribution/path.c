@@ -1,10 +1,8 @@
 #include "attribution/path.h"
 
-#include "base/hot.h"
-
 #include <string.h>
 
-SC_HOT static void between(sc_real *out, const sc_real *x, const sc_real *x0, sc_real a, size_t count) {
+static void between(sc_real *out, const sc_real *x, const sc_real *x0, sc_real a, size_t count) {
     for (size_t i = 0; i < count; i++)
         out[i] = x0[i] + a * (x[i] - x0[i]);
 }
@@ -18,7 +16,7 @@ static void fill(const void *context, sc_real *row, size_t sample, const sc_poin
         between(row, path->x + sample * numel, path->x0 + sample * numel, (sc_real)point->at, numel);
 }
 
-SC_HOT static void scale_by_path(sc_real *out, const sc_real *x, const sc_real *x0, size_t count) {
+static void scale_by_path(sc_real *out, const sc_real *x, const sc_real *x0, size_t count) {
     for (size_t i = 0; i < count; i++)
         out[i] *= x[i] - x0[i];
 }

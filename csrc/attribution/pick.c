@@ -1,23 +1,22 @@
 #include "attribution/pick.h"
 
 #include "attribution/units.h"
-#include "base/hot.h"
 
 enum { BLOCK = 8192, LANES = 16 };
 
-SC_HOT static void add_change(sc_real *out, const sc_pick *p, size_t first, size_t count) {
+static void add_change(sc_real *out, const sc_pick *p, size_t first, size_t count) {
     const sc_real *grad = p->grad + first, *value = p->value + first, *before = p->before + first;
     for (size_t i = 0; i < count; i++)
         out[i] += p->weight * grad[i] * (value[i] - before[i]);
 }
 
-SC_HOT static void add_product(sc_real *out, const sc_pick *p, size_t first, size_t count) {
+static void add_product(sc_real *out, const sc_pick *p, size_t first, size_t count) {
     const sc_real *grad = p->grad + first, *value = p->value + first;
     for (size_t i = 0; i < count; i++)
         out[i] += p->weight * grad[i] * value[i];
 }
 
-SC_HOT static void add_gradient(sc_real *out, const sc_pick *p, size_t first, size_t count) {
+static void add_gradient(sc_real *out, const sc_pick *p, size_t first, size_t count) {
     const sc_real *grad = p->grad + first;
     for (size_t i = 0; i < count; i++)
         out[i] += p->weight * grad[i];
@@ -34,7 +33,7 @@ static void add(sc_real *out, const sc_pick *p, size_t first, size_t count) {
 }
 
 /* Lanes of double, so that the sum is the same whatever the vector width, and hardly rounded. */
-SC_HOT static double sum(const sc_real *x, size_t count) {
+static double sum(const sc_real *x, size_t count) {
     double lane[LANES] = {0}, total = 0;
     size_t i = 0;
     for (; i + LANES <= count; i += LANES)
@@ -68,7 +67,7 @@ static void add_maps(const sc_pick *picks, size_t count, size_t units, size_t po
             picks[k].out[u] += (sc_real)sum_run(&picks[k], u * positions, positions);
 }
 
-SC_HOT static void add_to_double(double *total, const sc_real *x, size_t count) {
+static void add_to_double(double *total, const sc_real *x, size_t count) {
     for (size_t i = 0; i < count; i++)
         total[i] += (double)x[i];
 }

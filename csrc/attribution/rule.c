@@ -1,7 +1,5 @@
 #include "attribution/rule.h"
 
-#include "base/hot.h"
-
 bool sc_group_is_plain(const sc_group *group) {
     const sc_term *term = &group->terms[0];
     return group->term_count == 1 && sc_modifier_is_plain(&term->input) && sc_modifier_is_plain(&term->weight) &&
@@ -101,8 +99,8 @@ bool sc_modifier_is_zero(const sc_modifier *m) {
     return sc_modifier_kills_positive(m) && m->negative == 0;
 }
 
-SC_HOT static void apply(sc_real *out, const sc_real *v, sc_real above, sc_real below, sc_real square, sc_real constant,
-                         size_t count) {
+static void apply(sc_real *out, const sc_real *v, sc_real above, sc_real below, sc_real square, sc_real constant,
+                  size_t count) {
     for (size_t i = 0; i < count; i++) {
         sc_real x = v[i];
         out[i] = (x > 0 ? above : below) * x + square * x * x + constant;

@@ -1,6 +1,5 @@
 #include "attribution/workspace.h"
 
-#include "base/hot.h"
 #include "base/memory.h"
 
 #include <omp.h>
@@ -36,7 +35,7 @@ size_t sc_call_output_reals(const sc_op_call *call) {
     return sc_shape_numel(call->output_shape);
 }
 
-SC_HOT static int any_negative(const sc_real *x, size_t count) {
+static int any_negative(const sc_real *x, size_t count) {
     int found = 0;
     for (size_t i = 0; i < count; i++)
         found |= x[i] < 0;

@@ -1,7 +1,5 @@
 #include "base/span.h"
 
-#include "base/hot.h"
-
 #include <string.h>
 
 enum { CHUNK = 1 << 15 };
@@ -28,7 +26,7 @@ void sc_copy(sc_real *y, const sc_real *x, size_t count) {
         memcpy(y + first, x + first, chunk_end(first, count) * sizeof *y);
 }
 
-SC_HOT static void add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count) {
+static void add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count) {
     for (size_t i = 0; i < count; i++)
         y[i] += scale * x[i];
 }
@@ -39,7 +37,7 @@ void sc_add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count) {
         add_scaled(y + first, x + first, scale, chunk_end(first, count));
 }
 
-SC_HOT static void multiply(sc_real *y, const sc_real *x, size_t count) {
+static void multiply(sc_real *y, const sc_real *x, size_t count) {
     for (size_t i = 0; i < count; i++)
         y[i] *= x[i];
 }
@@ -50,7 +48,7 @@ void sc_multiply(sc_real *y, const sc_real *x, size_t count) {
         multiply(y + first, x + first, chunk_end(first, count));
 }
 
-SC_HOT static void add_product(sc_real *y, const sc_real *a, const sc_real *b, size_t count) {
+static void add_product(sc_real *y, const sc_real *a, const sc_real *b, size_t count) {
     for (size_t i = 0; i < count; i++)
         y[i] += a[i] * b[i];
 }

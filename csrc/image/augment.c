@@ -1,7 +1,5 @@
 #include "image/augment.h"
 
-#include "base/hot.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -116,7 +114,7 @@ static sc_real limited(sc_real value) {
 }
 
 /* image = factor * image + offset, kept in 0..1. */
-static SC_HOT void stretch(sc_real *image, size_t count, sc_real factor, sc_real offset) {
+static void stretch(sc_real *image, size_t count, sc_real factor, sc_real offset) {
     for (size_t i = 0; i < count; i++) {
         sc_real value = factor * image[i] + offset;
         value = value < 0 ? 0 : value;

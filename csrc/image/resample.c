@@ -1,7 +1,5 @@
 #include "image/resample.h"
 
-#include "base/hot.h"
-
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -14,17 +12,17 @@ typedef struct window {
 
 /* Rows of the picture cost most, so they are added up first, a line of the box at a time: few operations, all of them
  * along memory. Only the output's rows are then resized across. */
-static SC_HOT void add_bytes(sc_real *line, const uint8_t *samples, sc_real weight, size_t count) {
+static void add_bytes(sc_real *line, const uint8_t *samples, sc_real weight, size_t count) {
     for (size_t i = 0; i < count; i++)
         line[i] += weight * (sc_real)samples[i];
 }
 
-static SC_HOT void add_words(sc_real *line, const uint16_t *samples, sc_real weight, size_t count) {
+static void add_words(sc_real *line, const uint16_t *samples, sc_real weight, size_t count) {
     for (size_t i = 0; i < count; i++)
         line[i] += weight * (sc_real)samples[i];
 }
 
-static SC_HOT void add_reals(sc_real *line, const sc_real *samples, sc_real weight, size_t count) {
+static void add_reals(sc_real *line, const sc_real *samples, sc_real weight, size_t count) {
     for (size_t i = 0; i < count; i++)
         line[i] += weight * samples[i];
 }

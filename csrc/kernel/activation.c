@@ -1,6 +1,5 @@
 #include "kernel/activation.h"
 
-#include "base/hot.h"
 #include "kernel/elementary.h"
 
 enum { CHUNK = 16384 }; /* elements; small enough for the second-level cache, large enough to pay a thread */
@@ -26,7 +25,7 @@ static void backward_chunks(backward_run *run, sc_real *dx, const sc_real *sourc
 
 /* `omp simd` says that equal pointers are no hindrance. */
 #define FORWARD(name)                                                                                                  \
-    SC_HOT static void name##_forward(sc_real *y, const sc_real *x, size_t n) {                                        \
+    static void name##_forward(sc_real *y, const sc_real *x, size_t n) {                                               \
         _Pragma("omp simd") for (size_t i = 0; i < n; i++) y[i] = name(x[i]);                                          \
     }                                                                                                                  \
     void sc_##name##_forward(sc_real *y, const sc_real *x, size_t n) {                                                 \
@@ -34,7 +33,7 @@ static void backward_chunks(backward_run *run, sc_real *dx, const sc_real *sourc
     }
 
 #define BACKWARD(name)                                                                                                 \
-    SC_HOT static void name##_backward(sc_real *dx, const sc_real *source, const sc_real *dy, size_t n) {              \
+    static void name##_backward(sc_real *dx, const sc_real *source, const sc_real *dy, size_t n) {                     \
         _Pragma("omp simd") for (size_t i = 0; i < n; i++) dx[i] += name##_slope(source[i], dy[i]);                    \
     }                                                                                                                  \
     void sc_##name##_backward(sc_real *dx, const sc_real *source, const sc_real *dy, size_t n) {                       \
@@ -99,7 +98,7 @@ SC_INLINE sc_real gelu_tanh_slope(sc_real x, sc_real dy) {
 FORWARD(relu)
 BACKWARD(relu)
 
-SC_HOT static void relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
+static void relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         dx[i] = relu_slope(y[i], dy[i]);
@@ -109,7 +108,7 @@ void sc_relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, si
     backward_chunks(relu_backward_fresh, dx, y, dy, n);
 }
 
-SC_HOT static void relu_guided(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
+static void relu_guided(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         dx[i] += y[i] > 0 && dy[i] > 0 ? dy[i] : 0;
@@ -127,7 +126,7 @@ BACKWARD(gelu)
 FORWARD(gelu_tanh)
 BACKWARD(gelu_tanh)
 
-SC_HOT static void tanh_forward(sc_real *y, const sc_real *x, size_t n) {
+static void tanh_forward(sc_real *y, const sc_real *x, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         y[i] = sc_tanh(x[i]);

@@ -1,6 +1,5 @@
 #include "kernel/attention.h"
 
-#include "base/hot.h"
 #include "kernel/gemm.h"
 
 #include <math.h>
@@ -75,8 +74,8 @@ size_t sc_attention_scratch(const sc_attention_size *s) {
 }
 
 /* to[rows x columns] = r / stab(factor * z), each with its own distance of rows. */
-SC_HOT static void share(sc_real *to, size_t to_ld, const sc_real *r, const sc_real *z, size_t ld, size_t rows,
-                         size_t columns, sc_real factor, sc_real epsilon) {
+static void share(sc_real *to, size_t to_ld, const sc_real *r, const sc_real *z, size_t ld, size_t rows, size_t columns,
+                  sc_real factor, sc_real epsilon) {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++) {
             sc_real d = factor * z[i * ld + j];
@@ -85,8 +84,8 @@ SC_HOT static void share(sc_real *to, size_t to_ld, const sc_real *r, const sc_r
 }
 
 /* to += x * y elementwise. */
-SC_HOT static void add_product(sc_real *to, const sc_real *x, size_t ld, const sc_real *y, size_t y_ld, size_t rows,
-                               size_t columns) {
+static void add_product(sc_real *to, const sc_real *x, size_t ld, const sc_real *y, size_t y_ld, size_t rows,
+                        size_t columns) {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
             to[i * ld + j] += x[i * ld + j] * y[i * y_ld + j];

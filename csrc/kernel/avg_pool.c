@@ -1,4 +1,3 @@
-#include "base/hot.h"
 #include "kernel/sums.h"
 #include "kernel/window.h"
 
@@ -11,13 +10,13 @@ static size_t divisor(const sc_pool_axis *down, const sc_pool_axis *across, sc_w
     return (rows.last - rows.first) * (columns.last - columns.first);
 }
 
-SC_HOT static sc_real run_sum(const sc_real *x, size_t n) {
+static sc_real run_sum(const sc_real *x, size_t n) {
     sc_real sum;
     SC_SUM(sum, n, i, x[i]);
     return sum;
 }
 
-SC_HOT static void run_add(sc_real *x, sc_real value, size_t n) {
+static void run_add(sc_real *x, sc_real value, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         x[i] += value;

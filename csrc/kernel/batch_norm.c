@@ -1,4 +1,3 @@
-#include "base/hot.h"
 
 #include "kernel/norm.h"
 #include "kernel/sums.h"
@@ -6,20 +5,20 @@
 
 enum { SMALL = 32768 }; /* elements below which threads do not pay */
 
-SC_HOT static sc_real plane_sum(const sc_real *x, size_t n) {
+static sc_real plane_sum(const sc_real *x, size_t n) {
     sc_real sum;
     SC_SUM(sum, n, i, x[i]);
     return sum;
 }
 
-SC_HOT static sc_real plane_squares(const sc_real *x, sc_real mean, size_t n) {
+static sc_real plane_squares(const sc_real *x, sc_real mean, size_t n) {
     sc_real sum;
     SC_SUM(sum, n, i, (x[i] - mean) * (x[i] - mean));
     return sum;
 }
 
 /* The sum of g * (x - mean). */
-SC_HOT static sc_real plane_products(const sc_real *g, const sc_real *x, sc_real mean, size_t n) {
+static sc_real plane_products(const sc_real *g, const sc_real *x, sc_real mean, size_t n) {
     sc_real sum;
     SC_SUM(sum, n, i, g[i] * (x[i] - mean));
     return sum;
@@ -40,7 +39,7 @@ void sc_channel_statistics(sc_real *mean, sc_real *var, const sc_real *x, size_t
     }
 }
 
-SC_HOT static void plane_affine(sc_real *y, const sc_real *x, sc_real mean, sc_real scale, sc_real shift, size_t n) {
+static void plane_affine(sc_real *y, const sc_real *x, sc_real mean, sc_real scale, sc_real shift, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         y[i] = (x[i] - mean) * scale + shift;
@@ -55,7 +54,7 @@ void sc_channel_norm_forward(sc_real *y, const sc_real *x, const sc_real *mean, 
     }
 }
 
-SC_HOT static void plane_scaled(sc_real *dx, const sc_real *dy, sc_real scale, bool add, size_t n) {
+static void plane_scaled(sc_real *dx, const sc_real *dy, sc_real scale, bool add, size_t n) {
     if (add)
 #pragma omp simd
         for (size_t i = 0; i < n; i++)
@@ -67,8 +66,8 @@ SC_HOT static void plane_scaled(sc_real *dx, const sc_real *dy, sc_real scale, b
 }
 
 /* dx += scale * (dy - offset - (x - mean) * slope) */
-SC_HOT static void plane_centred(sc_real *dx, const sc_real *dy, const sc_real *x, sc_real scale, sc_real offset,
-                                 sc_real mean, sc_real slope, size_t n) {
+static void plane_centred(sc_real *dx, const sc_real *dy, const sc_real *x, sc_real scale, sc_real offset, sc_real mean,
+                          sc_real slope, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         dx[i] += scale * (dy[i] - offset - (x[i] - mean) * slope);

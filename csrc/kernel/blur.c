@@ -1,6 +1,5 @@
 #include "kernel/blur.h"
 
-#include "base/hot.h"
 #include "base/interrupt.h"
 
 #include <math.h>
@@ -21,7 +20,7 @@ void sc_blur_weights(double *weights, double sigma, size_t radius) {
         weights[k] /= sum;
 }
 
-SC_HOT static void add_row(sc_real *out, const sc_real *x, sc_real weight, size_t width) {
+static void add_row(sc_real *out, const sc_real *x, sc_real weight, size_t width) {
     for (size_t i = 0; i < width; i++)
         out[i] += weight * x[i];
 }

@@ -1,6 +1,5 @@
 #include "kernel/conv2d.h"
 
-#include "base/hot.h"
 #include "base/span.h"
 #include "kernel/equal_windows.h"
 #include "kernel/gemm.h"
@@ -141,7 +140,7 @@ static const sc_real *columns_of(size_t *ld, sc_real *scratch, const sc_real *x,
     return scratch;
 }
 
-SC_HOT static void add_bias(sc_real *y, size_t ld, const sc_real *b, size_t rows, size_t columns) {
+static void add_bias(sc_real *y, size_t ld, const sc_real *b, size_t rows, size_t columns) {
     for (size_t r = 0; r < rows; r++)
         for (size_t i = 0; i < columns; i++)
             y[r * ld + i] += b[r];
@@ -268,7 +267,7 @@ void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, co
         sc_add_scaled(dw, sums + me * count, 1, count);
 }
 
-SC_HOT static sc_real sum_of(const sc_real *x, size_t count) {
+static sc_real sum_of(const sc_real *x, size_t count) {
     sc_real lanes[16] = {0}; /* independent sums, so that the loop is vector arithmetic */
     size_t i = 0;
     for (; i + 16 <= count; i += 16)

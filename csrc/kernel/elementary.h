@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Helpers of loops marked SC_HOT: only inlined code is compiled for the vector width of its caller. */
+/* Helpers of loops, which are vector arithmetic only where everything in them is inlined. */
 #define SC_INLINE static inline __attribute__((always_inline))
 
 #ifdef SC_REAL_IS_DOUBLE

@@ -1,6 +1,5 @@
 #include "kernel/elementwise.h"
 
-#include "base/hot.h"
 #include "kernel/elementary.h"
 
 #include <stdbool.h>
@@ -11,7 +10,7 @@ static size_t chunk_at(size_t first, size_t n) {
     return n - first < CHUNK ? n - first : CHUNK;
 }
 
-SC_HOT static void accumulate(sc_real *y, const sc_real *x, size_t n) {
+static void accumulate(sc_real *y, const sc_real *x, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         y[i] += x[i];
@@ -23,7 +22,7 @@ void sc_accumulate(sc_real *y, const sc_real *x, size_t n) {
         accumulate(y + first, x + first, chunk_at(first, n));
 }
 
-SC_HOT static void add_pair(sc_real *y, const sc_real *a, const sc_real *b, size_t n) {
+static void add_pair(sc_real *y, const sc_real *a, const sc_real *b, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         y[i] = a[i] + b[i];
@@ -65,14 +64,13 @@ SC_INLINE sc_real dropped(sc_real x, uint32_t i, uint64_t key, uint32_t threshol
     return h >= threshold ? x * scale : 0;
 }
 
-SC_HOT static void drop(sc_real *y, const sc_real *x, uint64_t key, uint32_t threshold, sc_real scale, uint32_t n) {
+static void drop(sc_real *y, const sc_real *x, uint64_t key, uint32_t threshold, sc_real scale, uint32_t n) {
 #pragma omp simd
     for (uint32_t i = 0; i < n; i++)
         y[i] = dropped(x[i], i, key, threshold, scale);
 }
 
-SC_HOT static void drop_back(sc_real *dx, const sc_real *dy, uint64_t key, uint32_t threshold, sc_real scale,
-                             uint32_t n) {
+static void drop_back(sc_real *dx, const sc_real *dy, uint64_t key, uint32_t threshold, sc_real scale, uint32_t n) {
 #pragma omp simd
     for (uint32_t i = 0; i < n; i++)
         dx[i] += dropped(dy[i], i, key, threshold, scale);

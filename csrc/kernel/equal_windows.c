@@ -1,7 +1,5 @@
 #include "kernel/equal_windows.h"
 
-#include "base/hot.h"
-
 #include <stdint.h>
 #include <string.h>
 
@@ -43,7 +41,7 @@ static void read_line(sc_real *line, const sc_real *x, const sc_conv2d_size *s, 
 }
 
 /* Whether any is left. */
-SC_HOT static int keep_equal(unsigned char *restrict equal, const sc_real *a, const sc_real *b, size_t count) {
+static int keep_equal(unsigned char *restrict equal, const sc_real *a, const sc_real *b, size_t count) {
     int left = 0;
     for (size_t i = 0; i < count; i++) {
         equal[i] &= a[i] == b[i];

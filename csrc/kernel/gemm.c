@@ -1,7 +1,5 @@
 #include "kernel/gemm.h"
 
-#include "base/hot.h"
-
 #include <cblas.h>
 #include <string.h>
 
@@ -24,7 +22,7 @@ void sc_rows_fill(sc_real *y, const sc_real *row, size_t rows, size_t columns) {
         memcpy(y + r * columns, row, columns * sizeof *row);
 }
 
-SC_HOT static void columns_sum(sc_real *sum, const sc_real *x, size_t rows, size_t columns, size_t first, size_t last) {
+static void columns_sum(sc_real *sum, const sc_real *x, size_t rows, size_t columns, size_t first, size_t last) {
     for (size_t r = 0; r < rows; r++)
         for (size_t c = first; c < last; c++)
             sum[c] += x[r * columns + c];

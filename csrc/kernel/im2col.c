@@ -1,7 +1,5 @@
 #include "kernel/im2col.h"
 
-#include "base/hot.h"
-
 #include <string.h>
 
 /* Output columns ox for which ox * stride + shift lies in 0 .. width - 1: first .. last - 1. */
@@ -15,7 +13,7 @@ static void inside(size_t *first, size_t *last, size_t outputs, size_t stride, p
     *last = (size_t)high;
 }
 
-SC_HOT static void gather(sc_real *to, const sc_real *from, size_t count, size_t stride) {
+static void gather(sc_real *to, const sc_real *from, size_t count, size_t stride) {
     if (stride == 1)
         memcpy(to, from, count * sizeof *to);
     else
@@ -23,7 +21,7 @@ SC_HOT static void gather(sc_real *to, const sc_real *from, size_t count, size_t
             to[i] = from[i * stride];
 }
 
-SC_HOT static void scatter_add(sc_real *to, const sc_real *from, size_t count, size_t stride) {
+static void scatter_add(sc_real *to, const sc_real *from, size_t count, size_t stride) {
     if (stride == 1)
         for (size_t i = 0; i < count; i++)
             to[i] += from[i];

@@ -1,6 +1,5 @@
 #include "kernel/kmeans.h"
 
-#include "base/hot.h"
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -22,7 +21,7 @@ typedef struct kmeans {
     double *sum;        /* [k x d] */
 } kmeans;
 
-SC_HOT static double distance_between(const sc_real *a, const sc_real *b, size_t d) {
+static double distance_between(const sc_real *a, const sc_real *b, size_t d) {
     sc_real squares;
     SC_SUM(squares, d, i, (a[i] - b[i]) * (a[i] - b[i]));
     return (double)squares;

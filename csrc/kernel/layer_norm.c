@@ -1,11 +1,10 @@
-#include "base/hot.h"
 #include "kernel/norm.h"
 #include "kernel/sums.h"
 
 enum { SMALL = 32768, BLOCK = 64 };
 
-SC_HOT static void row_forward(sc_real *y, sc_real *mean, sc_real *rstd, const sc_real *x, const sc_real *weight,
-                               const sc_real *bias, double eps, size_t d) {
+static void row_forward(sc_real *y, sc_real *mean, sc_real *rstd, const sc_real *x, const sc_real *weight,
+                        const sc_real *bias, double eps, size_t d) {
     sc_real sum, squares;
     SC_SUM(sum, d, i, x[i]);
     const sc_real m = sum / (sc_real)d;
@@ -26,8 +25,8 @@ void sc_layer_norm_forward(sc_real *y, sc_real *mean, sc_real *rstd, const sc_re
 }
 
 /* With g = weight * dy and h = (x - mean) * rstd: dx += rstd * (g - mean(g) - h * mean(g * h)). */
-SC_HOT static void row_backward(sc_real *dx, const sc_real *x, const sc_real *dy, sc_real mean, sc_real rstd,
-                                const sc_real *weight, size_t d) {
+static void row_backward(sc_real *dx, const sc_real *x, const sc_real *dy, sc_real mean, sc_real rstd,
+                         const sc_real *weight, size_t d) {
     sc_real sum, products;
     SC_SUM(sum, d, i, weight[i] * dy[i]);
     SC_SUM(products, d, i, weight[i] * dy[i] * ((x[i] - mean) * rstd));
@@ -37,14 +36,14 @@ SC_HOT static void row_backward(sc_real *dx, const sc_real *x, const sc_real *dy
         dx[i] += rstd * (weight[i] * dy[i] - offset - (x[i] - mean) * rstd * slope);
 }
 
-SC_HOT static void columns_backward(sc_real *dweight, const sc_real *x, const sc_real *dy, const sc_real *mean,
-                                    const sc_real *rstd, size_t rows, size_t d, size_t first, size_t last) {
+static void columns_backward(sc_real *dweight, const sc_real *x, const sc_real *dy, const sc_real *mean,
+                             const sc_real *rstd, size_t rows, size_t d, size_t first, size_t last) {
     for (size_t r = 0; r < rows; r++)
         for (size_t i = first; i < last; i++)
             dweight[i] += dy[r * d + i] * ((x[r * d + i] - mean[r]) * rstd[r]);
 }
 
-SC_HOT static void columns_sum(sc_real *dbias, const sc_real *dy, size_t rows, size_t d, size_t first, size_t last) {
+static void columns_sum(sc_real *dbias, const sc_real *dy, size_t rows, size_t d, size_t first, size_t last) {
     for (size_t r = 0; r < rows; r++)
         for (size_t i = first; i < last; i++)
             dbias[i] += dy[r * d + i];
@@ -73,8 +72,8 @@ SC_INLINE sc_real share(sc_real x, sc_real ry, sc_real mean, sc_real rstd, sc_re
     return ry / (y >= 0 ? y + epsilon : y - epsilon) * weight * rstd;
 }
 
-SC_HOT static void row_relevance(sc_real *rx, const sc_real *x, const sc_real *ry, sc_real mean, sc_real rstd,
-                                 const sc_real *weight, const sc_real *bias, sc_real epsilon, size_t d) {
+static void row_relevance(sc_real *rx, const sc_real *x, const sc_real *ry, sc_real mean, sc_real rstd,
+                          const sc_real *weight, const sc_real *bias, sc_real epsilon, size_t d) {
     sc_real sum;
     SC_SUM(sum, d, i, share(x[i], ry[i], mean, rstd, weight[i], bias[i], epsilon));
     const sc_real centre = sum / (sc_real)d;

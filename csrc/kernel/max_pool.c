@@ -1,4 +1,3 @@
-#include "base/hot.h"
 #include "kernel/window.h"
 
 enum { SMALL = 16384, TILE = 64 };
@@ -15,7 +14,7 @@ SC_INLINE void take_by(sc_real *best, const sc_real *x, size_t n, size_t stride)
 }
 
 /* best[n] = the larger of best and x[0], x[stride], ...; known strides vectorise. */
-SC_HOT static void take(sc_real *best, const sc_real *x, size_t n, size_t stride) {
+static void take(sc_real *best, const sc_real *x, size_t n, size_t stride) {
     if (stride == 1)
         take_by(best, x, n, 1);
     else if (stride == 2)
@@ -34,7 +33,7 @@ SC_INLINE void take_where_by(sc_real *best, int *where, const sc_real *x, int at
 }
 
 /* As take, with where[n] = the place of best, x[0] being place `at`. */
-SC_HOT static void take_where(sc_real *best, int *where, const sc_real *x, int at, int n, int stride) {
+static void take_where(sc_real *best, int *where, const sc_real *x, int at, int n, int stride) {
     if (stride == 1)
         take_where_by(best, where, x, at, n, 1);
     else if (stride == 2)

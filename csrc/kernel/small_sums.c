@@ -1,7 +1,5 @@
 #include "kernel/small_sums.h"
 
-#include "base/hot.h"
-
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -40,7 +38,7 @@ static sc_real *of_this_thread(const layout *l) {
     return l->threads + (size_t)omp_get_thread_num() * l->per_thread;
 }
 
-SC_HOT static void raise_to(sc_real *restrict to, const sc_real *restrict x, size_t count) {
+static void raise_to(sc_real *restrict to, const sc_real *restrict x, size_t count) {
     for (size_t i = 0; i < count; i++) {
         sc_real size = x[i] < 0 ? -x[i] : x[i];
         to[i] = size > to[i] ? size : to[i];
@@ -87,7 +85,7 @@ static void bound_tiles(const layout *l, const sc_conv2d_size *s, size_t image, 
         memcpy(l->bound + (image * s->oh + y) * s->ow, line, s->ow * sizeof *line);
 }
 
-SC_HOT static sc_real sum_sizes(const sc_real *x, size_t count) {
+static sc_real sum_sizes(const sc_real *x, size_t count) {
     sc_real lanes[16] = {0}, sum = 0;
     size_t i = 0;
     for (; i + 16 <= count; i += 16)
@@ -115,8 +113,7 @@ static bool is_small(sc_real y, sc_real bound, sc_real limit) {
     return (y < 0 ? -y : y) < bound * limit;
 }
 
-SC_HOT static unsigned count_small(const sc_real *restrict y, const sc_real *restrict bound, sc_real limit,
-                                   size_t count) {
+static unsigned count_small(const sc_real *restrict y, const sc_real *restrict bound, sc_real limit, size_t count) {
     unsigned found = 0;
     for (size_t i = 0; i < count; i++)
         found += (y[i] < 0 ? -y[i] : y[i]) < bound[i] * limit;
@@ -141,7 +138,7 @@ static void read_window(sc_real *window, const sc_real *x, const sc_conv2d_size 
         }
 }
 
-SC_HOT static sc_real dot(const sc_real *restrict a, const sc_real *restrict b, size_t count) {
+static sc_real dot(const sc_real *restrict a, const sc_real *restrict b, size_t count) {
     sc_real lanes[16] = {0}, sum = 0;
     size_t i = 0;
     for (; i + 16 <= count; i += 16)

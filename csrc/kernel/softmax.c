@@ -1,6 +1,5 @@
 #include "kernel/softmax.h"
 
-#include "base/hot.h"
 #include "kernel/elementary.h"
 #include "kernel/sums.h"
 
@@ -22,7 +21,7 @@ SC_INLINE sc_real row_max(const sc_real *x, size_t d) {
     return lane[0];
 }
 
-SC_HOT static void row_forward(sc_real *p, const sc_real *x, size_t d) {
+static void row_forward(sc_real *p, const sc_real *x, size_t d) {
     const sc_real top = row_max(x, d);
 #pragma omp simd
     for (size_t i = 0; i < d; i++)
@@ -35,7 +34,7 @@ SC_HOT static void row_forward(sc_real *p, const sc_real *x, size_t d) {
         p[i] *= scale;
 }
 
-SC_HOT static void row_backward(sc_real *dx, const sc_real *p, const sc_real *dp, size_t d) {
+static void row_backward(sc_real *dx, const sc_real *p, const sc_real *dp, size_t d) {
     sc_real sum;
     SC_SUM(sum, d, i, p[i] * dp[i]);
 #pragma omp simd
@@ -43,7 +42,7 @@ SC_HOT static void row_backward(sc_real *dx, const sc_real *p, const sc_real *dp
         dx[i] += p[i] * (dp[i] - sum);
 }
 
-SC_HOT static void row_relevance(sc_real *rx, const sc_real *x, const sc_real *p, const sc_real *rp, size_t d) {
+static void row_relevance(sc_real *rx, const sc_real *x, const sc_real *p, const sc_real *rp, size_t d) {
     sc_real sum;
     SC_SUM(sum, d, i, rp[i]);
 #pragma omp simd

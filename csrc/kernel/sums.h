@@ -1,4 +1,4 @@
-/* Sums over contiguous numbers, for use inside loops marked SC_HOT. Partial sums go to a fixed number of lanes, so that
+/* Sums over contiguous numbers, for use inside loops. Partial sums go to a fixed number of lanes, so that
  * the result is the same whatever the vector width, and closer than one running sum. */
 #ifndef SC_KERNEL_SUMS_H
 #define SC_KERNEL_SUMS_H

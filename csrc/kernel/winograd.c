@@ -1,6 +1,5 @@
 #include "kernel/winograd.h"
 
-#include "base/hot.h"
 #include "kernel/gemm.h"
 
 #include <omp.h>
@@ -90,7 +89,7 @@ static void place(winograd *p, void *scratch) {
 
 /* Six inputs to six points: B^T d. Outputs are `step` apart. Differences come first, so that where all inputs are equal
  * every point but that of 1 is zero, to the bit. */
-SC_HOT static void transform_inputs(sc_real *out, size_t step, const sc_real *const *in, size_t count) {
+static void transform_inputs(sc_real *out, size_t step, const sc_real *const *in, size_t count) {
     const sc_real *restrict d0 = in[0], *restrict d1 = in[1], *restrict d2 = in[2];
     const sc_real *restrict d3 = in[3], *restrict d4 = in[4], *restrict d5 = in[5];
     sc_real *restrict v0 = out, *restrict v1 = v0 + step, *restrict v2 = v1 + step;
@@ -107,7 +106,7 @@ SC_HOT static void transform_inputs(sc_real *out, size_t step, const sc_real *co
 }
 
 /* Three weights to six points: G g. Inputs are LANES apart, outputs `step` LANES. */
-SC_HOT static void transform_filters(sc_real *out, size_t step, const sc_real *restrict g, size_t count) {
+static void transform_filters(sc_real *out, size_t step, const sc_real *restrict g, size_t count) {
     const sc_real third = (sc_real)1 / 3, fifteenth = (sc_real)1 / 15;
     sc_real *restrict u0 = out, *restrict u1 = u0 + step * LANES, *restrict u2 = u1 + step * LANES;
     sc_real *restrict u3 = u2 + step * LANES, *restrict u4 = u3 + step * LANES, *restrict u5 = u4 + step * LANES;
@@ -123,8 +122,7 @@ SC_HOT static void transform_filters(sc_real *out, size_t step, const sc_real *r
 }
 
 /* Six points to four outputs: A^T m. Inputs are in_step apart, outputs out_step LANES. */
-SC_HOT static void transform_products(sc_real *out, size_t out_step, const sc_real *restrict m, size_t in_step,
-                                      size_t count) {
+static void transform_products(sc_real *out, size_t out_step, const sc_real *restrict m, size_t in_step, size_t count) {
     sc_real *restrict y0 = out, *restrict y1 = y0 + out_step * LANES;
     sc_real *restrict y2 = y1 + out_step * LANES, *restrict y3 = y2 + out_step * LANES;
     for (size_t l = 0; l < count; l++) {
@@ -178,7 +176,7 @@ static band next_band(const winograd *p, size_t row, size_t end, size_t start) {
     return out;
 }
 
-SC_HOT static void part_in_four(sc_real *restrict to, size_t step, const sc_real *restrict line, size_t count) {
+static void part_in_four(sc_real *restrict to, size_t step, const sc_real *restrict line, size_t count) {
     for (size_t t = 0; t < count; t++) {
         to[t] = line[4 * t];
         to[step + t] = line[4 * t + 1];
@@ -286,13 +284,13 @@ static void multiply(const winograd *p, size_t tiles) {
     }
 }
 
-SC_HOT static void join_four(sc_real *restrict line, const sc_real *restrict from, size_t count) {
+static void join_four(sc_real *restrict line, const sc_real *restrict from, size_t count) {
     for (size_t t = 0; t < count; t++)
         for (size_t q = 0; q < 4; q++)
             line[4 * t + q] = from[q * LANES + t];
 }
 
-SC_HOT static void put(sc_real *restrict to, const sc_real *restrict line, sc_real bias, bool add, size_t count) {
+static void put(sc_real *restrict to, const sc_real *restrict line, sc_real bias, bool add, size_t count) {
     if (add)
         for (size_t i = 0; i < count; i++)
             to[i] += line[i];

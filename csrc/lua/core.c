@@ -1,4 +1,5 @@
-/* The module `secateur.core` (and `secateur.core_double`, the same in double precision, for gradient checks): the
+/* The modules `secateur.core_portable`, `core_avx2` and `core_avx512`, one per level of vector instructions, of which
+ * lua/secateur/core.lua loads one (and `secateur.core_double`, the same in double precision, for gradient checks): the
  * native functions and classes, raw. lua/secateur wraps them. */
 #include "lua/core.h"
 
@@ -14,11 +15,9 @@ static const opener openers[] = {
     sc_lua_open_onnx,
 };
 
-#ifdef SC_REAL_IS_DOUBLE
-#define SC_LUA_OPEN luaopen_secateur_core_double
-#else
-#define SC_LUA_OPEN luaopen_secateur_core
-#endif
+#define SC_JOIN(a, b) a##b
+#define SC_OPEN_NAME(variant) SC_JOIN(luaopen_secateur_core_, variant)
+#define SC_LUA_OPEN SC_OPEN_NAME(SC_VARIANT)
 
 __attribute__((visibility("default"))) int SC_LUA_OPEN(lua_State *L);
 

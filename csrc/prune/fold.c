@@ -1,6 +1,5 @@
 #include "prune/fold.h"
 
-#include "base/hot.h"
 #include "base/memory.h"
 #include "graph/plan.h"
 
@@ -48,7 +47,7 @@ static void attrs_with_bias(unsigned char *attrs, const sc_node *node) {
             *(bool *)(attrs + attr->offset) = true;
 }
 
-SC_HOT static void scale_row(sc_real *restrict to, const sc_real *restrict from, double scale, size_t count) {
+static void scale_row(sc_real *restrict to, const sc_real *restrict from, double scale, size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = (sc_real)((double)from[i] * scale);
 }

@@ -1,4 +1,3 @@
-#include "base/hot.h"
 #include "train/optimiser.h"
 
 #include <math.h>
@@ -21,8 +20,8 @@ typedef struct rates {
     sc_real scale; /* 1 / sqrt(1 - beta2^t) */
 } rates;
 
-SC_HOT static void update(sc_real *restrict x, sc_real *restrict m, sc_real *restrict v, const sc_real *restrict grad,
-                          size_t n, const rates *r) {
+static void update(sc_real *restrict x, sc_real *restrict m, sc_real *restrict v, const sc_real *restrict grad,
+                   size_t n, const rates *r) {
     const rates c = *r;
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,5 @@
 #include "train/average.h"
 
-#include "base/hot.h"
 #include "base/memory.h"
 #include "base/span.h"
 
@@ -42,7 +41,7 @@ void sc_average_free(sc_average *average) {
     sc_memory_free(average);
 }
 
-SC_HOT static void approach(sc_real *restrict a, const sc_real *restrict x, sc_real share, size_t n) {
+static void approach(sc_real *restrict a, const sc_real *restrict x, sc_real share, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         a[i] += share * (x[i] - a[i]);

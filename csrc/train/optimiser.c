@@ -1,6 +1,5 @@
 #include "train/optimiser.h"
 
-#include "base/hot.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -142,7 +141,7 @@ static void clear_values(const sc_optimiser *optimiser) {
 }
 
 /* Eight partial sums, so that the sum does not depend on how a compiler vectorises it. */
-SC_HOT static double sum_of_squares(const sc_real *x, size_t n) {
+static double sum_of_squares(const sc_real *x, size_t n) {
     double part[8] = {0}, sum = 0;
     size_t i = 0;
     for (; i + 8 <= n; i += 8)

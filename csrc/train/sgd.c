@@ -1,4 +1,3 @@
-#include "base/hot.h"
 #include "train/optimiser.h"
 
 enum { CHUNK = 16384 };
@@ -9,8 +8,7 @@ typedef struct rates {
     sc_real now, sum; /* how much of the gradient and of its sum a step takes: 0 and 1, or 1 and momentum (Nesterov) */
 } rates;
 
-SC_HOT static void update(sc_real *restrict x, sc_real *restrict sum, const sc_real *restrict grad, size_t n,
-                          const rates *r) {
+static void update(sc_real *restrict x, sc_real *restrict sum, const sc_real *restrict grad, size_t n, const rates *r) {
     const rates c = *r;
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
@@ -20,7 +18,7 @@ SC_HOT static void update(sc_real *restrict x, sc_real *restrict sum, const sc_r
     }
 }
 
-SC_HOT static void update_plain(sc_real *restrict x, const sc_real *restrict grad, size_t n, const rates *r) {
+static void update_plain(sc_real *restrict x, const sc_real *restrict grad, size_t n, const rates *r) {
     const rates c = *r;
 #pragma omp simd
     for (size_t i = 0; i < n; i++)

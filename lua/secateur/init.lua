@@ -2,9 +2,6 @@
 -- `require "secateur"` gives the names below and nothing else. Each loads its module when it is first used.
 -- @module secateur
 
--- OpenBLAS looks at the processor when the core is loaded; the shim must have spoken by then.
-require("secateur.cpu").prepare()
-
 -- Public name -> module; "module:key" is a field of that module.
 local names = {
   tensor = "core:tensor",
@@ -14,6 +11,7 @@ local names = {
   randn = "core:randn",
   rand = "core:rand",
   threads = "core:threads",
+  cpu = "cpu:level",
   model = "models.custom",
   models = "models",
   load = "models.load",

@@ -1,0 +1,15 @@
+--- The native core, in the variant for the vector instructions of this processor.
+-- It is compiled once per level ("avx512", "avx2", "portable"); results are equal to the bit in all of them.
+-- `SECATEUR_CPU=level` in the environment forces a lower one, `secateur.cpu` tells which is in use.
+-- @module secateur.core
+local cpu = require "secateur.cpu"
+
+local variants = {
+  portable = function() return require "secateur.core_portable" end,
+  avx2 = function() return require "secateur.core_avx2" end,
+  avx512 = function() return require "secateur.core_avx512" end,
+}
+
+cpu.prepare() -- OpenBLAS and OpenMP look at the environment when the core brings them in
+
+return variants[cpu.level]()
