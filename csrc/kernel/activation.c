@@ -136,3 +136,15 @@ void sc_tanh_forward(sc_real *y, const sc_real *x, size_t n) {
     forward_chunks(tanh_forward, y, x, n);
 }
 BACKWARD(tanh)
+
+void sc_activation_apply(sc_activation activation, sc_real *y, const sc_real *x, size_t n) {
+    static forward_run *const runs[] = {
+        [SC_ACTIVATION_RELU] = relu_forward, [SC_ACTIVATION_SIGMOID] = sigmoid_forward,
+        [SC_ACTIVATION_TANH] = tanh_forward, [SC_ACTIVATION_SILU] = silu_forward,
+        [SC_ACTIVATION_GELU] = gelu_forward, [SC_ACTIVATION_GELU_TANH] = gelu_tanh_forward,
+    };
+    if (activation != SC_ACTIVATION_NONE)
+        runs[activation](y, x, n);
+    else if (y != x)
+        memcpy(y, x, n * sizeof *y);
+}

@@ -7,6 +7,19 @@
 
 #include <stddef.h>
 
+typedef enum sc_activation {
+    SC_ACTIVATION_NONE,
+    SC_ACTIVATION_RELU,
+    SC_ACTIVATION_SIGMOID,
+    SC_ACTIVATION_TANH,
+    SC_ACTIVATION_SILU,
+    SC_ACTIVATION_GELU,
+    SC_ACTIVATION_GELU_TANH,
+} sc_activation;
+
+/* y[n] = the activation of x[n], on the calling thread: the same bits as the functions below. */
+void sc_activation_apply(sc_activation activation, sc_real *y, const sc_real *x, size_t n);
+
 /* max(x, 0); NaN stays NaN */
 void sc_relu_forward(sc_real *y, const sc_real *x, size_t n);
 void sc_relu_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);

@@ -9,6 +9,7 @@
 
 #include "base/real.h"
 #include "base/status.h"
+#include "kernel/epilogue.h"
 #include "tensor/shape.h"
 #include "tensor/tensor.h"
 
@@ -79,6 +80,8 @@ typedef struct sc_op_call {
     bool exact;     /* each number of the result to its own rounding; else large neighbours may add theirs */
     bool careful;   /* unless exact: forward adds none to numbers much smaller, and equal inputs stay equal */
     uint64_t seed;  /* of this node in this step, for dropout */
+
+    const sc_epilogue *epilogue; /* (forward of an op->fuses) what to do besides to each output; NULL: nothing */
 } sc_op_call;
 
 /* What the way back reads besides the gradient. */
@@ -128,6 +131,7 @@ typedef struct sc_op {
     bool overwrites;          /* backward heeds call->fresh; other operations find gradients zeroed */
     bool selects;             /* hands on one of its inputs: which one may hang on the last bit */
     bool cheap;               /* better computed again than kept for the way back */
+    bool fuses;               /* forward heeds call->epilogue */
     int unit_axis; /* of one sample of the output: 0 (maps [C x H x W]) or -1, the last (vectors, tokens [T x D]) */
 
     /* Judges attributes and input shapes, gives output and parameter shapes. The only place that does; messages
