@@ -18,59 +18,75 @@ static sc_real scale_of(const sc_attention_size *s) {
     return (sc_real)(1 / sqrt((double)(s->d / s->heads)));
 }
 
-void sc_attention_scores_forward(sc_real *scores, const sc_real *q, const sc_real *k, const sc_attention_size *s) {
+/* Numbers of one thread: two [t x t] and two [t x width] matrices, and the products' own. */
+static size_t matrices(const sc_attention_size *s) {
+    return (2 * s->t * (s->t + s->d / s->heads) + 31) / 16 * 16;
+}
+
+static size_t thread_reals(const sc_attention_size *s) {
+    return matrices(s) + sc_product_thread_scratch() / sizeof(sc_real);
+}
+
+size_t sc_attention_scratch(const sc_attention_size *s) {
+    return (size_t)omp_get_max_threads() * thread_reals(s) * sizeof(sc_real);
+}
+
+/* The calling thread's matrices, and its part of scratch for products. */
+static sc_real *matrices_of(void *scratch, const sc_attention_size *s) {
+    return (sc_real *)scratch + (size_t)omp_get_thread_num() * thread_reals(s);
+}
+
+static void *products_of(void *scratch, const sc_attention_size *s) {
+    return matrices_of(scratch, s) + matrices(s);
+}
+
+void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *q, const sc_real *k,
+                                 const sc_attention_size *s) {
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++)
         sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, scale_of(s), q + head_of(s, i), s->d, k + head_of(s, i),
-                s->d, 0, scores + square_of(s, i), s->t);
+                s->d, false, scores + square_of(s, i), s->t, products_of(scratch, s));
 }
 
-void sc_attention_scores_backward(sc_real *dq, sc_real *dk, const sc_real *dscores, const sc_real *q, const sc_real *k,
-                                  const sc_attention_size *s) {
+void sc_attention_scores_backward(sc_real *dq, sc_real *dk, void *scratch, const sc_real *dscores, const sc_real *q,
+                                  const sc_real *k, const sc_attention_size *s) {
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
         const sc_real *grad = dscores + square_of(s, i);
         size_t head = head_of(s, i);
         if (dq)
-            sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, k + head, s->d, 1, dq + head, s->d);
+            sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, k + head, s->d, true, dq + head,
+                    s->d, products_of(scratch, s));
         if (dk)
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, q + head, s->d, 1, dk + head,
-                    s->d);
+            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, q + head, s->d, true,
+                    dk + head, s->d, products_of(scratch, s));
     }
 }
 
-void sc_attention_context_forward(sc_real *context, const sc_real *p, const sc_real *v, const sc_attention_size *s) {
+void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real *p, const sc_real *v,
+                                  const sc_attention_size *s) {
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++)
-        sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, 1, p + square_of(s, i), s->t, v + head_of(s, i), s->d, 0,
-                context + head_of(s, i), s->d);
+        sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, 1, p + square_of(s, i), s->t, v + head_of(s, i), s->d, false,
+                context + head_of(s, i), s->d, products_of(scratch, s));
 }
 
-void sc_attention_context_backward(sc_real *dp, sc_real *dv, const sc_real *dcontext, const sc_real *p,
+void sc_attention_context_backward(sc_real *dp, sc_real *dv, void *scratch, const sc_real *dcontext, const sc_real *p,
                                    const sc_real *v, const sc_attention_size *s) {
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
         size_t head = head_of(s, i), square = square_of(s, i);
         if (dp)
-            sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, 1, dcontext + head, s->d, v + head, s->d, 1,
-                    dp + square, s->t);
+            sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, 1, dcontext + head, s->d, v + head, s->d, true,
+                    dp + square, s->t, products_of(scratch, s));
         if (dv)
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, 1, p + square, s->t, dcontext + head, s->d, 1,
-                    dv + head, s->d);
+            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, 1, p + square, s->t, dcontext + head, s->d, true,
+                    dv + head, s->d, products_of(scratch, s));
     }
-}
-
-/* Room for two [t x t] and two [t x width] matrices per thread. */
-static size_t thread_reals(const sc_attention_size *s) {
-    return 2 * s->t * (s->t + s->d / s->heads) + 32;
-}
-
-size_t sc_attention_scratch(const sc_attention_size *s) {
-    return (size_t)omp_get_max_threads() * thread_reals(s) * sizeof(sc_real);
 }
 
 /* to[rows x columns] = r / stab(factor * z), each with its own distance of rows. */
@@ -96,17 +112,18 @@ void sc_attention_scores_relevance(sc_real *rq, sc_real *rk, void *scratch, cons
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
-        sc_real *shares = (sc_real *)scratch + (size_t)omp_get_thread_num() * thread_reals(s);
+        sc_real *shares = matrices_of(scratch, s);
         sc_real *part = shares + s->t * s->t;
         size_t head = head_of(s, i), square = square_of(s, i);
         share(shares, s->t, r + square, scores + square, s->t, s->t, s->t, 2, epsilon);
         if (rq) {
-            sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, scale_of(s), shares, s->t, k + head, s->d, 0, part, width);
+            sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, scale_of(s), shares, s->t, k + head, s->d, false, part,
+                    width, products_of(scratch, s));
             add_product(rq + head, q + head, s->d, part, width, s->t, width);
         }
         if (rk) {
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, scale_of(s), shares, s->t, q + head, s->d, 0, part,
-                    width);
+            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, scale_of(s), shares, s->t, q + head, s->d, false, part,
+                    width, products_of(scratch, s));
             add_product(rk + head, k + head, s->d, part, width, s->t, width);
         }
     }
@@ -118,16 +135,18 @@ void sc_attention_context_relevance(sc_real *rp, sc_real *rv, void *scratch, con
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
-        sc_real *shares = (sc_real *)scratch + (size_t)omp_get_thread_num() * thread_reals(s);
+        sc_real *shares = matrices_of(scratch, s);
         sc_real *part = shares + s->t * width;
         size_t head = head_of(s, i), square = square_of(s, i);
         share(shares, width, r + head, context + head, s->d, s->t, width, hold ? 1 : 2, epsilon);
         if (rp && !hold) {
-            sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, 1, shares, width, v + head, s->d, 0, part, s->t);
+            sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, 1, shares, width, v + head, s->d, false, part, s->t,
+                    products_of(scratch, s));
             add_product(rp + square, p + square, s->t, part, s->t, s->t, s->t);
         }
         if (rv) {
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, 1, p + square, s->t, shares, width, 0, part, width);
+            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, 1, p + square, s->t, shares, width, false, part, width,
+                    products_of(scratch, s));
             add_product(rv + head, v + head, s->d, part, width, s->t, width);
         }
     }

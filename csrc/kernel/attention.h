@@ -12,22 +12,24 @@ typedef struct sc_attention_size {
     size_t n, t, d, heads;
 } sc_attention_size;
 
+/* Bytes of scratch that each function below needs, with the threads now in force. */
+size_t sc_attention_scratch(const sc_attention_size *s);
+
 /* scores = scale q k^T per head, scale = 1 / sqrt(d / heads). */
-void sc_attention_scores_forward(sc_real *scores, const sc_real *q, const sc_real *k, const sc_attention_size *s);
+void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *q, const sc_real *k,
+                                 const sc_attention_size *s);
 
 /* dq += scale dscores k, dk += scale dscores^T q; either may be NULL. */
-void sc_attention_scores_backward(sc_real *dq, sc_real *dk, const sc_real *dscores, const sc_real *q, const sc_real *k,
-                                  const sc_attention_size *s);
+void sc_attention_scores_backward(sc_real *dq, sc_real *dk, void *scratch, const sc_real *dscores, const sc_real *q,
+                                  const sc_real *k, const sc_attention_size *s);
 
 /* context = p v per head. */
-void sc_attention_context_forward(sc_real *context, const sc_real *p, const sc_real *v, const sc_attention_size *s);
+void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real *p, const sc_real *v,
+                                  const sc_attention_size *s);
 
 /* dp += dcontext v^T, dv += p^T dcontext; either may be NULL. */
-void sc_attention_context_backward(sc_real *dp, sc_real *dv, const sc_real *dcontext, const sc_real *p,
+void sc_attention_context_backward(sc_real *dp, sc_real *dv, void *scratch, const sc_real *dcontext, const sc_real *p,
                                    const sc_real *v, const sc_attention_size *s);
-
-/* Bytes of scratch of the two relevance functions, with the threads now in force. */
-size_t sc_attention_scratch(const sc_attention_size *s);
 
 /* The product rule Z = A B: S = R / stab(2 Z), R_A += A * (S B^T), R_B += B * (A^T S) (AttnLRP, Achtibat et al. 2024,
  * eq. 13), with A = scale q and B = k^T. */

@@ -1,283 +1,281 @@
 #include "kernel/conv2d.h"
 
-#include "base/span.h"
 #include "kernel/equal_windows.h"
 #include "kernel/gemm.h"
-#include "kernel/im2col.h"
+#include "kernel/patches.h"
 #include "kernel/small_sums.h"
+#include "kernel/sums.h"
 #include "kernel/winograd.h"
 
-#include <omp.h>
-#include <stdbool.h>
 #include <string.h>
 
-/* How the columns of a batch are cut: into bands of output rows of one image where images are large, into bundles of
- * whole images where they are small, since the product wants a few hundred columns to be fast. */
-typedef struct tiling {
-    size_t k;       /* rows of the patch matrix of one group */
-    size_t rows;    /* output rows per tile; all of them when bundling */
-    size_t images;  /* images per tile */
-    size_t bands;   /* tiles per image; 1 when bundling */
-    size_t tiles;   /* in the batch */
-    size_t columns; /* most columns of a tile */
-    bool direct;    /* 1 x 1, stride 1: the image is its own patch matrix */
-} tiling;
-
-enum { TARGET_COLUMNS = 512, MOST_BYTES = 8 << 20 };
-
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-static size_t most(size_t a, size_t b) {
+static size_t max(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-static tiling cut(const sc_conv2d_size *s, size_t n) {
-    tiling t = {.k = s->c / s->groups * s->kh * s->kw, .rows = s->oh, .images = 1, .bands = 1};
-    size_t positions = s->oh * s->ow;
-    size_t threads = (size_t)omp_get_max_threads();
-    size_t target = least(TARGET_COLUMNS, MOST_BYTES / sizeof(sc_real) / t.k + 1);
-    if (positions >= target) {
-        size_t rows = (target + s->ow - 1) / s->ow;
-        t.bands = (s->oh + rows - 1) / rows;
-        t.rows = (s->oh + t.bands - 1) / t.bands;
-        t.bands = (s->oh + t.rows - 1) / t.rows;
-    } else {
-        t.images = least(target / positions, (n + threads - 1) / threads); /* work for every thread */
-        t.images = t.images ? t.images : 1;
+static size_t divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
+
+/* Numbers of one sum of one group. */
+static size_t depth_of(const sc_conv2d_size *s) {
+    return s->c / s->groups * s->kh * s->kw;
+}
+
+/* ---- places ---- */
+
+/* Where the positions of a batch lie in maps of `channels` channels. A phase of a map is every stride-th position down
+ * and across; all of them, where strides are 1. */
+typedef struct places {
+    size_t positions, across; /* of one phase of one image: all, and those across */
+    size_t image_stride;      /* between images */
+    size_t line_stride, step; /* between positions down, and across */
+    bool whole;               /* positions of an image lie side by side */
+} places;
+
+static size_t find_runs(sc_run *out, const void *context, size_t column, size_t count) {
+    const places *p = context;
+    size_t runs = 0, image = column / p->positions, at = column % p->positions;
+    while (count) {
+        size_t row = at / p->across, place = at % p->across, left = p->whole ? p->positions - at : p->across - place;
+        size_t some = left < count ? left : count;
+        size_t address = p->whole ? at : row * p->line_stride + place * p->step;
+        out[runs++] = (sc_run){image * p->image_stride + address, some};
+        count -= some;
+        at += some;
+        if (at == p->positions) {
+            at = 0;
+            image++;
+        }
     }
-    t.tiles = (n + t.images - 1) / t.images * t.bands;
-    t.columns = t.images * t.rows * s->ow;
-    t.direct = s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->ph == 0 && s->pw == 0 && t.images == 1;
-    return t;
+    return runs;
 }
 
-/* One tile of the batch. */
-typedef struct tile {
-    size_t image, images, row, rows, columns;
-} tile;
+/* ---- forward ---- */
 
-static tile pick(const tiling *t, const sc_conv2d_size *s, size_t n, size_t index) {
-    tile out = {.image = index / t->bands * t->images, .row = index % t->bands * t->rows};
-    out.images = least(t->images, n - out.image);
-    out.rows = least(t->rows, s->oh - out.row);
-    out.columns = out.images * out.rows * s->ow;
-    return out;
+static sc_patches patches_of(const sc_real *x, const sc_conv2d_size *s, size_t group) {
+    size_t plane = s->h * s->w;
+    return (sc_patches){
+        .x = x + group * (s->c / s->groups) * plane,
+        .image_stride = s->c * plane,
+        .down = {s->h, s->oh, s->kh, s->sh, -(ptrdiff_t)s->ph, (ptrdiff_t)s->dh},
+        .across = {s->w, s->ow, s->kw, s->sw, -(ptrdiff_t)s->pw, (ptrdiff_t)s->dw},
+    };
 }
 
-/* Scratch of one thread: a patch matrix and a bundle of outputs. */
-static size_t thread_reals(const tiling *t, const sc_conv2d_size *s) {
-    return (t->k + s->o / s->groups) * t->columns + 32;
+static void forward_group(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
+                          const sc_conv2d_size *s, size_t n, size_t group) {
+    size_t outputs = s->o / s->groups, depth = depth_of(s), positions = s->oh * s->ow;
+    sc_patches patches = patches_of(x, s, group);
+    sc_matrix weights = sc_matrix_rows(SC_PLAIN, w + group * outputs * depth, depth);
+    places to = {.positions = positions, .across = s->ow, .image_stride = s->o * positions, .whole = true};
+    sc_real *packed = (sc_real *)((char *)scratch + sc_product_scratch());
+    sc_operand rows = sc_rows_operand(&weights);
+    sc_pack_rows(packed, &rows, outputs, depth);
+    sc_product product = {
+        .m = outputs,
+        .n = n * positions,
+        .k = depth,
+        .rows = {.packed = packed},
+        .columns = sc_patches_columns(&patches),
+        .out = {.y = y,
+                .first = group * outputs * positions,
+                .row_stride = positions,
+                .runs = find_runs,
+                .context = &to,
+                .epilogue = epilogue,
+                .first_unit = group * outputs},
+        .scratch = scratch,
+    };
+    sc_product_run(&product);
 }
 
-static size_t weight_count(const sc_conv2d_size *s) {
-    return s->o * (s->c / s->groups) * s->kh * s->kw;
+/* A transform's outputs, which no product has finished. */
+static void finish(sc_real *y, const sc_epilogue *epilogue, size_t n, size_t o, size_t positions) {
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < n * o; i++)
+        sc_epilogue_apply(y + i * positions, epilogue, i % o, i * positions, positions);
 }
 
-size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
-    tiling t = cut(s, n);
-    size_t plain = (size_t)omp_get_max_threads() * (thread_reals(&t, s) + weight_count(s)) * sizeof(sc_real);
-    if (!sc_winograd_suits(s, n))
-        return plain;
-    size_t careful = most(sc_small_sums_scratch(s, n), sc_equal_windows_scratch(s, n));
-    return most(most(plain, sc_winograd_scratch(s, n)), careful);
+static bool forward_by_transform(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_conv2d_size *s,
+                                 size_t n) {
+    sc_winograd_forward(y, scratch, x, w, NULL, s, n);
+    if (!s->careful)
+        return true;
+    if (!sc_small_sums_repair(y, scratch, x, w, NULL, s, n))
+        return false;
+    sc_equal_windows_join(y, scratch, x, s, n);
+    return true;
 }
 
-static void make_columns(sc_real *col, const sc_real *x, const sc_conv2d_size *s, const tile *piece, size_t group) {
-    size_t channels = s->c / s->groups;
-    for (size_t i = 0; i < piece->images; i++)
-        sc_im2col(col, piece->columns, i * piece->rows * s->ow, x + (piece->image + i) * s->c * s->h * s->w, s,
-                  group * channels, channels, piece->row, piece->rows);
-}
-
-/* Where the outputs of one group of a tile that is part of one image begin: a matrix [o/g x columns] in place, its rows
- * as far apart as there are positions. */
-static size_t place_of(const sc_conv2d_size *s, const tile *piece, size_t group) {
-    size_t positions = s->oh * s->ow;
-    return (piece->image * s->o + group * (s->o / s->groups)) * positions + piece->row * s->ow;
-}
-
-static void bundle(sc_real *matrix, const sc_real *y, const sc_conv2d_size *s, const tile *piece, size_t group) {
-    size_t positions = s->oh * s->ow, outputs = s->o / s->groups;
-    for (size_t o = 0; o < outputs; o++)
-        for (size_t i = 0; i < piece->images; i++)
-            memcpy(matrix + o * piece->columns + i * positions,
-                   y + ((piece->image + i) * s->o + group * outputs + o) * positions, positions * sizeof *y);
-}
-
-static void unbundle(sc_real *y, const sc_real *matrix, const sc_conv2d_size *s, const tile *piece, size_t group) {
-    size_t positions = s->oh * s->ow, outputs = s->o / s->groups;
-    for (size_t o = 0; o < outputs; o++)
-        for (size_t i = 0; i < piece->images; i++)
-            memcpy(y + ((piece->image + i) * s->o + group * outputs + o) * positions,
-                   matrix + o * piece->columns + i * positions, positions * sizeof *y);
-}
-
-/* The gradients of the outputs of one group of a tile as a matrix, and the distance of its rows: in place, or bundled
- * into the thread's scratch. */
-static const sc_real *gradients_of(size_t *ld, sc_real *scratch, const sc_real *dy, const tiling *t,
-                                   const sc_conv2d_size *s, const tile *piece, size_t group) {
-    if (piece->images == 1) {
-        *ld = s->oh * s->ow;
-        return dy + place_of(s, piece, group);
-    }
-    sc_real *matrix = scratch + t->k * t->columns;
-    bundle(matrix, dy, s, piece, group);
-    *ld = piece->columns;
-    return matrix;
-}
-
-/* The patch matrix of a tile, and the distance of its rows. */
-static const sc_real *columns_of(size_t *ld, sc_real *scratch, const sc_real *x, const tiling *t,
-                                 const sc_conv2d_size *s, const tile *piece, size_t group) {
-    if (t->direct) {
-        *ld = s->h * s->w;
-        return x + (piece->image * s->c + group * (s->c / s->groups)) * s->h * s->w + piece->row * s->w;
-    }
-    make_columns(scratch, x, s, piece, group);
-    *ld = piece->columns;
-    return scratch;
-}
-
-static void add_bias(sc_real *y, size_t ld, const sc_real *b, size_t rows, size_t columns) {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < columns; i++)
-            y[r * ld + i] += b[r];
-}
-
-static void forward_tile(sc_real *y, sc_real *scratch, const sc_real *x, const sc_real *w, const sc_real *b,
-                         const sc_conv2d_size *s, const tiling *t, const tile *piece) {
-    size_t outputs = s->o / s->groups, positions = s->oh * s->ow;
-    for (size_t g = 0; g < s->groups; g++) {
-        size_t ld;
-        const sc_real *col = columns_of(&ld, scratch, x, t, s, piece, g);
-        sc_real *matrix = scratch + t->k * t->columns;
-        bool whole = piece->images == 1;
-        sc_real *out = whole ? y + place_of(s, piece, g) : matrix;
-        size_t out_ld = whole ? positions : piece->columns;
-        sc_gemm(SC_PLAIN, SC_PLAIN, outputs, piece->columns, t->k, 1, w + g * outputs * t->k, t->k, col, ld, 0, out,
-                out_ld);
-        if (b)
-            add_bias(out, out_ld, b + g * outputs, outputs, piece->columns);
-        if (!whole)
-            unbundle(y, matrix, s, piece, g);
-    }
-}
-
-void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *b,
+void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
                        const sc_conv2d_size *s, size_t n) {
-    if (!s->exact && sc_winograd_suits(s, n)) {
-        sc_winograd_forward(y, scratch, x, w, b, s, n);
-        if (!s->careful)
-            return;
-        if (sc_small_sums_repair(y, scratch, x, w, b, s, n)) {
-            sc_equal_windows_join(y, scratch, x, s, n);
-            return;
-        }
+    if (!s->exact && sc_winograd_suits(s) && forward_by_transform(y, scratch, x, w, s, n)) {
+        if (epilogue)
+            finish(y, epilogue, n, s->o, s->oh * s->ow);
+        return;
     }
-    tiling t = cut(s, n);
-    size_t stride = thread_reals(&t, s);
-#pragma omp parallel for schedule(static) if (t.tiles >= (size_t)omp_get_max_threads())
-    for (size_t i = 0; i < t.tiles; i++) {
-        tile piece = pick(&t, s, n, i);
-        forward_tile(y, (sc_real *)scratch + (size_t)omp_get_thread_num() * stride, x, w, b, s, &t, &piece);
+    for (size_t group = 0; group < s->groups; group++)
+        forward_group(y, scratch, x, w, epilogue, s, n, group);
+}
+
+/* ---- backward ---- */
+
+/* The taps of one direction that reach the inputs of one phase: first, first + step, ...; and what they read of the
+ * outputs, as an axis of patches. Input i = phase + p * stride is read by tap t at output (i + padding - t * dilation)
+ * / stride, where that is whole. */
+typedef struct phase_axis {
+    size_t first, step;
+    sc_patch_axis axis;
+} phase_axis;
+
+static phase_axis make_phase(size_t size, size_t outputs, size_t kernel, size_t stride, size_t padding, size_t dilation,
+                             size_t phase) {
+    phase_axis p = {.first = kernel, .step = 1};
+    size_t second = kernel;
+    for (size_t tap = 0; tap < kernel && second == kernel; tap++) {
+        if ((phase + padding + stride * dilation * tap - tap * dilation) % stride)
+            continue;
+        if (p.first == kernel)
+            p.first = tap;
+        else
+            second = tap;
+    }
+    p.step = second < kernel ? second - p.first : kernel;
+    p.axis = (sc_patch_axis){.size = outputs, .positions = divide_up(size - phase, stride), .stride = 1};
+    p.axis.taps = p.first < kernel ? divide_up(kernel - p.first, p.step) : 0;
+    p.axis.first = ((ptrdiff_t)(phase + padding) - (ptrdiff_t)(p.first * dilation)) / (ptrdiff_t)stride;
+    p.axis.step = -(ptrdiff_t)(p.step * dilation / stride);
+    return p;
+}
+
+/* Weights as rows, one per input channel of a group; sums run over outputs and the taps of a phase. */
+typedef struct turned {
+    const sc_real *w; /* of the group */
+    size_t channels, kh, kw;
+    const phase_axis *down, *across;
+} turned;
+
+static void pack_turned(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    const turned *t = context;
+    size_t taps = t->down->axis.taps * t->across->axis.taps, kernel = t->kh * t->kw;
+    for (size_t i = 0; i < count; i += SC_TILE_ROWS) {
+        size_t width = sc_panel_rows(i, count), rows = count - i < width ? count - i : width;
+        for (size_t d = 0; d < depth; d++, to += width) {
+            size_t o = (k + d) / taps, tap = (k + d) % taps;
+            size_t down = t->down->first + tap / t->across->axis.taps * t->down->step;
+            size_t across = t->across->first + tap % t->across->axis.taps * t->across->step;
+            const sc_real *from = t->w + (o * t->channels + first + i) * kernel + down * t->kw + across;
+            for (size_t c = 0; c < width; c++)
+                to[c] = c < rows ? from[c * kernel] : 0;
+        }
     }
 }
 
-static void backward_input_tile(sc_real *dx, sc_real *scratch, const sc_real *dy, const sc_real *w,
-                                const sc_conv2d_size *s, const tiling *t, const tile *piece, bool add) {
-    size_t outputs = s->o / s->groups, channels = s->c / s->groups;
-    for (size_t g = 0; g < s->groups; g++) {
-        size_t from_ld;
-        const sc_real *from = gradients_of(&from_ld, scratch, dy, t, s, piece, g);
-        if (t->direct) {
-            sc_real *to = dx + (piece->image * s->c + g * channels) * s->h * s->w + piece->row * s->w;
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, t->k, piece->columns, outputs, 1, w + g * outputs * t->k, t->k, from,
-                    from_ld, add, to, s->h * s->w);
-            continue;
-        }
-        sc_gemm(SC_TRANSPOSED, SC_PLAIN, t->k, piece->columns, outputs, 1, w + g * outputs * t->k, t->k, from, from_ld,
-                0, scratch, piece->columns);
-        for (size_t i = 0; i < piece->images; i++)
-            sc_col2im(dx + (piece->image + i) * s->c * s->h * s->w, scratch, piece->columns, i * piece->rows * s->ow, s,
-                      g * channels, channels, piece->row, piece->rows);
-    }
+static void backward_phase(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
+                           size_t n, bool add, size_t group, size_t phase_down, size_t phase_across) {
+    size_t channels = s->c / s->groups, outputs = s->o / s->groups, plane = s->h * s->w, positions = s->oh * s->ow;
+    phase_axis down = make_phase(s->h, s->oh, s->kh, s->sh, s->ph, s->dh, phase_down);
+    phase_axis across = make_phase(s->w, s->ow, s->kw, s->sw, s->pw, s->dw, phase_across);
+    sc_patches patches = {.x = dy + group * outputs * positions,
+                          .image_stride = s->o * positions,
+                          .down = down.axis,
+                          .across = across.axis};
+    turned weights = {w + group * outputs * depth_of(s), channels, s->kh, s->kw, &down, &across};
+    places to = {.positions = down.axis.positions * across.axis.positions,
+                 .across = across.axis.positions,
+                 .image_stride = s->c * plane,
+                 .line_stride = s->sh * s->w,
+                 .step = s->sw,
+                 .whole = s->sh == 1 && s->sw == 1};
+    sc_product product = {
+        .m = channels,
+        .n = n * to.positions,
+        .k = outputs * down.axis.taps * across.axis.taps,
+        .columns = sc_patches_columns(&patches),
+        .out = {.y = dx,
+                .first = group * channels * plane + phase_down * s->w + phase_across,
+                .row_stride = plane,
+                .runs = find_runs,
+                .context = &to,
+                .step = s->sw,
+                .add = add},
+        .scratch = scratch,
+    };
+    sc_real *packed = (sc_real *)((char *)scratch + sc_product_scratch());
+    sc_operand rows = {.pack = pack_turned, .context = &weights};
+    sc_pack_rows(packed, &rows, product.m, product.k);
+    product.rows.packed = packed;
+    sc_product_run(&product);
 }
 
 void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
                               size_t n, bool add) {
-    if (!s->exact && sc_winograd_suits(s, n)) {
+    if (!s->exact && sc_winograd_suits(s)) {
         sc_winograd_backward_input(dx, scratch, dy, w, s, n, add);
         return;
     }
-    tiling t = cut(s, n);
-    size_t stride = thread_reals(&t, s), bundles = t.tiles / t.bands;
-    /* bands of one image overlap in dx, so a thread takes all of them */
-#pragma omp parallel for schedule(static) if (bundles >= (size_t)omp_get_max_threads())
-    for (size_t i = 0; i < bundles; i++)
-        for (size_t band = 0; band < t.bands; band++) {
-            tile piece = pick(&t, s, n, i * t.bands + band);
-            size_t reals = s->c * s->h * s->w;
-            if (band == 0 && !add && !t.direct)
-                memset(dx + piece.image * reals, 0, piece.images * reals * sizeof *dx);
-            backward_input_tile(dx, (sc_real *)scratch + (size_t)omp_get_thread_num() * stride, dy, w, s, &t, &piece,
-                                add);
-        }
+    for (size_t group = 0; group < s->groups; group++)
+        for (size_t down = 0; down < s->sh && down < s->h; down++)
+            for (size_t across = 0; across < s->sw && across < s->w; across++)
+                backward_phase(dx, scratch, dy, w, s, n, add, group, down, across);
 }
 
-static void backward_weight_tile(sc_real *dw, sc_real *scratch, const sc_real *dy, const sc_real *x,
-                                 const sc_conv2d_size *s, const tiling *t, const tile *piece) {
-    size_t outputs = s->o / s->groups;
-    for (size_t g = 0; g < s->groups; g++) {
-        size_t ld, from_ld;
-        const sc_real *col = columns_of(&ld, scratch, x, t, s, piece, g);
-        const sc_real *from = gradients_of(&from_ld, scratch, dy, t, s, piece, g);
-        sc_gemm(SC_PLAIN, SC_TRANSPOSED, outputs, t->k, piece->columns, 1, from, from_ld, col, ld, 1,
-                dw + g * outputs * t->k, t->k);
+/* Gradients of the outputs of a group as rows, whose sums run over the positions of all images. */
+typedef struct gradient_rows {
+    const sc_real *dy;
+    size_t positions, image_stride;
+} gradient_rows;
+
+static void pack_gradients(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    const gradient_rows *g = context;
+    for (size_t i = 0; i < count; i += SC_TILE_ROWS) {
+        size_t width = sc_panel_rows(i, count), rows = count - i < width ? count - i : width;
+        for (size_t done = 0, at = k; done < depth;) {
+            size_t left = g->positions - at % g->positions, some = left < depth - done ? left : depth - done;
+            const sc_real *from = g->dy + at / g->positions * g->image_stride + at % g->positions;
+            sc_pack_lines(to + done * width, width, from + (first + i) * g->positions, g->positions, rows, some);
+            done += some;
+            at += some;
+        }
+        to += width * depth;
     }
 }
 
 void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x, const sc_conv2d_size *s,
                                size_t n) {
-    tiling t = cut(s, n);
-    size_t stride = thread_reals(&t, s), count = weight_count(s);
-    size_t threads = (size_t)omp_get_max_threads();
-    if (t.tiles < threads || threads == 1) {
-        for (size_t i = 0; i < t.tiles; i++) {
-            tile piece = pick(&t, s, n, i);
-            backward_weight_tile(dw, scratch, dy, x, s, &t, &piece);
-        }
-        return;
+    size_t outputs = s->o / s->groups, depth = depth_of(s), positions = s->oh * s->ow;
+    for (size_t group = 0; group < s->groups; group++) {
+        sc_patches patches = patches_of(x, s, group);
+        gradient_rows rows = {dy + group * outputs * positions, positions, s->o * positions};
+        sc_product product = {
+            .m = outputs,
+            .n = depth,
+            .k = n * positions,
+            .rows = {.pack = pack_gradients, .context = &rows},
+            .columns = sc_patches_lines(&patches),
+            .out = {.y = dw, .first = group * outputs * depth, .row_stride = depth, .add = true},
+            .scratch = scratch,
+        };
+        sc_product_run(&product);
     }
-    /* each thread sums its tiles; the sums are added in the order of the threads, so that the bits do not vary */
-    sc_real *sums = (sc_real *)scratch + threads * stride;
-#pragma omp parallel num_threads((int)threads)
-    {
-        size_t me = (size_t)omp_get_thread_num(), team = (size_t)omp_get_num_threads();
-        memset(sums + me * count, 0, count * sizeof *sums);
-        for (size_t i = t.tiles * me / team; i < t.tiles * (me + 1) / team; i++) {
-            tile piece = pick(&t, s, n, i);
-            backward_weight_tile(sums + me * count, (sc_real *)scratch + me * stride, dy, x, s, &t, &piece);
-        }
-#pragma omp single
-        threads = team;
-    }
-    for (size_t me = 0; me < threads; me++)
-        sc_add_scaled(dw, sums + me * count, 1, count);
+}
+
+/* ---- the rest ---- */
+
+size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
+    size_t there = sc_packed_rows_size(s->o / s->groups, depth_of(s));
+    size_t back = sc_packed_rows_size(s->c / s->groups, s->o / s->groups * s->kh * s->kw);
+    size_t plain = sc_product_scratch() + max(there, back) * sizeof(sc_real);
+    if (!sc_winograd_suits(s))
+        return plain;
+    size_t careful = max(sc_small_sums_scratch(s, n), sc_equal_windows_scratch(s, n));
+    return max(max(plain, sc_winograd_scratch(s, n)), careful);
 }
 
 static sc_real sum_of(const sc_real *x, size_t count) {
-    sc_real lanes[16] = {0}; /* independent sums, so that the loop is vector arithmetic */
-    size_t i = 0;
-    for (; i + 16 <= count; i += 16)
-        for (size_t lane = 0; lane < 16; lane++)
-            lanes[lane] += x[i + lane];
-    sc_real sum = 0;
-    for (size_t lane = 0; lane < 16; lane++)
-        sum += lanes[lane];
-    for (; i < count; i++)
-        sum += x[i];
+    sc_real sum;
+    SC_SUM(sum, count, i, x[i]);
     return sum;
 }
 

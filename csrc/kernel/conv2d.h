@@ -1,9 +1,10 @@
-/* 2-D convolution as products of the weights with patch matrices (im2col), made tile by tile so that a tile stays in
- * cache. Layouts: x [n x c x h x w], w [o x c/g x kh x kw], y [n x o x oh x ow]. */
+/* 2-D convolution as products of the weights with the patch matrix of the images, which is packed piece by piece and
+ * never made (patches.h). Layouts: x [n x c x h x w], w [o x c/g x kh x kw], y [n x o x oh x ow]. */
 #ifndef SC_KERNEL_CONV2D_H
 #define SC_KERNEL_CONV2D_H
 
 #include "base/real.h"
+#include "kernel/epilogue.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +24,8 @@ typedef struct sc_conv2d_size {
 /* Bytes of scratch that any of the functions below needs for a batch of n, with the threads now in force. */
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n);
 
-/* y = w * x + b; b [o] may be NULL. Here alone s->careful is heeded. */
-void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *b,
+/* y = the epilogue of w * x; epilogue (its bias included) may be NULL. Here alone s->careful is heeded. */
+void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
                        const sc_conv2d_size *s, size_t n);
 
 /* dx = the transposed convolution of dy, or with `add` dx +=. */

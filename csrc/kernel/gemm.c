@@ -1,19 +1,67 @@
 #include "kernel/gemm.h"
 
-#include <cblas.h>
 #include <string.h>
 
+static void scale_by(sc_real *x, sc_real scale, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        x[i] *= scale;
+}
+
+static void pack_panel(sc_real *to, const sc_matrix *a, size_t width, size_t first, size_t count, size_t k,
+                       size_t depth) {
+    if (a->along)
+        sc_pack_lines(to, width, a->x + first * a->ld + k, a->ld, count, depth);
+    else
+        sc_pack_across(to, width, a->x + k * a->ld + first, a->ld, count, depth);
+    if (a->scale != 1)
+        scale_by(to, a->scale, width * depth);
+}
+
+static void pack_rows(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    for (size_t i = 0; i < count; i += SC_TILE_ROWS) {
+        size_t width = sc_panel_rows(i, count), rows = count - i < width ? count - i : width;
+        pack_panel(to + i * depth, context, width, first + i, rows, k, depth);
+    }
+}
+
+static void pack_columns(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    for (size_t i = 0; i < count; i += SC_TILE_COLUMNS) {
+        size_t columns = count - i < SC_TILE_COLUMNS ? count - i : SC_TILE_COLUMNS;
+        pack_panel(to + i * depth, context, SC_TILE_COLUMNS, first + i, columns, k, depth);
+    }
+}
+
+sc_matrix sc_matrix_rows(sc_transposition transpose, const sc_real *a, size_t lda) {
+    return (sc_matrix){.x = a, .ld = lda, .scale = 1, .along = transpose == SC_PLAIN};
+}
+
+sc_matrix sc_matrix_columns(sc_transposition transpose, const sc_real *b, size_t ldb) {
+    return (sc_matrix){.x = b, .ld = ldb, .scale = 1, .along = transpose == SC_TRANSPOSED};
+}
+
+sc_operand sc_rows_operand(const sc_matrix *a) {
+    return (sc_operand){.pack = pack_rows, .context = a};
+}
+
+sc_operand sc_columns_operand(const sc_matrix *b) {
+    return (sc_operand){.pack = pack_columns, .context = b};
+}
+
 void sc_gemm(sc_transposition transpose_a, sc_transposition transpose_b, size_t m, size_t n, size_t k, sc_real alpha,
-             const sc_real *a, size_t lda, const sc_real *b, size_t ldb, sc_real beta, sc_real *c, size_t ldc) {
-    if (m == 0 || n == 0)
-        return;
-    CBLAS_TRANSPOSE ta = transpose_a == SC_TRANSPOSED ? CblasTrans : CblasNoTrans;
-    CBLAS_TRANSPOSE tb = transpose_b == SC_TRANSPOSED ? CblasTrans : CblasNoTrans;
-#ifdef SC_REAL_IS_DOUBLE
-    cblas_dgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
-#else
-    cblas_sgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
-#endif
+             const sc_real *a, size_t lda, const sc_real *b, size_t ldb, bool add, sc_real *c, size_t ldc,
+             void *scratch) {
+    sc_matrix rows = sc_matrix_rows(transpose_a, a, lda), columns = sc_matrix_columns(transpose_b, b, ldb);
+    rows.scale = alpha;
+    sc_product product = {
+        .m = m,
+        .n = n,
+        .k = k,
+        .rows = sc_rows_operand(&rows),
+        .columns = sc_columns_operand(&columns),
+        .out = {.y = c, .row_stride = ldc, .add = add},
+        .scratch = scratch,
+    };
+    sc_product_run(&product);
 }
 
 void sc_rows_fill(sc_real *y, const sc_real *row, size_t rows, size_t columns) {

@@ -1,18 +1,31 @@
-/* Matrix products (OpenBLAS) and the row operations around them. Matrices are row-major; ld is the distance between
- * rows. Inside a parallel region a product runs on the calling thread, outside it on all. */
+/* Products of matrices in memory. Matrices are row-major; ld is the distance between rows. Inside a parallel region a
+ * product runs on the calling thread, outside it on all. Order of sums: see tile.h. */
 #ifndef SC_KERNEL_GEMM_H
 #define SC_KERNEL_GEMM_H
 
-#include "base/real.h"
-
-#include <stddef.h>
+#include "kernel/product.h"
 
 typedef enum sc_transposition { SC_PLAIN, SC_TRANSPOSED } sc_transposition;
 
-/* c[m x n] = alpha * op(a)[m x k] * op(b)[k x n] + beta * c; c is not read when beta is 0. Sizes and distances must fit
- * an int (shapes are judged when nodes are built). */
+/* op(x), the matrix x or its transpose; described so that rows or columns can be packed from it. */
+typedef struct sc_matrix {
+    const sc_real *x;
+    size_t ld;
+    sc_real scale; /* numbers are multiplied by it as they are packed; 1: as they are */
+    bool along;    /* the numbers of one sum lie side by side; else those of its neighbours do */
+} sc_matrix;
+
+/* Operands for sc_product: rows of op(a)[m x k], columns of op(b)[k x n]. The matrix must outlive the operand. */
+sc_matrix sc_matrix_rows(sc_transposition transpose, const sc_real *a, size_t lda);
+sc_matrix sc_matrix_columns(sc_transposition transpose, const sc_real *b, size_t ldb);
+sc_operand sc_rows_operand(const sc_matrix *a);
+sc_operand sc_columns_operand(const sc_matrix *b);
+
+/* c[m x n] = (alpha * op(a)[m x k]) * op(b)[k x n], or with `add` c +=. scratch: sc_product_scratch() bytes, inside a
+ * parallel region sc_product_thread_scratch() bytes of the thread's own. */
 void sc_gemm(sc_transposition transpose_a, sc_transposition transpose_b, size_t m, size_t n, size_t k, sc_real alpha,
-             const sc_real *a, size_t lda, const sc_real *b, size_t ldb, sc_real beta, sc_real *c, size_t ldc);
+             const sc_real *a, size_t lda, const sc_real *b, size_t ldb, bool add, sc_real *c, size_t ldc,
+             void *scratch);
 
 /* Every row of y[rows x columns] = row[columns]. */
 void sc_rows_fill(sc_real *y, const sc_real *row, size_t rows, size_t columns);

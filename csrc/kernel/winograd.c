@@ -21,6 +21,7 @@ typedef struct winograd {
     size_t tiles;         /* that memory is needed for: of a whole chunk, of this or any smaller n */
     /* filters [36 x o x c] (back: [36 x c x o]), inputs [36 x c x tiles], products [36 x o x tiles] */
     sc_real *u, *v, *m;
+    sc_real *scratch; /* of the products, one part per thread */
 } winograd;
 
 /* ---- sizes ---- */
@@ -66,21 +67,22 @@ static size_t reals(const winograd *p) {
     return POINTS * (p->c * p->o + (p->c + p->o) * p->tiles);
 }
 
-bool sc_winograd_suits(const sc_conv2d_size *s, size_t n) {
-    const size_t channels = 24, tiles = 48; /* below these the transforms cost more than they save */
+bool sc_winograd_suits(const sc_conv2d_size *s) {
+    const size_t channels = 24, tiles = 4; /* below these the transforms cost more than they save */
     return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1 && s->groups == 1 &&
            s->ph <= 2 && s->pw <= 2 && s->c >= channels && s->o >= channels &&
-           n * tiles_along(s->oh) * tiles_along(s->ow) >= tiles && 2 * (tiles_along(s->ow) + 1) <= PHASE &&
+           tiles_along(s->oh) * tiles_along(s->ow) >= tiles && 2 * (tiles_along(s->ow) + 1) <= PHASE &&
            2 * (tiles_along(s->w) + 1) <= PHASE;
 }
 
 size_t sc_winograd_scratch(const sc_conv2d_size *s, size_t n) {
     winograd there = describe_forward(s, n), back = describe_back(s, n);
-    return (reals(&there) > reals(&back) ? reals(&there) : reals(&back)) * sizeof(sc_real);
+    return (reals(&there) > reals(&back) ? reals(&there) : reals(&back)) * sizeof(sc_real) + sc_product_scratch();
 }
 
 static void place(winograd *p, void *scratch) {
-    p->u = scratch;
+    p->scratch = scratch;
+    p->u = p->scratch + sc_product_scratch() / sizeof(sc_real);
     p->v = p->u + POINTS * p->c * p->o;
     p->m = p->v + POINTS * p->c * p->tiles;
 }
@@ -277,10 +279,13 @@ static void multiply(const winograd *p, size_t tiles) {
         size_t k = item / blocks, first = item % blocks * block, count = least(block, p->o - first);
         const sc_real *u = p->u + k * p->c * p->o, *v = p->v + k * p->c * tiles;
         sc_real *m = p->m + (k * p->o + first) * tiles;
+        void *scratch = p->scratch + (size_t)omp_get_thread_num() * (sc_product_thread_scratch() / sizeof(sc_real));
         if (p->back)
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, count, tiles, p->c, 1, u + first, p->o, v, tiles, 0, m, tiles);
+            sc_gemm(SC_TRANSPOSED, SC_PLAIN, count, tiles, p->c, 1, u + first, p->o, v, tiles, false, m, tiles,
+                    scratch);
         else
-            sc_gemm(SC_PLAIN, SC_PLAIN, count, tiles, p->c, 1, u + first * p->c, p->c, v, tiles, 0, m, tiles);
+            sc_gemm(SC_PLAIN, SC_PLAIN, count, tiles, p->c, 1, u + first * p->c, p->c, v, tiles, false, m, tiles,
+                    scratch);
     }
 }
 

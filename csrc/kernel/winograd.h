@@ -13,8 +13,8 @@
 
 #include "kernel/conv2d.h"
 
-/* Whether it applies to a convolution of a batch of n, and pays. */
-bool sc_winograd_suits(const sc_conv2d_size *s, size_t n);
+/* Whether it applies to a convolution, and pays; whatever the batch, or bits would hang on it. */
+bool sc_winograd_suits(const sc_conv2d_size *s);
 
 /* Bytes of scratch that either function below needs. */
 size_t sc_winograd_scratch(const sc_conv2d_size *s, size_t n);

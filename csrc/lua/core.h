@@ -20,6 +20,7 @@ void sc_lua_open_npy(lua_State *L);
 void sc_lua_open_safetensors(lua_State *L);
 void sc_lua_open_file(lua_State *L);
 void sc_lua_open_onnx(lua_State *L);
+void sc_lua_open_benchmark(lua_State *L);
 void sc_lua_open_image(lua_State *L);
 void sc_lua_open_image_recipe(lua_State *L);
 void sc_lua_open_image_source(lua_State *L);

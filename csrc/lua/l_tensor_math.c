@@ -130,21 +130,33 @@ static int argmax(lua_State *L) {
     return 1;
 }
 
-/* [m x k] times [k x n] -> [m x n] */
-static int matmul(lua_State *L) {
-    sc_tensor *a = check_real(L, 1, "matmul"), *b = check_real(L, 2, "matmul"), *out;
+sc_tensor *sc_lua_check_product(lua_State *L, const char *function, sc_tensor **a, sc_tensor **b) {
     char left[SC_SHAPE_TEXT], right[SC_SHAPE_TEXT];
-    const size_t *m = a->shape.size, *n = b->shape.size;
-    if (a->shape.ndim != 2 || b->shape.ndim != 2 || m[1] != n[0] || m[0] > INT_MAX || m[1] > INT_MAX || n[1] > INT_MAX)
-        luaL_error(L, "matmul: expected matrices [m x k] and [k x n], got %s and %s", sc_shape_format(left, &a->shape),
-                   sc_shape_format(right, &b->shape));
+    *a = check_real(L, 1, function);
+    *b = check_real(L, 2, function);
+    const size_t *m = (*a)->shape.size, *n = (*b)->shape.size;
+    if ((*a)->shape.ndim != 2 || (*b)->shape.ndim != 2 || m[1] != n[0] || m[0] > INT_MAX || m[1] > INT_MAX ||
+        n[1] > INT_MAX)
+        luaL_error(L, "%s: expected matrices [m x k] and [k x n], got %s and %s", function,
+                   sc_shape_format(left, &(*a)->shape), sc_shape_format(right, &(*b)->shape));
     sc_shape shape = {2, {m[0], n[1]}};
     sc_error error;
+    sc_tensor *out;
     sc_lua_try(L, sc_shape_make(&shape, 2, (size_t[2]){m[0], n[1]}, &error), &error);
     sc_lua_push_new(L, SC_REAL, &shape, true, &out);
-    if (m[1] > 0)
-        sc_gemm(SC_PLAIN, SC_PLAIN, m[0], n[1], m[1], 1, sc_tensor_real(a), m[1], sc_tensor_real(b), n[1], 0,
-                sc_tensor_real(out), n[1]);
+    return out;
+}
+
+/* [m x k] times [k x n] -> [m x n] */
+static int matmul(lua_State *L) {
+    sc_tensor *a, *b, *scratch, *out = sc_lua_check_product(L, "matmul", &a, &b);
+    sc_shape scratch_shape = {1, {sc_product_scratch() / sizeof(sc_real)}};
+    sc_lua_push_new(L, SC_REAL, &scratch_shape, false, &scratch); /* a tensor, so that Lua frees it whatever happens */
+    sc_gemm(SC_PLAIN, SC_PLAIN, a->shape.size[0], b->shape.size[1], a->shape.size[1], 1, sc_tensor_real(a),
+            a->shape.size[1], sc_tensor_real(b), b->shape.size[1], false, sc_tensor_real(out), b->shape.size[1],
+            sc_tensor_real(scratch));
+    sc_tensor_release(scratch);
+    lua_pop(L, 1);
     return 1;
 }
 

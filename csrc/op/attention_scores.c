@@ -43,13 +43,13 @@ static size_t scratch(const sc_op_call *call) {
 
 static void forward(const sc_op_call *call) {
     sc_attention_size size = size_of(call);
-    sc_attention_scores_forward(call->output, call->input[0], call->input[1], &size);
+    sc_attention_scores_forward(call->output, call->scratch, call->input[0], call->input[1], &size);
 }
 
 static void backward(const sc_op_call *call) {
     sc_attention_size size = size_of(call);
-    sc_attention_scores_backward(call->input_grad[0], call->input_grad[1], call->output_grad, call->input[0],
-                                 call->input[1], &size);
+    sc_attention_scores_backward(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
+                                 call->input[0], call->input[1], &size);
 }
 
 /* With HOLD the attention weights are constants, so nothing that comes back from them goes further. */

@@ -91,7 +91,9 @@ static size_t scratch(const sc_op_call *call) {
 
 static void forward(const sc_op_call *call) {
     sc_conv2d_size size = size_of(call);
-    sc_conv2d_forward(call->output, call->scratch, call->input[0], call->param[0], call->param[1], &size, call->batch);
+    sc_epilogue epilogue = call->epilogue ? *call->epilogue : (sc_epilogue){0};
+    epilogue.bias = call->param[1];
+    sc_conv2d_forward(call->output, call->scratch, call->input[0], call->param[0], &epilogue, &size, call->batch);
 }
 
 static void backward(const sc_op_call *call) {
@@ -116,6 +118,7 @@ const sc_op sc_op_conv2d = {
     .channels = SC_CHANNELS_PRODUCE,
     .needs = SC_NEEDS_INPUT_FOR_PARAMS,
     .overwrites = true,
+    .fuses = true,
     .infer = infer,
     .scratch = scratch,
     .forward = forward,

@@ -42,23 +42,38 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
     return SC_OK;
 }
 
+static size_t scratch(const sc_op_call *call) {
+    (void)call;
+    return sc_product_scratch();
+}
+
 /* y[rows x out] = x[rows x in] W[out x in]^T + b */
 static void forward(const sc_op_call *call) {
-    size_t m = rows(call), in = features(call->input_shape[0]), out = features(call->output_shape);
-    if (call->param[1])
-        sc_rows_fill(call->output, call->param[1], m, out);
-    sc_gemm(SC_PLAIN, SC_TRANSPOSED, m, out, in, 1, call->input[0], in, call->param[0], in, call->param[1] ? 1 : 0,
-            call->output, out);
+    size_t in = features(call->input_shape[0]), out = features(call->output_shape);
+    sc_epilogue epilogue = call->epilogue ? *call->epilogue : (sc_epilogue){0};
+    epilogue.bias = call->param[1];
+    sc_matrix rows_of_x = sc_matrix_rows(SC_PLAIN, call->input[0], in);
+    sc_matrix columns_of_w = sc_matrix_columns(SC_TRANSPOSED, call->param[0], in);
+    sc_product product = {
+        .m = rows(call),
+        .n = out,
+        .k = in,
+        .rows = sc_rows_operand(&rows_of_x),
+        .columns = sc_columns_operand(&columns_of_w),
+        .out = {.y = call->output, .row_stride = out, .epilogue = &epilogue, .columns_are_units = true},
+        .scratch = call->scratch,
+    };
+    sc_product_run(&product);
 }
 
 static void backward(const sc_op_call *call) {
     size_t m = rows(call), in = features(call->input_shape[0]), out = features(call->output_shape);
     if (call->input_grad[0])
         sc_gemm(SC_PLAIN, SC_PLAIN, m, in, out, 1, call->output_grad, out, call->param[0], in, !call->fresh[0],
-                call->input_grad[0], in);
+                call->input_grad[0], in, call->scratch);
     if (call->param_grad[0])
-        sc_gemm(SC_TRANSPOSED, SC_PLAIN, out, in, m, 1, call->output_grad, out, call->input[0], in, 1,
-                call->param_grad[0], in);
+        sc_gemm(SC_TRANSPOSED, SC_PLAIN, out, in, m, 1, call->output_grad, out, call->input[0], in, true,
+                call->param_grad[0], in, call->scratch);
     if (call->param_grad[1])
         sc_rows_sum(call->param_grad[1], call->output_grad, m, out);
 }
@@ -74,7 +89,9 @@ const sc_op sc_op_linear = {
     .needs = SC_NEEDS_INPUT_FOR_PARAMS,
     .unit_axis = -1,
     .overwrites = true,
+    .fuses = true,
     .infer = infer,
+    .scratch = scratch,
     .forward = forward,
     .backward = backward,
 };

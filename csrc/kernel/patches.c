@@ -1,0 +1,136 @@
+#include "kernel/patches.h"
+
+#include <string.h>
+
+enum { SEGMENT = 256 }; /* numbers of a line that are read at a time; a multiple of SC_TILE_COLUMNS */
+
+static size_t min(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* One line of the patch matrix: a channel, and what its tap reads. */
+typedef struct line {
+    const sc_real *plane; /* of the channel in the first image */
+    ptrdiff_t down, across;
+    size_t first, last; /* positions across that read inside the image: first .. last - 1 */
+    bool whole;         /* position p reads place p: planes are lines */
+} line;
+
+static void find_inside(line *l, const sc_patch_axis *axis) {
+    ptrdiff_t stride = (ptrdiff_t)axis->stride, size = (ptrdiff_t)axis->size, shift = l->across;
+    ptrdiff_t low = shift >= 0 ? 0 : stride == 1 ? -shift : (-shift + stride - 1) / stride;
+    ptrdiff_t high = size <= shift ? 0 : stride == 1 ? size - shift : (size - 1 - shift) / stride + 1;
+    ptrdiff_t positions = (ptrdiff_t)axis->positions;
+    high = high > positions ? positions : high;
+    l->first = (size_t)(low > high ? high : low);
+    l->last = (size_t)high;
+}
+
+static line find_line(const sc_patches *p, size_t k) {
+    const sc_patch_axis *down = &p->down, *across = &p->across;
+    size_t taps = down->taps * across->taps, channel = k / taps, tap = k % taps;
+    line l = {.plane = p->x + channel * down->size * across->size};
+    l.down = down->first + (ptrdiff_t)(tap / across->taps) * down->step;
+    l.across = across->first + (ptrdiff_t)(tap % across->taps) * across->step;
+    find_inside(&l, across);
+    l.whole = l.down == 0 && l.across == 0 && down->stride == 1 && across->stride == 1 &&
+              down->positions == down->size && across->positions == across->size;
+    return l;
+}
+
+static void copy(sc_real *restrict to, const sc_real *restrict from, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        to[i] = from[i];
+}
+
+static void gather(sc_real *restrict to, const sc_real *restrict from, size_t count, size_t stride) {
+    if (stride == 1)
+        copy(to, from, count);
+    else if (stride == 2)
+        for (size_t i = 0; i < count; i++)
+            to[i] = from[2 * i];
+    else
+        for (size_t i = 0; i < count; i++)
+            to[i] = from[i * stride];
+}
+
+/* Positions across, column .. column + count - 1, of one position down. */
+static void read_row(sc_real *to, const line *l, const sc_patches *p, const sc_real *plane, size_t down, size_t column,
+                     size_t count) {
+    ptrdiff_t y = (ptrdiff_t)(down * p->down.stride) + l->down;
+    size_t end = column + count, first = l->first > column ? l->first : column, last = min(l->last, end);
+    if (y < 0 || y >= (ptrdiff_t)p->down.size || first >= last) {
+        memset(to, 0, count * sizeof *to);
+        return;
+    }
+    for (size_t i = column; i < first; i++)
+        to[i - column] = 0;
+    const sc_real *from = plane + (size_t)y * p->across.size + (ptrdiff_t)(first * p->across.stride) + l->across;
+    gather(to + (first - column), from, last - first, p->across.stride);
+    for (size_t i = last; i < end; i++)
+        to[i - column] = 0;
+}
+
+static void read_line(sc_real *to, const line *l, const sc_patches *p, size_t column, size_t count) {
+    size_t positions = p->down.positions * p->across.positions, image = column / positions;
+    size_t at = column % positions;
+    while (count) {
+        const sc_real *plane = l->plane + image * p->image_stride;
+        size_t here = min(count, positions - at);
+        count -= here;
+        if (l->whole) {
+            copy(to, plane + at, here);
+            to += here;
+        } else {
+            size_t row = at / p->across.positions, place = at % p->across.positions;
+            for (size_t left = here; left; row++, place = 0) {
+                size_t some = min(left, p->across.positions - place);
+                read_row(to, l, p, plane, row, place, some);
+                to += some;
+                left -= some;
+            }
+        }
+        at = 0;
+        image++;
+    }
+}
+
+void sc_patches_line(sc_real *to, const sc_patches *p, size_t k, size_t column, size_t count) {
+    line l = find_line(p, k);
+    read_line(to, &l, p, column, count);
+}
+
+/* Lines are read over many panels at a time, and then dealt out to them. */
+static void pack_columns(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    sc_real segment[SEGMENT];
+    for (size_t i = 0; i < depth; i++) {
+        line l = find_line(context, k + i);
+        for (size_t at = 0; at < count; at += SEGMENT) {
+            size_t some = min(SEGMENT, count - at), whole = some / SC_TILE_COLUMNS * SC_TILE_COLUMNS;
+            read_line(segment, &l, context, first + at, some);
+            sc_real *panel = to + at * depth + i * SC_TILE_COLUMNS;
+            for (size_t c = 0; c < whole; c += SC_TILE_COLUMNS)
+                memcpy(panel + c * depth, segment + c, SC_TILE_COLUMNS * sizeof *to);
+            for (size_t c = whole; whole < some && c < whole + SC_TILE_COLUMNS; c++)
+                panel[whole * depth + c - whole] = c < some ? segment[c] : 0;
+        }
+    }
+}
+
+static void pack_lines(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    sc_real lines[SC_TILE_COLUMNS * SC_CHAIN];
+    for (size_t i = 0; i < count; i += SC_TILE_COLUMNS) {
+        size_t columns = min(SC_TILE_COLUMNS, count - i);
+        for (size_t c = 0; c < columns; c++)
+            sc_patches_line(lines + c * SC_CHAIN, context, first + i + c, k, depth);
+        sc_pack_lines(to + i * depth, SC_TILE_COLUMNS, lines, SC_CHAIN, columns, depth);
+    }
+}
+
+sc_operand sc_patches_columns(const sc_patches *p) {
+    return (sc_operand){.pack = pack_columns, .context = p};
+}
+
+sc_operand sc_patches_lines(const sc_patches *p) {
+    return (sc_operand){.pack = pack_lines, .context = p};
+}

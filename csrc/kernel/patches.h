@@ -1,0 +1,29 @@
+/* The patch matrix of a convolution (im2col), which is never made: its columns are packed from the images when a
+ * product wants them. One line per channel and tap of the kernel, [channels x taps down x taps across]; one column per
+ * position of the output, image after image. A number beyond the edge of the image is zero. */
+#ifndef SC_KERNEL_PATCHES_H
+#define SC_KERNEL_PATCHES_H
+
+#include "kernel/product.h"
+
+/* One direction. Tap t of position p reads place p * stride + first + t * step of the image. */
+typedef struct sc_patch_axis {
+    size_t size, positions, taps, stride;
+    ptrdiff_t first, step;
+} sc_patch_axis;
+
+typedef struct sc_patches {
+    const sc_real *x;    /* the first channel of the first image */
+    size_t image_stride; /* from image to image; from channel to channel it is down.size * across.size */
+    sc_patch_axis down, across;
+} sc_patches;
+
+/* to[count] = line k of the matrix, columns column .. column + count - 1. */
+void sc_patches_line(sc_real *to, const sc_patches *p, size_t k, size_t column, size_t count);
+
+/* Operands for sc_product: the matrix as columns whose sums run over channels and taps; or with its lines as columns,
+ * whose sums run over positions. The description must outlive the operand. */
+sc_operand sc_patches_columns(const sc_patches *p);
+sc_operand sc_patches_lines(const sc_patches *p);
+
+#endif

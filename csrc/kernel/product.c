@@ -1,0 +1,366 @@
+#include "kernel/product.h"
+
+#include <omp.h>
+#include <string.h>
+
+/* Blocks of rows and columns, whose packed parts and outputs stay in the second-level cache together, and the number of
+ * chains for which they are packed at a time. They do not touch the bits. */
+enum {
+    GROUP = 4,
+    BLOCK_COLUMNS = SC_TILE_COLUMNS * (256 / SC_TILE_COLUMNS),
+    BLOCK_ROWS = SC_TILE_ROWS * (240 / SC_TILE_ROWS),
+    LINE = 64 / sizeof(sc_real),
+};
+
+static size_t min(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
+
+/* ---- packing ---- */
+
+size_t sc_panel_rows(size_t row, size_t m) {
+    size_t left = m - row;
+    return left >= SC_TILE_ROWS ? SC_TILE_ROWS : divide_up(left, SC_TILE_STEP) * SC_TILE_STEP;
+}
+
+/* All rows, the last panel as wide as it is. */
+static size_t padded_rows(size_t m) {
+    return divide_up(m, SC_TILE_STEP) * SC_TILE_STEP;
+}
+
+static size_t padded_columns(size_t n) {
+    return divide_up(n, SC_TILE_COLUMNS) * SC_TILE_COLUMNS;
+}
+
+size_t sc_packed_rows_size(size_t m, size_t k) {
+    return padded_rows(m) * k;
+}
+
+size_t sc_packed_columns_size(size_t n, size_t k) {
+    return padded_columns(n) * k;
+}
+
+/* to[4 x width] = the transpose of four numbers of four lines. */
+SC_SIMD void transpose_four(sc_real *to, size_t width, const sc_real *line, size_t stride) {
+    typedef sc_real four __attribute__((vector_size(4 * sizeof(sc_real))));
+    typedef sc_real four_unaligned
+        __attribute__((vector_size(4 * sizeof(sc_real)), aligned(sizeof(sc_real)), may_alias));
+#ifdef SC_REAL_IS_DOUBLE
+    typedef int64_t places __attribute__((vector_size(4 * sizeof(sc_real))));
+#else
+    typedef int32_t places __attribute__((vector_size(4 * sizeof(sc_real))));
+#endif
+    const places low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, left = {0, 1, 4, 5}, right = {2, 3, 6, 7};
+    four a = *(const four_unaligned *)line, b = *(const four_unaligned *)(line + stride);
+    four c = *(const four_unaligned *)(line + 2 * stride), d = *(const four_unaligned *)(line + 3 * stride);
+    four ab = __builtin_shuffle(a, b, low), cd = __builtin_shuffle(c, d, low);
+    four ab_high = __builtin_shuffle(a, b, high), cd_high = __builtin_shuffle(c, d, high);
+    *(four_unaligned *)to = __builtin_shuffle(ab, cd, left);
+    *(four_unaligned *)(to + width) = __builtin_shuffle(ab, cd, right);
+    *(four_unaligned *)(to + 2 * width) = __builtin_shuffle(ab_high, cd_high, left);
+    *(four_unaligned *)(to + 3 * width) = __builtin_shuffle(ab_high, cd_high, right);
+}
+
+void sc_pack_lines(sc_real *to, size_t width, const sc_real *line, size_t line_stride, size_t count, size_t depth) {
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4, line += 4 * line_stride) {
+        size_t k = 0;
+        for (; k + 4 <= depth; k += 4)
+            transpose_four(to + k * width + i, width, line + k, line_stride);
+        for (; k < depth; k++)
+            for (size_t j = 0; j < 4; j++)
+                to[k * width + i + j] = line[j * line_stride + k];
+    }
+    for (; i < count; i++, line += line_stride)
+        for (size_t k = 0; k < depth; k++)
+            to[k * width + i] = line[k];
+    for (; i < width; i++)
+        for (size_t k = 0; k < depth; k++)
+            to[k * width + i] = 0;
+}
+
+void sc_pack_across(sc_real *to, size_t width, const sc_real *line, size_t k_stride, size_t count, size_t depth) {
+    if (count == SC_TILE_COLUMNS && width == SC_TILE_COLUMNS) {
+        for (size_t k = 0; k < depth; k++)
+            memcpy(to + k * SC_TILE_COLUMNS, line + k * k_stride, SC_TILE_COLUMNS * sizeof *to);
+        return;
+    }
+    for (size_t k = 0; k < depth; k++, to += width, line += k_stride) {
+        for (size_t i = 0; i < count; i++)
+            to[i] = line[i];
+        for (size_t i = count; i < width; i++)
+            to[i] = 0;
+    }
+}
+
+void sc_pack_rows(sc_real *to, const sc_operand *rows, size_t m, size_t k) {
+    size_t padded = padded_rows(m), blocks = divide_up(m, BLOCK_ROWS), chains = divide_up(k, SC_CHAIN);
+#pragma omp parallel for collapse(2) schedule(static) if (m * k > 16384)
+    for (size_t chain = 0; chain < chains; chain++)
+        for (size_t block = 0; block < blocks; block++) {
+            size_t at = chain * SC_CHAIN, depth = min(SC_CHAIN, k - at), row = block * BLOCK_ROWS;
+            rows->pack(to + at * padded + row * depth, rows->context, row, min(BLOCK_ROWS, m - row), at, depth);
+        }
+}
+
+void sc_pack_columns(sc_real *to, const sc_operand *columns, size_t n, size_t k) {
+    size_t padded = padded_columns(n), blocks = divide_up(n, BLOCK_COLUMNS), chains = divide_up(k, SC_CHAIN);
+#pragma omp parallel for collapse(2) schedule(static) if (n * k > 16384)
+    for (size_t chain = 0; chain < chains; chain++)
+        for (size_t block = 0; block < blocks; block++) {
+            size_t at = chain * SC_CHAIN, depth = min(SC_CHAIN, k - at), column = block * BLOCK_COLUMNS;
+            columns->pack(to + at * padded + column * depth, columns->context, column, min(BLOCK_COLUMNS, n - column),
+                          at, depth);
+        }
+}
+
+/* ---- scratch ---- */
+
+/* One thread's part: packed columns, packed rows, and a tile that is on its way to scattered places. */
+enum {
+    COLUMNS_REALS = GROUP * SC_CHAIN * BLOCK_COLUMNS,
+    ROWS_REALS = GROUP * SC_CHAIN * BLOCK_ROWS,
+    TILE_REALS = SC_TILE_ROWS * SC_TILE_COLUMNS,
+};
+
+size_t sc_product_thread_scratch(void) {
+    return divide_up(COLUMNS_REALS + ROWS_REALS + TILE_REALS, LINE) * LINE * sizeof(sc_real);
+}
+
+size_t sc_product_scratch(void) {
+    return (size_t)omp_get_max_threads() * sc_product_thread_scratch();
+}
+
+/* ---- one tile ---- */
+
+/* Where one panel of columns goes. */
+typedef struct target {
+    sc_run run[SC_TILE_COLUMNS];
+    size_t runs, column, count, step;
+    bool direct; /* a whole panel in one piece */
+} target;
+
+static void find_target(target *t, const sc_product *p, size_t column) {
+    const sc_output *out = &p->out;
+    t->column = column;
+    t->count = min(SC_TILE_COLUMNS, p->n - column);
+    t->step = out->step ? out->step : 1;
+    t->runs = 1;
+    if (out->runs)
+        t->runs = out->runs(t->run, out->context, column, t->count);
+    else
+        t->run[0] = (sc_run){column, t->count};
+    t->direct = t->runs == 1 && t->count == SC_TILE_COLUMNS && t->step == 1;
+}
+
+static void scatter_run(sc_real *restrict to, const sc_real *restrict from, size_t count, size_t step, bool add) {
+    if (step == 1 && !add)
+        for (size_t i = 0; i < count; i++)
+            to[i] = from[i];
+    else if (step == 1)
+        for (size_t i = 0; i < count; i++)
+            to[i] += from[i];
+    else
+        for (size_t i = 0; i < count; i++)
+            to[i * step] = add ? to[i * step] + from[i] : from[i];
+}
+
+/* rows[rows x SC_TILE_COLUMNS] to their places. */
+static void scatter(const sc_product *p, const target *t, const sc_real *tile, size_t row, size_t rows, bool add) {
+    for (size_t i = 0; i < rows; i++) {
+        const sc_real *from = tile + i * SC_TILE_COLUMNS;
+        sc_real *to = p->out.y + p->out.first + (row + i) * p->out.row_stride;
+        for (size_t r = 0; r < t->runs; r++) {
+            scatter_run(to + t->run[r].at, from, t->run[r].count, t->step, add);
+            from += t->run[r].count;
+        }
+    }
+}
+
+/* What is done to a panel's outputs when their sums are complete. */
+static void finish(const sc_product *p, const target *t, size_t row, size_t rows) {
+    const sc_output *out = &p->out;
+    for (size_t i = row; i < row + rows; i++) {
+        size_t column = t->column;
+        for (size_t r = 0; r < t->runs; r++) {
+            size_t at = out->first + i * out->row_stride + t->run[r].at;
+            if (out->columns_are_units)
+                sc_epilogue_apply_units(out->y + at, out->epilogue, out->first_unit + column, at, t->run[r].count);
+            else
+                sc_epilogue_apply(out->y + at, out->epilogue, out->first_unit + i, at, t->run[r].count);
+            column += t->run[r].count;
+        }
+    }
+}
+
+/* ---- blocks ---- */
+
+/* What one thread works on: rows [row, end) and columns [column, stop), numbers at .. at + depth - 1 of the sums. */
+typedef struct block {
+    size_t row, end, column, stop, at, depth;
+    const sc_real *a, *b; /* packed, from (row, at) and (column, at) on */
+    sc_real *tile;
+} block;
+
+static void multiply_block(const sc_product *p, const block *b) {
+    bool add = b->at > 0 || p->out.add, last = b->at + b->depth == p->k && p->out.epilogue;
+    for (size_t column = b->column; column < b->stop; column += SC_TILE_COLUMNS) {
+        target t;
+        find_target(&t, p, column);
+        const sc_real *right = b->b + (column - b->column) * b->depth;
+        for (size_t row = b->row; row < b->end; row += SC_TILE_ROWS) {
+            const sc_real *left = b->a + (row - b->row) * b->depth;
+            size_t width = sc_panel_rows(row, p->m), rows = min(width, p->m - row);
+            if (t.direct && rows == width) {
+                sc_real *to = p->out.y + p->out.first + row * p->out.row_stride + t.run[0].at;
+                sc_tile_multiply(to, p->out.row_stride, left, right, width, b->depth, add);
+            } else {
+                sc_tile_multiply(b->tile, SC_TILE_COLUMNS, left, right, width, b->depth, false);
+                scatter(p, &t, b->tile, row, rows, add);
+            }
+        }
+        if (last)
+            finish(p, &t, b->row, b->end - b->row);
+    }
+}
+
+/* One task: rows [row, end) and columns [column, stop), with the scratch of its thread. */
+typedef struct task {
+    const sc_product *p;
+    size_t row, end, column, stop;
+    sc_real *columns, *rows, *tile;
+} task;
+
+/* Packs lines of a chain after the other, as sc_pack_rows and sc_pack_columns have them. */
+static void pack_group(sc_real *to, const sc_operand *operand, size_t first, size_t count, size_t padded, size_t at,
+                       size_t depth) {
+    for (size_t done = 0; done < depth; done += SC_CHAIN) {
+        size_t some = min(SC_CHAIN, depth - done);
+        operand->pack(to + done * padded, operand->context, first, count, at + done, some);
+    }
+}
+
+/* A block of rows times a block of columns, numbers at .. at + depth - 1 of the sums. Operands are packed as a whole,
+ * or have been packed for this block. */
+static void multiply_group(const task *t, size_t row, size_t end, size_t column, size_t stop, size_t at, size_t depth) {
+    const sc_product *p = t->p;
+    block b = {.row = row, .end = end, .column = column, .stop = stop, .tile = t->tile};
+    for (b.at = at; b.at < at + depth; b.at += SC_CHAIN) {
+        b.depth = min(SC_CHAIN, at + depth - b.at);
+        b.a = p->rows.packed ? p->rows.packed + b.at * padded_rows(p->m) + row * b.depth
+                             : t->rows + (b.at - at) * padded_rows(end - row);
+        b.b = p->columns.packed ? p->columns.packed + b.at * padded_columns(p->n) + column * b.depth
+                                : t->columns + (b.at - at) * padded_columns(stop - column);
+        multiply_block(p, &b);
+    }
+}
+
+/* Every column is packed once. */
+static void run_columns_outside(const task *t) {
+    const sc_product *p = t->p;
+    for (size_t column = t->column, stop; column < t->stop; column = stop) {
+        stop = min(column + BLOCK_COLUMNS, t->stop);
+        for (size_t at = 0, depth; at < p->k; at += depth) {
+            depth = min(GROUP * SC_CHAIN, p->k - at);
+            if (!p->columns.packed)
+                pack_group(t->columns, &p->columns, column, stop - column, padded_columns(stop - column), at, depth);
+            for (size_t row = t->row, end; row < t->end; row = end) {
+                end = min(row + BLOCK_ROWS, t->end);
+                if (!p->rows.packed)
+                    pack_group(t->rows, &p->rows, row, end - row, padded_rows(end - row), at, depth);
+                multiply_group(t, row, end, column, stop, at, depth);
+            }
+        }
+    }
+}
+
+/* Every row is packed once. Columns are packed as a whole. */
+static void run_rows_outside(const task *t) {
+    const sc_product *p = t->p;
+    for (size_t row = t->row, end; row < t->end; row = end) {
+        end = min(row + BLOCK_ROWS, t->end);
+        for (size_t at = 0, depth; at < p->k; at += depth) {
+            depth = min(GROUP * SC_CHAIN, p->k - at);
+            pack_group(t->rows, &p->rows, row, end - row, padded_rows(end - row), at, depth);
+            for (size_t column = t->column, stop; column < t->stop; column = stop) {
+                stop = min(column + BLOCK_COLUMNS, t->stop);
+                multiply_group(t, row, end, column, stop, at, depth);
+            }
+        }
+    }
+}
+
+/* How the output is cut into tasks. */
+typedef struct grid {
+    size_t rows, columns; /* of a task */
+    size_t down, across;  /* tasks */
+} grid;
+
+/* `blocks` of one direction, and how many pieces of the other it takes for all threads to have work, evenly. */
+static void share_out(size_t *blocks, size_t *pieces, size_t most_blocks, size_t most_pieces, size_t threads) {
+    *pieces = 1;
+    if (threads == 1 || *blocks >= 8 * threads)
+        return;
+    if (*blocks >= threads) { /* the same number for each */
+        *blocks = min(divide_up(*blocks, threads) * threads, most_blocks);
+        return;
+    }
+    *pieces = min(divide_up(2 * threads, *blocks), most_pieces);
+}
+
+static grid make_grid(const sc_product *p, size_t threads, bool rows_outside) {
+    size_t across = divide_up(p->n, SC_TILE_COLUMNS), down = divide_up(p->m, SC_TILE_ROWS); /* in panels */
+    grid g;
+    if (rows_outside) {
+        g.down = divide_up(p->m, BLOCK_ROWS);
+        share_out(&g.down, &g.across, down, across, threads);
+    } else {
+        g.across = divide_up(p->n, BLOCK_COLUMNS);
+        share_out(&g.across, &g.down, across, down, threads);
+    }
+    g.columns = divide_up(across, g.across) * SC_TILE_COLUMNS;
+    g.across = divide_up(p->n, g.columns);
+    g.rows = divide_up(down, g.down) * SC_TILE_ROWS;
+    g.down = divide_up(p->m, g.rows);
+    return g;
+}
+
+/* A sum over nothing. */
+static void fill_zero(const sc_product *p) {
+    for (size_t column = 0; column < p->n; column += SC_TILE_COLUMNS) {
+        target t;
+        const sc_real zeros[SC_TILE_COLUMNS] = {0};
+        find_target(&t, p, column);
+        for (size_t row = 0; row < p->m && !p->out.add; row++)
+            scatter(p, &t, zeros, row, 1, false);
+        if (p->out.epilogue)
+            finish(p, &t, 0, p->m);
+    }
+}
+
+void sc_product_run(const sc_product *p) {
+    if (p->m == 0 || p->n == 0)
+        return;
+    if (p->k == 0) {
+        fill_zero(p);
+        return;
+    }
+    bool small = p->m * p->n < 64 * 64 && p->m * p->n * p->k < 64 * 64 * 64;
+    size_t threads = small || omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
+    bool rows_outside = p->columns.packed && !p->rows.packed;
+    grid g = make_grid(p, threads, rows_outside);
+    size_t tasks = g.down * g.across, stride = sc_product_thread_scratch() / sizeof(sc_real);
+#pragma omp parallel for schedule(dynamic, 1) if (tasks > 1 && threads > 1)
+    for (size_t i = 0; i < tasks; i++) {
+        size_t row = i % g.down * g.rows, column = i / g.down * g.columns;
+        sc_real *scratch = p->scratch + (threads > 1 ? (size_t)omp_get_thread_num() * stride : 0);
+        task t = {p, row, min(row + g.rows, p->m), column, min(column + g.columns, p->n), scratch, 0, 0};
+        t.rows = t.columns + COLUMNS_REALS;
+        t.tile = t.rows + ROWS_REALS;
+        (rows_outside ? run_rows_outside : run_columns_outside)(&t);
+    }
+}
