@@ -34,25 +34,47 @@ end
 -- @int threads
 -- @treturn number|nil milliseconds; nil where the child failed
 -- @treturn number peak memory in MiB
+-- @treturn string all that it printed
 function bench.child(words, threads)
   local text = bench.run({ arg[-1], arg[0], "child", table.unpack(words) }, threads)
   local ms, peak = text:match "ms ([%d.]+) peak ([%d.]+)"
-  return tonumber(ms), tonumber(peak)
+  return tonumber(ms), tonumber(peak), text
+end
+
+--- The median of a list of numbers.
+-- @tparam {number,...} list
+-- @treturn number
+function bench.median(list)
+  local sorted = table.move(list, 1, #list, 1, {})
+  table.sort(sorted)
+  local middle = (#sorted + 1) // 2
+  return (sorted[middle] + sorted[#sorted - middle + 1]) / 2
+end
+
+--- Runs a function before it is timed: once, and once more where that takes less than so long. The first run touches
+-- memory, the second finds threads awake.
+-- @func run
+-- @number seconds
+function bench.warm(run, seconds)
+  local start = core.clock()
+  run()
+  if core.clock() - start < seconds then run() end
 end
 
 --- Times a function and prints the answer of a child.
 -- @func run
 -- @int repeats of which the median counts
 -- @int per what a run is divided by, e.g. images
-function bench.answer(run, repeats, per)
-  local times = {}
-  for i = 1, repeats do
+-- @number[opt=0] seconds that the runs take together at least; there are more of them where they are short
+function bench.answer(run, repeats, per, seconds)
+  local times, total = {}, 0
+  while #times < repeats or total < (seconds or 0) do
     local start = core.clock()
     run()
-    times[i] = core.clock() - start
+    times[#times + 1] = core.clock() - start
+    total = total + times[#times]
   end
-  table.sort(times)
-  print(("ms %.3f peak %.1f"):format(times[(repeats + 1) // 2] / per * 1000, bench.peak()))
+  print(("ms %.3f peak %.1f"):format(bench.median(times) / per * 1000, bench.peak()))
 end
 
 --- The largest resident memory of this process so far, in MiB.
