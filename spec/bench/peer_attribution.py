@@ -265,11 +265,11 @@ def gradient_times_input(model, x):
 
 
 def import_efficient():
-    """lxt.efficient, whose module for BERT asks for names that newer transformers have dropped."""
-    import transformers.pytorch_utils as utils
-    for name in ("find_pruneable_heads_and_indices", "prune_linear_layer"):
-        if not hasattr(utils, name):
-            setattr(utils, name, None)
+    """lxt.efficient without its module for BERT, which asks for parts that newer transformers have dropped."""
+    importlib.import_module("lxt")
+    bert = types.ModuleType("lxt.efficient.models.bert")
+    bert.modeling_bert, bert.attnLRP = types.ModuleType("modeling_bert"), {}
+    sys.modules[bert.__name__] = bert
     return importlib.import_module("lxt.efficient")
 
 
