@@ -13,9 +13,9 @@ typedef struct job {
     const sc_op_call *call; /* the slice */
     sc_modified **modified;
     sc_workspace *workspace;
-    bool below; /* some input is below 0 */
-    bool exact; /* see bounds_shares */
-    bool fresh; /* nothing has been handed back yet, and the gradients hold nothing */
+    bool below;           /* some input is below 0 */
+    sc_accuracy accuracy; /* see bounds_shares */
+    bool fresh;           /* nothing has been handed back yet, and the gradients hold nothing */
     sc_error *error;
 } job;
 
@@ -63,7 +63,7 @@ static sc_status modify_inputs(sc_op_call *out, const job *j, const sc_modifier 
 /* The call with modified inputs and weights. */
 static sc_status modify(sc_op_call *out, const job *j, const sc_term *term) {
     *out = *j->call;
-    out->exact = j->exact;
+    out->accuracy = j->accuracy;
     if (!leaves_inputs(j, &term->input))
         SC_TRY(modify_inputs(out, j, &term->input));
     if (j->node->op->map != SC_MAP_WEIGHTED)
@@ -91,7 +91,8 @@ static sc_status sum_terms(const sc_real **z, const job *j, const sc_group *grou
         if (skip[t])
             continue;
         SC_TRY(modify(&call, j, &group->terms[t]));
-        call.careful = group->epsilon == 0; /* a sum of zeros must be zero */
+        if (group->epsilon == 0) /* a sum of zeros must be zero */
+            call.accuracy = SC_ACCURACY_EXACT;
         sc_real scale = factor(j, &group->terms[t]);
         call.output = first && scale == 1 ? sum : part;
         j->node->op->forward(&call);
@@ -194,7 +195,7 @@ static bool bounds_shares(const sc_group *group) {
 }
 
 static sc_status apply_group(job *j, const sc_group *group) {
-    j->exact = j->call->exact || !bounds_shares(group);
+    j->accuracy = bounds_shares(group) ? j->call->accuracy : SC_ACCURACY_EXACT;
     bool skip[SC_MAX_TERMS];
     const sc_real *z;
     sc_real *shares;
@@ -222,8 +223,9 @@ sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
         sc_op_call slice = sc_call_slice(call, first, chunk);
-        job j = {graph, node, &slice, modified, workspace, sc_call_has_negative(&slice), false, all_fresh(&slice),
-                 error};
+        job j = {
+            graph, node, &slice, modified, workspace, sc_call_has_negative(&slice), SC_ACCURACY_FAST, all_fresh(&slice),
+            error};
         if (!j.fresh)
             sc_call_zero_fresh(&slice);
         for (int g = 0; g < rule->group_count; g++)

@@ -65,7 +65,7 @@ static sc_status visit(void *context, size_t index, const sc_op_call *given, sc_
     const sc_graph *graph = relevance->plan->graph;
     const sc_node *node = &graph->nodes[index];
     sc_op_call mine = *given;
-    mine.exact = relevance->exact;
+    mine.accuracy = relevance->exact ? SC_ACCURACY_EXACT : SC_ACCURACY_FAST;
     const sc_op_call *call = &mine;
     if (!heeds_fresh(relevance, index))
         sc_call_zero_fresh(&mine);
@@ -107,21 +107,10 @@ static sc_status allocate_sums(sc_relevance *relevance, size_t index, const sc_n
     return request->two_signals ? sc_tensor_create_zero(&relevance->second_sums[index], SC_REAL, &shape, error) : SC_OK;
 }
 
-/* What has to be computed with care on the way forward: all that a maximum is chosen from, or that is divided by where
- * zeros count. */
-static void mark_careful(bool *careful, const sc_relevance *relevance, const sc_graph *graph) {
-    for (size_t i = graph->node_count; i-- > 0;) {
-        const sc_node *node = &graph->nodes[i];
-        careful[i] |= node->op->selects || sc_rule_wants_zeros(&relevance->rules[i]);
-        for (int k = 0; k < node->input_count; k++)
-            careful[node->input[k]] |= careful[i];
-    }
-}
-
 /* flags: room for two per node, all false. */
 static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_relevance_request *request, unsigned *needs,
                          bool *flags, sc_error *error) {
-    bool *kept = flags, *careful = flags + graph->node_count;
+    bool *kept = flags, *exact = flags + graph->node_count;
     SC_TRY(allocate(relevance, graph->node_count, error));
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_node *node = &graph->nodes[i];
@@ -137,17 +126,17 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
         relevance->wants_sums[i] = request->sums && request->sums[i];
         if (relevance->wants_sums[i])
             SC_TRY(allocate_sums(relevance, i, node, request, error));
+        exact[i] = sc_rule_wants_zeros(rule);
         /* the walk must reach every node that something is wanted of: the way to the sources passes them all */
         kept[i] = (request->keep && request->keep[i]) || node->op->map == SC_MAP_SOURCE;
     }
     relevance->exact = request->exact;
-    mark_careful(careful, relevance, graph);
     sc_plan_request plan = {.batch = request->batch,
                             .backward = true,
                             .needs = needs,
                             .keep_grad = kept,
-                            .careful = careful,
-                            .exact = request->exact};
+                            .exact = exact,
+                            .all_exact = request->exact};
     SC_TRY(sc_plan_create(&relevance->plan, graph, &plan, error));
     return request->two_signals ? sc_second_signal_create(&relevance->second, relevance->plan, error) : SC_OK;
 }

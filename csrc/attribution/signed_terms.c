@@ -80,7 +80,7 @@ static const factors *present(const sc_signed_terms *terms, bool negative, int p
 static sc_status modify(sc_op_call *out, const sc_signed_terms *terms, const factors *f, sc_error *error) {
     sc_real *buffer;
     *out = *terms->call;
-    out->exact = true; /* a sum of zeros must be zero: relevance is divided by it as it is */
+    out->accuracy = SC_ACCURACY_EXACT; /* a sum of zeros must be zero: relevance is divided by it as it is */
     SC_TRY(sc_workspace_get(&buffer, terms->workspace, SC_TERMS_INPUTS,
                             terms->call->batch * sc_call_input_reals(terms->call), error));
     for (int k = 0; k < out->input_count; k++) {

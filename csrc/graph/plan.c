@@ -111,6 +111,20 @@ static void mark_recompute(draft *d) {
     }
 }
 
+/* What a tie-sensitive operation chooses from, and what was asked for, with all that it is made from. */
+static void mark_accuracy(draft *d) {
+    const sc_graph *graph = d->graph;
+    bool attribution = d->request->backward && !d->request->training;
+    for (size_t i = graph->node_count; i-- > 0;) {
+        const sc_node *node = &graph->nodes[i];
+        sc_node_buffers *buffers = &d->plan->nodes[i];
+        if (d->request->all_exact || asked(d->request->exact, i) || (attribution && node->op->tie_sensitive))
+            buffers->accuracy = SC_ACCURACY_EXACT;
+        for (int k = 0; k < node->input_count && buffers->accuracy == SC_ACCURACY_EXACT; k++)
+            d->plan->nodes[node->input[k]].accuracy = SC_ACCURACY_EXACT;
+    }
+}
+
 /* ---- steps ---- */
 
 static void emit(draft *d, sc_step_kind kind, size_t node) {
@@ -346,8 +360,6 @@ static sc_status allocate_draft(draft *d, sc_error *error) {
     for (size_t i = 0; i < count; i++) {
         sc_node_buffers *buffers = &d->plan->nodes[i];
         buffers->value = buffers->recomputed = buffers->grad = buffers->saved = SC_NO_BUFFER;
-        buffers->exact = d->request->exact;
-        buffers->careful = asked(d->request->careful, i);
     }
     return SC_OK;
 }
@@ -362,6 +374,7 @@ static sc_status make_plan(draft *d, sc_error *error) {
     for (size_t i = 0; i < d->graph->node_count; i++)
         d->plan->nodes[i].needs = d->nodes[i].needs = resolve_needs(d, i);
     mark_recompute(d);
+    mark_accuracy(d);
     emit_steps(d);
     SC_TRY(place_buffers(d, error));
     SC_TRY(sc_plan_fit_scratch(d->plan, error));

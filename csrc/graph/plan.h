@@ -16,9 +16,9 @@ typedef struct sc_plan_request {
     const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a way back that is not op->backward */
     const bool *keep_value; /* (optional) per node: the value can be read after the run */
     const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
-    const bool *careful;    /* (optional) per node: the way forward is, see sc_op_call */
+    const bool *exact;      /* (optional) per node: it and all that it is made from is computed with plain sums */
     const bool *frozen;     /* (optional) per parameter: it is not trained, and its gradient not wanted */
-    bool exact;             /* the way forward is, at all nodes */
+    bool all_exact;         /* the same for all nodes */
 } sc_plan_request;
 
 typedef enum sc_step_kind { SC_STEP_FORWARD, SC_STEP_RECOMPUTE, SC_STEP_BACKWARD } sc_step_kind;
@@ -41,11 +41,10 @@ typedef struct sc_node_buffers {
     bool value_kept;   /* the value can be read after the way forward */
     bool grad_kept;    /* the gradient can be read after the way back */
     bool wants_grad;
-    bool exact; /* on the way forward; see sc_op_call */
-    bool careful;
-    bool training;  /* as sc_op_call has it: a norm whose scale is frozen keeps its running statistics */
-    bool learns;    /* gradients of parameters of its own are wanted */
-    unsigned needs; /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the way back */
+    sc_accuracy accuracy; /* on the way forward */
+    bool training;        /* as sc_op_call has it: a norm whose scale is frozen keeps its running statistics */
+    bool learns;          /* gradients of parameters of its own are wanted */
+    unsigned needs;       /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the way back */
 } sc_node_buffers;
 
 typedef struct sc_plan {
@@ -68,7 +67,9 @@ typedef struct sc_plan {
     uint64_t seed;          /* of the last forward */
 } sc_plan;
 
-/* Lays out the buffers that the request needs. The plan holds a reference to the graph. */
+/* Lays out the buffers that the request needs. Where a way back follows that is no training, everything that a
+ * tie-sensitive operation chooses from is computed with plain sums, so that ties are ties and gradients and relevance
+ * take the same way on every image. The plan holds a reference to the graph. */
 sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *request, sc_error *error);
 
 /* NULL is allowed. */

@@ -24,8 +24,7 @@ static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc
     call->saved = at(plan, plan->nodes[index].saved);
     call->scratch = plan->scratch;
     call->seed = sc_random_mix(plan->seed, index);
-    call->exact = plan->nodes[index].exact;
-    call->careful = plan->nodes[index].careful;
+    call->accuracy = plan->nodes[index].accuracy;
 }
 
 static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
@@ -35,7 +34,7 @@ static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
         call->output = NULL; /* its memory may serve others by now */
     for (int k = 0; k < node->input_count && !(plan->nodes[index].needs & SC_NEEDS_INPUT); k++)
         call->input[k] = NULL;
-    call->exact = call->careful = false;
+    call->accuracy = SC_ACCURACY_FAST;
     call->output_grad = at(plan, plan->nodes[index].grad);
     for (int k = 0; k < node->input_count; k++)
         call->input_grad[k] = at(plan, plan->nodes[node->input[k]].grad);

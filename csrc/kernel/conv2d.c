@@ -1,9 +1,7 @@
 #include "kernel/conv2d.h"
 
-#include "kernel/equal_windows.h"
 #include "kernel/gemm.h"
 #include "kernel/patches.h"
-#include "kernel/small_sums.h"
 #include "kernel/sums.h"
 #include "kernel/winograd.h"
 
@@ -97,20 +95,10 @@ static void finish(sc_real *y, const sc_epilogue *epilogue, size_t n, size_t o, 
         sc_epilogue_apply(y + i * positions, epilogue, i % o, i * positions, positions);
 }
 
-static bool forward_by_transform(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_conv2d_size *s,
-                                 size_t n) {
-    sc_winograd_forward(y, scratch, x, w, NULL, s, n);
-    if (!s->careful)
-        return true;
-    if (!sc_small_sums_repair(y, scratch, x, w, NULL, s, n))
-        return false;
-    sc_equal_windows_join(y, scratch, x, s, n);
-    return true;
-}
-
 void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
                        const sc_conv2d_size *s, size_t n) {
-    if (!s->exact && sc_winograd_suits(s) && forward_by_transform(y, scratch, x, w, s, n)) {
+    if (!s->exact && sc_winograd_suits(s)) {
+        sc_winograd_forward(y, scratch, x, w, NULL, s, n);
         if (epilogue)
             finish(y, epilogue, n, s->o, s->oh * s->ow);
         return;
@@ -269,8 +257,7 @@ size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
     size_t plain = sc_product_scratch() + max(there, back) * sizeof(sc_real);
     if (!sc_winograd_suits(s))
         return plain;
-    size_t careful = max(sc_small_sums_scratch(s, n), sc_equal_windows_scratch(s, n));
-    return max(max(plain, sc_winograd_scratch(s, n)), careful);
+    return max(plain, sc_winograd_scratch(s, n));
 }
 
 static sc_real sum_of(const sc_real *x, size_t count) {

@@ -17,14 +17,13 @@ typedef struct sc_conv2d_size {
     size_t ph, pw;    /* padding on each side */
     size_t dh, dw;    /* dilation */
     size_t groups;
-    bool exact;   /* each number to its own rounding, not to that of its neighbours: no transforms (see winograd.h) */
-    bool careful; /* transforms, but what is small beside its neighbours to its own rounding (see small_sums.h) */
+    bool exact; /* plain sums, no transforms (see winograd.h) */
 } sc_conv2d_size;
 
 /* Bytes of scratch that any of the functions below needs for a batch of n, with the threads now in force. */
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n);
 
-/* y = the epilogue of w * x; epilogue (its bias included) may be NULL. Here alone s->careful is heeded. */
+/* y = the epilogue of w * x; epilogue (its bias included) may be NULL. */
 void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
                        const sc_conv2d_size *s, size_t n);
 

@@ -7,7 +7,7 @@
  * is even stays even: equal inputs give outputs that are equal to the bit, so that the first of tied maxima is the
  * first. The error is relative to the largest numbers of a tile, though, not to each, and tiles that are not alike
  * throughout round differently: where small sums beside large ones decide, as denominators do, or ties, convolutions
- * are to be `careful` (small_sums.h, equal_windows.h), or plain. */
+ * are to be plain (sc_accuracy). */
 #ifndef SC_KERNEL_WINOGRAD_H
 #define SC_KERNEL_WINOGRAD_H
 

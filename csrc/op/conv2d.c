@@ -43,8 +43,7 @@ static sc_conv2d_size size_of(const sc_op_call *call) {
         .dh = a->dilation[0],
         .dw = a->dilation[1],
         .groups = a->groups,
-        .exact = call->exact,
-        .careful = call->careful,
+        .exact = call->accuracy == SC_ACCURACY_EXACT,
     };
 }
 

@@ -56,6 +56,13 @@ typedef struct sc_op_signature {
     double macs; /* multiply-adds for one sample */
 } sc_op_signature;
 
+/* How results are rounded. */
+typedef enum sc_accuracy {
+    SC_ACCURACY_FAST,  /* by transforms where they pay: large neighbours may add their rounding to small numbers */
+    SC_ACCURACY_EXACT, /* plain sums: each number has its own rounding, equal windows give equal numbers, to the bit,
+                          and a sum of zeros is zero */
+} sc_accuracy;
+
 /* ---- a call: everything that forward, backward and relevance see ---- */
 
 typedef struct sc_op_call {
@@ -77,9 +84,8 @@ typedef struct sc_op_call {
     sc_real *saved; /* op->saved() numbers, from this node's forward to its backward */
     void *scratch;  /* op->scratch() bytes, for the duration of the call */
     bool training;  /* batch statistics, dropout */
-    bool exact;     /* each number of the result to its own rounding; else large neighbours may add theirs */
-    bool careful;   /* unless exact: forward adds none to numbers much smaller, and equal inputs stay equal */
-    uint64_t seed;  /* of this node in this step, for dropout */
+    sc_accuracy accuracy;
+    uint64_t seed; /* of this node in this step, for dropout */
 
     const sc_epilogue *epilogue; /* (forward of an op->fuses) what to do besides to each output; NULL: nothing */
 } sc_op_call;
@@ -129,7 +135,7 @@ typedef struct sc_op {
     unsigned relevance_needs; /* SC_NEEDS_* of relevance; SC_MAP_NONLINEAR only */
     bool inplace;             /* forward may write its output over input 0 (same size, read before written) */
     bool overwrites;          /* backward heeds call->fresh; other operations find gradients zeroed */
-    bool selects;             /* hands on one of its inputs: which one may hang on the last bit */
+    bool tie_sensitive;       /* hands on one of its inputs: which one may hang on the last bit */
     bool cheap;               /* better computed again than kept for the way back */
     bool fuses;               /* forward heeds call->epilogue */
     int unit_axis; /* of one sample of the output: 0 (maps [C x H x W]) or -1, the last (vectors, tokens [T x D]) */

@@ -100,8 +100,8 @@ end
 --
 -- * `lrp`, `dlb`: `composite`; `start` ("one": relevance begins as the weight of the target, 1 at the class; "logit",
 --   "probability": as that times the logit or the probability); `exact` (false: wide convolutions go through Winograd's
---   transform, with care where a max pool or a division hangs on them: equal inputs give equal outputs, and small sums
---   are done again; true: none does, which takes longer).
+--   transform, except where a max pool chooses by them or a rule divides by sums that may be zero; true: none does,
+--   which takes longer).
 -- * `dlb` besides: `mode` ("default"; "contrastive": what speaks for the target and what speaks against it travel
 --   apart, and meet in the result as the one minus the other. Against a class are all others, in equal parts; against
 --   `{ of =, against = }` and weights what these say); `compat` ("dl-backtrace": the numbers of the package
