@@ -14,13 +14,13 @@
 #endif
 
 #if !defined SC_REAL_IS_DOUBLE && defined __AVX512F__
-enum { SC_VECTOR_BYTES = 64 };
+#define SC_VECTOR_BYTES 64
 #elif !defined SC_REAL_IS_DOUBLE && defined __AVX2__ && defined __FMA__
-enum { SC_VECTOR_BYTES = 32 };
+#define SC_VECTOR_BYTES 32
 #else
-enum { SC_VECTOR_BYTES = 16 };
+#define SC_VECTOR_BYTES 16
 #endif
-enum { SC_VECTOR = SC_VECTOR_BYTES / sizeof(sc_real) }; /* numbers of one vector */
+enum { SC_VECTOR = SC_VECTOR_BYTES / (int)sizeof(sc_real) }; /* numbers of one vector */
 
 typedef sc_real sc_vector __attribute__((vector_size(SC_VECTOR_BYTES)));
 typedef sc_real sc_vector_unaligned __attribute__((vector_size(SC_VECTOR_BYTES), aligned(sizeof(sc_real)), may_alias));

@@ -1,6 +1,7 @@
 #include "kernel/tile.h"
 
 enum { VECTORS = SC_TILE_COLUMNS / SC_VECTOR };
+enum { AHEAD = 512 }; /* numbers: a comes from the second-level cache, b from the first */
 
 /* Unrolled as a whole, so that the sums stay in registers: `rows` is a constant wherever this is inlined. */
 SC_SIMD void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const sc_real *restrict b, const size_t rows,
@@ -11,7 +12,7 @@ SC_SIMD void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const s
 #pragma GCC unroll 2
         for (size_t j = 0; j < VECTORS; j++)
             sum[i][j] = (sc_vector){0};
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (size_t k = 0; k < depth; k++) {
         sc_vector right[VECTORS];
 #pragma GCC unroll 2
@@ -24,6 +25,7 @@ SC_SIMD void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const s
             for (size_t j = 0; j < VECTORS; j++)
                 sum[i][j] = sc_vector_fma(left, right[j], sum[i][j]);
         }
+        __builtin_prefetch(a + AHEAD);
         a += rows;
         b += SC_TILE_COLUMNS;
     }
