@@ -12,7 +12,7 @@ static const opener openers[] = {
     sc_lua_open_npy,          sc_lua_open_safetensors,  sc_lua_open_file,         sc_lua_open_image,
     sc_lua_open_image_recipe, sc_lua_open_image_source, sc_lua_open_image_loader, sc_lua_open_image_colour,
     sc_lua_open_gradient,     sc_lua_open_blur,         sc_lua_open_optimiser,    sc_lua_open_average,
-    sc_lua_open_onnx,         sc_lua_open_benchmark,
+    sc_lua_open_onnx,         sc_lua_open_benchmark,    sc_lua_open_math,
 };
 
 #define SC_JOIN(a, b) a##b

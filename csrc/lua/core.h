@@ -8,6 +8,7 @@
 
 /* Each leaves the stack as it was and raises only when memory is short. */
 void sc_lua_open_system(lua_State *L);
+void sc_lua_open_math(lua_State *L);
 void sc_lua_open_tensor(lua_State *L);
 void sc_lua_open_graph(lua_State *L);
 void sc_lua_open_plan(lua_State *L);
