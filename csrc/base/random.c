@@ -1,5 +1,7 @@
 #include "base/random.h"
 
+#include "base/math64.h"
+
 #include <math.h>
 
 static uint64_t splitmix(uint64_t *state) {
@@ -53,7 +55,7 @@ double sc_random_normal(sc_random *random) {
         v = 2 * sc_random_uniform(random) - 1;
         s = u * u + v * v;
     } while (s >= 1 || s == 0);
-    return u * sqrt(-2 * log(s) / s);
+    return u * sqrt(-2 * sc_log64(s) / s);
 }
 
 uint64_t sc_random_below(sc_random *random, uint64_t bound) {

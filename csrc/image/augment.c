@@ -1,5 +1,7 @@
 #include "image/augment.h"
 
+#include "base/math64.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +22,7 @@ static sc_box choose_box(const sc_augment *augment, size_t height, size_t width,
         return (sc_box){.width = width, .height = height};
     for (int attempt = 0; attempt < 10; attempt++) {
         double part = any_scale ? sc_random_between(random, augment->scale[0], augment->scale[1]) : 1;
-        double aspect = exp(sc_random_between(random, log(ratio[0]), log(ratio[1])));
+        double aspect = sc_exp64(sc_random_between(random, sc_log64(ratio[0]), sc_log64(ratio[1])));
         double area = (double)width * (double)height * part;
         double crop_width = nearbyint(sqrt(area * aspect)), crop_height = nearbyint(sqrt(area / aspect));
         if (crop_width >= 1 && crop_width <= (double)width && crop_height >= 1 && crop_height <= (double)height) {
@@ -82,8 +84,8 @@ static sc_real at_border(const sc_real *plane, long size, long x, long y, sc_rea
 }
 
 static void rotate(sc_real *out, const sc_real *image, size_t channels, size_t length, double degrees) {
-    double angle = degrees * (acos(-1.0) / 180);
-    double sine = sin(angle), cosine = cos(angle), middle = ((double)length - 1) / 2;
+    double angle = degrees * (0x1.921fb54442d18p+1 / 180); /* pi */
+    double sine = sc_sin64(angle), cosine = sc_cos64(angle), middle = ((double)length - 1) / 2;
     long size = (long)length;
     for (long y = 0; y < size; y++)
         for (long x = 0; x < size; x++) {

@@ -1,5 +1,7 @@
 #include "image/colour.h"
 
+#include "base/math64.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -9,7 +11,7 @@ static double share_of(double relevance, const sc_colouring *how) {
     double magnitude = fabs(relevance);
     if (how->limit <= 0 || magnitude == 0)
         return 0;
-    double share = magnitude >= how->limit ? 1 : pow(magnitude / how->limit, how->gamma);
+    double share = magnitude >= how->limit ? 1 : sc_pow64(magnitude / how->limit, how->gamma);
     return copysign(share, relevance);
 }
 

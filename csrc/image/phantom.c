@@ -1,5 +1,6 @@
 #include "image/phantom.h"
 
+#include "base/math64.h"
 #include "base/memory.h"
 #include "base/random.h"
 
@@ -33,6 +34,14 @@ static double clamped(double value, double low, double high) {
     return value < low ? low : value > high ? high : value;
 }
 
+static double square(double value) {
+    return value * value;
+}
+
+static double length_of(double x, double y) {
+    return sqrt(x * x + y * y);
+}
+
 /* 1 where value is well below 0, 0 well above, smooth over a width of 2 soft. */
 static double inside(double value, double soft) {
     double t = clamped(0.5 - 0.5 * value / soft, 0, 1);
@@ -41,7 +50,7 @@ static double inside(double value, double soft) {
 
 static double bump(double distance, double width) {
     double t = distance / width;
-    return t * t > 12 ? 0 : exp(-t * t);
+    return t * t > 12 ? 0 : sc_exp64(-t * t);
 }
 
 /* Smooth noise in -1..1 of a given number of waves over the picture. */
@@ -67,11 +76,11 @@ static double clouds(const body *b, double x, double y) {
 /* Negative inside the lung, positive outside, about a distance. */
 static double lung_edge(const lung *l, double x, double y) {
     double down = clamped((y - (l->y - l->height)) / (2 * l->height), 0, 1); /* 0 apex, 1 base */
-    double width = l->width * (0.62 + 0.5 * sin(1.75 * down));
+    double width = l->width * (0.62 + 0.5 * sc_sin64(1.75 * down));
     double lean = l->side * 0.1 * (down - 0.5); /* wider apart at the base */
     double dx = fabs(x - l->x - lean) / width, dy = fabs(y - l->y) / l->height;
     double shape =
-        (pow(dx * dx * sqrt(dx) + dy * dy * sqrt(dy), 0.4) - 1) * width; /* exponent 2.5: nearly an ellipse */
+        (sc_pow64(dx * dx * sqrt(dx) + dy * dy * sqrt(dy), 0.4) - 1) * width; /* exponent 2.5: nearly an ellipse */
     double outward = (x - l->x) * l->side;
     double floor_y = l->dome + 0.9 * (outward + 0.1) * (outward + 0.1) + (outward > 0 ? 0.25 * outward : 0);
     return fmax(shape, y - floor_y);
@@ -153,9 +162,9 @@ static void place_exposure(body *b, sc_random *random) {
 static double outline(const body *b, double x, double y) {
     double ax = fabs(x), soft = fmax(0.04, b->soft);
     double neck = 0.3 + 0.12 * clamped(y + 1, 0, 1);
-    double slope = 0.2 * clamped(ax - neck, 0, 1) + 0.5 * pow(clamped((ax - 0.55) / 0.5, 0, 1), 2);
+    double slope = 0.2 * clamped(ax - neck, 0, 1) + 0.5 * square(clamped((ax - 0.55) / 0.5, 0, 1));
     double shoulder = fmax(b->shoulder + slope - y, -1);
-    double side = b->width - 0.1 * pow(clamped(y - 0.1, 0, 1), 2) + 0.7 * pow(clamped(-0.05 - y, 0, 1), 1.5);
+    double side = b->width - 0.1 * square(clamped(y - 0.1, 0, 1)) + 0.7 * sc_pow64(clamped(-0.05 - y, 0, 1), 1.5);
     double trunk = inside(fmax(ax - side, shoulder), soft);
     return fmax(trunk, inside(ax - neck, 0.07));
 }
@@ -165,7 +174,7 @@ static double ribs(const body *b, double x, double y) {
     double ax = fabs(x), sum = 0, width = fmax(0.03, 0.8 * b->soft);
     for (int k = 0; k < RIBS; k++) {
         double start = b->rib_start + k * b->rib_gap;
-        double back = start - 0.16 * sin(3 * clamped(ax, 0, 0.9)) + b->rib_slope * ax * ax;
+        double back = start - 0.16 * sc_sin64(3 * clamped(ax, 0, 0.9)) + b->rib_slope * ax * ax;
         double front = start + 0.3 - 0.3 * (ax - 0.2);
         sum += bump(y - back, width) + 0.3 * bump(y - front, width);
     }
@@ -176,7 +185,7 @@ static double finding(const body *b, double x, double y, double absorbed, double
     const lung *l = &b->lungs[b->where];
     switch (b->finding) {
     case SC_PHANTOM_NODULE: {
-        double distance = hypot(x - b->x[0], y - b->y[0]) - b->radius[0];
+        double distance = length_of(x - b->x[0], y - b->y[0]) - b->radius[0];
         return absorbed + b->strength * inside(distance, fmax(0.035, b->soft)) * (1 - 0.4 * absorbed);
     }
     case SC_PHANTOM_EFFUSION: {
@@ -190,7 +199,7 @@ static double finding(const body *b, double x, double y, double absorbed, double
     case SC_PHANTOM_OPACITY: {
         double haze = 0;
         for (int i = 0; i < PATCHES; i++)
-            haze += bump(hypot(x - b->x[i], y - b->y[i]), b->radius[i]);
+            haze += bump(length_of(x - b->x[i], y - b->y[i]), b->radius[i]);
         double cloudy = clamped(0.85 + 0.65 * texture, 0.3, 1.4);
         return absorbed + b->strength * clamped(haze, 0, 1.2) * cloudy * fmax(0, 1 - 1.1 * absorbed);
     }
@@ -205,8 +214,8 @@ static double finding(const body *b, double x, double y, double absorbed, double
 static double heart(const body *b, double x, double y) {
     double dx = x - b->heart_x, dy = y - b->heart_y;
     double along = 0.8 * dx + 0.6 * dy, across = 0.8 * dy - 0.6 * dx;
-    double egg = hypot(along / b->heart_width, across / (b->heart_height * (1 - 0.25 * along))) - 1;
-    double vessels = hypot((x - 0.09) / 0.13, (y - b->heart_y + 0.4) / 0.3) - 1;
+    double egg = length_of(along / b->heart_width, across / (b->heart_height * (1 - 0.25 * along))) - 1;
+    double vessels = length_of((x - 0.09) / 0.13, (y - b->heart_y + 0.4) / 0.3) - 1;
     double soft = fmax(0.06, b->soft);
     return fmax(inside(egg * b->heart_width, soft), 0.7 * inside(vessels * 0.13, soft));
 }
@@ -219,17 +228,17 @@ static double absorption(const body *b, double px, double y) {
     for (int i = 0; i < 2; i++) {
         double edge = lung_edge(&b->lungs[i], x, y);
         air = fmax(air, inside(edge, fmax(0.05, b->soft)));
-        apart = fmin(apart, hypot(x - 0.62 * b->lungs[i].x, (y - b->lungs[i].y - 0.02) * 0.75));
+        apart = fmin(apart, length_of(x - 0.62 * b->lungs[i].x, (y - b->lungs[i].y - 0.02) * 0.75));
     }
     double vessels = 0.16 * bump(apart, 0.2) * (1 + 0.7 * noise(b, px, y, 9.1));
     value = value * (1 - air) + air * (0.13 + 0.035 * texture + vessels);
     double spine = inside(ax - b->spine_width, fmax(0.05, b->soft));
-    value += 0.1 * spine * (1 + 0.16 * sin(2 * 3.14159265 * y / (0.8 * b->rib_gap)));
-    value += 0.13 * inside(ax - 0.17 - 0.04 * sin(4 * y), 0.08) * inside(-0.75 - y, 0.3); /* mediastinum */
+    value += 0.1 * spine * (1 + 0.16 * sc_sin64(2 * 3.14159265 * y / (0.8 * b->rib_gap)));
+    value += 0.13 * inside(ax - 0.17 - 0.04 * sc_sin64(4 * y), 0.08) * inside(-0.75 - y, 0.3); /* mediastinum */
     double muscle = heart(b, x, y);
     value += muscle * fmax(0, 0.62 + 0.03 * texture - value);
     value += ribs(b, x, y) * (0.35 + 0.65 * air) * (1 - 0.5 * muscle);
-    double collar = y - (b->shoulder + 0.2 - 0.22 * ax + 0.1 * sin(5 * ax));
+    double collar = y - (b->shoulder + 0.2 - 0.22 * ax + 0.1 * sc_sin64(5 * ax));
     value += 0.13 * bump(collar, fmax(0.035, 0.8 * b->soft)) * inside(0.1 - ax, 0.05) * inside(ax - 0.72, 0.05);
     return 0.02 + trunk * finding(b, x, y, value, texture);
 }
@@ -254,7 +263,7 @@ sc_status sc_phantom_draw(sc_pixels *out, sc_phantom_class finding_class, size_t
         for (size_t x = 0; x < size; x++) {
             double px = (2 * (double)x + 1) / (double)size - 1, py = (2 * (double)y + 1) / (double)size - 1;
             double value = clamped(b.gain * absorption(&b, px, py) * 1.15 + b.offset, 0, 1);
-            value = pow(value, b.gamma) + b.grain * sc_random_normal(&random);
+            value = sc_pow64(value, b.gamma) + b.grain * sc_random_normal(&random);
             bytes[y * size + x] = (uint8_t)lrint(255 * clamped(value, 0, 1));
         }
     *out =

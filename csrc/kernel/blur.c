@@ -1,6 +1,7 @@
 #include "kernel/blur.h"
 
 #include "base/interrupt.h"
+#include "base/math64.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,7 +14,7 @@ void sc_blur_weights(double *weights, double sigma, size_t radius) {
     double sum = 0;
     for (size_t k = 0; k <= radius; k++) {
         double z = (double)k / sigma;
-        weights[k] = exp(-0.5 * z * z);
+        weights[k] = sc_exp64(-0.5 * z * z);
         sum += k ? 2 * weights[k] : weights[k];
     }
     for (size_t k = 0; k <= radius; k++)

@@ -1,4 +1,5 @@
 /* Arithmetic of the class Tensor: new tensors, operands untouched. */
+#include "base/math64.h"
 #include "kernel/gemm.h"
 #include "lua/l_tensor.h"
 #include "lua/support.h"
@@ -76,11 +77,11 @@ static int elementwise(lua_State *L, double (*function)(double), const char *met
 }
 
 static int logarithm(lua_State *L) {
-    return elementwise(L, log, "log");
+    return elementwise(L, sc_log64, "log");
 }
 
 static int exponential(lua_State *L) {
-    return elementwise(L, exp, "exp");
+    return elementwise(L, sc_exp64, "exp");
 }
 
 static int square_root(lua_State *L) {

@@ -1,7 +1,7 @@
+#include "base/math64.h"
 #include "kernel/activation.h"
 #include "op/common.h"
 
-#include <math.h>
 #include <stddef.h>
 
 typedef struct gelu_attrs {
@@ -37,8 +37,8 @@ static void backward(const sc_op_call *call) {
 
 static double activation(const void *attributes, double x) {
     if (by_tanh(attributes))
-        return 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
-    return 0.5 * x * erfc(x * -0.70710678118654752);
+        return 0.5 * x * (1 + sc_tanh64(0.79788456080286536 * (x + 0.044715 * x * x * x)));
+    return 0.5 * x * sc_erfc64(x * -0.70710678118654752);
 }
 
 const sc_op sc_op_gelu = {

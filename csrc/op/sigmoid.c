@@ -1,7 +1,6 @@
+#include "base/math64.h"
 #include "kernel/activation.h"
 #include "op/common.h"
-
-#include <math.h>
 
 static void forward(const sc_op_call *call) {
     sc_sigmoid_forward(call->output, call->input[0], sc_call_numel(call));
@@ -14,7 +13,7 @@ static void backward(const sc_op_call *call) {
 
 static double activation(const void *attrs, double x) {
     (void)attrs;
-    return 1 / (1 + exp(-x));
+    return 1 / (1 + sc_exp64(-x));
 }
 
 const sc_op sc_op_sigmoid = {

@@ -1,3 +1,4 @@
+#include "base/math64.h"
 #include "train/optimiser.h"
 
 #include <math.h>
@@ -42,8 +43,8 @@ static void step(sc_real *x, sc_real *const *state, const sc_real *grad, size_t 
         .eps = (sc_real)options->eps,
         .decay = (sc_real)decay,
         .keep = (sc_real)keep,
-        .step = (sc_real)(size->lr / (1 - pow(options->beta1, (double)size->step))),
-        .scale = (sc_real)(1 / sqrt(1 - pow(options->beta2, (double)size->step))),
+        .step = (sc_real)(size->lr / (1 - sc_pow64(options->beta1, (double)size->step))),
+        .scale = (sc_real)(1 / sqrt(1 - sc_pow64(options->beta2, (double)size->step))),
     };
     sc_real *m = state[0], *v = state[1];
 #pragma omp parallel for schedule(static) if (n > CHUNK)

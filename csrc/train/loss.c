@@ -1,5 +1,7 @@
 #include "train/loss.h"
 
+#include "base/math64.h"
+
 #include <inttypes.h>
 #include <math.h>
 
@@ -14,7 +16,7 @@ static double row_max(const sc_real *z, size_t classes) {
 static double row_sum(const sc_real *z, size_t classes, double top) {
     double sum = 0;
     for (size_t k = 0; k < classes; k++)
-        sum += exp((double)z[k] - top);
+        sum += sc_exp64((double)z[k] - top);
     return sum;
 }
 
@@ -65,8 +67,8 @@ static double smooth_row(sc_real *dz, const sc_real *z, const sc_real *weights, 
     for (size_t k = 0; k < classes; k++) {
         double part = each * weight_of(weights, k) + (k == target ? share : 0);
         if (part > 0) /* so that 0 times infinity does not count */
-            loss += part * (log(mass) + (top - (double)z[k]));
-        dz[k] = (sc_real)(sum * (exp((double)z[k] - top) / mass) - part);
+            loss += part * (sc_log64(mass) + (top - (double)z[k]));
+        dz[k] = (sc_real)(sum * (sc_exp64((double)z[k] - top) / mass) - part);
     }
     return loss;
 }
@@ -74,8 +76,8 @@ static double smooth_row(sc_real *dz, const sc_real *z, const sc_real *weights, 
 static double plain_row(sc_real *dz, const sc_real *z, double share, size_t target, size_t classes) {
     double top = row_max(z, classes), mass = row_sum(z, classes, top);
     for (size_t k = 0; k < classes; k++)
-        dz[k] = (sc_real)(share * (exp((double)z[k] - top) / mass - (k == target)));
-    return share > 0 ? share * (log(mass) + (top - (double)z[target])) : 0;
+        dz[k] = (sc_real)(share * (sc_exp64((double)z[k] - top) / mass - (k == target)));
+    return share > 0 ? share * (sc_log64(mass) + (top - (double)z[target])) : 0;
 }
 
 sc_status sc_loss_cross_entropy(double *loss, sc_real *dlogits, const sc_real *logits, const int64_t *labels, size_t n,
@@ -104,6 +106,6 @@ void sc_loss_softmax(sc_real *p, const sc_real *logits, size_t n, size_t classes
         const sc_real *z = logits + i * classes;
         double top = row_max(z, classes), mass = row_sum(z, classes, top);
         for (size_t k = 0; k < classes; k++)
-            p[i * classes + k] = (sc_real)(exp((double)z[k] - top) / mass);
+            p[i * classes + k] = (sc_real)(sc_exp64((double)z[k] - top) / mass);
     }
 }
