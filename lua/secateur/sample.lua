@@ -29,7 +29,7 @@ end
 -- Softmax probability of one class, from a list of logits.
 local function probability(logits, class)
   local sum = 0
-  for _, logit in ipairs(logits) do sum = sum + math.exp(logit - logits[class]) end
+  for _, logit in ipairs(logits) do sum = sum + core.math.exp(logit - logits[class]) end
   return 1 / sum
 end
 

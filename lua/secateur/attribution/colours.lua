@@ -46,12 +46,14 @@ end
 
 local function encode(linear)
   linear = math.min(1, math.max(0, linear))
-  return linear <= 0.0031308 and 12.92 * linear or 1.055 * linear ^ (1 / 2.4) - 0.055
+  return linear <= 0.0031308 and 12.92 * linear or 1.055 * core.math.pow(linear, 1 / 2.4) - 0.055
 end
 
 local function decode(value)
-  return value <= 0.04045 and value / 12.92 or ((value + 0.055) / 1.055) ^ 2.4
+  return value <= 0.04045 and value / 12.92 or core.math.pow((value + 0.055) / 1.055, 2.4)
 end
+
+local function cube(x) return x * x * x end
 
 --- OKLab to sRGB; what lies outside is cut off.
 -- @number lightness 0..1
@@ -59,9 +61,9 @@ end
 -- @number b
 -- @treturn {number,number,number} red, green, blue in 0..1
 function colours.from_oklab(lightness, a, b)
-  local l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ^ 3
-  local m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ^ 3
-  local s = (lightness - 0.0894841775 * a - 1.2914855480 * b) ^ 3
+  local l = cube(lightness + 0.3963377774 * a + 0.2158037573 * b)
+  local m = cube(lightness - 0.1055613458 * a - 0.0638541728 * b)
+  local s = cube(lightness - 0.0894841775 * a - 1.2914855480 * b)
   return { encode(4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s),
     encode(-1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s),
     encode(-0.0041960863 * l - 0.7034186147 * m + 1.7076147010 * s) }
@@ -72,9 +74,9 @@ end
 -- @treturn {number,number,number} lightness, a, b
 function colours.to_oklab(colour)
   local red, green, blue = decode(colour[1]), decode(colour[2]), decode(colour[3])
-  local l = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ^ (1 / 3)
-  local m = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ^ (1 / 3)
-  local s = (0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue) ^ (1 / 3)
+  local l = core.math.pow(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue, 1 / 3)
+  local m = core.math.pow(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue, 1 / 3)
+  local s = core.math.pow(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue, 1 / 3)
   return { 0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s,
     1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s, 0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s }
 end
@@ -94,7 +96,7 @@ local function two_sided_rows(map)
   for i = 1, ENTRIES do
     local t = 2 * (i - 1) / (ENTRIES - 1) - 1
     local at, hue = interpolate(map, math.abs(t)), math.rad(t < 0 and map.negative or map.positive)
-    rows[i] = colours.from_oklab(at[1], at[2] * math.cos(hue), at[2] * math.sin(hue))
+    rows[i] = colours.from_oklab(at[1], at[2] * core.math.cos(hue), at[2] * core.math.sin(hue))
   end
   return rows
 end

@@ -1,5 +1,7 @@
 --- Where along the path from 0 to 1 an integral is sampled, and with which weights.
 -- @module secateur.attribution.quadrature
+local core = require "secateur.core"
+
 local quadrature = {}
 
 --- Names of the rules.
@@ -37,7 +39,7 @@ function rules.gauss_legendre(n)
   local at, weight = {}, {}
   if n == 1 then return { 0.5 }, { 1 } end
   for k = 1, (n + 1) // 2 do
-    local x = math.cos(math.pi * (k - 0.25) / (n + 0.5)) * (1 - (n - 1) / (8 * n ^ 3))
+    local x = core.math.cos(math.pi * (k - 0.25) / (n + 0.5)) * (1 - (n - 1) / (8 * n * n * n))
     for _ = 1, 100 do
       local value, slope = legendre(n, x)
       local step = value / slope

@@ -27,7 +27,8 @@ local function spreader(size, sigma)
   for j = 1, size do
     local sum = 0
     for i = 1, size do
-      rows[i][j] = math.exp(-0.5 * ((i - j) / sigma) ^ 2)
+      local z = (i - j) / sigma
+      rows[i][j] = core.math.exp(-0.5 * z * z)
       sum = sum + rows[i][j]
     end
     for i = 1, size do rows[i][j] = rows[i][j] / sum end

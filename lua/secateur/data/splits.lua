@@ -101,8 +101,9 @@ end
 -- What giving the group to the part adds to the squared distance from its fair share of each stratum.
 local function cost(group, part, sizes)
   local sum = 0
-  for k, count in pairs(group.counts) do
-    sum = sum + count * (2 * (part.has[k] - part.share * sizes[k]) + count) / sizes[k] ^ 2
+  for k, size in ipairs(sizes) do
+    local count = group.counts[k]
+    if count then sum = sum + count * (2 * (part.has[k] - part.share * size) + count) / (size * size) end
   end
   return sum
 end

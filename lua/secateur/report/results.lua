@@ -106,7 +106,7 @@ function results.statistics(rows, column)
   local mean, squares = sum / count, 0
   for _, row in ipairs(rows) do
     local value = row[column]
-    if value and value == value then squares = squares + (value - mean) ^ 2 end
+    if value and value == value then squares = squares + (value - mean) * (value - mean) end
   end
   return mean, math.sqrt(squares / count), count
 end

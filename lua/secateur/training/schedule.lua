@@ -1,5 +1,7 @@
 --- Learning rate schedules: a factor for every step of the optimiser.
 -- @module secateur.training.schedule
+local core = require "secateur.core"
+
 local schedule = {}
 
 local shapes = {}
@@ -8,14 +10,14 @@ function shapes.constant() return 1 end
 
 -- The epochs count, not the steps.
 function shapes.step(at)
-  return at.decay and at.decay.factor ^ ((at.epoch - 1) // at.decay.every) or 1
+  return at.decay and core.math.pow(at.decay.factor, (at.epoch - 1) // at.decay.every) or 1
 end
 
 -- Loshchilov and Hutter (2017), equation 5, one period: from 1 to the least over what warm-up leaves of the training.
 function shapes.cosine(at)
   local past = at.step - at.warmup -- not above 0 throughout where warm-up takes the whole training
   local share = past > 0 and math.min(past / (at.total - at.warmup), 1) or 0
-  return at.least + (1 - at.least) * (1 + math.cos(math.pi * share)) / 2
+  return at.least + (1 - at.least) * (1 + core.math.cos(math.pi * share)) / 2
 end
 
 --- The factor of a step, by which all learning rates are multiplied. Steps count from 0 over the whole training; in
