@@ -1,3 +1,4 @@
+local bits = require "support.bits"
 local errors = require "support.errors"
 local memory_split = require "support.memory_split"
 local sc = require "secateur"
@@ -98,6 +99,19 @@ describe("importance", function()
     local function chance(seed) return sc.importance(model, split, { method = "random", seed = seed })["features.0"] end
     assert.is_true(chance(1):allclose(chance(1), 0, 0))
     assert.is_false(chance(1):allclose(chance(2)))
+  end)
+
+  it("does not depend on how samples are batched", function()
+    local model, indices = small(), { 1, 2, 3, 5, 4, 6, 1, 3, 2 }
+    for _, method in ipairs { "activation", "taylor", "lrp" } do
+      local found = {}
+      for batch = 1, 9 do
+        local list, scores = {}, sc.importance(model, split, { method = method, indices = indices, batch = batch })
+        for i, name in ipairs(scores.provenance.layers) do list[i] = scores[name] end
+        found[batch] = list
+      end
+      for batch = 2, 9 do assert.is_true(bits.equal(found[1], found[batch]), method .. " " .. batch) end
+    end
   end)
 
   it("tells where scores come from, and keeps that out of loops", function()

@@ -92,13 +92,17 @@ local function with_provenance(scores, provenance)
   return setmetatable(scores, { __name = "Scores", __tostring = describe, __index = { provenance = provenance } })
 end
 
--- Adds each sample's sums (or their magnitudes) to the totals; returns how many samples there were.
+-- Adds each sample's sums (or their magnitudes) to the totals, one after another in double precision, so that they do
+-- not depend on how samples are batched; returns how many samples there were.
 local function accumulate(totals, sums, reduce)
   local count = 0
   for name, tensor in pairs(sums) do
     count = tensor:size(1)
-    local part = (reduce == "abs" and tensor:abs() or tensor):sum(1)
-    totals[name] = totals[name] and totals[name] + part or part
+    local total = totals[name] or {}
+    for _, row in ipairs((reduce == "abs" and tensor:abs() or tensor):totable()) do
+      for unit, value in ipairs(row) do total[unit] = (total[unit] or 0) + value end
+    end
+    totals[name] = total
   end
   return count
 end
@@ -133,8 +137,12 @@ local function score_samples(model, split, names, indices, opts)
   end
   finish()
   if count == 0 then options.fail("importance", "split: expected at least one image that can be read", 1) end
-  for name, total in pairs(totals) do totals[name] = total / count end
-  return totals
+  local means = {}
+  for name, total in pairs(totals) do
+    for unit, sum in ipairs(total) do total[unit] = sum / count end
+    means[name] = core.tensor(total)
+  end
+  return means
 end
 
 --- Scores every prunable unit: its relevance summed over positions, averaged over the samples chosen.
