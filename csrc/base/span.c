@@ -39,7 +39,7 @@ void sc_add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count) {
 
 static void multiply(sc_real *y, const sc_real *x, size_t count) {
     for (size_t i = 0; i < count; i++)
-        y[i] *= x[i];
+        y[i] = y[i] * x[i] + 0;
 }
 
 void sc_multiply(sc_real *y, const sc_real *x, size_t count) {

@@ -15,7 +15,7 @@ void sc_copy(sc_real *y, const sc_real *x, size_t count);
 /* y[count] += scale * x[count] */
 void sc_add_scaled(sc_real *y, const sc_real *x, sc_real scale, size_t count);
 
-/* y[count] *= x[count] */
+/* y[count] = 0 + y * x[count]: what sc_add_product makes of zeros, which leaves no -0. */
 void sc_multiply(sc_real *y, const sc_real *x, size_t count);
 
 /* y[count] += a[count] * b[count] */

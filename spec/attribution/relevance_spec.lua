@@ -1,5 +1,7 @@
+local bits = require "support.bits"
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core_double"
+local float = require "secateur.core"
 local rules = require "secateur.attribution.rules"
 local single = require "support.single"
 
@@ -69,6 +71,34 @@ describe("relevance", function()
     graph:own_parameters()
     graph:parameter "n.weight":copy(weight)
     assert.same(before, relevances(walker))
+  end)
+end)
+
+describe("relevance of one sample", function()
+  -- Terms of inputs below zero are left out of batches that have none; that shows in no bit, signs of zeros included.
+  it("is the same beside samples that have negative inputs where it has none", function()
+    local graph, n, inputs = float.graph(), 6, {}
+    graph:add("input", "x", {}, { shape = { n, 1, 2 } })
+    graph:add("conv2d", "n", { "x" }, { out = 3, kernel = { 1, 2 } })
+    graph:add("dropout", "last", { "n" }) -- the gradient of what the output reads holds zeros before
+    graph:set_parameter("n.weight", float.randn(3, n, 1, 2, { seed = 1 }))
+    for i = 1, n do inputs[i] = { { i % 3 - 1 < 0 and 0 or i % 3 - 1, i % 2 } } end
+    local positive = float.tensor { inputs }
+    local mixed = float.zeros(2, n, 1, 2)
+    mixed:view(1, 1):copy(positive)
+    mixed:view(2, 2):copy(positive * -1)
+    for name, rule in pairs { alphabeta = rules.alphabeta(2, 1), gamma = rules.gamma(0.25), zplus = rules.zplus(),
+      dlb = rules.dlb() } do
+      local found = {}
+      for k, x in ipairs { positive, mixed } do
+        local walker = float.relevance(graph, { batch = 2, rules = { n = rule, last = rules.pass() },
+          keep = { "x" } })
+        walker:forward(x)
+        walker:backward(float.ones(k, 3, 1, 1) * -1)
+        found[k] = walker:relevance "x":view(1, 1)
+      end
+      assert.is_true(bits.equal({ found[1] }, { found[2] }), name)
+    end
   end)
 end)
 
