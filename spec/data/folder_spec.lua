@@ -118,13 +118,16 @@ describe("data.folder", function()
   end)
 
   it("sorts labels that are numbers as numbers", function()
-    fill("x", 12)
+    fill("x", 14)
     local lines = { "file,label,split" }
     for i = 1, 12 do
       lines[i + 1] = ("x/%02d.png,%d,%s"):format(i, i % 6 * 2, i <= 6 and "train" or i % 2 == 0 and "val" or "test")
     end
     temporary.write(root, "split.csv", table.concat(lines, "\n"))
     assert.same({ "0", "2", "4", "6", "8", "10" }, data.folder(root, OPTS).classes)
+    lines[14], lines[15] = "x/13.png,002,train", "x/14.png,02,train"
+    temporary.write(root, "split.csv", table.concat(lines, "\n"))
+    assert.same({ "0", "2", "02", "002", "4", "6", "8", "10" }, data.folder(root, OPTS).classes)
   end)
 
   it("says what is wrong with split.csv", function()

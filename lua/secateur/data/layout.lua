@@ -78,12 +78,18 @@ function layout.find(root, depth, accept)
   return nil
 end
 
--- Numbers in numerical order where all labels are numbers, else byte order.
+-- Numbers in numerical order where all labels are numbers (of equal ones, as 1 and 01, the shorter first: table.sort
+-- leaves the order of equals open), else byte order.
 local function sort_labels(labels)
   for _, label in ipairs(labels) do
     if not label:find("^%d+$") then return files.sort(labels) end
   end
-  table.sort(labels, function(a, b) return tonumber(a) < tonumber(b) end)
+  table.sort(labels, function(a, b)
+    local x, y = tonumber(a), tonumber(b)
+    if x ~= y then return x < y end
+    if #a ~= #b then return #a < #b end
+    return a < b
+  end)
   return labels
 end
 
