@@ -1,6 +1,7 @@
 #include "graph/plan.h"
 
 #include "base/memory.h"
+#include "graph/fusion.h"
 
 #include <limits.h>
 #include <omp.h>
@@ -53,7 +54,9 @@ static void mark_used(draft *d) {
     const sc_graph *graph = d->graph;
     for (size_t i = graph->node_count; i-- > 0;) {
         draft_node *node = &d->nodes[i];
-        node->used |= i == graph->output || asked(d->request->keep_value, i);
+        bool kept = i == graph->output || asked(d->request->keep_value, i);
+        d->plan->nodes[i].value_kept = kept || sc_node_is_input(&graph->nodes[i]);
+        node->used |= kept;
         if (node->used)
             for (int k = 0; k < graph->nodes[i].input_count; k++)
                 d->nodes[graph->nodes[i].input[k]].used = true;
@@ -137,8 +140,10 @@ static void emit_steps(draft *d) {
         d->nodes[i].forward = d->nodes[i].again = d->nodes[i].back = NEVER;
         if (!d->nodes[i].used)
             continue;
-        d->nodes[i].forward = d->plan->step_count;
-        emit(d, SC_STEP_FORWARD, i);
+        size_t head = d->plan->nodes[i].head;
+        d->nodes[i].forward = head == i ? d->plan->step_count : d->nodes[head].forward;
+        if (head == i)
+            emit(d, SC_STEP_FORWARD, i);
     }
     d->plan->forward_count = d->plan->step_count;
     for (size_t i = graph->node_count; i-- > 0;) {
@@ -200,7 +205,7 @@ static void value_life(const draft *d, size_t i, size_t *forward_last, size_t *l
 /* Whether node i may write over its first input: the input is read for the last time there. */
 static bool can_overwrite(const draft *d, size_t i) {
     const sc_node *node = &d->graph->nodes[i];
-    if (!node->op->inplace || node->input_count == 0)
+    if (!node->op->inplace || node->input_count == 0 || d->plan->nodes[i].head != i)
         return false;
     size_t input = node->input[0];
     ptrdiff_t buffer = d->plan->nodes[input].value;
@@ -262,8 +267,7 @@ static sc_status place_buffers(draft *d, sc_error *error) {
     for (size_t i = 0; i < d->graph->node_count; i++) {
         sc_node_buffers *buffers = &d->plan->nodes[i];
         bool is_input = sc_node_is_input(&d->graph->nodes[i]); /* whose value is the caller's tensor */
-        buffers->value_kept = is_input || i == d->graph->output || asked(d->request->keep_value, i);
-        if (d->nodes[i].used && !is_input)
+        if (d->nodes[i].used && !is_input && buffers->next_fused == SC_NOT_FOUND)
             SC_TRY(place_value(d, i, error));
         if (buffers->wants_grad)
             SC_TRY(place_grad(d, i, error));
@@ -375,6 +379,7 @@ static sc_status make_plan(draft *d, sc_error *error) {
         d->plan->nodes[i].needs = d->nodes[i].needs = resolve_needs(d, i);
     mark_recompute(d);
     mark_accuracy(d);
+    sc_fusion_find(d->plan);
     emit_steps(d);
     SC_TRY(place_buffers(d, error));
     SC_TRY(sc_plan_fit_scratch(d->plan, error));

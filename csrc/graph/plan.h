@@ -32,14 +32,16 @@ enum { SC_NO_BUFFER = -1 };
 
 /* Where the numbers of one node are: indices into plan->offsets, or SC_NO_BUFFER. */
 typedef struct sc_node_buffers {
-    ptrdiff_t value;      /* as forward writes it */
+    ptrdiff_t value;      /* as forward writes it; none where next_fused */
     ptrdiff_t recomputed; /* as the way back sees it; the same as value unless computed again */
     ptrdiff_t grad;
     ptrdiff_t saved;
-    size_t grad_first; /* the step that writes the gradient first, and finds it zeroed */
-    bool visited_back; /* the way back runs through this node */
-    bool value_kept;   /* the value can be read after the way forward */
-    bool grad_kept;    /* the gradient can be read after the way back */
+    size_t head;          /* the node in whose forward step this one is computed: itself, or see graph/fusion.h */
+    ptrdiff_t next_fused; /* the next node of that step, which alone sees this one's value, or SC_NOT_FOUND */
+    size_t grad_first;    /* the step that writes the gradient first, and finds it zeroed */
+    bool visited_back;    /* the way back runs through this node */
+    bool value_kept;      /* the value can be read after the way forward */
+    bool grad_kept;       /* the gradient can be read after the way back */
     bool wants_grad;
     sc_accuracy accuracy; /* on the way forward */
     bool training;        /* as sc_op_call has it: a norm whose scale is frozen keeps its running statistics */

@@ -27,6 +27,26 @@ static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc
     call->accuracy = plan->nodes[index].accuracy;
 }
 
+/* What the step of a node does besides, for the nodes that are fused with it; its output is that of the last. */
+static void fill_epilogue(sc_op_call *call, sc_epilogue *epilogue, const sc_plan *plan, size_t index) {
+    *epilogue = (sc_epilogue){0};
+    for (ptrdiff_t i = plan->nodes[index].next_fused; i != SC_NOT_FOUND; i = plan->nodes[i].next_fused) {
+        sc_op_call fused;
+        fill_forward(&fused, plan, (size_t)i, SC_STEP_FORWARD);
+        plan->graph->nodes[i].op->epilogue(&fused, epilogue);
+        call->output = fused.output;
+        call->epilogue = epilogue;
+    }
+}
+
+static void run_forward(const sc_plan *plan, size_t node) {
+    sc_op_call call;
+    sc_epilogue epilogue;
+    fill_forward(&call, plan, node, SC_STEP_FORWARD);
+    fill_epilogue(&call, &epilogue, plan, node);
+    plan->graph->nodes[node].op->forward(&call);
+}
+
 static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
     const sc_node *node = &plan->graph->nodes[index];
     fill_forward(call, plan, index, SC_STEP_RECOMPUTE);
@@ -84,10 +104,7 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
     sc_status status = SC_OK;
     sc_interrupt_begin();
     for (size_t s = 0; s < plan->forward_count && status == SC_OK; s++) {
-        size_t node = plan->steps[s].node;
-        sc_op_call call;
-        fill_forward(&call, plan, node, SC_STEP_FORWARD);
-        plan->graph->nodes[node].op->forward(&call);
+        run_forward(plan, plan->steps[s].node);
         status = sc_interrupt_check(error);
     }
     sc_interrupt_end();

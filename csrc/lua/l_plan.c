@@ -120,6 +120,35 @@ static int memory(lua_State *L) {
     return 2;
 }
 
+/* The names of the nodes that a step computes, in a table. */
+static void push_step_nodes(lua_State *L, const sc_plan *plan, const sc_step *step) {
+    ptrdiff_t node = (ptrdiff_t)step->node;
+    lua_newtable(L);
+    for (lua_Integer k = 1; node != SC_NOT_FOUND; k++) {
+        lua_pushstring(L, plan->graph->nodes[node].name);
+        lua_rawseti(L, -2, k);
+        node = step->kind == SC_STEP_FORWARD ? plan->nodes[node].next_fused : SC_NOT_FOUND;
+    }
+}
+
+/* plan:steps() -> list of {kind = "forward", "recompute" or "backward", nodes = names}, in the order of a run. The
+ * nodes of a forward step are computed as one. */
+static int steps(lua_State *L) {
+    static const char *const kinds[] = {
+        [SC_STEP_FORWARD] = "forward", [SC_STEP_RECOMPUTE] = "recompute", [SC_STEP_BACKWARD] = "backward"};
+    const sc_plan *plan = sc_lua_check_plan(L, 1, "steps");
+    lua_createtable(L, (int)plan->step_count, 0);
+    for (size_t s = 0; s < plan->step_count; s++) {
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, kinds[plan->steps[s].kind]);
+        lua_setfield(L, -2, "kind");
+        push_step_nodes(L, plan, &plan->steps[s]);
+        lua_setfield(L, -2, "nodes");
+        lua_rawseti(L, -2, (lua_Integer)s + 1);
+    }
+    return 1;
+}
+
 static int finalize(lua_State *L) {
     sc_plan **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Plan"));
     sc_plan_free(*box);
@@ -130,8 +159,8 @@ static int finalize(lua_State *L) {
 void sc_lua_open_plan(lua_State *L) {
     static const luaL_Reg functions[] = {{"plan", create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"forward", forward},       {"backward", backward}, {"value", value},    {"grad", grad},
-        {"param_grad", param_grad}, {"memory", memory},     {"close", finalize}, {NULL, NULL},
+        {"forward", forward}, {"backward", backward}, {"value", value},    {"grad", grad}, {"param_grad", param_grad},
+        {"memory", memory},   {"steps", steps},       {"close", finalize}, {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("Plan"), methods, finalize);

@@ -26,6 +26,12 @@ static void backward(const sc_op_call *call) {
             sc_accumulate(call->input_grad[i], call->output_grad, sc_call_numel(call));
 }
 
+static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
+    if (out)
+        out->residual = call->input[0] ? call->input[0] : call->input[1];
+    return call->input_count == 2;
+}
+
 const sc_op sc_op_add = {
     .name = "add",
     .least_inputs = 2,
@@ -37,4 +43,6 @@ const sc_op sc_op_add = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .epilogue = epilogue,
+    .epilogue_stage = SC_EPILOGUE_ADD,
 };

@@ -39,9 +39,9 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
     return SC_OK;
 }
 
-/* The mean of each channel, then 1 / std of each. */
+/* The mean of each channel, then 1 / std of each, then, for an epilogue, weight / std of each. */
 static size_t saved(const sc_op_call *call) {
-    return 2 * channels(call);
+    return (call->training ? 2 : 3) * channels(call);
 }
 
 /* As in PyTorch: the biased variance normalises, the unbiased one goes into the running average. */
@@ -58,7 +58,8 @@ static void update_running(const sc_op_call *call, const sc_real *mean, const sc
     ++*(int64_t *)call->param[COUNTER];
 }
 
-static void forward(const sc_op_call *call) {
+/* Fills mean and 1 / std. */
+static void save_statistics(const sc_op_call *call) {
     const batch_norm_attrs *a = call->attrs;
     const size_t c = channels(call);
     sc_real *mean = call->saved, *rstd = call->saved + c;
@@ -71,8 +72,28 @@ static void forward(const sc_op_call *call) {
     }
     for (size_t k = 0; k < c; k++)
         rstd[k] = (sc_real)(1 / sqrt((double)rstd[k] + a->eps));
-    sc_channel_norm_forward(call->output, call->input[0], mean, rstd, call->param[WEIGHT], call->param[BIAS],
-                            call->batch, c, positions(call));
+}
+
+static void forward(const sc_op_call *call) {
+    const size_t c = channels(call);
+    save_statistics(call);
+    sc_channel_norm_forward(call->output, call->input[0], call->saved, call->saved + c, call->param[WEIGHT],
+                            call->param[BIAS], call->batch, c, positions(call));
+}
+
+static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
+    if (!out || call->training) /* whose statistics are those of all outputs */
+        return !call->training;
+    const size_t c = channels(call);
+    const sc_real *rstd = call->saved + c, *weight = call->param[WEIGHT];
+    sc_real *scale = call->saved + 2 * c;
+    save_statistics(call);
+    for (size_t k = 0; k < c; k++)
+        scale[k] = rstd[k] * weight[k];
+    out->mean = call->saved;
+    out->scale = scale;
+    out->shift = call->param[BIAS];
+    return true;
 }
 
 static void backward(const sc_op_call *call) {
@@ -107,5 +128,7 @@ const sc_op sc_op_batch_norm2d = {
     .saved = saved,
     .forward = forward,
     .backward = backward,
+    .epilogue = epilogue,
+    .epilogue_stage = SC_EPILOGUE_NORM,
     .channel_affine = channel_affine,
 };

@@ -35,6 +35,12 @@ static void backward(const sc_op_call *call) {
         sc_gelu_backward(call->input_grad[0], call->input[0], call->output_grad, sc_call_numel(call));
 }
 
+static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
+    if (out)
+        out->activation = by_tanh(call->attrs) ? SC_ACTIVATION_GELU_TANH : SC_ACTIVATION_GELU;
+    return true;
+}
+
 static double activation(const void *attributes, double x) {
     if (by_tanh(attributes))
         return 0.5 * x * (1 + sc_tanh64(0.79788456080286536 * (x + 0.044715 * x * x * x)));
@@ -55,5 +61,7 @@ const sc_op sc_op_gelu = {
     .infer = sc_infer_same,
     .forward = forward,
     .backward = backward,
+    .epilogue = epilogue,
+    .epilogue_stage = SC_EPILOGUE_ACTIVATION,
     .activation = activation,
 };

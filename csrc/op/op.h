@@ -98,6 +98,14 @@ enum {
     SC_NEEDS_INPUT_IN_TRAINING = 8, /* call->input, but only when call->training */
 };
 
+/* Where an operation stands in sc_epilogue, whose steps have this order. */
+typedef enum sc_epilogue_stage {
+    SC_EPILOGUE_NONE,
+    SC_EPILOGUE_NORM,
+    SC_EPILOGUE_ADD,
+    SC_EPILOGUE_ACTIVATION,
+} sc_epilogue_stage;
+
 /* How an operation takes part in relevance propagation (DESIGN.md, "N operations + M rules"). */
 typedef enum sc_op_map {
     SC_MAP_WEIGHTED,  /* linear in the input; weight in slot 0, bias in slot 1: rules modify both */
@@ -156,6 +164,11 @@ typedef struct sc_op {
     void (*backward)(const sc_op_call *call);
     /* (SC_MAP_NONLINEAR) input_grad += relevance of the inputs, from the relevance output_grad of the output. */
     void (*relevance)(const sc_op_call *call, sc_relevance_mode mode, double epsilon);
+    /* (optional) Does what forward does to the outputs of a product, as its epilogue: fills in its stage. The input
+     * that comes from the product is NULL in the call. False where that is not possible, which depends on attributes,
+     * shapes, the number of inputs and call->training alone; with a NULL `out` it only says so. */
+    bool (*epilogue)(const sc_op_call *call, sc_epilogue *out);
+    sc_epilogue_stage epilogue_stage; /* (with epilogue) */
     /* (activations) The function itself, for DL-Backtrace's gates. */
     double (*activation)(const void *attrs, double x);
     /* (activations) backward as guided backpropagation has it (Springenberg et al. 2015): only what is positive passes,

@@ -17,6 +17,13 @@ static void guided(const sc_op_call *call) {
         sc_relu_guided(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
 }
 
+static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
+    (void)call;
+    if (out)
+        out->activation = SC_ACTIVATION_RELU;
+    return true;
+}
+
 static double activation(const void *attrs, double x) {
     (void)attrs;
     return x > 0 ? x : 0;
@@ -34,6 +41,8 @@ const sc_op sc_op_relu = {
     .infer = sc_infer_same,
     .forward = forward,
     .backward = backward,
+    .epilogue = epilogue,
+    .epilogue_stage = SC_EPILOGUE_ACTIVATION,
     .activation = activation,
     .guided = guided,
     .monotonic = true,

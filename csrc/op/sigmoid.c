@@ -11,6 +11,13 @@ static void backward(const sc_op_call *call) {
         sc_sigmoid_backward(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
 }
 
+static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
+    (void)call;
+    if (out)
+        out->activation = SC_ACTIVATION_SIGMOID;
+    return true;
+}
+
 static double activation(const void *attrs, double x) {
     (void)attrs;
     return 1 / (1 + sc_exp64(-x));
@@ -27,6 +34,8 @@ const sc_op sc_op_sigmoid = {
     .infer = sc_infer_same,
     .forward = forward,
     .backward = backward,
+    .epilogue = epilogue,
+    .epilogue_stage = SC_EPILOGUE_ACTIVATION,
     .activation = activation,
     .saturation_low = -4,
     .saturation_high = 4,

@@ -1,0 +1,43 @@
+#include "graph/fusion.h"
+
+/* Whether the value of `node` need not be in memory, because `consumer` alone reads it, on the way forward. */
+static bool is_internal(const sc_plan *plan, size_t node, size_t consumer) {
+    return !plan->nodes[node].value_kept && !(plan->nodes[node].needs & SC_NEEDS_OUTPUT) &&
+           !(plan->nodes[consumer].needs & SC_NEEDS_INPUT) &&
+           sc_graph_only_consumer(plan->graph, node) == (ptrdiff_t)consumer;
+}
+
+/* Whether node i can be the next in the chain that ends with its input `last`. */
+static bool can_follow(const sc_plan *plan, size_t i, size_t last) {
+    const sc_node *node = &plan->graph->nodes[i], *before = &plan->graph->nodes[last];
+    const sc_node *head = &plan->graph->nodes[plan->nodes[last].head];
+    return head->op->fuses && node->op->epilogue_stage > before->op->epilogue_stage &&
+           (node->op->epilogue_stage != SC_EPILOGUE_NORM || node->op->unit_axis == head->op->unit_axis) &&
+           sc_shape_equal(&node->shape, &head->shape) && is_internal(plan, last, i);
+}
+
+/* The input that the chain would come through: the one that is computed last, as the others are read in its step. */
+static size_t latest_input(const sc_plan *plan, const sc_node *node) {
+    size_t latest = node->input[0];
+    for (int k = 1; k < node->input_count; k++)
+        if (plan->nodes[node->input[k]].head > plan->nodes[latest].head)
+            latest = node->input[k];
+    return latest;
+}
+
+void sc_fusion_find(sc_plan *plan) {
+    for (size_t i = 0; i < plan->graph->node_count; i++) {
+        const sc_node *node = &plan->graph->nodes[i];
+        plan->nodes[i].head = i;
+        plan->nodes[i].next_fused = SC_NOT_FOUND;
+        if (!node->op->epilogue || node->input_count == 0)
+            continue;
+        sc_op_call call;
+        sc_plan_describe_call(&call, plan->graph, node, plan->batch, plan->nodes[i].training);
+        size_t last = latest_input(plan, node);
+        if (!node->op->epilogue(&call, NULL) || !can_follow(plan, i, last))
+            continue;
+        plan->nodes[i].head = plan->nodes[last].head;
+        plan->nodes[last].next_fused = (ptrdiff_t)i;
+    }
+}
