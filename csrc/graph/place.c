@@ -5,12 +5,16 @@
 
 typedef struct placed {
     size_t index, bytes, offset;
+    size_t steps; /* of its life */
 } placed;
 
+/* The largest first. What lives long comes last among equals, out of the way of those that follow each other. */
 static int by_size(const void *a, const void *b) {
     const placed *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
+    if (x->steps != y->steps)
+        return x->steps < y->steps ? -1 : 1;
     return x->index < y->index ? -1 : 1;
 }
 
@@ -39,7 +43,7 @@ sc_status sc_plan_place(size_t *offsets, size_t *total, const size_t *bytes, con
     sc_status status = SC_OK;
     for (size_t i = 0; i < count && status == SC_OK; i++) {
         const size_t line = 64; /* every buffer starts on a cache line */
-        items[i] = (placed){.index = i, .bytes = (bytes[i] + line - 1) / line * line};
+        items[i] = (placed){.index = i, .steps = last[i] - first[i], .bytes = (bytes[i] + line - 1) / line * line};
         if (items[i].bytes < bytes[i] || !sc_size_add(&sum, sum, items[i].bytes))
             status = sc_error_set(error, SC_ERROR_MEMORY, "plan: the buffers do not fit the address space");
     }

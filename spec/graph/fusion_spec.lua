@@ -181,12 +181,12 @@ local function widest(graph, plan, batch)
 end
 
 describe("the arena of inference", function()
-  it("holds two values of a chain, and three of one with residual sums, where they are largest", function()
-    for name, values in pairs { vgg = 2, vgg_bn = 2, basic = 3, bottleneck = 3 } do
-      local graph = families.all()[name].graph
-      local plan = core.plan(graph, { batch = 64 })
-      local bytes, count = widest(graph, plan, 64)
-      assert.equal(values, count, name)
+  it("holds what is alive where that is most: two values of a chain, three of one with residual sums", function()
+    local values = { vgg = 2, vgg_bn = 2, basic = 3, bottleneck = 3 }
+    for name, model in pairs(families.all()) do
+      local plan = core.plan(model.graph, { batch = 64 })
+      local bytes, count = widest(model.graph, plan, 64)
+      assert.equal(values[name] or count, count, name)
       assert.is_true(plan:memory() <= bytes + 256, ("%s: %d, needs %d"):format(name, plan:memory(), bytes))
     end
   end)
