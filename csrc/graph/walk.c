@@ -1,5 +1,6 @@
 #include "graph/walk.h"
 
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/random.h"
 #include "base/span.h"
@@ -93,6 +94,10 @@ static sc_status check_input(const sc_plan *plan, const sc_tensor *x, sc_error *
 }
 
 sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_error *error) {
+    return sc_plan_profile(plan, x, seed, NULL, error);
+}
+
+sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, double *seconds, sc_error *error) {
     SC_TRY(check_input(plan, x, error));
     SC_TRY(sc_plan_fit_scratch(plan, error));
     sc_tensor kept = sc_tensor_share(x);
@@ -104,7 +109,10 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
     sc_status status = SC_OK;
     sc_interrupt_begin();
     for (size_t s = 0; s < plan->forward_count && status == SC_OK; s++) {
+        double start = seconds ? sc_clock_seconds() : 0;
         run_forward(plan, plan->steps[s].node);
+        if (seconds)
+            seconds[s] = sc_clock_seconds() - start;
         status = sc_interrupt_check(error);
     }
     sc_interrupt_end();

@@ -8,6 +8,9 @@
  * and must not change before it. Ctrl-C ends it between nodes with SC_ERROR_INTERRUPTED. */
 sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_error *error);
 
+/* The same; seconds[plan->forward_count] gets the time that each step takes. NULL: nothing is measured. */
+sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, double *seconds, sc_error *error);
+
 /* What happens at a node on the way back: read call->output_grad, add to call->input_grad (and call->param_grad); where
  * call->fresh, write. */
 typedef sc_status (*sc_visit)(void *context, size_t node, const sc_op_call *call, sc_error *error);

@@ -64,6 +64,22 @@ static int forward(lua_State *L) {
     return sc_lua_push_node(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
 }
 
+/* plan:profile(x) -> list: the seconds that each forward step takes, in the order of plan:steps(). */
+static int profile(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "profile");
+    sc_lua_refuse_in_finalizer(L, "profile");
+    sc_tensor *x = sc_lua_check_tensor_of(L, 2, "profile", "x", SC_REAL);
+    double *seconds = lua_newuserdatauv(L, (plan->forward_count + 1) * sizeof *seconds, 0);
+    sc_error error;
+    sc_lua_try(L, sc_plan_profile(plan, x, 0, seconds, &error), &error);
+    lua_createtable(L, (int)plan->forward_count, 0);
+    for (size_t s = 0; s < plan->forward_count; s++) {
+        lua_pushnumber(L, seconds[s]);
+        lua_rawseti(L, -2, (lua_Integer)s + 1);
+    }
+    return 1;
+}
+
 /* plan:backward(output_grad [, accumulate = false]): gradients; those of parameters are zeroed first unless told not
  * to. */
 static int backward(lua_State *L) {
@@ -159,8 +175,8 @@ static int finalize(lua_State *L) {
 void sc_lua_open_plan(lua_State *L) {
     static const luaL_Reg functions[] = {{"plan", create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"forward", forward}, {"backward", backward}, {"value", value},    {"grad", grad}, {"param_grad", param_grad},
-        {"memory", memory},   {"steps", steps},       {"close", finalize}, {NULL, NULL},
+        {"forward", forward}, {"backward", backward}, {"value", value}, {"grad", grad},      {"param_grad", param_grad},
+        {"memory", memory},   {"profile", profile},   {"steps", steps}, {"close", finalize}, {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("Plan"), methods, finalize);

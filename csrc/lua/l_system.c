@@ -1,5 +1,6 @@
 /* Process-wide matters: threads, memory accounting, terminal, seeds. */
 #define _POSIX_C_SOURCE 200809L
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/real.h"
@@ -7,7 +8,6 @@
 #include "lua/support.h"
 
 #include <omp.h>
-#include <time.h>
 #include <unistd.h>
 
 /* threads([n]) -> n: the number of threads of the loops and matrix products; sets it when given. */
@@ -35,9 +35,7 @@ static int is_terminal(lua_State *L) {
 
 /* clock() -> seconds since an arbitrary moment, monotonic. */
 static int clock_seconds(lua_State *L) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    lua_pushnumber(L, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+    lua_pushnumber(L, sc_clock_seconds());
     return 1;
 }
 

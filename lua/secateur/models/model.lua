@@ -6,6 +6,7 @@ local file = require "secateur.models.file"
 local layers = require "secateur.models.layers"
 local options = require "secateur.util.options"
 local plans = require "secateur.models.plan"
+local profile = require "secateur.models.profile"
 local state = require "secateur.models.state"
 local targets = require "secateur.models.targets"
 
@@ -114,6 +115,18 @@ end
 function Model:forward(x)
   local count = self:check_batch("forward", x)
   return self:execution(count):forward(x)
+end
+
+--- Where the time of `forward` goes: each step of a run is measured, the first run not counted. Operations that are
+-- computed in one step, as a convolution with its norm and activation, are one row.
+-- @tparam Tensor x [N x channels x height x width]
+-- @tparam[opt] table opts `repeats` (5): runs, of which a step's time is the median
+-- @treturn Profile `rows` ({`name`, `op`, `ms`, `gflops`, `bytes`} each), `ms`, `gflops`, `batch`, `repeats`,
+--   `csv(path)`; `tostring` gives a table
+function Model:profile(x, opts)
+  local checked = options.check("profile", opts, { repeats = { type = "integer", min = 1, default = 5 } })
+  local count = self:check_batch("profile", x)
+  return profile.measure(self.graph, self:execution(count), x, checked.repeats)
 end
 
 --- Gradients of the target logits with respect to the input and to every node, in inference mode.
