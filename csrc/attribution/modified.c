@@ -2,13 +2,8 @@
 
 #include "base/memory.h"
 
-/* The item holds a reference to what it was made from, so that a change of the parameter shows: whoever changes one in
- * place clones it first where it is shared. */
-static void refresh(sc_modified *item, const sc_tensor *original) {
-    if (item->original.storage == original->storage && item->original.offset == original->offset)
-        return;
-    sc_tensor_release(&item->original);
-    item->original = sc_tensor_share(original);
+static void compute(sc_modified *item, const sc_tensor *original) {
+    item->stamp = sc_tensor_stamp(original);
     sc_modifier_apply(sc_tensor_real(&item->value), sc_tensor_real(original), &item->modifier,
                       sc_tensor_numel(original));
 }
@@ -25,7 +20,8 @@ sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *gra
     }
     for (sc_modified *item = *list; item; item = item->next)
         if (item->node == node && item->slot == slot && sc_modifier_equal(&item->modifier, modifier)) {
-            refresh(item, &original);
+            if (item->stamp != sc_tensor_stamp(&original)) /* it was changed since */
+                compute(item, &original);
             *out = sc_tensor_real(&item->value);
             return SC_OK;
         }
@@ -40,7 +36,7 @@ sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *gra
     item->node = node;
     item->slot = slot;
     item->modifier = *modifier;
-    refresh(item, &original);
+    compute(item, &original);
     item->next = *list;
     *list = item;
     *out = sc_tensor_real(&item->value);
@@ -51,7 +47,6 @@ void sc_modified_free(sc_modified *list) {
     while (list) {
         sc_modified *next = list->next;
         sc_tensor_release(&list->value);
-        sc_tensor_release(&list->original);
         sc_memory_free(list);
         list = next;
     }

@@ -10,7 +10,7 @@ typedef struct sc_modified {
     const sc_node *node;
     int slot;
     sc_modifier modifier;
-    sc_tensor original; /* what the value was computed from */
+    uint64_t stamp; /* of the parameter that the value was computed from */
     sc_tensor value;
 } sc_modified;
 

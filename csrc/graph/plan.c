@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "graph/fusion.h"
+#include "graph/packed.h"
 
 #include <limits.h>
 #include <omp.h>
@@ -420,5 +421,6 @@ void sc_plan_free(sc_plan *plan) {
     sc_memory_free(plan->offsets);
     sc_memory_free(plan->arena);
     sc_memory_free(plan->scratch);
+    sc_packed_free(plan);
     sc_memory_free(plan);
 }

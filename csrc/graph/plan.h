@@ -61,12 +61,13 @@ typedef struct sc_plan {
     size_t arena_bytes;
     void *scratch;
     size_t scratch_bytes;
-    int scratch_threads;    /* the thread count that scratch is made for */
-    sc_tensor *param_grads; /* per parameter; zeroed structs where not wanted */
-    sc_tensor input;        /* of the last forward, shared */
-    size_t current_batch;   /* of the last forward; 0 before, and when it did not reach its end */
-    bool gone_back;         /* since the last forward: gradients can be read, values are no longer what they were */
-    uint64_t seed;          /* of the last forward */
+    int scratch_threads;      /* the thread count that scratch is made for */
+    struct sc_packed *packed; /* per node; see packed.h */
+    sc_tensor *param_grads;   /* per parameter; zeroed structs where not wanted */
+    sc_tensor input;          /* of the last forward, shared */
+    size_t current_batch;     /* of the last forward; 0 before, and when it did not reach its end */
+    bool gone_back;           /* since the last forward: gradients can be read, values are no longer what they were */
+    uint64_t seed;            /* of the last forward */
 } sc_plan;
 
 /* Lays out the buffers that the request needs. Where a way back follows that is no training, everything that a

@@ -4,6 +4,7 @@
 #include "base/interrupt.h"
 #include "base/random.h"
 #include "base/span.h"
+#include "graph/packed.h"
 
 static sc_real *at(const sc_plan *plan, ptrdiff_t buffer) {
     return buffer == SC_NO_BUFFER ? NULL : (sc_real *)(void *)(plan->arena + plan->offsets[buffer]);
@@ -26,6 +27,7 @@ static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc
     call->scratch = plan->scratch;
     call->seed = sc_random_mix(plan->seed, index);
     call->accuracy = plan->nodes[index].accuracy;
+    call->packed = sc_packed_get(plan, index);
 }
 
 /* What the step of a node does besides, for the nodes that are fused with it; its output is that of the last. */
@@ -56,6 +58,7 @@ static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
     for (int k = 0; k < node->input_count && !(plan->nodes[index].needs & SC_NEEDS_INPUT); k++)
         call->input[k] = NULL;
     call->accuracy = SC_ACCURACY_FAST;
+    call->packed = NULL;
     call->output_grad = at(plan, plan->nodes[index].grad);
     for (int k = 0; k < node->input_count; k++)
         call->input_grad[k] = at(plan, plan->nodes[node->input[k]].grad);
@@ -100,6 +103,7 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
 sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, double *seconds, sc_error *error) {
     SC_TRY(check_input(plan, x, error));
     SC_TRY(sc_plan_fit_scratch(plan, error));
+    SC_TRY(sc_packed_refresh(plan, error));
     sc_tensor kept = sc_tensor_share(x);
     sc_tensor_release(&plan->input);
     plan->input = kept;

@@ -61,19 +61,36 @@ static sc_patches patches_of(const sc_real *x, const sc_conv2d_size *s, size_t g
     };
 }
 
-static void forward_group(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
-                          const sc_conv2d_size *s, size_t n, size_t group) {
-    size_t outputs = s->o / s->groups, depth = depth_of(s), positions = s->oh * s->ow;
-    sc_patches patches = patches_of(x, s, group);
+/* Weights of one group, packed. */
+static size_t packed_group(const sc_conv2d_size *s) {
+    return sc_packed_rows_size(s->o / s->groups, depth_of(s));
+}
+
+static void pack_group(sc_real *packed, const sc_real *w, const sc_conv2d_size *s, size_t group) {
+    size_t outputs = s->o / s->groups, depth = depth_of(s);
     sc_matrix weights = sc_matrix_rows(SC_PLAIN, w + group * outputs * depth, depth);
-    places to = {.positions = positions, .across = s->ow, .image_stride = s->o * positions, .whole = true};
-    sc_real *packed = (sc_real *)((char *)scratch + sc_product_scratch());
     sc_operand rows = sc_rows_operand(&weights);
     sc_pack_rows(packed, &rows, outputs, depth);
+}
+
+size_t sc_conv2d_packed_size(const sc_conv2d_size *s) {
+    return !s->exact && sc_winograd_suits(s) ? 0 : s->groups * packed_group(s);
+}
+
+void sc_conv2d_pack(sc_real *packed, const sc_real *w, const sc_conv2d_size *s) {
+    for (size_t group = 0; group < s->groups; group++)
+        pack_group(packed + group * packed_group(s), w, s, group);
+}
+
+static void forward_group(sc_real *y, void *scratch, const sc_real *x, const sc_real *packed,
+                          const sc_epilogue *epilogue, const sc_conv2d_size *s, size_t n, size_t group) {
+    size_t outputs = s->o / s->groups, positions = s->oh * s->ow;
+    sc_patches patches = patches_of(x, s, group);
+    places to = {.positions = positions, .across = s->ow, .image_stride = s->o * positions, .whole = true};
     sc_product product = {
         .m = outputs,
         .n = n * positions,
-        .k = depth,
+        .k = depth_of(s),
         .rows = {.packed = packed},
         .columns = sc_patches_columns(&patches),
         .out = {.y = y,
@@ -95,16 +112,20 @@ static void finish(sc_real *y, const sc_epilogue *epilogue, size_t n, size_t o, 
         sc_epilogue_apply(y + i * positions, epilogue, i % o, i * positions, positions);
 }
 
-void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
-                       const sc_conv2d_size *s, size_t n) {
+void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *packed,
+                       const sc_epilogue *epilogue, const sc_conv2d_size *s, size_t n) {
     if (!s->exact && sc_winograd_suits(s)) {
         sc_winograd_forward(y, scratch, x, w, NULL, s, n);
         if (epilogue)
             finish(y, epilogue, n, s->o, s->oh * s->ow);
         return;
     }
-    for (size_t group = 0; group < s->groups; group++)
-        forward_group(y, scratch, x, w, epilogue, s, n, group);
+    sc_real *own = (sc_real *)((char *)scratch + sc_product_scratch());
+    for (size_t group = 0; group < s->groups; group++) {
+        if (!packed)
+            pack_group(own, w, s, group);
+        forward_group(y, scratch, x, packed ? packed + group * packed_group(s) : own, epilogue, s, n, group);
+    }
 }
 
 /* ---- backward ---- */
@@ -252,7 +273,7 @@ void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, co
 /* ---- the rest ---- */
 
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
-    size_t there = sc_packed_rows_size(s->o / s->groups, depth_of(s));
+    size_t there = packed_group(s);
     size_t back = sc_packed_rows_size(s->c / s->groups, s->o / s->groups * s->kh * s->kw);
     size_t plain = sc_product_scratch() + max(there, back) * sizeof(sc_real);
     if (!sc_winograd_suits(s))

@@ -23,9 +23,15 @@ typedef struct sc_conv2d_size {
 /* Bytes of scratch that any of the functions below needs for a batch of n, with the threads now in force. */
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n);
 
-/* y = the epilogue of w * x; epilogue (its bias included) may be NULL. */
-void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
-                       const sc_conv2d_size *s, size_t n);
+/* Numbers of the weights in the order in which forward reads them; 0: it reads w alone. */
+size_t sc_conv2d_packed_size(const sc_conv2d_size *s);
+
+/* packed = w in that order. */
+void sc_conv2d_pack(sc_real *packed, const sc_real *w, const sc_conv2d_size *s);
+
+/* y = the epilogue of w * x; epilogue (its bias included) may be NULL, and packed, if nobody keeps it. */
+void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *packed,
+                       const sc_epilogue *epilogue, const sc_conv2d_size *s, size_t n);
 
 /* dx = the transposed convolution of dy, or with `add` dx +=. */
 void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,

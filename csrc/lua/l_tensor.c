@@ -68,6 +68,7 @@ static int set(lua_State *L) {
     sc_tensor *tensor = self(L, "set");
     luaL_checkany(L, 2);
     store_element(L, tensor, check_indices(L, tensor, 3, "set"), 2, "set");
+    sc_tensor_touch(tensor);
     lua_settop(L, 1);
     return 1;
 }
@@ -79,6 +80,7 @@ static int fill(lua_State *L) {
     if (numel == 0)
         return lua_settop(L, 1), 1;
     store_element(L, tensor, 0, 2, "fill");
+    sc_tensor_touch(tensor);
     char *data = sc_tensor_data(tensor);
     for (size_t done = 1; done < numel; done *= 2)
         memcpy(data + done * size, data, (numel - done < done ? numel - done : done) * size);
@@ -364,6 +366,7 @@ static int copy(lua_State *L) {
     sc_tensor *tensor = self(L, "copy");
     const sc_tensor *from = sc_lua_check_tensor_like(L, 2, "copy", "from", tensor);
     memmove(sc_tensor_data(tensor), sc_tensor_data(from), sc_tensor_numel(from) * sc_dtype_size(from->dtype));
+    sc_tensor_touch(tensor);
     lua_settop(L, 1);
     return 1;
 }

@@ -88,11 +88,22 @@ static size_t scratch(const sc_op_call *call) {
     return sc_conv2d_scratch(&size, call->batch);
 }
 
+static size_t packed_size(const sc_op_call *call) {
+    sc_conv2d_size size = size_of(call);
+    return sc_conv2d_packed_size(&size);
+}
+
+static void pack(const sc_op_call *call, sc_real *packed) {
+    sc_conv2d_size size = size_of(call);
+    sc_conv2d_pack(packed, call->param[0], &size);
+}
+
 static void forward(const sc_op_call *call) {
     sc_conv2d_size size = size_of(call);
     sc_epilogue epilogue = call->epilogue ? *call->epilogue : (sc_epilogue){0};
     epilogue.bias = call->param[1];
-    sc_conv2d_forward(call->output, call->scratch, call->input[0], call->param[0], &epilogue, &size, call->batch);
+    sc_conv2d_forward(call->output, call->scratch, call->input[0], call->param[0], call->packed, &epilogue, &size,
+                      call->batch);
 }
 
 static void backward(const sc_op_call *call) {
@@ -120,6 +131,8 @@ const sc_op sc_op_conv2d = {
     .fuses = true,
     .infer = infer,
     .scratch = scratch,
+    .packed_size = packed_size,
+    .pack = pack,
     .forward = forward,
     .backward = backward,
 };

@@ -47,6 +47,21 @@ static size_t scratch(const sc_op_call *call) {
     return sc_product_scratch();
 }
 
+/* Weights serve one row after the other where tokens are many; a single vector reads them but once, from memory either
+ * way. */
+static size_t packed_size(const sc_op_call *call) {
+    return call->input_shape[0]->ndim < 2
+               ? 0
+               : sc_packed_columns_size(features(call->output_shape), features(call->input_shape[0]));
+}
+
+static void pack(const sc_op_call *call, sc_real *packed) {
+    size_t in = features(call->input_shape[0]), out = features(call->output_shape);
+    sc_matrix weights = sc_matrix_columns(SC_TRANSPOSED, call->param[0], in);
+    sc_operand columns = sc_columns_operand(&weights);
+    sc_pack_columns(packed, &columns, out, in);
+}
+
 /* y[rows x out] = x[rows x in] W[out x in]^T + b */
 static void forward(const sc_op_call *call) {
     size_t in = features(call->input_shape[0]), out = features(call->output_shape);
@@ -63,6 +78,7 @@ static void forward(const sc_op_call *call) {
         .out = {.y = call->output, .row_stride = out, .epilogue = &epilogue, .columns_are_units = true},
         .scratch = call->scratch,
     };
+    product.columns.packed = call->packed;
     sc_product_run(&product);
 }
 
@@ -92,6 +108,8 @@ const sc_op sc_op_linear = {
     .fuses = true,
     .infer = infer,
     .scratch = scratch,
+    .packed_size = packed_size,
+    .pack = pack,
     .forward = forward,
     .backward = backward,
 };

@@ -74,6 +74,7 @@ typedef struct sc_op_call {
     const sc_real *input[SC_MAX_INPUTS]; /* on the way back NULL unless asked for through `needs` */
     sc_real *output;                     /* written by forward; on the way back NULL unless asked for */
     void *param[SC_MAX_PARAMS];          /* sc_real, or the dtype of the slot; NULL where absent */
+    const sc_real *packed; /* (forward) what op->pack made of param; NULL: nobody keeps it, forward does so itself */
 
     /* way back: gradients, or relevance */
     const sc_real *output_grad;
@@ -157,6 +158,11 @@ typedef struct sc_op {
     /* (optional) Bytes of scratch for forward, and for backward; with the thread count in force. Depends on the call's
      * attributes, shapes and batch only. The plan takes the larger. */
     size_t (*scratch)(const sc_op_call *call);
+    /* (optional) Numbers of the weights in the order in which forward's products read them, and what makes them from
+     * call->param: packed once, they serve many runs. They depend on attributes, shapes of one sample and accuracy
+     * alone; 0: it does not pay. */
+    size_t (*packed_size)(const sc_op_call *call);
+    void (*pack)(const sc_op_call *call, sc_real *packed);
     /* output = op(input). */
     void (*forward)(const sc_op_call *call);
     /* input_grad += ..., param_grad += ... from output_grad, where not NULL. NULL for SC_MAP_SOURCE without parameters.

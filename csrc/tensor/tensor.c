@@ -7,8 +7,12 @@
 
 struct sc_storage {
     atomic_size_t references;
+    atomic_uint_least64_t stamp; /* see sc_tensor_stamp */
     void *data;
 };
+
+/* Stamps given out so far; nothing hangs on it but whether two are the same. */
+static atomic_uint_least64_t stamps;
 
 size_t sc_dtype_size(sc_dtype dtype) {
     switch (dtype) {
@@ -46,6 +50,7 @@ static sc_status create(sc_tensor *out, sc_dtype dtype, const sc_shape *shape, b
         return status;
     }
     atomic_init(&storage->references, 1);
+    atomic_init(&storage->stamp, atomic_fetch_add(&stamps, 1));
     out->storage = storage;
     return SC_OK;
 }
@@ -101,13 +106,24 @@ bool sc_tensor_is_shared(const sc_tensor *tensor) {
 }
 
 sc_status sc_tensor_own(sc_tensor *tensor, sc_error *error) {
-    if (!sc_tensor_is_shared(tensor))
+    if (!sc_tensor_is_shared(tensor)) {
+        sc_tensor_touch(tensor);
         return SC_OK;
+    }
     sc_tensor copy;
     SC_TRY(sc_tensor_clone(&copy, tensor, error));
     sc_tensor_release(tensor);
     *tensor = copy;
     return SC_OK;
+}
+
+uint64_t sc_tensor_stamp(const sc_tensor *tensor) {
+    return atomic_load(&tensor->storage->stamp);
+}
+
+void sc_tensor_touch(sc_tensor *tensor) {
+    if (tensor->storage)
+        atomic_store(&tensor->storage->stamp, atomic_fetch_add(&stamps, 1));
 }
 
 void sc_tensor_release(sc_tensor *tensor) {
