@@ -18,18 +18,22 @@ static size_t size_of(const sc_plan *plan, size_t node) {
     return op->packed_size(&call);
 }
 
-static sc_status refresh(sc_plan *plan, size_t node, sc_error *error) {
-    struct sc_packed *packed = &plan->packed[node];
+sc_status sc_packed_refresh(sc_plan *plan, size_t node, sc_error *error) {
     const sc_node *n = &plan->graph->nodes[node];
-    size_t reals = size_of(plan, node);
+    size_t reals = plan->params ? 0 : size_of(plan, node);
     if (reals == 0)
         return SC_OK;
+    void *memory;
+    if (!plan->packed) {
+        SC_TRY(sc_memory_calloc(&memory, plan->graph->node_count, sizeof(struct sc_packed), error));
+        plan->packed = memory;
+    }
+    struct sc_packed *packed = &plan->packed[node];
     sc_tensor weight = sc_node_param(plan->graph, n, WEIGHT);
     uint64_t stamp = sc_tensor_stamp(&weight);
     if (packed->numbers && packed->stamp == stamp)
         return SC_OK;
     if (!packed->numbers) {
-        void *memory;
         SC_TRY(sc_memory_alloc(&memory, reals, sizeof(sc_real), error));
         packed->numbers = memory;
     }
@@ -37,19 +41,6 @@ static sc_status refresh(sc_plan *plan, size_t node, sc_error *error) {
     describe(&call, plan, node);
     n->op->pack(&call, packed->numbers);
     packed->stamp = stamp;
-    return SC_OK;
-}
-
-sc_status sc_packed_refresh(sc_plan *plan, sc_error *error) {
-    if (plan->params)
-        return SC_OK;
-    if (!plan->packed) {
-        void *memory;
-        SC_TRY(sc_memory_calloc(&memory, plan->graph->node_count + 1, sizeof(struct sc_packed), error));
-        plan->packed = memory;
-    }
-    for (size_t s = 0; s < plan->forward_count; s++)
-        SC_TRY(refresh(plan, plan->steps[s].node, error));
     return SC_OK;
 }
 

@@ -10,9 +10,9 @@ struct sc_packed {
     uint64_t stamp;   /* of the weights that they were made of */
 };
 
-/* Before a forward run: packs the weights of every step that reads them so and whose weights are others than the last
- * time. Where they change with every run, in training, nothing is kept. */
-sc_status sc_packed_refresh(sc_plan *plan, sc_error *error);
+/* Before a node's forward step: packs its weights, if it reads them so and they are others than the last time. Where
+ * they change with every run, in training, nothing is kept. */
+sc_status sc_packed_refresh(sc_plan *plan, size_t node, sc_error *error);
 
 /* The packed weights of a node, or NULL. */
 const sc_real *sc_packed_get(const sc_plan *plan, size_t node);

@@ -103,7 +103,6 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
 sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, double *seconds, sc_error *error) {
     SC_TRY(check_input(plan, x, error));
     SC_TRY(sc_plan_fit_scratch(plan, error));
-    SC_TRY(sc_packed_refresh(plan, error));
     sc_tensor kept = sc_tensor_share(x);
     sc_tensor_release(&plan->input);
     plan->input = kept;
@@ -114,6 +113,9 @@ sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, doub
     sc_interrupt_begin();
     for (size_t s = 0; s < plan->forward_count && status == SC_OK; s++) {
         double start = seconds ? sc_clock_seconds() : 0;
+        status = sc_packed_refresh(plan, plan->steps[s].node, error);
+        if (status != SC_OK)
+            break;
         run_forward(plan, plan->steps[s].node);
         if (seconds)
             seconds[s] = sc_clock_seconds() - start;

@@ -73,11 +73,19 @@ static void pack_group(sc_real *packed, const sc_real *w, const sc_conv2d_size *
     sc_pack_rows(packed, &rows, outputs, depth);
 }
 
+static bool by_transform(const sc_conv2d_size *s) {
+    return !s->exact && sc_winograd_suits(s);
+}
+
 size_t sc_conv2d_packed_size(const sc_conv2d_size *s) {
-    return !s->exact && sc_winograd_suits(s) ? 0 : s->groups * packed_group(s);
+    return by_transform(s) ? sc_winograd_filters_size(s, false) : s->groups * packed_group(s);
 }
 
 void sc_conv2d_pack(sc_real *packed, const sc_real *w, const sc_conv2d_size *s) {
+    if (by_transform(s)) {
+        sc_winograd_make_filters(packed, w, s, false);
+        return;
+    }
     for (size_t group = 0; group < s->groups; group++)
         pack_group(packed + group * packed_group(s), w, s, group);
 }
@@ -105,19 +113,10 @@ static void forward_group(sc_real *y, void *scratch, const sc_real *x, const sc_
     sc_product_run(&product);
 }
 
-/* A transform's outputs, which no product has finished. */
-static void finish(sc_real *y, const sc_epilogue *epilogue, size_t n, size_t o, size_t positions) {
-#pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < n * o; i++)
-        sc_epilogue_apply(y + i * positions, epilogue, i % o, i * positions, positions);
-}
-
 void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *packed,
                        const sc_epilogue *epilogue, const sc_conv2d_size *s, size_t n) {
-    if (!s->exact && sc_winograd_suits(s)) {
-        sc_winograd_forward(y, scratch, x, w, NULL, s, n);
-        if (epilogue)
-            finish(y, epilogue, n, s->o, s->oh * s->ow);
+    if (by_transform(s)) {
+        sc_winograd_forward(y, scratch, x, w, packed, epilogue, s, n);
         return;
     }
     sc_real *own = (sc_real *)((char *)scratch + sc_product_scratch());
@@ -220,8 +219,8 @@ static void backward_phase(sc_real *dx, void *scratch, const sc_real *dy, const 
 
 void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
                               size_t n, bool add) {
-    if (!s->exact && sc_winograd_suits(s)) {
-        sc_winograd_backward_input(dx, scratch, dy, w, s, n, add);
+    if (by_transform(s)) {
+        sc_winograd_backward_input(dx, scratch, dy, w, NULL, s, n, add);
         return;
     }
     for (size_t group = 0; group < s->groups; group++)
