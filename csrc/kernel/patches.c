@@ -38,14 +38,9 @@ static line find_line(const sc_patches *p, size_t k) {
     return l;
 }
 
-static void copy(sc_real *restrict to, const sc_real *restrict from, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        to[i] = from[i];
-}
-
 static void gather(sc_real *restrict to, const sc_real *restrict from, size_t count, size_t stride) {
     if (stride == 1)
-        copy(to, from, count);
+        sc_vector_copy(to, from, count);
     else if (stride == 2)
         for (size_t i = 0; i < count; i++)
             to[i] = from[2 * i];
@@ -79,7 +74,7 @@ static void read_line(sc_real *to, const line *l, const sc_patches *p, size_t co
         size_t here = min(count, positions - at);
         count -= here;
         if (l->whole) {
-            copy(to, plane + at, here);
+            sc_vector_copy(to, plane + at, here);
             to += here;
         } else {
             size_t row = at / p->across.positions, place = at % p->across.positions;
@@ -100,19 +95,30 @@ void sc_patches_line(sc_real *to, const sc_patches *p, size_t k, size_t column, 
     read_line(to, &l, p, column, count);
 }
 
-/* Lines are read over many panels at a time, and then dealt out to them. */
+/* One line to its places in panels of columns, `stride` apart. */
+static void deal_out(sc_real *to, size_t stride, const sc_real *numbers, size_t count) {
+    for (; count >= SC_TILE_COLUMNS; count -= SC_TILE_COLUMNS, numbers += SC_TILE_COLUMNS, to += stride)
+        sc_vector_copy(to, numbers, SC_TILE_COLUMNS);
+    for (size_t i = 0; count && i < SC_TILE_COLUMNS; i++)
+        to[i] = i < count ? numbers[i] : 0;
+}
+
+/* Lines are read over many panels at a time, and then dealt out to them; where a plane is a line, straight from it. */
 static void pack_columns(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    const sc_patches *p = context;
+    size_t positions = p->down.positions * p->across.positions, place = first % positions;
     sc_real segment[SEGMENT];
     for (size_t i = 0; i < depth; i++) {
-        line l = find_line(context, k + i);
+        line l = find_line(p, k + i);
+        if (l.whole && place + count <= positions) {
+            const sc_real *from = l.plane + first / positions * p->image_stride + place;
+            deal_out(to + i * SC_TILE_COLUMNS, depth * SC_TILE_COLUMNS, from, count);
+            continue;
+        }
         for (size_t at = 0; at < count; at += SEGMENT) {
-            size_t some = min(SEGMENT, count - at), whole = some / SC_TILE_COLUMNS * SC_TILE_COLUMNS;
-            read_line(segment, &l, context, first + at, some);
-            sc_real *panel = to + at * depth + i * SC_TILE_COLUMNS;
-            for (size_t c = 0; c < whole; c += SC_TILE_COLUMNS)
-                memcpy(panel + c * depth, segment + c, SC_TILE_COLUMNS * sizeof *to);
-            for (size_t c = whole; whole < some && c < whole + SC_TILE_COLUMNS; c++)
-                panel[whole * depth + c - whole] = c < some ? segment[c] : 0;
+            size_t some = min(SEGMENT, count - at);
+            read_line(segment, &l, p, first + at, some);
+            deal_out(to + at * depth + i * SC_TILE_COLUMNS, depth * SC_TILE_COLUMNS, segment, some);
         }
     }
 }

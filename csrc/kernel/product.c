@@ -184,17 +184,17 @@ size_t sc_product_scratch(void) {
 
 /* ---- one tile ---- */
 
-/* Where one panel of columns goes. */
+/* Where columns go: a panel, or a block of panels. */
 typedef struct target {
-    sc_run run[SC_TILE_COLUMNS];
+    sc_run run[BLOCK_COLUMNS];
     size_t runs, column, count, step;
     bool direct; /* a whole panel in one piece */
 } target;
 
-static void find_target(target *t, const sc_product *p, size_t column) {
+static void find_target(target *t, const sc_product *p, size_t column, size_t count) {
     const sc_output *out = &p->out;
     t->column = column;
-    t->count = min(SC_TILE_COLUMNS, p->n - column);
+    t->count = min(count, p->n - column);
     t->step = out->step ? out->step : 1;
     t->runs = 1;
     if (out->runs)
@@ -228,7 +228,8 @@ static void scatter(const sc_product *p, const target *t, const sc_real *tile, s
     }
 }
 
-/* What is done to a panel's outputs when their sums are complete. */
+/* What is done to outputs when their sums are complete: row by row over a block of columns, while it is in the cache.
+ */
 static void finish(const sc_product *p, const target *t, size_t row, size_t rows) {
     const sc_output *out = &p->out;
     for (size_t i = row; i < row + rows; i++) {
@@ -257,7 +258,7 @@ static void multiply_block(const sc_product *p, const block *b) {
     bool add = b->at > 0 || p->out.add, last = b->at + b->depth == p->k && p->out.epilogue;
     for (size_t column = b->column; column < b->stop; column += SC_TILE_COLUMNS) {
         target t;
-        find_target(&t, p, column);
+        find_target(&t, p, column, SC_TILE_COLUMNS);
         const sc_real *right = b->b + (column - b->column) * b->depth;
         for (size_t row = b->row; row < b->end; row += SC_TILE_ROWS) {
             const sc_real *left = b->a + (row - b->row) * b->depth;
@@ -270,8 +271,11 @@ static void multiply_block(const sc_product *p, const block *b) {
                 scatter(p, &t, b->tile, row, rows, add);
             }
         }
-        if (last)
-            finish(p, &t, b->row, b->end - b->row);
+    }
+    if (last) {
+        target t;
+        find_target(&t, p, b->column, b->stop - b->column);
+        finish(p, &t, b->row, b->end - b->row);
     }
 }
 
@@ -381,7 +385,7 @@ static void fill_zero(const sc_product *p) {
     for (size_t column = 0; column < p->n; column += SC_TILE_COLUMNS) {
         target t;
         const sc_real zeros[SC_TILE_COLUMNS] = {0};
-        find_target(&t, p, column);
+        find_target(&t, p, column, SC_TILE_COLUMNS);
         for (size_t row = 0; row < p->m && !p->out.add; row++)
             scatter(p, &t, zeros, row, 1, false);
         if (p->out.epilogue)

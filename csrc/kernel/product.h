@@ -26,7 +26,8 @@ typedef struct sc_output {
     sc_real *y;
     size_t first; /* the place of row 0, column 0 in y; offsets of the epilogue are counted from y */
     size_t row_stride;
-    /* Runs of the columns column .. column + count - 1 (at most SC_TILE_COLUMNS), and their number. NULL: one run. */
+    /* Runs of the columns column .. column + count - 1, a panel or a block of panels, and their number; two runs that
+     * follow each other in the output are one. NULL: one run. */
     size_t (*runs)(sc_run *out, const void *context, size_t column, size_t count);
     const void *context;
     size_t step;                 /* between the columns of a run; 0 means 1 */

@@ -37,6 +37,19 @@ SC_SIMD void sc_vector_store(sc_real *y, sc_vector v) {
     *(sc_vector_unaligned *)y = v;
 }
 
+/* to[count] = from[count], without a call: for the short pieces that packing consists of. */
+SC_SIMD void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, size_t count) {
+    size_t i = 0;
+    for (; i + SC_VECTOR <= count; i += SC_VECTOR)
+        sc_vector_store(to + i, sc_vector_load(from + i));
+    if (i < count && count >= SC_VECTOR) { /* the last ones once more */
+        sc_vector_store(to + count - SC_VECTOR, sc_vector_load(from + count - SC_VECTOR));
+        return;
+    }
+    for (; i < count; i++)
+        to[i] = from[i];
+}
+
 /* The same number in all places. */
 SC_SIMD sc_vector sc_vector_all(sc_real x) {
     return x - (sc_vector){0}; /* exact, signs of zeros included, and one broadcast */
