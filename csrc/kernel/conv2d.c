@@ -1,6 +1,7 @@
 #include "kernel/conv2d.h"
 
 #include "kernel/gemm.h"
+#include "kernel/grouped.h"
 #include "kernel/patches.h"
 #include "kernel/sums.h"
 #include "kernel/winograd.h"
@@ -9,10 +10,6 @@
 
 static size_t max(size_t a, size_t b) {
     return a > b ? a : b;
-}
-
-static size_t divide_up(size_t a, size_t b) {
-    return (a + b - 1) / b;
 }
 
 /* Numbers of one sum of one group. */
@@ -78,7 +75,9 @@ static bool by_transform(const sc_conv2d_size *s) {
 }
 
 size_t sc_conv2d_packed_size(const sc_conv2d_size *s) {
-    return by_transform(s) ? sc_winograd_filters_size(s, false) : s->groups * packed_group(s);
+    if (by_transform(s))
+        return sc_winograd_filters_size(s, false);
+    return sc_grouped_suits(s) ? 0 : s->groups * packed_group(s);
 }
 
 void sc_conv2d_pack(sc_real *packed, const sc_real *w, const sc_conv2d_size *s) {
@@ -119,6 +118,10 @@ void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_rea
         sc_winograd_forward(y, scratch, x, w, packed, epilogue, s, n);
         return;
     }
+    if (sc_grouped_suits(s)) {
+        sc_grouped_forward(y, scratch, x, w, epilogue, s, n);
+        return;
+    }
     sc_real *own = (sc_real *)((char *)scratch + sc_product_scratch());
     for (size_t group = 0; group < s->groups; group++) {
         if (!packed)
@@ -129,39 +132,11 @@ void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_rea
 
 /* ---- backward ---- */
 
-/* The taps of one direction that reach the inputs of one phase: first, first + step, ...; and what they read of the
- * outputs, as an axis of patches. Input i = phase + p * stride is read by tap t at output (i + padding - t * dilation)
- * / stride, where that is whole. */
-typedef struct phase_axis {
-    size_t first, step;
-    sc_patch_axis axis;
-} phase_axis;
-
-static phase_axis make_phase(size_t size, size_t outputs, size_t kernel, size_t stride, size_t padding, size_t dilation,
-                             size_t phase) {
-    phase_axis p = {.first = kernel, .step = 1};
-    size_t second = kernel;
-    for (size_t tap = 0; tap < kernel && second == kernel; tap++) {
-        if ((phase + padding + stride * dilation * tap - tap * dilation) % stride)
-            continue;
-        if (p.first == kernel)
-            p.first = tap;
-        else
-            second = tap;
-    }
-    p.step = second < kernel ? second - p.first : kernel;
-    p.axis = (sc_patch_axis){.size = outputs, .positions = divide_up(size - phase, stride), .stride = 1};
-    p.axis.taps = p.first < kernel ? divide_up(kernel - p.first, p.step) : 0;
-    p.axis.first = ((ptrdiff_t)(phase + padding) - (ptrdiff_t)(p.first * dilation)) / (ptrdiff_t)stride;
-    p.axis.step = -(ptrdiff_t)(p.step * dilation / stride);
-    return p;
-}
-
 /* Weights as rows, one per input channel of a group; sums run over outputs and the taps of a phase. */
 typedef struct turned {
     const sc_real *w; /* of the group */
     size_t channels, kh, kw;
-    const phase_axis *down, *across;
+    const sc_patch_phase *down, *across;
 } turned;
 
 static void pack_turned(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
@@ -183,8 +158,8 @@ static void pack_turned(sc_real *to, const void *context, size_t first, size_t c
 static void backward_phase(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
                            size_t n, bool add, size_t group, size_t phase_down, size_t phase_across) {
     size_t channels = s->c / s->groups, outputs = s->o / s->groups, plane = s->h * s->w, positions = s->oh * s->ow;
-    phase_axis down = make_phase(s->h, s->oh, s->kh, s->sh, s->ph, s->dh, phase_down);
-    phase_axis across = make_phase(s->w, s->ow, s->kw, s->sw, s->pw, s->dw, phase_across);
+    sc_patch_phase down = sc_patch_phase_find(s->h, s->oh, s->kh, s->sh, s->ph, s->dh, phase_down);
+    sc_patch_phase across = sc_patch_phase_find(s->w, s->ow, s->kw, s->sw, s->pw, s->dw, phase_across);
     sc_patches patches = {.x = dy + group * outputs * positions,
                           .image_stride = s->o * positions,
                           .down = down.axis,
@@ -223,6 +198,10 @@ void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, con
         sc_winograd_backward_input(dx, scratch, dy, w, NULL, s, n, add);
         return;
     }
+    if (sc_grouped_suits(s)) {
+        sc_grouped_backward_input(dx, scratch, dy, w, s, n, add);
+        return;
+    }
     for (size_t group = 0; group < s->groups; group++)
         for (size_t down = 0; down < s->sh && down < s->h; down++)
             for (size_t across = 0; across < s->sw && across < s->w; across++)
@@ -253,6 +232,10 @@ static void pack_gradients(sc_real *to, const void *context, size_t first, size_
 void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x, const sc_conv2d_size *s,
                                size_t n) {
     size_t outputs = s->o / s->groups, depth = depth_of(s), positions = s->oh * s->ow;
+    if (sc_grouped_suits_weight(s)) {
+        sc_grouped_backward_weight(dw, scratch, dy, x, s, n);
+        return;
+    }
     for (size_t group = 0; group < s->groups; group++) {
         sc_patches patches = patches_of(x, s, group);
         gradient_rows rows = {dy + group * outputs * positions, positions, s->o * positions};
@@ -275,6 +258,8 @@ size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
     size_t there = packed_group(s);
     size_t back = sc_packed_rows_size(s->c / s->groups, s->o / s->groups * s->kh * s->kw);
     size_t plain = sc_product_scratch() + max(there, back) * sizeof(sc_real);
+    if (sc_grouped_suits(s))
+        plain = max(plain, sc_grouped_scratch(s));
     if (!sc_winograd_suits(s))
         return plain;
     return max(plain, sc_winograd_scratch(s, n));

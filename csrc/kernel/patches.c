@@ -8,6 +8,26 @@ static size_t min(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+sc_patch_phase sc_patch_phase_find(size_t size, size_t outputs, size_t kernel, size_t stride, size_t padding,
+                                   size_t dilation, size_t phase) {
+    sc_patch_phase p = {.phase = phase, .first = kernel, .step = 1};
+    size_t second = kernel;
+    for (size_t tap = 0; tap < kernel && second == kernel; tap++) {
+        if ((phase + padding + stride * dilation * tap - tap * dilation) % stride)
+            continue;
+        if (p.first == kernel)
+            p.first = tap;
+        else
+            second = tap;
+    }
+    p.step = second < kernel ? second - p.first : kernel;
+    p.axis = (sc_patch_axis){.size = outputs, .positions = (size - phase + stride - 1) / stride, .stride = 1};
+    p.axis.taps = p.first < kernel ? (kernel - p.first + p.step - 1) / p.step : 0;
+    p.axis.first = ((ptrdiff_t)(phase + padding) - (ptrdiff_t)(p.first * dilation)) / (ptrdiff_t)stride;
+    p.axis.step = -(ptrdiff_t)(p.step * dilation / stride);
+    return p;
+}
+
 /* One line of the patch matrix: a channel, and what its tap reads. */
 typedef struct line {
     const sc_real *plane; /* of the channel in the first image */

@@ -18,6 +18,18 @@ typedef struct sc_patches {
     sc_patch_axis down, across;
 } sc_patches;
 
+/* The way back to the inputs, in one direction: of the inputs phase, phase + stride, ... those taps that reach them
+ * (first, first + step, ...), and what they read of the outputs. Input i = phase + p * stride is read by tap t at
+ * output (i + padding - t * dilation) / stride, where that is whole. */
+typedef struct sc_patch_phase {
+    size_t phase, first, step;
+    sc_patch_axis axis;
+} sc_patch_phase;
+
+/* That of one direction: inputs and outputs along it, and the convolution's numbers. */
+sc_patch_phase sc_patch_phase_find(size_t size, size_t outputs, size_t kernel, size_t stride, size_t padding,
+                                   size_t dilation, size_t phase);
+
 /* to[count] = line k of the matrix, columns column .. column + count - 1. */
 void sc_patches_line(sc_real *to, const sc_patches *p, size_t k, size_t column, size_t count);
 
