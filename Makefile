@@ -44,8 +44,9 @@ STB_CFLAGS = $(call once,STB_CFLAGS,$(call pkg,--cflags,stb) || echo -I/usr/incl
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # No contraction: where a product and a sum are one operation is said in the source, or bits would hang on the compiler.
-ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -ffp-contract=off -Icsrc \
-	$(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(BLAS_CFLAGS) $(STB_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
+# No trapping: both sides of a choice may be computed, without which GCC makes no vectors of loops that choose.
+ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -ffp-contract=off \
+	-fno-trapping-math -Icsrc $(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(BLAS_CFLAGS) $(STB_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
 # nodelete: Lua unloads modules when it closes, and the OpenMP threads would wake up in code that is gone.
 ALL_LDFLAGS = -shared -fopenmp -pthread -Wl,-z,nodelete $(LDFLAGS)
 LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
