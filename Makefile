@@ -63,13 +63,15 @@ FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512
 FLAGS_double = -DSC_REAL_IS_DOUBLE
 objects = $(SOURCES:csrc/%.c=$(BUILD)/$1/%.o)
 CPU := $(SHIM:csrc/%.c=$(BUILD)/shim/%.o)
-OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU)
+# What the specs alone need: functions of single headers, once per level.
+PROBES := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
+OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(PROBES)
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
 MESSAGES := $(PROTOS:csrc/%.proto=$(BUILD)/generated/%.pb-c.o)
 
-all: module $(BUILD)/secateur/core_double.so
-# What a user installs; core_double is for the gradient checks.
+all: module $(BUILD)/secateur/core_double.so $(PROBES:.o=.so)
+# What a user installs; core_double is for the gradient checks, spec/ for the specs.
 MODULES = $(LEVELS:%=$(BUILD)/secateur/core_%.so) $(BUILD)/secateur/cpu.so
 module: $(MODULES)
 
@@ -83,6 +85,11 @@ $(call objects,$1): $(BUILD)/$1/%.o: csrc/%.c $(BUILD)/flags
 	$$(call compile,$(FLAGS_$1) -DSC_VARIANT=$1)
 $(PROTOS:csrc/%.proto=$(BUILD)/$1/%.o): $(BUILD)/$1/%.o: $(BUILD)/generated/%.pb-c.h
 endef
+$(PROBES): $(BUILD)/spec/vecmath_%.o: spec/support/vecmath.c $(BUILD)/flags
+	$(call compile,$(FLAGS_$*) -DSC_VARIANT=$*)
+$(PROBES:.o=.so): %.so: %.o
+	@echo '$(CC) -shared -o $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $< -lm
 # Must not pull in OpenBLAS: it decides what OpenBLAS will see when that is loaded.
 $(BUILD)/secateur/cpu.so: $(CPU)
 	@mkdir -p $(@D)
@@ -165,7 +172,7 @@ bench: module
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 LUA_FILES = lua spec examples $(wildcard .ci/*.lua .ci/lint/*.lua)
-C_FILES := $(wildcard csrc/*/*.c csrc/*/*.h)
+C_FILES := $(wildcard csrc/*/*.c csrc/*/*.h spec/support/*.c)
 
 lint: lint-warnings lint-lua lint-format lint-house
 lint-warnings: all

@@ -1,6 +1,6 @@
 #include "kernel/activation.h"
 
-#include "kernel/elementary.h"
+#include "kernel/vecmath.h"
 
 enum { CHUNK = 16384 }; /* elements; small enough for the second-level cache, large enough to pay a thread */
 
@@ -23,10 +23,40 @@ static void backward_chunks(backward_run *run, sc_real *dx, const sc_real *sourc
         run(dx + first, source + first, dy + first, chunk_at(first, n));
 }
 
+SC_INLINE sc_real sc_relu(sc_real x) {
+    return x < 0 ? 0 : x;
+}
+
+/* What is added to dx, of y or x and of dy. */
+SC_INLINE sc_real relu_back(sc_real y, sc_real dy) {
+    return y > 0 ? dy : 0;
+}
+
+SC_INLINE sc_real sigmoid_back(sc_real y, sc_real dy) {
+    return dy * (y * (1 - y));
+}
+
+/* 1 - y^2 would lose what is left where y is near 1. */
+SC_INLINE sc_real tanh_back(sc_real y, sc_real dy) {
+    return dy * ((1 - y) * (1 + y));
+}
+
+SC_INLINE sc_real silu_back(sc_real x, sc_real dy) {
+    return dy * sc_silu_slope(x);
+}
+
+SC_INLINE sc_real gelu_back(sc_real x, sc_real dy) {
+    return dy * sc_gelu_slope(x);
+}
+
+SC_INLINE sc_real gelu_tanh_back(sc_real x, sc_real dy) {
+    return dy * sc_gelu_tanh_slope(x);
+}
+
 /* `omp simd` says that equal pointers are no hindrance. */
 #define FORWARD(name)                                                                                                  \
     static void name##_forward(sc_real *y, const sc_real *x, size_t n) {                                               \
-        _Pragma("omp simd") for (size_t i = 0; i < n; i++) y[i] = name(x[i]);                                          \
+        _Pragma("omp simd") for (size_t i = 0; i < n; i++) y[i] = sc_##name(x[i]);                                     \
     }                                                                                                                  \
     void sc_##name##_forward(sc_real *y, const sc_real *x, size_t n) {                                                 \
         forward_chunks(name##_forward, y, x, n);                                                                       \
@@ -34,66 +64,11 @@ static void backward_chunks(backward_run *run, sc_real *dx, const sc_real *sourc
 
 #define BACKWARD(name)                                                                                                 \
     static void name##_backward(sc_real *dx, const sc_real *source, const sc_real *dy, size_t n) {                     \
-        _Pragma("omp simd") for (size_t i = 0; i < n; i++) dx[i] += name##_slope(source[i], dy[i]);                    \
+        _Pragma("omp simd") for (size_t i = 0; i < n; i++) dx[i] += name##_back(source[i], dy[i]);                     \
     }                                                                                                                  \
     void sc_##name##_backward(sc_real *dx, const sc_real *source, const sc_real *dy, size_t n) {                       \
         backward_chunks(name##_backward, dx, source, dy, n);                                                           \
     }
-
-SC_INLINE sc_real relu(sc_real x) {
-    return x < 0 ? 0 : x;
-}
-
-SC_INLINE sc_real relu_slope(sc_real y, sc_real dy) {
-    return y > 0 ? dy : 0;
-}
-
-SC_INLINE sc_real sigmoid(sc_real x) {
-    return sc_logistic(x);
-}
-
-SC_INLINE sc_real sigmoid_slope(sc_real y, sc_real dy) {
-    return dy * y * (1 - y);
-}
-
-SC_INLINE sc_real tanh_slope(sc_real y, sc_real dy) {
-    return dy * (1 - y * y);
-}
-
-SC_INLINE sc_real silu(sc_real x) {
-    return x * sc_logistic(x);
-}
-
-SC_INLINE sc_real silu_slope(sc_real x, sc_real dy) {
-    sc_real s = sc_logistic(x);
-    return dy * (s + x * s * (1 - s));
-}
-
-SC_INLINE sc_real gelu(sc_real x) {
-    sc_real density;
-    return x * sc_normal(x, &density);
-}
-
-SC_INLINE sc_real gelu_slope(sc_real x, sc_real dy) {
-    sc_real density;
-    sc_real phi = sc_normal(x, &density);
-    return dy * (phi + x * density);
-}
-
-/* (1 + tanh(u)) / 2 is the logistic function of 2u, which loses nothing where tanh is near -1. */
-SC_INLINE sc_real gelu_tanh_gate(sc_real x) {
-    return sc_logistic((sc_real)1.5957691216057308 * (x + (sc_real)0.044715 * x * x * x));
-}
-
-SC_INLINE sc_real gelu_tanh(sc_real x) {
-    return x * gelu_tanh_gate(x);
-}
-
-SC_INLINE sc_real gelu_tanh_slope(sc_real x, sc_real dy) {
-    sc_real s = gelu_tanh_gate(x);
-    sc_real inner = (sc_real)1.5957691216057308 * (1 + (sc_real)0.134145 * x * x);
-    return dy * (s + x * s * (1 - s) * inner);
-}
 
 FORWARD(relu)
 BACKWARD(relu)
@@ -101,7 +76,7 @@ BACKWARD(relu)
 static void relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
-        dx[i] = relu_slope(y[i], dy[i]);
+        dx[i] = relu_back(y[i], dy[i]);
 }
 
 void sc_relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
@@ -117,25 +92,17 @@ static void relu_guided(sc_real *dx, const sc_real *y, const sc_real *dy, size_t
 void sc_relu_guided(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
     backward_chunks(relu_guided, dx, y, dy, n);
 }
+
 FORWARD(sigmoid)
 BACKWARD(sigmoid)
+FORWARD(tanh)
+BACKWARD(tanh)
 FORWARD(silu)
 BACKWARD(silu)
 FORWARD(gelu)
 BACKWARD(gelu)
 FORWARD(gelu_tanh)
 BACKWARD(gelu_tanh)
-
-static void tanh_forward(sc_real *y, const sc_real *x, size_t n) {
-#pragma omp simd
-    for (size_t i = 0; i < n; i++)
-        y[i] = sc_tanh(x[i]);
-}
-
-void sc_tanh_forward(sc_real *y, const sc_real *x, size_t n) {
-    forward_chunks(tanh_forward, y, x, n);
-}
-BACKWARD(tanh)
 
 void sc_activation_apply(sc_activation activation, sc_real *y, const sc_real *x, size_t n) {
     static forward_run *const runs[] = {

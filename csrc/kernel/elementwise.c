@@ -1,6 +1,6 @@
 #include "kernel/elementwise.h"
 
-#include "kernel/elementary.h"
+#include "kernel/vecmath.h"
 
 #include <stdbool.h>
 

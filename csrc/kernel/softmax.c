@@ -1,7 +1,7 @@
 #include "kernel/softmax.h"
 
-#include "kernel/elementary.h"
 #include "kernel/sums.h"
+#include "kernel/vecmath.h"
 
 enum { SMALL = 8192 };
 

@@ -4,7 +4,7 @@
 #define SC_KERNEL_SUMS_H
 
 #include "base/real.h"
-#include "kernel/elementary.h"
+#include "kernel/vecmath.h"
 
 #include <stddef.h>
 

@@ -2,8 +2,8 @@
 #ifndef SC_KERNEL_WINDOW_H
 #define SC_KERNEL_WINDOW_H
 
-#include "kernel/elementary.h"
 #include "kernel/pool.h"
+#include "kernel/vecmath.h"
 
 /* first .. last - 1; never empty. */
 typedef struct sc_window {
