@@ -17,6 +17,8 @@ CLANG_FORMAT ?= clang-format
 CFLAGS ?= -O3 -g -fno-math-errno
 REPORT ?= report
 SPEC ?= spec
+# Specs of what computes: they run at every level of vector instructions that the processor has.
+COMPUTING ?= $(addprefix spec/,kernel graph attribution train training prune tensor image golden_spec.lua)
 BENCH ?= $(wildcard spec/bench/*.lua)
 PREFIX ?= /usr/local
 INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
@@ -151,11 +153,15 @@ demo:
 test:
 	@rm -f $(BUILD)/summary
 	@$(INSTALL_PACKAGES) build run test
-	+@MAKE='$(PARALLEL)' BUILD=$(BUILD) .ci/test
+	+@MAKE='$(PARALLEL)' BUILD=$(BUILD) COMPUTING='$(wildcard $(COMPUTING))' .ci/test
 
 spec: all
 	@rm -f $(BUILD)/counts
 	@$(RUN) .ci/busted.lua --output=.ci/output.lua -Xoutput $(BUILD)/counts $(SPEC)
+
+# The levels that the processor has besides the one in use.
+levels: all
+	@$(RUN) -e 'local c = require "secateur.cpu" for _, l in ipairs(c.levels) do if l ~= c.level then print(l) end end'
 
 # Needs the sanitizers of GCC or Clang; see .ci/sanitize for what is switched on.
 sanitize:
@@ -212,5 +218,5 @@ rock:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all module demo test spec sanitize valgrind bench lint lint-warnings lint-lua lint-format lint-house format doc \
+.PHONY: all module demo test spec levels sanitize valgrind bench lint lint-warnings lint-lua lint-format lint-house format doc \
 	install rock clean FORCE
