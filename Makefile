@@ -4,6 +4,7 @@
 #   make lint       every static check          make test       install what is missing, build, lint, run the specs
 #   make spec       the specs alone (SPEC=spec/op for some)     make sanitize, valgrind   the specs under either
 #   make bench      spec/bench                  make rock       install with LuaRocks (TREE=directory)
+#   make bits       spec/fixtures/bits.json anew, when results were meant to change
 #   make doc, format, install (PREFIX=), clean
 #
 # Nothing below needs pkg-config or a compiler while the file is read: `make test` installs them first.
@@ -175,6 +176,9 @@ valgrind:
 bench: module
 	@for file in $(BENCH); do echo "== $$file"; $(RUN) $$file || exit 1; done
 
+bits: module
+	@$(RUN) spec/fixtures/make_bits.lua
+
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 LUA_FILES = lua spec examples $(wildcard .ci/*.lua .ci/lint/*.lua)
@@ -218,5 +222,5 @@ rock:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all module demo test spec levels sanitize valgrind bench lint lint-warnings lint-lua lint-format lint-house format doc \
-	install rock clean FORCE
+.PHONY: all module demo test spec levels sanitize valgrind bench bits lint lint-warnings lint-lua lint-format lint-house \
+	format doc install rock clean FORCE
