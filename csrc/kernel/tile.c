@@ -1,7 +1,10 @@
 #include "kernel/tile.h"
 
-enum { VECTORS = SC_TILE_COLUMNS / SC_VECTOR };
-enum { AHEAD = 512 }; /* numbers: a comes from the second-level cache, b from the first */
+enum {
+    VECTORS = SC_TILE_COLUMNS / SC_VECTOR,
+    LINE = 64 / sizeof(sc_real), /* of the cache */
+    AHEAD = 128, /* operands are asked for this many steps early: mostly they go on where a tile's part ends */
+};
 
 /* Unrolled as a whole, so that the sums stay in registers: `rows` is a constant wherever this is inlined. */
 SC_SIMD void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const sc_real *restrict b, const size_t rows,
@@ -25,7 +28,9 @@ SC_SIMD void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const s
             for (size_t j = 0; j < VECTORS; j++)
                 sum[i][j] = sc_vector_fma(left, right[j], sum[i][j]);
         }
-        __builtin_prefetch(a + AHEAD);
+        __builtin_prefetch(a + AHEAD * rows);
+        for (size_t j = 0; j < SC_TILE_COLUMNS; j += LINE)
+            __builtin_prefetch(b + AHEAD * SC_TILE_COLUMNS + j);
         a += rows;
         b += SC_TILE_COLUMNS;
     }

@@ -11,9 +11,8 @@ enum {
     REACH = 6,
     POINTS = REACH * REACH,
     LINE = 64 / sizeof(sc_real), /* of the cache; what lies a power of two apart is moved by one of them */
-    MOST_TILES = 128,            /* of a block */
-    PANELS = 4,                  /* of outputs whose products are kept at a time */
-    PANEL_LANES = SC_TILE_COLUMNS / SC_LANES,
+    MOST_TILES = 64,             /* of a block: few, so that a thread's operands stay near its caches */
+    PANELS = 8,                  /* of outputs whose products are kept at a time */
     MOST_ROWS = PANELS * SC_TILE_ROWS,
     STAGE = 8 * MOST_TILES + 2 * LINE, /* one line of the inputs of a block: of each tile, and of each end of a row */
 };
@@ -54,17 +53,11 @@ static size_t round_up(size_t a, size_t step) {
     return divide_up(a, step) * step;
 }
 
-/* Few enough tiles for a thread's operands to stay near its caches; but where channels are many, more of them, since
- * the filters are read again for every block. */
-static size_t tiles_of_block(size_t c) {
-    return c <= 128 ? 64 : MOST_TILES;
-}
-
 static void cut(winograd *p) {
     p->rows = divide_up(p->oh, TILE);
     p->columns = divide_up(p->ow, TILE);
     p->tiles = p->n * p->rows * p->columns;
-    p->width = min(tiles_of_block(p->c), round_up(p->tiles, SC_TILE_COLUMNS));
+    p->width = min(MOST_TILES, round_up(p->tiles, SC_TILE_COLUMNS));
     p->blocks = divide_up(p->tiles, p->width);
     p->u_step = round_up(sc_packed_rows_size(p->o, p->c), LINE) + LINE;
     p->v_step = round_up(p->c * p->width, LINE) + LINE;
@@ -111,27 +104,41 @@ size_t sc_winograd_scratch(const sc_conv2d_size *s, size_t n) {
 
 /* ---- filters ---- */
 
-/* Panels of filters are transformed as they are packed: u[36], u_step apart, [depth x width] from the weights of the
- * outputs first .. first + count - 1 and the inputs at .. at + depth - 1. */
-static void make_panel(sc_real *u, const winograd *p, const sc_real *w, size_t first, size_t count, size_t width,
-                       size_t at, size_t depth) {
-    for (size_t k = at; k < at + depth; k++)
-        for (size_t i = 0; i < width; i++, u++) {
-            sc_real g[9] = {0}, half[REACH][3], column[REACH];
-            const sc_real *from = p->back ? w + (k * p->o + first + i) * 9 : w + ((first + i) * p->c + k) * 9;
-            for (size_t j = 0; j < 9 && i < count; j++)
-                g[j] = from[p->back ? 8 - j : j];
-            for (size_t row = 0; row < 3; row++) {
-                sc_winograd_filters(column, g[row * 3], g[row * 3 + 1], g[row * 3 + 2]);
-                for (size_t j = 0; j < REACH; j++)
-                    half[j][row] = column[j];
-            }
-            for (size_t j = 0; j < REACH; j++) {
-                sc_winograd_filters(column, half[j][0], half[j][1], half[j][2]);
-                for (size_t row = 0; row < REACH; row++)
-                    u[(row * REACH + j) * p->u_step] = column[row];
-            }
-        }
+/* Some rows of filters and some of their numbers: a panel, [depth x width] once packed. */
+typedef struct panel {
+    size_t row, rows, width, at, depth;
+} panel;
+
+/* weights[9][SC_LANES] of the packed numbers from `first` on. */
+static void gather_weights(sc_real weights[9][SC_LANES], const winograd *p, const sc_real *w, const panel *part,
+                           size_t first) {
+    size_t row = first % part->width, k = first / part->width;
+    size_t o_step = p->back ? 9 : p->c * 9, c_step = p->back ? p->o * 9 : 9;
+    for (size_t l = 0; l < SC_LANES; l++) {
+        bool there = row < part->rows && k < part->depth;
+        const sc_real *from = w + (part->row + row) * o_step + (part->at + k) * c_step;
+        for (size_t i = 0; i < 9; i++)
+            weights[p->back ? 8 - i : i][l] = there ? from[i] : 0;
+        row = row + 1 == part->width ? 0 : row + 1;
+        k += row == 0;
+    }
+}
+
+/* u[36], u_step apart: a panel, transformed as it is packed. */
+static void make_panel(sc_real *u, const winograd *p, const sc_real *w, const panel *part) {
+    size_t count = part->width * part->depth;
+    for (size_t first = 0; first < count; first += SC_LANES) {
+        sc_real weights[9][SC_LANES];
+        sc_lanes g[9], half[3 * REACH], full[POINTS];
+        gather_weights(weights, p, w, part, first);
+        memcpy(g, weights, sizeof g);
+        for (size_t row = 0; row < 3; row++)
+            sc_winograd_filters(half + row * REACH, 1, g + row * 3, 1);
+        for (size_t j = 0; j < REACH; j++)
+            sc_winograd_filters(full + j, REACH, half + j, REACH);
+        for (size_t k = 0; k < POINTS; k++)
+            sc_lanes_copy(u + k * p->u_step + first, (const sc_real *)&full[k], min(SC_LANES, count - first));
+    }
 }
 
 static void make_filters(sc_real *u, const winograd *p, const sc_real *w) {
@@ -139,8 +146,10 @@ static void make_filters(sc_real *u, const winograd *p, const sc_real *w) {
 #pragma omp parallel for collapse(2) schedule(static)
     for (size_t at = 0; at < p->c; at += SC_CHAIN)
         for (size_t row = 0; row < p->o; row += SC_TILE_ROWS) {
-            size_t depth = min(SC_CHAIN, p->c - at), width = sc_panel_rows(row, p->o);
-            make_panel(u + at * padded + row * depth, p, w, row, min(width, p->o - row), width, at, depth);
+            panel part = {.row = row, .width = sc_panel_rows(row, p->o), .at = at};
+            part.rows = min(part.width, p->o - row);
+            part.depth = min(SC_CHAIN, p->c - at);
+            make_panel(u + at * padded + row * part.depth, p, w, &part);
         }
 }
 

@@ -37,15 +37,16 @@ SC_SIMD void sc_winograd_inputs(sc_lanes v[6], const sc_lanes d[6]) {
     sc_lanes_fma(&v[5], (sc_real)1.5, &d42, &d53);
 }
 
-/* Three weights to six points: G g. */
-SC_SIMD void sc_winograd_filters(sc_real u[6], sc_real g0, sc_real g1, sc_real g2) {
+/* Three weights to six points: G g. Inputs and outputs are steps apart. */
+SC_SIMD void sc_winograd_filters(sc_lanes *u, size_t u_step, const sc_lanes *g, size_t g_step) {
     const sc_real third = (sc_real)1 / 3, fifteenth = (sc_real)1 / 15;
+    sc_lanes g0 = g[0], g1 = g[g_step], g2 = g[2 * g_step];
     u[0] = g0;
-    u[1] = third * (g0 + g2 + g1);
-    u[2] = third * (g1 - (g0 + g2));
-    u[3] = -fifteenth * (16 * g0 + 8 * g1 + 4 * g2);
-    u[4] = fifteenth * (g0 - 2 * g1 + 4 * g2);
-    u[5] = g2;
+    u[u_step] = third * (g0 + g2 + g1);
+    u[2 * u_step] = third * (g1 - (g0 + g2));
+    u[3 * u_step] = -fifteenth * (16 * g0 + 8 * g1 + 4 * g2);
+    u[4 * u_step] = fifteenth * (g0 - 2 * g1 + 4 * g2);
+    u[5 * u_step] = g2;
 }
 
 /* Six points to four outputs: A^T m. */
