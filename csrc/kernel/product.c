@@ -133,7 +133,7 @@ void sc_pack_lines(sc_real *to, size_t width, const sc_real *line, size_t line_s
 void sc_pack_across(sc_real *to, size_t width, const sc_real *line, size_t k_stride, size_t count, size_t depth) {
     if (count == SC_TILE_COLUMNS && width == SC_TILE_COLUMNS) {
         for (size_t k = 0; k < depth; k++)
-            memcpy(to + k * SC_TILE_COLUMNS, line + k * k_stride, SC_TILE_COLUMNS * sizeof *to);
+            sc_vector_copy(to + k * SC_TILE_COLUMNS, line + k * k_stride, SC_TILE_COLUMNS);
         return;
     }
     for (size_t k = 0; k < depth; k++, to += width, line += k_stride) {

@@ -37,17 +37,21 @@ SC_SIMD void sc_vector_store(sc_real *y, sc_vector v) {
     *(sc_vector_unaligned *)y = v;
 }
 
-/* to[count] = from[count], without a call: for the short pieces that packing consists of. */
+/* to[count] = from[count] without a call, for the short pieces that packing consists of. */
 SC_SIMD void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, size_t count) {
     size_t i = 0;
-    for (; i + SC_VECTOR <= count; i += SC_VECTOR)
+    for (; i + SC_VECTOR <= count; i += SC_VECTOR) {
         sc_vector_store(to + i, sc_vector_load(from + i));
+        __asm__ volatile("" ::: "memory"); /* or the compiler makes a call of memcpy of the loop */
+    }
     if (i < count && count >= SC_VECTOR) { /* the last ones once more */
         sc_vector_store(to + count - SC_VECTOR, sc_vector_load(from + count - SC_VECTOR));
         return;
     }
-    for (; i < count; i++)
+    for (; i < count; i++) {
         to[i] = from[i];
+        __asm__ volatile("" ::: "memory");
+    }
 }
 
 /* The same number in all places. */
