@@ -1,5 +1,7 @@
 -- Convolutions that go through Winograd's transform, against the same ones written as 5 x 5 with a rim of zeros, which
 -- do not.
+local child = require "support.child"
+local cpu = require "secateur.cpu"
 local cores = { float = require "secateur.core", double = require "secateur.core_double" }
 
 -- x -> y, and seeds -> gradient of x, for weights [o x c x 3 x 3] inside a kernel of 3 or 5.
@@ -34,9 +36,10 @@ local cases = {
   { c = 25, o = 67, h = 13, w = 29, batch = 3, padding = { 1, 1 }, bias = false },
   { c = 64, o = 130, h = 9, w = 10, batch = 8, padding = { 0, 2 }, bias = true },
   { c = 70, o = 26, h = 31, w = 6, batch = 5, padding = { 2, 0 }, bias = true },
-  { c = 24, o = 24, h = 64, w = 1005, batch = 1, padding = { 1, 1 }, bias = true }, -- nearly as wide as it can be
-  { c = 24, o = 24, h = 12, w = 1100, batch = 1, padding = { 1, 1 }, bias = true }, -- wider
-  { c = 96, o = 96, h = 14, w = 14, batch = 40, padding = { 1, 1 }, bias = true }, -- chunks across images
+  { c = 24, o = 24, h = 9, w = 1100, batch = 1, padding = { 1, 1 }, bias = true }, -- rows longer than a block of tiles
+  { c = 96, o = 96, h = 14, w = 14, batch = 40, padding = { 1, 1 }, bias = true }, -- blocks across images
+  { c = 270, o = 110, h = 7, w = 7, batch = 3, padding = { 1, 1 }, bias = true }, -- more than one chain of sums
+  { c = 32, o = 32, h = 40, w = 3, batch = 9, padding = { 2, 2 }, bias = false }, -- rows of one and two tiles
 }
 
 describe("winograd", function()
@@ -74,7 +77,72 @@ describe("winograd", function()
     assert.is_true(distance(y, (run(cores.float, cases[1], 5))) > 0)
   end)
 
-  it("has memory for every smaller batch, which may be cut into larger chunks", function()
+  local threads_before = cores.float.threads()
+  after_each(function() cores.float.threads(threads_before) end)
+
+  it("has the same bits for a sample alone and in a batch, with any number of threads", function()
+    local core = cores.float
+    for _, size in ipairs { { 33, 50, 30, 23 }, { 300, 100, 7, 9 } } do
+      local c, o, h, w = table.unpack(size)
+      local graph = core.graph()
+      graph:add("input", "x", {}, { shape = { c, h, w } })
+      graph:add("conv2d", "n", { "x" }, { out = o, kernel = 3, padding = 1, bias = true })
+      graph:set_parameter("n.weight", core.randn(o, c, 3, 3, { seed = 1 }))
+      graph:set_parameter("n.bias", core.randn(o, { seed = 2 }))
+      local x, seeds = core.randn(16, c, h, w, { seed = 3 }), core.randn(16, o, h, w, { seed = 4 })
+      local function both(first, last)
+        local plan <close> = core.plan(graph, { batch = last - first + 1, backward = true, keep_grads = { "x" } })
+        local y = plan:forward(x:view(first, last)):clone()
+        plan:backward(seeds:view(first, last))
+        return y, plan:grad("x"):clone()
+      end
+      core.threads(1)
+      local y, dx = both(1, 16)
+      for _, threads in ipairs { 1, 2, 3, 8 } do
+        core.threads(threads)
+        for _, range in ipairs { { 1, 1 }, { 16, 16 }, { 7, 11 }, { 1, 16 } } do
+          local first, last = table.unpack(range)
+          local what = ("%d threads, samples %d to %d"):format(threads, first, last)
+          local some_y, some_dx = both(first, last)
+          assert.is_true(some_y:allclose(y:view(first, last), 0, 0), "y: " .. what)
+          assert.is_true(some_dx:allclose(dx:view(first, last), 0, 0), "dx: " .. what)
+        end
+      end
+    end
+  end)
+
+  it("has the same bits at every level", function()
+    local script = [[
+      local core = require "secateur.core"
+      local hash = 0
+      local function add(tensor)
+        for _, row in ipairs(tensor:reshape(tensor:shape()[1], tensor:numel() // tensor:shape()[1]):totable()) do
+          for _, x in ipairs(row) do hash = (hash ~ string.unpack("<i8", string.pack("<d", x))) * 1099511628211 end
+        end
+      end
+      for _, size in ipairs { { 26, 30, 17, 13, 3 }, { 260, 25, 7, 7, 2 } } do
+        local c, o, h, w, batch = table.unpack(size)
+        local graph = core.graph()
+        graph:add("input", "x", {}, { shape = { c, h, w } })
+        graph:add("conv2d", "n", { "x" }, { out = o, kernel = 3, padding = 1, bias = true })
+        graph:add("relu", "r", { "n" })
+        graph:set_parameter("n.weight", core.randn(o, c, 3, 3, { seed = 1 }))
+        graph:set_parameter("n.bias", core.randn(o, { seed = 2 }))
+        local plan = core.plan(graph, { batch = batch, backward = true, keep_grads = { "x" } })
+        add(plan:forward(core.randn(batch, c, h, w, { seed = 3 })))
+        plan:backward(core.randn(batch, o, h, w, { seed = 4 }))
+        add(plan:grad "x")
+      end
+      io.write(("%x"):format(hash))
+    ]]
+    local expected = child.run(script, "SECATEUR_CPU=" .. cpu.levels[1] .. " %s")
+    assert.matches("^%x+$", expected)
+    for _, level in ipairs(cpu.levels) do
+      assert.equal(expected, child.run(script, "SECATEUR_CPU=" .. level .. " %s"), level)
+    end
+  end)
+
+  it("has memory for every smaller batch, which takes no more", function()
     local graph = cores.float.graph()
     graph:add("input", "x", {}, { shape = { 32, 32, 32 } })
     graph:add("conv2d", "n", { "x" }, { out = 32, kernel = 3, padding = 1 })
