@@ -31,8 +31,8 @@ typedef struct winograd {
     const sc_real *x;
     sc_real *y;
     const sc_epilogue *epilogue;
-    sc_real *v,
-        *m; /* inputs of a block [POINTS x (packed columns)], products [POINTS x MOST_ROWS x width]; per thread */
+    sc_real *v; /* inputs of a block: POINTS packed operands, v_step apart; and again for each thread */
+    sc_real *m; /* products [POINTS x m_step], of at most MOST_ROWS rows of `width`; and again for each thread */
 } winograd;
 
 /* ---- sizes ---- */
@@ -61,7 +61,7 @@ static void cut(winograd *p) {
     p->blocks = divide_up(p->tiles, p->width);
     p->u_step = round_up(sc_packed_rows_size(p->o, p->c), LINE) + LINE;
     p->v_step = round_up(p->c * p->width, LINE) + LINE;
-    p->m_step = round_up(MOST_ROWS * p->width, LINE) + LINE;
+    p->m_step = round_up(min(MOST_ROWS, round_up(p->o, SC_TILE_ROWS)) * p->width, LINE) + LINE;
 }
 
 static winograd describe(const sc_conv2d_size *s, size_t n, bool back) {
@@ -77,8 +77,11 @@ static winograd describe(const sc_conv2d_size *s, size_t n, bool back) {
     return p;
 }
 
+/* Part of the definition of results, hence the same at all levels and for any batch. Measured on one core, with AVX-512
+ * and AVX2: from 8 channels on the transform is 1.5 to 4 times as fast as plain sums wherever maps have some ten tiles.
+ * On maps of 7 x 7, four tiles, it is so from a batch of 4 on, and alone at worst two thirds as fast, filters ready. */
 bool sc_winograd_suits(const sc_conv2d_size *s) {
-    const size_t channels = 24, tiles = 4; /* below these the transforms cost more than they save */
+    const size_t channels = 8, tiles = 4;
     return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1 && s->groups == 1 &&
            s->ph <= 2 && s->pw <= 2 && s->c >= channels && s->o >= channels &&
            divide_up(s->oh, TILE) * divide_up(s->ow, TILE) >= tiles;
@@ -204,7 +207,7 @@ static void find_reading(reading *out, const winograd *p, size_t first, size_t e
         line += TILE;
         tile += r.count;
     }
-    out->length = line;
+    out->length = round_up(line, SC_LANES);
     out->tiles = round_up(tiles, SC_TILE_COLUMNS);
     while (tiles < out->tiles)
         out->at[tiles++] = 0; /* any numbers do: nobody reads what becomes of them */
@@ -270,7 +273,7 @@ static void make_inputs(sc_real *v, const winograd *p, size_t block, size_t firs
     reading r;
     find_reading(&r, p, block * p->width, min((block + 1) * p->width, p->tiles));
     for (size_t i = 0; i < 2 * REACH; i++)
-        memset(stage[i / REACH] + i % REACH * STAGE, 0, (r.length + SC_LANES) * sizeof(sc_real));
+        memset(stage[i / REACH] + i % REACH * STAGE, 0, r.length * sizeof(sc_real));
     const sc_real *x = p->x + first * p->h * p->w;
     stage_inputs(stage[first % 2], x, &r);
     for (size_t c = first; c < last; c++) {
@@ -279,7 +282,7 @@ static void make_inputs(sc_real *v, const winograd *p, size_t block, size_t firs
         x += p->h * p->w;
         if (c + 1 < last)
             stage_inputs(stage[(c + 1) % 2], x, &r);
-        transform_down(half, stage[c % 2], r.length + SC_LANES);
+        transform_down(half, stage[c % 2], r.length);
         for (size_t t = 0; t < r.tiles; t += SC_LANES)
             transform_across(to + t / SC_TILE_COLUMNS * SC_TILE_COLUMNS * depth + t % SC_TILE_COLUMNS, p->v_step, half,
                              r.at + t);
