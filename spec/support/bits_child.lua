@@ -21,15 +21,15 @@ end
 -- @string environment settings before its command, such as "SECATEUR_CPU=avx2"
 -- @tparam {table,...} configs
 -- @treturn {table,...} each `threads`, `batch`, `net`, `quantity`, `checksum`
--- @raise with all that the process wrote when it does not reach its end
+-- @raise with all that the process wrote when it does not reach its end, or fails there (as sanitizers let it)
 function bits_child.run(environment, configs)
   local list = {}
   for i, config in ipairs(configs) do
     list[i] = ("{ threads = %d, batch = %d }"):format(config.threads, config.batch)
   end
   local script = ("require('support.bits_child').main { %s }"):format(table.concat(list, ", "))
-  local output, found = child.run(script, "export " .. environment .. "; %s"), {}
-  if not output:find(END, 1, true) then error("it ended early: " .. output, 0) end
+  local output, found = child.run(script, ("(export %s; %%s); echo status $?"):format(environment)), {}
+  if not output:find(END, 1, true) or not output:find "status 0\n$" then error("it failed: " .. output, 0) end
   for threads, batch, net, quantity, checksum in output:gmatch "bits\t(%d+)\t(%d+)\t([^\t\n]+)\t([^\t\n]+)\t(%x+)" do
     found[#found + 1] = { threads = threads, batch = batch, net = net, quantity = quantity, checksum = checksum }
   end

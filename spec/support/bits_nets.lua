@@ -1,5 +1,5 @@
 --- The networks and images whose results are compared to the bit. Together they have what the core does in different
--- ways: convolutions through Winograd's transform (3 x 3 from 24 channels up), strided, 1 x 1, 7 x 7, grouped and
+-- ways: convolutions through Winograd's transform (3 x 3, enough channels), strided, 1 x 1, 7 x 7, grouped and
 -- dilated ones; sums longer than a chain of 256; maxima that are tied; batch norm, layer norm, attention, GELU. Many
 -- sizes are such that no vector divides them.
 local core = require "secateur.core"
