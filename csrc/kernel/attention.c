@@ -1,6 +1,7 @@
 #include "kernel/attention.h"
 
 #include "kernel/gemm.h"
+#include "kernel/softmax.h"
 
 #include <math.h>
 #include <omp.h>
@@ -18,9 +19,28 @@ static sc_real scale_of(const sc_attention_size *s) {
     return (sc_real)(1 / sqrt((double)(s->d / s->heads)));
 }
 
-/* Numbers of one thread: two [t x t] and two [t x width] matrices, and the products' own. */
+/* Queries whose scores, softmax and context are made one after the other. */
+enum { BLOCK = 4 * SC_TILE_ROWS };
+
+static size_t min(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t max(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Scores of one query, with those of keys that fill up the last panel. */
+static size_t padded_keys(const sc_attention_size *s) {
+    return (s->t + SC_TILE_COLUMNS - 1) / SC_TILE_COLUMNS * SC_TILE_COLUMNS;
+}
+
+/* Numbers of one thread: two [t x t] and two [t x width] matrices, or packed keys, packed values and the scores of a
+ * block; and the products' own. */
 static size_t matrices(const sc_attention_size *s) {
-    return (2 * s->t * (s->t + s->d / s->heads) + 31) / 16 * 16;
+    size_t width = s->d / s->heads;
+    size_t packed = sc_packed_columns_size(s->t, width) + sc_packed_columns_size(width, s->t);
+    return (max(2 * s->t * (s->t + width), packed + BLOCK * padded_keys(s)) + 31) / 16 * 16;
 }
 
 static size_t thread_reals(const sc_attention_size *s) {
@@ -50,17 +70,17 @@ void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *
 }
 
 void sc_attention_scores_backward(sc_real *dq, sc_real *dk, void *scratch, const sc_real *dscores, const sc_real *q,
-                                  const sc_real *k, const sc_attention_size *s) {
+                                  const sc_real *k, bool add_q, bool add_k, const sc_attention_size *s) {
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
         const sc_real *grad = dscores + square_of(s, i);
         size_t head = head_of(s, i);
         if (dq)
-            sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, k + head, s->d, true, dq + head,
+            sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, k + head, s->d, add_q, dq + head,
                     s->d, products_of(scratch, s));
         if (dk)
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, q + head, s->d, true,
+            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, q + head, s->d, add_k,
                     dk + head, s->d, products_of(scratch, s));
     }
 }
@@ -75,17 +95,95 @@ void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real
 }
 
 void sc_attention_context_backward(sc_real *dp, sc_real *dv, void *scratch, const sc_real *dcontext, const sc_real *p,
-                                   const sc_real *v, const sc_attention_size *s) {
+                                   const sc_real *v, bool add_p, bool add_v, const sc_attention_size *s) {
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
         size_t head = head_of(s, i), square = square_of(s, i);
         if (dp)
-            sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, 1, dcontext + head, s->d, v + head, s->d, true,
+            sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, 1, dcontext + head, s->d, v + head, s->d, add_p,
                     dp + square, s->t, products_of(scratch, s));
         if (dv)
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, 1, p + square, s->t, dcontext + head, s->d, true,
+            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, 1, p + square, s->t, dcontext + head, s->d, add_v,
                     dv + head, s->d, products_of(scratch, s));
+    }
+}
+
+/* What the blocks of one head share. */
+typedef struct shared {
+    const sc_attention_size *s;
+    const sc_real *q;
+    sc_real *keys, *values; /* packed as columns */
+    void *products;
+} shared;
+
+static void pack_head(sc_real *to, sc_transposition transpose, const sc_real *from, const sc_attention_size *s,
+                      size_t columns, size_t depth) {
+    sc_matrix matrix = sc_matrix_columns(transpose, from, s->d);
+    sc_operand operand = sc_columns_operand(&matrix);
+    sc_pack_columns(to, &operand, columns, depth);
+}
+
+/* p[count x t], rows ld apart: probabilities of the queries from `row` on. With `padded` rows have place for a whole
+ * number of panels. */
+static void find_probabilities(sc_real *p, size_t ld, const shared *h, size_t row, size_t count, bool padded) {
+    const sc_attention_size *s = h->s;
+    sc_matrix queries = sc_matrix_rows(SC_PLAIN, h->q + row * s->d, s->d);
+    queries.scale = scale_of(s);
+    sc_product product = {
+        .m = count,
+        .n = padded ? padded_keys(s) : s->t,
+        .k = s->d / s->heads,
+        .rows = sc_rows_operand(&queries),
+        .columns = {.packed = h->keys},
+        .out = {.y = p, .row_stride = ld},
+        .scratch = h->products,
+    };
+    sc_product_run(&product);
+    sc_softmax_rows(p, ld, count, s->t);
+}
+
+static void find_context(sc_real *context, const sc_real *p, size_t ld, const shared *h, size_t count) {
+    const sc_attention_size *s = h->s;
+    sc_matrix probabilities = sc_matrix_rows(SC_PLAIN, p, ld);
+    sc_product product = {
+        .m = count,
+        .n = s->d / s->heads,
+        .k = s->t,
+        .rows = sc_rows_operand(&probabilities),
+        .columns = {.packed = h->values},
+        .out = {.y = context, .row_stride = s->d},
+        .scratch = h->products,
+    };
+    sc_product_run(&product);
+}
+
+void sc_attention_probabilities_forward(sc_real *p, void *scratch, const sc_real *q, const sc_real *k,
+                                        const sc_attention_size *s) {
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < s->n * s->heads; i++) {
+        shared h = {s, q + head_of(s, i), matrices_of(scratch, s), NULL, products_of(scratch, s)};
+        pack_head(h.keys, SC_TRANSPOSED, k + head_of(s, i), s, s->t, s->d / s->heads);
+        for (size_t row = 0; row < s->t; row += BLOCK)
+            find_probabilities(p + square_of(s, i) + row * s->t, s->t, &h, row, min(BLOCK, s->t - row), false);
+    }
+}
+
+void sc_attention_forward(sc_real *context, void *scratch, const sc_real *q, const sc_real *k, const sc_real *v,
+                          const sc_attention_size *s) {
+    size_t width = s->d / s->heads, ld = padded_keys(s);
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < s->n * s->heads; i++) {
+        shared h = {s, q + head_of(s, i), matrices_of(scratch, s), NULL, products_of(scratch, s)};
+        h.values = h.keys + sc_packed_columns_size(s->t, width);
+        sc_real *p = h.values + sc_packed_columns_size(width, s->t);
+        pack_head(h.keys, SC_TRANSPOSED, k + head_of(s, i), s, s->t, width);
+        pack_head(h.values, SC_PLAIN, v + head_of(s, i), s, width, s->t);
+        for (size_t row = 0; row < s->t; row += BLOCK) {
+            size_t count = min(BLOCK, s->t - row);
+            find_probabilities(p, ld, &h, row, count, true);
+            find_context(context + head_of(s, i) + row * s->d, p, ld, &h, count);
+        }
     }
 }
 

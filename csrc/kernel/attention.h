@@ -1,4 +1,4 @@
-/* The two products of multi-head attention. q, k, v and context are [n x t x d], heads side by side in d; scores and
+/* The products of multi-head attention. q, k, v and context are [n x t x d], heads side by side in d; scores and
  * probabilities p are [n x heads x t x t], one row per query. */
 #ifndef SC_KERNEL_ATTENTION_H
 #define SC_KERNEL_ATTENTION_H
@@ -19,17 +19,26 @@ size_t sc_attention_scratch(const sc_attention_size *s);
 void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *q, const sc_real *k,
                                  const sc_attention_size *s);
 
-/* dq += scale dscores k, dk += scale dscores^T q; either may be NULL. */
+/* dq += scale dscores k, dk += scale dscores^T q, or without add_q (add_k) =; either may be NULL. */
 void sc_attention_scores_backward(sc_real *dq, sc_real *dk, void *scratch, const sc_real *dscores, const sc_real *q,
-                                  const sc_real *k, const sc_attention_size *s);
+                                  const sc_real *k, bool add_q, bool add_k, const sc_attention_size *s);
 
 /* context = p v per head. */
 void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real *p, const sc_real *v,
                                   const sc_attention_size *s);
 
-/* dp += dcontext v^T, dv += p^T dcontext; either may be NULL. */
+/* dp += dcontext v^T, dv += p^T dcontext, or without add_p (add_v) =; either may be NULL. */
 void sc_attention_context_backward(sc_real *dp, sc_real *dv, void *scratch, const sc_real *dcontext, const sc_real *p,
-                                   const sc_real *v, const sc_attention_size *s);
+                                   const sc_real *v, bool add_p, bool add_v, const sc_attention_size *s);
+
+/* p = the softmax of the scores of q and k: the same bits as by steps, while the scores of a few queries are at hand.
+ */
+void sc_attention_probabilities_forward(sc_real *p, void *scratch, const sc_real *q, const sc_real *k,
+                                        const sc_attention_size *s);
+
+/* context = all three steps, likewise: neither scores nor probabilities are in memory as a whole. */
+void sc_attention_forward(sc_real *context, void *scratch, const sc_real *q, const sc_real *k, const sc_real *v,
+                          const sc_attention_size *s);
 
 /* The product rule Z = A B: S = R / stab(2 Z), R_A += A * (S B^T), R_B += B * (A^T S) (AttnLRP, Achtibat et al. 2024,
  * eq. 13), with A = scale q and B = k^T. */

@@ -3,40 +3,76 @@
 #include "kernel/sums.h"
 #include "kernel/vecmath.h"
 
+#include <string.h>
+
 enum { SMALL = 8192 };
 
-SC_INLINE sc_real row_max(const sc_real *x, size_t d) {
-    sc_real lane[SC_LANES];
+/* Numbers beyond the last whole SC_LANES of a row get a place where loops over all lanes can have them: `fill` changes
+ * nothing in those that are missing. */
+SC_INLINE void copy_tail(sc_real tail[SC_LANES], const sc_real *x, size_t count, sc_real fill) {
     for (size_t j = 0; j < SC_LANES; j++)
-        lane[j] = x[0];
-    size_t first = 0;
-    for (; first + SC_LANES <= d; first += SC_LANES)
-        for (size_t j = 0; j < SC_LANES; j++)
-            lane[j] = x[first + j] > lane[j] ? x[first + j] : lane[j];
-    for (size_t i = first; i < d; i++)
-        lane[i - first] = x[i] > lane[i - first] ? x[i] : lane[i - first];
+        tail[j] = fill;
+    memcpy(tail, x, count * sizeof *x);
+}
+
+SC_INLINE void max_lanes(sc_real lane[SC_LANES], const sc_real *x) {
+    for (size_t j = 0; j < SC_LANES; j++)
+        lane[j] = x[j] > lane[j] ? x[j] : lane[j];
+}
+
+SC_INLINE sc_real row_max(const sc_real *x, const sc_real *tail, size_t whole) {
+    sc_real lane[SC_LANES];
+    const sc_real first = whole ? x[0] : tail[0];
+    for (size_t j = 0; j < SC_LANES; j++)
+        lane[j] = first;
+    for (size_t i = 0; i < whole; i += SC_LANES)
+        max_lanes(lane, x + i);
+    max_lanes(lane, tail);
     for (size_t half = SC_LANES / 2; half; half /= 2)
         for (size_t j = 0; j < half; j++)
             lane[j] = lane[j + half] > lane[j] ? lane[j + half] : lane[j];
     return lane[0];
 }
 
-static void row_forward(sc_real *p, const sc_real *x, size_t d) {
-    const sc_real top = row_max(x, d);
+/* lane += p = exp(x - top) */
+SC_INLINE void exp_lanes(sc_real lane[SC_LANES], sc_real *p, const sc_real *x, sc_real top) {
 #pragma omp simd
-    for (size_t i = 0; i < d; i++)
-        p[i] = sc_exp(x[i] - top);
-    sc_real sum;
-    SC_SUM(sum, d, i, p[i]);
-    const sc_real scale = 1 / sum;
-#pragma omp simd
-    for (size_t i = 0; i < d; i++)
-        p[i] *= scale;
+    for (size_t j = 0; j < SC_LANES; j++) {
+        p[j] = sc_exp(x[j] - top);
+        lane[j] += p[j];
+    }
 }
 
-static void row_backward(sc_real *dx, const sc_real *p, const sc_real *dp, size_t d) {
+static void row_forward(sc_real *p, const sc_real *x, size_t d) {
+    const size_t whole = d / SC_LANES * SC_LANES, rest = d - whole;
+    sc_real tail[SC_LANES], lane[SC_LANES] = {0};
+    copy_tail(tail, x + whole, rest, x[0]);
+    const sc_real top = row_max(x, tail, whole);
+    for (size_t i = 0; i < whole; i += SC_LANES)
+        exp_lanes(lane, p + i, x + i, top);
+#pragma omp simd
+    for (size_t j = 0; j < SC_LANES; j++) {
+        tail[j] = sc_exp(tail[j] - top);
+        lane[j] += j < rest ? tail[j] : 0;
+    }
+    const sc_real scale = 1 / sc_lanes_sum(lane);
+    for (size_t i = 0; i < whole; i += SC_LANES)
+        for (size_t j = 0; j < SC_LANES; j++)
+            p[i + j] *= scale;
+    for (size_t j = 0; j < SC_LANES; j++)
+        tail[j] *= scale;
+    memcpy(p + whole, tail, rest * sizeof *p);
+}
+
+static void row_backward(sc_real *dx, const sc_real *p, const sc_real *dp, size_t d, bool add) {
     sc_real sum;
     SC_SUM(sum, d, i, p[i] * dp[i]);
+    if (!add) {
+#pragma omp simd
+        for (size_t i = 0; i < d; i++)
+            dx[i] = p[i] * (dp[i] - sum);
+        return;
+    }
 #pragma omp simd
     for (size_t i = 0; i < d; i++)
         dx[i] += p[i] * (dp[i] - sum);
@@ -56,10 +92,15 @@ void sc_softmax_forward(sc_real *p, const sc_real *x, size_t rows, size_t d) {
         row_forward(p + r * d, x + r * d, d);
 }
 
-void sc_softmax_backward(sc_real *dx, const sc_real *p, const sc_real *dp, size_t rows, size_t d) {
+void sc_softmax_rows(sc_real *x, size_t ld, size_t rows, size_t d) {
+    for (size_t r = 0; r < rows; r++)
+        row_forward(x + r * ld, x + r * ld, d);
+}
+
+void sc_softmax_backward(sc_real *dx, const sc_real *p, const sc_real *dp, size_t rows, size_t d, bool add) {
 #pragma omp parallel for schedule(static) if (rows * d > SMALL)
     for (size_t r = 0; r < rows; r++)
-        row_backward(dx + r * d, p + r * d, dp + r * d, d);
+        row_backward(dx + r * d, p + r * d, dp + r * d, d, add);
 }
 
 void sc_softmax_relevance(sc_real *rx, const sc_real *x, const sc_real *p, const sc_real *rp, size_t rows, size_t d) {

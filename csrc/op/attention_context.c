@@ -34,7 +34,7 @@ static void forward(const sc_op_call *call) {
 static void backward(const sc_op_call *call) {
     sc_attention_size size = size_of(call);
     sc_attention_context_backward(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
-                                  call->input[0], call->input[1], &size);
+                                  call->input[0], call->input[1], !call->fresh[0], !call->fresh[1], &size);
 }
 
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
@@ -52,6 +52,7 @@ const sc_op sc_op_attention_context = {
     .channels = SC_CHANNELS_MIX,
     .needs = SC_NEEDS_INPUT,
     .relevance_needs = SC_NEEDS_INPUT | SC_NEEDS_OUTPUT,
+    .overwrites = true,
     .infer = infer,
     .scratch = scratch,
     .forward = forward,

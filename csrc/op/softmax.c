@@ -9,7 +9,7 @@ static void forward(const sc_op_call *call) {
 static void backward(const sc_op_call *call) {
     if (call->input_grad[0])
         sc_softmax_backward(call->input_grad[0], call->output, call->output_grad, sc_call_rows(call),
-                            sc_shape_last(call->output_shape));
+                            sc_shape_last(call->output_shape), !call->fresh[0]);
 }
 
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
@@ -32,6 +32,7 @@ const sc_op sc_op_softmax = {
     .needs = SC_NEEDS_OUTPUT,
     .relevance_needs = SC_NEEDS_INPUT | SC_NEEDS_OUTPUT,
     .inplace = true,
+    .overwrites = true,
     .unit_axis = -1,
     .infer = sc_infer_same,
     .forward = forward,

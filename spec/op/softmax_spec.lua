@@ -39,4 +39,14 @@ describe("softmax", function()
       for i = 1, 3 do assert.is_true(y[i] ~= y[i]) end
     end
   end)
+
+  it("agrees with itself in float where rows end within a vector or with it", function()
+    local float = require "secateur.core"
+    for _, d in ipairs { 1, 2, 31, 32, 33, 63, 64, 65, 197 } do
+      local case = { op = "softmax", inputs = { { 3, d } } }
+      local _, expected = single.run(core, case, 2)
+      local _, got = single.run(float, case, 2)
+      assert.is_true(single.compare("y", got, expected, 1e-6), d)
+    end
+  end)
 end)
