@@ -86,7 +86,7 @@ void sc_plan_describe_call(sc_op_call *call, const sc_graph *graph, const sc_nod
 
 /* Gives each of `count` buffers of bytes[i], alive from step first[i] to last[i] inclusive, an offset such that no two
  * that are alive together overlap; *total gets the size of the arena. Largest first, among equals those that live
- * shortest, each at the lowest place free. */
+ * shortest or those that come first, whichever takes less; each at the lowest place free. */
 sc_status sc_plan_place(size_t *offsets, size_t *total, const size_t *bytes, const size_t *first, const size_t *last,
                         size_t count, sc_error *error);
 
