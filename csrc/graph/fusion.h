@@ -1,5 +1,6 @@
 /* Which nodes are computed in one step: a product (convolution, linear layer) and the channel norm, the sum with
- * another value and the activation that follow it, as its epilogue. */
+ * another value and the activation that follow it, as its epilogue; or an operation and those before it of which it
+ * knows how to compute them along, as attention does. */
 #ifndef SC_GRAPH_FUSION_H
 #define SC_GRAPH_FUSION_H
 

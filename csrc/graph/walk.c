@@ -42,7 +42,25 @@ static void fill_epilogue(sc_op_call *call, sc_epilogue *epilogue, const sc_plan
     }
 }
 
+/* The step of an operation that computes those before it along; false where the step is none. */
+static bool run_chain(const sc_plan *plan, size_t index) {
+    ptrdiff_t next = plan->nodes[index].next_fused;
+    if (next == SC_NOT_FOUND || !plan->graph->nodes[next].op->forward_chain)
+        return false;
+    sc_op_call calls[SC_MAX_CHAIN + 1];
+    const sc_op *last = NULL;
+    size_t count = 0;
+    for (ptrdiff_t i = (ptrdiff_t)index; i != SC_NOT_FOUND; i = plan->nodes[i].next_fused) {
+        fill_forward(&calls[count++], plan, (size_t)i, SC_STEP_FORWARD);
+        last = plan->graph->nodes[i].op;
+    }
+    last->forward_chain(calls);
+    return true;
+}
+
 static void run_forward(const sc_plan *plan, size_t node) {
+    if (run_chain(plan, node))
+        return;
     sc_op_call call;
     sc_epilogue epilogue;
     fill_forward(&call, plan, node, SC_STEP_FORWARD);

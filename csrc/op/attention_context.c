@@ -31,6 +31,13 @@ static void forward(const sc_op_call *call) {
     sc_attention_context_forward(call->output, call->scratch, call->input[0], call->input[1], &size);
 }
 
+/* calls: scores, softmax, context */
+static void forward_chain(const sc_op_call *calls) {
+    sc_attention_size size = size_of(&calls[2]);
+    sc_attention_forward(calls[2].output, calls[2].scratch, calls[0].input[0], calls[0].input[1], calls[2].input[1],
+                         &size);
+}
+
 static void backward(const sc_op_call *call) {
     sc_attention_size size = size_of(call);
     sc_attention_context_backward(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
@@ -56,6 +63,8 @@ const sc_op sc_op_attention_context = {
     .infer = infer,
     .scratch = scratch,
     .forward = forward,
+    .chain = {"attention_scores", "softmax"},
+    .forward_chain = forward_chain,
     .backward = backward,
     .relevance = relevance,
 };

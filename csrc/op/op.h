@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SC_MAX_INPUTS = 16, SC_MAX_PARAMS = 5 };
+enum { SC_MAX_INPUTS = 16, SC_MAX_PARAMS = 5, SC_MAX_CHAIN = 3 };
 
 /* ---- attributes: a typed struct per operation, described so that Lua tables and files map to it ---- */
 
@@ -175,6 +175,10 @@ typedef struct sc_op {
      * shapes, the number of inputs and call->training alone; with a NULL `out` it only says so. */
     bool (*epilogue)(const sc_op_call *call, sc_epilogue *out);
     sc_epilogue_stage epilogue_stage; /* (with epilogue) */
+    /* (optional) Computes the output together with what its first input is made from: the operations of these names,
+     * each the first input of the next, whose values are not wanted. calls[] are theirs and then its own. */
+    const char *chain[SC_MAX_CHAIN]; /* NULL-ended */
+    void (*forward_chain)(const sc_op_call *calls);
     /* (activations) The function itself, for DL-Backtrace's gates. */
     double (*activation)(const void *attrs, double x);
     /* (activations) backward as guided backpropagation has it (Springenberg et al. 2015): only what is positive passes,

@@ -1,9 +1,17 @@
 #include "kernel/softmax.h"
+#include "kernel/attention.h"
 #include "kernel/elementwise.h"
 #include "op/common.h"
 
 static void forward(const sc_op_call *call) {
     sc_softmax_forward(call->output, call->input[0], sc_call_rows(call), sc_shape_last(call->output_shape));
+}
+
+/* calls: scores, softmax */
+static void forward_chain(const sc_op_call *calls) {
+    const size_t *in = calls[0].input_shape[0]->size;
+    sc_attention_size size = {calls[0].batch, in[0], in[1], calls[0].output_shape->size[0]};
+    sc_attention_probabilities_forward(calls[1].output, calls[0].scratch, calls[0].input[0], calls[0].input[1], &size);
 }
 
 static void backward(const sc_op_call *call) {
@@ -36,6 +44,8 @@ const sc_op sc_op_softmax = {
     .unit_axis = -1,
     .infer = sc_infer_same,
     .forward = forward,
+    .chain = {"attention_scores"},
+    .forward_chain = forward_chain,
     .backward = backward,
     .relevance = relevance,
 };
