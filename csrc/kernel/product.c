@@ -351,16 +351,29 @@ typedef struct grid {
     size_t down, across;  /* tasks */
 } grid;
 
-/* `blocks` of one direction, and how many pieces of the other it takes for all threads to have work, evenly. */
-static void share_out(size_t *blocks, size_t *pieces, size_t most_blocks, size_t most_pieces, size_t threads) {
+/* Panels that the busiest thread gets when all are cut into `blocks`. */
+static size_t busiest(size_t panels, size_t blocks, size_t threads) {
+    size_t each = divide_up(panels, blocks), tasks = divide_up(panels, each);
+    return divide_up(tasks, threads) * each;
+}
+
+/* The number of blocks of one direction, at least `blocks`, and how many pieces of the other it takes for all threads
+ * to have work, evenly. */
+static void share_out(size_t *blocks, size_t *pieces, size_t panels, size_t most_pieces, size_t threads) {
+    size_t fewest = *blocks, best;
     *pieces = 1;
-    if (threads == 1 || *blocks >= 8 * threads)
+    if (threads == 1 || fewest >= 16 * threads)
         return;
-    if (*blocks >= threads) { /* the same number for each */
-        *blocks = min(divide_up(*blocks, threads) * threads, most_blocks);
+    if (fewest < threads) {
+        *pieces = min(divide_up(2 * threads, fewest), most_pieces);
         return;
     }
-    *pieces = min(divide_up(2 * threads, *blocks), most_pieces);
+    best = busiest(panels, fewest, threads);
+    for (size_t more = fewest + 1; more <= 16 * threads && more <= panels; more++)
+        if (busiest(panels, more, threads) < best) {
+            best = busiest(panels, more, threads);
+            *blocks = more;
+        }
 }
 
 static grid make_grid(const sc_product *p, size_t threads, bool rows_outside) {

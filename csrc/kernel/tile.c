@@ -11,6 +11,10 @@ SC_SIMD void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const s
                       size_t depth, bool add) {
     sc_vector sum[SC_TILE_ROWS][VECTORS];
 #pragma GCC unroll 12
+    for (size_t i = 0; i < rows; i++) /* outputs are written when the sums are done: until then they can come near */
+        for (size_t j = 0; j < SC_TILE_COLUMNS; j += LINE)
+            __builtin_prefetch(c + i * ldc + j, 1);
+#pragma GCC unroll 12
     for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (size_t j = 0; j < VECTORS; j++)
