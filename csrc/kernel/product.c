@@ -6,9 +6,9 @@
 /* Blocks of rows and columns, whose packed parts and outputs stay in the second-level cache together, and the number of
  * chains for which they are packed at a time. They do not touch the bits. */
 enum {
-    GROUP = 4,
+    GROUP = 2,
     BLOCK_COLUMNS = SC_TILE_COLUMNS * (256 / SC_TILE_COLUMNS),
-    BLOCK_ROWS = SC_TILE_ROWS * (240 / SC_TILE_ROWS),
+    BLOCK_ROWS = SC_TILE_ROWS * (144 / SC_TILE_ROWS),
     LINE = 64 / sizeof(sc_real),
 };
 

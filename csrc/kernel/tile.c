@@ -13,7 +13,7 @@ SC_SIMD void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const s
 #pragma GCC unroll 12
     for (size_t i = 0; i < rows; i++) /* outputs are written when the sums are done: until then they can come near */
         for (size_t j = 0; j < SC_TILE_COLUMNS; j += LINE)
-            __builtin_prefetch(c + i * ldc + j, 1);
+            __builtin_prefetch(c + i * ldc + j);
 #pragma GCC unroll 12
     for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 2
