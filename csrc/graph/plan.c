@@ -414,6 +414,7 @@ void sc_plan_free(sc_plan *plan) {
     for (size_t p = 0; plan->param_grads && p < plan->graph->parameter_count; p++)
         sc_tensor_release(&plan->param_grads[p]);
     sc_tensor_release(&plan->input);
+    sc_packed_free(plan); /* asks the graph how many nodes there are */
     sc_graph_release(plan->graph);
     sc_memory_free(plan->param_grads);
     sc_memory_free(plan->steps);
@@ -421,6 +422,5 @@ void sc_plan_free(sc_plan *plan) {
     sc_memory_free(plan->offsets);
     sc_memory_free(plan->arena);
     sc_memory_free(plan->scratch);
-    sc_packed_free(plan);
     sc_memory_free(plan);
 }

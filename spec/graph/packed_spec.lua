@@ -59,6 +59,20 @@ describe("packed weights", function()
     assert.is_true(after:allclose(fresh(graph), 0, 0))
   end)
 
+  it("are given back with a plan that outlives every other owner of its graph", function()
+    collectgarbage()
+    collectgarbage()
+    local before = core.memory()
+    do
+      local plan = core.plan(build(), { batch = 2 })
+      collectgarbage() -- the graph is the plan's alone
+      plan:forward(x):close()
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.equal(before, (core.memory()))
+  end)
+
   it("are made once: later runs allocate nothing but their result", function()
     local plan = core.plan(build(), { batch = 2 })
     plan:forward(x):close()
