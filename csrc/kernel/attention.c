@@ -1,5 +1,6 @@
 #include "kernel/attention.h"
 
+#include "base/size.h"
 #include "kernel/gemm.h"
 #include "kernel/softmax.h"
 
@@ -22,14 +23,6 @@ static sc_real scale_of(const sc_attention_size *s) {
 /* Queries whose scores, softmax and context are made one after the other. */
 enum { BLOCK = 4 * SC_TILE_ROWS };
 
-static size_t min(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-static size_t max(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 /* Scores of one query, with those of keys that fill up the last panel. */
 static size_t padded_keys(const sc_attention_size *s) {
     return (s->t + SC_TILE_COLUMNS - 1) / SC_TILE_COLUMNS * SC_TILE_COLUMNS;
@@ -40,7 +33,7 @@ static size_t padded_keys(const sc_attention_size *s) {
 static size_t matrices(const sc_attention_size *s) {
     size_t width = s->d / s->heads;
     size_t packed = sc_packed_columns_size(s->t, width) + sc_packed_columns_size(width, s->t);
-    return (max(2 * s->t * (s->t + width), packed + BLOCK * padded_keys(s)) + 31) / 16 * 16;
+    return (sc_max(2 * s->t * (s->t + width), packed + BLOCK * padded_keys(s)) + 31) / 16 * 16;
 }
 
 static size_t thread_reals(const sc_attention_size *s) {
@@ -165,7 +158,7 @@ void sc_attention_probabilities_forward(sc_real *p, void *scratch, const sc_real
         shared h = {s, q + head_of(s, i), matrices_of(scratch, s), NULL, products_of(scratch, s)};
         pack_head(h.keys, SC_TRANSPOSED, k + head_of(s, i), s, s->t, s->d / s->heads);
         for (size_t row = 0; row < s->t; row += BLOCK)
-            find_probabilities(p + square_of(s, i) + row * s->t, s->t, &h, row, min(BLOCK, s->t - row), false);
+            find_probabilities(p + square_of(s, i) + row * s->t, s->t, &h, row, sc_min(BLOCK, s->t - row), false);
     }
 }
 
@@ -180,7 +173,7 @@ void sc_attention_forward(sc_real *context, void *scratch, const sc_real *q, con
         pack_head(h.keys, SC_TRANSPOSED, k + head_of(s, i), s, s->t, width);
         pack_head(h.values, SC_PLAIN, v + head_of(s, i), s, width, s->t);
         for (size_t row = 0; row < s->t; row += BLOCK) {
-            size_t count = min(BLOCK, s->t - row);
+            size_t count = sc_min(BLOCK, s->t - row);
             find_probabilities(p, ld, &h, row, count, true);
             find_context(context + head_of(s, i) + row * s->d, p, ld, &h, count);
         }

@@ -1,5 +1,6 @@
 #include "kernel/conv2d.h"
 
+#include "base/size.h"
 #include "kernel/gemm.h"
 #include "kernel/grouped.h"
 #include "kernel/patches.h"
@@ -7,10 +8,6 @@
 #include "kernel/winograd.h"
 
 #include <string.h>
-
-static size_t max(size_t a, size_t b) {
-    return a > b ? a : b;
-}
 
 /* Numbers of one sum of one group. */
 static size_t depth_of(const sc_conv2d_size *s) {
@@ -257,12 +254,12 @@ void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, co
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
     size_t there = packed_group(s);
     size_t back = sc_packed_rows_size(s->c / s->groups, s->o / s->groups * s->kh * s->kw);
-    size_t plain = sc_product_scratch() + max(there, back) * sizeof(sc_real);
+    size_t plain = sc_product_scratch() + sc_max(there, back) * sizeof(sc_real);
     if (sc_grouped_suits(s))
-        plain = max(plain, sc_grouped_scratch(s));
+        plain = sc_max(plain, sc_grouped_scratch(s));
     if (!sc_winograd_suits(s))
         return plain;
-    return max(plain, sc_winograd_scratch(s, n));
+    return sc_max(plain, sc_winograd_scratch(s, n));
 }
 
 static sc_real sum_of(const sc_real *x, size_t count) {

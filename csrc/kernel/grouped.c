@@ -1,5 +1,6 @@
 #include "kernel/grouped.h"
 
+#include "base/size.h"
 #include "kernel/patches.h"
 
 #include <omp.h>
@@ -18,22 +19,6 @@ enum {
     MOST_VECTORS = 8,
     MOST_STRIDE = 4,
 };
-
-static size_t min(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-static size_t max(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
-static size_t divide_up(size_t a, size_t b) {
-    return (a + b - 1) / b;
-}
-
-static size_t round_up(size_t a, size_t b) {
-    return divide_up(a, b) * b;
-}
 
 /* ---- runs ---- */
 
@@ -69,7 +54,7 @@ typedef struct run {
 static copy_axis make_copy_axis(const sc_patch_axis *a) {
     ptrdiff_t reach = a->taps ? (ptrdiff_t)(a->taps - 1) * a->step : 0;
     copy_axis c = {.low = a->first + (reach < 0 ? reach : 0), .span = (size_t)(reach < 0 ? -reach : reach)};
-    c.phases = min(a->stride, c.span + 1);
+    c.phases = sc_min(a->stride, c.span + 1);
     return c;
 }
 
@@ -83,16 +68,16 @@ static size_t copied_channel(const run *r) {
 
 /* Positions lie in a band as in one phase of its copy. */
 static size_t band_positions(const run *r) {
-    return round_up(r->band * r->pitch, SC_VECTOR);
+    return sc_round_up(r->band * r->pitch, SC_VECTOR);
 }
 
 /* Vectors that begin within a band may end beyond its copy. */
 static size_t copy_reals(const run *r) {
-    return round_up(r->channels * copied_channel(r) + MOST_VECTORS * SC_VECTOR, LINE);
+    return sc_round_up(r->channels * copied_channel(r) + MOST_VECTORS * SC_VECTOR, LINE);
 }
 
 static size_t sums_reals(const run *r) {
-    return round_up(r->rows * band_positions(r), LINE);
+    return sc_round_up(r->rows * band_positions(r), LINE);
 }
 
 /* Fills what follows from the axes and the numbers of channels. */
@@ -102,10 +87,10 @@ static void lay_out(run *r) {
     r->copy_across = make_copy_axis(&r->across);
     r->pitch = r->across.positions + r->copy_across.span / r->across.stride;
     size_t halo = r->copy_down.span / r->down.stride;
-    size_t line = r->pitch * max(r->channels * r->copy_down.phases * r->copy_across.phases, r->rows);
-    size_t lines = max(BAND / line, 2 * halo + 1) - halo;
-    size_t bands = divide_up(r->down.positions, min(lines, r->down.positions));
-    r->band = divide_up(r->down.positions, bands);
+    size_t line = r->pitch * sc_max(r->channels * r->copy_down.phases * r->copy_across.phases, r->rows);
+    size_t lines = sc_max(BAND / line, 2 * halo + 1) - halo;
+    size_t bands = sc_divide_up(r->down.positions, sc_min(lines, r->down.positions));
+    r->band = sc_divide_up(r->down.positions, bands);
 }
 
 /* ---- packing ---- */
@@ -158,9 +143,9 @@ static void find_taps(size_t *taps, const run *r) {
 /* to[pitch] = places first, first + stride, ... of line[size], zero beyond its ends. */
 static void copy_line(sc_real *restrict to, const sc_real *restrict line, ptrdiff_t first, size_t stride, size_t size,
                       size_t pitch) {
-    size_t low = first < 0 ? min(divide_up((size_t)-first, stride), pitch) : 0, high = low;
+    size_t low = first < 0 ? sc_min(sc_divide_up((size_t)-first, stride), pitch) : 0, high = low;
     if (first < (ptrdiff_t)size)
-        high = max(low, min(divide_up((size_t)((ptrdiff_t)size - first), stride), pitch));
+        high = sc_max(low, sc_min(sc_divide_up((size_t)((ptrdiff_t)size - first), stride), pitch));
     const sc_real *from = line + first;
     for (size_t i = 0; i < low; i++)
         to[i] = 0;
@@ -236,7 +221,7 @@ SC_SIMD void sum_rows(sc_real *y, size_t ld, const sc_real *x, const run *r, con
     for (size_t at = 0, left = count / SC_VECTOR; left;) {
         size_t vectors = left >= wide ? wide : left >= narrow ? narrow : 1;
         for (size_t k = 0; k < r->depth; k += SC_CHAIN) {
-            size_t depth = min(SC_CHAIN, r->depth - k);
+            size_t depth = sc_min(SC_CHAIN, r->depth - k);
             bool add = k > 0 || r->add;
             if (vectors == wide)
                 chain(y + at, ld, x + at, r->taps + k, w + k * rows, depth, add, rows, wide);
@@ -325,14 +310,14 @@ typedef struct pass {
 /* A thread's part of scratch: a copy, and sums. */
 static void do_band(sc_real *scratch, const pass *p, const run *first, size_t image, size_t group, size_t position) {
     sc_real *sums = scratch + p->copy;
-    size_t lines = min(first->band, first->down.positions - position);
+    size_t lines = sc_min(first->band, first->down.positions - position);
     size_t place = image * first->to.image + group * first->to.group + position * first->to.line;
     for (const run *r = first; r < first + p->across; sums += sums_reals(r), r++) {
         if (r->add)
             read_band(sums, r, place + r->first, lines);
         copy_band(scratch, r, r->x + image * r->from.image + group * r->from.group, position);
         sum_band(sums, scratch, r, r->weights + group * r->depth * r->rows,
-                 round_up((lines - 1) * r->pitch + r->across.positions, SC_VECTOR));
+                 sc_round_up((lines - 1) * r->pitch + r->across.positions, SC_VECTOR));
         if (p->across != 2)
             write_band(r, sums, place + r->first, lines);
     }
@@ -346,11 +331,11 @@ static void do_band(sc_real *scratch, const pass *p, const run *first, size_t im
 
 /* Weights and taps of a run. */
 static size_t taps_at(const run *r) {
-    return round_up(r->groups * r->rows * r->depth, LINE);
+    return sc_round_up(r->groups * r->rows * r->depth, LINE);
 }
 
 static size_t packed_reals(const run *r) {
-    return taps_at(r) + round_up(divide_up(r->depth * sizeof(size_t), sizeof(sc_real)), LINE);
+    return taps_at(r) + sc_round_up(sc_divide_up(r->depth * sizeof(size_t), sizeof(sc_real)), LINE);
 }
 
 static size_t pass_reals(const pass *p) {
@@ -387,13 +372,13 @@ static void match_bands(pass *p) {
     for (run *r = p->run; r < p->run + p->down * p->across; r += p->across) {
         size_t sums = 0;
         for (size_t j = 1; j < p->across; j++)
-            r->band = min(r->band, r[j].band);
+            r->band = sc_min(r->band, r[j].band);
         for (size_t j = 0; j < p->across; j++) {
             r[j].band = r->band;
             sums += sums_reals(&r[j]);
-            p->copy = max(p->copy, copy_reals(&r[j]));
+            p->copy = sc_max(p->copy, copy_reals(&r[j]));
         }
-        p->sums = max(p->sums, sums);
+        p->sums = sc_max(p->sums, sums);
     }
 }
 
@@ -426,7 +411,7 @@ static sc_patch_phase phase_across(const sc_conv2d_size *s, size_t phase) {
 
 static void describe_back(pass *p, const sc_conv2d_size *s) {
     size_t plane = s->h * s->w, positions = s->oh * s->ow, channels = s->o / s->groups, rows = s->c / s->groups;
-    *p = (pass){.down = min(s->sh, s->h), .across = min(s->sw, s->w)};
+    *p = (pass){.down = sc_min(s->sh, s->h), .across = sc_min(s->sw, s->w)};
     for (size_t i = 0; i < p->down * p->across; i++) {
         sc_patch_phase down = phase_down(s, i / p->across), across = phase_across(s, i % p->across);
         p->run[i] = (run){
@@ -487,5 +472,5 @@ size_t sc_grouped_scratch(const sc_conv2d_size *s) {
     pass there, back;
     describe_forward(&there, s);
     describe_back(&back, s);
-    return max(max(pass_reals(&there), pass_reals(&back)) * sizeof(sc_real), sc_grouped_weight_scratch(s));
+    return sc_max(sc_max(pass_reals(&there), pass_reals(&back)) * sizeof(sc_real), sc_grouped_weight_scratch(s));
 }

@@ -1,5 +1,6 @@
 #include "kernel/grouped.h"
 
+#include "base/size.h"
 #include "kernel/product.h"
 
 #include <omp.h>
@@ -16,22 +17,6 @@ enum {
     MOST_OUTPUTS = 4,
 };
 
-static size_t min(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-static size_t max(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
-static size_t divide_up(size_t a, size_t b) {
-    return (a + b - 1) / b;
-}
-
-static size_t round_up(size_t a, size_t b) {
-    return divide_up(a, b) * b;
-}
-
 typedef struct layout {
     const sc_conv2d_size *s;
     size_t channels, outputs;    /* of a group */
@@ -42,12 +27,12 @@ typedef struct layout {
 static layout make_layout(const sc_conv2d_size *s) {
     layout l = {.s = s, .channels = s->c / s->groups, .outputs = s->o / s->groups, .taps = s->kh * s->kw};
     l.tile = l.outputs == 1 ? MANY_TAPS : FEW_TAPS;
-    l.all_taps = round_up(l.taps, l.tile);
+    l.all_taps = sc_round_up(l.taps, l.tile);
     l.pitch = (s->ow - 1) * s->sw + (s->kw - 1) * s->dw + 1;
     size_t reach = (s->kh - 1) * s->dh + 1, fixed = reach * l.pitch * SC_VECTOR;
-    size_t each = (s->sh * l.pitch + l.outputs * s->ow) * SC_VECTOR, room = max(BAND, 2 * fixed) - fixed;
-    size_t bands = divide_up(s->oh, min(max(room / each, 1), s->oh));
-    l.band = divide_up(s->oh, bands);
+    size_t each = (s->sh * l.pitch + l.outputs * s->ow) * SC_VECTOR, room = sc_max(BAND, 2 * fixed) - fixed;
+    size_t bands = sc_divide_up(s->oh, sc_min(sc_max(room / each, 1), s->oh));
+    l.band = sc_divide_up(s->oh, bands);
     l.lines = (l.band - 1) * s->sh + reach;
     return l;
 }
@@ -66,8 +51,8 @@ static size_t gradient_reals(const layout *l) {
 }
 
 static size_t thread_reals(const layout *l) {
-    size_t taps = divide_up(l->all_taps * sizeof(size_t), sizeof(sc_real));
-    return round_up(2 * sums_reals(l) + image_reals(l) + gradient_reals(l) + taps, LINE);
+    size_t taps = sc_divide_up(l->all_taps * sizeof(size_t), sizeof(sc_real));
+    return sc_round_up(2 * sums_reals(l) + image_reals(l) + gradient_reals(l) + taps, LINE);
 }
 
 /* What a thread works on: one channel of SC_VECTOR groups. */
@@ -85,8 +70,8 @@ typedef struct task {
 /* to[lines x pitch x SC_VECTOR], from the line that the first tap of a position down reads. */
 static void copy_image(const task *t, const sc_real *x, size_t position) {
     const sc_conv2d_size *s = t->l->s;
-    size_t plane = s->h * s->w, pitch = t->l->pitch, low = min(s->pw, pitch);
-    size_t high = max(low, min(pitch, s->w + s->pw));
+    size_t plane = s->h * s->w, pitch = t->l->pitch, low = sc_min(s->pw, pitch);
+    size_t high = sc_max(low, sc_min(pitch, s->w + s->pw));
     for (size_t i = 0; i < t->l->lines; i++) {
         sc_real *to = t->image + i * pitch * SC_VECTOR;
         size_t line = position * s->sh + i; /* of the padded image */
@@ -179,12 +164,12 @@ static void end_chain(task *t) {
 static void sum_image(task *t, const sc_real *x, const sc_real *dy) {
     const sc_conv2d_size *s = t->l->s;
     for (size_t position = 0; position < s->oh; position += t->l->band) {
-        size_t lines = min(t->l->band, s->oh - position);
+        size_t lines = sc_min(t->l->band, s->oh - position);
         copy_image(t, x, position);
         copy_gradient(t, dy, position, lines);
         for (size_t line = 0; line < lines; line++)
             for (size_t place = 0, count; place < s->ow; place += count) {
-                count = min(s->ow - place, t->left);
+                count = sc_min(s->ow - place, t->left);
                 sum_segment(t, line, place, count);
                 t->left -= count;
                 if (t->left == 0)
@@ -213,7 +198,7 @@ static void move_weights(const task *t, sc_real *dw, bool back) {
 static void find_taps(const task *t) {
     const sc_conv2d_size *s = t->l->s;
     for (size_t u = 0; u < t->l->all_taps; u++) {
-        size_t tap = min(u, t->l->taps - 1); /* a last tile may sum one several times */
+        size_t tap = sc_min(u, t->l->taps - 1); /* a last tile may sum one several times */
         t->taps[u] = (tap / s->kw * s->dh * t->l->pitch + tap % s->kw * s->dw) * SC_VECTOR;
     }
 }
@@ -222,9 +207,9 @@ static void do_task(sc_real *scratch, const layout *l, sc_real *dw, const sc_rea
                     size_t first, size_t channel) {
     const sc_conv2d_size *s = l->s;
     size_t plane = s->h * s->w, positions = s->oh * s->ow, sums = sums_reals(l);
-    task t = {.l = l, .groups = min(SC_VECTOR, s->groups - first), .left = SC_CHAIN};
+    task t = {.l = l, .groups = sc_min(SC_VECTOR, s->groups - first), .left = SC_CHAIN};
     t.taps = (size_t *)(void *)scratch;
-    t.total = scratch + divide_up(l->all_taps * sizeof(size_t), sizeof(sc_real));
+    t.total = scratch + sc_divide_up(l->all_taps * sizeof(size_t), sizeof(sc_real));
     t.sum = t.total + sums;
     t.image = t.sum + sums;
     t.gradient = t.image + image_reals(l);
@@ -243,7 +228,7 @@ static void do_task(sc_real *scratch, const layout *l, sc_real *dw, const sc_rea
 void sc_grouped_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x,
                                 const sc_conv2d_size *s, size_t n) {
     layout l = make_layout(s);
-    size_t blocks = divide_up(s->groups, SC_VECTOR);
+    size_t blocks = sc_divide_up(s->groups, SC_VECTOR);
 #pragma omp parallel for schedule(dynamic, 1) if (n * s->o * s->oh * s->ow > 16384)
     for (size_t i = 0; i < blocks * l.channels; i++)
         do_task((sc_real *)scratch + (size_t)omp_get_thread_num() * thread_reals(&l), &l, dw, dy, x, n,

@@ -1,12 +1,9 @@
 #include "kernel/patches.h"
 
+#include "base/size.h"
 #include <string.h>
 
 enum { SEGMENT = 256 }; /* numbers of a line that are read at a time; a multiple of SC_TILE_COLUMNS */
-
-static size_t min(size_t a, size_t b) {
-    return a < b ? a : b;
-}
 
 sc_patch_phase sc_patch_phase_find(size_t size, size_t outputs, size_t kernel, size_t stride, size_t padding,
                                    size_t dilation, size_t phase) {
@@ -73,7 +70,7 @@ static void gather(sc_real *restrict to, const sc_real *restrict from, size_t co
 static void read_row(sc_real *to, const line *l, const sc_patches *p, const sc_real *plane, size_t down, size_t column,
                      size_t count) {
     ptrdiff_t y = (ptrdiff_t)(down * p->down.stride) + l->down;
-    size_t end = column + count, first = l->first > column ? l->first : column, last = min(l->last, end);
+    size_t end = column + count, first = l->first > column ? l->first : column, last = sc_min(l->last, end);
     if (y < 0 || y >= (ptrdiff_t)p->down.size || first >= last) {
         memset(to, 0, count * sizeof *to);
         return;
@@ -91,7 +88,7 @@ static void read_line(sc_real *to, const line *l, const sc_patches *p, size_t co
     size_t at = column % positions;
     while (count) {
         const sc_real *plane = l->plane + image * p->image_stride;
-        size_t here = min(count, positions - at);
+        size_t here = sc_min(count, positions - at);
         count -= here;
         if (l->whole) {
             sc_vector_copy(to, plane + at, here);
@@ -99,7 +96,7 @@ static void read_line(sc_real *to, const line *l, const sc_patches *p, size_t co
         } else {
             size_t row = at / p->across.positions, place = at % p->across.positions;
             for (size_t left = here; left; row++, place = 0) {
-                size_t some = min(left, p->across.positions - place);
+                size_t some = sc_min(left, p->across.positions - place);
                 read_row(to, l, p, plane, row, place, some);
                 to += some;
                 left -= some;
@@ -136,7 +133,7 @@ static void pack_columns(sc_real *to, const void *context, size_t first, size_t 
             continue;
         }
         for (size_t at = 0; at < count; at += SEGMENT) {
-            size_t some = min(SEGMENT, count - at);
+            size_t some = sc_min(SEGMENT, count - at);
             read_line(segment, &l, p, first + at, some);
             deal_out(to + at * depth + i * SC_TILE_COLUMNS, depth * SC_TILE_COLUMNS, segment, some);
         }
@@ -146,7 +143,7 @@ static void pack_columns(sc_real *to, const void *context, size_t first, size_t 
 static void pack_lines(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
     sc_real lines[SC_TILE_COLUMNS * SC_CHAIN];
     for (size_t i = 0; i < count; i += SC_TILE_COLUMNS) {
-        size_t columns = min(SC_TILE_COLUMNS, count - i);
+        size_t columns = sc_min(SC_TILE_COLUMNS, count - i);
         for (size_t c = 0; c < columns; c++)
             sc_patches_line(lines + c * SC_CHAIN, context, first + i + c, k, depth);
         sc_pack_lines(to + i * depth, SC_TILE_COLUMNS, lines, SC_CHAIN, columns, depth);

@@ -1,5 +1,6 @@
 #include "kernel/product.h"
 
+#include "base/size.h"
 #include <omp.h>
 #include <string.h>
 
@@ -12,28 +13,20 @@ enum {
     LINE = 64 / sizeof(sc_real),
 };
 
-static size_t min(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-static size_t divide_up(size_t a, size_t b) {
-    return (a + b - 1) / b;
-}
-
 /* ---- packing ---- */
 
 size_t sc_panel_rows(size_t row, size_t m) {
     size_t left = m - row;
-    return left >= SC_TILE_ROWS ? SC_TILE_ROWS : divide_up(left, SC_TILE_STEP) * SC_TILE_STEP;
+    return left >= SC_TILE_ROWS ? SC_TILE_ROWS : sc_divide_up(left, SC_TILE_STEP) * SC_TILE_STEP;
 }
 
 /* All rows, the last panel as wide as it is. */
 static size_t padded_rows(size_t m) {
-    return divide_up(m, SC_TILE_STEP) * SC_TILE_STEP;
+    return sc_divide_up(m, SC_TILE_STEP) * SC_TILE_STEP;
 }
 
 static size_t padded_columns(size_t n) {
-    return divide_up(n, SC_TILE_COLUMNS) * SC_TILE_COLUMNS;
+    return sc_divide_up(n, SC_TILE_COLUMNS) * SC_TILE_COLUMNS;
 }
 
 size_t sc_packed_rows_size(size_t m, size_t k) {
@@ -144,25 +137,24 @@ void sc_pack_across(sc_real *to, size_t width, const sc_real *line, size_t k_str
     }
 }
 
-void sc_pack_rows(sc_real *to, const sc_operand *rows, size_t m, size_t k) {
-    size_t padded = padded_rows(m), blocks = divide_up(m, BLOCK_ROWS), chains = divide_up(k, SC_CHAIN);
-#pragma omp parallel for collapse(2) schedule(static) if (m * k > 16384)
+/* All lines of an operand, a block of them and a chain at a time; `padded` lines there are with those that fill up. */
+static void pack_whole(sc_real *to, const sc_operand *operand, size_t lines, size_t padded, size_t block, size_t k) {
+    size_t blocks = sc_divide_up(lines, block), chains = sc_divide_up(k, SC_CHAIN);
+#pragma omp parallel for collapse(2) schedule(static) if (lines * k > 16384)
     for (size_t chain = 0; chain < chains; chain++)
-        for (size_t block = 0; block < blocks; block++) {
-            size_t at = chain * SC_CHAIN, depth = min(SC_CHAIN, k - at), row = block * BLOCK_ROWS;
-            rows->pack(to + at * padded + row * depth, rows->context, row, min(BLOCK_ROWS, m - row), at, depth);
+        for (size_t b = 0; b < blocks; b++) {
+            size_t at = chain * SC_CHAIN, depth = sc_min(SC_CHAIN, k - at), first = b * block;
+            operand->pack(to + at * padded + first * depth, operand->context, first, sc_min(block, lines - first), at,
+                          depth);
         }
 }
 
+void sc_pack_rows(sc_real *to, const sc_operand *rows, size_t m, size_t k) {
+    pack_whole(to, rows, m, padded_rows(m), BLOCK_ROWS, k);
+}
+
 void sc_pack_columns(sc_real *to, const sc_operand *columns, size_t n, size_t k) {
-    size_t padded = padded_columns(n), blocks = divide_up(n, BLOCK_COLUMNS), chains = divide_up(k, SC_CHAIN);
-#pragma omp parallel for collapse(2) schedule(static) if (n * k > 16384)
-    for (size_t chain = 0; chain < chains; chain++)
-        for (size_t block = 0; block < blocks; block++) {
-            size_t at = chain * SC_CHAIN, depth = min(SC_CHAIN, k - at), column = block * BLOCK_COLUMNS;
-            columns->pack(to + at * padded + column * depth, columns->context, column, min(BLOCK_COLUMNS, n - column),
-                          at, depth);
-        }
+    pack_whole(to, columns, n, padded_columns(n), BLOCK_COLUMNS, k);
 }
 
 /* ---- scratch ---- */
@@ -175,7 +167,7 @@ enum {
 };
 
 size_t sc_product_thread_scratch(void) {
-    return divide_up(COLUMNS_REALS + ROWS_REALS + TILE_REALS, LINE) * LINE * sizeof(sc_real);
+    return sc_divide_up(COLUMNS_REALS + ROWS_REALS + TILE_REALS, LINE) * LINE * sizeof(sc_real);
 }
 
 size_t sc_product_scratch(void) {
@@ -194,7 +186,7 @@ typedef struct target {
 static void find_target(target *t, const sc_product *p, size_t column, size_t count) {
     const sc_output *out = &p->out;
     t->column = column;
-    t->count = min(count, p->n - column);
+    t->count = sc_min(count, p->n - column);
     t->step = out->step ? out->step : 1;
     t->runs = 1;
     if (out->runs)
@@ -262,7 +254,7 @@ static void multiply_block(const sc_product *p, const block *b) {
         const sc_real *right = b->b + (column - b->column) * b->depth;
         for (size_t row = b->row; row < b->end; row += SC_TILE_ROWS) {
             const sc_real *left = b->a + (row - b->row) * b->depth;
-            size_t width = sc_panel_rows(row, p->m), rows = min(width, p->m - row);
+            size_t width = sc_panel_rows(row, p->m), rows = sc_min(width, p->m - row);
             if (t.direct && rows == width) {
                 sc_real *to = p->out.y + p->out.first + row * p->out.row_stride + t.run[0].at;
                 sc_tile_multiply(to, p->out.row_stride, left, right, width, b->depth, add);
@@ -290,7 +282,7 @@ typedef struct task {
 static void pack_group(sc_real *to, const sc_operand *operand, size_t first, size_t count, size_t padded, size_t at,
                        size_t depth) {
     for (size_t done = 0; done < depth; done += SC_CHAIN) {
-        size_t some = min(SC_CHAIN, depth - done);
+        size_t some = sc_min(SC_CHAIN, depth - done);
         operand->pack(to + done * padded, operand->context, first, count, at + done, some);
     }
 }
@@ -301,7 +293,7 @@ static void multiply_group(const task *t, size_t row, size_t end, size_t column,
     const sc_product *p = t->p;
     block b = {.row = row, .end = end, .column = column, .stop = stop, .tile = t->tile};
     for (b.at = at; b.at < at + depth; b.at += SC_CHAIN) {
-        b.depth = min(SC_CHAIN, at + depth - b.at);
+        b.depth = sc_min(SC_CHAIN, at + depth - b.at);
         b.a = p->rows.packed ? p->rows.packed + b.at * padded_rows(p->m) + row * b.depth
                              : t->rows + (b.at - at) * padded_rows(end - row);
         b.b = p->columns.packed ? p->columns.packed + b.at * padded_columns(p->n) + column * b.depth
@@ -314,13 +306,13 @@ static void multiply_group(const task *t, size_t row, size_t end, size_t column,
 static void run_columns_outside(const task *t) {
     const sc_product *p = t->p;
     for (size_t column = t->column, stop; column < t->stop; column = stop) {
-        stop = min(column + BLOCK_COLUMNS, t->stop);
+        stop = sc_min(column + BLOCK_COLUMNS, t->stop);
         for (size_t at = 0, depth; at < p->k; at += depth) {
-            depth = min(GROUP * SC_CHAIN, p->k - at);
+            depth = sc_min(GROUP * SC_CHAIN, p->k - at);
             if (!p->columns.packed)
                 pack_group(t->columns, &p->columns, column, stop - column, padded_columns(stop - column), at, depth);
             for (size_t row = t->row, end; row < t->end; row = end) {
-                end = min(row + BLOCK_ROWS, t->end);
+                end = sc_min(row + BLOCK_ROWS, t->end);
                 if (!p->rows.packed)
                     pack_group(t->rows, &p->rows, row, end - row, padded_rows(end - row), at, depth);
                 multiply_group(t, row, end, column, stop, at, depth);
@@ -333,12 +325,12 @@ static void run_columns_outside(const task *t) {
 static void run_rows_outside(const task *t) {
     const sc_product *p = t->p;
     for (size_t row = t->row, end; row < t->end; row = end) {
-        end = min(row + BLOCK_ROWS, t->end);
+        end = sc_min(row + BLOCK_ROWS, t->end);
         for (size_t at = 0, depth; at < p->k; at += depth) {
-            depth = min(GROUP * SC_CHAIN, p->k - at);
+            depth = sc_min(GROUP * SC_CHAIN, p->k - at);
             pack_group(t->rows, &p->rows, row, end - row, padded_rows(end - row), at, depth);
             for (size_t column = t->column, stop; column < t->stop; column = stop) {
-                stop = min(column + BLOCK_COLUMNS, t->stop);
+                stop = sc_min(column + BLOCK_COLUMNS, t->stop);
                 multiply_group(t, row, end, column, stop, at, depth);
             }
         }
@@ -353,8 +345,8 @@ typedef struct grid {
 
 /* Panels that the busiest thread gets when all are cut into `blocks`. */
 static size_t busiest(size_t panels, size_t blocks, size_t threads) {
-    size_t each = divide_up(panels, blocks), tasks = divide_up(panels, each);
-    return divide_up(tasks, threads) * each;
+    size_t each = sc_divide_up(panels, blocks), tasks = sc_divide_up(panels, each);
+    return sc_divide_up(tasks, threads) * each;
 }
 
 /* The number of blocks of one direction, at least `blocks`, and how many pieces of the other it takes for all threads
@@ -365,7 +357,7 @@ static void share_out(size_t *blocks, size_t *pieces, size_t panels, size_t most
     if (threads == 1 || fewest >= 16 * threads)
         return;
     if (fewest < threads) {
-        *pieces = min(divide_up(2 * threads, fewest), most_pieces);
+        *pieces = sc_min(sc_divide_up(2 * threads, fewest), most_pieces);
         return;
     }
     best = busiest(panels, fewest, threads);
@@ -377,19 +369,19 @@ static void share_out(size_t *blocks, size_t *pieces, size_t panels, size_t most
 }
 
 static grid make_grid(const sc_product *p, size_t threads, bool rows_outside) {
-    size_t across = divide_up(p->n, SC_TILE_COLUMNS), down = divide_up(p->m, SC_TILE_ROWS); /* in panels */
+    size_t across = sc_divide_up(p->n, SC_TILE_COLUMNS), down = sc_divide_up(p->m, SC_TILE_ROWS); /* in panels */
     grid g;
     if (rows_outside) {
-        g.down = divide_up(p->m, BLOCK_ROWS);
+        g.down = sc_divide_up(p->m, BLOCK_ROWS);
         share_out(&g.down, &g.across, down, across, threads);
     } else {
-        g.across = divide_up(p->n, BLOCK_COLUMNS);
+        g.across = sc_divide_up(p->n, BLOCK_COLUMNS);
         share_out(&g.across, &g.down, across, down, threads);
     }
-    g.columns = divide_up(across, g.across) * SC_TILE_COLUMNS;
-    g.across = divide_up(p->n, g.columns);
-    g.rows = divide_up(down, g.down) * SC_TILE_ROWS;
-    g.down = divide_up(p->m, g.rows);
+    g.columns = sc_divide_up(across, g.across) * SC_TILE_COLUMNS;
+    g.across = sc_divide_up(p->n, g.columns);
+    g.rows = sc_divide_up(down, g.down) * SC_TILE_ROWS;
+    g.down = sc_divide_up(p->m, g.rows);
     return g;
 }
 
@@ -422,7 +414,7 @@ void sc_product_run(const sc_product *p) {
     for (size_t i = 0; i < tasks; i++) {
         size_t row = i % g.down * g.rows, column = i / g.down * g.columns;
         sc_real *scratch = p->scratch + (threads > 1 ? (size_t)omp_get_thread_num() * stride : 0);
-        task t = {p, row, min(row + g.rows, p->m), column, min(column + g.columns, p->n), scratch, 0, 0};
+        task t = {p, row, sc_min(row + g.rows, p->m), column, sc_min(column + g.columns, p->n), scratch, 0, 0};
         t.rows = t.columns + COLUMNS_REALS;
         t.tile = t.rows + ROWS_REALS;
         (rows_outside ? run_rows_outside : run_columns_outside)(&t);

@@ -1,5 +1,6 @@
 #include "kernel/winograd.h"
 
+#include "base/size.h"
 #include "kernel/product.h"
 #include "kernel/winograd_transforms.h"
 
@@ -37,31 +38,15 @@ typedef struct winograd {
 
 /* ---- sizes ---- */
 
-static size_t min(size_t i, size_t j) {
-    return i < j ? i : j;
-}
-
-static size_t max(size_t i, size_t j) {
-    return i > j ? i : j;
-}
-
-static size_t divide_up(size_t a, size_t b) {
-    return (a + b - 1) / b;
-}
-
-static size_t round_up(size_t a, size_t step) {
-    return divide_up(a, step) * step;
-}
-
 static void cut(winograd *p) {
-    p->rows = divide_up(p->oh, TILE);
-    p->columns = divide_up(p->ow, TILE);
+    p->rows = sc_divide_up(p->oh, TILE);
+    p->columns = sc_divide_up(p->ow, TILE);
     p->tiles = p->n * p->rows * p->columns;
-    p->width = min(MOST_TILES, round_up(p->tiles, SC_TILE_COLUMNS));
-    p->blocks = divide_up(p->tiles, p->width);
-    p->u_step = round_up(sc_packed_rows_size(p->o, p->c), LINE) + LINE;
-    p->v_step = round_up(p->c * p->width, LINE) + LINE;
-    p->m_step = round_up(min(MOST_ROWS, round_up(p->o, SC_TILE_ROWS)) * p->width, LINE) + LINE;
+    p->width = sc_min(MOST_TILES, sc_round_up(p->tiles, SC_TILE_COLUMNS));
+    p->blocks = sc_divide_up(p->tiles, p->width);
+    p->u_step = sc_round_up(sc_packed_rows_size(p->o, p->c), LINE) + LINE;
+    p->v_step = sc_round_up(p->c * p->width, LINE) + LINE;
+    p->m_step = sc_round_up(sc_min(MOST_ROWS, sc_round_up(p->o, SC_TILE_ROWS)) * p->width, LINE) + LINE;
 }
 
 static winograd describe(const sc_conv2d_size *s, size_t n, bool back) {
@@ -84,7 +69,7 @@ bool sc_winograd_suits(const sc_conv2d_size *s) {
     const size_t channels = 8, tiles = 4;
     return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1 && s->groups == 1 &&
            s->ph <= 2 && s->pw <= 2 && s->c >= channels && s->o >= channels &&
-           divide_up(s->oh, TILE) * divide_up(s->ow, TILE) >= tiles;
+           sc_divide_up(s->oh, TILE) * sc_divide_up(s->ow, TILE) >= tiles;
 }
 
 size_t sc_winograd_filters_size(const sc_conv2d_size *s, bool back) {
@@ -102,7 +87,7 @@ static size_t scratch_reals(const sc_conv2d_size *s, size_t n, bool back, size_t
 
 size_t sc_winograd_scratch(const sc_conv2d_size *s, size_t n) {
     size_t threads = threads_in_force();
-    return max(scratch_reals(s, n, false, threads), scratch_reals(s, n, true, threads)) * sizeof(sc_real);
+    return sc_max(scratch_reals(s, n, false, threads), scratch_reals(s, n, true, threads)) * sizeof(sc_real);
 }
 
 /* ---- filters ---- */
@@ -140,7 +125,7 @@ static void make_panel(sc_real *u, const winograd *p, const sc_real *w, const pa
         for (size_t j = 0; j < REACH; j++)
             sc_winograd_filters(full + j, REACH, half + j, REACH);
         for (size_t k = 0; k < POINTS; k++)
-            sc_lanes_copy(u + k * p->u_step + first, (const sc_real *)&full[k], min(SC_LANES, count - first));
+            sc_lanes_copy(u + k * p->u_step + first, (const sc_real *)&full[k], sc_min(SC_LANES, count - first));
     }
 }
 
@@ -150,8 +135,8 @@ static void make_filters(sc_real *u, const winograd *p, const sc_real *w) {
     for (size_t at = 0; at < p->c; at += SC_CHAIN)
         for (size_t row = 0; row < p->o; row += SC_TILE_ROWS) {
             panel part = {.row = row, .width = sc_panel_rows(row, p->o), .at = at};
-            part.rows = min(part.width, p->o - row);
-            part.depth = min(SC_CHAIN, p->c - at);
+            part.rows = sc_min(part.width, p->o - row);
+            part.depth = sc_min(SC_CHAIN, p->c - at);
             make_panel(u + at * padded + row * part.depth, p, w, &part);
         }
 }
@@ -176,7 +161,7 @@ typedef struct run {
 static run find_run(const winograd *p, size_t tile, size_t end) {
     size_t place = tile % (p->rows * p->columns);
     run r = {.image = tile / (p->rows * p->columns), .row = place / p->columns, .column = place % p->columns};
-    r.count = min(p->columns - r.column, end - tile);
+    r.count = sc_min(p->columns - r.column, end - tile);
     return r;
 }
 
@@ -194,7 +179,8 @@ static void find_reading(reading *out, const winograd *p, size_t first, size_t e
     out->pieces = 0;
     for (size_t tile = first; tile < end;) {
         run r = find_run(p, tile, end);
-        size_t low = TILE * r.column, high = min(low + TILE * r.count + 2, p->pad_x + p->w), from = max(low, p->pad_x);
+        size_t low = TILE * r.column, high = sc_min(low + TILE * r.count + 2, p->pad_x + p->w),
+               from = sc_max(low, p->pad_x);
         for (size_t i = 0; i < REACH; i++) {
             size_t y = TILE * r.row + i; /* counted, as low and high are, with the zeros around */
             if (y < p->pad_y || y - p->pad_y >= p->h || from >= high)
@@ -207,8 +193,8 @@ static void find_reading(reading *out, const winograd *p, size_t first, size_t e
         line += TILE;
         tile += r.count;
     }
-    out->length = round_up(line, SC_LANES);
-    out->tiles = round_up(tiles, SC_TILE_COLUMNS);
+    out->length = sc_round_up(line, SC_LANES);
+    out->tiles = sc_round_up(tiles, SC_TILE_COLUMNS);
     while (tiles < out->tiles)
         out->at[tiles++] = 0; /* any numbers do: nobody reads what becomes of them */
 }
@@ -220,11 +206,11 @@ typedef struct writing {
 } writing;
 
 static void find_writing(writing *out, const winograd *p, size_t first, size_t end) {
-    out->tiles = round_up(end - first, SC_TILE_COLUMNS);
+    out->tiles = sc_round_up(end - first, SC_TILE_COLUMNS);
     out->pieces = 0;
     for (size_t tile = first; tile < end;) {
         run r = find_run(p, tile, end);
-        size_t column = TILE * r.column, count = min(TILE * r.count, p->ow - column);
+        size_t column = TILE * r.column, count = sc_min(TILE * r.count, p->ow - column);
         for (size_t i = 0; i < TILE && TILE * r.row + i < p->oh; i++) {
             size_t plane = r.image * p->o * p->oh * p->ow + (TILE * r.row + i) * p->ow + column;
             out->piece[out->pieces++] = (piece){plane, TILE * (i * out->tiles + tile - first), count};
@@ -271,13 +257,13 @@ static void transform_across(sc_real *out, size_t step, const sc_real *in, const
 static void make_inputs(sc_real *v, const winograd *p, size_t block, size_t first, size_t last) {
     sc_real stage[2][REACH * STAGE], half[REACH * STAGE]; /* staged one channel ahead: stores are slow to be loaded */
     reading r;
-    find_reading(&r, p, block * p->width, min((block + 1) * p->width, p->tiles));
+    find_reading(&r, p, block * p->width, sc_min((block + 1) * p->width, p->tiles));
     for (size_t i = 0; i < 2 * REACH; i++)
         memset(stage[i / REACH] + i % REACH * STAGE, 0, r.length * sizeof(sc_real));
     const sc_real *x = p->x + first * p->h * p->w;
     stage_inputs(stage[first % 2], x, &r);
     for (size_t c = first; c < last; c++) {
-        size_t at = c / SC_CHAIN * SC_CHAIN, depth = min(SC_CHAIN, p->c - at);
+        size_t at = c / SC_CHAIN * SC_CHAIN, depth = sc_min(SC_CHAIN, p->c - at);
         sc_real *to = v + at * p->width + (c - at) * SC_TILE_COLUMNS;
         x += p->h * p->w;
         if (c + 1 < last)
@@ -296,7 +282,7 @@ static void multiply(const winograd *p, sc_real *m, const sc_real *v, size_t row
     size_t padded = sc_packed_rows_size(p->o, 1);
     for (size_t k = 0; k < POINTS; k++, m += p->m_step, v += p->v_step)
         for (size_t at = 0; at < p->c; at += SC_CHAIN) {
-            size_t depth = min(SC_CHAIN, p->c - at);
+            size_t depth = sc_min(SC_CHAIN, p->c - at);
             const sc_real *a = p->u + k * p->u_step + at * padded, *b = v + at * p->width;
             for (size_t column = 0; column < tiles; column += SC_TILE_COLUMNS)
                 for (size_t i = row; i < end; i += SC_TILE_ROWS)
@@ -350,9 +336,9 @@ static void make_outputs(const winograd *p, const writing *w, const sc_real *m, 
 /* Outputs first .. last - 1 of a block, from its inputs v. */
 static void finish_block(const winograd *p, size_t block, const sc_real *v, sc_real *m, size_t first, size_t last) {
     writing w;
-    find_writing(&w, p, block * p->width, min((block + 1) * p->width, p->tiles));
+    find_writing(&w, p, block * p->width, sc_min((block + 1) * p->width, p->tiles));
     for (size_t row = first; row < last; row += MOST_ROWS) {
-        size_t end = min(row + MOST_ROWS, last);
+        size_t end = sc_min(row + MOST_ROWS, last);
         multiply(p, m, v, row, end, w.tiles);
         make_outputs(p, &w, m, row, end);
     }
@@ -376,19 +362,19 @@ static void run_blocks(const winograd *p, size_t threads) {
 
 /* Few blocks are shared: their inputs are made by all threads, piece by piece, and then their outputs. */
 static void run_pieces(const winograd *p, size_t start, size_t count, size_t threads) {
-    size_t pieces = divide_up(2 * threads, count), channels = max(divide_up(p->c, pieces), 8);
-    size_t rows = round_up(divide_up(p->o, pieces), SC_TILE_ROWS);
-    size_t down = divide_up(p->c, channels), across = divide_up(p->o, rows);
+    size_t pieces = sc_divide_up(2 * threads, count), channels = sc_max(sc_divide_up(p->c, pieces), 8);
+    size_t rows = sc_round_up(sc_divide_up(p->o, pieces), SC_TILE_ROWS);
+    size_t down = sc_divide_up(p->c, channels), across = sc_divide_up(p->o, rows);
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < count * down; i++) {
         size_t first = i % down * channels;
-        make_inputs(p->v + i / down * POINTS * p->v_step, p, start + i / down, first, min(first + channels, p->c));
+        make_inputs(p->v + i / down * POINTS * p->v_step, p, start + i / down, first, sc_min(first + channels, p->c));
     }
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < count * across; i++) {
         size_t first = i % across * rows;
         finish_block(p, start + i / across, p->v + i / across * POINTS * p->v_step, of_thread(p->m, p->m_step, threads),
-                     first, min(first + rows, p->o));
+                     first, sc_min(first + rows, p->o));
     }
 }
 
@@ -404,7 +390,7 @@ static void convolve(winograd *p, sc_real *scratch, const sc_real *w, const sc_r
         return;
     }
     for (size_t start = 0; start < p->blocks; start += threads)
-        run_pieces(p, start, min(threads, p->blocks - start), threads);
+        run_pieces(p, start, sc_min(threads, p->blocks - start), threads);
 }
 
 void sc_winograd_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *u,
