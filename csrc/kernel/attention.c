@@ -25,7 +25,7 @@ enum { BLOCK = 4 * SC_TILE_ROWS };
 
 /* Scores of one query, with those of keys that fill up the last panel. */
 static size_t padded_keys(const sc_attention_size *s) {
-    return (s->t + SC_TILE_COLUMNS - 1) / SC_TILE_COLUMNS * SC_TILE_COLUMNS;
+    return sc_round_up(s->t, SC_TILE_HALF);
 }
 
 /* Numbers of one thread: two [t x t] and two [t x width] matrices, or packed keys, packed values and the scores of a

@@ -1,5 +1,6 @@
 #include "kernel/gemm.h"
 
+#include "base/size.h"
 #include <string.h>
 
 static void scale_by(sc_real *x, sc_real scale, size_t count) {
@@ -19,15 +20,15 @@ static void pack_panel(sc_real *to, const sc_matrix *a, size_t width, size_t fir
 
 static void pack_rows(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
     for (size_t i = 0; i < count; i += SC_TILE_ROWS) {
-        size_t width = sc_panel_rows(i, count), rows = count - i < width ? count - i : width;
+        size_t width = sc_panel_rows(i, count), rows = sc_min(count - i, width);
         pack_panel(to + i * depth, context, width, first + i, rows, k, depth);
     }
 }
 
 static void pack_columns(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
     for (size_t i = 0; i < count; i += SC_TILE_COLUMNS) {
-        size_t columns = count - i < SC_TILE_COLUMNS ? count - i : SC_TILE_COLUMNS;
-        pack_panel(to + i * depth, context, SC_TILE_COLUMNS, first + i, columns, k, depth);
+        size_t width = sc_panel_columns(i, count), columns = sc_min(count - i, width);
+        pack_panel(to + i * depth, context, width, first + i, columns, k, depth);
     }
 }
 

@@ -89,7 +89,7 @@ typedef struct piece {
     size_t from;        /* where a tap that is not shifted reads the first, counted from the first channel */
     size_t row;         /* of the image, where such a tap reads */
     size_t across, end; /* positions across .. end - 1 */
-    size_t to;          /* where it goes */
+    size_t to, step;    /* where it goes, and how far apart lines are there */
 } piece;
 
 /* Whether position p of a plane reads place p. */
@@ -254,6 +254,7 @@ static size_t find_pieces(piece *pieces, const sc_patches *p, size_t first, size
         size_t place = i % SC_TILE_COLUMNS;
         piece next = find_piece(p, first + i, sc_min(count - i, SC_TILE_COLUMNS - place));
         next.to = (i - place) * depth + place;
+        next.step = sc_panel_columns(i - place, count);
         i += next.end - next.across;
         pieces[found++] = next;
     }
@@ -263,16 +264,18 @@ static size_t find_pieces(piece *pieces, const sc_patches *p, size_t first, size
 /* Up to SEGMENT columns. */
 static void pack_segment(sc_real *to, const sc_patches *p, size_t first, size_t count, size_t k, size_t depth) {
     piece pieces[SEGMENT];
-    size_t found = find_pieces(pieces, p, first, count, depth), place = count % SC_TILE_COLUMNS;
+    size_t found = find_pieces(pieces, p, first, count, depth);
+    size_t last = (count - 1) / SC_TILE_COLUMNS * SC_TILE_COLUMNS, width = sc_panel_columns(last, count);
+    size_t missing = last + width - count;
     line l = find_line(p, k);
-    for (size_t i = 0; i < depth; i++, to += SC_TILE_COLUMNS, advance(&l, p)) {
+    for (size_t i = 0; i < depth; i++, advance(&l, p)) {
         if (l.tap_down + l.tap_across == 0)
             for (size_t j = 0; j < found; j++)
                 ask_for(&l, p, &pieces[j]);
         for (size_t j = 0; j < found; j++)
-            read_piece(to + pieces[j].to, &l, p, &pieces[j]);
-        if (place) /* zeros fill up the last panel */
-            read_next(to + (count - place) * depth + place, l.plane, 0, 0, SC_TILE_COLUMNS - place);
+            read_piece(to + pieces[j].to + i * pieces[j].step, &l, p, &pieces[j]);
+        if (missing) /* zeros fill up the last panel */
+            read_next(to + last * depth + i * width + width - missing, l.plane, 0, 0, missing);
     }
 }
 
@@ -285,10 +288,10 @@ static void pack_columns(sc_real *to, const void *context, size_t first, size_t 
 static void pack_lines(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
     sc_real lines[SC_TILE_COLUMNS * SC_CHAIN];
     for (size_t i = 0; i < count; i += SC_TILE_COLUMNS) {
-        size_t columns = sc_min(SC_TILE_COLUMNS, count - i);
+        size_t width = sc_panel_columns(i, count), columns = sc_min(width, count - i);
         for (size_t c = 0; c < columns; c++)
             sc_patches_line(lines + c * SC_CHAIN, context, first + i + c, k, depth);
-        sc_pack_lines(to + i * depth, SC_TILE_COLUMNS, lines, SC_CHAIN, columns, depth);
+        sc_pack_lines(to + i * depth, width, lines, SC_CHAIN, columns, depth);
     }
 }
 

@@ -20,13 +20,17 @@ size_t sc_panel_rows(size_t row, size_t m) {
     return left >= SC_TILE_ROWS ? SC_TILE_ROWS : sc_divide_up(left, SC_TILE_STEP) * SC_TILE_STEP;
 }
 
+size_t sc_panel_columns(size_t column, size_t n) {
+    return n - column > SC_TILE_HALF ? SC_TILE_COLUMNS : SC_TILE_HALF;
+}
+
 /* All rows, the last panel as wide as it is. */
 static size_t padded_rows(size_t m) {
-    return sc_divide_up(m, SC_TILE_STEP) * SC_TILE_STEP;
+    return sc_round_up(m, SC_TILE_STEP);
 }
 
 static size_t padded_columns(size_t n) {
-    return sc_divide_up(n, SC_TILE_COLUMNS) * SC_TILE_COLUMNS;
+    return sc_round_up(n, SC_TILE_HALF);
 }
 
 size_t sc_packed_rows_size(size_t m, size_t k) {
@@ -180,20 +184,22 @@ size_t sc_product_scratch(void) {
 typedef struct target {
     sc_run run[BLOCK_COLUMNS];
     size_t runs, column, count, step;
-    bool direct; /* a whole panel in one piece */
+    size_t width; /* of the panel, with columns that fill it up */
+    bool direct;  /* a whole panel in one piece */
 } target;
 
 static void find_target(target *t, const sc_product *p, size_t column, size_t count) {
     const sc_output *out = &p->out;
     t->column = column;
     t->count = sc_min(count, p->n - column);
+    t->width = sc_panel_columns(column, p->n);
     t->step = out->step ? out->step : 1;
     t->runs = 1;
     if (out->runs)
         t->runs = out->runs(t->run, out->context, column, t->count);
     else
         t->run[0] = (sc_run){column, t->count};
-    t->direct = t->runs == 1 && t->count == SC_TILE_COLUMNS && t->step == 1;
+    t->direct = t->runs == 1 && t->count == t->width && t->step == 1;
 }
 
 static void scatter_run(sc_real *restrict to, const sc_real *restrict from, size_t count, size_t step, bool add) {
@@ -257,9 +263,9 @@ static void multiply_block(const sc_product *p, const block *b) {
             size_t width = sc_panel_rows(row, p->m), rows = sc_min(width, p->m - row);
             if (t.direct && rows == width) {
                 sc_real *to = p->out.y + p->out.first + row * p->out.row_stride + t.run[0].at;
-                sc_tile_multiply(to, p->out.row_stride, left, right, width, b->depth, add);
+                sc_tile_multiply(to, p->out.row_stride, left, right, width, t.width, b->depth, add);
             } else {
-                sc_tile_multiply(b->tile, SC_TILE_COLUMNS, left, right, width, b->depth, false);
+                sc_tile_multiply(b->tile, SC_TILE_COLUMNS, left, right, width, t.width, b->depth, false);
                 scatter(p, &t, b->tile, row, rows, add);
             }
         }

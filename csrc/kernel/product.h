@@ -66,7 +66,8 @@ void sc_pack_lines(sc_real *to, size_t width, const sc_real *line, size_t line_s
 /* The same from numbers at line + i + k * k_stride. */
 void sc_pack_across(sc_real *to, size_t width, const sc_real *line, size_t k_stride, size_t count, size_t depth);
 
-/* The width of the panel of rows that begins with row `row`, of m. */
+/* The width of the panel that begins with this row, of m, or with this column, of n. */
 size_t sc_panel_rows(size_t row, size_t m);
+size_t sc_panel_columns(size_t column, size_t n);
 
 #endif

@@ -15,15 +15,18 @@
 enum { SC_CHAIN = 256 };
 
 /* Rows come in panels of SC_TILE_ROWS, the last one rounded up to a multiple of a third of that; columns in panels of
- * SC_TILE_COLUMNS. The operands of a tile are packed: a[depth x rows], b[depth x SC_TILE_COLUMNS]. */
+ * SC_TILE_COLUMNS, the last one of half as many where they suffice. The operands of a tile are packed: a[depth x rows],
+ * b[depth x columns]. */
 #if !defined SC_REAL_IS_DOUBLE && defined __AVX512F__
 enum { SC_TILE_ROWS = 12 };
 #else
 enum { SC_TILE_ROWS = 6 };
 #endif
-enum { SC_TILE_STEP = SC_TILE_ROWS / 3, SC_TILE_COLUMNS = 2 * SC_VECTOR };
+enum { SC_TILE_STEP = SC_TILE_ROWS / 3, SC_TILE_COLUMNS = 2 * SC_VECTOR, SC_TILE_HALF = SC_VECTOR };
 
-/* c[rows x SC_TILE_COLUMNS] = a^T b, or with `add` c +=; rows is SC_TILE_STEP, twice or three times that. */
-void sc_tile_multiply(sc_real *c, size_t ldc, const sc_real *a, const sc_real *b, size_t rows, size_t depth, bool add);
+/* c[rows x columns] = a^T b, or with `add` c +=; rows is SC_TILE_STEP, twice or three times that, columns is
+ * SC_TILE_COLUMNS or SC_TILE_HALF. */
+void sc_tile_multiply(sc_real *c, size_t ldc, const sc_real *a, const sc_real *b, size_t rows, size_t columns,
+                      size_t depth, bool add);
 
 #endif

@@ -42,7 +42,7 @@ static void cut(winograd *p) {
     p->rows = sc_divide_up(p->oh, TILE);
     p->columns = sc_divide_up(p->ow, TILE);
     p->tiles = p->n * p->rows * p->columns;
-    p->width = sc_min(MOST_TILES, sc_round_up(p->tiles, SC_TILE_COLUMNS));
+    p->width = sc_min(MOST_TILES, sc_round_up(p->tiles, SC_LANES));
     p->blocks = sc_divide_up(p->tiles, p->width);
     p->u_step = sc_round_up(sc_packed_rows_size(p->o, p->c), LINE) + LINE;
     p->v_step = sc_round_up(p->c * p->width, LINE) + LINE;
@@ -194,7 +194,7 @@ static void find_reading(reading *out, const winograd *p, size_t first, size_t e
         tile += r.count;
     }
     out->length = sc_round_up(line, SC_LANES);
-    out->tiles = sc_round_up(tiles, SC_TILE_COLUMNS);
+    out->tiles = sc_round_up(tiles, SC_LANES);
     while (tiles < out->tiles)
         out->at[tiles++] = 0; /* any numbers do: nobody reads what becomes of them */
 }
@@ -206,7 +206,7 @@ typedef struct writing {
 } writing;
 
 static void find_writing(writing *out, const winograd *p, size_t first, size_t end) {
-    out->tiles = sc_round_up(end - first, SC_TILE_COLUMNS);
+    out->tiles = sc_round_up(end - first, SC_LANES);
     out->pieces = 0;
     for (size_t tile = first; tile < end;) {
         run r = find_run(p, tile, end);
@@ -264,14 +264,16 @@ static void make_inputs(sc_real *v, const winograd *p, size_t block, size_t firs
     stage_inputs(stage[first % 2], x, &r);
     for (size_t c = first; c < last; c++) {
         size_t at = c / SC_CHAIN * SC_CHAIN, depth = sc_min(SC_CHAIN, p->c - at);
-        sc_real *to = v + at * p->width + (c - at) * SC_TILE_COLUMNS;
+        sc_real *to = v + at * p->width;
         x += p->h * p->w;
         if (c + 1 < last)
             stage_inputs(stage[(c + 1) % 2], x, &r);
         transform_down(half, stage[c % 2], r.length);
-        for (size_t t = 0; t < r.tiles; t += SC_LANES)
-            transform_across(to + t / SC_TILE_COLUMNS * SC_TILE_COLUMNS * depth + t % SC_TILE_COLUMNS, p->v_step, half,
+        for (size_t t = 0; t < r.tiles; t += SC_LANES) {
+            size_t place = t % SC_TILE_COLUMNS, start = t - place;
+            transform_across(to + start * depth + (c - at) * sc_panel_columns(start, r.tiles) + place, p->v_step, half,
                              r.at + t);
+        }
     }
 }
 
@@ -287,7 +289,7 @@ static void multiply(const winograd *p, sc_real *m, const sc_real *v, size_t row
             for (size_t column = 0; column < tiles; column += SC_TILE_COLUMNS)
                 for (size_t i = row; i < end; i += SC_TILE_ROWS)
                     sc_tile_multiply(m + (i - row) * p->width + column, p->width, a + i * depth, b + column * depth,
-                                     sc_panel_rows(i, p->o), depth, at > 0);
+                                     sc_panel_rows(i, p->o), sc_panel_columns(column, tiles), depth, at > 0);
         }
 }
 
