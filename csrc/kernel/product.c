@@ -170,8 +170,13 @@ enum {
     TILE_REALS = SC_TILE_ROWS * SC_TILE_COLUMNS,
 };
 
+/* Parts for columns lie side by side, so that threads can share what they hold; then come the rest. */
+static size_t rest_reals(void) {
+    return sc_round_up(ROWS_REALS + TILE_REALS, LINE);
+}
+
 size_t sc_product_thread_scratch(void) {
-    return sc_divide_up(COLUMNS_REALS + ROWS_REALS + TILE_REALS, LINE) * LINE * sizeof(sc_real);
+    return (COLUMNS_REALS + rest_reals()) * sizeof(sc_real);
 }
 
 size_t sc_product_scratch(void) {
@@ -282,7 +287,17 @@ typedef struct task {
     const sc_product *p;
     size_t row, end, column, stop;
     sc_real *columns, *rows, *tile;
+    bool shared; /* columns holds all columns of the product, packed by all threads */
 } task;
+
+/* With the scratch of the calling thread. */
+static task make_task(const sc_product *p, size_t threads) {
+    size_t thread = threads > 1 ? (size_t)omp_get_thread_num() : 0;
+    task t = {.p = p, .columns = p->scratch + thread * COLUMNS_REALS};
+    t.rows = p->scratch + threads * COLUMNS_REALS + thread * rest_reals();
+    t.tile = t.rows + ROWS_REALS;
+    return t;
+}
 
 /* Packs lines of a chain after the other, as sc_pack_rows and sc_pack_columns have them. */
 static void pack_group(sc_real *to, const sc_operand *operand, size_t first, size_t count, size_t padded, size_t at,
@@ -302,8 +317,12 @@ static void multiply_group(const task *t, size_t row, size_t end, size_t column,
         b.depth = sc_min(SC_CHAIN, at + depth - b.at);
         b.a = p->rows.packed ? p->rows.packed + b.at * padded_rows(p->m) + row * b.depth
                              : t->rows + (b.at - at) * padded_rows(end - row);
-        b.b = p->columns.packed ? p->columns.packed + b.at * padded_columns(p->n) + column * b.depth
-                                : t->columns + (b.at - at) * padded_columns(stop - column);
+        if (p->columns.packed)
+            b.b = p->columns.packed + b.at * padded_columns(p->n) + column * b.depth;
+        else if (t->shared)
+            b.b = t->columns + (b.at - at) * padded_columns(p->n) + column * b.depth;
+        else
+            b.b = t->columns + (b.at - at) * padded_columns(stop - column);
         multiply_block(p, &b);
     }
 }
@@ -339,6 +358,41 @@ static void run_rows_outside(const task *t) {
                 stop = sc_min(column + BLOCK_COLUMNS, t->stop);
                 multiply_group(t, row, end, column, stop, at, depth);
             }
+        }
+    }
+}
+
+/* A block of rows times all columns, which are packed. */
+static void run_rows(const task *t, size_t at, size_t depth) {
+    const sc_product *p = t->p;
+    if (!p->rows.packed)
+        pack_group(t->rows, &p->rows, t->row, t->end - t->row, padded_rows(t->end - t->row), at, depth);
+    for (size_t column = 0; column < p->n; column += BLOCK_COLUMNS)
+        multiply_group(t, t->row, t->end, column, sc_min(column + BLOCK_COLUMNS, p->n), at, depth);
+}
+
+/* Columns that are too few to be shared out among the threads: all pack some of them, for all. */
+static void run_shared(const sc_product *p, size_t threads) {
+    size_t columns = sc_divide_up(sc_divide_up(p->n, SC_TILE_COLUMNS), 2 * threads) * SC_TILE_COLUMNS;
+    size_t rows = sc_min(sc_divide_up(sc_divide_up(p->m, SC_TILE_ROWS), 4 * threads) * SC_TILE_ROWS, BLOCK_ROWS);
+    size_t padded = padded_columns(p->n), parts = sc_divide_up(p->n, columns), blocks = sc_divide_up(p->m, rows);
+    size_t chains = p->rows.packed ? threads * COLUMNS_REALS / (padded * SC_CHAIN) : GROUP; /* that there is room for */
+    for (size_t at = 0, depth; at < p->k; at += depth) {
+        depth = sc_min(chains * SC_CHAIN, p->k - at);
+#pragma omp parallel for schedule(dynamic, 1)
+        for (size_t i = 0; i < parts * sc_divide_up(depth, SC_CHAIN); i++) {
+            size_t from = i / parts * SC_CHAIN, some = sc_min(SC_CHAIN, depth - from), first = i % parts * columns;
+            p->columns.pack(p->scratch + from * padded + first * some, p->columns.context, first,
+                            sc_min(columns, p->n - first), at + from, some);
+        }
+#pragma omp parallel for schedule(dynamic, 1)
+        for (size_t i = 0; i < blocks; i++) {
+            task t = make_task(p, threads);
+            t.columns = p->scratch;
+            t.shared = true;
+            t.row = i * rows;
+            t.end = sc_min(t.row + rows, p->m);
+            run_rows(&t, at, depth);
         }
     }
 }
@@ -415,14 +469,18 @@ void sc_product_run(const sc_product *p) {
     size_t threads = small || omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
     bool rows_outside = p->columns.packed && !p->rows.packed;
     grid g = make_grid(p, threads, rows_outside);
-    size_t tasks = g.down * g.across, stride = sc_product_thread_scratch() / sizeof(sc_real);
+    size_t tasks = g.down * g.across;
+    if (!p->columns.packed && g.down > 1 && p->n <= threads * BLOCK_COLUMNS) {
+        run_shared(p, threads);
+        return;
+    }
 #pragma omp parallel for schedule(dynamic, 1) if (tasks > 1 && threads > 1)
     for (size_t i = 0; i < tasks; i++) {
-        size_t row = i % g.down * g.rows, column = i / g.down * g.columns;
-        sc_real *scratch = p->scratch + (threads > 1 ? (size_t)omp_get_thread_num() * stride : 0);
-        task t = {p, row, sc_min(row + g.rows, p->m), column, sc_min(column + g.columns, p->n), scratch, 0, 0};
-        t.rows = t.columns + COLUMNS_REALS;
-        t.tile = t.rows + ROWS_REALS;
+        task t = make_task(p, threads);
+        t.row = i % g.down * g.rows;
+        t.end = sc_min(t.row + g.rows, p->m);
+        t.column = i / g.down * g.columns;
+        t.stop = sc_min(t.column + g.columns, p->n);
         (rows_outside ? run_rows_outside : run_columns_outside)(&t);
     }
 }
