@@ -40,12 +40,16 @@ sc_matrix sc_matrix_columns(sc_transposition transpose, const sc_real *b, size_t
     return (sc_matrix){.x = b, .ld = ldb, .scale = 1, .along = transpose == SC_TRANSPOSED};
 }
 
+static const sc_real *lines_of(const sc_matrix *a) {
+    return a->along && a->scale == 1 ? a->x : NULL;
+}
+
 sc_operand sc_rows_operand(const sc_matrix *a) {
-    return (sc_operand){.pack = pack_rows, .context = a};
+    return (sc_operand){.pack = pack_rows, .context = a, .lines = lines_of(a), .line_stride = a->ld};
 }
 
 sc_operand sc_columns_operand(const sc_matrix *b) {
-    return (sc_operand){.pack = pack_columns, .context = b};
+    return (sc_operand){.pack = pack_columns, .context = b, .lines = lines_of(b), .line_stride = b->ld};
 }
 
 void sc_gemm(sc_transposition transpose_a, sc_transposition transpose_b, size_t m, size_t n, size_t k, sc_real alpha,

@@ -1,6 +1,7 @@
 #include "kernel/product.h"
 
 #include "base/size.h"
+#include "kernel/line_tile.h"
 #include <omp.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ enum {
     BLOCK_COLUMNS = SC_TILE_COLUMNS * (256 / SC_TILE_COLUMNS),
     BLOCK_ROWS = SC_TILE_ROWS * (144 / SC_TILE_ROWS),
     LINE = 64 / sizeof(sc_real),
+    FEW_ROWS = 2 * SC_LINE_TILE_ROWS,
 };
 
 /* ---- packing ---- */
@@ -43,7 +45,7 @@ size_t sc_packed_columns_size(size_t n, size_t k) {
 
 #if !defined SC_REAL_IS_DOUBLE
 /* Numbers that one step of a transpose takes from each of four lines: a vector, in groups of four. */
-enum { STEP = SC_VECTOR };
+enum { STEP = SC_VECTOR, LINES_AHEAD = 4 };
 
 typedef int32_t places __attribute__((vector_size(SC_VECTOR_BYTES)));
 
@@ -101,8 +103,11 @@ SC_SIMD void transpose_four(sc_real *to, size_t width, const sc_real *line, size
 /* Four lines, whose transpose is four numbers of each of to[depth x width]. */
 static void pack_four(sc_real *to, size_t width, const sc_real *line, size_t stride, size_t depth) {
     size_t k = 0;
-    for (; k + STEP <= depth; k += STEP)
+    for (; k + STEP <= depth; k += STEP) {
+        for (size_t j = 0; j < 4; j++)
+            __builtin_prefetch(line + (j + LINES_AHEAD) * stride + k);
         transpose_four(to + k * width, width, line + k, stride);
+    }
     for (; k < depth; k++)
         for (size_t j = 0; j < 4; j++)
             to[k * width + j] = line[j * stride + k];
@@ -397,6 +402,30 @@ static void run_shared(const sc_product *p, size_t threads) {
     }
 }
 
+/* Few rows, and columns that are used too seldom to be worth packing: they are read once, from wherever they lie. */
+static bool suits_lines(const sc_product *p) {
+    return p->m <= FEW_ROWS && p->rows.lines && p->columns.lines && !p->columns.packed;
+}
+
+static void run_lines(const sc_product *p, size_t threads) {
+    const sc_operand *a = &p->rows, *b = &p->columns;
+#pragma omp parallel for schedule(dynamic, 1) if (threads > 1)
+    for (size_t column = 0; column < p->n; column += SC_TILE_COLUMNS) {
+        sc_real tile[FEW_ROWS * SC_TILE_COLUMNS];
+        target t;
+        find_target(&t, p, column, SC_TILE_COLUMNS);
+        for (size_t at = 0; at < p->k; at += SC_CHAIN)
+            for (size_t row = 0; row < p->m; row += SC_LINE_TILE_ROWS)
+                sc_line_tile_multiply(tile + row * SC_TILE_COLUMNS, a->lines + row * a->line_stride + at,
+                                      a->line_stride, sc_min(SC_LINE_TILE_ROWS, p->m - row),
+                                      b->lines + column * b->line_stride + at, b->line_stride, t.count,
+                                      sc_min(SC_CHAIN, p->k - at), at > 0);
+        scatter(p, &t, tile, 0, p->m, p->out.add);
+        if (p->out.epilogue)
+            finish(p, &t, 0, p->m);
+    }
+}
+
 /* How the output is cut into tasks. */
 typedef struct grid {
     size_t rows, columns; /* of a task */
@@ -467,6 +496,10 @@ void sc_product_run(const sc_product *p) {
     }
     bool small = p->m * p->n < 64 * 64 && p->m * p->n * p->k < 64 * 64 * 64;
     size_t threads = small || omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
+    if (suits_lines(p)) {
+        run_lines(p, threads);
+        return;
+    }
     bool rows_outside = p->columns.packed && !p->rows.packed;
     grid g = make_grid(p, threads, rows_outside);
     size_t tasks = g.down * g.across;

@@ -15,6 +15,8 @@ typedef struct sc_operand {
     const sc_real *packed; /* the whole operand, from sc_product_pack_*; else NULL, and packed as it is needed: */
     sc_pack *pack;
     const void *context;
+    const sc_real *lines; /* number k of line i at lines + i * line_stride + k, where it is so; else NULL */
+    size_t line_stride;
 } sc_operand;
 
 /* Columns that lie side by side in the output, `count` from the place `at` on, counted from that of column 0. */

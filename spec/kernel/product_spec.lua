@@ -80,6 +80,25 @@ describe("a product", function()
     end
   end)
 
+  it("has them too where few rows meet lines that are read as they lie", function()
+    for _, size in ipairs { { 1, 1 }, { 3, 3 }, { 255, 33 }, { 258, 5 }, { 600, 70 }, { 257, 16 } } do
+      local k, n = table.unpack(size)
+      local weight, x = core.randn(n, k, { seed = 3 }), core.randn(12, k, { seed = 4 })
+      local graph, columns = core.graph(), core.zeros(k, n)
+      graph:add("input", "x", {}, { shape = { k } })
+      graph:add("linear", "y", { "x" }, { out = n, bias = false })
+      graph:set_parameter("y.weight", weight)
+      for i = 1, k do
+        for j = 1, n do columns:set(weight:get(j, i), i, j) end
+      end
+      local whole = x:matmul(columns)
+      for rows = 1, 12 do
+        local y = core.plan(graph, { batch = rows }):forward(x:view(1, rows))
+        assert.is_true(y:allclose(whole:view(1, rows), 0, 0), ("%d rows, %d numbers, %d lines"):format(rows, k, n))
+      end
+    end
+  end)
+
   it("hands on what is not finite, and sums nothing to zero", function()
     local a = core.ones(3, 40)
     a:set(1 / 0, 1, 2)

@@ -1,0 +1,83 @@
+/* Lines that become lanes, and lanes that become lines again: vectors of numbers from as many lines, which lie four by
+ * four in memory. */
+#ifndef SC_KERNEL_LANES_H
+#define SC_KERNEL_LANES_H
+
+#include "kernel/simd.h"
+
+/* A vector, but never fewer than four numbers. */
+enum { SC_LANES = SC_VECTOR < 4 ? 4 : SC_VECTOR, SC_QUADS = SC_LANES / 4 };
+typedef sc_real sc_lanes __attribute__((vector_size(SC_LANES * sizeof(sc_real))));
+typedef sc_real sc_lanes_unaligned
+    __attribute__((vector_size(SC_LANES * sizeof(sc_real)), aligned(sizeof(sc_real)), may_alias));
+typedef sc_real sc_quad_unaligned
+    __attribute__((vector_size(4 * sizeof(sc_real)), aligned(sizeof(sc_real)), may_alias));
+
+/* Four numbers from each of SC_QUADS places. */
+SC_SIMD void sc_lanes_gather(sc_lanes *out, const sc_real *from, const size_t at[SC_QUADS]) {
+#if !defined SC_REAL_IS_DOUBLE && defined __AVX512F__
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(from + at[0]));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(from + at[1]), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(from + at[2]), 2);
+    *out = (sc_lanes)_mm512_insertf32x4(v, _mm_loadu_ps(from + at[3]), 3);
+#elif !defined SC_REAL_IS_DOUBLE && defined __AVX2__
+    __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(from + at[0]));
+    *out = (sc_lanes)_mm256_insertf128_ps(v, _mm_loadu_ps(from + at[1]), 1);
+#else
+    for (size_t q = 0; q < SC_QUADS; q++)
+        for (size_t i = 0; i < 4; i++)
+            (*out)[4 * q + i] = from[at[q] + i];
+#endif
+}
+
+/* Every quad of four vectors is transposed: number i of vector r becomes number r of vector i. */
+SC_SIMD void sc_lanes_transpose(sc_lanes v[4]) {
+#if !defined SC_REAL_IS_DOUBLE && defined __AVX512F__
+    __m512 a = _mm512_unpacklo_ps((__m512)v[0], (__m512)v[1]), b = _mm512_unpacklo_ps((__m512)v[2], (__m512)v[3]);
+    __m512 c = _mm512_unpackhi_ps((__m512)v[0], (__m512)v[1]), d = _mm512_unpackhi_ps((__m512)v[2], (__m512)v[3]);
+    v[0] = (sc_lanes)_mm512_unpacklo_pd((__m512d)a, (__m512d)b);
+    v[1] = (sc_lanes)_mm512_unpackhi_pd((__m512d)a, (__m512d)b);
+    v[2] = (sc_lanes)_mm512_unpacklo_pd((__m512d)c, (__m512d)d);
+    v[3] = (sc_lanes)_mm512_unpackhi_pd((__m512d)c, (__m512d)d);
+#elif !defined SC_REAL_IS_DOUBLE && defined __AVX2__
+    __m256 a = _mm256_unpacklo_ps((__m256)v[0], (__m256)v[1]), b = _mm256_unpacklo_ps((__m256)v[2], (__m256)v[3]);
+    __m256 c = _mm256_unpackhi_ps((__m256)v[0], (__m256)v[1]), d = _mm256_unpackhi_ps((__m256)v[2], (__m256)v[3]);
+    v[0] = (sc_lanes)_mm256_unpacklo_pd((__m256d)a, (__m256d)b);
+    v[1] = (sc_lanes)_mm256_unpackhi_pd((__m256d)a, (__m256d)b);
+    v[2] = (sc_lanes)_mm256_unpacklo_pd((__m256d)c, (__m256d)d);
+    v[3] = (sc_lanes)_mm256_unpackhi_pd((__m256d)c, (__m256d)d);
+#else
+#ifdef SC_REAL_IS_DOUBLE
+    typedef int64_t places __attribute__((vector_size(sizeof(sc_lanes))));
+#else
+    typedef int32_t places __attribute__((vector_size(sizeof(sc_lanes))));
+#endif
+    const places low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, left = {0, 1, 4, 5}, right = {2, 3, 6, 7};
+    sc_lanes a = __builtin_shuffle(v[0], v[1], low), b = __builtin_shuffle(v[2], v[3], low);
+    sc_lanes c = __builtin_shuffle(v[0], v[1], high), d = __builtin_shuffle(v[2], v[3], high);
+    v[0] = __builtin_shuffle(a, b, left);
+    v[1] = __builtin_shuffle(a, b, right);
+    v[2] = __builtin_shuffle(c, d, left);
+    v[3] = __builtin_shuffle(c, d, right);
+#endif
+}
+
+/* to[count] = from[count]. */
+SC_SIMD void sc_lanes_copy(sc_real *to, const sc_real *from, size_t count) {
+    if (count >= SC_LANES) {
+        size_t last = count - SC_LANES;
+        for (size_t i = 0; i < last; i += SC_LANES)
+            *(sc_lanes_unaligned *)(to + i) = *(const sc_lanes_unaligned *)(from + i);
+        *(sc_lanes_unaligned *)(to + last) = *(const sc_lanes_unaligned *)(from + last);
+    } else if (count >= 4) {
+        size_t last = count - 4;
+        for (size_t i = 0; i < last; i += 4)
+            *(sc_quad_unaligned *)(to + i) = *(const sc_quad_unaligned *)(from + i);
+        *(sc_quad_unaligned *)(to + last) = *(const sc_quad_unaligned *)(from + last);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            to[i] = from[i];
+    }
+}
+
+#endif

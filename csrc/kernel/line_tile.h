@@ -1,0 +1,15 @@
+/* A tile of a product whose operands are lines that nobody packed: worth its shuffles where rows are so few that
+ * numbers of the columns are used but once or twice. Order of sums: see tile.h. */
+#ifndef SC_KERNEL_LINE_TILE_H
+#define SC_KERNEL_LINE_TILE_H
+
+#include "kernel/tile.h"
+
+enum { SC_LINE_TILE_ROWS = 4 };
+
+/* c[rows x SC_TILE_COLUMNS] = the sums over k of a[i * lda + k] b[j * ldb + k], or with `add` c +=; rows is 1 ..
+ * SC_LINE_TILE_ROWS, columns 1 .. SC_TILE_COLUMNS. What comes beyond `columns` in c is anything. */
+void sc_line_tile_multiply(sc_real *c, const sc_real *a, size_t lda, size_t rows, const sc_real *b, size_t ldb,
+                           size_t columns, size_t depth, bool add);
+
+#endif
