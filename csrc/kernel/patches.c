@@ -121,18 +121,14 @@ static piece find_piece(const sc_patches *p, size_t column, size_t count) {
 /* ---- numbers ---- */
 
 #if !defined SC_REAL_IS_DOUBLE && defined __AVX512F__
-static __mmask16 lanes_below(size_t count) {
-    return (__mmask16)((1U << sc_min(count, SC_VECTOR)) - 1);
-}
-
 static __mmask16 lanes_between(size_t first, size_t last, size_t at) {
-    return (__mmask16)(lanes_below(last > at ? last - at : 0) & ~lanes_below(first > at ? first - at : 0));
+    return (__mmask16)(sc_lanes_below(last > at ? last - at : 0) & ~sc_lanes_below(first > at ? first - at : 0));
 }
 
 /* to[count] = from[i] where first <= i < last, and 0 elsewhere; only those are read. */
 static void read_next(sc_real *to, const sc_real *from, size_t first, size_t last, size_t count) {
     for (size_t i = 0; i < count; i += SC_VECTOR)
-        _mm512_mask_storeu_ps(to + i, lanes_below(count - i),
+        _mm512_mask_storeu_ps(to + i, sc_lanes_below(count - i),
                               _mm512_maskz_loadu_ps(lanes_between(first, last, i), from + i));
 }
 
@@ -144,17 +140,8 @@ static void read_second(sc_real *to, const sc_real *from, size_t first, size_t l
     for (size_t i = 0; i < count; i += SC_VECTOR) {
         __m512 low = _mm512_maskz_loadu_ps(lanes_between(first, last, 2 * i), from + 2 * i);
         __m512 high = _mm512_maskz_loadu_ps(lanes_between(first, last, 2 * i + SC_VECTOR), from + 2 * i + SC_VECTOR);
-        _mm512_mask_storeu_ps(to + i, lanes_below(count - i), _mm512_permutex2var_ps(low, even, high));
+        _mm512_mask_storeu_ps(to + i, sc_lanes_below(count - i), _mm512_permutex2var_ps(low, even, high));
     }
-}
-
-/* to[count] = from[count]. */
-SC_SIMD void copy_next(sc_real *to, const sc_real *from, size_t count) {
-    size_t i = 0;
-    for (; i + SC_VECTOR <= count; i += SC_VECTOR)
-        sc_vector_store(to + i, sc_vector_load(from + i));
-    if (i < count)
-        _mm512_mask_storeu_ps(to + i, lanes_below(count - i), _mm512_maskz_loadu_ps(lanes_below(count - i), from + i));
 }
 
 /* to[count] = from[2 * i]. */
@@ -166,10 +153,10 @@ SC_SIMD void copy_second(sc_real *to, const sc_real *from, size_t count) {
         _mm512_storeu_ps(to + i, _mm512_permutex2var_ps(low, even, high));
     }
     size_t left = 2 * (count - i) - 1; /* numbers that may be read; at least one */
-    __m512 low = _mm512_maskz_loadu_ps(lanes_below(left), from + 2 * i);
+    __m512 low = _mm512_maskz_loadu_ps(sc_lanes_below(left), from + 2 * i);
     __m512 high =
-        left > SC_VECTOR ? _mm512_maskz_loadu_ps(lanes_below(left - SC_VECTOR), from + 2 * i + SC_VECTOR) : low;
-    _mm512_mask_storeu_ps(to + i, lanes_below(count - i), _mm512_permutex2var_ps(low, even, high));
+        left > SC_VECTOR ? _mm512_maskz_loadu_ps(sc_lanes_below(left - SC_VECTOR), from + 2 * i + SC_VECTOR) : low;
+    _mm512_mask_storeu_ps(to + i, sc_lanes_below(count - i), _mm512_permutex2var_ps(low, even, high));
 }
 #else
 static void read_next(sc_real *to, const sc_real *from, size_t first, size_t last, size_t count) {
@@ -187,10 +174,6 @@ static void read_second(sc_real *restrict to, const sc_real *restrict from, size
         to[i] = from[2 * i];
     for (size_t i = last; i < count; i++)
         to[i] = 0;
-}
-
-SC_SIMD void copy_next(sc_real *to, const sc_real *from, size_t count) {
-    sc_vector_copy(to, from, count);
 }
 
 SC_SIMD void copy_second(sc_real *restrict to, const sc_real *restrict from, size_t count) {
@@ -222,7 +205,7 @@ SC_SIMD void read_piece(sc_real *to, const line *l, const sc_patches *p, const p
     const sc_real *from = l->plane + ((ptrdiff_t)part->from + l->shift);
     bool inside = part->across >= l->first && part->end <= l->last;
     if (inside && p->across.stride == 1)
-        copy_next(to, from, part->end - part->across);
+        sc_vector_copy(to, from, part->end - part->across);
     else if (inside && p->across.stride == 2)
         copy_second(to, from, part->end - part->across);
     else

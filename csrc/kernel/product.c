@@ -12,6 +12,8 @@ enum {
     BLOCK_COLUMNS = SC_TILE_COLUMNS * (256 / SC_TILE_COLUMNS),
     BLOCK_ROWS = SC_TILE_ROWS * (144 / SC_TILE_ROWS),
     LINE = 64 / sizeof(sc_real),
+    LINES_AHEAD = 4,    /* of those that are packed, which are asked for early */
+    NUMBERS_AHEAD = 16, /* the same where lines lie across */
     FEW_ROWS = 2 * SC_LINE_TILE_ROWS,
 };
 
@@ -45,7 +47,7 @@ size_t sc_packed_columns_size(size_t n, size_t k) {
 
 #if !defined SC_REAL_IS_DOUBLE
 /* Numbers that one step of a transpose takes from each of four lines: a vector, in groups of four. */
-enum { STEP = SC_VECTOR, LINES_AHEAD = 4 };
+enum { STEP = SC_VECTOR };
 
 typedef int32_t places __attribute__((vector_size(SC_VECTOR_BYTES)));
 
@@ -133,14 +135,13 @@ void sc_pack_lines(sc_real *to, size_t width, const sc_real *line, size_t line_s
 }
 
 void sc_pack_across(sc_real *to, size_t width, const sc_real *line, size_t k_stride, size_t count, size_t depth) {
-    if (count == SC_TILE_COLUMNS && width == SC_TILE_COLUMNS) {
-        for (size_t k = 0; k < depth; k++)
-            sc_vector_copy(to + k * SC_TILE_COLUMNS, line + k * k_stride, SC_TILE_COLUMNS);
-        return;
-    }
     for (size_t k = 0; k < depth; k++, to += width, line += k_stride) {
-        for (size_t i = 0; i < count; i++)
-            to[i] = line[i];
+        for (size_t i = 0; i < count; i += LINE)
+            __builtin_prefetch(line + NUMBERS_AHEAD * k_stride + i);
+        if (count == SC_TILE_COLUMNS)
+            sc_vector_copy(to, line, SC_TILE_COLUMNS);
+        else
+            sc_vector_copy(to, line, count);
         for (size_t i = count; i < width; i++)
             to[i] = 0;
     }

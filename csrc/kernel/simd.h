@@ -37,6 +37,13 @@ SC_SIMD void sc_vector_store(sc_real *y, sc_vector v) {
     *(sc_vector_unaligned *)y = v;
 }
 
+#if SC_VECTOR_BYTES == 64
+/* A bit for each of the first `count` numbers of a vector. */
+SC_SIMD __mmask16 sc_lanes_below(size_t count) {
+    return (__mmask16)(count < SC_VECTOR ? (1U << count) - 1 : 0xffffU);
+}
+#endif
+
 /* to[count] = from[count] without a call, for the short pieces that packing consists of. */
 SC_SIMD void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, size_t count) {
     size_t i = 0;
@@ -44,6 +51,11 @@ SC_SIMD void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, 
         sc_vector_store(to + i, sc_vector_load(from + i));
         __asm__ volatile("" ::: "memory"); /* or the compiler makes a call of memcpy of the loop */
     }
+#if SC_VECTOR_BYTES == 64
+    __mmask16 left = sc_lanes_below(count - i);
+    if (left)
+        _mm512_mask_storeu_ps(to + i, left, _mm512_maskz_loadu_ps(left, from + i));
+#else
     if (i < count && count >= SC_VECTOR) { /* the last ones once more */
         sc_vector_store(to + count - SC_VECTOR, sc_vector_load(from + count - SC_VECTOR));
         return;
@@ -52,6 +64,7 @@ SC_SIMD void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, 
         to[i] = from[i];
         __asm__ volatile("" ::: "memory");
     }
+#endif
 }
 
 /* The same number in all places. */
