@@ -2,63 +2,41 @@
 
 #include "base/size.h"
 #include "kernel/product.h"
-#include "kernel/winograd_transforms.h"
+#include "kernel/winograd_tiles.h"
 
 #include <omp.h>
 #include <string.h>
 
 enum {
-    TILE = 4,
-    REACH = 6,
-    POINTS = REACH * REACH,
+    TILE = SC_WINOGRAD_TILE,
+    REACH = SC_WINOGRAD_REACH,
+    POINTS = SC_WINOGRAD_POINTS,
     LINE = 64 / sizeof(sc_real), /* of the cache; what lies a power of two apart is moved by one of them */
-    MOST_TILES = 64,             /* of a block: few, so that a thread's operands stay near its caches */
     PANELS = 8,                  /* of outputs whose products are kept at a time */
     MOST_ROWS = PANELS * SC_TILE_ROWS,
-    STAGE = 8 * MOST_TILES + 2 * LINE, /* one line of the inputs of a block: of each tile, and of each end of a row */
 };
 
-/* One convolution: from [n x c x h x w] to [n x o x oh x ow]. The way back to the inputs is one too, with the roles of
- * channels exchanged and the filters turned by half a turn. Tiles are counted over all images; a block of them is
- * treated at a time. */
+/* One convolution, or the way back, whose filters are turned by half a turn. */
 typedef struct winograd {
-    size_t n, c, h, w, o, oh, ow;
-    size_t pad_y, pad_x;         /* zeros above and to the left of the input */
-    bool back;                   /* filters come as [c x o x 3 x 3] and are turned */
-    size_t rows, columns, tiles; /* of tiles in one image; all tiles of all images */
-    size_t width, blocks;        /* tiles of a block, and their number */
+    sc_tiling t;
+    bool back; /* filters come as [c x o x 3 x 3] and are turned */
     size_t u_step, v_step, m_step;
     const sc_real *u; /* filters: POINTS packed operands, u_step apart */
     const sc_real *x;
     sc_real *y;
     const sc_epilogue *epilogue;
     sc_real *v; /* inputs of a block: POINTS packed operands, v_step apart; and again for each thread */
-    sc_real *m; /* products [POINTS x m_step], of at most MOST_ROWS rows of `width`; and again for each thread */
+    sc_real *m; /* products [POINTS x m_step], of at most MOST_ROWS rows of a block; and again for each thread */
 } winograd;
 
 /* ---- sizes ---- */
 
-static void cut(winograd *p) {
-    p->rows = sc_divide_up(p->oh, TILE);
-    p->columns = sc_divide_up(p->ow, TILE);
-    p->tiles = p->n * p->rows * p->columns;
-    p->width = sc_min(MOST_TILES, sc_round_up(p->tiles, SC_LANES));
-    p->blocks = sc_divide_up(p->tiles, p->width);
-    p->u_step = sc_round_up(sc_packed_rows_size(p->o, p->c), LINE) + LINE;
-    p->v_step = sc_round_up(p->c * p->width, LINE) + LINE;
-    p->m_step = sc_round_up(sc_min(MOST_ROWS, sc_round_up(p->o, SC_TILE_ROWS)) * p->width, LINE) + LINE;
-}
-
 static winograd describe(const sc_conv2d_size *s, size_t n, bool back) {
-    winograd p = {.n = n, .c = s->c, .h = s->h, .w = s->w, .o = s->o, .oh = s->oh, .ow = s->ow, .back = back};
-    p.pad_y = s->ph;
-    p.pad_x = s->pw;
-    if (back) {
-        p = (winograd){.n = n, .c = s->o, .h = s->oh, .w = s->ow, .o = s->c, .oh = s->h, .ow = s->w, .back = back};
-        p.pad_y = 2 - s->ph;
-        p.pad_x = 2 - s->pw;
-    }
-    cut(&p);
+    winograd p = {.t = sc_tiling_make(s, n, back), .back = back};
+    size_t c = p.t.c, o = p.t.o, width = p.t.width;
+    p.u_step = sc_round_up(sc_packed_rows_size(o, c), LINE) + LINE;
+    p.v_step = sc_round_up(c * width, LINE) + LINE;
+    p.m_step = sc_round_up(sc_min(MOST_ROWS, sc_round_up(o, SC_TILE_ROWS)) * width, LINE) + LINE;
     return p;
 }
 
@@ -101,7 +79,7 @@ typedef struct panel {
 static void gather_weights(sc_real weights[9][SC_LANES], const winograd *p, const sc_real *w, const panel *part,
                            size_t first) {
     size_t row = first % part->width, k = first / part->width;
-    size_t o_step = p->back ? 9 : p->c * 9, c_step = p->back ? p->o * 9 : 9;
+    size_t o_step = p->back ? 9 : p->t.c * 9, c_step = p->back ? p->t.o * 9 : 9;
     for (size_t l = 0; l < SC_LANES; l++) {
         bool there = row < part->rows && k < part->depth;
         const sc_real *from = w + (part->row + row) * o_step + (part->at + k) * c_step;
@@ -130,13 +108,13 @@ static void make_panel(sc_real *u, const winograd *p, const sc_real *w, const pa
 }
 
 static void make_filters(sc_real *u, const winograd *p, const sc_real *w) {
-    size_t padded = sc_packed_rows_size(p->o, 1);
+    size_t padded = sc_packed_rows_size(p->t.o, 1);
 #pragma omp parallel for collapse(2) schedule(static)
-    for (size_t at = 0; at < p->c; at += SC_CHAIN)
-        for (size_t row = 0; row < p->o; row += SC_TILE_ROWS) {
-            panel part = {.row = row, .width = sc_panel_rows(row, p->o), .at = at};
-            part.rows = sc_min(part.width, p->o - row);
-            part.depth = sc_min(SC_CHAIN, p->c - at);
+    for (size_t at = 0; at < p->t.c; at += SC_CHAIN)
+        for (size_t row = 0; row < p->t.o; row += SC_TILE_ROWS) {
+            panel part = {.row = row, .width = sc_panel_rows(row, p->t.o), .at = at};
+            part.rows = sc_min(part.width, p->t.o - row);
+            part.depth = sc_min(SC_CHAIN, p->t.c - at);
             make_panel(u + at * padded + row * part.depth, p, w, &part);
         }
 }
@@ -146,150 +124,19 @@ void sc_winograd_make_filters(sc_real *u, const sc_real *w, const sc_conv2d_size
     make_filters(u, &p, w);
 }
 
-/* ---- blocks ---- */
-
-/* Numbers of a plane that lie side by side, there and in a buffer. */
-typedef struct piece {
-    size_t plane, buffer, count;
-} piece;
-
-/* Tiles of a block that lie side by side in one image. */
-typedef struct run {
-    size_t image, row, column, count;
-} run;
-
-static run find_run(const winograd *p, size_t tile, size_t end) {
-    size_t place = tile % (p->rows * p->columns);
-    run r = {.image = tile / (p->rows * p->columns), .row = place / p->columns, .column = place % p->columns};
-    r.count = sc_min(p->columns - r.column, end - tile);
-    return r;
-}
-
-/* Where a block reads. Its inputs are staged as six lines, one for each of the six rows of a tile; there a run of tiles
- * takes four numbers per tile and four more, for the last to reach into. What lies outside of the image is left out. */
-typedef struct reading {
-    size_t at[MOST_TILES]; /* of each tile, in a line */
-    size_t tiles, length;  /* tiles, as many as whole panels have; of a line */
-    size_t pieces;
-    piece piece[REACH * MOST_TILES];
-} reading;
-
-static void find_reading(reading *out, const winograd *p, size_t first, size_t end) {
-    size_t line = 0, tiles = 0;
-    out->pieces = 0;
-    for (size_t tile = first; tile < end;) {
-        run r = find_run(p, tile, end);
-        size_t low = TILE * r.column, high = sc_min(low + TILE * r.count + 2, p->pad_x + p->w),
-               from = sc_max(low, p->pad_x);
-        for (size_t i = 0; i < REACH; i++) {
-            size_t y = TILE * r.row + i; /* counted, as low and high are, with the zeros around */
-            if (y < p->pad_y || y - p->pad_y >= p->h || from >= high)
-                continue;
-            size_t plane = r.image * p->c * p->h * p->w + (y - p->pad_y) * p->w + (from - p->pad_x);
-            out->piece[out->pieces++] = (piece){plane, i * STAGE + line + (from - low), high - from};
-        }
-        for (size_t t = 0; t < r.count; t++, line += TILE)
-            out->at[tiles++] = line;
-        line += TILE;
-        tile += r.count;
-    }
-    out->length = sc_round_up(line, SC_LANES);
-    out->tiles = sc_round_up(tiles, SC_LANES);
-    while (tiles < out->tiles)
-        out->at[tiles++] = 0; /* any numbers do: nobody reads what becomes of them */
-}
-
-/* Where a block writes: from four lines of outputs, with four numbers for each tile. */
-typedef struct writing {
-    size_t tiles, pieces;
-    piece piece[TILE * MOST_TILES];
-} writing;
-
-static void find_writing(writing *out, const winograd *p, size_t first, size_t end) {
-    out->tiles = sc_round_up(end - first, SC_LANES);
-    out->pieces = 0;
-    for (size_t tile = first; tile < end;) {
-        run r = find_run(p, tile, end);
-        size_t column = TILE * r.column, count = sc_min(TILE * r.count, p->ow - column);
-        for (size_t i = 0; i < TILE && TILE * r.row + i < p->oh; i++) {
-            size_t plane = r.image * p->o * p->oh * p->ow + (TILE * r.row + i) * p->ow + column;
-            out->piece[out->pieces++] = (piece){plane, TILE * (i * out->tiles + tile - first), count};
-        }
-        tile += r.count;
-    }
-}
-
-/* ---- inputs ---- */
-
-static void stage_inputs(sc_real *stage, const sc_real *x, const reading *r) {
-    for (size_t i = 0; i < r->pieces; i++)
-        sc_lanes_copy(stage + r->piece[i].buffer, x + r->piece[i].plane, r->piece[i].count);
-}
-
-static void transform_down(sc_real *out, const sc_real *in, size_t length) {
-    for (size_t l = 0; l < length; l += SC_LANES) {
-        sc_lanes d[REACH], v[REACH];
-        for (size_t i = 0; i < REACH; i++)
-            d[i] = *(const sc_lanes_unaligned *)(in + i * STAGE + l);
-        sc_winograd_inputs(v, d);
-        for (size_t i = 0; i < REACH; i++)
-            *(sc_lanes_unaligned *)(out + i * STAGE + l) = v[i];
-    }
-}
-
-/* SC_LANES tiles, in the order in which they come out of sc_lanes_transpose. */
-static void transform_across(sc_real *out, size_t step, const sc_real *in, const size_t *at) {
-    for (size_t i = 0; i < REACH; i++, in += STAGE) {
-        sc_lanes d[8], v[REACH];
-        for (size_t r = 0; r < 4; r++) {
-            sc_lanes_gather(&d[r], in, at + r * SC_QUADS);
-            sc_lanes_gather(&d[4 + r], in + 4, at + r * SC_QUADS);
-        }
-        sc_lanes_transpose(d);
-        sc_lanes_transpose(d + 4);
-        sc_winograd_inputs(v, d);
-        for (size_t j = 0; j < REACH; j++)
-            *(sc_lanes_unaligned *)(out + (i * REACH + j) * step) = v[j];
-    }
-}
-
-/* v from the inputs of a block, channels first .. last - 1. */
-static void make_inputs(sc_real *v, const winograd *p, size_t block, size_t first, size_t last) {
-    sc_real stage[2][REACH * STAGE], half[REACH * STAGE]; /* staged one channel ahead: stores are slow to be loaded */
-    reading r;
-    find_reading(&r, p, block * p->width, sc_min((block + 1) * p->width, p->tiles));
-    for (size_t i = 0; i < 2 * REACH; i++)
-        memset(stage[i / REACH] + i % REACH * STAGE, 0, r.length * sizeof(sc_real));
-    const sc_real *x = p->x + first * p->h * p->w;
-    stage_inputs(stage[first % 2], x, &r);
-    for (size_t c = first; c < last; c++) {
-        size_t at = c / SC_CHAIN * SC_CHAIN, depth = sc_min(SC_CHAIN, p->c - at);
-        sc_real *to = v + at * p->width;
-        x += p->h * p->w;
-        if (c + 1 < last)
-            stage_inputs(stage[(c + 1) % 2], x, &r);
-        transform_down(half, stage[c % 2], r.length);
-        for (size_t t = 0; t < r.tiles; t += SC_LANES) {
-            size_t place = t % SC_TILE_COLUMNS, start = t - place;
-            transform_across(to + start * depth + (c - at) * sc_panel_columns(start, r.tiles) + place, p->v_step, half,
-                             r.at + t);
-        }
-    }
-}
-
 /* ---- products and outputs ---- */
 
 /* m = the products of rows [row, end) of filters with `tiles` tiles. */
 static void multiply(const winograd *p, sc_real *m, const sc_real *v, size_t row, size_t end, size_t tiles) {
-    size_t padded = sc_packed_rows_size(p->o, 1);
+    size_t padded = sc_packed_rows_size(p->t.o, 1);
     for (size_t k = 0; k < POINTS; k++, m += p->m_step, v += p->v_step)
-        for (size_t at = 0; at < p->c; at += SC_CHAIN) {
-            size_t depth = sc_min(SC_CHAIN, p->c - at);
-            const sc_real *a = p->u + k * p->u_step + at * padded, *b = v + at * p->width;
+        for (size_t at = 0; at < p->t.c; at += SC_CHAIN) {
+            size_t depth = sc_min(SC_CHAIN, p->t.c - at);
+            const sc_real *a = p->u + k * p->u_step + at * padded, *b = v + at * p->t.width;
             for (size_t column = 0; column < tiles; column += SC_TILE_COLUMNS)
                 for (size_t i = row; i < end; i += SC_TILE_ROWS)
-                    sc_tile_multiply(m + (i - row) * p->width + column, p->width, a + i * depth, b + column * depth,
-                                     sc_panel_rows(i, p->o), sc_panel_columns(column, tiles), depth, at > 0);
+                    sc_tile_multiply(m + (i - row) * p->t.width + column, p->t.width, a + i * depth, b + column * depth,
+                                     sc_panel_rows(i, p->t.o), sc_panel_columns(column, tiles), depth, at > 0);
         }
 }
 
@@ -313,14 +160,14 @@ static void transform_outputs(sc_real *line, size_t length, const sc_real *m, si
     }
 }
 
-static void make_outputs(const winograd *p, const writing *w, const sc_real *m, size_t row, size_t end) {
-    sc_real lines[TILE * TILE * MOST_TILES], residual[TILE * TILE * MOST_TILES];
+static void make_outputs(const winograd *p, const sc_tiling_outputs *w, const sc_real *m, size_t row, size_t end) {
+    sc_real lines[TILE * TILE * SC_WINOGRAD_TILES], residual[TILE * TILE * SC_WINOGRAD_TILES];
     sc_epilogue epilogue = p->epilogue ? *p->epilogue : (sc_epilogue){0};
     size_t length = TILE * w->tiles;
     if (epilogue.residual)
         memset(residual, 0, TILE * length * sizeof *residual);
-    for (size_t o = row; o < end; o++, m += p->width) {
-        sc_real *to = p->y + o * p->oh * p->ow;
+    for (size_t o = row; o < end; o++, m += p->t.width) {
+        sc_real *to = p->y + o * p->t.oh * p->t.ow;
         for (size_t t = 0; t < w->tiles; t += SC_LANES)
             transform_outputs(lines + TILE * t, length, m + t, p->m_step);
         if (p->epilogue) {
@@ -337,8 +184,8 @@ static void make_outputs(const winograd *p, const writing *w, const sc_real *m, 
 
 /* Outputs first .. last - 1 of a block, from its inputs v. */
 static void finish_block(const winograd *p, size_t block, const sc_real *v, sc_real *m, size_t first, size_t last) {
-    writing w;
-    find_writing(&w, p, block * p->width, sc_min((block + 1) * p->width, p->tiles));
+    sc_tiling_outputs w;
+    sc_tiling_find_outputs(&w, &p->t, block);
     for (size_t row = first; row < last; row += MOST_ROWS) {
         size_t end = sc_min(row + MOST_ROWS, last);
         multiply(p, m, v, row, end, w.tiles);
@@ -355,28 +202,29 @@ static sc_real *of_thread(sc_real *parts, size_t step, size_t threads) {
 /* A block is one thread's from inputs to outputs. */
 static void run_blocks(const winograd *p, size_t threads) {
 #pragma omp parallel for schedule(dynamic, 1) if (threads > 1)
-    for (size_t block = 0; block < p->blocks; block++) {
+    for (size_t block = 0; block < p->t.blocks; block++) {
         sc_real *v = of_thread(p->v, p->v_step, threads), *m = of_thread(p->m, p->m_step, threads);
-        make_inputs(v, p, block, 0, p->c);
-        finish_block(p, block, v, m, 0, p->o);
+        sc_tiling_make_inputs(v, p->v_step, &p->t, p->x, block, 0, p->t.c, false);
+        finish_block(p, block, v, m, 0, p->t.o);
     }
 }
 
 /* Few blocks are shared: their inputs are made by all threads, piece by piece, and then their outputs. */
 static void run_pieces(const winograd *p, size_t start, size_t count, size_t threads) {
-    size_t pieces = sc_divide_up(2 * threads, count), channels = sc_max(sc_divide_up(p->c, pieces), 8);
-    size_t rows = sc_round_up(sc_divide_up(p->o, pieces), SC_TILE_ROWS);
-    size_t down = sc_divide_up(p->c, channels), across = sc_divide_up(p->o, rows);
+    size_t pieces = sc_divide_up(2 * threads, count), channels = sc_max(sc_divide_up(p->t.c, pieces), 8);
+    size_t rows = sc_round_up(sc_divide_up(p->t.o, pieces), SC_TILE_ROWS);
+    size_t down = sc_divide_up(p->t.c, channels), across = sc_divide_up(p->t.o, rows);
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < count * down; i++) {
         size_t first = i % down * channels;
-        make_inputs(p->v + i / down * POINTS * p->v_step, p, start + i / down, first, sc_min(first + channels, p->c));
+        sc_tiling_make_inputs(p->v + i / down * POINTS * p->v_step, p->v_step, &p->t, p->x, start + i / down, first,
+                              sc_min(first + channels, p->t.c), false);
     }
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < count * across; i++) {
         size_t first = i % across * rows;
         finish_block(p, start + i / across, p->v + i / across * POINTS * p->v_step, of_thread(p->m, p->m_step, threads),
-                     first, sc_min(first + rows, p->o));
+                     first, sc_min(first + rows, p->t.o));
     }
 }
 
@@ -387,12 +235,12 @@ static void convolve(winograd *p, sc_real *scratch, const sc_real *w, const sc_r
     p->u = u ? u : scratch;
     if (!u)
         make_filters(scratch, p, w);
-    if (threads == 1 || p->blocks >= 8 * threads) {
+    if (threads == 1 || p->t.blocks >= 8 * threads) {
         run_blocks(p, threads);
         return;
     }
-    for (size_t start = 0; start < p->blocks; start += threads)
-        run_pieces(p, start, sc_min(threads, p->blocks - start), threads);
+    for (size_t start = 0; start < p->t.blocks; start += threads)
+        run_pieces(p, start, sc_min(threads, p->t.blocks - start), threads);
 }
 
 void sc_winograd_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *u,
