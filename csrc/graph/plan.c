@@ -311,6 +311,7 @@ sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error) {
             continue;
         sc_op_call call;
         sc_plan_describe_call(&call, plan->graph, node, plan->batch, plan->nodes[i].training);
+        call.params = plan->params;
         size_t bytes = node->op->scratch(&call);
         most = bytes > most ? bytes : most;
     }

@@ -205,43 +205,32 @@ void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, con
                 backward_phase(dx, scratch, dy, w, s, n, add, group, down, across);
 }
 
-/* Gradients of the outputs of a group as rows, whose sums run over the positions of all images. */
-typedef struct gradient_rows {
-    const sc_real *dy;
-    size_t positions, image_stride;
-} gradient_rows;
-
-static void pack_gradients(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
-    const gradient_rows *g = context;
-    for (size_t i = 0; i < count; i += SC_TILE_ROWS) {
-        size_t width = sc_panel_rows(i, count), rows = count - i < width ? count - i : width;
-        for (size_t done = 0, at = k; done < depth;) {
-            size_t left = g->positions - at % g->positions, some = left < depth - done ? left : depth - done;
-            const sc_real *from = g->dy + at / g->positions * g->image_stride + at % g->positions;
-            sc_pack_lines(to + done * width, width, from + (first + i) * g->positions, g->positions, rows, some);
-            done += some;
-            at += some;
-        }
-        to += width * depth;
-    }
+/* Whether each position of the output reads that one of the input, and no other. */
+static bool reads_planes(const sc_conv2d_size *s) {
+    return s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->ph == 0 && s->pw == 0;
 }
 
 void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x, const sc_conv2d_size *s,
                                size_t n) {
     size_t outputs = s->o / s->groups, depth = depth_of(s), positions = s->oh * s->ow;
+    if (by_transform(s)) {
+        sc_winograd_backward_weight(dw, scratch, dy, x, s, n);
+        return;
+    }
     if (sc_grouped_suits_weight(s)) {
         sc_grouped_backward_weight(dw, scratch, dy, x, s, n);
         return;
     }
     for (size_t group = 0; group < s->groups; group++) {
         sc_patches patches = patches_of(x, s, group);
-        gradient_rows rows = {dy + group * outputs * positions, positions, s->o * positions};
+        sc_pieces rows = {dy + group * outputs * positions, positions, positions, s->o * positions};
+        sc_pieces planes = {patches.x, positions, positions, patches.image_stride};
         sc_product product = {
             .m = outputs,
             .n = depth,
             .k = n * positions,
-            .rows = {.pack = pack_gradients, .context = &rows},
-            .columns = sc_patches_lines(&patches),
+            .rows = sc_pieces_rows(&rows),
+            .columns = reads_planes(s) ? sc_pieces_columns(&planes) : sc_patches_lines(&patches),
             .out = {.y = dw, .first = group * outputs * depth, .row_stride = depth, .add = true},
             .scratch = scratch,
         };
@@ -251,7 +240,7 @@ void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, co
 
 /* ---- the rest ---- */
 
-size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
+size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n, bool weights) {
     size_t there = packed_group(s);
     size_t back = sc_packed_rows_size(s->c / s->groups, s->o / s->groups * s->kh * s->kw);
     size_t plain = sc_product_scratch() + sc_max(there, back) * sizeof(sc_real);
@@ -259,6 +248,7 @@ size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n) {
         plain = sc_max(plain, sc_grouped_scratch(s));
     if (!sc_winograd_suits(s))
         return plain;
+    plain = sc_max(plain, weights ? sc_winograd_weight_scratch(s, n) : 0);
     return sc_max(plain, sc_winograd_scratch(s, n));
 }
 

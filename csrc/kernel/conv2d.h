@@ -20,8 +20,9 @@ typedef struct sc_conv2d_size {
     bool exact; /* plain sums, no transforms (see winograd.h) */
 } sc_conv2d_size;
 
-/* Bytes of scratch that any of the functions below needs for a batch of n, with the threads now in force. */
-size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n);
+/* Bytes of scratch that any of the functions below needs for a batch of n, with the threads now in force;
+ * sc_conv2d_backward_weight only with `weights`. */
+size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n, bool weights);
 
 /* Numbers of the weights in the order in which forward reads them; 0: it reads w alone. */
 size_t sc_conv2d_packed_size(const sc_conv2d_size *s);

@@ -52,6 +52,37 @@ sc_operand sc_columns_operand(const sc_matrix *b) {
     return (sc_operand){.pack = pack_columns, .context = b, .lines = lines_of(b), .line_stride = b->ld};
 }
 
+static void pack_pieces(sc_real *to, const sc_pieces *p, size_t width, size_t first, size_t count, size_t k,
+                        size_t depth) {
+    for (size_t done = 0, some; done < depth; done += some, k += some) {
+        const sc_real *from = p->x + k / p->length * p->step + first * p->ld + k % p->length;
+        some = sc_min(p->length - k % p->length, depth - done);
+        sc_pack_lines(to + done * width, width, from, p->ld, count, some);
+    }
+}
+
+static void pack_pieces_rows(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    for (size_t i = 0; i < count; i += SC_TILE_ROWS) {
+        size_t width = sc_panel_rows(i, count);
+        pack_pieces(to + i * depth, context, width, first + i, sc_min(count - i, width), k, depth);
+    }
+}
+
+static void pack_pieces_columns(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    for (size_t i = 0; i < count; i += SC_TILE_COLUMNS) {
+        size_t width = sc_panel_columns(i, count);
+        pack_pieces(to + i * depth, context, width, first + i, sc_min(count - i, width), k, depth);
+    }
+}
+
+sc_operand sc_pieces_rows(const sc_pieces *p) {
+    return (sc_operand){.pack = pack_pieces_rows, .context = p};
+}
+
+sc_operand sc_pieces_columns(const sc_pieces *p) {
+    return (sc_operand){.pack = pack_pieces_columns, .context = p};
+}
+
 void sc_gemm(sc_transposition transpose_a, sc_transposition transpose_b, size_t m, size_t n, size_t k, sc_real alpha,
              const sc_real *a, size_t lda, const sc_real *b, size_t ldb, bool add, sc_real *c, size_t ldc,
              void *scratch) {

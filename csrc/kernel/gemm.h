@@ -21,6 +21,16 @@ sc_matrix sc_matrix_columns(sc_transposition transpose, const sc_real *b, size_t
 sc_operand sc_rows_operand(const sc_matrix *a);
 sc_operand sc_columns_operand(const sc_matrix *b);
 
+/* Lines in pieces of `length` numbers, as those of a batch of planes: number k of line i is at x + k / length * step +
+ * i * ld + k % length. Their operands, as above. */
+typedef struct sc_pieces {
+    const sc_real *x;
+    size_t ld, length, step;
+} sc_pieces;
+
+sc_operand sc_pieces_rows(const sc_pieces *p);
+sc_operand sc_pieces_columns(const sc_pieces *p);
+
 /* c[m x n] = (alpha * op(a)[m x k]) * op(b)[k x n], or with `add` c +=. scratch: sc_product_scratch() bytes, inside a
  * parallel region sc_product_thread_scratch() bytes of the thread's own. */
 void sc_gemm(sc_transposition transpose_a, sc_transposition transpose_b, size_t m, size_t n, size_t k, sc_real alpha,

@@ -25,6 +25,9 @@ size_t sc_winograd_scratch(const sc_conv2d_size *s, size_t n);
 size_t sc_winograd_filters_size(const sc_conv2d_size *s, bool back);
 void sc_winograd_make_filters(sc_real *u, const sc_real *w, const sc_conv2d_size *s, bool back);
 
+/* The same for sc_winograd_backward_weight. */
+size_t sc_winograd_weight_scratch(const sc_conv2d_size *s, size_t n);
+
 /* As sc_conv2d_forward. u: filters from sc_winograd_make_filters, and then w is not read; NULL: they are made. */
 void sc_winograd_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *u,
                          const sc_epilogue *epilogue, const sc_conv2d_size *s, size_t n);
@@ -32,5 +35,10 @@ void sc_winograd_forward(sc_real *y, void *scratch, const sc_real *x, const sc_r
 /* As sc_conv2d_backward_input; u as above, for the way back. */
 void sc_winograd_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_real *u,
                                 const sc_conv2d_size *s, size_t n, bool add);
+
+/* As sc_conv2d_backward_weight: at each point of the transformed space the products of inputs with gradients of
+ * outputs, summed over all tiles in their order. */
+void sc_winograd_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x,
+                                 const sc_conv2d_size *s, size_t n);
 
 #endif

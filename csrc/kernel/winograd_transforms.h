@@ -54,4 +54,33 @@ SC_SIMD void sc_winograd_outputs(sc_lanes y[4], const sc_lanes m[6]) {
     y[3] = odd + three + m[5];
 }
 
+/* The transposes of these two, for gradients of filters. Four gradients of outputs to six points: A g. */
+SC_SIMD void sc_winograd_output_gradients(sc_lanes m[6], const sc_lanes g[4]) {
+    sc_lanes even = g[0] + g[2], odd = g[1] + g[3], half, minus_two;
+    sc_lanes_fma(&half, (sc_real)0.5, &g[1], &g[0]);
+    sc_lanes_fma(&half, (sc_real)0.25, &g[2], &half);
+    sc_lanes_fma(&minus_two, -2, &g[1], &g[0]);
+    sc_lanes_fma(&minus_two, 4, &g[2], &minus_two);
+    m[0] = g[0];
+    m[1] = even + odd;
+    m[2] = even - odd;
+    sc_lanes_fma(&m[3], (sc_real)0.125, &g[3], &half);
+    sc_lanes_fma(&m[4], -8, &g[3], &minus_two);
+    m[5] = g[3];
+}
+
+/* Six points to the gradients of three weights: G^T u. */
+SC_SIMD void sc_winograd_filter_gradients(sc_lanes g[3], const sc_lanes u[6]) {
+    const sc_real third = (sc_real)1 / 3, fifteenth = (sc_real)1 / 15;
+    sc_lanes sum = u[1] + u[2], difference = u[1] - u[2], outer, inner, last = u[4] - u[3];
+    sc_lanes_fma(&outer, -16, &u[3], &u[4]);
+    sc_lanes_fma(&inner, 4, &u[3], &u[4]);
+    sc_lanes_fma(&g[0], third, &difference, &u[0]);
+    sc_lanes_fma(&g[0], fifteenth, &outer, &g[0]);
+    g[1] = third * sum;
+    sc_lanes_fma(&g[1], -2 * fifteenth, &inner, &g[1]);
+    sc_lanes_fma(&g[2], third, &difference, &u[5]);
+    sc_lanes_fma(&g[2], 4 * fifteenth, &last, &g[2]);
+}
+
 #endif

@@ -85,7 +85,7 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
 
 static size_t scratch(const sc_op_call *call) {
     sc_conv2d_size size = size_of(call);
-    return sc_conv2d_scratch(&size, call->batch);
+    return sc_conv2d_scratch(&size, call->batch, call->params);
 }
 
 static size_t packed_size(const sc_op_call *call) {

@@ -85,6 +85,7 @@ typedef struct sc_op_call {
     sc_real *saved; /* op->saved() numbers, from this node's forward to its backward */
     void *scratch;  /* op->scratch() bytes, for the duration of the call */
     bool training;  /* batch statistics, dropout */
+    bool params;    /* (scratch) gradients of parameters will be wanted */
     sc_accuracy accuracy;
     uint64_t seed; /* of this node in this step, for dropout */
 
@@ -156,7 +157,7 @@ typedef struct sc_op {
     /* (optional) Numbers kept from forward to backward. */
     size_t (*saved)(const sc_op_call *call);
     /* (optional) Bytes of scratch for forward, and for backward; with the thread count in force. Depends on the call's
-     * attributes, shapes and batch only. The plan takes the larger. */
+     * attributes, shapes, batch, and on what will be wanted. The plan takes the largest. */
     size_t (*scratch)(const sc_op_call *call);
     /* (optional) Numbers of the weights in the order in which forward's products read them, and what makes them from
      * call->param: packed once, they serve many runs. They depend on attributes, shapes of one sample and accuracy

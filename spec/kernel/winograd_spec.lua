@@ -4,7 +4,7 @@ local child = require "support.child"
 local cpu = require "secateur.cpu"
 local cores = { float = require "secateur.core", double = require "secateur.core_double" }
 
--- x -> y, and seeds -> gradient of x, for weights [o x c x 3 x 3] inside a kernel of 3 or 5.
+-- x -> y, and seeds -> gradients of x and of weights, for weights [o x c x 3 x 3] inside a kernel of 3 or 5.
 local function run(core, case, kernel)
   local rim = (kernel - 3) // 2
   local graph = core.graph()
@@ -22,11 +22,19 @@ local function run(core, case, kernel)
   end
   graph:set_parameter("n.weight", weight)
   if case.bias then graph:set_parameter("n.bias", core.randn(case.o, { seed = 2 })) end
-  local plan = core.plan(graph, { batch = case.batch, backward = true, keep_grads = { "x" } })
+  local plan = core.plan(graph, { batch = case.batch, backward = true, params = true, keep_grads = { "x" } })
   local y = plan:forward(core.randn(case.batch, case.c, case.h, case.w, { seed = 3 }))
   local seeds = core.randn(y:numel(), { seed = 4 })
   plan:backward(seeds:reshape(table.unpack(y:shape())))
-  return y, plan:grad "x"
+  local dw = plan:param_grad "n.weight"
+  if kernel == 5 then
+    local wide, flat = dw:reshape(case.o * case.c, 25):totable(), {}
+    for i, row in ipairs(wide) do
+      flat[i] = { row[7], row[8], row[9], row[12], row[13], row[14], row[17], row[18], row[19] }
+    end
+    dw = core.tensor(flat):reshape(case.o, case.c, 3, 3)
+  end
+  return y, plan:grad "x", dw
 end
 
 local function distance(a, b) return (a - b):abs():max() / b:abs():max() end
@@ -46,10 +54,11 @@ describe("winograd", function()
   for build, tolerance in pairs { float = 5e-6, double = 1e-14 } do
     for i, case in ipairs(cases) do
       it(("agrees with plain convolution, case %d, %s"):format(i, build), function()
-        local y, dx = run(cores[build], case, 3)
-        local plain_y, plain_dx = run(cores[build], case, 5)
+        local y, dx, dw = run(cores[build], case, 3)
+        local plain_y, plain_dx, plain_dw = run(cores[build], case, 5)
         assert.is_true(distance(y, plain_y) < tolerance, "y: " .. distance(y, plain_y))
         assert.is_true(distance(dx, plain_dx) < tolerance, "dx: " .. distance(dx, plain_dx))
+        assert.is_true(distance(dw, plain_dw) < tolerance, "dw: " .. distance(dw, plain_dw))
       end)
     end
   end
