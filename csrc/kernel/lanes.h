@@ -10,8 +10,6 @@ enum { SC_LANES = SC_VECTOR < 4 ? 4 : SC_VECTOR, SC_QUADS = SC_LANES / 4 };
 typedef sc_real sc_lanes __attribute__((vector_size(SC_LANES * sizeof(sc_real))));
 typedef sc_real sc_lanes_unaligned
     __attribute__((vector_size(SC_LANES * sizeof(sc_real)), aligned(sizeof(sc_real)), may_alias));
-typedef sc_real sc_quad_unaligned
-    __attribute__((vector_size(4 * sizeof(sc_real)), aligned(sizeof(sc_real)), may_alias));
 
 /* Four numbers from each of SC_QUADS places. */
 SC_SIMD void sc_lanes_gather(sc_lanes *out, const sc_real *from, const size_t at[SC_QUADS]) {
@@ -60,24 +58,6 @@ SC_SIMD void sc_lanes_transpose(sc_lanes v[4]) {
     v[2] = __builtin_shuffle(c, d, left);
     v[3] = __builtin_shuffle(c, d, right);
 #endif
-}
-
-/* to[count] = from[count]. */
-SC_SIMD void sc_lanes_copy(sc_real *to, const sc_real *from, size_t count) {
-    if (count >= SC_LANES) {
-        size_t last = count - SC_LANES;
-        for (size_t i = 0; i < last; i += SC_LANES)
-            *(sc_lanes_unaligned *)(to + i) = *(const sc_lanes_unaligned *)(from + i);
-        *(sc_lanes_unaligned *)(to + last) = *(const sc_lanes_unaligned *)(from + last);
-    } else if (count >= 4) {
-        size_t last = count - 4;
-        for (size_t i = 0; i < last; i += 4)
-            *(sc_quad_unaligned *)(to + i) = *(const sc_quad_unaligned *)(from + i);
-        *(sc_quad_unaligned *)(to + last) = *(const sc_quad_unaligned *)(from + last);
-    } else {
-        for (size_t i = 0; i < count; i++)
-            to[i] = from[i];
-    }
 }
 
 #endif

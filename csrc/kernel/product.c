@@ -215,8 +215,7 @@ static void find_target(target *t, const sc_product *p, size_t column, size_t co
 
 static void scatter_run(sc_real *restrict to, const sc_real *restrict from, size_t count, size_t step, bool add) {
     if (step == 1 && !add)
-        for (size_t i = 0; i < count; i++)
-            to[i] = from[i];
+        sc_vector_copy(to, from, count);
     else if (step == 1)
         for (size_t i = 0; i < count; i++)
             to[i] += from[i];

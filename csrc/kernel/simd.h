@@ -60,6 +60,14 @@ SC_SIMD void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, 
         sc_vector_store(to + count - SC_VECTOR, sc_vector_load(from + count - SC_VECTOR));
         return;
     }
+#if SC_VECTOR_BYTES == 32
+    if (i < count && count >= 4) {
+        __m128 first = _mm_loadu_ps(from), last = _mm_loadu_ps(from + count - 4);
+        _mm_storeu_ps(to, first);
+        _mm_storeu_ps(to + count - 4, last);
+        return;
+    }
+#endif
     for (; i < count; i++) {
         to[i] = from[i];
         __asm__ volatile("" ::: "memory");

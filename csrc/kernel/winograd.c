@@ -103,7 +103,7 @@ static void make_panel(sc_real *u, const winograd *p, const sc_real *w, const pa
         for (size_t j = 0; j < REACH; j++)
             sc_winograd_filters(full + j, REACH, half + j, REACH);
         for (size_t k = 0; k < POINTS; k++)
-            sc_lanes_copy(u + k * p->u_step + first, (const sc_real *)&full[k], sc_min(SC_LANES, count - first));
+            sc_vector_copy(u + k * p->u_step + first, (const sc_real *)&full[k], sc_min(SC_LANES, count - first));
     }
 }
 
@@ -173,12 +173,12 @@ static void make_outputs(const winograd *p, const sc_tiling_outputs *w, const sc
         if (p->epilogue) {
             const sc_real *from = p->epilogue->residual ? p->epilogue->residual + (to - p->y) : NULL;
             for (size_t i = 0; i < w->pieces && from; i++)
-                sc_lanes_copy(residual + w->piece[i].buffer, from + w->piece[i].plane, w->piece[i].count);
+                sc_vector_copy(residual + w->piece[i].buffer, from + w->piece[i].plane, w->piece[i].count);
             epilogue.residual = from ? residual : NULL;
             sc_epilogue_apply(lines, &epilogue, o, 0, TILE * length);
         }
         for (size_t i = 0; i < w->pieces; i++)
-            sc_lanes_copy(to + w->piece[i].plane, lines + w->piece[i].buffer, w->piece[i].count);
+            sc_vector_copy(to + w->piece[i].plane, lines + w->piece[i].buffer, w->piece[i].count);
     }
 }
 

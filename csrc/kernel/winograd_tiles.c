@@ -101,7 +101,7 @@ void sc_tiling_find_outputs(sc_tiling_outputs *out, const sc_tiling *t, size_t b
 
 static void stage_inputs(sc_real *stage, const sc_real *x, const reading *r) {
     for (size_t i = 0; i < r->pieces; i++)
-        sc_lanes_copy(stage + r->piece[i].buffer, x + r->piece[i].plane, r->piece[i].count);
+        sc_vector_copy(stage + r->piece[i].buffer, x + r->piece[i].plane, r->piece[i].count);
 }
 
 static void transform_down(sc_real *out, const sc_real *in, size_t length) {

@@ -89,7 +89,7 @@ static void make_gradients(sc_real *m, const weights *p, size_t block, size_t fi
     for (size_t o = first; o < last; o++) {
         const sc_real *from = p->dy + o * p->t.oh * p->t.ow;
         for (size_t i = 0; i < places.pieces; i++)
-            sc_lanes_copy(stage + places.piece[i].buffer, from + places.piece[i].plane, places.piece[i].count);
+            sc_vector_copy(stage + places.piece[i].buffer, from + places.piece[i].plane, places.piece[i].count);
         transform_down(half, stage, length);
         for (size_t i = 0; i < places.tiles; i += SC_LANES)
             transform_across(m + o * p->t.width + i, p->m_step, half + TILE * i, length);
@@ -153,7 +153,7 @@ static void add_filters(sc_real *dw, const weights *p, size_t o, size_t c) {
     sc_real points[POINTS][SC_LANES] = {{0}}, out[9][SC_LANES];
     sc_lanes u[POINTS], half[3][REACH], g[9];
     for (size_t k = 0; k < POINTS; k++)
-        sc_lanes_copy(points[k], p->u + k * step + o * p->t.c + c, count);
+        sc_vector_copy(points[k], p->u + k * step + o * p->t.c + c, count);
     memcpy(u, points, sizeof u);
     for (size_t j = 0; j < REACH; j++) {
         sc_lanes column[REACH], three[3];
