@@ -22,12 +22,13 @@ sc_operand sc_rows_operand(const sc_matrix *a);
 sc_operand sc_columns_operand(const sc_matrix *b);
 
 /* Lines in pieces of `length` numbers, as those of a batch of planes: number k of line i is at x + k / length * step +
- * i * ld + k % length. Their operands, as above. */
+ * i * ld + k % length. */
 typedef struct sc_pieces {
     const sc_real *x;
     size_t ld, length, step;
 } sc_pieces;
 
+/* Operands as above. The description must outlive them. */
 sc_operand sc_pieces_rows(const sc_pieces *p);
 sc_operand sc_pieces_columns(const sc_pieces *p);
 

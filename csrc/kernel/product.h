@@ -5,7 +5,7 @@
 #define SC_KERNEL_PRODUCT_H
 
 #include "kernel/epilogue.h"
-#include "kernel/tile.h"
+#include "kernel/panels.h"
 
 /* Writes lines first .. first + count - 1 (rows of a, or columns of b), numbers k .. k + depth - 1 of each, as panels:
  * see sc_pack_lines. `first` is a multiple of the panel's width; no line is left out but those of the last panel. */
@@ -60,16 +60,5 @@ size_t sc_packed_columns_size(size_t n, size_t k);
 /* Packs a whole operand, on all threads. */
 void sc_pack_rows(sc_real *to, const sc_operand *rows, size_t m, size_t k);
 void sc_pack_columns(sc_real *to, const sc_operand *columns, size_t n, size_t k);
-
-/* A panel of the given width from `count` lines: to[depth x width] = the numbers at line + i * line_stride + k. Missing
- * lines are zero. */
-void sc_pack_lines(sc_real *to, size_t width, const sc_real *line, size_t line_stride, size_t count, size_t depth);
-
-/* The same from numbers at line + i + k * k_stride. */
-void sc_pack_across(sc_real *to, size_t width, const sc_real *line, size_t k_stride, size_t count, size_t depth);
-
-/* The width of the panel that begins with this row, of m, or with this column, of n. */
-size_t sc_panel_rows(size_t row, size_t m);
-size_t sc_panel_columns(size_t column, size_t n);
 
 #endif

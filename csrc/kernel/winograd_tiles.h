@@ -22,6 +22,7 @@ typedef struct sc_tiling {
     size_t width, blocks;        /* tiles of a block, and their number */
 } sc_tiling;
 
+/* That of a convolution of n images, or of its way back. */
 sc_tiling sc_tiling_make(const sc_conv2d_size *s, size_t n, bool back);
 
 /* The tiles of a block, the last of which may have fewer. */
@@ -38,6 +39,7 @@ typedef struct sc_tiling_outputs {
     sc_tiling_piece piece[SC_WINOGRAD_TILE * SC_WINOGRAD_TILES];
 } sc_tiling_outputs;
 
+/* Where this block writes. */
 void sc_tiling_find_outputs(sc_tiling_outputs *out, const sc_tiling *t, size_t block);
 
 /* Inputs of a block, channels first .. last - 1 of x, at every point: v + point * step. As packed columns, one per tile
