@@ -27,18 +27,18 @@ size_t sc_padded_columns(size_t n) {
 }
 
 /* Quad after quad of lanes, to[4 * quad x width]. */
-SC_SIMD void store_quads(sc_real *to, size_t width, sc_lanes v) {
+SC_SIMD void store_quads(sc_real *to, size_t width, const sc_lanes *v) {
 #if SC_VECTOR_BYTES == 64
-    _mm_storeu_ps(to, _mm512_castps512_ps128((__m512)v));
-    _mm_storeu_ps(to + 4 * width, _mm512_extractf32x4_ps((__m512)v, 1));
-    _mm_storeu_ps(to + 8 * width, _mm512_extractf32x4_ps((__m512)v, 2));
-    _mm_storeu_ps(to + 12 * width, _mm512_extractf32x4_ps((__m512)v, 3));
+    _mm_storeu_ps(to, _mm512_castps512_ps128((__m512)*v));
+    _mm_storeu_ps(to + 4 * width, _mm512_extractf32x4_ps((__m512)*v, 1));
+    _mm_storeu_ps(to + 8 * width, _mm512_extractf32x4_ps((__m512)*v, 2));
+    _mm_storeu_ps(to + 12 * width, _mm512_extractf32x4_ps((__m512)*v, 3));
 #elif SC_VECTOR_BYTES == 32
-    _mm_storeu_ps(to, _mm256_castps256_ps128((__m256)v));
-    _mm_storeu_ps(to + 4 * width, _mm256_extractf128_ps((__m256)v, 1));
+    _mm_storeu_ps(to, _mm256_castps256_ps128((__m256)*v));
+    _mm_storeu_ps(to + 4 * width, _mm256_extractf128_ps((__m256)*v, 1));
 #else
     (void)width;
-    *(sc_lanes_unaligned *)to = v;
+    *(sc_lanes_unaligned *)to = *v;
 #endif
 }
 
@@ -53,7 +53,7 @@ static void pack_four(sc_real *to, size_t width, const sc_real *line, size_t str
         }
         sc_lanes_transpose(v);
         for (size_t j = 0; j < 4; j++)
-            store_quads(to + (k + j) * width, width, v[j]);
+            store_quads(to + (k + j) * width, width, &v[j]);
     }
     for (; k < depth; k++)
         for (size_t j = 0; j < 4; j++)
