@@ -11,6 +11,15 @@ typedef sc_real sc_lanes __attribute__((vector_size(SC_LANES * sizeof(sc_real)))
 typedef sc_real sc_lanes_unaligned
     __attribute__((vector_size(SC_LANES * sizeof(sc_real)), aligned(sizeof(sc_real)), may_alias));
 
+/* out = scale * x + y, with one rounding. */
+SC_SIMD void sc_lanes_fma(sc_lanes *out, sc_real scale, const sc_lanes *x, const sc_lanes *y) {
+#ifdef SC_REAL_IS_DOUBLE
+    *out = scale * *x + *y;
+#else
+    *out = sc_vector_fma(sc_vector_all(scale), *x, *y);
+#endif
+}
+
 /* Four numbers from each of SC_QUADS places. */
 SC_SIMD void sc_lanes_gather(sc_lanes *out, const sc_real *from, const size_t at[SC_QUADS]) {
 #if !defined SC_REAL_IS_DOUBLE && defined __AVX512F__

@@ -23,14 +23,6 @@ static places find_places(size_t ldb, size_t columns) {
     return p;
 }
 
-SC_SIMD void add_products(sc_lanes *sum, sc_real x, const sc_lanes *y) {
-#ifdef SC_REAL_IS_DOUBLE
-    *sum = x * *y + *sum;
-#else
-    *sum = sc_vector_fma(sc_vector_all(x), *y, *sum);
-#endif
-}
-
 /* The last numbers, fewer than four. */
 static void read_rest(sc_lanes d[4], const sc_real *b, const size_t at[4][SC_QUADS], size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -63,7 +55,7 @@ SC_SIMD void multiply(sc_real *c, const sc_real *a, size_t lda, const size_t row
             for (size_t j = 0; j < 4; j++)
 #pragma GCC unroll 4
                 for (size_t i = 0; i < rows; i++)
-                    add_products(&sum[i][g], a[i * lda + k + j], &d[j]);
+                    sc_lanes_fma(&sum[i][g], a[i * lda + k + j], &d[j], &sum[i][g]);
         }
     }
     for (size_t g = 0; g < GROUPS && k < depth; g++) {
@@ -71,7 +63,7 @@ SC_SIMD void multiply(sc_real *c, const sc_real *a, size_t lda, const size_t row
         read_rest(d, b + k, p->at[g], depth - k);
         for (size_t j = 0; k + j < depth; j++)
             for (size_t i = 0; i < rows; i++)
-                add_products(&sum[i][g], a[i * lda + k + j], &d[j]);
+                sc_lanes_fma(&sum[i][g], a[i * lda + k + j], &d[j], &sum[i][g]);
     }
     for (size_t i = 0; i < rows; i++)
         for (size_t g = 0; g < GROUPS; g++) {

@@ -5,15 +5,6 @@
 
 #include "kernel/lanes.h"
 
-/* out = scale * x + y, with one rounding. */
-SC_SIMD void sc_lanes_fma(sc_lanes *out, sc_real scale, const sc_lanes *x, const sc_lanes *y) {
-#ifdef SC_REAL_IS_DOUBLE
-    *out = scale * *x + *y;
-#else
-    *out = sc_vector_fma(sc_vector_all(scale), *x, *y);
-#endif
-}
-
 /* Six inputs to six points: B^T d. Differences come first, so that where all inputs are equal every point but that of 1
  * is zero, to the bit. */
 SC_SIMD void sc_winograd_inputs(sc_lanes v[6], const sc_lanes d[6]) {
