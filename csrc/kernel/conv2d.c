@@ -205,11 +205,6 @@ void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, con
                 backward_phase(dx, scratch, dy, w, s, n, add, group, down, across);
 }
 
-/* Whether each position of the output reads that one of the input, and no other. */
-static bool reads_planes(const sc_conv2d_size *s) {
-    return s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->ph == 0 && s->pw == 0;
-}
-
 void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x, const sc_conv2d_size *s,
                                size_t n) {
     size_t outputs = s->o / s->groups, depth = depth_of(s), positions = s->oh * s->ow;
@@ -224,13 +219,12 @@ void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, co
     for (size_t group = 0; group < s->groups; group++) {
         sc_patches patches = patches_of(x, s, group);
         sc_pieces rows = {dy + group * outputs * positions, positions, positions, s->o * positions};
-        sc_pieces planes = {patches.x, positions, positions, patches.image_stride};
         sc_product product = {
             .m = outputs,
             .n = depth,
             .k = n * positions,
             .rows = sc_pieces_rows(&rows),
-            .columns = reads_planes(s) ? sc_pieces_columns(&planes) : sc_patches_lines(&patches),
+            .columns = sc_patches_lines(&patches),
             .out = {.y = dw, .first = group * outputs * depth, .row_stride = depth, .add = true},
             .scratch = scratch,
         };

@@ -1,7 +1,7 @@
 #include "kernel/patches.h"
 
 #include "base/size.h"
-#include <string.h>
+#include "kernel/gemm.h"
 
 enum {
     SEGMENT = 256, /* columns that are packed at a time; a multiple of SC_TILE_COLUMNS */
@@ -269,11 +269,18 @@ static void pack_columns(sc_real *to, const void *context, size_t first, size_t 
 }
 
 static void pack_lines(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    const sc_patches *p = context;
+    if (reads_whole_planes(p)) { /* a line is a channel's plane, image after image */
+        size_t plane = p->down.size * p->across.size;
+        sc_pieces planes = {p->x, plane, plane, p->image_stride};
+        sc_pieces_columns(&planes).pack(to, &planes, first, count, k, depth);
+        return;
+    }
     sc_real lines[SC_TILE_COLUMNS * SC_CHAIN];
     for (size_t i = 0; i < count; i += SC_TILE_COLUMNS) {
         size_t width = sc_panel_columns(i, count), columns = sc_min(width, count - i);
         for (size_t c = 0; c < columns; c++)
-            sc_patches_line(lines + c * SC_CHAIN, context, first + i + c, k, depth);
+            sc_patches_line(lines + c * SC_CHAIN, p, first + i + c, k, depth);
         sc_pack_lines(to + i * depth, width, lines, SC_CHAIN, columns, depth);
     }
 }
