@@ -2,8 +2,8 @@
 
 #include "base/size.h"
 #include "kernel/line_tile.h"
+
 #include <omp.h>
-#include <string.h>
 
 /* Blocks of rows and columns, whose packed parts and outputs stay in the second-level cache together, and the number of
  * chains for which they are packed at a time. They do not touch the bits. */
@@ -25,27 +25,33 @@ size_t sc_packed_columns_size(size_t n, size_t k) {
     return sc_padded_columns(n) * k;
 }
 
-/* All lines of an operand, a block of them and a chain at a time; `padded` lines there are with those that fill up. */
-static void pack_whole(sc_real *to, const sc_operand *operand, size_t lines, size_t padded, size_t block, size_t k) {
-    size_t blocks = sc_divide_up(lines, block), chains = sc_divide_up(k, SC_CHAIN);
-#pragma omp parallel for collapse(2) schedule(static) if (lines * k > 16384)
+/* All lines of an operand, numbers k .. k + depth - 1 of each, a block of lines and a chain at a time; `padded` lines
+ * there are with those that fill up. */
+static void pack_all(sc_real *to, const sc_operand *operand, size_t lines, size_t padded, size_t block, size_t k,
+                     size_t depth) {
+    size_t blocks = sc_divide_up(lines, block), chains = sc_divide_up(depth, SC_CHAIN);
+#pragma omp parallel for collapse(2) schedule(static) if (lines * depth > 16384)
     for (size_t chain = 0; chain < chains; chain++)
         for (size_t b = 0; b < blocks; b++) {
-            size_t at = chain * SC_CHAIN, depth = sc_min(SC_CHAIN, k - at), first = b * block;
-            operand->pack(to + at * padded + first * depth, operand->context, first, sc_min(block, lines - first), at,
-                          depth);
+            size_t at = chain * SC_CHAIN, some = sc_min(SC_CHAIN, depth - at), first = b * block;
+            operand->pack(to + at * padded + first * some, operand->context, first, sc_min(block, lines - first),
+                          k + at, some);
         }
 }
 
 void sc_pack_rows(sc_real *to, const sc_operand *rows, size_t m, size_t k) {
-    pack_whole(to, rows, m, sc_padded_rows(m), BLOCK_ROWS, k);
+    pack_all(to, rows, m, sc_padded_rows(m), BLOCK_ROWS, 0, k);
 }
 
 void sc_pack_columns(sc_real *to, const sc_operand *columns, size_t n, size_t k) {
-    pack_whole(to, columns, n, sc_padded_columns(n), BLOCK_COLUMNS, k);
+    pack_all(to, columns, n, sc_padded_columns(n), BLOCK_COLUMNS, 0, k);
 }
 
-/* ---- scratch ---- */
+/* ---- threads and scratch ---- */
+
+size_t sc_product_threads(void) {
+    return omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
+}
 
 /* One thread's part: packed columns, packed rows, and a tile that is on its way to scattered places. */
 enum {
@@ -258,16 +264,11 @@ static void run_rows(const task *t, size_t at, size_t depth) {
 static void run_shared(const sc_product *p, size_t threads) {
     size_t columns = sc_divide_up(sc_divide_up(p->n, SC_TILE_COLUMNS), 2 * threads) * SC_TILE_COLUMNS;
     size_t rows = sc_min(sc_divide_up(sc_divide_up(p->m, SC_TILE_ROWS), 4 * threads) * SC_TILE_ROWS, BLOCK_ROWS);
-    size_t padded = sc_padded_columns(p->n), parts = sc_divide_up(p->n, columns), blocks = sc_divide_up(p->m, rows);
+    size_t padded = sc_padded_columns(p->n), blocks = sc_divide_up(p->m, rows);
     size_t chains = p->rows.packed ? threads * COLUMNS_REALS / (padded * SC_CHAIN) : GROUP; /* that there is room for */
     for (size_t at = 0, depth; at < p->k; at += depth) {
         depth = sc_min(chains * SC_CHAIN, p->k - at);
-#pragma omp parallel for schedule(dynamic, 1)
-        for (size_t i = 0; i < parts * sc_divide_up(depth, SC_CHAIN); i++) {
-            size_t from = i / parts * SC_CHAIN, some = sc_min(SC_CHAIN, depth - from), first = i % parts * columns;
-            p->columns.pack(p->scratch + from * padded + first * some, p->columns.context, first,
-                            sc_min(columns, p->n - first), at + from, some);
-        }
+        pack_all(p->scratch, &p->columns, p->n, padded, columns, at, depth);
 #pragma omp parallel for schedule(dynamic, 1)
         for (size_t i = 0; i < blocks; i++) {
             task t = make_task(p, threads);
@@ -373,7 +374,7 @@ void sc_product_run(const sc_product *p) {
         return;
     }
     bool small = p->m * p->n < 64 * 64 && p->m * p->n * p->k < 64 * 64 * 64;
-    size_t threads = small || omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
+    size_t threads = small ? 1 : sc_product_threads();
     if (suits_lines(p)) {
         run_lines(p, threads);
         return;

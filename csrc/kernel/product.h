@@ -50,6 +50,9 @@ typedef struct sc_product {
 size_t sc_product_thread_scratch(void);
 size_t sc_product_scratch(void);
 
+/* Threads that work here: all, or inside a parallel region the calling one. */
+size_t sc_product_threads(void);
+
 /* On all threads; inside a parallel region on the calling one, with the scratch of one. */
 void sc_product_run(const sc_product *p);
 

@@ -11,8 +11,7 @@ enum {
     TILE = SC_WINOGRAD_TILE,
     REACH = SC_WINOGRAD_REACH,
     POINTS = SC_WINOGRAD_POINTS,
-    LINE = 64 / sizeof(sc_real), /* of the cache; what lies a power of two apart is moved by one of them */
-    PANELS = 8,                  /* of outputs whose products are kept at a time */
+    PANELS = 8, /* of outputs whose products are kept at a time */
     MOST_ROWS = PANELS * SC_TILE_ROWS,
 };
 
@@ -34,9 +33,9 @@ typedef struct winograd {
 static winograd describe(const sc_conv2d_size *s, size_t n, bool back) {
     winograd p = {.t = sc_tiling_make(s, n, back), .back = back};
     size_t c = p.t.c, o = p.t.o, width = p.t.width;
-    p.u_step = sc_round_up(sc_packed_rows_size(o, c), LINE) + LINE;
-    p.v_step = sc_round_up(c * width, LINE) + LINE;
-    p.m_step = sc_round_up(sc_min(MOST_ROWS, sc_round_up(o, SC_TILE_ROWS)) * width, LINE) + LINE;
+    p.u_step = sc_tiling_step(sc_packed_rows_size(o, c));
+    p.v_step = sc_tiling_step(c * width);
+    p.m_step = sc_tiling_step(sc_min(MOST_ROWS, sc_round_up(o, SC_TILE_ROWS)) * width);
     return p;
 }
 
@@ -54,17 +53,13 @@ size_t sc_winograd_filters_size(const sc_conv2d_size *s, bool back) {
     return POINTS * describe(s, 1, back).u_step;
 }
 
-static size_t threads_in_force(void) {
-    return omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
-}
-
 static size_t scratch_reals(const sc_conv2d_size *s, size_t n, bool back, size_t threads) {
     winograd p = describe(s, n, back);
     return POINTS * (p.u_step + threads * (p.v_step + p.m_step));
 }
 
 size_t sc_winograd_scratch(const sc_conv2d_size *s, size_t n) {
-    size_t threads = threads_in_force();
+    size_t threads = sc_product_threads();
     return sc_max(scratch_reals(s, n, false, threads), scratch_reals(s, n, true, threads)) * sizeof(sc_real);
 }
 
@@ -229,7 +224,7 @@ static void run_pieces(const winograd *p, size_t start, size_t count, size_t thr
 }
 
 static void convolve(winograd *p, sc_real *scratch, const sc_real *w, const sc_real *u) {
-    size_t threads = threads_in_force();
+    size_t threads = sc_product_threads();
     p->v = scratch + POINTS * p->u_step;
     p->m = p->v + threads * POINTS * p->v_step;
     p->u = u ? u : scratch;

@@ -9,7 +9,7 @@ enum {
     TILE = SC_WINOGRAD_TILE,
     REACH = SC_WINOGRAD_REACH,
     MOST_TILES = SC_WINOGRAD_TILES,
-    LINE = 64 / sizeof(sc_real),       /* of the cache; what lies a power of two apart is moved by one of them */
+    LINE = 64 / sizeof(sc_real),       /* of the cache */
     STAGE = 8 * MOST_TILES + 2 * LINE, /* one line of the inputs of a block: of each tile, and of each end of a row */
 };
 
@@ -57,8 +57,8 @@ typedef struct reading {
     sc_tiling_piece piece[REACH * MOST_TILES];
 } reading;
 
-static void find_reading(reading *out, const sc_tiling *t, size_t first, size_t end) {
-    size_t line = 0, tiles = 0;
+static void find_reading(reading *out, const sc_tiling *t, size_t block) {
+    size_t first = block * t->width, end = first + sc_tiling_count(t, block), line = 0, tiles = 0;
     out->pieces = 0;
     for (size_t tile = first; tile < end;) {
         run r = find_run(t, tile, end);
@@ -145,7 +145,7 @@ void sc_tiling_make_inputs(sc_real *v, size_t step, const sc_tiling *t, const sc
                            size_t last, bool lines) {
     sc_real stage[2][REACH * STAGE], half[REACH * STAGE]; /* staged one channel ahead: stores are slow to be loaded */
     reading r;
-    find_reading(&r, t, block * t->width, block * t->width + sc_tiling_count(t, block));
+    find_reading(&r, t, block);
     if (lines)
         order_lanes(&r);
     for (size_t i = 0; i < 2 * REACH; i++)

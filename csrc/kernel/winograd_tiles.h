@@ -3,6 +3,7 @@
 #ifndef SC_KERNEL_WINOGRAD_TILES_H
 #define SC_KERNEL_WINOGRAD_TILES_H
 
+#include "base/size.h"
 #include "kernel/conv2d.h"
 #include "kernel/winograd_transforms.h"
 
@@ -24,6 +25,12 @@ typedef struct sc_tiling {
 
 /* That of a convolution of n images, or of its way back. */
 sc_tiling sc_tiling_make(const sc_conv2d_size *s, size_t n, bool back);
+
+/* From point to point, for so many numbers: what lies a power of two apart is moved by a line of the cache. */
+static inline size_t sc_tiling_step(size_t reals) {
+    const size_t line = 64 / sizeof(sc_real);
+    return sc_round_up(reals, line) + line;
+}
 
 /* The tiles of a block, the last of which may have fewer. */
 size_t sc_tiling_count(const sc_tiling *t, size_t block);

@@ -10,7 +10,6 @@ enum {
     TILE = SC_WINOGRAD_TILE,
     REACH = SC_WINOGRAD_REACH,
     POINTS = SC_WINOGRAD_POINTS,
-    LINE = 64 / sizeof(sc_real),          /* of the cache; see winograd_tiles.c */
     GROUP = SC_CHAIN / SC_WINOGRAD_TILES, /* blocks that are treated at a time: a chain of the sums */
     CHANNELS = 16,                        /* whose transforms are one task */
 };
@@ -30,9 +29,9 @@ typedef struct weights {
 /* ---- sizes ---- */
 
 static weights describe(const sc_conv2d_size *s, size_t n) {
-    weights p = {.t = sc_tiling_make(s, n, false), .threads = omp_in_parallel() ? 1 : (size_t)omp_get_max_threads()};
-    p.v_step = sc_round_up(p.t.c * p.t.width, LINE) + LINE;
-    p.m_step = sc_round_up(p.t.o * p.t.width, LINE) + LINE;
+    weights p = {.t = sc_tiling_make(s, n, false), .threads = sc_product_threads()};
+    p.v_step = sc_tiling_step(p.t.c * p.t.width);
+    p.m_step = sc_tiling_step(p.t.o * p.t.width);
     return p;
 }
 
@@ -41,7 +40,7 @@ static size_t blocks_at_a_time(const weights *p) {
 }
 
 static size_t filters_size(const weights *p) {
-    return sc_round_up(POINTS * p->t.o * p->t.c, LINE);
+    return sc_tiling_step(POINTS * p->t.o * p->t.c);
 }
 
 size_t sc_winograd_weight_scratch(const sc_conv2d_size *s, size_t n) {
