@@ -19,7 +19,8 @@ CFLAGS ?= -O3 -g -fno-math-errno
 REPORT ?= report
 SPEC ?= spec
 # Specs of what computes: they run at every level of vector instructions that the processor has.
-COMPUTING ?= $(addprefix spec/,kernel graph attribution train training prune tensor image golden_spec.lua)
+COMPUTING ?= $(addprefix spec/,kernel graph attribution explanations train training \
+	prune pruning tensor image golden_spec.lua)
 BENCH ?= $(wildcard spec/bench/*.lua)
 PREFIX ?= /usr/local
 INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
@@ -57,7 +58,7 @@ LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 # --- native modules ---------------------------------------------------------------------------------------------------
 
 # The core is compiled once per level of vector instructions, and once in double precision for the gradient checks;
-# lua/secateur/core.lua loads the one that fits the processor. The bits of results are the same in all levels.
+# lua/secateur/core/init.lua loads the one that fits the processor. The bits of results are the same in all levels.
 SHIM := csrc/lua/cpu.c
 SOURCES := $(filter-out $(SHIM),$(sort $(wildcard csrc/*/*.c)))
 LEVELS = portable $(if $(filter x86_64% amd64%,$(call once,MACHINE,$(CC) -dumpmachine 2>/dev/null)),avx2 avx512)
@@ -207,7 +208,7 @@ doc:
 
 # --- installing -------------------------------------------------------------------------------------------------------
 
-LUA_MODULES = $(patsubst lua/%,%,$(wildcard lua/secateur/*.lua lua/secateur/*/*.lua))
+LUA_MODULES = $(patsubst lua/%,%,$(wildcard lua/secateur/*.lua lua/secateur/*/*.lua lua/secateur/*/*/*.lua))
 
 install: module
 	@set -e; for file in $(LUA_MODULES); do \

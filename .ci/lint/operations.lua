@@ -1,6 +1,6 @@
 -- Every row of ops.def, SC_OP(name, "what it does"), says what the operation does, has a spec and can be exported.
 local list = "csrc/op/ops.def"
-local rules = "lua/secateur/models/onnx_operations.lua"
+local rules = "lua/secateur/formats/onnx_operations.lua"
 
 return function(root, report, source)
   if not source.exists(root, list) then return end

@@ -1,20 +1,26 @@
 -- Rooms of lua/secateur require one way only, and never in a circle.
 
 -- Room -> rooms it may require besides itself. "core" is the native module in all its variants, with the file that
--- chooses among them; "verb" the files beside init.lua.
+-- chooses among them; "init" is lua/secateur/init.lua, the only file that stands in no room.
+local below = { "core", "util" }
 local allowed = {
   core = { "cpu" },
   util = {},
-  data = { "core", "util" },
-  formats = { "core", "util" },
-  models = { "core", "util", "formats" },
-  sampling = { "util" },
-  attribution = { "core", "util" },
-  training = { "core", "data", "util" },
-  report = { "util" },
-  verb = { "core", "util", "data", "formats", "models", "sampling", "attribution", "training", "report" },
-  init = { "core", "cpu", "util", "data", "formats", "models", "sampling", "attribution", "training", "report",
-    "verb" },
+  data = below,
+  formats = below,
+  models = { "formats", table.unpack(below) },
+  pretrained = { "models", "formats", table.unpack(below) },
+  attribution = { "models", table.unpack(below) },
+  evaluation = { "models", "data", table.unpack(below) },
+  report = { "results", "util" },
+  results = { "util" },
+  explanations = { "attribution", "evaluation", "report", "models", "data", table.unpack(below) },
+  pruning = { "attribution", "evaluation", "models", "data", table.unpack(below) },
+  training = { "report", "evaluation", "models", "data", "formats", table.unpack(below) },
+  experiments = { "explanations", "pruning", "training", "results", "attribution", "evaluation", "models", "data",
+    table.unpack(below) },
+  init = { "cpu", "experiments", "explanations", "pruning", "training", "report", "results", "attribution",
+    "evaluation", "pretrained", "models", "formats", "data", table.unpack(below) },
 }
 
 -- Modules of others; whatever is added here must be in .ci/packages and in the rockspec.
@@ -22,8 +28,8 @@ local libraries = { lfs = true, cjson = true, DBI = true, ["dbd.sqlite3"] = true
 
 local function room_of(path)
   if path == "lua/secateur/init.lua" then return "init" end
-  if path == "lua/secateur/core.lua" then return "core" end
-  return path:match("^lua/secateur/(%w+)/") or "verb"
+  if path == "lua/secateur/core/init.lua" then return "core" end
+  return path:match("^lua/secateur/(%w+)/") or "top"
 end
 
 -- The file that a module's name stands for, or nil.
@@ -46,7 +52,7 @@ local function check_name(room, name, file)
   for _, entry in ipairs(allowed[room]) do
     if entry == other then return end
   end
-  return ("%s may not require %s"):format(room == "verb" and "a verb" or "lua/secateur/" .. room, name)
+  return ("lua/secateur/%s may not require %s"):format(room, name)
 end
 
 -- All requires of a text: name (nil where it is computed) and line.

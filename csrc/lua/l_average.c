@@ -1,4 +1,4 @@
-/* The class Average: the moving average of a graph's parameters. lua/secateur/train.lua drives it. */
+/* The class Average: the moving average of a graph's parameters. lua/secateur/training/train.lua drives it. */
 #include "train/average.h"
 
 #include "lua/core.h"

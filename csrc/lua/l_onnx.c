@@ -1,4 +1,4 @@
-/* The class Onnx: an ONNX model under construction, raw. lua/secateur/models/onnx.lua decides what goes into it. */
+/* The class Onnx: an ONNX model under construction, raw. lua/secateur/formats/onnx.lua decides what goes into it. */
 #include "io/onnx.h"
 
 #include "base/interrupt.h"

@@ -1,4 +1,4 @@
-/* The class Optimiser. lua/secateur/train.lua drives it. */
+/* The class Optimiser. lua/secateur/training/train.lua drives it. */
 #include "train/optimiser.h"
 
 #include "base/memory.h"

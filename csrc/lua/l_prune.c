@@ -1,4 +1,4 @@
-/* Rewrites of graphs for pruning. lua/secateur/prune.lua wraps them. */
+/* Rewrites of graphs for pruning. lua/secateur/pruning/prune.lua wraps them. */
 #include "lua/l_prune.h"
 
 #include "base/memory.h"

@@ -1,4 +1,4 @@
-/* Training: the criterion. lua/secateur/train.lua drives it. */
+/* Training: the criterion. lua/secateur/training/train.lua drives it. */
 #include "lua/core.h"
 #include "lua/l_tensor.h"
 #include "lua/support.h"

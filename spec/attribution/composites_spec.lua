@@ -1,9 +1,9 @@
-local attribute = require "secateur.attribute"
+local attribute = require "secateur.attribution.attribute"
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
 local errors = require "support.errors"
 local families = require "support.families"
-local importance = require "secateur.importance"
+local importance = require "secateur.pruning.importance"
 local rules = require "secateur.attribution.rules"
 local sc = require "secateur"
 

@@ -1,4 +1,4 @@
-local attribute = require "secateur.attribute"
+local attribute = require "secateur.attribution.attribute"
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
 local double = require "secateur.core_double"

@@ -1,4 +1,4 @@
-local attribute = require "secateur.attribute"
+local attribute = require "secateur.attribution.attribute"
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
@@ -434,7 +434,7 @@ describe("contrastive mode", function()
   end)
 
   it("is there for the scoring of neurons, too: positive minus negative", function()
-    local importance = require "secateur.importance"
+    local importance = require "secateur.pruning.importance"
     local model = families.all().vgg_bn
     local x, y = families.batch(model, 3), { 1, 3, 2 }
     local split = { batch = function(_, indices)

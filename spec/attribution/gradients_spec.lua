@@ -1,4 +1,4 @@
-local attribute = require "secateur.attribute"
+local attribute = require "secateur.attribution.attribute"
 local captum = require "support.captum"
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"

@@ -1,4 +1,4 @@
-local attribute = require "secateur.attribute"
+local attribute = require "secateur.attribution.attribute"
 local core = require "secateur.core"
 local families = require "support.families"
 

@@ -1,6 +1,6 @@
 local child = require "support.child"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 describe("Ctrl-C", function()
   it("is not forgotten when it comes after native work has looked for it the last time", function()

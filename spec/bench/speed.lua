@@ -27,7 +27,7 @@ local history = require "support.history"
 local machine = require "support.machine"
 local runtimes = require "support.runtimes"
 local speed_table = require "support.speed_table"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local setting = bench.setting
 local THREADS, REPEATS, BATCHES, MIN_SECONDS = setting("THREADS", 2), setting("REPEATS", 5), setting("BATCHES", 3),

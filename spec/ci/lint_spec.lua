@@ -1,5 +1,5 @@
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 local source = dofile ".ci/source.lua"
 
 -- Writes a tree (path -> text), runs one check over it, gives its findings as "file:line: message".
@@ -69,7 +69,7 @@ describe("requires", function()
       local core = require("secateur.core")
       local options = require "secateur.util.options" -- require "posix"
       local lfs = require "lfs"]])))
-    assert.are.same({}, findings("requires", with("lua/secateur/sweep.lua", 'require "secateur.data.folder"')))
+    assert.are.same({}, findings("requires", with("lua/secateur/experiments/a.lua", 'require "secateur.data.folder"')))
     assert.are.same({}, findings("requires", with("lua/secateur/init.lua", 'require("secateur." .. name)')))
   end)
 
@@ -78,8 +78,9 @@ describe("requires", function()
       findings("requires", with("lua/secateur/report/a.lua", '\nlocal core = require "secateur.core"')))
     assert.are.same({ "lua/secateur/models/a.lua:1: lua/secateur/models may not require secateur.data.folder" },
       findings("requires", with("lua/secateur/models/a.lua", "local ok = pcall(require, 'secateur.data.folder')")))
-    assert.are.same({ "lua/secateur/sweep.lua:1: a verb may not require secateur" },
-      findings("requires", { ["lua/secateur/sweep.lua"] = 'require "secateur"', ["lua/secateur/init.lua"] = "" }))
+    assert.are.same({ "lua/secateur/experiments/sweep.lua:1: lua/secateur/experiments may not require secateur" },
+      findings("requires", { ["lua/secateur/experiments/sweep.lua"] = 'require "secateur"',
+        ["lua/secateur/init.lua"] = "" }))
   end)
 
   it("refuses what it cannot check, what is not there, and libraries that nobody installs", function()
@@ -92,10 +93,10 @@ describe("requires", function()
   end)
 
   it("finds circles", function()
-    assert.are.same({ "lua/secateur/b.lua:2: requires in a circle, through lua/secateur/a.lua" },
+    assert.are.same({ "lua/secateur/util/b.lua:2: requires in a circle, through lua/secateur/util/a.lua" },
       findings("requires", {
-        ["lua/secateur/a.lua"] = 'require "secateur.b"',
-        ["lua/secateur/b.lua"] = '\nrequire "secateur.a"',
+        ["lua/secateur/util/a.lua"] = 'require "secateur.util.b"',
+        ["lua/secateur/util/b.lua"] = '\nrequire "secateur.util.a"',
       }))
   end)
 end)
@@ -104,14 +105,14 @@ describe("operations", function()
   it("wants a description, a spec and an ONNX form for each row", function()
     local rows = 'SC_OP(relu, "max(x, 0)")\nSC_OP(add, "")\n/* SC_OP(old) */\nSC_OP(conv2d, "convolution")\n'
     assert.are.same({
-      "csrc/op/ops.def:1: relu has no ONNX form in lua/secateur/models/onnx_operations.lua",
+      "csrc/op/ops.def:1: relu has no ONNX form in lua/secateur/formats/onnx_operations.lua",
       "csrc/op/ops.def:2: add does not say what it does",
       "csrc/op/ops.def:4: conv2d has no spec, spec/op/conv2d_spec.lua",
     }, findings("operations", {
       ["csrc/op/ops.def"] = rows,
       ["spec/op/relu_spec.lua"] = "",
       ["spec/op/add_spec.lua"] = "",
-      ["lua/secateur/models/onnx_operations.lua"] = "local operations = {}\nfunction operations.add(net)\nend\n"
+      ["lua/secateur/formats/onnx_operations.lua"] = "local operations = {}\nfunction operations.add(net)\nend\n"
         .. "--function operations.relu(net)\nfunction operations.conv2d(net)\nend\n",
     }))
   end)
@@ -124,7 +125,7 @@ end)
 
 describe("documentation", function()
   local function lua(text)
-    return findings("documentation", { ["lua/secateur/a.lua"] = text })
+    return findings("documentation", { ["lua/secateur/util/a.lua"] = text })
   end
 
   local function header(text)
@@ -134,18 +135,19 @@ describe("documentation", function()
   it("wants --- above each function of the table that a module returns", function()
     assert.are.same({}, lua("--- A.\nlocal a = {}\n--- Does.\n-- @int x\nfunction a.f(x) end\n" ..
       "local function g() end\nreturn a\n"))
-    assert.are.same({ "lua/secateur/a.lua:3: a.f has no --- comment", "lua/secateur/a.lua:5: a.g has no --- comment" },
+    assert.are.same({ "lua/secateur/util/a.lua:3: a.f has no --- comment",
+      "lua/secateur/util/a.lua:5: a.g has no --- comment" },
       lua("--- A.\nlocal a = {}\nfunction a.f() end\n-- not for LDoc\na.g = function() end\nreturn a\n"))
-    assert.are.same({ "lua/secateur/a.lua:3: f has no --- comment" },
+    assert.are.same({ "lua/secateur/util/a.lua:3: f has no --- comment" },
       lua("--- A.\n\nlocal function f() end\nreturn f\n"))
-    assert.are.same({ "lua/secateur/a.lua:3: f has no --- comment" },
+    assert.are.same({ "lua/secateur/util/a.lua:3: f has no --- comment" },
       lua("--- A.\n\nlocal function f() end\nreturn { run = f }\n"))
-    assert.are.same({ "lua/secateur/a.lua:1: starts with no --- comment on the module" },
+    assert.are.same({ "lua/secateur/util/a.lua:1: starts with no --- comment on the module" },
       lua("local a = {}\nreturn a\n"))
   end)
 
   it("wants a comment above each method of a class", function()
-    assert.are.same({ "lua/secateur/a.lua:4: C.m has no -- comment" },
+    assert.are.same({ "lua/secateur/util/a.lua:4: C.m has no -- comment" },
       lua("--- A.\nlocal C = {}\nC.__index = C\nfunction C:m() end\n-- Private.\nfunction C:n() end\n" ..
         "function C:__len() end\nreturn {}\n"))
   end)

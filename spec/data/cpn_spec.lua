@@ -1,7 +1,7 @@
 local data = require "secateur.data"
 local files = require "secateur.util.files"
-local pictures = require "pictures"
-local temporary = require "temporary"
+local pictures = require "support.pictures"
+local temporary = require "support.temporary"
 
 describe("data.cpn", function()
   local root

@@ -1,7 +1,7 @@
 local data = require "secateur.data"
 local files = require "secateur.util.files"
-local pictures = require "pictures"
-local temporary = require "temporary"
+local pictures = require "support.pictures"
+local temporary = require "support.temporary"
 
 local PLANES = { "Fetal abdomen", "Fetal brain", "Fetal femur", "Fetal thorax", "Maternal cervix", "Other" }
 local HEADER = "Image_name;Patient_num;Plane;Brain_plane;Operator;US_Machine;Train "

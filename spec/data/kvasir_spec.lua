@@ -1,13 +1,13 @@
 local data = require "secateur.data"
 local files = require "secateur.util.files"
-local pictures = require "pictures"
+local pictures = require "support.pictures"
 
 local CLASSES = { "dyed-lifted-polyps", "dyed-resection-margins", "esophagitis", "normal-cecum", "normal-pylorus",
   "normal-z-line", "polyps", "ulcerative-colitis" }
 
 describe("data.kvasir", function()
   local root
-  local temporary = require "temporary"
+  local temporary = require "support.temporary"
 
   before_each(function() root = temporary.folder() end)
   after_each(function() assert(files.remove(root)) end)

@@ -1,7 +1,7 @@
-local archives = require "archives"
+local archives = require "support.archives"
 local data = require "secateur.data"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 describe("data.medmnist", function()
   local root, path

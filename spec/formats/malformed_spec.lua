@@ -1,12 +1,12 @@
 -- Malformed files of weights, 500 and more: damaged ones, and ones put together to run something, to fill the memory
 -- or to read what is not there. Each gives a clean error that names the file, or tensors of the shapes that it
 -- announced; none takes more memory than twice its size and a little. Most telling under the sanitizers.
-local archives = require "archives"
+local archives = require "support.archives"
 local checkpoints = require "support.checkpoints"
 local core = require "secateur.core"
 local damage = require "support.damage"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 local weights = require "secateur.formats.weights"
 
 local p = checkpoints.p

@@ -1,9 +1,9 @@
-local archives = require "archives"
+local archives = require "support.archives"
 local checkpoints = require "support.checkpoints"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
 local safetensors = require "secateur.formats.safetensors"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 local weights = require "secateur.formats.weights"
 
 local p = checkpoints.p

@@ -3,7 +3,7 @@ local core = require "secateur.core"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
 local safetensors = require "secateur.formats.safetensors"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 local weights = require "secateur.formats.weights"
 
 local p = checkpoints.p

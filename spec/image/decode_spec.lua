@@ -1,7 +1,7 @@
 -- Files to pixels and back: exact values of every format, and the name of what is wrong with a file.
 local core = require "secateur.core"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local IMAGES = "spec/fixtures/images/"
 

@@ -1,7 +1,7 @@
 -- The loader: the same batches whatever the threads do, failures named, and an end at any time.
 local core = require "secateur.core"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local IMAGES = "spec/fixtures/images/"
 local AUGMENT = { scale = { 0.5, 1 }, ratio = { 0.75, 1.33 }, hflip = 0.5, vflip = 0.5, rotation = 30, brightness = 0.2,

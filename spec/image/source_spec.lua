@@ -1,7 +1,7 @@
 -- Sources: the three kinds, what they keep, and the names of what cannot be read.
 local core = require "secateur.core"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local IMAGES = "spec/fixtures/images/"
 

@@ -1,9 +1,9 @@
-local archives = require "archives"
+local archives = require "support.archives"
 local child = require "support.child"
 local core = require "secateur.core"
 local damage = require "support.damage"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local function message_of(f, ...)
   local ok, message = pcall(f, ...)

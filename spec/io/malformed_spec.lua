@@ -5,7 +5,7 @@ local csv = require "secateur.util.csv"
 local damage = require "support.damage"
 local files = require "secateur.util.files"
 local safetensors = require "secateur.formats.safetensors"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local SECONDS = 5 -- for one file; a thousand times what it takes
 

@@ -1,7 +1,7 @@
 local core = require "secateur.core"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local fixtures = "spec/fixtures/io/"
 

@@ -3,7 +3,7 @@ local double = require "secateur.core_double"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
 local protobuf = require "support.protobuf"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local header = { ir_version = 8, opset = 17, producer = "secateur", version = "v", name = "g" }
 

@@ -3,7 +3,7 @@ local errors = require "support.errors"
 local files = require "secateur.util.files"
 local lfs = require "lfs"
 local safetensors = require "secateur.formats.safetensors"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local fixtures = "spec/fixtures/io/"
 

@@ -10,7 +10,7 @@ local function undrawn()
       kept[name], package.loaded[name] = module, nil
     end
   end
-  package.loaded["secateur.models.init_weights"] = function() end
+  package.loaded["secateur.models.initial_weights"] = function() end
   local fresh = require "secateur.models"
   for name in pairs(package.loaded) do
     if name:find "^secateur%.models" then package.loaded[name] = nil end

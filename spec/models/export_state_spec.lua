@@ -1,9 +1,9 @@
 local errors = require "support.errors"
 local families = require "support.families"
 local files = require "secateur.util.files"
-local names = require "secateur.models.names"
+local names = require "secateur.formats.parameter_names"
 local safetensors = require "secateur.formats.safetensors"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 describe("exported parameters", function()
   local folder, path

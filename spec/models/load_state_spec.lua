@@ -4,10 +4,10 @@ local errors = require "support.errors"
 local families = require "support.families"
 local files = require "secateur.util.files"
 local models = require "secateur.models"
-local plans = require "secateur.models.plan"
-local prune = require "secateur.prune"
+local plans = require "secateur.models.pruning_plan"
+local prune = require "secateur.pruning.prune"
 local safetensors = require "secateur.formats.safetensors"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local function vit(classes)
   return models.vit { size = 8, patch = 4, layers = 2, heads = 2, dim = 8, mlp = 12, classes = classes or 3 }
@@ -177,7 +177,7 @@ describe("loading a state", function()
   end)
 
   it("changes nothing when a tensor cannot be read", function()
-    local state = require "secateur.models.state"
+    local state = require "secateur.models.load_state"
     local model = normed(1)
     local before, tensors = {}, model:state()
     for name, tensor in pairs(tensors) do before[name] = tensor:totable() end

@@ -4,7 +4,7 @@ local custom = require "secateur.models.custom"
 local errors = require "support.errors"
 local families = require "support.families"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 -- A convolution with norm and activation, a residual sum, and a linear layer.
 local function network()

@@ -5,7 +5,7 @@ local files = require "secateur.util.files"
 local load = require "secateur.models.load"
 local models = require "secateur.models"
 local safetensors = require "secateur.formats.safetensors"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 local function small(seed)
   return models.vgg { config = { 2, "M" }, hidden = {}, pool = 1, classes = 2, size = 4, seed = seed }

@@ -1,6 +1,6 @@
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 describe("gnuplot", function()
   local folder

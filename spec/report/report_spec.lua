@@ -1,10 +1,10 @@
 local csv = require "secateur.util.csv"
 local files = require "secateur.util.files"
 local report = require "secateur.report"
-local results = require "secateur.report.results"
-local rows = require "report.rows"
-local store = require "secateur.util.store"
-local temporary = require "temporary"
+local results = require "secateur.results"
+local rows = require "support.rows"
+local store = require "secateur.results.store"
+local temporary = require "support.temporary"
 
 -- A red pixel.
 local png = "\137PNG\r\n\26\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\8\2\0\0\0\x90wS\xDE\0\0\0\fIDATx\x9Cc\xF8\xCF\xC0\0\0\3\1\1"

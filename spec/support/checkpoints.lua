@@ -1,5 +1,5 @@
 --- Puts together pickles and checkpoints of PyTorch for specs, right ones and wrong ones.
-local archives = require "archives"
+local archives = require "support.archives"
 
 local checkpoints = {}
 

@@ -55,7 +55,7 @@ end
 -- @tparam Model model
 -- @treturn Model
 function families.halved(model)
-  local core, prune = require "secateur.core", require "secateur.prune"
+  local core, prune = require "secateur.core", require "secateur.pruning.prune"
   local scores = {}
   for _, layer in ipairs(model:layers()) do scores[layer.name] = core.randn(layer.units, { seed = layer.units }) end
   return prune(model, scores, { rate = 0.5, keep = 0 })

@@ -1,6 +1,6 @@
 --- Reference values of published packages (torch, captum, zennit, lxt, dl_backtrace) on small models, kept outside the
 -- repository, and ours beside them.
-local attribute = require "secateur.attribute"
+local attribute = require "secateur.attribution.attribute"
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
 local models = require "secateur.models"

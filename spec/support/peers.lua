@@ -1,7 +1,7 @@
 --- Random networks as zennit, captum, lxt and dl_backtrace explain them (spec/fixtures/attributions.safetensors, from
 -- make_attributions.py), and ours beside them: in float through the public functions, and in double, where the two may
 -- differ by no more than the file's rounding.
-local attribute = require "secateur.attribute"
+local attribute = require "secateur.attribution.attribute"
 local cjson = require "cjson"
 local composites = require "secateur.attribution.composites"
 local custom = require "secateur.models.custom"

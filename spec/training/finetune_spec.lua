@@ -2,11 +2,11 @@ local core = require "secateur.core"
 local custom = require "secateur.models.custom"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
-local prune = require "secateur.prune"
+local prune = require "secateur.pruning.prune"
 local single = require "support.single"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 local toy = require "support.toy"
-local train = require "secateur.train"
+local train = require "secateur.training.train"
 
 local function quietly(changes) return toy.quietly(2, changes) end
 
@@ -255,7 +255,7 @@ describe("train's ema", function()
       end
       assert.same(averages[history.best_epoch], toy.weights(model))
       local row = history[history.best_epoch]
-      assert.equal(row.val_accuracy, require "secateur.evaluate"(model, data.val).accuracy)
+      assert.equal(row.val_accuracy, require "secateur.evaluation.evaluate"(model, data.val).accuracy)
     end
   end)
 end)

@@ -1,8 +1,8 @@
 local core = require "secateur.core"
 local models = require "secateur.models"
-local prune = require "secateur.prune"
+local prune = require "secateur.pruning.prune"
 local toy = require "support.toy"
-local train = require "secateur.train"
+local train = require "secateur.training.train"
 
 local families = {
   vgg_bn = function() return toy.model { batch_norm = true, seed = 3 } end,

@@ -1,6 +1,6 @@
 local csv = require "secateur.util.csv"
 local files = require "secateur.util.files"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 -- Rows without their line numbers.
 local function plain(rows)

@@ -1,6 +1,6 @@
 local files = require "secateur.util.files"
 local lfs = require "lfs"
-local temporary = require "temporary"
+local temporary = require "support.temporary"
 
 describe("util.files", function()
   local root

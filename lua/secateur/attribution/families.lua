@@ -16,7 +16,7 @@
 -- @module secateur.attribution.families
 local grad_cam = require "secateur.attribution.grad_cam"
 local gradients = require "secateur.attribution.gradients"
-local integrated = require "secateur.attribution.integrated"
+local integrated = require "secateur.attribution.integrated_gradients"
 local options = require "secateur.util.options"
 local propagation = require "secateur.attribution.propagation"
 

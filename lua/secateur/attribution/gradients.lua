@@ -1,7 +1,7 @@
 --- The gradient and its relatives: gradient x input, SmoothGrad, guided backpropagation.
 -- @module secateur.attribution.gradients
 local core = require "secateur.core"
-local runs = require "secateur.attribution.runs"
+local runs = require "secateur.attribution.batch_budget"
 
 local gradients = { methods = { "gradient", "gradient_x_input", "smoothgrad", "guided_backprop" } }
 

@@ -3,7 +3,7 @@
 -- @module secateur.attribution.relevance
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
-local fold = require "secateur.attribution.folded"
+local fold = require "secateur.attribution.bn_folding"
 
 local relevance = {}
 

@@ -5,7 +5,7 @@ local fault = require "secateur.data.fault"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
 local split = require "secateur.data.split"
-local splits = require "secateur.data.splits"
+local splits = require "secateur.data.stratification"
 
 local dataset = {}
 

@@ -5,7 +5,7 @@ local dataset = require "secateur.data.dataset"
 local fault = require "secateur.data.fault"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
-local splits = require "secateur.data.splits"
+local splits = require "secateur.data.stratification"
 
 local function are_names(classes)
   for i = 1, #classes do

@@ -1,7 +1,7 @@
 --- Models of one's own making.
 -- @module secateur.models.custom
 local builder = require "secateur.models.builder"
-local init_weights = require "secateur.models.init_weights"
+local init_weights = require "secateur.models.initial_weights"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
 
@@ -26,7 +26,7 @@ local rules = {
 --
 -- @tparam table opts `input` (shape of one sample), `build` (function(net, x) -> name of the output node; `net` has a
 --   method per operation, see secateur.models.builder), `name` ("custom"), `seed` (0), `init` (rules for initial
---   weights, see secateur.models.init_weights)
+--   weights, see secateur.models.initial_weights)
 -- @treturn Model
 return function(opts)
   local checked = options.check("model", opts, rules)

@@ -1,8 +1,8 @@
 --- Models for other programs: PyTorch (parameters alone) and whatever reads ONNX (the whole network).
 -- @module secateur.models.export
-local file = require "secateur.models.file"
-local names = require "secateur.models.names"
-local onnx = require "secateur.models.onnx"
+local file = require "secateur.models.model_file"
+local names = require "secateur.formats.parameter_names"
+local onnx = require "secateur.formats.onnx"
 local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
 

@@ -1,4 +1,4 @@
---- The families of architectures; secateur.models.family says what one is.
+--- The families of architectures; secateur.models.constructors says what one is.
 -- @module secateur.models.families
 local resnet = require "secateur.models.resnet"
 local vgg = require "secateur.models.vgg"

@@ -1,6 +1,6 @@
 --- The architectures, by name: a generic constructor per family, and one for each of its named members.
 -- @module secateur.models
-local family = require "secateur.models.family"
+local family = require "secateur.models.constructors"
 local families = require "secateur.models.families"
 
 local models = {}

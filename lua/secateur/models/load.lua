@@ -1,9 +1,9 @@
 --- Reads models back from files.
 -- @module secateur.models.load
-local file = require "secateur.models.file"
+local file = require "secateur.models.model_file"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
-local plans = require "secateur.models.plan"
+local plans = require "secateur.models.pruning_plan"
 
 --- Reads a model that `model:save` wrote: graph and parameters, no code needed.
 -- @string path

@@ -2,12 +2,12 @@
 -- @module secateur.models.model
 local core = require "secateur.core"
 local export = require "secateur.models.export"
-local file = require "secateur.models.file"
+local file = require "secateur.models.model_file"
 local layers = require "secateur.models.layers"
 local options = require "secateur.util.options"
-local plans = require "secateur.models.plan"
+local plans = require "secateur.models.pruning_plan"
 local profile = require "secateur.models.profile"
-local state = require "secateur.models.state"
+local state = require "secateur.models.load_state"
 local targets = require "secateur.models.targets"
 
 local model = {}
@@ -171,8 +171,9 @@ local load_rules = {
 
 --- Takes parameters from a table or from a file of weights (safetensors, PyTorch), all or none. Every name of the model
 -- must be there with its shape, and none besides; only the counters of batch norms may be missing. Names may be
--- torchvision's or timm's (see secateur.models.names), all of them behind "module.", "_orig_mod." or "model.". The
--- model shares a table's tensors until it trains. A pruned model loses its plan to weights that are not zero there.
+-- torchvision's or timm's (see secateur.formats.parameter_names), all of them behind "module.", "_orig_mod." or
+-- "model.". The model shares a table's tensors until it trains. A pruned model loses its plan to weights that are not
+-- zero there.
 -- @tparam string|table from path, or table name -> Tensor
 -- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it; `leave`: a Lua
 --   pattern, or a list of them, of parameters that stay as they are, as `"^fc%."` for a head of another size; `key`:

@@ -1,6 +1,6 @@
 --- Where the time of a forward run goes, step by step.
 -- @module secateur.models.profile
-local columns = require "secateur.util.columns"
+local columns = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
 local options = require "secateur.util.options"
 

@@ -77,9 +77,9 @@ end
 
 local deep = { 3, 4, 23, 3 }
 
---- The family, see secateur.models.family. Options: `block` ("bottleneck" or "basic"), `blocks` (how many per stage),
--- `planes` (base width of each stage), `stem` (64), `groups` (1) and `width_per_group` (64) of bottlenecks (Xie et al.
--- 2017; Zagoruyko and Komodakis 2016), `classes` (1000), `size` (224), `channels` (3), `seed` (0).
+--- The family, see secateur.models.constructors. Options: `block` ("bottleneck" or "basic"), `blocks` (how many per
+-- stage), `planes` (base width of each stage), `stem` (64), `groups` (1) and `width_per_group` (64) of bottlenecks (Xie
+-- et al. 2017; Zagoruyko and Komodakis 2016), `classes` (1000), `size` (224), `channels` (3), `seed` (0).
 return {
   name = "resnet",
   graph = graph,

@@ -53,9 +53,9 @@ for depth, config in pairs(layers) do
   configs["vgg" .. depth .. "_bn"] = { config = config, batch_norm = true }
 end
 
---- The family, see secateur.models.family. Options: `config` (list of channels, "M" for a 2 x 2 max pool), `hidden`
--- ({4096, 4096}), `pool` (7: side of the map before the classifier), `batch_norm` (false), `classes` (1000), `size`
--- (224), `channels` (3), `dropout` (0.5), `seed` (0).
+--- The family, see secateur.models.constructors. Options: `config` (list of channels, "M" for a 2 x 2 max pool),
+-- `hidden` ({4096, 4096}), `pool` (7: side of the map before the classifier), `batch_norm` (false), `classes` (1000),
+-- `size` (224), `channels` (3), `dropout` (0.5), `seed` (0).
 return {
   name = "vgg",
   graph = graph,

@@ -52,9 +52,9 @@ local function config(dim, heads, layers, mlp, patch)
   return { dim = dim, heads = heads, layers = layers, mlp = mlp, patch = patch }
 end
 
---- The family, see secateur.models.family. Options: `patch`, `layers`, `heads`, `dim`, `mlp`, `classes` (1000), `size`
--- (224, a multiple of patch), `channels` (3), `dropout` (0), `seed` (0). As in torchvision the head starts at zero.
--- Besides torchvision's there are the small ones of Touvron et al. 2021, ti and s.
+--- The family, see secateur.models.constructors. Options: `patch`, `layers`, `heads`, `dim`, `mlp`, `classes` (1000),
+-- `size` (224, a multiple of patch), `channels` (3), `dropout` (0), `seed` (0). As in torchvision the head starts at
+-- zero. Besides torchvision's there are the small ones of Touvron et al. 2021, ti and s.
 return {
   name = "vit",
   graph = graph,

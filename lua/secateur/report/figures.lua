@@ -1,7 +1,7 @@
 --- The figures: accuracy against pruning rate (the paper's Figs 2-4), agreement of explanations, training curves.
 -- @module secateur.report.figures
 local gnuplot = require "secateur.report.gnuplot"
-local panels = require "secateur.report.panels"
+local panels = require "secateur.report.line_plots"
 
 local number = panels.number
 

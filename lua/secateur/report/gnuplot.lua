@@ -4,7 +4,7 @@
 -- @module secateur.report.gnuplot
 local files = require "secateur.util.files"
 local fonts = require "secateur.report.fonts"
-local whole = require("secateur.report.text").whole
+local whole = require("secateur.report.text_width").whole
 
 local gnuplot = {}
 

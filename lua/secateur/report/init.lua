@@ -6,10 +6,10 @@ local figures = require "secateur.report.figures"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
 local options = require "secateur.util.options"
-local page = require "secateur.report.page"
-local results = require "secateur.report.results"
-local sheet = require "secateur.report.sheet"
-local tables = require "secateur.report.table"
+local page = require "secateur.report.html_report"
+local results = require "secateur.results"
+local sheet = require "secateur.report.heatmap_grid"
+local tables = require "secateur.report.tables"
 
 local report = {}
 

@@ -1,0 +1,164 @@
+--- Deals samples out to the parts of a data set, seeded: each part gets its share of every class, and samples of one
+-- group (a patient) stay together.
+-- @module secateur.data.stratification
+local core = require "secateur.core"
+
+local splits = {}
+
+--- The parts of a data set, in the order in which ties are broken.
+splits.names = { "train", "val", "test" }
+
+--- Divides a number by shares, to whole numbers that add up to it (largest remainder). Where there are enough, no part
+-- goes empty.
+-- @int count
+-- @tab shares list of numbers that add up to 1
+-- @treturn table list of whole numbers
+function splits.quota(count, shares)
+  local parts, order, left = {}, {}, count
+  local remainder = {}
+  for i, share in ipairs(shares) do
+    -- 10 * 0.7 may come out just below 7.
+    parts[i] = math.floor(count * share + 1e-9)
+    remainder[i] = count * share - parts[i]
+    order[i], left = i, left - parts[i]
+  end
+  table.sort(order, function(a, b)
+    if math.abs(remainder[a] - remainder[b]) > 1e-9 then return remainder[a] > remainder[b] end
+    return a < b
+  end)
+  for i = 1, left do parts[order[i]] = parts[order[i]] + 1 end
+  for i = 1, count >= #shares and #shares or 0 do
+    if parts[i] == 0 then
+      local largest = 1
+      for j = 2, #parts do
+        if parts[j] > parts[largest] then largest = j end
+      end
+      parts[i], parts[largest] = 1, parts[largest] - 1
+    end
+  end
+  return parts
+end
+
+-- Numbers the strata of the samples in order of appearance: list of stratum numbers, how many of each.
+local function number_strata(samples)
+  local number, sizes, strata = {}, {}, {}
+  for i, sample in ipairs(samples) do
+    local key = sample.stratum or sample.label
+    if not number[key] then
+      sizes[#sizes + 1] = 0
+      number[key] = #sizes
+    end
+    strata[i] = number[key]
+    sizes[strata[i]] = sizes[strata[i]] + 1
+  end
+  return strata, sizes
+end
+
+local function deal_single(samples, shares, seed)
+  local strata, sizes = number_strata(samples)
+  local members, part = {}, {}
+  for k in ipairs(sizes) do members[k] = {} end
+  for i, k in ipairs(strata) do table.insert(members[k], i) end
+  for k, list in ipairs(members) do
+    local order, position = core.permutation(#list, core.mix(seed, k)), 0
+    for p, quota in ipairs(splits.quota(#list, shares)) do
+      for _ = 1, quota do
+        position = position + 1
+        part[list[order[position]]] = p
+      end
+    end
+  end
+  return part
+end
+
+-- Groups of samples in order of appearance: `members`, and `counts` per stratum. A sample without a group is its own.
+local function collect_groups(samples, strata)
+  local groups, by_key = {}, {}
+  for i, sample in ipairs(samples) do
+    local group = sample.group and by_key[sample.group]
+    if not group then
+      group = { members = {}, counts = {} }
+      groups[#groups + 1] = group
+      if sample.group then by_key[sample.group] = group end
+    end
+    table.insert(group.members, i)
+    group.counts[strata[i]] = (group.counts[strata[i]] or 0) + 1
+  end
+  return groups
+end
+
+-- Large groups first, since small ones can still even things out; those of a size in random order.
+local function order_groups(groups, seed)
+  local rank, order = core.permutation(#groups, seed), {}
+  for i, group in ipairs(groups) do group.rank, order[i] = rank[i], group end
+  table.sort(order, function(a, b)
+    if #a.members ~= #b.members then return #a.members > #b.members end
+    return a.rank < b.rank
+  end)
+  return order
+end
+
+-- What giving the group to the part adds to the squared distance from its fair share of each stratum.
+local function cost(group, part, sizes)
+  local sum = 0
+  for k, size in ipairs(sizes) do
+    local count = group.counts[k]
+    if count then sum = sum + count * (2 * (part.has[k] - part.share * size) + count) / (size * size) end
+  end
+  return sum
+end
+
+-- Parts left without any group take the smallest one of the part that has most groups.
+local function fill_empty(parts)
+  for _, part in ipairs(parts) do
+    if #part.groups == 0 then
+      local richest = parts[1]
+      for _, other in ipairs(parts) do
+        if #other.groups > #richest.groups then richest = other end
+      end
+      -- Dealt in order of size: the last is the smallest.
+      if #richest.groups > 1 then table.insert(part.groups, table.remove(richest.groups)) end
+    end
+  end
+end
+
+local function deal_groups(samples, shares, seed)
+  local strata, sizes = number_strata(samples)
+  local parts = {}
+  for p, share in ipairs(shares) do
+    parts[p] = { share = share, has = {}, groups = {} }
+    for k in ipairs(sizes) do parts[p].has[k] = 0 end
+  end
+  for _, group in ipairs(order_groups(collect_groups(samples, strata), seed)) do
+    local best, lowest
+    for _, part in ipairs(parts) do
+      local value = cost(group, part, sizes)
+      if not lowest or value < lowest - 1e-12 then best, lowest = part, value end
+    end
+    table.insert(best.groups, group)
+    for k, count in pairs(group.counts) do best.has[k] = best.has[k] + count end
+  end
+  fill_empty(parts)
+  local result = {}
+  for p, part in ipairs(parts) do
+    for _, group in ipairs(part.groups) do
+      for _, i in ipairs(group.members) do result[i] = p end
+    end
+  end
+  return result
+end
+
+--- Deals samples out to parts. The same samples, shares and seed always give the same parts.
+-- @tab samples list of `{label=, stratum=, group=}`: shares are kept per stratum (the label, unless given); samples of
+-- the same group, if given, go to the same part, and shares are kept as well as that allows
+-- @tab shares list of numbers above 0 that add up to 1
+-- @int seed
+-- @treturn table list: for each sample, the number of its part
+function splits.deal(samples, shares, seed)
+  for _, sample in ipairs(samples) do
+    if sample.group then return deal_groups(samples, shares, seed) end
+  end
+  return deal_single(samples, shares, seed)
+end
+
+return splits

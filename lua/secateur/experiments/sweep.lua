@@ -1,0 +1,525 @@
+--- Methods × samplings × rates × seeds × models × datasets: what does each rate of pruning cost?
+-- @module secateur.experiments.sweep
+local core = require "secateur.core"
+local evaluate = require "secateur.evaluation.evaluate"
+local files = require "secateur.util.files"
+local fingerprint = require "secateur.util.fingerprint"
+local importance = require "secateur.pruning.importance"
+local importance_options = require "secateur.pruning.importance_options"
+local json = require "secateur.util.json"
+local methods = require "secateur.attribution.methods"
+local model_class = require "secateur.models.model"
+local options = require "secateur.util.options"
+local predict = require "secateur.evaluation.predict"
+local progress = require "secateur.util.progress"
+local prune = require "secateur.pruning.prune"
+local results = require "secateur.results"
+local sample = require "secateur.pruning.sample"
+local store = require "secateur.results.store"
+local sweep_agreement = require "secateur.experiments.agreement_columns"
+local targets = require "secateur.models.targets"
+
+local function list_of(check, what)
+  return function(list)
+    local seen = {}
+    for i, item in ipairs(list) do
+      if not check(item) or seen[item] then return false, "a list of different " .. what end
+      seen[item] = i
+    end
+    return #list > 0, "a list of different " .. what
+  end
+end
+
+local function is_string(value) return type(value) == "string" and value ~= "" end
+local function is_method(value)
+  for _, name in ipairs(methods) do
+    if value == name then return true end
+  end
+  return false
+end
+
+local function is_rate(value) return math.type(value) and value >= 0 and value < 1 end
+local function is_seed(value) return math.type(value) and math.tointeger(value) ~= nil end
+
+local rules = {
+  model = { type = { "userdata", "table", "function" } },
+  models = { type = "table" },
+  data = { type = { "table", "userdata" } },
+  datasets = { type = "table" },
+  methods = { type = "table", default = { "lrp", "dlb", "ig" },
+    check = list_of(is_method, "names among " .. table.concat(methods, ", ")) },
+  sampling = { type = { "table", "string", "function" }, default = { "clustering", "confidence", "random" } },
+  rates = { type = "table", default = { 0, .15, .3, .5, .7 }, check = list_of(is_rate, "numbers in [0, 1)") },
+  seeds = { type = "table", check = list_of(is_seed, "whole numbers") },
+  seed = { type = "integer" },
+  per_class = { type = "integer", min = 1, default = 10 },
+  scope = { one_of = { "global", "layer" }, default = "global" },
+  keep = { type = "integer", min = 0 },
+  reduce = { one_of = { "sum", "abs" } },
+  layers = { type = { "table", "function", "string" } },
+  margin = { type = "number", min = 0, max = 1, default = 0.05 },
+  batch = { type = "integer", min = 1 },
+  method_options = { type = "table", default = {} },
+  agreement = { type = { "boolean", "table" } },
+  store = { type = "string" },
+  progress = { type = "boolean" },
+}
+
+-- What a model or dataset calls itself: its architecture, its short name, the last part of the path it was read from,
+-- or its name.
+local function name_of(value)
+  if type(value) ~= "table" then return nil end
+  if type(value.info) == "table" and is_string(value.info.architecture) then return value.info.architecture end
+  if is_string(value.short) then return value.short end
+  if is_string(value.title) then return files.base(value.title) end
+  return is_string(value.name) and value.name or nil
+end
+
+-- One of `single` and `many` as a list of {name, value}, in order of names.
+local function named(opts, single, many)
+  if (opts[single] == nil) == (opts[many] == nil) then
+    options.fail("sweep", ("expected either %s or %s"):format(single, many), 2)
+  end
+  if opts[single] ~= nil then
+    return { { name = name_of(opts[single]) or single, value = opts[single] } }
+  end
+  local list = {}
+  for key in pairs(opts[many]) do
+    if not is_string(key) then
+      options.fail("sweep", ("%s: expected names as keys, got %s"):format(many, options.describe(key)), 2)
+    end
+  end
+  for i, name in ipairs(options.sorted_keys(opts[many])) do list[i] = { name = name, value = opts[many][name] } end
+  if #list == 0 then options.fail("sweep", many .. ": expected at least one", 2) end
+  return list
+end
+
+-- The samplings as a list of {name, how}: names as they are, functions under their keys.
+local function samplings_of(given)
+  if type(given) == "string" then given = { given } end
+  if type(given) == "function" then given = { custom = given } end
+  local list, seen = {}, {}
+  for i, name in ipairs(given) do
+    if not is_string(name) or seen[name] then
+      options.fail("sweep", ("sampling: expected different names, got %s at %d"):format(options.describe(name), i), 2)
+    end
+    list[i], seen[name] = { name = name, how = name }, true
+  end
+  local custom = {}
+  for key, how in pairs(given) do
+    if not (math.type(key) and key >= 1 and key <= #list) then
+      if not is_string(key) or seen[key] or type(how) ~= "function" then
+        options.fail("sweep", ("sampling: expected name = function, got %s = %s"):format(tostring(key),
+          options.describe(how)), 2)
+      end
+      custom[key] = how
+    end
+  end
+  for _, name in ipairs(options.sorted_keys(custom)) do list[#list + 1] = { name = name, how = custom[name] } end
+  if #list == 0 then options.fail("sweep", "sampling: expected at least one", 2) end
+  return list
+end
+
+local function is_model(value)
+  return type(value) == "userdata" or type(value) == "table" and type(value.forward) == "function"
+end
+
+-- The model for a dataset, or the function that makes it; checks that there is one.
+local function model_for(model, dataset)
+  local value = model.value
+  if type(value) == "function" or is_model(value) then return value end
+  if type(value) == "table" then value = value[dataset.name] end
+  if type(value) == "function" or is_model(value) then return value end
+  options.fail("sweep", ("models.%s: expected a model, a function that gives one, or a table with one for dataset '%s'")
+    :format(model.name, dataset.name), 2)
+end
+
+local function check_dataset(dataset)
+  local value = dataset.value
+  local good, complete = pcall(function() return value.classes and value.train and value.test and true end)
+  if good and complete then return end
+  options.fail("sweep", ("datasets.%s: expected a dataset with classes, train and test, got %s"):format(dataset.name,
+    options.describe(value)), 2)
+end
+
+-- What the rows depend on, as plain data; the order of lists does not matter.
+local function describe(job)
+  local function sorted(list)
+    local copy = table.move(list, 1, #list, 1, {})
+    table.sort(copy)
+    return copy
+  end
+  local opts = job.options
+  local experiment = { methods = sorted(opts.methods), rates = sorted(opts.rates), seeds = sorted(opts.seeds),
+    per_class = opts.per_class, scope = opts.scope, keep = opts.keep, reduce = opts.reduce,
+    layers = fingerprint.options(opts.layers), method_options = fingerprint.options(opts.method_options),
+    agreement = fingerprint.options(job.agreement), samplings = {}, models = {}, datasets = {} }
+  for _, way in ipairs(job.samplings) do
+    experiment.samplings[way.name] = way.how == way.name and "built-in" or fingerprint.options(way.how)
+  end
+  for _, dataset in ipairs(job.datasets) do
+    local data = dataset.value
+    experiment.datasets[dataset.name] = { fingerprint = fingerprint.dataset(data), classes = data.classes,
+      train = data.train:count(), test = data.test:count() }
+  end
+  for _, model in ipairs(job.models) do
+    local made = {}
+    experiment.models[model.name] = made
+    for _, dataset in ipairs(job.datasets) do
+      local value = model_for(model, dataset)
+      made[dataset.name] = type(value) == "function" and "made by a function" or fingerprint.model(value)
+    end
+  end
+  return experiment
+end
+
+local function macro_f1(per_class)
+  local sum, count = 0, 0
+  for _, class in ipairs(per_class or {}) do
+    if class.f1 and class.f1 == class.f1 then sum, count = sum + class.f1, count + 1 end
+  end
+  return count > 0 and sum / count or nil
+end
+
+local function measure(job, model, split)
+  local started = core.clock()
+  local measured = evaluate(model, split, { batch = job.options.batch })
+  local metrics = { seconds = core.clock() - started, macro_f1 = macro_f1(measured.per_class), per_class = {} }
+  for _, name in ipairs { "accuracy", "balanced_accuracy", "auroc", "ece", "loss" } do
+    metrics[name] = measured[name]
+  end
+  for i, class in ipairs(measured.per_class or {}) do
+    metrics.per_class[i] = { sensitivity = class.sensitivity, specificity = class.specificity,
+      precision = class.precision, f1 = class.f1 }
+  end
+  return metrics
+end
+
+-- What `make` gives, from the store where it is kept already.
+local function cached(job, kind, key, make)
+  local value = job.store:get(kind, key)
+  if value == nil then value = job.store:put(kind, key, make()) end
+  return value
+end
+
+-- Scores as plain data and back. Nine digits give every float32 back exactly.
+local function flatten(scores)
+  local lists = {}
+  for name, tensor in pairs(scores) do
+    -- Beside the layers stands where the scores come from.
+    if (type(tensor) == "userdata" or type(tensor) == "table") and tensor.numel and tensor.totable then
+      local list = tensor:totable()
+      for i, value in ipairs(list) do list[i] = ("%.9g"):format(value) end
+      lists[name] = table.concat(list, " ")
+    end
+  end
+  return lists
+end
+
+local not_finite = { inf = math.huge, ["-inf"] = -math.huge }
+
+local function unflatten(lists)
+  local scores = {}
+  for name, text in pairs(lists) do
+    local list = {}
+    for word in text:gmatch("%S+") do list[#list + 1] = tonumber(word) or not_finite[word] or 0 / 0 end
+    scores[name] = core.tensor(list)
+  end
+  return scores
+end
+
+-- How many units the rate is a share of: those of the layers chosen, or of all that have scores.
+local function count_units(scores, layers)
+  local units = 0
+  if type(layers) == "table" then
+    for _, name in ipairs(layers) do units = units + (scores[name] and scores[name]:numel() or 0) end
+  else
+    for _, tensor in pairs(scores) do units = units + tensor:numel() end
+  end
+  return units
+end
+
+local function score(job, pair, way, seed, method, indices)
+  local given = { method = method, indices = indices, sampling = way.how, per_class = job.options.per_class,
+    seed = seed, reduce = job.options.reduce }
+  for key, value in pairs(job.options.method_options[method] or {}) do given[key] = value end
+  local started = core.clock()
+  local scores = importance(pair.model, pair.data.train, given)
+  return { scores = flatten(scores), seconds = core.clock() - started }
+end
+
+local function count_planned(plan)
+  local count = 0
+  for _, units in pairs(plan) do
+    if type(units) == "table" then count = count + #units end
+  end
+  return count
+end
+
+-- What is left of the unpruned model's explanations, as columns; of nil, the unpruned model itself. The explanations
+-- are the same for all samplings and seeds.
+local function agree(job, pair, method, pruned)
+  if not job.agreement then return {} end
+  pair.against = pair.against or {}
+  pair.against[method] = pair.against[method] or sweep_agreement.against(job.agreement, pair.model, pair.data.test,
+    method, job.options.method_options[method])
+  return pair.against[method](pruned)
+end
+
+local function prune_and_measure(job, pair, method, scores, rate)
+  if rate == 0 then return pair.baseline, 0, agree(job, pair, method) end
+  local opts = job.options
+  local pruned = prune(pair.model, scores, { rate = rate, scope = opts.scope, keep = opts.keep, layers = opts.layers })
+  return measure(job, pruned, pair.data.test), count_planned(pruned.plan), agree(job, pair, method, pruned)
+end
+
+-- Every combination of a pair of model and dataset, in order, without those that have a row already.
+local function missing(job, pair)
+  local groups, count = {}, 0
+  for _, seed in ipairs(job.options.seeds) do
+    for _, way in ipairs(job.samplings) do
+      for _, method in ipairs(job.options.methods) do
+        local group = { seed = seed, way = way, method = method }
+        for _, rate in ipairs(job.options.rates) do
+          local key = json.encode { pair.dataset, pair.name, method, way.name, seed, rate }
+          if not job.store:get("row", key) then
+            group[#group + 1], count = { rate = rate, key = key }, count + 1
+          end
+        end
+        if #group > 0 then groups[#groups + 1] = group end
+      end
+    end
+  end
+  return groups, count
+end
+
+local function run_group(job, pair, group)
+  local opts, way, seed, method = job.options, group.way, group.seed, group.method
+  local indices = cached(job, "samples", json.encode { pair.dataset, pair.name, way.name, seed }, function()
+    return sample(pair.model, pair.data.train,
+      { sampling = way.how, per_class = opts.per_class, seed = seed })
+  end)
+  local scored = cached(job, "scores", json.encode { pair.dataset, pair.name, way.name, seed, method }, function()
+    return score(job, pair, way, seed, method, indices)
+  end)
+  local scores = unflatten(scored.scores)
+  local units = count_units(scores, opts.layers)
+  for _, todo in ipairs(group) do
+    job.where = ("%s, rate %g"):format(group.where, todo.rate)
+    job.progress:update(job.done, job.where)
+    local metrics, pruned, agreed = prune_and_measure(job, pair, method, scores, todo.rate)
+    job.store:put("row", todo.key, { dataset = pair.dataset, model = pair.name, method = method, sampling = way.name,
+      seed = seed, rate = todo.rate, scope = opts.scope, units_pruned = pruned, units_total = units,
+      baseline_accuracy = pair.baseline.accuracy, accuracy = metrics.accuracy,
+      drop = pair.baseline.accuracy - metrics.accuracy, balanced_accuracy = metrics.balanced_accuracy,
+      macro_f1 = metrics.macro_f1, auroc = metrics.auroc, ece = metrics.ece, loss = metrics.loss,
+      agreement_cosine = agreed.agreement_cosine, agreement_spearman = agreed.agreement_spearman,
+      agreement_topk = agreed.agreement_topk, agreement_seconds = agreed.agreement_seconds,
+      score_seconds = scored.seconds, evaluate_seconds = metrics.seconds, per_class = metrics.per_class })
+    job.done = job.done + 1
+    job.progress:update(job.done, job.where)
+  end
+end
+
+-- Builds the model where a function makes it; it must be the one that the rows kept so far are of.
+local function build(job, pair)
+  if type(pair.source) ~= "function" then return pair.source end
+  job.progress:update(job.done, ("%s, %s: model"):format(pair.dataset, pair.name))
+  local model = pair.source(pair.data, pair.dataset)
+  if not is_model(model) then
+    error(("models.%s: expected the function to give a model, got %s"):format(pair.name, options.describe(model)), 0)
+  end
+  local key, now = json.encode { pair.dataset, pair.name }, fingerprint.model(model)
+  local before = cached(job, "model", key, function() return now end)
+  if before ~= now then
+    error(("models.%s: the function gives another model for '%s' than when the store was begun; "
+      .. "let it load a saved one"):format(pair.name, pair.dataset), 0)
+  end
+  return model
+end
+
+local function run_pair(job, pair)
+  job.where = ("%s, %s"):format(pair.dataset, pair.name)
+  pair.model = build(job, pair)
+  pair.baseline = cached(job, "baseline", json.encode { pair.dataset, pair.name }, function()
+    return measure(job, pair.model, pair.data.test)
+  end)
+  for _, group in ipairs(pair.groups) do
+    group.where = ("%s, %s, %s, %s, seed %d"):format(pair.dataset, pair.name, group.method, group.way.name, group.seed)
+    job.where = group.where
+    job.progress:update(job.done, job.where)
+    run_group(job, pair, group)
+  end
+end
+
+local function run(job)
+  local pairs_to_do, total = {}, 0
+  for _, dataset in ipairs(job.datasets) do
+    for _, model in ipairs(job.models) do
+      local pair = { name = model.name, dataset = dataset.name, data = dataset.value,
+        source = model_for(model, dataset) }
+      local count
+      pair.groups, count = missing(job, pair)
+      if count > 0 then pairs_to_do[#pairs_to_do + 1] = pair end
+      total = total + count
+    end
+  end
+  local terminal = job.options.progress
+  if terminal == nil then terminal = core.is_terminal() end
+  job.done = 0
+  job.progress = progress.new { total = total, label = "sweep", unit = "rows", terminal = terminal and total > 0,
+    clock = core.clock }
+  local line <close> = job.progress
+  for i, pair in ipairs(pairs_to_do) do
+    run_pair(job, pair)
+    pairs_to_do[i] = false -- lets the collector have the model
+  end
+  line:finish("")
+end
+
+local function collect(job)
+  local rows, samples = {}, {}
+  for _, dataset in ipairs(job.datasets) do
+    for _, model in ipairs(job.models) do
+      for _, seed in ipairs(job.options.seeds) do
+        for _, way in ipairs(job.samplings) do
+          local key = json.encode { dataset.name, model.name, way.name, seed }
+          samples[key] = job.store:get("samples", key)
+          for _, method in ipairs(job.options.methods) do
+            for _, rate in ipairs(job.options.rates) do
+              rows[#rows + 1] = job.store:get("row",
+                json.encode { dataset.name, model.name, method, way.name, seed, rate })
+            end
+          end
+        end
+      end
+    end
+  end
+  return results.new(rows, { experiment = job.experiment, samples = samples, margin = job.options.margin })
+end
+
+-- What the sweep tells importance itself.
+local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch" }
+
+-- All of them, before the first method has taken its time.
+local function check_method_options(given, depth)
+  for method, of_method in pairs(given) do
+    if not is_method(method) then
+      options.fail("sweep", ("method_options: expected methods as keys, one of %s, got %s"):format(
+        table.concat(methods, ", "), options.describe(method)), depth)
+    end
+    local name = "method_options." .. method
+    if type(of_method) ~= "table" then
+      options.fail("sweep", ("%s: expected a table, got %s"):format(name, options.describe(of_method)), depth)
+    end
+    for _, key in ipairs(own_options) do
+      if of_method[key] ~= nil then
+        options.fail("sweep", ("%s: expected no option '%s', which is the sweep's to choose"):format(name, key), depth)
+      end
+    end
+    local whole = { method = method }
+    for key, value in pairs(of_method) do whole[key] = value end
+    importance_options.check("sweep: " .. name, whole, depth)
+  end
+end
+
+-- Classes that are to be explained must be there in every dataset.
+local function check_targets(job)
+  for method, of_method in pairs(job.options.method_options) do
+    for _, dataset in ipairs(job.datasets) do
+      if of_method.target ~= nil then
+        targets.reader("sweep: method_options." .. method, targets.with_labels(of_method.target, "prediction"), 1,
+          #dataset.value.classes, 2)
+      end
+    end
+  end
+end
+
+-- A model that is there already has to fit the dataset; one that a function makes later is checked by evaluate.
+local function check_fit(model, dataset, depth)
+  if not model_class.is(model) then return end
+  for _, part in ipairs { "train", "test" } do
+    predict.check_fit("sweep", model, dataset.value[part], ("datasets.%s.%s"):format(dataset.name, part), depth + 1)
+  end
+end
+
+local function prepare(given)
+  local opts = options.check("sweep", given, rules, 1)
+  if opts.seeds and opts.seed then options.fail("sweep", "expected either seed or seeds", 1) end
+  opts.seeds = opts.seeds or { opts.seed or 0 }
+  opts.rates = table.move(opts.rates, 1, #opts.rates, 1, {})
+  table.sort(opts.rates)
+  check_method_options(opts.method_options, 2)
+  local job = { options = opts, samplings = samplings_of(opts.sampling), models = named(opts, "model", "models"),
+    datasets = named(opts, "data", "datasets") }
+  for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end
+  check_targets(job)
+  job.agreement = sweep_agreement.settings(opts.agreement, 1)
+  for _, dataset in ipairs(job.datasets) do
+    local test = dataset.value.test
+    -- Splits of one's own need not give single images.
+    if opts.agreement == nil and not (test.batch and test.labels) then job.agreement = nil end
+  end
+  for _, dataset in ipairs(job.datasets) do
+    for _, model in ipairs(job.models) do check_fit(model_for(model, dataset), dataset, 1) end
+  end
+  return job
+end
+
+-- The store of the experiment. One begun without the agreement goes on without, unless it is asked for.
+local function open_store(job)
+  local path = job.options.store
+  local opened, message = store.open(path, job.experiment)
+  if not opened and job.agreement and job.options.agreement == nil
+    and message:find("agreement: nothing in the store", 1, true) then
+    job.agreement, job.experiment.agreement = nil, nil
+    opened, message = store.open(path, job.experiment)
+  end
+  return opened, message
+end
+
+--- Prunes at every rate by the scores of every method and sampling, and measures each pruned model on the test split.
+--
+-- Samples are chosen once per sampling, seed, model and dataset and shared by the methods; scores are computed once per
+-- method and serve all rates; the unpruned model is evaluated once per dataset. With a `store` each row is on the disk
+-- as soon as it is measured: a stopped sweep goes on where it was when the same call is made again, a finished one
+-- returns at once, and a store of another experiment is refused.
+--
+-- A row: `dataset, model, method, sampling, seed, rate, scope, units_pruned, units_total, baseline_accuracy, accuracy,
+-- drop` (baseline − accuracy), `balanced_accuracy, macro_f1, auroc, ece, loss, agreement_cosine, agreement_spearman,
+-- agreement_topk` (of heatmaps with those of the unpruned model, see `agreement`), `score_seconds, evaluate_seconds,
+-- agreement_seconds` and `per_class`, a list of `{sensitivity=, specificity=, precision=, f1=}`. Measures that are
+-- undefined are absent.
+--
+-- @tab opts `model` or `models` (name → a model, `function(dataset, dataset_name) → model`, or a table of these by
+-- dataset name); `data` or `datasets` (name → dataset); `methods` ({"lrp", "dlb", "ig"}); `sampling` ({"clustering",
+-- "confidence", "random"}, and name = function for strategies of one's own); `rates` ({0, .15, .3, .5, .7});
+-- `seed` (0) or `seeds`; `per_class` (10); `scope` ("global"); `keep`, `layers` (see `prune`); `reduce` (see
+-- `importance`); `method_options` (method → further options of `importance`); `batch` (see `evaluate`); `margin` (0.05,
+-- of lossless pruning); `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining;
+-- by default that of the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed`
+-- (see `agreement`); a store begun without goes on without; `store` (a path; none by default); `progress` (a boolean;
+-- by default on a terminal)
+-- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, rate; see
+-- `secateur.results`
+local function sweep(opts)
+  local job = prepare(opts)
+  job.experiment = describe(job)
+  if job.options.store then
+    local message
+    job.store, message = open_store(job)
+    if not job.store then options.fail("sweep", ("store '%s' %s"):format(job.options.store, message)) end
+  else
+    job.store = store.memory()
+  end
+  local _ <close> = job.store
+  local good, message = xpcall(run, function(problem)
+    if type(problem) ~= "string" then return problem end
+    problem = problem:gsub("^[^\n:]*secateur/[%w_/]+%.lua:%d+: ", "") -- the position of what the caller wrote is kept
+    return ("sweep: %s: %s"):format(job.where or "start", problem)
+  end, job)
+  if not good then error(message, 2) end
+  return collect(job)
+end
+
+return sweep

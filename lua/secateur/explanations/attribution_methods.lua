@@ -1,0 +1,155 @@
+--- Ways of explaining, under one face: names of methods, options of attribute, or functions of one's own.
+-- @module secateur.explanations.attribution_methods
+local attribute = require "secateur.attribution.attribute"
+local core = require "secateur.core"
+local families = require "secateur.attribution.families"
+local options = require "secateur.util.options"
+local tensors = require "secateur.util.tensors"
+
+local explainers = {}
+
+-- Relevance as a map per sample, [n x H * W]: channels added up.
+local function maps_of(label, relevance, x)
+  local shape, wanted = tensors.is(relevance) and relevance:shape(), x:shape()
+  local good = shape and (#shape == 3 or #shape == 4) and shape[1] == wanted[1] and shape[#shape] == wanted[4]
+    and shape[#shape - 1] == wanted[3] and relevance:dtype():find "^float"
+  if not good then
+    error(("%s: expected relevance like the images, [%s] float32, got %s"):format(label, table.concat(wanted, " x "),
+      shape and ("[%s] %s"):format(table.concat(shape, " x "), relevance:dtype()) or options.describe(relevance)), 0)
+  end
+  local maps = (#shape == 4 and relevance:sum(2) or relevance):reshape(wanted[1], -1)
+  if not tensors.finite(maps) then error(label .. ": expected finite relevance, got some that is not", 0) end
+  return maps
+end
+
+-- A function of one's own gives a Tensor or what attribute gives.
+local function call(label, explain, model, x, target)
+  local ok, result = pcall(explain, model, x, target)
+  if not ok then error(("%s: %s"):format(label, result), 0) end
+  if type(result) == "table" and result.input then return result.input, result.layers end
+  return result
+end
+
+-- Options of attribute, with what the measuring verb decides itself.
+local function with(given, target, layers, batch)
+  local opts = { batch = batch }
+  for key, value in pairs(given) do opts[key] = value end
+  opts.target, opts.layers = target, layers
+  return opts
+end
+
+--- Makes an explainer.
+-- @string label what messages call it
+-- @param how a method's name, a table of options of `attribute`, or a function(model, x, classes) -> Tensor like x or
+--   Attribution
+-- @int batch the most samples at a time
+-- @treturn function (model, x, classes, layers = {}) -> maps [n x H * W], relevance of layers by name
+function explainers.make(label, how, batch)
+  if type(how) == "function" then
+    return function(model, x, classes)
+      local own = table.move(classes, 1, #classes, 1, {}) -- what it does to images and classes is its own affair
+      local relevance, layers = call(label, how, model, x:clone(), own)
+      return maps_of(label, relevance, x), layers or {}
+    end
+  end
+  local given = type(how) == "string" and { method = how } or how
+  return function(model, x, classes, layers)
+    local ok, result = pcall(attribute, model, x, with(given, classes, layers or {}, batch))
+    if not ok then error(("%s: %s"):format(label, options.bare(result)), 0) end
+    return maps_of(label, result.input, x), result.layers
+  end
+end
+
+--- Relevance that knows nothing: normal numbers, others at each call.
+-- @int seed
+-- @treturn function as `make` gives
+function explainers.random(seed)
+  local calls = 0
+  return function(_, x)
+    calls = calls + 1
+    return core.randn(x:size(1), x:size(3) * x:size(4), { seed = core.mix(seed, calls) }), {}
+  end
+end
+
+local function check_how(name, argument, how, depth)
+  local kind = type(how)
+  if kind ~= "string" and kind ~= "table" and kind ~= "function" then
+    options.fail(name, ("%s: expected a method's name, options of attribute or a function, got %s"):format(argument,
+      options.describe(how)), depth + 1)
+  end
+  for _, key in ipairs { "target", "layers" } do
+    if kind == "table" and how[key] ~= nil then
+      options.fail(name, ("%s: expected no option '%s', which is the measure's to choose"):format(argument, key),
+        depth + 1)
+    end
+  end
+  if kind == "function" then return end
+  families.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, families.common,
+    depth + 1)
+end
+
+--- Checks one way of explaining.
+-- @string name the public function
+-- @string argument
+-- @param how as `make` takes it
+-- @int[opt=0] depth as in options.fail
+function explainers.check(name, argument, how, depth)
+  check_how(name, argument, how, (depth or 0) + 1)
+end
+
+-- What `heatmaps` takes as a method, `{name =, label =, map =, …}`, as options of attribute.
+local function options_of(entry)
+  local how = { method = entry.name }
+  for key, value in pairs(entry) do
+    if key ~= "name" and key ~= "label" and key ~= "map" then how[key] = value end
+  end
+  return how
+end
+
+--- Several by name: a list of methods' names, or of tables as `heatmaps` takes them, first; then entries name = how in
+-- the order of names. Or "all": every method of `attribute`, each with `optional`, for models where some are undefined.
+-- @string name the public function
+-- @param given
+-- @int batch
+-- @int[opt=0] depth as in options.fail
+-- @treturn {table,...} each `name`, `explain`, `optional`
+function explainers.list(name, given, batch, depth)
+  depth = (depth or 0) + 1
+  local all = given == "all"
+  if all then given = families.methods end
+  local list, seen, keys = {}, {}, {}
+  local function add(label, how)
+    if label == "random" or seen[label] then
+      options.fail(name, ("methods: expected different names, and 'random' for nothing else, got '%s'"):format(label),
+        depth + 1)
+    end
+    check_how(name, "methods." .. label, how, depth + 1)
+    seen[label] = true
+    list[#list + 1] = { name = label, explain = explainers.make("methods." .. label, how, batch), optional = all }
+  end
+  for i, method in ipairs(given) do
+    local entry = type(method) == "table" and type(method.name) == "string" and method
+    if type(method) ~= "string" and not entry then
+      options.fail(name, ("methods: expected a method's name or a table with one, got %s at %d"):format(
+        options.describe(method), i), depth)
+    end
+    if entry and entry.label ~= nil and type(entry.label) ~= "string" then
+      options.fail(name, ("methods: expected a string as label, got %s at %d"):format(options.describe(entry.label), i),
+        depth)
+    end
+    if entry then add(entry.label or entry.name, options_of(entry)) else add(method, method) end
+  end
+  for key in pairs(given) do
+    if type(key) == "string" then
+      keys[#keys + 1] = key
+    elseif not (math.type(key) == "integer" and key >= 1 and key <= #given) then
+      options.fail(name, "methods: expected names as keys, got " .. options.describe(key), depth)
+    end
+  end
+  table.sort(keys)
+  for _, key in ipairs(keys) do add(key, given[key]) end
+  if #list == 0 then options.fail(name, "methods: expected at least one, got none", depth) end
+  return list
+end
+
+return explainers

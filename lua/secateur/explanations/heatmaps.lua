@@ -1,0 +1,346 @@
+--- Sheets of samples × methods: the image, and what each method says about it, as files for the report and for print.
+-- @module secateur.explanations.heatmaps
+local attribute = require "secateur.attribution.attribute"
+local core = require "secateur.core"
+local families = require "secateur.attribution.families"
+local files = require "secateur.util.files"
+local gnuplot = require "secateur.report.gnuplot"
+local model_class = require "secateur.models.model"
+local options = require "secateur.util.options"
+local predict = require "secateur.evaluation.predict"
+local progress = require "secateur.util.progress"
+local report = require "secateur.report"
+local shading = require "secateur.explanations.rendering"
+local targets = require "secateur.models.targets"
+
+local rules = {
+  dir = { type = "string", required = true, check = function(dir) return dir ~= "", "a folder's path" end },
+  methods = { type = "list", one_of = { "all" }, default = { "lrp", "dlb", "ig" } },
+  target = { default = "prediction" },
+  indices = { type = "list" },
+  per_class = { type = "integer", min = 1, default = 1 },
+  name = { type = "string", default = "sample" },
+  width = { type = "integer", min = 16, max = 4096, default = 224 },
+  steps = { type = { "integer", "string" }, min = 1 },
+  batch = { type = "integer", min = 1, default = 16 },
+  scale_by = { one_of = { "panel", "method", "row" }, default = "panel" },
+  sheet = { type = "boolean", default = true },
+  sheet_width = { type = "number", min = 20, max = 2000, default = 180 },
+  dpi = { type = "number", min = 36, max = 2400, default = 300 },
+  gnuplot = { type = "string", default = "gnuplot" },
+}
+for name, rule in pairs(shading.rules) do rules[name] = rule end
+
+local method_labels = { lrp = "LRP", dlb = "DL-Backtrace", ig = "Integrated Gradients", gradient = "Gradient",
+  gradient_x_input = "Gradient × input", smoothgrad = "SmoothGrad", guided_backprop = "Guided backprop",
+  grad_cam = "Grad-CAM" }
+
+-- Keys of an entry of `methods` that are ours; all others are options of attribute.
+local own_keys = { name = true, label = true, map = true }
+
+-- The methods as a list of {name=, label=, map=, slug=, options=}.
+local function read_methods(opts)
+  local list, taken = {}, {}
+  for i, entry in ipairs(opts.methods == "all" and families.methods or opts.methods) do
+    if type(entry) == "string" then entry = { name = entry } end
+    if type(entry) ~= "table" or not families.get(entry.name) then
+      options.fail("heatmaps", ("methods: expected names (%s) or tables with a name, got %s at %d"):format(
+        table.concat(families.methods, ", "), options.describe(type(entry) == "table" and entry.name or entry), i), 1)
+    end
+    if entry.label ~= nil and type(entry.label) ~= "string" then
+      options.fail("heatmaps", ("methods: expected a string as label, got %s at %d"):format(
+        options.describe(entry.label), i), 1)
+    end
+    local method = { name = entry.name, label = entry.label or method_labels[entry.name] or entry.name,
+      map = entry.map or opts.map, options = { method = entry.name, layers = {}, target = opts.target,
+        batch = opts.batch } }
+    if families.get(entry.name).rules[entry.name].steps then method.options.steps = opts.steps end
+    for key, value in pairs(entry) do
+      if not own_keys[key] then method.options[key] = value end
+    end
+    families.check("heatmaps: " .. method.label, method.options, families.common, 1)
+    method.slug = gnuplot.slug(entry.label and ("%s-%s"):format(entry.name, entry.label) or entry.name, taken)
+    list[i] = method
+  end
+  if #list == 0 then options.fail("heatmaps", "methods: expected at least one, got none", 1) end
+  return list
+end
+
+-- Raises at the caller of heatmaps unless these are samples of the split.
+local function check_indices(indices, split)
+  if #indices == 0 then options.fail("heatmaps", "indices: expected at least one, got none", 1) end
+  local rule = { type = "integer", min = 1, max = split:count(), required = true }
+  for i, index in ipairs(indices) do options.value("heatmaps", ("indices[%d]"):format(i), index, rule, 1) end
+end
+
+-- The first per_class samples of each class.
+local function first_of_each(split, per_class)
+  local seen, indices = {}, {}
+  for index, label in ipairs(split.labels) do
+    seen[label] = (seen[label] or 0) + 1
+    if seen[label] <= per_class then indices[#indices + 1] = index end
+  end
+  return indices
+end
+
+-- A message without its position and the function's name.
+local function reason(message) return (options.bare(message):gsub("^attribute: ", "")) end
+
+-- Raises what attribute or the drawing says, and whose it is.
+local function fail_for(method, message)
+  if type(message) ~= "string" then error(message, 0) end
+  error(("heatmaps: %s: %s"):format(method.label, reason(message)), 0)
+end
+
+-- Relevance of all samples by a method: planes [n x H x W], and the attribution. Or nil, message, where attribute
+-- refuses.
+local function explain(model, x, method, opts)
+  local good, result = pcall(attribute, model, x, method.options)
+  if not good then return nil, result end
+  local count, height, width = x:size(1), result.input:size(3), result.input:size(4)
+  local planes = core.zeros(count, height, width)
+  for i = 1, count do planes[i]:copy(assert(shading.flatten(result.input[i], opts.smooth))) end
+  return planes, result
+end
+
+-- Explains all samples by all methods. Of "all", those that are not defined for the model are left out, and named.
+local function explain_all(model, x, methods, opts)
+  local drawn = { methods = {}, planes = {}, results = {} }
+  local count = x:size(1)
+  local line <close> = progress.new { terminal = core.is_terminal(), total = #methods * count, label = "heatmaps",
+    unit = "explanations", clock = core.clock }
+  for _, method in ipairs(methods) do
+    line:update(line.done, method.label)
+    local planes, result = explain(model, x, method, opts)
+    if planes then
+      local m = #drawn.methods + 1
+      drawn.methods[m], drawn.planes[m], drawn.results[m] = method, planes, result
+    elseif opts.methods ~= "all" or type(result) ~= "string" or result:find("interrupted!?$") then
+      fail_for(method, result)
+    else
+      line:clear()
+      io.stderr:write(("heatmaps: left out %s: %s\n"):format(method.label, reason(result)))
+    end
+    line:step(count)
+  end
+  if #drawn.methods == 0 then error("heatmaps: none of the methods can explain this model", 0) end
+  return drawn
+end
+
+-- The magnitude that gets full colour, for each method and sample.
+local function find_limits(methods, planes, opts)
+  local limits = {}
+  local function limit(tensor, method)
+    local found, message = shading.limit(tensor, opts.percentile)
+    return opts.range and found and opts.range or found or fail_for(method, message)
+  end
+  for m, method in ipairs(methods) do
+    local shared = opts.scale_by == "method" and limit(planes[m], method)
+    limits[m] = {}
+    for i = 1, planes[m]:size(1) do limits[m][i] = shared or limit(planes[m][i], method) end
+  end
+  if opts.scale_by == "row" then
+    for i = 1, planes[1]:size(1) do
+      local row = core.zeros(#methods, planes[1]:size(2), planes[1]:size(3))
+      for m in ipairs(methods) do row[m]:copy(planes[m][i]) end
+      local shared = limit(row, methods[1])
+      for m in ipairs(methods) do limits[m][i] = shared end
+    end
+  end
+  return limits
+end
+
+local function save(opts, name, picture)
+  local path = files.join(opts.dir, name .. ".png")
+  core.image_save(path, picture)
+  return path
+end
+
+-- 0.62; 0.998, since 1.00 would say too much.
+local function probability_text(value)
+  return ((value < 0.995 or value >= 0.9995) and "%.2f" or "%.3f"):format(value)
+end
+
+-- What stands beside and above the pictures of a sample.
+local function titles(split, sample, target)
+  local true_name, predicted = split.classes[sample.label], split.classes[sample.predicted]
+  local probability = probability_text(sample.probability)
+  local lines = { files.base(tostring(split.names[sample.index])), "true: " .. true_name,
+    ("pred.: %s (%s)"):format(predicted, probability) }
+  local title = ("%s: %s, predicted %s (%s)"):format(split.names[sample.index], true_name, predicted, probability)
+  if target and target ~= predicted then
+    lines[#lines + 1] = "expl.: " .. target
+    title = ("%s, explained %s"):format(title, target)
+  end
+  return title, lines
+end
+
+-- What was explained, by name; nil where it is no class.
+local function target_name(split, result, i)
+  local class = result.target and split.classes[result.target[i]]
+  local against = result.against and split.classes[result.against[i]]
+  return class and against and ("%s against %s"):format(class, against) or class
+end
+
+local function number_text(value) return ("%.3g"):format(value):gsub("e([-+])0+", "e%1"):gsub("-", "−") end
+
+-- 1st, 2nd, 3rd, 95th, 99.5th.
+local function ordinal(value)
+  local text = ("%g"):format(value)
+  local endings = { ["1"] = "st", ["2"] = "nd", ["3"] = "rd" }
+  return text .. (not text:find("1%d$") and not text:find("%.") and endings[text:sub(-1)] or "th")
+end
+
+-- What the colours mean, in a line.
+local function caption(opts)
+  local what = opts.target == "prediction" and "Relevance for the predicted class"
+    or opts.target == "label" and "Relevance for the true class" or "Relevance for what is explained"
+  if opts.range then return what end
+  return ("%s; full colour at the %s of each %s"):format(what, opts.percentile == 100 and "largest magnitude"
+    or ordinal(opts.percentile) .. " percentile", opts.scale_by)
+end
+
+-- Colour bars, one for each map in use; where there are several, each says whose it is.
+local function draw_bars(methods, opts, stem)
+  local bars, of = {}, {}
+  for _, method in ipairs(methods) do
+    local bar = of[method.map]
+    if bar then
+      bar.title = bar.title .. ", " .. method.label
+    else
+      local shade = { map = method.map, gamma = opts.gamma, overlay = opts.overlay, image = true }
+      local picture, signed = shading.bar(shade, 600, 20)
+      local most = opts.range and number_text(opts.range)
+      bar = { path = save(opts, ("%s-bar-%d"):format(stem, #bars + 1), picture), title = method.label,
+        low = signed and (most and "−" .. most or "− against") or "0", middle = signed and "0" or nil,
+        high = most and (signed and "+" .. most or most) or signed and "for +" or "max", caption = caption(opts) }
+      of[method.map], bars[#bars + 1] = bar, bar
+    end
+  end
+  if #bars == 1 then bars[1].title = nil end
+  return bars
+end
+
+-- What to say of a panel that shows nothing; nil of others.
+local function note_of(method, plane)
+  if plane:abs():max() > 0 then return nil end
+  return method.name == "grad_cam" and "no positive evidence" or "zero everywhere"
+end
+
+-- The pictures of one sample.
+local function draw_sample(split, sample, drawn, opts)
+  local image = split:image(sample.index)
+  local scale = math.max(1, opts.width // image:size(3))
+  local big = core.image_resize(image, image:size(2) * scale, image:size(3) * scale):clamp(0, 1)
+  local stem = ("%s-%d"):format(drawn.stem, sample.index)
+  local images, title, lines = { { label = "Image", path = save(opts, stem .. "-image", big) } },
+    titles(split, sample, target_name(split, drawn.results[#drawn.results], sample.row))
+  for m, method in ipairs(drawn.methods) do
+    local plane, limit = drawn.planes[m][sample.row], drawn.limits[m][sample.row]
+    local note = note_of(method, plane)
+    local picture, message = shading.draw(plane, limit, { map = method.map, gamma = opts.gamma,
+      overlay = opts.overlay, interpolate = opts.interpolate, image = image, scale = scale })
+    if not picture then fail_for(method, message) end
+    if note then lines[#lines + 1] = ("%s: %s"):format(method.label, note) end
+    images[m + 1] = { label = method.label, method = method.name, limit = limit, note = note,
+      path = save(opts, ("%s-%s"):format(stem, method.slug), picture) }
+  end
+  return { title = title, lines = lines, images = images, bars = drawn.bars, index = sample.index }
+end
+
+-- The samples that can be decoded: x, and a list of {index=, row=, label=, predicted=, probability=}.
+local function read_samples(model, split, indices, batch)
+  local good, x, labels, kept = pcall(split.batch, split, indices)
+  if not good then error("heatmaps: " .. reason(tostring(x)):gsub("^batch: ", ""), 0) end
+  local list = {}
+  for first = 1, x:size(1), batch do
+    local logits = model:forward(x:view(first, math.min(first + batch - 1, x:size(1))))
+    targets.check_finite("heatmaps", logits)
+    local probabilities = core.softmax(logits)
+    for i, class in ipairs(probabilities:argmax(2):totable()) do
+      local row = first + i - 1
+      list[row] = { index = kept[row], row = row, label = labels:get(row), predicted = class,
+        probability = probabilities:get(i, class) }
+    end
+  end
+  return x, list
+end
+
+-- Puts labels where a target says so, and raises where a target is none: that is no method's fault.
+local function settle_targets(model, methods, samples)
+  local labels = {}
+  for i, sample in ipairs(samples) do labels[i] = sample.label end
+  for _, method in ipairs(methods) do
+    local target = targets.with_labels(method.options.target, labels)
+    if type(target) == "string" and target ~= "prediction" then
+      error(('heatmaps: target: expected a class, a list of classes, "prediction", "label" or a contrast, got %s')
+        :format(options.describe(target)), 0)
+    end
+    local good, message = pcall(targets.reader, "heatmaps", target, #samples, model.classes)
+    if not good then error(reason(message), 0) end
+    method.options.target = target
+  end
+end
+
+local function make(model, split, methods, opts)
+  local made, folder_there = files.mkdir_p(opts.dir)
+  if not made then error("heatmaps: dir: " .. folder_there, 0) end
+  local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts.per_class), opts.batch)
+  settle_targets(model, methods, samples)
+  local drawn = explain_all(model, x, methods, opts)
+  drawn.stem = gnuplot.slug(opts.name, {})
+  drawn.limits = find_limits(drawn.methods, drawn.planes, opts)
+  drawn.bars = draw_bars(drawn.methods, opts, drawn.stem)
+  local list = {}
+  for i, sample in ipairs(samples) do list[i] = draw_sample(split, sample, drawn, opts) end
+  if opts.sheet then
+    local svg, png, pdf = report.heatmaps(list, files.join(opts.dir, drawn.stem .. "-sheet"),
+      { width = opts.sheet_width, dpi = opts.dpi, gnuplot = opts.gnuplot })
+    list.sheet = { svg = svg, png = png, pdf = pdf }
+  end
+  return list
+end
+
+--- Explains samples of a split by several methods and draws them: a picture per sample and method, and all together as
+-- one sheet with titles and a colour bar (NAME-sheet.png, .svg, .pdf). What it gives is also what
+-- `sc.report(results, dir, {heatmaps = ...})` takes.
+-- @tparam Model model
+-- @tparam Split split
+-- @tparam table opts
+--
+-- * `dir`: folder for the files, made if missing; `name` ("sample"): how their names begin
+-- * `methods` ({"lrp", "dlb", "ig"}): names, or tables `{name =, label =, map =, …}` whose other keys are options of
+--   `sc.attribute`, so that a method can stand there several times; "all" for every method that is defined for the
+--   model
+-- * `target` ("prediction"; "label", which may also stand in a contrast; else as `sc.attribute` has it); `steps` of
+--   methods that have steps; `batch` (16): samples at a time
+-- * `indices` of samples; else the first `per_class` (1) of each class
+-- * `map`, `percentile`, `range`, `gamma`, `overlay`, `smooth`, `interpolate`: see `sc.heatmap`; `scale_by` ("panel",
+--   "method", "row"): what shares the magnitude of full colour
+-- * `width` (224): pixels of a picture, about; `sheet_width` (180 mm) and `dpi` (300, at least) of the sheet; `sheet` =
+--   false: no sheet; `gnuplot` (the program that draws it)
+--
+-- @treturn {table,...} each `title`, `lines` (the same in lines), `index`, `images` (list of `label`, `path`, and of
+-- explanations `method`, `limit`, the magnitude of full colour, and `note`, what `lines` say of one that is empty) and
+-- `bars` (colour bars); `sheet`: paths `png`, `svg`, `pdf`
+return function(model, split, opts)
+  model_class.check("heatmaps", model)
+  local checked = options.check("heatmaps", opts, rules)
+  predict.check("heatmaps", model, split)
+  if not (split.image and split.batch and split.names and split.labels and split.classes) then
+    options.fail("heatmaps", "split: expected one with image, batch, names, labels and classes, as data sets have")
+  end
+  if checked.indices then check_indices(checked.indices, split) end
+  local methods = read_methods(checked)
+  for _, method in ipairs(methods) do
+    local good, message = shading.check_map(method.map)
+    if not good then options.fail("heatmaps", message) end
+  end
+  if checked.sheet then
+    local there, message = gnuplot.check(checked.gnuplot)
+    if not there then options.fail("heatmaps", message) end
+  end
+  local sheets = model_class.guard("heatmaps", function() return make(model, split, methods, checked) end)
+  model:release()
+  return sheets
+end

@@ -1,0 +1,129 @@
+--- The images that explanations are measured on: some of a split, or a batch that is there already.
+-- @module secateur.explanations.image_subset
+local core = require "secateur.core"
+local options = require "secateur.util.options"
+local predict = require "secateur.evaluation.predict"
+local targets = require "secateur.models.targets"
+local tensors = require "secateur.util.tensors"
+
+local specimens = {}
+
+--- The options that choose images, for the verbs that use this.
+specimens.rules = {
+  samples = { type = "integer", min = 1 },
+  per_class = { type = "integer", min = 1 },
+  indices = { type = "list" },
+  target = { default = "prediction" },
+  batch = { type = "integer", min = 1, default = 16 },
+  seed = { type = "integer", default = 0 },
+}
+
+-- `count` of 1..total, or up to `per_class` of each label, drawn by the seed; in growing order.
+local function draw(total, labels, opts)
+  local order, chosen, of_class = core.permutation(total, opts.seed), {}, {}
+  for _, index in ipairs(order) do
+    if opts.samples then
+      if #chosen < opts.samples then chosen[#chosen + 1] = index end
+    else
+      local label = labels[index]
+      of_class[label] = (of_class[label] or 0) + 1
+      if of_class[label] <= opts.per_class then chosen[#chosen + 1] = index end
+    end
+  end
+  table.sort(chosen)
+  return chosen
+end
+
+local function check_indices(name, indices, total, depth)
+  for i, index in ipairs(indices) do
+    if math.type(index) ~= "integer" or index < 1 or index > total then
+      options.fail(name, ("indices: expected whole numbers in 1..%d, got %s at %d"):format(total,
+        options.describe(index), i), depth + 1)
+    end
+  end
+  if #indices == 0 then options.fail(name, "indices: expected at least one", depth + 1) end
+  return indices
+end
+
+local function from_tensor(name, model, x, opts, depth)
+  local count = model:check_batch(name, x)
+  if opts.per_class then
+    options.fail(name, "per_class: a Tensor has no classes; give a split, or samples or indices", depth + 1)
+  elseif opts.target == "label" then
+    options.fail(name, "target: a Tensor has no labels; give a split, or a list of classes", depth + 1)
+  end
+  local indices = opts.indices and check_indices(name, opts.indices, count, depth + 1)
+  if opts.samples and not indices then indices = draw(count, nil, opts) end
+  if not indices then
+    indices = {}
+    for i = 1, count do indices[i] = i end
+  end
+  return indices, function(part) return x:take(1, part), nil, part end
+end
+
+local function from_split(name, model, split, opts, depth)
+  predict.check(name, model, split, "split", depth + 1)
+  if not split.batch or not split.labels then
+    options.fail(name, "split: expected one with labels and batch, as data sets have, or a Tensor", depth + 1)
+  end
+  local indices = opts.indices and check_indices(name, opts.indices, split:count(), depth + 1)
+    or draw(split:count(), split.labels, { samples = opts.samples, per_class = opts.per_class or 10, seed = opts.seed })
+  return indices, function(part)
+    local x, y, kept = split:batch(part)
+    return x, y and y:totable(), kept or part
+  end
+end
+
+-- The classes explained, part by part. A list is of one class per sample chosen.
+local function fill_targets(name, model, parts, target)
+  local count = parts.count
+  if type(target) == "table" and (target.of or target.against) or tensors.is(target) and target:dtype() ~= "int64" then
+    options.fail(name, "target: expected a class, a list of classes, \"prediction\" or \"label\", got "
+      .. options.describe(target))
+  end
+  local all = target == "label" and parts.labels or target
+  local read = targets.reader(name, all, count, model.classes)
+  local first = 1
+  for _, part in ipairs(parts) do
+    local logits = model:forward(part.x)
+    targets.check_finite(name, logits)
+    local _, classes = read(logits, first)
+    part.targets, part.first, first = classes, first, first + #classes
+    table.move(classes, 1, #classes, part.first, parts.targets)
+  end
+end
+
+--- Reads the images, `batch` at a time, and settles which class is explained for each. All stay in memory.
+-- @string name the public function; messages go to its caller's level
+-- @tparam Model model
+-- @param source a split, or a Tensor [N x C x H x W]
+-- @tab opts as `rules` has checked them: `indices`, or `samples` (how many, drawn by the seed), or `per_class` (10)
+-- @int[opt=0] depth as in options.fail
+-- @treturn table list of parts `x`, `targets`, `first` (the number of its first sample); and `count`, `indices`,
+--   `labels` (or nil), `targets` of all
+function specimens.collect(name, model, source, opts, depth)
+  depth = (depth or 0) + 1
+  if #model.input_shape ~= 3 then
+    options.fail(name, ("model: expected one that takes images, got inputs of [%s]"):format(
+      table.concat(model.input_shape, " x ")), depth)
+  end
+  local from = tensors.is(source) and from_tensor or from_split
+  local indices, read = from(name, model, source, opts, depth)
+  local parts = { count = 0, indices = {}, labels = {}, targets = {} }
+  for first = 1, #indices, opts.batch do
+    local wanted = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
+    local x, labels, kept = read(wanted)
+    if x and x:size(1) > 0 then
+      parts[#parts + 1] = { x = x }
+      table.move(kept, 1, #kept, parts.count + 1, parts.indices)
+      if labels then table.move(labels, 1, #labels, parts.count + 1, parts.labels) end
+      parts.count = parts.count + x:size(1)
+    end
+  end
+  if parts.count == 0 then options.fail(name, "split: expected at least one image that can be read", depth) end
+  fill_targets(name, model, parts, opts.target)
+  if #parts.labels == 0 then parts.labels = nil end
+  return parts
+end
+
+return specimens

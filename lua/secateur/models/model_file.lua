@@ -1,0 +1,159 @@
+--- Models as files: a safetensors file whose metadata carries the graph as JSON.
+--
+-- Metadata: `format` ("secateur"), `version`, `graph` ({nodes, output}; a node has `name`, `op` and where not empty
+-- `inputs`, `attrs`, `params`), `info`, and of a pruned model `plan`. Whoever adds a field that older readers must not
+-- pass over raises the version.
+-- @module secateur.models.model_file
+local bindings = require "secateur.models.parameter_slots"
+local core = require "secateur.core"
+local json = require "secateur.util.json"
+local options = require "secateur.util.options"
+local plans = require "secateur.models.pruning_plan"
+local safetensors = require "secateur.formats.safetensors"
+local tensor_tools = require "secateur.util.tensors"
+local weights = require "secateur.formats.weights"
+
+local file = {}
+
+local VERSION = "1"
+local MOST_NODES = 20000
+local MOST_BYTES = 1 << 24 -- of the graph as JSON
+
+-- Raises without a position.
+local function fail(format, ...)
+  error(format:format(...), 0)
+end
+
+-- ---- what is known of a model ----
+
+local function is_name(value)
+  return type(value) == "string" and value ~= "" and not value:find("\0", 1, true)
+end
+
+local function is_list(value, good)
+  if type(value) ~= "table" or #value == 0 then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if not good(value[i]) then return false end
+  end
+  return true
+end
+
+local function is_number(value) return math.type(value) ~= nil and value == value and math.abs(value) < math.huge end
+local function is_positive(value) return is_number(value) and value > 0 end
+
+--- Raises unless a model's info is what those who rely on it expect. Whatever else a user keeps there is theirs.
+-- @tab info
+-- @int classes of the model
+function file.check_info(info, classes)
+  local known, named = info.normalisation, info.classes
+  if info.architecture ~= nil and not is_name(info.architecture) then
+    fail("info: architecture: expected a name, got %s", options.describe(info.architecture))
+  elseif known ~= nil and not (type(known) == "table" and is_list(known.mean, is_number)
+    and is_list(known.std, is_positive) and #known.mean == #known.std) then
+    fail("info: normalisation: expected as many positive numbers in std as numbers in mean")
+  elseif named ~= nil and not (is_list(named, is_name) and #named == classes) then
+    fail("info: classes: expected a list of %d names", classes)
+  end
+end
+
+-- ---- writing ----
+
+local function describe_graph(graph)
+  local nodes = {}
+  for i, node in ipairs(graph:nodes()) do
+    nodes[i] = { name = node.name, op = node.op, inputs = #node.inputs > 0 and node.inputs or nil,
+      attrs = next(node.attrs) and node.attrs or nil, params = bindings(node) }
+  end
+  local text = json.encode { nodes = nodes, output = graph:output() }
+  if #nodes > MOST_NODES or #text > MOST_BYTES then
+    fail("graph: expected at most %d nodes in %d bytes, got %d in %d", MOST_NODES, MOST_BYTES, #nodes, #text)
+  end
+  return text
+end
+
+--- Writes a model. Raises without a position.
+-- @tparam Model model
+-- @string path
+function file.write(model, path)
+  local plan, problem
+  if model.plan ~= nil then
+    plan, problem = plans.fit(model:layers(), model.plan)
+    if not plan then fail("plan: %s", problem) end
+  end
+  local info = next(model.info) and model.info or { architecture = "custom" }
+  file.check_info(info, model.classes)
+  safetensors.save(path, model:state(), { format = "secateur", version = VERSION, graph = describe_graph(model.graph),
+    info = json.encode(info), plan = plan and plans.encode(plan) })
+end
+
+-- ---- reading ----
+
+local function check_keys(what, given, known)
+  for key in pairs(given) do
+    if not known[key] then fail("%s: unknown field %s", what, options.describe(key)) end
+  end
+end
+
+local graph_fields = { nodes = true, output = true }
+local node_fields = { name = true, op = true, inputs = true, attrs = true, params = true }
+
+local function add_node(graph, node, i)
+  if type(node) ~= "table" or not is_name(node.op) or not is_name(node.name) then
+    fail("graph: node %d: expected an operation and a name", i)
+  end
+  check_keys(("graph: node '%s'"):format(node.name), node, node_fields)
+  graph:add(node.op, node.name, node.inputs, node.attrs, node.params)
+end
+
+-- The graph may create no more parameters than the file has bytes for: a few words could otherwise ask for all memory.
+local function build(text, bytes)
+  if type(text) ~= "string" then fail("graph: missing") end
+  if #text > MOST_BYTES then fail("graph: expected at most %d bytes, got %d", MOST_BYTES, #text) end
+  local parsed = json.decode(text)
+  if type(parsed) ~= "table" or type(parsed.nodes) ~= "table" then fail("graph: expected a list of nodes") end
+  check_keys("graph", parsed, graph_fields)
+  local graph, count = core.graph(bytes), 0
+  for _ in pairs(parsed.nodes) do count = count + 1 end
+  if count > MOST_NODES then fail("graph: expected at most %d nodes, got %d", MOST_NODES, count) end
+  for i = 1, count do add_node(graph, parsed.nodes[i], i) end
+  if not is_name(parsed.output) then fail("graph: output: expected a name, got %s", options.describe(parsed.output)) end
+  graph:output(parsed.output)
+  return graph
+end
+
+local function read_tensors(path)
+  local opened <close> = weights.open(path)
+  local meta = opened.metadata
+  if meta.format ~= "secateur" then
+    fail("'%s': expected a file written by model:save, got one of weights alone (sc.load_checkpoint builds models from "
+      .. "these)", path)
+  elseif meta.version ~= VERSION then
+    fail("'%s': expected format version %s, got %s", path, VERSION, options.describe(meta.version))
+  end
+  return safetensors.read_all(opened), meta
+end
+
+--- Reads what `write` wrote. Raises without a position, the path first.
+-- @string path
+-- @treturn Graph without the parameters' values
+-- @treturn table info, to be checked with the model
+-- @treturn table parameter name -> Tensor
+-- @treturn ?Plan not yet held against the model
+function file.read(path)
+  local tensors, meta = read_tensors(path)
+  local bytes, plan, problem = 0, nil, nil
+  for _, tensor in pairs(tensors) do bytes = bytes + tensor:numel() * tensor_tools.element_bytes[tensor:dtype()] end
+  local ok, graph, info = pcall(function()
+    if meta.plan then plan, problem = plans.decode(meta.plan) end
+    if problem then fail("plan: %s", problem) end
+    local known = json.decode(meta.info or "{}")
+    if type(known) ~= "table" then fail("info: expected an object, got %s", options.describe(known)) end
+    return build(meta.graph, bytes), known
+  end)
+  if not ok then fail("'%s': %s", path, options.bare(graph)) end
+  return graph, info, tensors, plan
+end
+
+return file

@@ -1,0 +1,47 @@
+--- The options of importance, for whoever has to know early that they are good.
+-- @module secateur.pruning.importance_options
+local families = require "secateur.attribution.families"
+local methods = require "secateur.attribution.methods"
+local options = require "secateur.util.options"
+
+local importance_options = {}
+
+-- What a target may be besides a class.
+local words = { label = true, prediction = true, runner_up = true }
+
+local rules = {
+  method = { one_of = methods, default = "lrp" },
+  sampling = { type = { "string", "function" }, default = "clustering" },
+  per_class = { type = "integer", min = 1, default = 10 },
+  indices = { type = "list", least = 1 },
+  reduce = { one_of = { "sum", "abs" }, default = "sum" },
+  seed = { type = "integer", default = 0 },
+  batch = { type = "integer", min = 1, default = 16 },
+  target = { default = "label", check = function(target)
+    local list = type(target) == "table"
+    for _, word in ipairs { list and target.of or target, list and target.against or nil } do
+      if words[word] == nil and not math.type(word) then
+        return false, "\"label\", \"prediction\", a class or { of =, against = } of these"
+      end
+    end
+    for key in pairs(list and target or {}) do
+      if key ~= "of" and key ~= "against" then
+        return false, "{ of =, against = } without a field " .. options.describe(key)
+      end
+    end
+    return not list or target.of and target.against, "both of and against"
+  end },
+  on_batch = { type = "function" },
+}
+
+--- Checks the options of a method of scoring, those that the method has in `attribute` among them.
+-- @string name what messages begin with
+-- @tab[opt] given
+-- @int[opt=0] depth as in options.fail
+-- @treturn table
+function importance_options.check(name, given, depth)
+  local checked = families.check(name, given, rules, (depth or 0) + 1)
+  return checked -- no tail call, which would take a level away
+end
+
+return importance_options

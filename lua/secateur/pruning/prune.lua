@@ -1,0 +1,214 @@
+--- Removes the units with the lowest scores: scores → plan → masked copy of the model.
+--
+-- The module is the verb itself, `prune(model, scores, opts)`, and a table of what belongs to it.
+-- @module secateur.pruning.prune
+local core = require "secateur.core"
+local model_class = require "secateur.models.model"
+local options = require "secateur.util.options"
+local plans = require "secateur.models.pruning_plan"
+local tensors = require "secateur.util.tensors"
+
+local prune = {}
+
+-- ---- scores → plan ----
+
+local function quote_all(names)
+  local quoted = {}
+  for i, name in ipairs(names) do quoted[i] = options.describe(name) end
+  return table.concat(quoted, ", ")
+end
+
+local rules = {
+  rate = { type = "number", min = 0, below = 1, required = true },
+  scope = { one_of = { "global", "layer" }, default = "global" },
+  layers = { type = { "string", "table", "function" } },
+  keep = { type = "integer", min = 0, default = 1 },
+}
+
+-- The layers that units are removed from, in the model's order.
+local function choose_layers(model, wanted)
+  local all = model:layers()
+  if wanted == nil then return all end
+  local chosen, pick = {}, wanted
+  if type(wanted) ~= "function" then
+    local names, unknown = {}, {}
+    for _, layer in ipairs(all) do names[layer.name] = false end
+    for _, name in ipairs(type(wanted) == "string" and { wanted } or wanted) do
+      if names[name] == nil then unknown[#unknown + 1] = name else names[name] = true end
+    end
+    if #unknown > 0 then
+      options.fail("prune", "layers: expected names of prunable layers, got " .. quote_all(unknown), 2)
+    end
+    pick = function(layer) return names[layer.name] end
+  end
+  for _, layer in ipairs(all) do
+    if pick(layer) then chosen[#chosen + 1] = layer end
+  end
+  if #chosen == 0 then options.fail("prune", "layers: expected at least one, got none", 2) end
+  return chosen
+end
+
+-- The scores of each layer as a list.
+local function read_scores(scores, layers)
+  local lists, missing = {}, {}
+  for _, layer in ipairs(layers) do
+    local tensor = scores[layer.name]
+    if not tensors.is(tensor) then
+      missing[#missing + 1] = layer.name
+    else
+      local shape = tensor:shape()
+      if #shape ~= 1 or shape[1] ~= layer.units then
+        options.fail("prune", ("scores: '%s': expected a Tensor [%d], got [%s]"):format(layer.name, layer.units,
+          table.concat(shape, "x")), 2)
+      end
+      lists[layer.name] = tensor:totable()
+      for unit, score in ipairs(lists[layer.name]) do
+        if score ~= score then
+          options.fail("prune", ("scores: '%s': expected numbers, got NaN for unit %d"):format(layer.name, unit), 2)
+        end
+      end
+    end
+  end
+  if #missing > 0 then
+    options.fail("prune", ("scores: expected a Tensor for every layer, %d missing: %s"):format(#missing,
+      quote_all(missing)), 2)
+  end
+  return lists
+end
+
+-- Adds the `count` lowest-scored units of these layers to `removed`; gives how many could not be had because of `keep`.
+local function take_lowest(removed, layers, scores, count, keep)
+  local score_of, layer_of, unit_of, order = {}, {}, {}, {}
+  for _, layer in ipairs(layers) do
+    removed[layer.name] = {}
+    for unit, score in ipairs(scores[layer.name]) do
+      local id = #order + 1 -- counts in the order of layers and units, which decides ties
+      score_of[id], layer_of[id], unit_of[id], order[id] = score, layer, unit, id
+    end
+  end
+  table.sort(order, function(a, b)
+    if score_of[a] ~= score_of[b] then return score_of[a] < score_of[b] end
+    return a < b
+  end)
+  for _, id in ipairs(order) do
+    if count == 0 then break end
+    local units = removed[layer_of[id].name]
+    if layer_of[id].units - #units > keep then
+      units[#units + 1] = unit_of[id]
+      count = count - 1
+    end
+  end
+  return count
+end
+
+local function count_units(layers)
+  local units = 0
+  for _, layer in ipairs(layers) do units = units + layer.units end
+  return units
+end
+
+-- Called by the public functions themselves: errors count on one function in between.
+local function make_plan(model, scores, opts)
+  local checked = options.check("prune", opts, rules, 1)
+  local layers = choose_layers(model, checked.layers)
+  local lists, removed, parts = read_scores(scores, layers), {}, { layers }
+  for name, units in pairs(model.plan or {}) do -- what is gone goes first, whatever its score
+    for _, unit in ipairs(lists[name] and units or {}) do lists[name][unit] = -math.huge end
+  end
+  if checked.scope == "layer" then
+    for i, layer in ipairs(layers) do parts[i] = { layer } end
+  end
+  for _, part in ipairs(parts) do
+    local units = count_units(part)
+    local count = math.floor(checked.rate * units)
+    local short = take_lowest(removed, part, lists, count, checked.keep)
+    if short > 0 then
+      local where = checked.scope == "layer" and (" of '%s'"):format(part[1].name) or ""
+      options.fail("prune", ("keep: expected a number that lets %d of %d units%s go, got %d, which lets %d"):format(
+        count, units, where, checked.keep, count - short), 1)
+    end
+  end
+  return plans.join(model:layers(), plans.new(layers, removed), model.plan)
+end
+
+-- ---- plan → model ----
+
+-- A plan as prune makes and loads it, or a plain table of lists; scores hold Tensors.
+local function is_plan(value)
+  if plans.is(value) then return true end
+  local lists = false
+  for name, each in pairs(value) do
+    if tensors.is(each) then return false end
+    lists = lists or type(each) == "table" and name ~= "provenance"
+  end
+  return lists
+end
+
+local function check_arguments(model, scores)
+  model_class.check("prune", model, nil, 1)
+  if type(scores) ~= "table" then
+    options.fail("prune", "scores: expected a table of layer = Tensor, or a plan, got " .. options.describe(scores), 1)
+  end
+end
+
+--- Ranks the units without touching the model.
+-- @tparam Model model
+-- @tab scores see `prune`
+-- @tab opts see `prune`
+-- @treturn Plan
+function prune.plan(model, scores, opts)
+  check_arguments(model, scores)
+  local plan = make_plan(model, scores, opts)
+  return plan
+end
+
+--- Reads a plan that `plan:save` wrote.
+-- @string path
+-- @treturn Plan
+function prune.load_plan(path)
+  path = options.value("load_plan", "path", path, { type = "string", required = true })
+  local ok, plan = pcall(plans.read, path)
+  if not ok then options.fail("load_plan", plan) end
+  return plan
+end
+
+--- Removes units: a copy of the model in which every weight that produces them is zero, their filter and bias, and the
+-- scale and shift of the batch norm that follows. Shapes stay as they are, and weights that do not change are shared.
+--
+-- Exactly `floor(rate * units)` units of the chosen layers go, lowest scores first, ties in the order of layers and
+-- units. No layer falls below `keep` units: the rest of such a layer is passed over and the next lowest elsewhere go
+-- instead; where that leaves too few (with scope "layer" there is no elsewhere) it is an error.
+--
+-- Of a model that was pruned before, the units that are gone come first and count among those that go: 30 % and then
+-- 50 % make 50 %. They stay in the plan also where the rate or the layers would leave them out, so that training keeps
+-- all of them at zero.
+--
+-- @tparam Model model
+-- @tab scores layer name -> Tensor [units], as `importance` gives them (other values are ignored); or a plan, from
+--   `pruned.plan`, `prune.plan` or `prune.load_plan` or as a plain table, which is then applied as it is, without opts
+-- @tab[opt] opts `rate` in [0, 1); `scope`: "global" (all units ranked together, the default) or "layer" (the rate of
+--   each layer); `layers`: names, or a function(layer) -> boolean on what `model:layers()` lists (all by default);
+--   `keep` (1)
+-- @treturn Model with the Plan in its field `plan`
+-- @function prune
+local function apply(_, model, scores, opts)
+  check_arguments(model, scores)
+  local plan
+  if is_plan(scores) then
+    if opts ~= nil then
+      options.fail("prune", "options: expected none beside a plan, got " .. options.describe(opts))
+    end
+    local problem
+    plan, problem = plans.fit(model:layers(), scores)
+    if not plan then options.fail("prune", "plan: " .. problem) end
+    plan = plans.join(model:layers(), plan, model.plan)
+  else
+    plan = make_plan(model, scores, opts)
+  end
+  local pruned = model:clone()
+  pruned.graph = core.mask(model.graph, plan)
+  pruned.plan = plan
+  return pruned
+end
+
+return setmetatable(prune, { __call = apply })

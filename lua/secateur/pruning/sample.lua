@@ -1,0 +1,189 @@
+--- Chooses the samples that neurons are scored on: a few per class.
+-- @module secateur.pruning.sample
+local core = require "secateur.core"
+local model_class = require "secateur.models.model"
+local options = require "secateur.util.options"
+local running = require "secateur.evaluation.predict"
+
+local policies = {
+  clustering = require "secateur.pruning.sampling.clustering",
+  confidence = require "secateur.pruning.sampling.confidence",
+  random = require "secateur.pruning.sampling.random",
+}
+
+local rules = {
+  sampling = { one_of = { "clustering", "confidence", "random" }, type = "function", default = "clustering" },
+  per_class = { type = "integer", min = 1, default = 10 },
+  seed = { type = "integer", default = 0 },
+  batch = { type = "integer", min = 1, default = 64 },
+}
+
+-- The node whose value the output layer reads.
+local function penultimate(model)
+  local by_name, name = {}, model.graph:output()
+  for _, node in ipairs(model.graph:nodes()) do by_name[node.name] = node end
+  while by_name[name].channels ~= "produce" and by_name[name].inputs[1] do name = by_name[name].inputs[1] end
+  return by_name[name].inputs[1] or name
+end
+
+-- Softmax probability of one class, from a list of logits.
+local function probability(logits, class)
+  local sum = 0
+  for _, logit in ipairs(logits) do sum = sum + core.math.exp(logit - logits[class]) end
+  return 1 / sum
+end
+
+-- Runs the model on the samples of a pool and fills in what it says of them. One class at a time, so that the features
+-- of one class are in memory and not those of the whole split.
+local function predict(job, pool)
+  local indices = {}
+  for i, entry in ipairs(pool) do indices[i] = entry.index end
+  job.node = job.node or penultimate(job.model)
+  local plan = job.model:execution(job.batch, { keep = { job.node } })
+  local seen = {}
+  for x, _, positions in job.split:subset(indices):batches { batch = job.batch } do
+    local logits, features = plan:forward(x):totable(), plan:value(job.node)
+    for i, position in ipairs(positions) do
+      seen[position] = { probability(logits[i], pool[position].label), features[i]:reshape(-1) }
+    end
+  end
+  for position, entry in ipairs(pool) do
+    local confidence, embedded = table.unpack(seen[position] or {})
+    if confidence ~= confidence then
+      error(("sample: model: expected finite logits, got others for sample %d"):format(entry.index), 0)
+    end
+    entry.confidence, entry.features, entry.unreadable = confidence or 0, embedded, confidence == nil or nil
+  end
+end
+
+local predicted = { confidence = true, features = true, unreadable = true }
+
+-- The samples of a class, and the same list once more. What the model says of them is computed when first asked for.
+local function make_pool(job, label)
+  local pool, all, ready = {}, {}, false
+  local lazy = { __index = function(entry, key)
+    if ready or not predicted[key] then return nil end
+    ready = true
+    predict(job, all)
+    return rawget(entry, key)
+  end }
+  for index, of in ipairs(job.split.labels) do
+    if of == label then pool[#pool + 1] = setmetatable({ index = index, label = label }, lazy) end
+  end
+  table.move(pool, 1, #pool, 1, all) -- the policy may sort or cut the list that it is given
+  return pool, all
+end
+
+-- What a policy knows besides its pool.
+local function make_context(job, label)
+  local ctx = { class = label, class_name = job.split.classes[label], per_class = job.per_class, seed = job.seed,
+    split = job.split }
+  local seed = core.mix(job.seed, label)
+
+  function ctx.shuffle(list)
+    local shuffled = {}
+    for i, from in ipairs(core.permutation(#list, seed)) do shuffled[i] = list[from] end
+    return shuffled
+  end
+
+  function ctx.kmeans(entries, k)
+    local readable, features = {}, {}
+    for _, entry in ipairs(entries) do
+      if entry.features then
+        readable[#readable + 1], features[#features + 1] = entry, entry.features
+      end
+    end
+    if #readable == 0 then return {}, {} end
+    local _, assignment, nearest = core.kmeans(features, math.min(k, #readable), { seed = seed })
+    local clusters = {}
+    for cluster, position in ipairs(nearest) do nearest[cluster], clusters[cluster] = readable[position], {} end
+    for position, cluster in ipairs(assignment:totable()) do table.insert(clusters[cluster], readable[position]) end
+    return nearest, clusters
+  end
+
+  return ctx
+end
+
+-- The first of what a policy chose, as indices; raises at the level of the caller of `sample`.
+local function take(job, label, all, chosen)
+  if type(chosen) ~= "table" then
+    options.fail("sample", "sampling: expected the function to give a list of entries or indices, got "
+      .. options.describe(chosen), 2)
+  end
+  local by_index, taken, seen = {}, {}, {}
+  for _, entry in ipairs(all) do by_index[entry.index] = entry end
+  for i, item in ipairs(chosen) do
+    if #taken == job.per_class then break end
+    local index = type(item) == "table" and item.index or item
+    local entry = by_index[index]
+    if not entry then
+      options.fail("sample", ("sampling: expected entries or indices of class '%s', got %s at %d"):format(
+        job.split.classes[label], options.describe(index), i), 2)
+    end
+    if seen[entry] then
+      options.fail("sample", ("sampling: expected each sample once, got %d twice"):format(entry.index), 2)
+    end
+    seen[entry] = true
+    if not rawget(entry, "unreadable") then taken[#taken + 1] = entry.index end
+  end
+  return taken
+end
+
+local function sample_class(job, label, policy)
+  local pool, all = make_pool(job, label)
+  if #pool == 0 then return {} end
+  local chosen = policy(pool, make_context(job, label))
+  local taken = take(job, label, all, chosen)
+  return taken
+end
+
+local function check_split(model, split)
+  if type(split) ~= "table" or not split.subset or not split.labels or not split.classes then
+    options.fail("sample", "split: expected a split of a data set, got " .. options.describe(split), 1)
+  elseif #split.labels == 0 then
+    options.fail("sample", "split: expected at least one sample, found none", 1)
+  end
+  running.check_fit("sample", model, split, nil, 1)
+  for i, label in ipairs(split.labels) do
+    if not split.classes[label] then
+      options.fail("sample", ("split: expected labels in 1..%d, got %s at %d"):format(#split.classes,
+        options.describe(label), i), 1)
+    end
+  end
+end
+
+--- Chooses up to `per_class` samples of each class; a class with fewer gives all it has.
+--
+-- * `clustering`: k-means with k = `per_class` on the penultimate features (what the output layer reads) of the class;
+--   of each cluster the sample nearest to its centroid.
+-- * `confidence`: the highest softmax probability of the true class.
+-- * `random`.
+-- * a function `f(pool, ctx)`, called once per class, that gives a list of entries of the pool or of indices, of
+--   which the first `per_class` are taken. `pool` is a list of `{index=, label=, confidence=, features=}`, in the order
+--   of the split; it may be sorted in place. `confidence` (of the true class) and `features` (a Tensor [D]) are
+--   computed when they are first looked at, in one pass over the class. An image that cannot be read has confidence 0
+--   and no features, and is passed over. `ctx` holds `class`, `class_name`, `per_class`, `seed`, `split`;
+--   `ctx.shuffle(list)`, a new list in a random order that the seed decides; and `ctx.kmeans(entries, k)`, which gives
+--   the entry of each cluster that is nearest to its centroid, and the clusters as lists of entries.
+--
+-- @tparam Model model
+-- @tparam Split split the training split, as a rule
+-- @tparam[opt] table opts `sampling` ("clustering"), `per_class` (10), `seed` (0), `batch` (64)
+-- @treturn {int,...} indices into the split, class by class
+local function sample(model, split, opts)
+  model_class.check("sample", model)
+  local checked = options.check("sample", opts, rules)
+  check_split(model, split)
+  local job = { model = model, split = split, per_class = checked.per_class, seed = checked.seed,
+    batch = checked.batch }
+  local policy = policies[checked.sampling] or checked.sampling
+  local indices = {}
+  for label in ipairs(split.classes) do
+    local taken = sample_class(job, label, policy)
+    table.move(taken, 1, #taken, #indices + 1, indices)
+  end
+  if job.node then model:release() end
+  return indices
+end
+
+return sample

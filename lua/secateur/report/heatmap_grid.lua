@@ -1,0 +1,298 @@
+--- Sheets of pictures for print: a row per sample, a column per method, titles on both sides, a colour bar below. Made
+-- of PNG files; every panel covers a whole number of pixels of the sheet per pixel of its own, so that none is blurred
+-- or skipped.
+-- @module secateur.report.heatmap_grid
+local files = require "secateur.util.files"
+local gnuplot = require "secateur.report.gnuplot"
+local text = require "secateur.report.text_width"
+
+local sheet = {}
+
+-- Lengths in points, 1/72 inch.
+local FONT, LEADING = 7, 8.6
+local MARGIN, GAP, ROW_GAP = 2, 3, 3
+local WIDEST_PANEL, NARROWEST_PANEL = 120, 32
+local BAR_WIDTH, BAR_HEIGHT = 150, 5
+-- What a picture library can hold.
+local MOST_PIXELS = 32000
+
+--- Width and height in pixels of a PNG, from its first bytes.
+-- @string png
+-- @treturn[1] int
+-- @treturn[1] int
+-- @return[2] nil
+function sheet.size(png)
+  if #png < 24 or png:sub(1, 8) ~= "\137PNG\r\n\26\n" then return nil end
+  local width, height = string.unpack(">I4I4", png, 17)
+  if width > 0 and height > 0 then return width, height end
+end
+
+-- The checksum of a PNG chunk (ISO 3309's CRC 32).
+local function checksum(bytes)
+  local crc = 0xFFFFFFFF
+  for i = 1, #bytes do
+    crc = crc ~ bytes:byte(i)
+    for _ = 1, 8 do crc = crc & 1 == 1 and crc >> 1 ~ 0xEDB88320 or crc >> 1 end
+  end
+  return crc ~ 0xFFFFFFFF
+end
+
+--- A PNG that says how large it is on paper: a pHYs chunk behind the header. Gnuplot leaves it out, and then programs
+-- that set pages assume what they like.
+-- @string png
+-- @number dpi pixels per inch
+-- @treturn string
+function sheet.with_resolution(png, dpi)
+  local per_metre = math.floor(dpi / 0.0254 + 0.5)
+  local chunk = string.pack(">c4I4I4B", "pHYs", per_metre, per_metre, 1)
+  return png:sub(1, 33) .. string.pack(">I4", #chunk - 4) .. chunk .. string.pack(">I4", checksum(chunk)) .. png:sub(34)
+end
+
+-- A picture's bytes and size.
+local function load(path)
+  local png, message = files.read_all(path)
+  if not png then return nil, message end
+  local width, height = sheet.size(png)
+  if not width then return nil, path .. ": expected a PNG file, got something else" end
+  return { bytes = png, width = width, height = height }
+end
+
+-- Sees to it that a picture lies in the figure's folder under a name that gnuplot cannot misread: it stays where it is
+-- if it does, unless a copy is wanted.
+local function store(picture, path, opts, ...)
+  picture.file = files.base(path)
+  if not opts.copy and files.directory(path) == opts.folder and picture.file:find("^%w[%w._-]*$") then return true end
+  picture.file = ("%s-%s-%d.png"):format(opts.name, ...)
+  return files.write_all(files.join(opts.folder, picture.file), picture.bytes)
+end
+
+-- The pictures of all panels, [row][column]; or nil, message.
+local function gather_panels(samples, opts)
+  local grid = {}
+  for i, sample in ipairs(samples) do
+    grid[i] = {}
+    for j, image in ipairs(sample.images) do
+      local picture, message = load(image.path)
+      if not picture then return nil, message end
+      local stored, failure = store(picture, image.path, opts, i, j)
+      if not stored then return nil, failure end
+      grid[i][j] = picture
+    end
+  end
+  return grid
+end
+
+-- The colour bars that differ, {picture=, bar=}; or nil, message.
+local function gather_bars(samples, opts)
+  local bars, known = {}, {}
+  for _, sample in ipairs(samples) do
+    for _, bar in ipairs(sample.bars or {}) do
+      local picture, message = load(bar.path)
+      if not picture then return nil, message end
+      local key = table.concat({ bar.low, bar.middle or "", bar.high, bar.title or "", bar.caption or "",
+        picture.bytes }, "\0")
+      if not known[key] then
+        known[key], bars[#bars + 1] = true, { picture = picture, bar = bar }
+        local stored, failure = store(picture, bar.path, opts, "bar", #bars)
+        if not stored then return nil, failure end
+      end
+    end
+  end
+  return bars
+end
+
+-- Lines of text beside each row, and the width that they need.
+local function side_titles(samples, most)
+  local rows, widest = {}, 0
+  for i, sample in ipairs(samples) do
+    local lines = {}
+    for _, line in ipairs(sample.lines or { sample.title }) do
+      for _, part in ipairs(text.wrap(line, most, FONT)) do lines[#lines + 1] = part end
+    end
+    for _, line in ipairs(lines) do widest = math.max(widest, text.width(line, FONT)) end
+    rows[i] = lines
+  end
+  return rows, math.min(widest, most)
+end
+
+-- Labels above the columns: the first of each column that is there, wrapped to the panels' width.
+local function head_titles(samples, columns, width)
+  local heads, lines = {}, 0
+  for j = 1, columns do
+    local label
+    for _, sample in ipairs(samples) do label = label or sample.images[j] and sample.images[j].label end
+    heads[j] = text.wrap(label or "", width, FONT)
+    lines = math.max(lines, #heads[j])
+  end
+  return heads, lines
+end
+
+-- How many pixels wide a panel is, at least `least`: a multiple of the widest picture's, unless that is too many.
+local function panel_pixels(grid, least, columns)
+  local widest = 1
+  for _, row in ipairs(grid) do
+    for _, picture in ipairs(row) do widest = math.max(widest, picture.width) end
+  end
+  local pixels = widest * math.ceil(least / widest)
+  return (pixels <= 4 * least or pixels * columns < MOST_PIXELS / 4) and pixels or math.ceil(least)
+end
+
+-- What stands below the bars, each sentence once.
+local function captions(bars)
+  local list, known = {}, {}
+  for _, each in ipairs(bars) do
+    local caption = each.bar.caption
+    if caption and not known[caption] then known[caption], list[#list + 1] = true, caption end
+  end
+  return list
+end
+
+-- All measures of the sheet, in pixels from its upper left corner.
+local function layout(samples, grid, bars, opts)
+  local columns, aspect, narrowest = 1, 0, NARROWEST_PANEL
+  for i, sample in ipairs(samples) do
+    columns = math.max(columns, #sample.images)
+    for _, picture in ipairs(grid[i]) do aspect = math.max(aspect, picture.height / picture.width) end
+  end
+  local full = opts.width / 25.4 * 72
+  local titles, side = side_titles(samples, math.max(70, 0.2 * full))
+  side = side > 0 and side + 5 or 0
+  local panel = (full - 2 * MARGIN - side - (columns - 1) * GAP) / columns
+  panel = math.max(narrowest, math.min(WIDEST_PANEL, panel))
+  local pixels = panel_pixels(grid, panel * opts.dpi / 72, columns)
+  local scale = pixels / panel
+  local function px(points) return math.floor(points * scale + 0.5) end
+  local heads, head_lines = head_titles(samples, columns, panel + GAP)
+  local plan = { scale = scale, panel = pixels, panel_height = math.ceil(pixels * aspect), columns = columns,
+    titles = titles, heads = heads, left = px(MARGIN + side), gap = px(GAP), margin = px(MARGIN), px = px }
+  plan.top = px(MARGIN + head_lines * LEADING + (head_lines > 0 and 2 or 0))
+  plan.width = plan.left + columns * pixels + (columns - 1) * plan.gap + plan.margin
+  plan.rows, plan.bottom = {}, plan.top
+  for i in ipairs(samples) do
+    local height = math.max(plan.panel_height, px(#titles[i] * LEADING))
+    plan.rows[i] = { top = plan.bottom, height = height }
+    plan.bottom = plan.bottom + height + px(ROW_GAP)
+  end
+  plan.height = plan.bottom - px(ROW_GAP) + plan.margin
+  if #bars > 0 then
+    local titled = false
+    for _, each in ipairs(bars) do titled = titled or each.bar.title ~= nil end
+    plan.bars = plan.bottom + px(titled and 5 + LEADING or 5)
+    plan.height = plan.bars + px(BAR_HEIGHT + (1.1 + #captions(bars)) * LEADING + 2)
+  end
+  return plan
+end
+
+-- Commands that place text and pictures at pixels.
+local function new_canvas(plan)
+  local canvas, labels, plots = {}, {}, {}
+  local function at(x, y) return ("screen %.9f,%.9f"):format(x / plan.width, 1 - y / plan.height) end
+
+  function canvas.label(x, y, content, where)
+    labels[#labels + 1] = ("set label %d %s at %s %s\n"):format(#labels + 1, gnuplot.quote(content), at(x, y), where)
+  end
+
+  function canvas.picture(picture, x, y, width, height)
+    plots[#plots + 1] = ("set lmargin at screen %.9f\nset rmargin at screen %.9f\nset tmargin at screen %.9f\n"
+      .. "set bmargin at screen %.9f\nplot '%s' binary filetype=png with rgbimage\n"):format(x / plan.width,
+      (x + width) / plan.width, 1 - y / plan.height, 1 - (y + height) / plan.height, picture.file)
+  end
+
+  function canvas.body()
+    return table.concat { "unset tics\nunset key\nset border 15 lw 0.3 lc rgb '#777777'\nset autoscale xfix\n",
+      "set autoscale yfix\nset multiplot\n", table.concat(labels), table.concat(plots, "unset label\n", 1, 1),
+      "unset label\n", table.concat(plots, "", 2), "unset multiplot\n" }
+  end
+
+  return canvas
+end
+
+-- Lines of text around the height y.
+local function label_lines(canvas, plan, x, y, lines, where)
+  local pitch = LEADING * plan.scale
+  for i, line in ipairs(lines) do
+    canvas.label(x, y + (i - (#lines + 1) / 2) * pitch, line, where)
+  end
+end
+
+-- Panels keep their proportions, in the middle of their cell.
+local function place_panel(canvas, plan, picture, x, row)
+  local ratio = math.min(plan.panel / picture.width, plan.panel_height / picture.height)
+  local width, height = picture.width * ratio, picture.height * ratio
+  canvas.picture(picture, x + (plan.panel - width) / 2, row.top + (row.height - height) / 2, width, height)
+end
+
+local function place_bar(canvas, plan, each, x, y, width)
+  local bar, height = each.bar, plan.px(BAR_HEIGHT)
+  if bar.title then
+    local title = text.elide(bar.title, 1.3 * width / plan.scale, FONT)
+    canvas.label(x + width / 2, y - plan.px(0.55 * LEADING), title, "center")
+  end
+  canvas.picture(each.picture, x, y, width, height)
+  local below = y + height + plan.px(0.62 * LEADING)
+  canvas.label(x, below, bar.low, "left")
+  if bar.middle then canvas.label(x + width / 2, below, bar.middle, "center") end
+  canvas.label(x + width, below, bar.high, "right")
+  return below
+end
+
+-- Bars side by side below the explanations, that is to the right of the first column.
+local function place_bars(canvas, plan, bars)
+  local left = plan.columns > 1 and plan.left + plan.panel + plan.gap or plan.left
+  local room = (plan.width - plan.margin - left) / #bars
+  local width, below = math.floor(math.min(plan.px(BAR_WIDTH), 0.75 * room)), nil
+  for i, each in ipairs(bars) do
+    below = place_bar(canvas, plan, each, left + math.floor((i - 0.5) * room - width / 2), plan.bars, width)
+  end
+  for i, line in ipairs(captions(bars)) do
+    local half = text.width(line, FONT) * plan.scale / 2
+    local centre = math.max(math.min((left + plan.width - plan.margin) / 2, plan.width - plan.margin - half),
+      plan.margin + half)
+    canvas.label(centre, below + i * plan.px(LEADING), line, "center")
+  end
+end
+
+--- Draws a sheet as NAME.svg, NAME.pdf and NAME.png, and keeps the script as NAME.gp, and panels from elsewhere as
+-- NAME-row-column.png.
+-- @tab samples list of `{title=, lines= (the title as lines), images = {{label=, path=}, …}, bars = {{path=, low=,
+-- middle=, high=, title=, caption=}, …}}`, the paths PNG files; what several bars have in common is drawn once
+-- @tab opts `folder`, `name` (a slug), `width` (180 mm; less where few columns do not fill it, more where many do not
+-- fit), `dpi` (300 at least), `gnuplot`, `copy` (whether all panels are to be kept under that name)
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string
+function sheet.draw(samples, opts)
+  local grid, message = gather_panels(samples, opts)
+  if not grid then return nil, message end
+  local bars
+  bars, message = gather_bars(samples, opts)
+  if not bars then return nil, message end
+  local plan = layout(samples, grid, bars, { width = opts.width or 180, dpi = opts.dpi or 300 })
+  if plan.width > MOST_PIXELS or plan.height > MOST_PIXELS then
+    return nil, ("a sheet of %d x %d pixels is too large: %d at most each way; draw fewer samples, or with fewer dots "
+      .. "per inch"):format(plan.width, plan.height, MOST_PIXELS)
+  end
+  local canvas = new_canvas(plan)
+  for j, lines in ipairs(plan.heads) do
+    local x = plan.left + (j - 1) * (plan.panel + plan.gap) + plan.panel / 2
+    label_lines(canvas, plan, x, plan.top - plan.px(2) - #lines * LEADING * plan.scale / 2, lines, "center")
+  end
+  for i, row in ipairs(plan.rows) do
+    label_lines(canvas, plan, plan.margin, row.top + row.height / 2, plan.titles[i], "left")
+    for j, picture in ipairs(grid[i]) do
+      place_panel(canvas, plan, picture, plan.left + (j - 1) * (plan.panel + plan.gap), row)
+    end
+  end
+  if #bars > 0 then place_bars(canvas, plan, bars) end
+  local drawn
+  drawn, message = gnuplot.draw { folder = opts.folder, name = opts.name, body = canvas.body(),
+    program = opts.gnuplot, terminals = gnuplot.print_terminals(plan.width, plan.height, plan.scale, FONT) }
+  if not drawn then return nil, message end
+  local path = files.join(opts.folder, opts.name .. ".png")
+  local png
+  png, message = files.read_all(path)
+  if not png then return nil, message end
+  return files.write_all(path, sheet.with_resolution(png, 72 * plan.scale))
+end
+
+return sheet

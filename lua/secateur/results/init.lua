@@ -1,0 +1,209 @@
+--- The rows of a sweep, and what they say: drops averaged over models, datasets and seeds, and lossless rates.
+-- Plain data, read from a store or handed over by `sweep`; nothing here needs a model.
+-- @module secateur.results
+local options = require "secateur.util.options"
+local store = require "secateur.results.store"
+
+local results = {}
+local Results = { __name = "Results" }
+Results.__index = Results
+
+-- 0.90 - 0.85 exceeds 0.05 in binary; no accuracy is measured this finely.
+local slack = 1e-9
+
+--- Wraps rows. The result is the list of rows itself (`#results`, `results[i]`, `ipairs`), with methods.
+-- @tab rows list of rows, see `sweep`
+-- @tab[opt] context `experiment` (settings), `samples`, `margin` (0.05), `total` (how many rows the sweep has)
+-- @treturn Results
+function results.new(rows, context)
+  context = context or {}
+  local self = table.move(rows, 1, #rows, 1, {})
+  self.experiment = context.experiment or {}
+  self.samples = context.samples or {}
+  self.margin = context.margin or 0.05
+  self.total = context.total or #rows
+  return setmetatable(self, Results)
+end
+
+--- Whether a value is what `results.new` gives.
+-- @param value
+-- @treturn boolean
+function results.is(value)
+  return getmetatable(value) == Results
+end
+
+local function count_keys(value)
+  local count = 0
+  for _ in pairs(value or {}) do count = count + 1 end
+  return count
+end
+
+local function expected_rows(experiment)
+  local total = 1
+  for _, key in ipairs { "methods", "rates", "seeds" } do total = total * math.max(1, #(experiment[key] or {})) end
+  for _, key in ipairs { "samplings", "models", "datasets" } do
+    total = total * math.max(1, count_keys(experiment[key]))
+  end
+  return total
+end
+
+--- Reads the rows of a store, also of a sweep that was stopped half-way.
+-- @string path
+-- @treturn[1] Results
+-- @treturn[2] nil
+-- @treturn[2] string what is wrong with the file
+function results.read(path)
+  local whole, message = store.read(path)
+  if not whole then return nil, ("store '%s' %s"):format(path, message) end
+  return results.new(whole.rows, { experiment = whole.experiment, samples = whole.cache.samples,
+    total = expected_rows(whole.experiment) })
+end
+
+--- The distinct values of a column, in the order they first occur; numbers sorted.
+-- @string column
+-- @treturn list
+function Results:distinct(column)
+  local values, seen, numeric = {}, {}, true
+  for _, row in ipairs(self) do
+    local value = row[column]
+    if value ~= nil and not seen[value] then
+      seen[value], values[#values + 1] = true, value
+      numeric = numeric and type(value) == "number"
+    end
+  end
+  if numeric then table.sort(values) end
+  return values
+end
+
+--- The rows whose columns have the given values, in order.
+-- @tab wanted column name → value
+-- @treturn list of rows
+function Results:where(wanted)
+  local found = {}
+  for _, row in ipairs(self) do
+    local same = true
+    for column, value in pairs(wanted) do same = same and row[column] == value end
+    if same then found[#found + 1] = row end
+  end
+  return found
+end
+
+--- Mean and standard deviation of the numbers in a column. The deviation is the population's (divided by n): the rows
+-- are the whole grid that was run, and a single one has deviation 0.
+-- @tab rows
+-- @string column
+-- @treturn[1] number mean
+-- @treturn[1] number standard deviation
+-- @treturn[1] integer how many rows had a number
+-- @treturn[2] nil where none had one
+function results.statistics(rows, column)
+  local count, sum = 0, 0
+  for _, row in ipairs(rows) do
+    local value = row[column]
+    if value and value == value then count, sum = count + 1, sum + value end
+  end
+  if count == 0 then return nil end
+  local mean, squares = sum / count, 0
+  for _, row in ipairs(rows) do
+    local value = row[column]
+    if value and value == value then squares = squares + (value - mean) * (value - mean) end
+  end
+  return mean, math.sqrt(squares / count), count
+end
+
+local function same_number(a, b)
+  return math.abs(a - b) <= slack
+end
+
+-- The largest of `rates` up to which the rows of each have no drop above the margin. A rate without rows ends it.
+local function lossless_rate(rows, rates, seeds, margin)
+  local last, gap, worst = 0, nil, 0
+  for _, rate in ipairs(rates) do
+    local drop, found = 0, 0
+    for _, row in ipairs(rows) do
+      if same_number(row.rate, rate) then drop, found = math.max(drop, row.drop), found + 1 end
+    end
+    if rate > 0 then
+      if found < seeds then
+        gap = rate
+        break
+      end
+      if drop > margin + slack then break end
+      last, worst = rate, drop
+    end
+  end
+  return last, worst, gap
+end
+
+--- The lossless rate of every combination: the largest rate of the sweep up to which no drop (of any seed) exceeds the
+-- margin; 0 where the first one does.
+-- @number[opt] margin the sweep's, by default 0.05
+-- @treturn list of `{dataset=, model=, method=, sampling=, rate=, drop=, next_missing=}`: `drop` is the largest drop at
+-- that rate, `next_missing` the rate whose rows are missing where that is why the search ended (a sweep cut short)
+function Results:lossless(margin)
+  margin = options.value("lossless", "margin", margin, { type = "number", min = 0, max = 1, default = self.margin })
+  local rates, seeds = self:distinct "rate", #self:distinct "seed"
+  local groups, order = {}, {}
+  for _, row in ipairs(self) do
+    local key = table.concat({ row.dataset, row.model, row.method, row.sampling }, "\0")
+    if not groups[key] then groups[key], order[#order + 1] = {}, key end
+    table.insert(groups[key], row)
+  end
+  local list = {}
+  for i, key in ipairs(order) do
+    local rows = groups[key]
+    local rate, drop, gap = lossless_rate(rows, rates, seeds, margin)
+    list[i] = { dataset = rows[1].dataset, model = rows[1].model, method = rows[1].method, sampling = rows[1].sampling,
+      rate = rate, drop = drop, next_missing = gap }
+  end
+  return list
+end
+
+--- The unpruned accuracy of a model on a dataset, or nil.
+-- @string dataset
+-- @string model
+-- @treturn ?number
+function Results:baseline(dataset, model)
+  local row = self:where({ dataset = dataset, model = model })[1]
+  return row and row.baseline_accuracy
+end
+
+local function format_cell(value)
+  if type(value) ~= "number" then return tostring(value or "-") end
+  return math.type(value) == "integer" and ("%d"):format(value) or ("%.3f"):format(value)
+end
+
+local columns = { "dataset", "model", "method", "sampling", "seed", "rate", "accuracy", "drop", "balanced_accuracy" }
+local headings = { balanced_accuracy = "balanced", agreement_cosine = "cosine", agreement_spearman = "Spearman",
+  agreement_topk = "top-k" }
+
+--- A readable table of the rows.
+-- @treturn string
+function Results:__tostring()
+  local lines, widths, shown = { {} }, {}, table.move(columns, 1, #columns, 1, {})
+  for _, column in ipairs { "agreement_cosine", "agreement_spearman", "agreement_topk" } do
+    if #self:distinct(column) > 0 then shown[#shown + 1] = column end
+  end
+  for j, column in ipairs(shown) do lines[1][j] = headings[column] or column end
+  for i, row in ipairs(self) do
+    lines[i + 1] = {}
+    for j, column in ipairs(shown) do
+      local value = row[column]
+      if column == "rate" and value then value = ("%.2f"):format(value) end
+      lines[i + 1][j] = format_cell(value)
+    end
+  end
+  for _, line in ipairs(lines) do
+    for j, cell in ipairs(line) do widths[j] = math.max(widths[j] or 0, utf8.len(cell) or #cell) end
+  end
+  for i, line in ipairs(lines) do
+    for j, cell in ipairs(line) do
+      local pad = (" "):rep(widths[j] - (utf8.len(cell) or #cell))
+      line[j] = j > 4 and pad .. cell or cell .. pad
+    end
+    lines[i] = table.concat(line, "  ")
+  end
+  return table.concat(lines, "\n")
+end
+
+return results

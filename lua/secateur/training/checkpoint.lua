@@ -1,0 +1,124 @@
+--- The state of a training in one safetensors file: weights, moments of the optimiser, best weights so far, and as JSON
+-- in the metadata the rows of the history and what the training was made of. Written whole or not at all.
+-- @module secateur.training.checkpoint
+local fault = require "secateur.data.fault"
+local files = require "secateur.util.files"
+local fingerprint = require "secateur.util.fingerprint"
+local json = require "secateur.util.json"
+local safetensors = require "secateur.formats.safetensors"
+
+local checkpoint = {}
+
+local FORMAT, VERSION = "secateur checkpoint", "2"
+local LONGEST = 160 -- bytes of a value that a message shows
+local parts = { "model", "optimiser", "average", "best" } -- prefixes of tensor names
+
+local function describe_model(model)
+  local nodes, numbers = {}, 0
+  for i, node in ipairs(model.graph:nodes()) do
+    nodes[i] = { name = node.name, op = node.op, attrs = node.attrs, inputs = node.inputs, shape = node.shape }
+  end
+  for _, parameter in ipairs(model.graph:parameters()) do
+    local size = 1
+    for _, extent in ipairs(parameter.shape) do size = size * extent end
+    numbers = numbers + size
+  end
+  return { parameters = numbers, graph = fingerprint.text(json.encode(nodes)) }
+end
+
+local function describe_split(split)
+  return { count = split:count(), size = split.size, channels = split.channels,
+    classes = split.classes and #split.classes, labels = split.labels and fingerprint.text(json.encode(split.labels)),
+    names = split.names and fingerprint.text(table.concat(split.names, "\n")) }
+end
+
+--- What a training is made of, as plain data: two that are described alike go the same way.
+-- @tparam Model model
+-- @tab data with `train`, and `val` if it is used
+-- @tab options those that the numbers depend on, plain data
+-- @treturn table
+function checkpoint.describe(model, data, options)
+  return { model = describe_model(model), train = describe_split(data.train),
+    val = data.val and describe_split(data.val) or { count = 0 }, options = options }
+end
+
+-- A value as JSON, of which a message can show so much.
+local function shown(value)
+  local text = json.encode(value)
+  return #text <= LONGEST and text or text:sub(1, LONGEST) .. "..."
+end
+
+-- "name: X there, Y now" for all that differs between two descriptions, sorted by name.
+local function differences(there, now, prefix, lines)
+  local names, seen = {}, {}
+  for _, side in ipairs { there, now } do
+    for name in pairs(side) do
+      if not seen[name] then names[#names + 1], seen[name] = name, true end
+    end
+  end
+  files.sort(names)
+  for _, name in ipairs(names) do
+    local a, b = there[name], now[name]
+    if type(a) == "table" and type(b) == "table" and #a == 0 and #b == 0 then
+      differences(a, b, prefix .. name .. ".", lines)
+    elseif json.encode(a) ~= json.encode(b) then
+      lines[#lines + 1] = ("%s%s: %s there, %s now"):format(prefix, name, shown(a), shown(b))
+    end
+  end
+  return lines
+end
+
+-- Calls a function of safetensors; its error becomes a fault that names the checkpoint.
+local function attempt(path, ...)
+  local ok, first, second = pcall(...)
+  if ok then return first, second end
+  fault.raise("checkpoint '%s': %s", path, (tostring(first):gsub("^[^\n]-safetensors%.%l+: ", "")))
+end
+
+--- Writes a checkpoint. To be called inside `fault.guard`.
+-- @string path
+-- @tab state `model`, `optimiser`, `average`, `best` (name -> Tensor; no `average` where none is kept, no `best` where
+-- it is what the epoch gave), `record` (plain data)
+-- @tab description see `checkpoint.describe`
+function checkpoint.save(path, state, description)
+  local tensors = {}
+  for _, part in ipairs(parts) do
+    for name, tensor in pairs(state[part] or {}) do tensors[part .. "/" .. name] = tensor end
+  end
+  attempt(path, safetensors.save, path, tensors, { format = FORMAT, version = VERSION,
+    record = json.encode(state.record), description = json.encode(description) })
+end
+
+local function decode(path, text)
+  local ok, value = pcall(json.decode, text or "")
+  if not ok or type(value) ~= "table" then fault.raise("checkpoint '%s': is damaged: %s", path, tostring(value)) end
+  return value
+end
+
+--- Reads a checkpoint of a training that is described like this; any other is refused. To be called inside
+-- `fault.guard`.
+-- @string path
+-- @tab description see `checkpoint.describe`
+-- @treturn table state, as `save` takes
+function checkpoint.load(path, description)
+  local tensors, meta = attempt(path, safetensors.load, path)
+  if meta.format ~= FORMAT then
+    fault.raise("checkpoint '%s': expected a file written by train, got another safetensors file", path)
+  elseif meta.version ~= VERSION then
+    fault.raise("checkpoint '%s': expected version %s, got %s", path, VERSION, tostring(meta.version))
+  end
+  local lines = differences(decode(path, meta.description), description, "", {})
+  if #lines > 0 then
+    fault.raise("checkpoint '%s': is of another training: %s", path, table.concat(lines, "; "))
+  end
+  local state = { record = decode(path, meta.record) }
+  for name, tensor in pairs(tensors) do
+    local part, rest = name:match("^(%l+)/(.+)$")
+    if not part then fault.raise("checkpoint '%s': is damaged: unexpected tensor '%s'", path, name) end
+    state[part] = state[part] or {}
+    state[part][rest] = tensor
+  end
+  return state
+end
+
+return checkpoint

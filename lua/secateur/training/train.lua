@@ -1,0 +1,266 @@
+--- Trains a classifier; the paper's Appendix A as defaults.
+-- @module secateur.training.train
+local checkpoint = require "secateur.training.checkpoint"
+local core = require "secateur.core"
+local criterion = require "secateur.training.criterion"
+local fault = require "secateur.data.fault"
+local files = require "secateur.util.files"
+local history = require "secateur.training.history"
+local options = require "secateur.util.options"
+local parameters = require "secateur.training.parameters"
+local predict = require "secateur.evaluation.predict"
+local progress = require "secateur.util.progress"
+local recipe = require "secateur.training.options"
+local steps = require "secateur.training.train_epoch"
+
+local function check_data(model, data)
+  if type(data) ~= "table" or not data.train then
+    options.fail("train", "data: expected a dataset with train and val, got " .. options.describe(data), 2)
+  end
+  predict.check("train", model, data.train, "data.train", 2)
+  local has_val = data.val and data.val:count() > 0
+  if has_val then predict.check("train", model, data.val, "data.val", 2) end
+  return { train = data.train, val = has_val and data.val or nil }
+end
+
+-- Which parameters are trained and how, and what a batch norm asks for.
+local function choose_parameters(job)
+  local model, opts = job.model, job.opts
+  local frozen, fixed = parameters.frozen(model, opts.freeze, 2)
+  job.frozen, job.fixed = options.sorted_keys(frozen), fixed
+  job.settings, job.group_scales = parameters.settings(model, frozen, opts, 2)
+  job.skip_single = opts.batch > 1 and parameters.has_batch_norm(model, frozen)
+  if job.skip_single and opts.micro_batch == 1 then
+    options.fail("train", "micro_batch: expected at least 2 with batch norm, whose statistics are those of a piece", 2)
+  end
+end
+
+-- Everything that a training needs, checked.
+local function prepare(model, data, given)
+  local used = check_data(model, data)
+  local opts = recipe.check(given, 1)
+  local job = { model = model, data = used, opts = opts, rows = {}, select = used.val and opts.select or "last",
+    criterion = criterion.new(used.train, model.classes, opts, 1) }
+  choose_parameters(job)
+  local numbers = recipe.numbers(opts)
+  numbers.class_weights, numbers.frozen, numbers.zeros = job.criterion.list, job.frozen, model.plan
+  numbers.parameters = opts.groups and job.settings
+  job.description = checkpoint.describe(model, used, numbers)
+  -- The batches of an epoch, each of which is a step.
+  local count, batch = used.train:count(), opts.batch
+  job.steps = (count + batch - 1) // batch
+  if job.skip_single and count > batch and count % batch == 1 then job.steps = job.steps - 1 end
+  return job
+end
+
+local function say(job, format, ...)
+  if job.opts.quiet then return end
+  job.line:clear()
+  io.stderr:write(format:format(...), "\n")
+end
+
+-- ---- one epoch ----
+
+local function validate(job, epoch, row)
+  if not job.data.val then return end
+  local run = predict.run(job.model, job.data.val, job.opts)
+  local sums, loss = steps.new_sums(), criterion.loss(job.criterion, run.logits, run.labels)
+  steps.check_finite(job, "loss", loss, epoch, "validation")
+  steps.add(job, sums, loss, run.logits, run.labels)
+  row.val_loss, row.val_accuracy = loss, sums.right / sums.count
+end
+
+-- Whether the weights of this epoch are to be kept rather than those of an earlier one.
+local function is_better(job, row)
+  local best = job.rows[job.kept.epoch]
+  if job.select == "last" or not best then return true end
+  if job.select == "accuracy" and row.val_accuracy ~= best.val_accuracy then
+    return row.val_accuracy > best.val_accuracy
+  end
+  return row.val_loss < best.val_loss
+end
+
+-- `state`: the weights that are trained; where an average is kept, the model has that one now.
+local function save(job, epoch, state)
+  if not job.opts.checkpoint then return end
+  checkpoint.save(job.opts.checkpoint, { model = state, optimiser = job.optimiser:state(),
+    average = job.average and job.average:state(), best = job.kept.epoch ~= epoch and job.kept.state or nil,
+    record = { epoch = epoch, best_epoch = job.kept.epoch, rows = job.rows } }, job.description)
+  job.saved = epoch
+end
+
+local function report(job, row)
+  local val = row.val_loss and ("  val loss %.4f  accuracy %.4f"):format(row.val_loss, row.val_accuracy) or ""
+  local done, left = row.epoch - job.first + 1, job.opts.epochs - row.epoch
+  local time = left > 0 and progress.duration((core.clock() - job.started) / done * left) .. " left" or "done"
+  say(job, "epoch %d/%d  loss %.4f  accuracy %.4f%s  lr %s  %.1f images/s  %s", row.epoch, job.opts.epochs,
+    row.train_loss, row.train_accuracy, val, history.rates(row), row.images_per_second, time)
+end
+
+local function group_rates(job)
+  if #job.group_scales == 0 then return nil end
+  local rates = {}
+  for i, scale in ipairs(job.group_scales) do rates[i] = job.lr * scale end
+  return rates
+end
+
+local function set_state(model, state)
+  for name, tensor in pairs(state) do model.graph:set_parameter(name, tensor) end
+end
+
+-- What comes after the steps of an epoch, with the weights that may be kept.
+local function judge(job, row, state)
+  local epoch = row.epoch
+  validate(job, epoch, row)
+  row.seconds = core.clock() - job.epoch_started
+  if is_better(job, row) then job.kept = { epoch = epoch, state = job.model:state() } end
+  job.rows[epoch] = row
+  save(job, epoch, state)
+  report(job, row)
+  if job.opts.on_epoch then job.opts.on_epoch(row) end
+end
+
+local function run_epoch(job, epoch)
+  job.epoch_started = core.clock()
+  job.line.label = ("epoch %d/%d"):format(epoch, job.opts.epochs)
+  collectgarbage() -- ends the tensors that share the weights, which would have to be copied for them
+  job.model.graph:own_parameters { except = job.fixed }
+  local sums = steps.learn(job, epoch)
+  local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = sums.loss / sums.weight,
+    train_accuracy = sums.right / sums.count, images_per_second = sums.count / (core.clock() - job.epoch_started) }
+  local state = job.model:state()
+  if job.average then set_state(job.model, job.average:state()) end
+  judge(job, row, state)
+  if job.average then set_state(job.model, state) end
+end
+
+-- ---- the whole ----
+
+-- Goes to where the checkpoint was written; gives the number of epochs done.
+local function resume(job)
+  local path = job.opts.checkpoint
+  if not files.is_file(path) then
+    say(job, "train: there is no checkpoint '%s' yet: starting from the beginning", path)
+    return 0
+  end
+  local state = checkpoint.load(path, job.description)
+  local record = state.record
+  if record.epoch > job.opts.epochs then
+    fault.raise("checkpoint '%s': is of epoch %d, expected one of at most %d epochs", path, record.epoch,
+      job.opts.epochs)
+  end
+  -- Called by pcall itself, their errors carry no position in this file.
+  local ok, problem = pcall(job.optimiser.load, job.optimiser, state.optimiser)
+  if ok and job.average then ok, problem = pcall(job.average.load, job.average, state.average) end
+  if ok then ok, problem = pcall(job.model.load_state, job.model, state.model or {}) end
+  if not ok then fault.raise("checkpoint '%s': is damaged: %s", path, problem) end
+  job.rows, job.saved = record.rows, record.epoch
+  job.kept = { epoch = record.best_epoch, state = state.best or state.average or state.model }
+  return record.epoch
+end
+
+-- The model ends with the best weights so far, whatever ends the training.
+local function restore(job)
+  set_state(job.model, job.kept.state)
+  job.model:release()
+end
+
+local function new_optimiser(job)
+  local opts = job.opts
+  local betas = opts.betas or {}
+  return core.optimiser(job.model.graph, { kind = opts.optimiser, beta1 = betas[1], beta2 = betas[2], eps = opts.eps,
+    momentum = opts.momentum, nesterov = opts.nesterov, parameters = job.settings, frozen = job.frozen,
+    zeros = job.model.plan })
+end
+
+local function run(job)
+  local opts, model = job.opts, job.model
+  local ok, made = pcall(new_optimiser, job)
+  if not ok then fault.raise("%s", options.bare(made)) end -- a plan of another model
+  job.optimiser = made
+  if opts.ema then job.average = core.average(model.graph, { fixed = job.fixed }) end
+  job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }
+  local line <close> = job.line
+  if not job.data.val then say(job, "train: there is no validation split: the weights of the last epoch are kept") end
+  job.first = (opts.resume and resume(job) or 0) + 1
+  line.total = (opts.epochs - job.first + 1) * job.data.train:count()
+  job.started = core.clock()
+  for epoch = job.first, opts.epochs do run_epoch(job, epoch) end
+end
+
+-- Ctrl-C ends native work with "interrupted", and Lua code, by its own signal handler, with "interrupted!".
+local function explain(job, problem)
+  if type(problem) ~= "string" or not problem:find("interrupted!?$") then return problem end
+  return ("train: interrupted; %s"):format(steps.what_is_kept(job))
+end
+
+--- Trains a model in place; models that shared its weights (clones) keep theirs.
+--
+-- The criterion is cross entropy weighted by class, and the weights kept in the end are those of the epoch of best
+-- validation, also when the training is stopped by Ctrl-C or an error. Order, augmentation and dropout depend on
+-- `seed`, epoch and step alone: the same call gives the same weights to the bit (with the same number of threads), and
+-- so does a training that was interrupted and resumed. In a model with batch norm a last batch of one sample is left
+-- out.
+--
+-- Frozen parameters get no gradient and no state, and the way back ends below the last parameter that is trained: a
+-- head alone costs little more than its forward passes. A batch norm whose scale is frozen runs as in inference and
+-- keeps its running statistics; dropout goes on.
+--
+-- In a model that `prune` made (with its `plan`), the pruned weights, and scale and shift of the norms behind them, are
+-- exactly zero after every step, whatever the optimiser. A model without a plan has no such weights, whatever its
+-- zeros.
+--
+-- A batch cut by `micro_batch` gives the gradient of the whole batch, but for dropout, which is drawn for each piece,
+-- and for batch norm, whose statistics are those of a piece.
+--
+-- @tparam Model model
+-- @tparam Dataset data its `train` is learned, its `val` (may be missing) decides which weights are kept
+-- @tab[opt] opts The course: `epochs` (20), `batch` (32; samples of a step), `micro_batch` (none: run batches in pieces
+-- of at most so many, as equal as can be, to save memory), `seed` (0), `select` ("accuracy" of validation, ties by
+-- loss; "loss"; "last"), `augment` (true: random resized crop of scale 0.7-1 and ratio 0.75-1.33, flips, rotation up to
+-- 30°, brightness, contrast and saturation ± 0.2; false; or a table of these, see `split:batches`).
+--
+-- The optimiser, as torch.optim has them: `optimiser` ("adam", "adamw", "sgd"), `betas` ({0.9, 0.999}) and `eps` (1e-8)
+-- of the first two, `momentum` (0.9) and `nesterov` (false) of sgd, `weight_decay` (0; adamw: 0.01; decoupled in adamw
+-- alone), `decay_norms` (true; false: no weight decay on what has one dimension, biases, scales and shifts), `clip`
+-- (false; the largest L2 norm of all gradients together, as clip_grad_norm_).
+--
+-- The learning rate: `lr` (1e-3), times the factor of `schedule`: "step" (multiplied by `decay.factor` after every
+-- `decay.every` epochs; `decay` = {every = 10, factor = 0.1} or false), "cosine" (falls with every step to `min_lr`,
+-- 0), "constant", or a function(progress in [0, 1), epoch) -> factor, called for every step; `warmup` (0; epochs, or
+-- parts of one, over which the rate rises linearly with every step; a cosine begins when it ends).
+--
+-- What is trained: `freeze` (a Lua pattern for parameter names, a function(name) -> boolean, or a list of these),
+-- `groups` (list of {match = as freeze, lr = or lr_scale =, weight_decay =}; the first that fits a parameter counts,
+-- the schedule multiplies all rates alike).
+--
+-- The criterion: `class_weights` ("balanced": n / (classes · n_c); a list; or false), `label_smoothing` (0; as
+-- CrossEntropyLoss).
+--
+-- Averaging: `ema` (false; d: after every step a += (1 - d) (w - a); the average is what is validated, kept and given
+-- back; until warm-up ends it is a copy; running statistics of batch norms are averaged too, as torchvision's
+-- references do).
+--
+-- Besides: `checkpoint` (a path, overwritten after each epoch), `resume` (false; go on from the checkpoint if it is
+-- there), `on_epoch` (function(row), called after each epoch, when the model has what was validated), `workers`
+-- (threads that decode, 1), `quiet` (false; say nothing on stderr)
+-- @treturn table history: list of rows `{epoch=, lr=, group_lrs=, train_loss=, train_accuracy=, val_loss=,
+-- val_accuracy=, seconds=, images_per_second=}`; rates are those of the epoch's last step; losses are weighted by class
+-- (and smoothed), train's are means over the epoch; also `best_epoch`, `tostring`, and `draw(path)`, see
+-- `secateur.training.history`
+-- @treturn Model the model
+-- @raise when model, data and options do not fit, a pattern fits nothing or nothing is left to train; when the loss or
+-- the norm of its gradient (with clip) is not finite; when the checkpoint cannot be written, or is of another training
+local function train(model, data, opts)
+  local job = prepare(model, data, opts)
+  local shared = data.train.shared -- says what black is, for the baseline of Integrated Gradients
+  if shared then model.info.normalisation = { mean = shared.mean, std = shared.std } end
+  model.info.classes = data.classes and table.move(data.classes, 1, #data.classes, 1, {})
+  job.kept = { epoch = 0, state = model:state() }
+  local ok, problem = pcall(run, job)
+  restore(job)
+  if not ok then fault.guard("train", error, explain(job, problem), 0) end
+  return history.new(job.rows, job.kept.epoch), model
+end
+
+return train

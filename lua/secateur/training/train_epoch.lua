@@ -1,0 +1,131 @@
+--- The steps of one epoch. A `job` is what `secateur.training.train` prepares: model, data, options and what came of
+-- them.
+-- @module secateur.training.train_epoch
+local core = require "secateur.core"
+local criterion = require "secateur.training.criterion"
+local fault = require "secateur.data.fault"
+local options = require "secateur.util.options"
+local schedule = require "secateur.training.schedule"
+
+local steps = {}
+
+--- What is left when a training stops early.
+-- @tab job
+-- @treturn string
+function steps.what_is_kept(job)
+  local kept = job.kept.epoch > 0 and "those of epoch " .. job.kept.epoch or "those that it had before"
+  local saved = job.saved and ("the last good checkpoint is '%s' (epoch %d)"):format(job.opts.checkpoint, job.saved)
+    or "no checkpoint was written"
+  return ("the model's weights are %s; %s"):format(kept, saved)
+end
+
+--- Stops the training with a message where a number is not finite.
+-- @tab job
+-- @string what it is
+-- @number value
+-- @int epoch
+-- @string place in the epoch
+function steps.check_finite(job, what, value, epoch, place)
+  if value - value == 0 then return end
+  fault.raise("%s is %s in epoch %d, %s, at lr %g; %s", what, value == value and "infinite" or "not a number", epoch,
+    place, job.lr, steps.what_is_kept(job))
+end
+
+--- Sums over samples, from which means are made.
+-- @treturn table
+function steps.new_sums()
+  return { loss = 0, weight = 0, right = 0, count = 0 }
+end
+
+--- Adds a batch to such sums.
+-- @tab job
+-- @tab sums
+-- @number loss mean over the batch, weighted by class
+-- @tparam Tensor logits
+-- @tparam Tensor labels
+function steps.add(job, sums, loss, logits, labels)
+  local predictions, actual, weight = logits:argmax(2):totable(), labels:totable(), 0
+  for i, label in ipairs(actual) do
+    weight = weight + (job.criterion.list and job.criterion.list[label] or 1)
+    if predictions[i] == label then sums.right = sums.right + 1 end
+  end
+  sums.loss, sums.weight, sums.count = sums.loss + loss * weight, sums.weight + weight, sums.count + #actual
+end
+
+-- The learning rate of a step, before the groups' own.
+local function set_rate(job, epoch, step)
+  local factor = schedule.factor(job.opts, epoch, step, job.steps)
+  if not math.type(factor) or not (factor >= 0 and factor < math.huge) then
+    fault.raise("schedule: expected a finite number of at least 0 from the function, got %s", options.describe(factor))
+  end
+  job.lr = job.opts.lr * factor
+end
+
+-- Way there and back of a batch, in pieces if so wanted; leaves the gradient of the batch's loss in the plan.
+local function accumulate(job, plan, x, y, seed, sums)
+  local most = job.opts.micro_batch or #y
+  if #y <= most then
+    local logits = plan:forward(x, seed)
+    local loss, dlogits = criterion.loss(job.criterion, logits, y)
+    if loss - loss == 0 then plan:backward(dlogits) end
+    steps.add(job, sums, loss, logits, y)
+    return loss
+  end
+  local total, whole = criterion.weight(job.criterion, y), 0
+  for i, piece in ipairs(criterion.pieces(#y, most)) do
+    local labels = y:view(table.unpack(piece))
+    local logits = plan:forward(x:view(table.unpack(piece)), core.mix(seed, i))
+    local loss, dlogits = criterion.loss(job.criterion, logits, labels, total)
+    whole = whole + loss
+    if whole - whole ~= 0 then return whole end
+    plan:backward(dlogits, i > 1)
+    steps.add(job, sums, loss * total / criterion.weight(job.criterion, labels), logits, labels)
+  end
+  return whole
+end
+
+-- As torchvision's references do, the average starts where warm-up ends; until then it is a copy.
+local function average_decay(job, epoch, step)
+  local warmup = job.opts.warmup
+  local copies = epoch - 1 < warmup or step == 1 and epoch - 2 < warmup
+  return copies and 0 or job.opts.ema
+end
+
+-- One step of the optimiser along the gradient in the plan.
+local function take_step(job, plan, epoch, step)
+  local scale = 1
+  if job.opts.clip then
+    local norm = job.optimiser:gradient_norm(plan)
+    steps.check_finite(job, "norm of the gradient", norm, epoch, "step " .. step)
+    scale = math.min(1, job.opts.clip / (norm + 1e-6))
+  end
+  job.optimiser:step(plan, job.lr, scale)
+  if job.average then job.average:update(average_decay(job, epoch, step)) end
+end
+
+--- Goes through the training images once.
+-- @tab job
+-- @int epoch
+-- @treturn table sums over the samples
+function steps.learn(job, epoch)
+  local model, train, opts = job.model, job.data.train, job.opts
+  local plan = model:execution(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
+    { training = true, backward = true, params = true, frozen = job.frozen })
+  local sums, step, seed = steps.new_sums(), 0, core.mix(opts.seed, epoch)
+  for x, y in train:batches { batch = opts.batch, shuffle = true, seed = opts.seed, epoch = epoch,
+    augment = opts.augment or nil, workers = opts.workers } do
+    -- The statistics of one sample would say nothing about the class.
+    if not (job.skip_single and #y == 1 and train:count() > 1) then
+      step = step + 1
+      set_rate(job, epoch, step)
+      local loss = accumulate(job, plan, x, y, core.mix(seed, step), sums)
+      steps.check_finite(job, "loss", loss, epoch, "step " .. step)
+      take_step(job, plan, epoch, step)
+      job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(sums.loss / sums.weight, sums.right / sums.count))
+    end
+  end
+  if step == 0 then fault.raise("data.train: expected images, but none could be decoded") end
+  return sums
+end
+
+return steps

@@ -1,0 +1,42 @@
+--- Text in columns, for values that print as a table.
+-- @module secateur.util.text_table
+local columns = {}
+
+local function width_of(text) return utf8.len(text) or #text end
+
+--- Lines of cells, columns aligned: the first `left` ones (1) at their left, the others at their right.
+-- @tab lines list of lists of strings; all as long as the first
+-- @int[opt=1] left
+-- @treturn string without a line break at the end
+function columns.format(lines, left)
+  local widths, out = {}, {}
+  for _, line in ipairs(lines) do
+    for j, cell in ipairs(line) do widths[j] = math.max(widths[j] or 0, width_of(cell)) end
+  end
+  for i, line in ipairs(lines) do
+    local parts = {}
+    for j, cell in ipairs(line) do
+      local pad = (" "):rep(widths[j] - width_of(cell))
+      parts[j] = j <= (left or 1) and cell .. pad or pad .. cell
+    end
+    out[i] = (table.concat(parts, "  "):gsub(" +$", ""))
+  end
+  return table.concat(out, "\n")
+end
+
+local function number_text(value)
+  local size = math.abs(value)
+  if size >= 1000 then return ("%.3g"):format(value) end
+  local text = (size >= 10 and "%.1f" or "%.3f"):format(value)
+  return text:find "^%-0%.0+$" and text:sub(2) or text
+end
+
+--- A mean with its interval: "0.412 [0.390, 0.433]"; a dash for nil.
+-- @tab[opt] interval `mean`, `low`, `high`
+-- @treturn string
+function columns.interval(interval)
+  if not interval then return "–" end
+  return ("%s [%s, %s]"):format(number_text(interval.mean), number_text(interval.low), number_text(interval.high))
+end
+
+return columns

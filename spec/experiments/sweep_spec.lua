@@ -1,0 +1,375 @@
+-- The verbs are replaced by fakes whose answers can be worked out by hand, and which count how often they are asked.
+local calls, fail_at
+local loaded = package.loaded
+
+local function tensor(list)
+  return { numel = function() return #list end, totable = function() return { table.unpack(list) } end, list = list }
+end
+
+local function count(what, key)
+  calls[what] = (calls[what] or 0) + 1
+  table.insert(calls, what .. " " .. key)
+end
+
+loaded["secateur.core"] = setmetatable({ clock = os.clock, is_terminal = function() return false end, tensor = tensor },
+  { __index = require "secateur.core" })
+loaded["secateur.pruning.sample"] = function(model, split, opts)
+  local how = type(opts.sampling) == "function" and "function" or opts.sampling
+  count("sample", ("%s %s %s %d %d"):format(model.name, split.of, how, opts.per_class, opts.seed))
+  return { opts.seed + 1, #how }
+end
+loaded["secateur.pruning.importance"] = function(model, split, opts)
+  count("importance", ("%s %s %s %s"):format(model.name, split.of, opts.method, table.concat(opts.indices, "+")))
+  -- 1/3 needs all nine digits; the eleventh unit is exact.
+  return { conv = tensor { 1 / 3, -2.5e-8, 0 }, fc = tensor { 4, 5, 6, 7, 8, 9, opts.steps or 10 },
+    method = opts.method, per_class = 10, exact = true, indices = opts.indices }
+end
+loaded["secateur.pruning.prune"] = function(model, scores, opts)
+  local units = {}
+  for i = 1, math.floor(opts.rate * 10) do units[i] = i end
+  return { name = model.name, rate = opts.rate, plan = { fc = units }, last = scores.fc.list[7],
+    third = scores.conv.list[1] }
+end
+loaded["secateur.evaluation.evaluate"] = function(model, split)
+  count("evaluate", ("%s %s %g"):format(model.name, split.of, model.rate or 0))
+  if calls.evaluate == fail_at then error("interrupted!") end
+  local accuracy = 0.9 - (model.rate or 0) ^ 2
+  return { accuracy = accuracy, balanced_accuracy = accuracy / 2, auroc = 0 / 0, ece = 0.01, loss = 1 / 0,
+    per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
+      { sensitivity = 0, specificity = 1, precision = 0 / 0, f1 = 0.2 } } }
+end
+
+loaded["secateur.explanations.agreement"] = { against = function(model, split, opts)
+  local how = opts.method
+  count("explain", ("%s %s %s %d"):format(model.name, split.of, type(how) == "table" and how.method
+    .. (how.steps or "") or how, opts.per_class))
+  return function(pruned)
+    count("agree", ("%s %g"):format(model.name, pruned.rate))
+    return { input = { cosine = { mean = 1 - pruned.rate }, spearman = { mean = 0.5 } } }
+  end
+end }
+
+local sweep = require "secateur.experiments.sweep"
+
+local function model(name)
+  return { name = name, forward = function() end, fingerprint = function() return "weights of " .. name end }
+end
+
+local function dataset(name)
+  local function split(which)
+    return { of = name .. "/" .. which, count = function() return 20 end }
+  end
+  return { classes = { "a", "b" }, train = split "train", test = split "test",
+    fingerprint = function() return "images of " .. name end }
+end
+
+local function settings(changes)
+  local opts = { model = model "vgg", data = dataset "cpn", methods = { "lrp", "ig" }, sampling = { "random" },
+    rates = { 0, 0.3, 0.5 }, seeds = { 0, 1 }, progress = false }
+  for key, value in pairs(changes or {}) do opts[key] = value or nil end
+  return opts
+end
+
+local function without_times(rows)
+  local plain = {}
+  for i, row in ipairs(rows) do
+    plain[i] = {}
+    for key, value in pairs(row) do plain[i][key] = not key:find("seconds") and value or nil end
+  end
+  return plain
+end
+
+describe("sweep", function()
+  local path
+
+  before_each(function()
+    calls, fail_at, path = {}, nil, os.tmpname()
+    os.remove(path)
+  end)
+  after_each(function() os.remove(path) end)
+
+  it("gives whole rows in order", function()
+    local rows = sweep(settings())
+    assert.equal(12, #rows)
+    local row = rows[2]
+    assert.is_true(row.score_seconds >= 0 and row.evaluate_seconds >= 0)
+    row.score_seconds, row.evaluate_seconds, row.accuracy, row.drop, row.balanced_accuracy = nil, nil, nil, nil, nil
+    assert.same({ dataset = "data", model = "vgg", method = "lrp", sampling = "random", seed = 0, rate = 0.3,
+      scope = "global", units_pruned = 3, units_total = 10, baseline_accuracy = 0.9, macro_f1 = (0.4 + 0.2) / 2,
+      ece = 0.01, loss = math.huge, per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
+        { sensitivity = 0, specificity = 1, f1 = 0.2 } } }, row)
+    local order = {}
+    for i, each in ipairs(rows) do order[i] = ("%d %s %g"):format(each.seed, each.method, each.rate) end
+    assert.same({ "0 lrp 0", "0 lrp 0.3", "0 lrp 0.5", "0 ig 0", "0 ig 0.3", "0 ig 0.5", "1 lrp 0", "1 lrp 0.3",
+      "1 lrp 0.5", "1 ig 0", "1 ig 0.3", "1 ig 0.5" }, order)
+    assert.equal(0.9 - (0.9 - 0.25), rows[3].drop)
+  end)
+
+  it("chooses once per seed, scores once per method, evaluates the unpruned model once", function()
+    sweep(settings())
+    assert.equal(2, calls.sample)
+    assert.equal(4, calls.importance)
+    assert.equal(1 + 2 * 2 * 2, calls.evaluate)
+    assert.equal("evaluate vgg cpn/test 0", calls[1])
+    assert.equal("sample vgg cpn/train random 10 0", calls[2])
+    assert.equal("importance vgg cpn/train lrp 1+6", calls[3])
+  end)
+
+  it("measures drops against the unpruned model where rate 0 is not asked for", function()
+    local rows = sweep(settings { rates = { 0.5 }, seeds = false, seed = 7 })
+    assert.equal(2, #rows)
+    assert.equal(0.25, rows[1].drop)
+    assert.equal(7, rows[1].seed)
+  end)
+
+  it("calls models and datasets what they call themselves", function()
+    local vgg, cpn = model "x", dataset "cpn"
+    vgg.info, cpn.title = { architecture = "vgg16_bn" }, "/data/chest x-rays/"
+    local row = sweep(settings { model = vgg, data = cpn })[1]
+    assert.same({ "vgg16_bn", "chest x-rays" }, { row.model, row.dataset })
+    vgg.info, vgg.name = {}, nil
+    assert.equal("model", sweep(settings { model = vgg })[1].model)
+  end)
+
+  it("counts the units of the layers chosen", function()
+    assert.equal(7, sweep(settings { layers = { "fc" } })[1].units_total)
+    assert.equal(10, sweep(settings())[1].units_total)
+  end)
+
+  it("passes options of a method to that method only, and scores with every digit of a float32", function()
+    local seen = {}
+    local prune = loaded["secateur.pruning.prune"]
+    loaded["secateur.pruning.prune"], loaded["secateur.experiments.sweep"] = function(m, scores, opts)
+      seen[#seen + 1] = { scores.fc.list[7], scores.conv.list[1] }
+      return prune(m, scores, opts)
+    end, nil
+    require "secateur.experiments.sweep"(settings { rates = { 0.5 }, seeds = { 0 },
+      method_options = { ig = { steps = 64 } } })
+    loaded["secateur.pruning.prune"], loaded["secateur.experiments.sweep"] = prune, sweep
+    assert.equal(10, seen[1][1])
+    assert.equal(64, seen[2][1])
+    assert.equal(string.pack("f", 1 / 3), string.pack("f", seen[1][2]))
+  end)
+
+  it("resumes after a stop with exactly what is left, and gives the same rows", function()
+    local whole = sweep(settings())
+    local evaluations = calls.evaluate
+    for stop = 1, evaluations do
+      calls, fail_at = {}, stop
+      assert.has_error(function() sweep(settings { store = path }) end)
+      local first = calls
+      calls, fail_at = {}, nil
+      local rows = sweep(settings { store = path })
+      assert.same(without_times(whole), without_times(rows))
+      assert.equal(evaluations - (stop - 1), calls.evaluate or 0)
+      assert.equal(4, (first.importance or 0) + (calls.importance or 0))
+      assert.equal(2, (first.sample or 0) + (calls.sample or 0))
+      os.remove(path)
+    end
+  end)
+
+  it("does nothing when it is done already, whatever the order of the lists", function()
+    local first = sweep(settings { store = path })
+    calls = {}
+    local again = sweep(settings { store = path, rates = { 0.5, 0, 0.3 }, methods = { "ig", "lrp" } })
+    assert.same({}, calls)
+    assert.equal(#first, #again)
+    assert.equal("ig", again[1].method)
+  end)
+
+  it("says where it stopped", function()
+    fail_at = 3
+    local _, message = pcall(sweep, settings())
+    assert.matches("^sweep: data, vgg, lrp, random, seed 0, rate 0%.5: .*interrupted!$", message)
+  end)
+
+  it("refuses the store of another experiment and says what differs", function()
+    sweep(settings { store = path })
+    local function refused(changes, expected)
+      changes.store = path
+      local _, message = pcall(sweep, settings(changes))
+      assert.equal(("sweep: store '%s' holds a different experiment: %s"):format(path, expected),
+        message:match("sweep: .*"))
+    end
+    refused({ rates = { 0, 0.7 } }, "rates: [0,0.3,0.5] in the store, now [0,0.7]")
+    refused({ per_class = 3 }, "per_class: 10 in the store, now 3")
+    refused({ scope = "layer" }, 'scope: "global" in the store, now "layer"')
+    refused({ model = model "resnet" }, 'models.resnet: nothing in the store, now {"data":"weights of resnet"}; '
+      .. 'models.vgg: {"data":"weights of vgg"} in the store, now nothing')
+    refused({ data = dataset "mura" }, 'datasets.data.fingerprint: "images of cpn" in the store, now "images of mura"')
+    refused({ method_options = { lrp = { start = "logit" } } },
+      'method_options: [] in the store, now {"lrp":{"start":"logit"}}')
+  end)
+
+  it("tells strategies of one's own apart by their code", function()
+    local function first(pool) return pool end
+    local function last(pool) return { pool[#pool] } end
+    local rows = sweep(settings { sampling = { "random", mine = first }, store = path, seeds = { 0 } })
+    assert.same({ "random", "mine" }, rows:distinct "sampling")
+    assert.error_matches(function()
+      sweep(settings { sampling = { "random", mine = last }, store = path, seeds = { 0 } })
+    end, "samplings.mine: \"function %x+\" in the store, now \"function %x+\"")
+  end)
+
+  describe("with several models and datasets", function()
+    local function grid(changes)
+      changes = changes or {}
+      changes.model, changes.data = false, false
+      changes.models = changes.models or { vgg = function(data, name)
+        count("train", name)
+        assert.equal(name .. "/test", data.test.of)
+        return model("vgg-" .. name)
+      end, vit = { cpn = model "vit-cpn", mura = model "vit-mura" } }
+      changes.datasets = { cpn = dataset "cpn", mura = dataset "mura" }
+      changes.seeds = { 0 }
+      return settings(changes)
+    end
+
+    it("uses the model of each pair", function()
+      local rows = sweep(grid())
+      assert.equal(2 * 2 * 2 * 3, #rows)
+      assert.same({ "cpn", "mura" }, rows:distinct "dataset")
+      assert.equal(2, calls.train)
+      local evaluated = table.concat(calls, "\n")
+      assert.truthy(evaluated:find("evaluate vgg-cpn cpn/test 0", 1, true))
+      assert.truthy(evaluated:find("evaluate vit-mura mura/test 0.5", 1, true))
+    end)
+
+    it("does not make a model again whose rows are all there", function()
+      sweep(grid { store = path })
+      calls = {}
+      sweep(grid { store = path })
+      assert.same({}, calls)
+    end)
+
+    it("refuses to go on with a model that came out differently", function()
+      local version = 1
+      local models = { vgg = function() return model("vgg version " .. version) end }
+      fail_at = 4
+      assert.has_error(function() sweep(grid { models = models, store = path }) end)
+      fail_at, version = nil, 2
+      assert.error_matches(function() sweep(grid { models = models, store = path }) end,
+        "sweep: cpn, vgg: models%.vgg: the function gives another model for 'cpn' than when the store was begun")
+    end)
+
+    it("misses the model of a pair at once", function()
+      assert.error_matches(function() sweep(grid { models = { vit = { cpn = model "a" } } }) end,
+        "sweep: models.vit: expected a model, a function that gives one, or a table with one for dataset 'mura'")
+      assert.same({}, calls)
+    end)
+  end)
+
+  describe("with agreement", function()
+    local function with_images(changes)
+      local data = dataset "cpn"
+      data.test.batch, data.test.labels = function() end, { 1, 2 }
+      changes = changes or {}
+      changes.data = changes.data or data
+      local opts = settings(changes)
+      opts.agreement = changes.agreement
+      return opts
+    end
+
+    it("adds columns to the rows, explaining once per method", function()
+      local rows = sweep(with_images())
+      assert.same({ 1, 1, 1, 0 }, { rows[1].agreement_cosine, rows[1].agreement_spearman, rows[1].agreement_topk,
+        rows[1].agreement_seconds })
+      assert.same({ 0.7, 0.5 }, { rows[2].agreement_cosine, rows[2].agreement_spearman })
+      assert.is_nil(rows[2].agreement_topk) -- undefined
+      assert.is_true(rows[2].agreement_seconds >= 0)
+      assert.equal(2, calls.explain)
+      assert.equal(2 * 2 * 2, calls.agree)
+      local made = table.concat(calls, "\n")
+      assert.truthy(made:find("explain vgg cpn/test lrp 3\n", 1, true))
+      assert.truthy(made:find("explain vgg cpn/test ig 3\n", 1, true))
+    end)
+
+    it("explains by the scores' method and its options, by LRP where they explain nothing, or as told", function()
+      local function methods(changes)
+        calls = {}
+        changes.rates, changes.seeds = { 0.3 }, { 0 }
+        sweep(with_images(changes))
+        local list = {}
+        for _, call in ipairs(calls) do list[#list + 1] = call:match "^explain %S+ %S+ (.*)$" end
+        return list
+      end
+      assert.same({ "ig8 3", "lrp 3" }, methods { methods = { "ig", "random" },
+        method_options = { ig = { steps = 8, reduce = "abs" } } })
+      assert.same({ "dlb 5" }, methods { methods = { "lrp" }, agreement = { method = "dlb", per_class = 5 } })
+      assert.same({}, methods { agreement = false })
+    end)
+
+    it("goes on without in a store begun without, unless it is asked for", function()
+      sweep(with_images { agreement = false, rates = { 0, 0.3 }, store = path })
+      local rows = sweep(with_images { rates = { 0, 0.3 }, store = path })
+      assert.equal(8, #rows)
+      assert.is_nil(rows[2].agreement_cosine)
+      assert.error_matches(function() sweep(with_images { agreement = true, rates = { 0, 0.3 }, store = path }) end,
+        "holds a different experiment: agreement: nothing in the store, now {.*\"per_class\":3")
+      assert.error_matches(function() sweep(with_images { rates = { 0, 0.5 }, store = path }) end,
+        "holds a different experiment: rates: %[0,0.3%] in the store, now %[0,0.5%]$")
+      assert.is_nil(calls.explain)
+    end)
+
+    it("keeps the columns in the store, and resumes", function()
+      fail_at = 3
+      assert.has_error(function() sweep(with_images { store = path }) end)
+      fail_at = nil
+      local rows = sweep(with_images { store = path })
+      assert.equal(0.7, rows[2].agreement_cosine)
+      calls = {}
+      assert.same(without_times(rows), without_times(sweep(with_images { store = path })))
+      assert.same({}, calls)
+      assert.error_matches(function() sweep(with_images { agreement = { per_class = 9 }, store = path }) end,
+        "agreement.per_class: 3 in the store, now 9")
+    end)
+  end)
+
+  it("checks its options at the caller's level", function()
+    local function wrong(changes, expected)
+      local good, message = pcall(function()
+        local rows = sweep(settings(changes)) -- no tail call, so that there is a line to name
+        return rows
+      end)
+      assert.is_false(good)
+      assert.equal("sweep: " .. expected, message:match("^spec/experiments/sweep_spec%.lua:%d+: (.*)$"))
+    end
+    wrong({ rates = { 0, 1 } }, "rates: expected a list of different numbers in [0, 1), got a table")
+    wrong({ rates = { 0.5, 0.5 } }, "rates: expected a list of different numbers in [0, 1), got a table")
+    wrong({ methods = {} }, "methods: expected a list of different names among "
+      .. "lrp, dlb, ig, gradient_x_input, random, magnitude, activation, taylor, got a table")
+    wrong({ seed = 1 }, "expected either seed or seeds")
+    wrong({ model = false }, "expected either model or models")
+    wrong({ datasets = {} }, "expected either data or datasets")
+    wrong({ sampling = { "random", "random" } }, "sampling: expected different names, got 'random' at 2")
+    wrong({ sampling = { mine = 3 } }, "sampling: expected name = function, got mine = 3")
+    wrong({ agreement = 3 }, "agreement: expected a boolean or a table, got 3")
+    wrong({ agreement = { top = 2 } }, "agreement: top: expected a number in (0, 1], got 2")
+    wrong({ agreement = { layers = {} } }, "agreement: unknown option 'layers', expected one of: method, per_class, "
+      .. "seed, target, top")
+    wrong({ scope = "all" }, "scope: expected one of 'global', 'layer', got 'all'")
+    wrong({ data = {} }, "datasets.data: expected a dataset with classes, train and test, got a table")
+    wrong({ method_options = { igg = { steps = 4 } } }, "method_options: expected methods as keys, one of lrp, dlb, "
+      .. "ig, gradient_x_input, random, magnitude, activation, taylor, got 'igg'")
+    wrong({ method_options = { lrp = 1 } }, "method_options.lrp: expected a table, got 1")
+    wrong({ method_options = { ig = { steps = 0 } } },
+      'method_options.ig: steps: expected "auto" or a whole number in [1, 1048576], got 0')
+    wrong({ method_options = { dlb = { steps = 4 } } }, "method_options.dlb: steps: expected an option of method 'dlb' "
+      .. "(compat, composite, exact, mode, start), got one of 'ig'")
+    wrong({ method_options = { lrp = { composite = { {} } } } },
+      "method_options.lrp: composite: entry 1: expected { match = kind, pattern or function, rule = table }")
+    wrong({ method_options = { lrp = { redcue = "abs" } } }, "method_options.lrp: unknown option 'redcue', expected "
+      .. "one of: batch, composite, exact, indices, method, on_batch, per_class, reduce, sampling, seed, start, target")
+    wrong({ method_options = { random = { seed = 1 } } },
+      "method_options.random: expected no option 'seed', which is the sweep's to choose")
+    wrong({ method_options = { lrp = { target = { of = "label", against = 3 } } } },
+      "method_options.lrp: target: expected a class in 1..2, got 3")
+    wrong({ agreement = { method = "lpr" } }, "agreement: method: method: expected one of 'lrp', 'dlb', 'ig', "
+      .. "'gradient', 'gradient_x_input', 'smoothgrad', 'guided_backprop', 'grad_cam', got 'lpr'")
+    wrong({ agreement = { method = { method = "ig", stepz = 3 } } }, "agreement: method: unknown option 'stepz', "
+      .. "expected one of: baseline, batch, layers, max_steps, method, quadrature, sigma, steps, target, tolerance")
+    wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, data, datasets, "
+      .. "keep, layers, margin, method_options, methods, model, models, per_class, progress, rates, reduce, sampling, "
+      .. "scope, seed, seeds, store")
+  end)
+end)

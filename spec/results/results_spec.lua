@@ -1,0 +1,107 @@
+local results = require "secateur.results"
+local rows = require "support.rows"
+local store = require "secateur.results.store"
+
+describe("results", function()
+  it("are the list of rows", function()
+    local some = rows.results { { { [0] = 0, [0.5] = 0.2 } }, { { [0.5] = 0.1 }, { method = "ig", seed = 3 } } }
+    assert.equal(3, #some)
+    assert.equal(0.2, some[2].drop)
+    assert.same({ 0, 0.5 }, some:distinct "rate")
+    assert.same({ "lrp", "ig" }, some:distinct "method")
+    assert.equal(1, #some:where { method = "ig", rate = 0.5 })
+    assert.equal(0.9, some:baseline("cpn", "vgg"))
+    assert.is_nil(some:baseline("cpn", "vit"))
+  end)
+
+  it("average with the population's deviation", function()
+    local list = { { drop = 0.1 }, { drop = 0.3 }, { drop = -0.1 }, { drop = 0.5 }, {}, { drop = 0 / 0 } }
+    local mean, deviation, count = results.statistics(list, "drop")
+    assert.near(0.2, mean, 1e-12)
+    assert.near(math.sqrt((0.01 + 0.01 + 0.09 + 0.09) / 4), deviation, 1e-12)
+    assert.equal(4, count)
+    assert.same({ 0.7, 0, 1 }, { results.statistics({ { drop = 0.7 } }, "drop") })
+    assert.is_nil(results.statistics({}, "drop"))
+  end)
+
+  it("print as a table", function()
+    local text = tostring(rows.results { { { [0] = 0, [0.5] = 0.25 }, { dataset = "Fötal" } } })
+    assert.equal([[
+dataset  model  method  sampling  seed  rate  accuracy   drop  balanced
+Fötal    vgg    lrp     random       0  0.00     0.900      0     0.800
+Fötal    vgg    lrp     random       0  0.50     0.650  0.250     0.800]], text)
+  end)
+
+  describe("lossless rate", function()
+    local function rate_of(drops, margin)
+      return rows.results({ { drops } }):lossless(margin)[1].rate
+    end
+
+    it("is the last one before the first drop above the margin", function()
+      assert.equal(0.3, rate_of { [0] = 0, [0.15] = 0.01, [0.3] = 0.04, [0.5] = 0.06, [0.7] = 0.3 })
+      assert.equal(0.7, rate_of { [0] = 0, [0.15] = 0.01, [0.7] = 0.02 })
+    end)
+
+    it("does not come back after a drop", function()
+      assert.equal(0.15, rate_of { [0.15] = 0.01, [0.3] = 0.2, [0.5] = 0.01 })
+    end)
+
+    it("is 0 where already the first rate drops too far, with or without a row for 0", function()
+      assert.equal(0, rate_of { [0] = 0, [0.15] = 0.2, [0.3] = 0.01 })
+      assert.equal(0, rate_of { [0.15] = 0.2 })
+    end)
+
+    it("takes a drop equal to the margin as lossless, whatever binary makes of it", function()
+      assert.is_true(0.9 - 0.85 > 0.05)
+      assert.equal(0.5, rate_of { [0.5] = 0.9 - 0.85 })
+      assert.equal(0, rate_of { [0.5] = 0.0501 })
+    end)
+
+    it("counts gains as no drop", function()
+      assert.equal(0.5, rate_of({ [0.3] = -0.02, [0.5] = -0.1 }, 0))
+    end)
+
+    it("depends on the margin", function()
+      local drops = { [0.15] = 0.01, [0.3] = 0.08 }
+      assert.equal(0.15, rate_of(drops))
+      assert.equal(0.3, rate_of(drops, 0.1))
+      assert.equal(0, rate_of(drops, 0))
+      assert.error_matches(function() rate_of(drops, 2) end, "lossless: margin: expected a number in %[0, 1%], got 2")
+    end)
+
+    it("holds for every seed", function()
+      local both = rows.results { { { [0.15] = 0.01, [0.3] = 0.02 }, { seed = 0 } },
+        { { [0.15] = 0.03, [0.3] = 0.07 }, { seed = 1 } } }
+      assert.same({ { dataset = "cpn", model = "vgg", method = "lrp", sampling = "random", rate = 0.15, drop = 0.03 } },
+        both:lossless())
+    end)
+
+    it("is found per combination, and stops at a gap", function()
+      local some = rows.results { { { [0.15] = 0, [0.3] = 0, [0.5] = 0 } },
+        { { [0.15] = 0, [0.5] = 0 }, { method = "ig" } }, { { [0.15] = 0.3, [0.3] = 0 }, { dataset = "mura" } } }
+      local found = {}
+      for i, entry in ipairs(some:lossless()) do
+        found[i] = { entry.dataset, entry.method, entry.rate, entry.next_missing }
+      end
+      assert.same({ { "cpn", "lrp", 0.5 }, { "cpn", "ig", 0.15, 0.3 }, { "mura", "lrp", 0 } }, found)
+    end)
+  end)
+
+  it("read from a store, also of a sweep cut short", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local writer <close> = assert(store.open(path, { methods = { "ig", "lrp" }, rates = { 0, 0.5 }, seeds = { 0 },
+      samplings = { random = "built-in" }, models = { vgg = {} }, datasets = { cpn = { classes = { "a", "b" } } } }))
+    writer:put("row", "1", rows.row { drop = 0.125 })
+    writer:put("samples", "s", { 4, 2 })
+    writer:close()
+    local read = assert(results.read(path))
+    os.remove(path)
+    assert.equal(1, #read)
+    assert.equal(4, read.total)
+    assert.equal(0.125, read[1].drop)
+    assert.same({ "a", "b" }, read.experiment.datasets.cpn.classes)
+    assert.same({ s = { 4, 2 } }, read.samples)
+    assert.same({ n = 2, nil, ("store '%s' no such file"):format(path) }, table.pack(results.read(path)))
+  end)
+end)
