@@ -1,6 +1,6 @@
 /* The modules `secateur.core_portable`, `core_avx2` and `core_avx512`, one per level of vector instructions, of which
- * lua/secateur/core/init.lua loads one (and `secateur.core_double`, the same in double precision, for gradient checks): the
- * native functions and classes, raw. lua/secateur wraps them. */
+ * lua/secateur/core/init.lua loads one (and `secateur.core_double`, the same in double precision, for gradient checks):
+ * the native functions and classes, raw. lua/secateur wraps them. */
 #include "lua/core.h"
 
 typedef void (*opener)(lua_State *L);

@@ -1,8 +1,8 @@
 /* The module `secateur.cpu`: looks at the processor before anything else does. It tells which variant of the core to
- * load (lua/secateur/core/init.lua does). And an OpenBLAS that is older than an AMD core may give it AVX2 kernels although
- * it has AVX-512; it reads OPENBLAS_CORETYPE once, when it is loaded; so this module, which must be linked without it,
- * sets that variable before the core is required. The same goes for the OpenMP library and how long its threads wait at
- * a barrier before they sleep. */
+ * load (lua/secateur/core/init.lua does). And an OpenBLAS that is older than an AMD core may give it AVX2 kernels
+ * although it has AVX-512; it reads OPENBLAS_CORETYPE once, when it is loaded; so this module, which must be linked
+ * without it, sets that variable before the core is required. The same goes for the OpenMP library and how long its
+ * threads wait at a barrier before they sleep. */
 #define _POSIX_C_SOURCE 200809L
 #include <lauxlib.h>
 #include <lua.h>

@@ -46,7 +46,7 @@ static int read_choice(lua_State *L, int table, const char *field, const char *c
         const char *text = sc_lua_check_string(L, lua_gettop(L), "rule", field);
         found = sc_lua_find_choice(text, choices);
         if (found < 0)
-            luaL_error(L, "rule: %s: unknown '%s'", field, text);
+            sc_lua_fail(L, "rule: %s: unknown '%s'", field, text);
     }
     lua_pop(L, 1);
     return found;
@@ -55,7 +55,7 @@ static int read_choice(lua_State *L, int table, const char *field, const char *c
 static double read_epsilon(lua_State *L, int table) {
     double epsilon = sc_lua_field_number(L, table, "rule", "epsilon", 1e-6);
     if (!(epsilon >= 0))
-        luaL_error(L, "rule: epsilon: expected at least 0, got %f", epsilon);
+        sc_lua_fail(L, "rule: epsilon: expected at least 0, got %f", epsilon);
     return epsilon;
 }
 
@@ -73,7 +73,7 @@ static void read_group(lua_State *L, sc_group *group) {
     group->gate = (sc_gate)read_choice(L, table, "gate", gates);
     sc_lua_field(L, table, "terms");
     if (!lua_istable(L, -1) || lua_rawlen(L, -1) < 1 || lua_rawlen(L, -1) > SC_MAX_TERMS)
-        luaL_error(L, "rule: terms: expected a list of 1 to %d", SC_MAX_TERMS);
+        sc_lua_fail(L, "rule: terms: expected a list of 1 to %d", SC_MAX_TERMS);
     int terms = lua_gettop(L);
     group->term_count = (int)lua_rawlen(L, terms);
     for (int t = 0; t < group->term_count; t++) {
@@ -109,7 +109,7 @@ static void read_rule(lua_State *L, sc_rule *rule) {
         return;
     sc_lua_field(L, table, "groups");
     if (!lua_istable(L, -1) || lua_rawlen(L, -1) < 1 || lua_rawlen(L, -1) > SC_MAX_GROUPS)
-        luaL_error(L, "rule: groups: expected a list of 1 to %d", SC_MAX_GROUPS);
+        sc_lua_fail(L, "rule: groups: expected a list of 1 to %d", SC_MAX_GROUPS);
     rule->group_count = (int)lua_rawlen(L, -1);
     for (int g = 0; g < rule->group_count; g++) {
         lua_rawgeti(L, -1, g + 1);
@@ -126,7 +126,7 @@ static sc_relevance *check_relevance(lua_State *L, const char *method) {
     if (!box)
         sc_lua_expected(L, 1, method, "self", "a Relevance");
     else if (!*box)
-        luaL_error(L, "%s: self: expected a Relevance, got a closed one", method);
+        sc_lua_fail(L, "%s: self: expected a Relevance, got a closed one", method);
     return *box;
 }
 
@@ -151,7 +151,7 @@ static int create(lua_State *L) {
         if (graph->nodes[i].op->map == SC_MAP_SOURCE)
             continue;
         if (sc_lua_field(L, -1, graph->nodes[i].name) == LUA_TNIL)
-            luaL_error(L, "relevance: rules: expected one for every node, got none for '%s'", graph->nodes[i].name);
+            sc_lua_fail(L, "relevance: rules: expected one for every node, got none for '%s'", graph->nodes[i].name);
         read_rule(L, &rules[i]);
         lua_pop(L, 1);
     }
@@ -183,8 +183,8 @@ static const sc_real *check_start(lua_State *L, int index, const char *argument,
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     sc_shape shape = sc_shape_prepend(&plan->graph->nodes[plan->graph->output].shape, plan->current_batch);
     if (!sc_shape_equal(&shape, &start->shape))
-        luaL_error(L, "backward: %s: expected %s, got %s", argument, sc_shape_format(wanted, &shape),
-                   sc_shape_format(got, &start->shape));
+        sc_lua_fail(L, "backward: %s: expected %s, got %s", argument, sc_shape_format(wanted, &shape),
+                    sc_shape_format(got, &start->shape));
     return sc_tensor_real(start);
 }
 
@@ -202,7 +202,7 @@ static int backward(lua_State *L) {
 static bool check_second(lua_State *L, const char *method, const sc_relevance *relevance) {
     bool second = sc_lua_check_flag(L, 3, method, "second", false);
     if (second && !relevance->second)
-        luaL_error(L, "%s: second: expected a Relevance with two signals", method);
+        sc_lua_fail(L, "%s: second: expected a Relevance with two signals", method);
     return second;
 }
 
@@ -214,7 +214,7 @@ static int get_relevance(lua_State *L) {
     bool second = check_second(L, "relevance", relevance);
     const sc_real *data = second ? sc_second_signal_at(relevance->second, node) : sc_plan_grad(plan, node);
     if (!data)
-        luaL_error(L, "relevance: node: expected one that is kept, after a way back, got '%s'", lua_tostring(L, 2));
+        sc_lua_fail(L, "relevance: node: expected one that is kept, after a way back, got '%s'", lua_tostring(L, 2));
     return sc_lua_push_node(L, plan, node, data);
 }
 
@@ -224,8 +224,8 @@ static int get_sums(lua_State *L) {
     size_t node = sc_lua_check_node(L, 2, relevance->plan->graph, "sums");
     const sc_plan *plan = relevance->plan;
     if (!relevance->wants_sums[node] || !plan->current_batch || !plan->gone_back)
-        luaL_error(L, "sums: node: expected one that sums were asked of, after a way back, got '%s'",
-                   lua_tostring(L, 2));
+        sc_lua_fail(L, "sums: node: expected one that sums were asked of, after a way back, got '%s'",
+                    lua_tostring(L, 2));
     const sc_tensor *sums = check_second(L, "sums", relevance) ? &relevance->second_sums[node] : &relevance->sums[node];
     sc_tensor *out;
     sc_shape shape = sums->shape;
@@ -251,7 +251,7 @@ static int unit_measure(lua_State *L) {
     int choice = luaL_checkoption(L, 3, NULL, names);
     const sc_real *value = sc_plan_value(plan, node), *grad = sc_plan_grad(plan, node);
     if (!value || (choice > 0 && !grad))
-        luaL_error(L, "unit_measure: node: expected one that the plan keeps, got '%s'", lua_tostring(L, 2));
+        sc_lua_fail(L, "unit_measure: node: expected one that the plan keeps, got '%s'", lua_tostring(L, 2));
     sc_shape shape = {2, {plan->current_batch, sc_node_units(&plan->graph->nodes[node])}};
     sc_tensor *out;
     sc_lua_push_new(L, SC_REAL, &shape, false, &out);

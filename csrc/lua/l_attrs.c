@@ -18,8 +18,8 @@ static void read_pair(lua_State *L, int index, const char *function, const sc_at
         return;
     }
     if (lua_rawlen(L, index) != 2)
-        luaL_error(L, "%s: %s: expected a number or a list of two, got a list of %d", function, attr->name,
-                   (int)lua_rawlen(L, index));
+        sc_lua_fail(L, "%s: %s: expected a number or a list of two, got a list of %d", function, attr->name,
+                    (int)lua_rawlen(L, index));
     for (int i = 0; i < 2; i++) {
         lua_rawgeti(L, index, i + 1);
         pair[i] = (size_t)check_size(L, lua_gettop(L), function, attr);
@@ -31,8 +31,8 @@ static double read_real(lua_State *L, int index, const char *function, const sc_
     double value = sc_lua_check_number(L, index, function, attr->name);
     bool bounded = attr->least != 0 || attr->most != 0;
     if (!isfinite(value) || (bounded && (value < attr->least || value > attr->most)))
-        luaL_error(L, bounded ? "%s: %s: expected a number in [%f, %f], got %f" : "%s: %s: expected a finite number",
-                   function, attr->name, attr->least, attr->most, value);
+        sc_lua_fail(L, bounded ? "%s: %s: expected a number in [%f, %f], got %f" : "%s: %s: expected a finite number",
+                    function, attr->name, attr->least, attr->most, value);
     return value;
 }
 
@@ -139,7 +139,7 @@ void sc_lua_read_attrs(lua_State *L, int index, const sc_op *op, const char *nod
         if (given && sc_lua_field(L, index, attr->name) != LUA_TNIL) {
             read_attr(L, lua_gettop(L), function, attr, field);
         } else if (attr->required) {
-            luaL_error(L, "%s: %s: missing", function, attr->name);
+            sc_lua_fail(L, "%s: %s: missing", function, attr->name);
         } else if (attr->same_as) {
             memcpy(field, (char *)attrs + find_attr(op, attr->same_as)->offset, field_size(attr->kind));
         }

@@ -12,9 +12,9 @@ static int gaussian_blur(lua_State *L) {
     double sigma = sc_lua_check_number(L, 2, "gaussian_blur", "sigma");
     char text[SC_SHAPE_TEXT];
     if (x->shape.ndim < 2)
-        luaL_error(L, "gaussian_blur: x: expected planes [... x H x W], got %s", sc_shape_format(text, &x->shape));
+        sc_lua_fail(L, "gaussian_blur: x: expected planes [... x H x W], got %s", sc_shape_format(text, &x->shape));
     if (!(sigma > 0 && sigma <= 1000))
-        luaL_error(L, "gaussian_blur: sigma: expected a number in (0, 1000], got %f", sigma);
+        sc_lua_fail(L, "gaussian_blur: sigma: expected a number in (0, 1000], got %f", sigma);
     size_t height = x->shape.size[x->shape.ndim - 2], width = x->shape.size[x->shape.ndim - 1];
     size_t radius = sc_blur_radius(sigma);
     double *weights = lua_newuserdatauv(L, (radius + 1) * sizeof(double), 0);

@@ -17,7 +17,7 @@ enum { CHUNK = 1 << 16 }; /* bytes that are summed up at a time */
 static sc_zip *check_file(lua_State *L) {
     sc_zip *zip = luaL_checkudata(L, 1, FILE_CLASS);
     if (!zip->file.path)
-        luaL_error(L, "file: the file is closed");
+        sc_lua_fail(L, "file: the file is closed");
     return zip;
 }
 
@@ -128,7 +128,7 @@ static void check_strides(lua_State *L, int index, sc_strided *view) {
     if (!lua_istable(L, index))
         sc_lua_expected(L, index, "file", "strides", "a list of strides");
     if (lua_rawlen(L, index) != (lua_Unsigned)view->shape.ndim)
-        luaL_error(L, "file: strides: expected %d, got %I", view->shape.ndim, (LUAI_UACINT)lua_rawlen(L, index));
+        sc_lua_fail(L, "file: strides: expected %d, got %I", view->shape.ndim, (LUAI_UACINT)lua_rawlen(L, index));
     for (int d = 0; d < view->shape.ndim; d++) {
         lua_rawgeti(L, index, d + 1);
         view->stride[d] = (uint64_t)sc_lua_check_integer(L, -1, "file", "strides", 0, LUA_MAXINTEGER);
@@ -145,7 +145,7 @@ static int file_tensor(lua_State *L) {
     const sc_file *file = &check_file(L)->file;
     const char *name = sc_lua_check_string(L, 2, "file", "dtype");
     if (!sc_element_named(&view.element, name))
-        luaL_error(L, "file: dtype: expected one of " SC_ELEMENT_NAMES ", got '%s'", name);
+        sc_lua_fail(L, "file: dtype: expected one of " SC_ELEMENT_NAMES ", got '%s'", name);
     view.shape = sc_lua_check_shape_list(L, 3, "file");
     check_strides(L, 4, &view);
     view.offset = (uint64_t)sc_lua_check_integer(L, 5, "file", "offset", 0, LUA_MAXINTEGER);

@@ -15,7 +15,7 @@ static sc_gradient *check_gradient(lua_State *L, const char *method) {
     if (!box)
         sc_lua_expected(L, 1, method, "self", "a Gradients");
     else if (!*box)
-        luaL_error(L, "%s: self: expected a Gradients, got a closed one", method);
+        sc_lua_fail(L, "%s: self: expected a Gradients, got a closed one", method);
     return *box;
 }
 
@@ -46,7 +46,7 @@ static sc_take check_take(lua_State *L) {
         const char *text = sc_lua_check_string(L, lua_gettop(L), "gradients", "take");
         found = sc_lua_find_choice(text, names);
         if (found < 0)
-            luaL_error(L, "gradients: take: expected 'gradient', 'product' or 'conductance', got '%s'", text);
+            sc_lua_fail(L, "gradients: take: expected 'gradient', 'product' or 'conductance', got '%s'", text);
     }
     lua_pop(L, 1);
     return (sc_take)found;
@@ -82,8 +82,8 @@ static sc_tensor *check_rows(lua_State *L, int index, const char *method, const 
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     sc_shape whole = sc_shape_prepend(shape, n ? n : (tensor->shape.ndim ? tensor->shape.size[0] : 0));
     if (!sc_shape_equal(&whole, &tensor->shape) || whole.size[0] == 0)
-        luaL_error(L, "%s: %s: expected %s%s, got %s", method, argument, n ? "" : "a batch of ",
-                   sc_shape_format(wanted, n ? &whole : shape), sc_shape_format(got, &tensor->shape));
+        sc_lua_fail(L, "%s: %s: expected %s%s, got %s", method, argument, n ? "" : "a batch of ",
+                    sc_shape_format(wanted, n ? &whole : shape), sc_shape_format(got, &tensor->shape));
     return tensor;
 }
 
@@ -161,7 +161,7 @@ static const sc_point *check_points(lua_State *L, int table, size_t *count) {
         points[k].weight = list_number(L, table, at + 2);
         points[k].node = list_number(L, table, at + 3) != 0;
         if (!(points[k].at >= (k ? points[k - 1].at : 0) && points[k].at <= 1))
-            luaL_error(L, "along: points: expected growing places in 0..1, got %f", points[k].at);
+            sc_lua_fail(L, "along: points: expected growing places in 0..1, got %f", points[k].at);
     }
     return points;
 }

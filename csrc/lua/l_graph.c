@@ -23,7 +23,7 @@ size_t sc_lua_check_node(lua_State *L, int index, const sc_graph *graph, const c
     const char *name = sc_lua_check_string(L, index, function, "node");
     ptrdiff_t node = sc_graph_find_node(graph, name);
     if (node == SC_NOT_FOUND)
-        luaL_error(L, "%s: node: expected one of the graph, got '%s'", function, name);
+        sc_lua_fail(L, "%s: node: expected one of the graph, got '%s'", function, name);
     return (size_t)node;
 }
 
@@ -31,7 +31,7 @@ size_t sc_lua_check_parameter(lua_State *L, int index, const sc_graph *graph, co
     const char *name = sc_lua_check_string(L, index, function, "name");
     ptrdiff_t found = sc_graph_find_parameter(graph, name);
     if (found == SC_NOT_FOUND)
-        luaL_error(L, "%s: name: expected a parameter of the graph, got '%s'", function, name);
+        sc_lua_fail(L, "%s: name: expected a parameter of the graph, got '%s'", function, name);
     return (size_t)found;
 }
 
@@ -118,7 +118,7 @@ static int add(lua_State *L) {
     const char *name = sc_lua_check_string(L, 3, "add", "name");
     const sc_op *op = sc_op_find(op_name);
     if (!op)
-        luaL_error(L, "add: operation: expected one of core.operations(), got '%s'", op_name);
+        sc_lua_fail(L, "add: operation: expected one of core.operations(), got '%s'", op_name);
     lua_settop(L, 6);
     size_t inputs[SC_MAX_INPUTS];
     int count = 0;
@@ -126,7 +126,7 @@ static int add(lua_State *L) {
         if (!lua_istable(L, 4))
             sc_lua_expected(L, 4, "add", "inputs", "a list of node names");
         if (lua_rawlen(L, 4) > SC_MAX_INPUTS)
-            luaL_error(L, "%s '%s': inputs: expected at most %d", op_name, name, SC_MAX_INPUTS);
+            sc_lua_fail(L, "%s '%s': inputs: expected at most %d", op_name, name, SC_MAX_INPUTS);
         for (count = 0; count < (int)lua_rawlen(L, 4); count++) {
             lua_rawgeti(L, 4, count + 1);
             inputs[count] = sc_lua_check_node(L, -1, graph, "add");
@@ -148,8 +148,9 @@ static int add(lua_State *L) {
 static int output(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "output");
     sc_error error;
-    if (!lua_isnoneornil(L, 2) && sc_graph_set_output(graph, sc_lua_check_node(L, 2, graph, "output"), &error) != SC_OK)
-        luaL_error(L, "output: %s", error.message);
+    if (!lua_isnoneornil(L, 2))
+        sc_lua_try_in(L, "output", sc_graph_set_output(graph, sc_lua_check_node(L, 2, graph, "output"), &error),
+                      &error);
     if (graph->node_count == 0)
         return lua_pushnil(L), 1;
     lua_pushstring(L, graph->nodes[graph->output].name);

@@ -35,7 +35,7 @@ static int pixels_release(lua_State *L) {
  * 0..1. */
 static int image_load(lua_State *L) {
     static const char *const known[] = {"channels", "max_pixels", NULL};
-    sc_error error, reason;
+    sc_error error;
     size_t channels = 0, max_pixels = SC_IMAGE_MAX_PIXELS;
     const char *path = sc_lua_check_text(L, 1, "image_load", "path");
     if (!lua_isnoneornil(L, 2)) {
@@ -43,14 +43,13 @@ static int image_load(lua_State *L) {
         sc_lua_check_keys(L, 2, "image_load", known);
         channels = (size_t)sc_lua_field_integer(L, 2, "image_load", "channels", 0, 1, 3);
         if (channels == 2)
-            return luaL_error(L, "image_load: channels: expected 1 or 3, got 2");
+            return sc_lua_fail(L, "image_load: channels: expected 1 or 3, got 2");
         max_pixels =
             (size_t)sc_lua_field_integer(L, 2, "image_load", "max_pixels", (lua_Integer)max_pixels, 1, most_pixels);
     }
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_pixels *pixels = sc_lua_new_object(L, PIXELS, sizeof *pixels);
-    if (sc_pixels_load(pixels, path, max_pixels, &reason) != SC_OK)
-        return luaL_error(L, "image_load: %s", reason.message);
+    sc_lua_try_in(L, "image_load", sc_pixels_load(pixels, path, max_pixels, &error), &error);
     sc_lua_try(L, sc_pixels_to_tensor(tensor, pixels, channels ? channels : pixels->channels, &error), &error);
     sc_pixels_release(pixels);
     lua_pop(L, 1);
@@ -62,8 +61,8 @@ static int image_load(lua_State *L) {
 static int image_save(lua_State *L) {
     sc_error error;
     const char *path = sc_lua_check_text(L, 1, "image_save", "path");
-    if (sc_image_write(path, sc_lua_check_tensor(L, 2, "image_save", "tensor"), &error) != SC_OK)
-        return luaL_error(L, "image_save: %s", error.message);
+    const sc_tensor *tensor = sc_lua_check_tensor(L, 2, "image_save", "tensor");
+    sc_lua_try_in(L, "image_save", sc_image_write(path, tensor, &error), &error);
     return 0;
 }
 
@@ -84,7 +83,7 @@ static int image_resize(lua_State *L) {
     size_t width = (size_t)sc_lua_check_integer(L, 3, "image_resize", "width", 1, 65535);
     const size_t *size = image->shape.size;
     if (image->shape.ndim != 3 || sc_tensor_numel(image) == 0)
-        return luaL_error(L, "image_resize: tensor: expected [C,H,W], got %s", sc_shape_format(text, &image->shape));
+        return sc_lua_fail(L, "image_resize: tensor: expected [C,H,W], got %s", sc_shape_format(text, &image->shape));
     sc_shape shape;
     sc_lua_try(L, sc_shape_make(&shape, 3, (size_t[]){size[0], height, width}, &error), &error);
     sc_resample_scratch *scratch = sc_lua_new_object(L, SCRATCH, sizeof *scratch);

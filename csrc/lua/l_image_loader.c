@@ -52,7 +52,7 @@ static int loader_next(lua_State *L) {
     bool done;
     loader_box *box = luaL_checkudata(L, 1, LOADER);
     if (box->closed)
-        return luaL_error(L, "next: loader: expected an open ImageLoader, got a closed one");
+        return sc_lua_fail(L, "next: loader: expected an open ImageLoader, got a closed one");
     sc_image_batch *batch = sc_lua_new_image_batch(L);
     sc_interrupt_begin();
     sc_status status = sc_image_loader_next(box->loader, batch, &done, &error);

@@ -41,7 +41,7 @@ static bool field_pair(lua_State *L, int table, const char *function, const char
             char message[160]; /* lua_pushfstring would write 1.0 for 1 */
             snprintf(message, sizeof message, "expected two growing numbers in (0, %g], got {%g, %g}", most, pair[0],
                      pair[1]);
-            luaL_error(L, "%s: %s: %s", function, field, message);
+            sc_lua_fail(L, "%s: %s: %s", function, field, message);
         }
     }
     lua_pop(L, 1);
@@ -53,7 +53,7 @@ static double field_within(lua_State *L, int table, const char *function, const 
     if (!(value >= 0 && value <= most)) {
         char message[80];
         snprintf(message, sizeof message, "expected a number in [0, %g], got %g", most, value);
-        luaL_error(L, "%s: %s: %s", function, field, message);
+        sc_lua_fail(L, "%s: %s: %s", function, field, message);
     }
     return value;
 }
@@ -107,7 +107,7 @@ sc_image_recipe sc_lua_check_recipe(lua_State *L, int index, const char *functio
     lua_pop(L, 1);
     recipe.channels = (size_t)sc_lua_field_integer(L, index, function, "channels", 3, 1, 3);
     if (recipe.channels == 2)
-        luaL_error(L, "%s: channels: expected 1 or 3, got 2", function);
+        sc_lua_fail(L, "%s: channels: expected 1 or 3, got 2", function);
     field_channels(L, index, function, "mean", recipe.channels, 0, false, recipe.mean);
     field_channels(L, index, function, "std", recipe.channels, 1, true, recipe.std);
     lua_Integer seed = sc_lua_field_integer(L, index, function, "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);

@@ -21,7 +21,7 @@ sc_image_source *sc_lua_check_image_source(lua_State *L, int index, const char *
     if (!box)
         sc_lua_expected(L, index, function, argument, "an ImageSource");
     else if (!box->source)
-        luaL_error(L, "%s: %s: expected an ImageSource, got a closed one", function, argument);
+        sc_lua_fail(L, "%s: %s: expected an ImageSource, got a closed one", function, argument);
     return box->source;
 }
 
@@ -55,8 +55,7 @@ static void open_pixels(lua_State *L, source_box *box) {
     sc_lua_check_keys(L, 1, "image_source", known);
     sc_lua_field(L, 1, "pixels");
     const sc_tensor *pixels = sc_lua_check_tensor(L, lua_gettop(L), "image_source", "pixels");
-    if (sc_image_source_pixels(&box->source, pixels, &error) != SC_OK)
-        luaL_error(L, "image_source: %s", error.message);
+    sc_lua_try_in(L, "image_source", sc_image_source_pixels(&box->source, pixels, &error), &error);
 }
 
 static void open_phantom(lua_State *L, source_box *box) {
@@ -138,8 +137,7 @@ static int source_pixels(lua_State *L) {
     if (status == SC_OK)
         status = sc_pixels_to_tensor(tensor, &pixels, pixels.channels, &error);
     sc_pixels_release(&pixels);
-    if (status != SC_OK)
-        return luaL_error(L, "pixels: %s", error.message);
+    sc_lua_try_in(L, "pixels", status, &error);
     return 1;
 }
 

@@ -15,8 +15,8 @@ static const sc_tensor *check_row(lua_State *L, size_t row, size_t width) {
     const char *name = lua_pushfstring(L, "features[%I]", (LUAI_UACINT)(row + 1));
     const sc_tensor *tensor = sc_lua_check_tensor_of(L, -2, "kmeans", name, SC_REAL);
     if (width && sc_tensor_numel(tensor) != width)
-        luaL_error(L, "kmeans: %s: expected %I numbers as in the first, got %I", name, (LUAI_UACINT)width,
-                   (LUAI_UACINT)sc_tensor_numel(tensor));
+        sc_lua_fail(L, "kmeans: %s: expected %I numbers as in the first, got %I", name, (LUAI_UACINT)width,
+                    (LUAI_UACINT)sc_tensor_numel(tensor));
     lua_pop(L, 2); /* the list holds it */
     return tensor;
 }
@@ -27,16 +27,17 @@ static const sc_tensor *push_features(lua_State *L) {
         const sc_tensor *tensor = sc_lua_check_tensor_of(L, 1, "kmeans", "features", SC_REAL);
         char text[SC_SHAPE_TEXT];
         if (tensor->shape.ndim != 2 || sc_tensor_numel(tensor) == 0)
-            luaL_error(L, "kmeans: features: expected a Tensor [N x D], got %s", sc_shape_format(text, &tensor->shape));
+            sc_lua_fail(L, "kmeans: features: expected a Tensor [N x D], got %s",
+                        sc_shape_format(text, &tensor->shape));
         lua_pushvalue(L, 1);
         return tensor;
     }
     size_t count = (size_t)lua_rawlen(L, 1);
     if (count == 0)
-        luaL_error(L, "kmeans: features: expected at least one row, got none");
+        sc_lua_fail(L, "kmeans: features: expected at least one row, got none");
     size_t width = sc_tensor_numel(check_row(L, 0, 0));
     if (width == 0)
-        luaL_error(L, "kmeans: features: expected rows of at least one number, got none");
+        sc_lua_fail(L, "kmeans: features: expected rows of at least one number, got none");
     sc_shape shape;
     sc_error error;
     sc_lua_try(L, sc_shape_make(&shape, 2, (const size_t[]){count, width}, &error), &error);
@@ -53,8 +54,8 @@ static void check_finite(lua_State *L, const sc_tensor *features) {
     size_t width = features->shape.size[1], count = sc_tensor_numel(features);
     for (size_t i = 0; i < count; i++)
         if (!isfinite(sc_tensor_real(features)[i]))
-            luaL_error(L, "kmeans: features: expected finite numbers, row %I holds others",
-                       (LUAI_UACINT)(i / width + 1));
+            sc_lua_fail(L, "kmeans: features: expected finite numbers, row %I holds others",
+                        (LUAI_UACINT)(i / width + 1));
 }
 
 /* Pushes a Tensor of `count` int64; the indices that the kernel writes into it have the same size. */

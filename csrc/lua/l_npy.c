@@ -94,7 +94,7 @@ static int npz_load(lua_State *L) {
         const char *name = sc_lua_check_string(L, 5, "npz_load", "names");
         const sc_zip_entry *entry = find_array(zip, name, lua_rawlen(L, 5));
         if (!entry)
-            luaL_error(L, "'%s': no array '%s' in it", path, name);
+            sc_lua_fail(L, "'%s': no array '%s' in it", path, name);
         push_entry(L, zip, entry);
         lua_rawset(L, 4);
     }

@@ -69,7 +69,7 @@ static size_t read_dims(lua_State *L, sc_onnx_dim *dims) {
     check_table(L, 3, "shape");
     size_t count = (size_t)lua_rawlen(L, 3);
     if (count > MOST_DIMS)
-        luaL_error(L, "%s: shape: expected at most %d dimensions, got %I", FUNCTION, MOST_DIMS, (LUAI_UACINT)count);
+        sc_lua_fail(L, "%s: shape: expected at most %d dimensions, got %I", FUNCTION, MOST_DIMS, (LUAI_UACINT)count);
     for (size_t d = 0; d < count; d++) {
         lua_rawgeti(L, 3, (lua_Integer)d + 1);
         if (lua_type(L, -1) == LUA_TSTRING)
@@ -132,7 +132,7 @@ static void add_names(lua_State *L, sc_onnx *onnx, const char *field,
 static void *push_array(lua_State *L, size_t count, size_t size) {
     size_t bytes;
     if (!sc_size_multiply(&bytes, count + 1, size))
-        luaL_error(L, "%s: attributes: too many numbers", FUNCTION);
+        sc_lua_fail(L, "%s: attributes: too many numbers", FUNCTION);
     return lua_newuserdatauv(L, bytes, 0);
 }
 

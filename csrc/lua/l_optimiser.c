@@ -24,7 +24,7 @@ static const sc_optimiser_kind *field_kind(lua_State *L) {
         const char *name = sc_lua_check_string(L, lua_gettop(L), "optimiser", "kind");
         kind = sc_optimiser_find(name);
         if (!kind)
-            luaL_error(L, "optimiser: kind: expected 'adam', 'adamw' or 'sgd', got '%s'", name);
+            sc_lua_fail(L, "optimiser: kind: expected 'adam', 'adamw' or 'sgd', got '%s'", name);
     }
     lua_pop(L, 1);
     return kind;
@@ -182,7 +182,7 @@ static int load(lua_State *L) {
     lua_pushliteral(L, "steps");
     int64_t steps = *sc_tensor_int64(check_entry(L, 2, &one));
     if (steps < 0)
-        luaL_error(L, "load: steps: expected at least 0");
+        sc_lua_fail(L, "load: steps: expected at least 0");
     for (int pass = 0; pass < 2; pass++) /* first all are judged, then all are taken */
         for (size_t i = 0; i < state_total(optimiser); i++) {
             if (!optimiser->state[i].storage)

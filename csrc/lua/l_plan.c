@@ -14,7 +14,7 @@ sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
     if (!box)
         sc_lua_expected(L, index, function, "self", "a Plan");
     else if (!*box)
-        luaL_error(L, "%s: self: expected a Plan, got a closed one", function);
+        sc_lua_fail(L, "%s: self: expected a Plan, got a closed one", function);
     return *box;
 }
 
@@ -88,8 +88,8 @@ static int backward(lua_State *L) {
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     sc_shape shape = sc_shape_prepend(&plan->graph->nodes[plan->graph->output].shape, plan->current_batch);
     if (!sc_shape_equal(&shape, &grad->shape))
-        luaL_error(L, "backward: output_grad: expected %s, got %s", sc_shape_format(wanted, &shape),
-                   sc_shape_format(got, &grad->shape));
+        sc_lua_fail(L, "backward: output_grad: expected %s, got %s", sc_shape_format(wanted, &shape),
+                    sc_shape_format(got, &grad->shape));
     if (!sc_lua_check_flag(L, 3, "backward", "accumulate", false))
         sc_plan_clear_param_grads(plan);
     sc_error error;
@@ -103,8 +103,8 @@ static int value(lua_State *L) {
     size_t node = sc_lua_check_node(L, 2, plan->graph, "value");
     const sc_real *data = sc_plan_value(plan, node);
     if (!data)
-        luaL_error(L, "value: node: expected one that the plan keeps, after a forward run, got '%s'",
-                   lua_tostring(L, 2));
+        sc_lua_fail(L, "value: node: expected one that the plan keeps, after a forward run, got '%s'",
+                    lua_tostring(L, 2));
     return sc_lua_push_node(L, plan, node, data);
 }
 
@@ -114,7 +114,7 @@ static int grad(lua_State *L) {
     size_t node = sc_lua_check_node(L, 2, plan->graph, "grad");
     const sc_real *data = sc_plan_grad(plan, node);
     if (!data)
-        luaL_error(L, "grad: node: expected one that the plan keeps, after a way back, got '%s'", lua_tostring(L, 2));
+        sc_lua_fail(L, "grad: node: expected one that the plan keeps, after a way back, got '%s'", lua_tostring(L, 2));
     return sc_lua_push_node(L, plan, node, data);
 }
 
@@ -124,7 +124,7 @@ static int param_grad(lua_State *L) {
     const char *name = sc_lua_check_string(L, 2, "param_grad", "parameter");
     ptrdiff_t index = sc_graph_find_parameter(plan->graph, name);
     if (index == SC_NOT_FOUND || !plan->param_grads[index].storage)
-        luaL_error(L, "param_grad: parameter: expected a trainable one of a plan with params, got '%s'", name);
+        sc_lua_fail(L, "param_grad: parameter: expected a trainable one of a plan with params, got '%s'", name);
     return sc_lua_push_shared(L, &plan->param_grads[index]);
 }
 

@@ -22,7 +22,7 @@ static void measure_lists(lua_State *L, int index, const char *function, size_t 
 static void *new_array(lua_State *L, const char *function, size_t count, size_t size) {
     size_t bytes;
     if (!sc_size_multiply(&bytes, count + 1, size))
-        luaL_error(L, "%s: too many units", function);
+        sc_lua_fail(L, "%s: too many units", function);
     return lua_newuserdatauv(L, bytes, 0);
 }
 
@@ -39,8 +39,8 @@ const sc_unit_list *sc_lua_check_units(lua_State *L, int index, const char *func
         size_t node = sc_lua_check_node(L, lua_gettop(L) - 1, graph, function);
         size_t length = (size_t)lua_rawlen(L, -1);
         if (list == list_count || length > unit_count - unit)
-            luaL_error(L, "%s: units: changed while they were read",
-                       function); /* by a finalizer: allocation collects */
+            sc_lua_fail(L, "%s: units: changed while they were read",
+                        function); /* by a finalizer: allocation collects */
         lists[list] = (sc_unit_list){.node = node, .units = units + unit, .count = length};
         for (size_t i = 0; i < length; i++) {
             lua_rawgeti(L, -1, (lua_Integer)i + 1);

@@ -13,7 +13,7 @@
 static sc_safetensors *check_file(lua_State *L) {
     sc_safetensors *file = luaL_checkudata(L, 1, SAFETENSORS);
     if (!file->file.path)
-        luaL_error(L, "safetensors: the file is closed");
+        sc_lua_fail(L, "safetensors: the file is closed");
     return file;
 }
 
@@ -58,7 +58,7 @@ static int file_tensor(lua_State *L) {
     const sc_safetensors *file = check_file(L);
     const char *name = sc_lua_check_string(L, 2, function, "dtype");
     if (!sc_element_named(&element, name))
-        luaL_error(L, "%s: dtype: expected one of " SC_ELEMENT_NAMES ", got '%s'", function, name);
+        sc_lua_fail(L, "%s: dtype: expected one of " SC_ELEMENT_NAMES ", got '%s'", function, name);
     sc_shape shape = sc_lua_check_shape_list(L, 3, function);
     uint64_t first = (uint64_t)sc_lua_check_integer(L, 4, function, "first", 0, LUA_MAXINTEGER);
     uint64_t last = (uint64_t)sc_lua_check_integer(L, 5, function, "last", 0, LUA_MAXINTEGER);

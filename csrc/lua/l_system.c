@@ -70,15 +70,18 @@ static int permutation(lua_State *L) {
     return 1;
 }
 
+/* set_raise(f): failures of the core are raised by f(message), which has to raise an error; Ctrl-C is not. */
+static int set_raise(lua_State *L) {
+    if (!lua_isfunction(L, 1))
+        return sc_lua_expected(L, 1, "set_raise", "f", "a function");
+    sc_lua_set_raise(L, 1);
+    return 0;
+}
+
 void sc_lua_open_system(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"threads", threads},
-        {"memory", memory},
-        {"is_terminal", is_terminal},
-        {"clock", clock_seconds},
-        {"mix", mix},
-        {"permutation", permutation},
-        {NULL, NULL},
+        {"threads", threads}, {"memory", memory},           {"is_terminal", is_terminal}, {"clock", clock_seconds},
+        {"mix", mix},         {"permutation", permutation}, {"set_raise", set_raise},     {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     lua_pushliteral(L, SC_REAL_NAME);

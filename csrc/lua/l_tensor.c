@@ -49,7 +49,7 @@ static void store_element(lua_State *L, const sc_tensor *tensor, size_t index, i
 static size_t check_indices(lua_State *L, const sc_tensor *tensor, int first, const char *function) {
     int given = lua_gettop(L) - first + 1;
     if (given != tensor->shape.ndim)
-        luaL_error(L, "%s: indices: expected %d, got %d", function, tensor->shape.ndim, given);
+        sc_lua_fail(L, "%s: indices: expected %d, got %d", function, tensor->shape.ndim, given);
     size_t index = 0;
     for (int d = 0; d < tensor->shape.ndim; d++) {
         size_t size = tensor->shape.size[d];
@@ -112,7 +112,7 @@ void sc_lua_check_shape(lua_State *L, int first, int last, const char *function,
     sc_error error;
     int ndim = last - first + 1;
     if (ndim < 0 || ndim > SC_MAX_DIMS)
-        luaL_error(L, "%s: shape: expected at most %d sizes, got %d", function, SC_MAX_DIMS, ndim);
+        sc_lua_fail(L, "%s: shape: expected at most %d sizes, got %d", function, SC_MAX_DIMS, ndim);
     for (int d = 0; d < ndim; d++)
         sizes[d] = (size_t)sc_lua_check_integer(L, first + d, function, "shape", 0, LUA_MAXINTEGER);
     sc_lua_try(L, sc_shape_make(out, ndim, sizes, &error), &error);
@@ -126,7 +126,7 @@ sc_shape sc_lua_check_shape_list(lua_State *L, int index, const char *function) 
         sc_lua_expected(L, index, function, "shape", "a list of sizes");
     lua_Unsigned ndim = lua_rawlen(L, index);
     if (ndim > SC_MAX_DIMS)
-        luaL_error(L, "%s: shape: expected at most %d dimensions, got %I", function, SC_MAX_DIMS, (LUAI_UACINT)ndim);
+        sc_lua_fail(L, "%s: shape: expected at most %d dimensions, got %I", function, SC_MAX_DIMS, (LUAI_UACINT)ndim);
     for (lua_Unsigned d = 0; d < ndim; d++) {
         lua_rawgeti(L, index, (lua_Integer)d + 1);
         sizes[d] = (size_t)sc_lua_check_integer(L, -1, function, "shape", 0, LUA_MAXINTEGER);
@@ -143,7 +143,7 @@ static sc_dtype check_dtype(lua_State *L, int index, const char *function) {
     for (int dtype = SC_REAL; dtype <= SC_UINT8; dtype++)
         if (strcmp(name, sc_dtype_name((sc_dtype)dtype)) == 0)
             return (sc_dtype)dtype;
-    luaL_error(L, "%s: dtype: expected %s, int64 or uint8, got '%s'", function, sc_dtype_name(SC_REAL), name);
+    sc_lua_fail(L, "%s: dtype: expected %s, int64 or uint8, got '%s'", function, sc_dtype_name(SC_REAL), name);
     return SC_REAL;
 }
 
@@ -155,7 +155,7 @@ static void nested_shape(lua_State *L, int index, sc_shape *out) {
     lua_pushvalue(L, index);
     while (lua_istable(L, -1)) {
         if (ndim == SC_MAX_DIMS)
-            luaL_error(L, "tensor: expected at most %d levels of tables", SC_MAX_DIMS);
+            sc_lua_fail(L, "tensor: expected at most %d levels of tables", SC_MAX_DIMS);
         sizes[ndim++] = (size_t)lua_rawlen(L, -1);
         lua_rawgeti(L, -1, 1);
     }
@@ -168,7 +168,7 @@ static void copy_nested(lua_State *L, const sc_tensor *tensor, int level, size_t
     size_t size = tensor->shape.size[level];
     luaL_checkstack(L, 4, "tensor");
     if (!lua_istable(L, -1) || lua_rawlen(L, -1) != size)
-        luaL_error(L, "tensor: expected tables of one length per level: %d at level %d", (int)size, level + 1);
+        sc_lua_fail(L, "tensor: expected tables of one length per level: %d at level %d", (int)size, level + 1);
     for (size_t i = 1; i <= size; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i);
         if (level + 1 < tensor->shape.ndim)
@@ -284,7 +284,7 @@ static int randn(lua_State *L) {
         std = sc_lua_field_number(L, options, "randn", "std", std);
         truncate = sc_lua_field_number(L, options, "randn", "truncate", truncate);
         if (!(truncate >= 0.5))
-            luaL_error(L, "randn: truncate: expected at least 0.5, got %f", truncate);
+            sc_lua_fail(L, "randn: truncate: expected at least 0.5, got %f", truncate);
     }
     sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
     sc_random_seed(&random, (uint64_t)seed, 0);
@@ -389,11 +389,11 @@ static int reshape(lua_State *L) {
     for (int i = 2; i <= last; i++) {
         lua_Integer given = sc_lua_check_integer(L, i, "reshape", "size", -1, LUA_MAXINTEGER);
         if (given == -1 && open)
-            luaL_error(L, "reshape: size: expected at most one -1");
+            sc_lua_fail(L, "reshape: size: expected at most one -1");
         if (given == -1)
             open = i;
         else if (!sc_size_multiply(&known, known, (size_t)given))
-            luaL_error(L, "reshape: size: too many elements");
+            sc_lua_fail(L, "reshape: size: too many elements");
     }
     if (open) {
         lua_pushinteger(L, known ? (lua_Integer)(sc_tensor_numel(tensor) / known) : 0);

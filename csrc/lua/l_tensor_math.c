@@ -30,8 +30,7 @@ static int binary(lua_State *L, sc_binary op, const char *method) {
     lua_settop(L, 2);
     sc_tensor *a = check_operand(L, 1, method), *b = check_operand(L, 2, method);
     sc_tensor *out = sc_lua_new_tensor(L);
-    if (sc_tensor_binary(out, op, a, b, &error) != SC_OK)
-        luaL_error(L, "%s: %s", method, error.message);
+    sc_lua_try_in(L, method, sc_tensor_binary(out, op, a, b, &error), &error);
     return 1;
 }
 
@@ -138,8 +137,8 @@ sc_tensor *sc_lua_check_product(lua_State *L, const char *function, sc_tensor **
     const size_t *m = (*a)->shape.size, *n = (*b)->shape.size;
     if ((*a)->shape.ndim != 2 || (*b)->shape.ndim != 2 || m[1] != n[0] || m[0] > INT_MAX || m[1] > INT_MAX ||
         n[1] > INT_MAX)
-        luaL_error(L, "%s: expected matrices [m x k] and [k x n], got %s and %s", function,
-                   sc_shape_format(left, &(*a)->shape), sc_shape_format(right, &(*b)->shape));
+        sc_lua_fail(L, "%s: expected matrices [m x k] and [k x n], got %s and %s", function,
+                    sc_shape_format(left, &(*a)->shape), sc_shape_format(right, &(*b)->shape));
     sc_shape shape = {2, {m[0], n[1]}};
     sc_error error;
     sc_tensor *out;

@@ -10,15 +10,6 @@ static int check_dimension(lua_State *L, const sc_tensor *x, const char *method)
     return (int)sc_lua_check_integer(L, 2, method, "dimension", 1, x->shape.ndim) - 1;
 }
 
-/* Passes on the core's error, with the method before it unless it is Ctrl-C. */
-static int finish(lua_State *L, sc_status status, const char *method, const sc_error *error) {
-    if (status == SC_ERROR_INTERRUPTED)
-        sc_lua_try(L, status, error);
-    if (status != SC_OK)
-        luaL_error(L, "%s: %s", method, error->message);
-    return 1;
-}
-
 /* argsort(dimension [, descending = false]) -> int64 Tensor of indices; equal elements keep their order, NaN is last.
  */
 static int argsort(lua_State *L) {
@@ -30,7 +21,8 @@ static int argsort(lua_State *L) {
     sc_interrupt_begin();
     sc_status status = sc_tensor_argsort(out, x, dimension, descending, &error);
     sc_interrupt_end();
-    return finish(L, status, "argsort", &error);
+    sc_lua_try_in(L, "argsort", status, &error);
+    return 1;
 }
 
 /* rank(dimension [, ties = "average"]) -> Tensor: 1 for the smallest. Equal elements share their mean rank, or with
@@ -44,14 +36,15 @@ static int rank(lua_State *L) {
         if (strcmp(name, "first") == 0)
             ties = SC_TIES_FIRST;
         else if (strcmp(name, "average") != 0)
-            luaL_error(L, "rank: ties: expected 'average' or 'first', got '%s'", name);
+            sc_lua_fail(L, "rank: ties: expected 'average' or 'first', got '%s'", name);
     }
     sc_tensor *out = sc_lua_new_tensor(L);
     sc_error error;
     sc_interrupt_begin();
     sc_status status = sc_tensor_rank(out, x, dimension, ties, &error);
     sc_interrupt_end();
-    return finish(L, status, "rank", &error);
+    sc_lua_try_in(L, "rank", status, &error);
+    return 1;
 }
 
 /* The indices at stack slot 3, which becomes an int64 Tensor where it is a list. */
@@ -73,7 +66,7 @@ static const sc_tensor *check_indices(lua_State *L, const char *method, const ch
         sc_lua_expected(L, 3, method, argument, "a list of whole numbers or an int64 Tensor");
     const sc_tensor *list = sc_lua_check_tensor_of(L, 3, method, argument, SC_INT64);
     if (list->shape.ndim != 1)
-        luaL_error(L, "%s: %s: expected one dimension, got %d", method, argument, list->shape.ndim);
+        sc_lua_fail(L, "%s: %s: expected one dimension, got %d", method, argument, list->shape.ndim);
     return list;
 }
 
@@ -85,10 +78,10 @@ static int take(lua_State *L) {
     int dimension = check_dimension(L, x, "take");
     const sc_tensor *indices = check_indices(L, "take", "indices");
     sc_error error;
-    return finish(
-        L,
-        sc_tensor_take(sc_lua_new_tensor(L), x, dimension, sc_tensor_int64(indices), sc_tensor_numel(indices), &error),
-        "take", &error);
+    sc_tensor *out = sc_lua_new_tensor(L);
+    sc_status status = sc_tensor_take(out, x, dimension, sc_tensor_int64(indices), sc_tensor_numel(indices), &error);
+    sc_lua_try_in(L, "take", status, &error);
+    return 1;
 }
 
 /* sum_groups(dimension, groups, count) -> Tensor with `count` slices in that dimension: slice g is the sum of those
@@ -101,11 +94,13 @@ static int sum_groups(lua_State *L) {
     size_t count = (size_t)sc_lua_check_integer(L, 4, "sum_groups", "count", 0, 1 << 30);
     size_t size = x->shape.size[dimension];
     if (sc_tensor_numel(groups) != size)
-        luaL_error(L, "sum_groups: groups: expected %I, one per slice, got %I", (LUAI_UACINT)size,
-                   (LUAI_UACINT)sc_tensor_numel(groups));
+        sc_lua_fail(L, "sum_groups: groups: expected %I, one per slice, got %I", (LUAI_UACINT)size,
+                    (LUAI_UACINT)sc_tensor_numel(groups));
     sc_error error;
-    return finish(L, sc_tensor_sum_groups(sc_lua_new_tensor(L), x, dimension, sc_tensor_int64(groups), count, &error),
-                  "sum_groups", &error);
+    sc_tensor *out = sc_lua_new_tensor(L);
+    sc_lua_try_in(L, "sum_groups", sc_tensor_sum_groups(out, x, dimension, sc_tensor_int64(groups), count, &error),
+                  &error);
+    return 1;
 }
 
 void sc_lua_add_tensor_order(lua_State *L) {

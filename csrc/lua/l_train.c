@@ -8,15 +8,15 @@ static sc_tensor *check_logits(lua_State *L, const char *function) {
     sc_tensor *logits = sc_lua_check_tensor_of(L, 1, function, "logits", SC_REAL);
     char got[SC_SHAPE_TEXT];
     if (logits->shape.ndim != 2 || sc_tensor_numel(logits) == 0)
-        luaL_error(L, "%s: logits: expected [N x classes], got %s", function, sc_shape_format(got, &logits->shape));
+        sc_lua_fail(L, "%s: logits: expected [N x classes], got %s", function, sc_shape_format(got, &logits->shape));
     return logits;
 }
 
 static void check_vector(lua_State *L, const sc_tensor *tensor, const char *argument, size_t length) {
     char got[SC_SHAPE_TEXT];
     if (tensor->shape.ndim != 1 || tensor->shape.size[0] != length)
-        luaL_error(L, "cross_entropy: %s: expected [%d], got %s", argument, (int)length,
-                   sc_shape_format(got, &tensor->shape));
+        sc_lua_fail(L, "cross_entropy: %s: expected [%d], got %s", argument, (int)length,
+                    sc_shape_format(got, &tensor->shape));
 }
 
 static double optional_number(lua_State *L, int index, const char *argument) {

@@ -2,12 +2,43 @@
 
 #include "base/memory.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+static const char raise_key = 'r'; /* its address is the registry key of the function that raises messages */
+
+void sc_lua_set_raise(lua_State *L, int index) {
+    lua_pushvalue(L, index);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
+}
+
+int sc_lua_fail(lua_State *L, const char *format, ...) {
+    va_list arguments;
+    luaL_checkstack(L, 3, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
+    va_start(arguments, format);
+    const char *message = lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    if (lua_isfunction(L, -2)) {
+        lua_pushvalue(L, -1); /* the first stays, for the case that the call comes back */
+        lua_insert(L, -3);
+        lua_call(L, 1, 0);
+    }
+    return luaL_error(L, "%s", message);
+}
+
 void sc_lua_try(lua_State *L, sc_status status, const sc_error *error) {
-    if (status != SC_OK)
+    if (status == SC_ERROR_INTERRUPTED)
         luaL_error(L, "%s", error->message);
+    else if (status != SC_OK)
+        sc_lua_fail(L, "%s", error->message);
+}
+
+void sc_lua_try_in(lua_State *L, const char *function, sc_status status, const sc_error *error) {
+    if (status != SC_OK && status != SC_ERROR_INTERRUPTED)
+        sc_lua_fail(L, "%s: %s", function, error->message);
+    sc_lua_try(L, status, error);
 }
 
 /* Pushes a short description of the value at index: numbers and strings by value, the rest by type. */
@@ -36,7 +67,7 @@ static const char *describe(lua_State *L, int index) {
 
 int sc_lua_expected(lua_State *L, int index, const char *function, const char *argument, const char *expected) {
     const char *got = describe(L, index);
-    return luaL_error(L, "%s: %s: expected %s, got %s", function, argument, expected, got);
+    return sc_lua_fail(L, "%s: %s: expected %s, got %s", function, argument, expected, got);
 }
 
 lua_Integer sc_lua_check_integer(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,
@@ -72,7 +103,7 @@ const char *sc_lua_check_string(lua_State *L, int index, const char *function, c
 const char *sc_lua_check_text(lua_State *L, int index, const char *function, const char *argument) {
     const char *path = sc_lua_check_string(L, index, function, argument);
     if (strlen(path) != lua_rawlen(L, index))
-        luaL_error(L, "%s: %s: expected a string without zero bytes", function, argument);
+        sc_lua_fail(L, "%s: %s: expected a string without zero bytes", function, argument);
     return path;
 }
 
@@ -136,7 +167,7 @@ void sc_lua_check_keys(lua_State *L, int table, const char *function, const char
                 luaL_addstring(&list, *name);
             }
             luaL_pushresult(&list);
-            luaL_error(L, "%s: unknown option %s, expected one of: %s", function, key, lua_tostring(L, -1));
+            sc_lua_fail(L, "%s: unknown option %s, expected one of: %s", function, key, lua_tostring(L, -1));
         }
     }
 }
@@ -150,15 +181,15 @@ sc_tensor *sc_lua_check_tensor(lua_State *L, int index, const char *function, co
     if (!tensor)
         sc_lua_expected(L, index, function, argument, "a Tensor");
     else if (!tensor->storage)
-        luaL_error(L, "%s: %s: expected a Tensor, got a closed one", function, argument);
+        sc_lua_fail(L, "%s: %s: expected a Tensor, got a closed one", function, argument);
     return tensor;
 }
 
 sc_tensor *sc_lua_check_tensor_of(lua_State *L, int index, const char *function, const char *argument, sc_dtype dtype) {
     sc_tensor *tensor = sc_lua_check_tensor(L, index, function, argument);
     if (tensor->dtype != dtype)
-        luaL_error(L, "%s: %s: expected a tensor of %s, got one of %s", function, argument, sc_dtype_name(dtype),
-                   sc_dtype_name(tensor->dtype));
+        sc_lua_fail(L, "%s: %s: expected a tensor of %s, got one of %s", function, argument, sc_dtype_name(dtype),
+                    sc_dtype_name(tensor->dtype));
     return tensor;
 }
 
@@ -167,8 +198,8 @@ sc_tensor *sc_lua_check_tensor_like(lua_State *L, int index, const char *functio
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     sc_tensor *tensor = sc_lua_check_tensor_of(L, index, function, argument, like->dtype);
     if (!sc_shape_equal(&tensor->shape, &like->shape))
-        luaL_error(L, "%s: %s: expected %s, got %s", function, argument, sc_shape_format(wanted, &like->shape),
-                   sc_shape_format(got, &tensor->shape));
+        sc_lua_fail(L, "%s: %s: expected %s, got %s", function, argument, sc_shape_format(wanted, &like->shape),
+                    sc_shape_format(got, &tensor->shape));
     return tensor;
 }
 
@@ -190,7 +221,7 @@ static bool in_finalizer(lua_State *L) {
 
 void sc_lua_refuse_in_finalizer(lua_State *L, const char *function) {
     if (in_finalizer(L))
-        luaL_error(L, "%s: expected not to be called by a finalizer", function);
+        sc_lua_fail(L, "%s: expected not to be called by a finalizer", function);
 }
 
 /* Whether the C function that runs was called by the collector itself, be it while a hook runs. */

@@ -19,8 +19,20 @@
 #define SC_LUA_CLASS(name) "secateur." name
 #endif
 
-/* Raises the error's message at the caller's level unless status is SC_OK. */
+/* Formats a message as lua_pushfstring does, and raises it: by the function that sc_lua_set_raise was given, so that
+ * failures of the core say where the user called just as those of lua/secateur do; by luaL_error while there is none.
+ * Does not return; the int is for `return sc_lua_fail(...)`. */
+int sc_lua_fail(lua_State *L, const char *format, ...);
+
+/* From now on sc_lua_fail calls the function at index with its message. */
+void sc_lua_set_raise(lua_State *L, int index);
+
+/* Raises the error's message unless status is SC_OK. Ctrl-C is raised by luaL_error, whatever sc_lua_set_raise was
+ * given: code that catches failures of the core must not swallow it. */
 void sc_lua_try(lua_State *L, sc_status status, const sc_error *error);
+
+/* The same, with the function's name before the message of a failure. */
+void sc_lua_try_in(lua_State *L, const char *function, sc_status status, const sc_error *error);
 
 /* Raises "function: argument: expected EXPECTED, got <what stands at index>". */
 int sc_lua_expected(lua_State *L, int index, const char *function, const char *argument, const char *expected);
