@@ -107,7 +107,8 @@ describe("operations", function()
     assert.are.same({
       "csrc/op/ops.def:1: relu has no ONNX form in lua/secateur/formats/onnx_operations.lua",
       "csrc/op/ops.def:2: add does not say what it does",
-      "csrc/op/ops.def:4: conv2d has no spec, spec/op/conv2d_spec.lua",
+      "csrc/op/ops.def:4: conv2d has no spec: neither spec/op/conv2d_spec.lua nor a row in "
+        .. "spec/op/activations_spec.lua",
     }, findings("operations", {
       ["csrc/op/ops.def"] = rows,
       ["spec/op/relu_spec.lua"] = "",
@@ -115,6 +116,23 @@ describe("operations", function()
       ["lua/secateur/formats/onnx_operations.lua"] = "local operations = {}\nfunction operations.add(net)\nend\n"
         .. "--function operations.relu(net)\nfunction operations.conv2d(net)\nend\n",
     }))
+  end)
+
+  it("takes a row of a table of several operations for a spec, and nothing else that names them", function()
+    local function missing(tabulated)
+      return findings("operations", {
+        ["csrc/op/ops.def"] = 'SC_OP(relu, "max(x, 0)")\n',
+        ["spec/op/activations_spec.lua"] = tabulated,
+        ["spec/op/bits_spec.lua"] = 'local cases = {\n  { op = "relu", inputs = { { 7 } } },\n}\n',
+        ["lua/secateur/formats/onnx_operations.lua"] = "\nfunction operations.relu(net)\nend\n",
+      })
+    end
+    local none = { "csrc/op/ops.def:1: relu has no spec: neither spec/op/relu_spec.lua nor a row in "
+      .. "spec/op/activations_spec.lua" }
+    assert.are.same({}, missing 'local rows = {\n  { op = "tanh" },\n  { op = "relu", extremes = {} },\n}\n')
+    assert.are.same(none, missing 'local rows = {\n  { op = "tanh" },\n  -- { op = "relu" },\n}\n')
+    assert.are.same(none, missing 'check { op = "relu" }\n')
+    assert.are.same(none, missing 'local rows = {\n  { op = "relu6" },\n}\n')
   end)
 
   it("does not take a list that it cannot read for an empty one", function()
