@@ -167,11 +167,11 @@ levels: all
 
 # Needs the sanitizers of GCC or Clang; see .ci/sanitize for what is switched on.
 sanitize:
-	@.ci/install build run test
+	@$(INSTALL_PACKAGES) build run test
 	+@MAKE='$(PARALLEL)' CC='$(CC)' BUILD=$(BUILD)/sanitize .ci/sanitize
 
 valgrind:
-	@.ci/install build run test valgrind
+	@$(INSTALL_PACKAGES) build run test valgrind
 	+@MAKE='$(PARALLEL)' BUILD=$(BUILD)/valgrind .ci/valgrind
 
 bench: module
@@ -203,7 +203,7 @@ format:
 	$(CLANG_FORMAT) -i $(C_FILES)
 
 doc:
-	@.ci/install doc
+	@$(INSTALL_PACKAGES) doc
 	ldoc --quiet --fatalwarnings -c .ci/config.ld -d $(BUILD)/doc lua/secateur
 
 # --- installing -------------------------------------------------------------------------------------------------------

@@ -4,11 +4,9 @@ local files = require "secateur.util.files"
 
 -- Runs Lua code in a fresh process, with OPENBLAS_CORETYPE unset or set, and gives what it printed.
 local function run(coretype, code)
-  local lua = arg[-1] or "lua5.4"
-  local setting = coretype and "OPENBLAS_CORETYPE=" .. coretype or "-u OPENBLAS_CORETYPE"
-  local pipe = assert(io.popen(("env %s '%s' -e '%s' 2>&1"):format(setting, lua, code)))
-  local output = pipe:read("a")
-  assert(pipe:close(), output)
+  local setting = coretype and "export OPENBLAS_CORETYPE=" .. coretype or "unset OPENBLAS_CORETYPE"
+  local good, output = child.try(code, setting .. "; %s")
+  assert(good, output)
   return output
 end
 

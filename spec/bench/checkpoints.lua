@@ -10,6 +10,7 @@
 require "secateur.cpu".prepare()
 local sc = require "secateur"
 local core = require "secateur.core"
+local child = require "support.child"
 local files = require "secateur.util.files"
 
 local TIMES = 3
@@ -70,7 +71,7 @@ local function compare()
       local difference, architecture
       local ours, theirs = { math.huge, math.huge }, { math.huge, math.huge }
       for _ = 1, TIMES do
-        local text = run(arg[-1], arg[0], "measure", files.join(folder, name .. "." .. ending), reference)
+        local text = run(child.interpreter(), arg[0], "measure", files.join(folder, name .. "." .. ending), reference)
         local seconds, memory
         difference, seconds, memory, architecture = text:match "(%S+) (%S+) (%S+) (%S+)"
         keep_least(ours, seconds, memory)
@@ -78,7 +79,7 @@ local function compare()
       end
       print(row:format(name, ending, difference, ours[1], ours[2], theirs[1], theirs[2], architecture))
     end
-    run(arg[-1], arg[0], "export", folder, name)
+    run(child.interpreter(), arg[0], "export", folder, name)
     for what, difference in run(python, peer, "check", folder, name):gmatch "(%S+) (%S+)" do
       print(("%-22s %-12s %9s"):format(name, what .. " back", difference))
     end

@@ -1,3 +1,4 @@
+local child = require "support.child"
 local files = require "secateur.util.files"
 local temporary = require "support.temporary"
 local source = dofile ".ci/source.lua"
@@ -192,8 +193,7 @@ end)
 
 describe("the driver", function()
   local function run(root)
-    local lua = arg[-1] or "lua5.4"
-    local pipe = assert(io.popen(("'%s' .ci/lint.lua '%s' 2>&1"):format(lua, root)))
+    local pipe = assert(io.popen(("'%s' .ci/lint.lua '%s' 2>&1"):format(child.interpreter(), root)))
     local output = pipe:read("a")
     return output, pipe:close()
   end

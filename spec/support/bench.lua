@@ -1,5 +1,6 @@
 --- What benchmarks share: measurements in processes of their own, so that peak memory means something.
 require "secateur.cpu".prepare()
+local child = require "support.child"
 local core = require "secateur.core"
 
 local bench = {}
@@ -36,7 +37,7 @@ end
 -- @treturn number peak memory in MiB
 -- @treturn string all that it printed
 function bench.child(words, threads)
-  local text = bench.run({ arg[-1], arg[0], "child", table.unpack(words) }, threads)
+  local text = bench.run({ child.interpreter(), arg[0], "child", table.unpack(words) }, threads)
   local ms, peak = text:match "ms ([%d.]+) peak ([%d.]+)"
   return tonumber(ms), tonumber(peak), text
 end
