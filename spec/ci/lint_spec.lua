@@ -183,6 +183,38 @@ describe("documentation", function()
   end)
 end)
 
+describe("modules", function()
+  it("wants each file's name as require spells it", function()
+    assert.are.same({}, findings("modules", {
+      ["lua/secateur/init.lua"] = "--- All.\n-- @module secateur\n",
+      ["lua/secateur/util/csv.lua"] = "--- A.\n--\n-- @module secateur.util.csv\nlocal csv = {}\n",
+      ["lua/secateur/core/init.lua"] = "--- A.\n-- @module secateur.core\n",
+      ["lua/secateur/a/b/c.lua"] = "--- A.\n-- @module secateur.a.b.c\n",
+    }))
+    assert.are.same({
+      "lua/secateur/a/none.lua:1: has no line -- @module secateur.a.none",
+      "lua/secateur/a/other.lua:2: @module secateur.b.other: expected secateur.a.other",
+      "lua/secateur/a/twice.lua:2: has a second @module line",
+    }, findings("modules", {
+      ["lua/secateur/a/none.lua"] = "--- A.\n",
+      ["lua/secateur/a/other.lua"] = "--- A.\n-- @module secateur.b.other\n",
+      ["lua/secateur/a/twice.lua"] = "-- @module secateur.a.twice\n-- @module secateur.a.twice\n",
+    }))
+  end)
+end)
+
+describe("spec_rooms", function()
+  it("wants a room of csrc or lua/secateur for each folder of specs", function()
+    local tree = { ["csrc/graph/a.c"] = "", ["lua/secateur/data/b.lua"] = "", ["lua/secateur/init.lua"] = "",
+      ["spec/graph/a_spec.lua"] = "", ["spec/data/b_spec.lua"] = "", ["spec/c_spec.lua"] = "" }
+    for _, other in ipairs { "bench", "ci", "fixtures", "support" } do tree[("spec/%s/a.lua"):format(other)] = "" end
+    assert.are.same({}, findings("spec_rooms", tree))
+    tree["spec/graphs/a_spec.lua"] = ""
+    assert.are.same({ "spec/graphs/a_spec.lua:1: spec/graphs is named after no room of csrc or lua/secateur" },
+      findings("spec_rooms", tree))
+  end)
+end)
+
 describe("length", function()
   it("allows 600 lines and not one more", function()
     assert.are.same({}, findings("length", { ["spec/a.lua"] = ("\n"):rep(600) }))
