@@ -14,7 +14,8 @@ LUA_VERSION ?= 5.4
 CC ?= cc
 PKG_CONFIG ?= pkg-config
 PROTOC_C ?= protoc-c
-CLANG_FORMAT ?= clang-format
+CLANG_FORMAT ?= $(call once,CLANG_FORMAT,command -v clang-format-14 || echo clang-format)
+LUACHECK ?= luacheck
 CFLAGS ?= -O3 -g -fno-math-errno
 REPORT ?= report
 SPEC ?= spec
@@ -155,6 +156,7 @@ demo:
 test:
 	@rm -f $(BUILD)/summary
 	@$(INSTALL_PACKAGES) build run test
+	@$(INSTALL_PACKAGES) format || echo 'Going on without it: the layout of C is not checked.' >&2
 	+@MAKE='$(PARALLEL)' BUILD=$(BUILD) COMPUTING='$(wildcard $(COMPUTING))' .ci/test
 
 spec: all
@@ -189,17 +191,21 @@ lint: lint-warnings lint-lua lint-format lint-house
 lint-warnings: all
 	@for log in $(OBJECTS:.o=.log); do test ! -s $$log || { cat $$log; bad=1; }; done; test -z "$$bad"
 lint-lua:
-	@luacheck --quiet $(wildcard $(LUA_FILES))
+	@command -v $(LUACHECK) >/dev/null || { echo 'Lua not checked: luacheck is missing; install lua-check (Debian,' \
+		'Ubuntu; .ci/install test does) or the rock luacheck; LUACHECK=command says what it is called.' >&2; exit 1; }
+	@$(LUACHECK) --quiet $(wildcard $(LUA_FILES))
+lint-format: clang-format-14
+	@$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
 # Only the version that wrote .clang-format agrees with it about every line.
-lint-format:
-	@case "$$($(CLANG_FORMAT) --version 2>/dev/null)" in \
-	*' version 14.'*) $(CLANG_FORMAT) --dry-run --Werror $(C_FILES) ;; \
-	*) echo 'clang-format 14 not found: layout of C not checked' ;; esac
+clang-format-14:
+	@found=$$($(CLANG_FORMAT) --version 2>/dev/null); case "$$found" in *' version 14.'*) ;; *) \
+	echo "Layout of C not checked: expected clang-format 14, found $${found:-none}; install clang-format-14" \
+		'(.ci/install format does on Debian and Ubuntu); CLANG_FORMAT=command says what it is called.' >&2; exit 1 ;; esac
 # The tables of rooms, the list of operations, documentation, file lengths.
 lint-house:
 	@$(RUN) .ci/lint.lua
 
-format:
+format: clang-format-14
 	$(CLANG_FORMAT) -i $(C_FILES)
 
 doc:
@@ -224,4 +230,4 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all module demo test spec levels sanitize valgrind bench bits lint lint-warnings lint-lua lint-format lint-house \
-	format doc install rock clean FORCE
+	clang-format-14 format doc install rock clean FORCE
