@@ -3,7 +3,7 @@
 #include "attribution/units.h"
 #include "base/interrupt.h"
 #include "base/memory.h"
-#include "base/span.h"
+#include "base/vector.h"
 #include "graph/walk.h"
 
 #include <string.h>

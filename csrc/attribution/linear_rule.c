@@ -1,6 +1,6 @@
 #include "attribution/linear_rule.h"
 
-#include "base/span.h"
+#include "base/vector.h"
 #include "graph/walk.h"
 
 enum { WEIGHT, BIAS };

@@ -5,7 +5,7 @@
 #include "attribution/linear_rule.h"
 #include "attribution/units.h"
 #include "base/memory.h"
-#include "base/span.h"
+#include "base/vector.h"
 #include "graph/walk.h"
 
 #include <string.h>

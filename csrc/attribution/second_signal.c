@@ -1,7 +1,7 @@
 #include "attribution/second_signal.h"
 
 #include "base/memory.h"
-#include "base/span.h"
+#include "base/vector.h"
 
 #define NEVER SIZE_MAX
 

@@ -1,6 +1,6 @@
 #include "attribution/signed_terms.h"
 
-#include "base/span.h"
+#include "base/vector.h"
 
 enum { WEIGHT, BIAS };
 

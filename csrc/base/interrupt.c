@@ -11,7 +11,7 @@ static atomic_bool reported; /* as an error, since it came */
 static int depth;
 static struct sigaction previous;
 
-static void remember(int number) {
+static void on_sigint(int number) {
     (void)number;
     interrupted = 1;
 }
@@ -21,7 +21,7 @@ void sc_interrupt_begin(void) {
         return;
     interrupted = 0;
     atomic_store(&reported, false);
-    struct sigaction action = {.sa_handler = remember};
+    struct sigaction action = {.sa_handler = on_sigint};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &previous);
 }
@@ -30,9 +30,9 @@ void sc_interrupt_end(void) {
     if (--depth > 0)
         return;
     sigaction(SIGINT, &previous, NULL);
-    bool unheard = interrupted && !atomic_load(&reported);
+    bool unreported = interrupted && !atomic_load(&reported);
     interrupted = 0;
-    if (unheard)
+    if (unreported)
         raise(SIGINT);
 }
 

@@ -265,7 +265,7 @@ static double cosine_of(pair r) {
 /* The sine of x and so many quarters of a circle. */
 static double sine_from(double x, int quarters) {
     pair r;
-    if (!(fabs(x) <= SC_LARGEST_ANGLE))
+    if (!(fabs(x) <= SC_MAX_ANGLE))
         return (double)NAN;
     quarters += reduce_angle(x, &r);
     double result = quarters & 1 ? cosine_of(r) : sine_of(r);

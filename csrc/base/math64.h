@@ -16,9 +16,9 @@ double sc_log64(double x);
 /* x^y, within 1 ulp. */
 double sc_pow64(double x, double y);
 
-#define SC_LARGEST_ANGLE 0x1p20
+#define SC_MAX_ANGLE 0x1p20
 
-/* Sine and cosine, within 1 ulp, of |x| <= SC_LARGEST_ANGLE; NaN beyond. */
+/* Sine and cosine, within 1 ulp, of |x| <= SC_MAX_ANGLE; NaN beyond. */
 double sc_sin64(double x);
 double sc_cos64(double x);
 

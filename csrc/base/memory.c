@@ -36,7 +36,7 @@ bool sc_size_add(size_t *out, size_t a, size_t b) {
     return true;
 }
 
-static void account(size_t bytes) {
+static void count_live(size_t bytes) {
     size_t live = atomic_fetch_add(&live_bytes, bytes) + bytes;
     size_t peak = atomic_load(&peak_bytes);
     while (live > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, live)) {
@@ -44,8 +44,8 @@ static void account(size_t bytes) {
 }
 
 /* Large blocks are touched whole and soon: asking for large pages saves most of the time that the system takes to hand
- * out and clear small ones. Advice alone; it may be ignored. */
-static void advise(void *raw, size_t bytes) {
+ * out and clear small ones. It is advice: the system may ignore it. */
+static void advise_huge_pages(void *raw, size_t bytes) {
 #ifdef MADV_HUGEPAGE
     const uintptr_t page = (uintptr_t)2 << 20;
     uintptr_t first = ((uintptr_t)raw + page - 1) / page * page, last = ((uintptr_t)raw + bytes) / page * page;
@@ -56,19 +56,19 @@ static void advise(void *raw, size_t bytes) {
 #endif
 }
 
-/* The system takes its time to hand out a gigabyte and clear it, and explaining batch after batch asks for the same
- * gigabyte again and again. So a few large blocks that were freed are kept for the next requests that they fit, as long
- * as they do not take more than an eighth of the machine's memory together. */
-enum { SPARES = 8 };
-static _Atomic(block_header *) spares[SPARES];
-static atomic_size_t spare_bytes; /* of the blocks there, and of those on their way there */
-#ifdef SC_NO_SPARES
-static const size_t spare_least = SIZE_MAX; /* so that what is read after it was freed is found */
+/* The block cache: the system takes its time to hand out a gigabyte and clear it, and explaining batch after batch asks
+ * for the same gigabyte again and again. So a few large blocks that were freed are kept for the next requests that they
+ * fit, as long as they do not take more than an eighth of the machine's memory together. */
+enum { CACHE_SLOTS = 8 };
+static _Atomic(block_header *) cache[CACHE_SLOTS];
+static atomic_size_t cached_bytes; /* of the blocks there, and of those on their way there */
+#ifdef SC_NO_BLOCK_CACHE
+static const size_t cache_min_block = SIZE_MAX; /* so that what is read after it was freed is found */
 #else
-static const size_t spare_least = (size_t)16 << 20;
+static const size_t cache_min_block = (size_t)16 << 20;
 #endif
 
-static size_t spare_most(void) {
+static size_t cache_limit(void) {
 #ifdef _SC_PHYS_PAGES
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     size_t bytes;
@@ -78,50 +78,50 @@ static size_t spare_most(void) {
     return (size_t)1 << 30;
 }
 
-/* Leaves the block among the spares, or frees it when all places are taken or they would hold too much. */
-static void leave_spare(block_header *header) {
+/* Keeps the block, or frees it when all slots are taken or they would hold too much. */
+static void cache_put(block_header *header) {
     size_t capacity = header->capacity;
     block_header *none = NULL;
-    if (atomic_fetch_add(&spare_bytes, capacity) + capacity <= spare_most())
-        for (int i = 0; i < SPARES; i++, none = NULL)
-            if (atomic_compare_exchange_strong(&spares[i], &none, header))
+    if (atomic_fetch_add(&cached_bytes, capacity) + capacity <= cache_limit())
+        for (int i = 0; i < CACHE_SLOTS; i++, none = NULL)
+            if (atomic_compare_exchange_strong(&cache[i], &none, header))
                 return;
-    atomic_fetch_sub(&spare_bytes, capacity);
+    atomic_fetch_sub(&cached_bytes, capacity);
     free(header->raw);
 }
 
-/* Empties a place; NULL where there was nothing. */
-static block_header *empty_spare(int place) {
-    block_header *header = atomic_exchange(&spares[place], NULL);
+/* Empties a slot; NULL where there was nothing. */
+static block_header *cache_empty_slot(int slot) {
+    block_header *header = atomic_exchange(&cache[slot], NULL);
     if (header)
-        atomic_fetch_sub(&spare_bytes, header->capacity);
+        atomic_fetch_sub(&cached_bytes, header->capacity);
     return header;
 }
 
-/* A spare that is neither too small for so many bytes nor more than twice too large, or NULL; then the smaller ones are
- * given back, so that a larger need does not come on top of what lesser ones left. */
-static block_header *take_spare(size_t padded) {
-    block_header *smaller[SPARES] = {NULL}, *found = NULL;
-    for (int i = 0; i < SPARES && padded >= spare_least && !found; i++) {
-        block_header *header = empty_spare(i);
+/* A cached block that is neither too small for so many bytes nor more than twice too large, or NULL; then the smaller
+ * ones are freed, so that a larger request does not come on top of what smaller ones left. */
+static block_header *cache_take(size_t padded) {
+    block_header *smaller[CACHE_SLOTS] = {NULL}, *found = NULL;
+    for (int i = 0; i < CACHE_SLOTS && padded >= cache_min_block && !found; i++) {
+        block_header *header = cache_empty_slot(i);
         if (header && header->capacity >= padded && header->capacity / 2 <= padded)
             found = header;
         else if (header && header->capacity < padded)
             smaller[i] = header;
         else if (header)
-            leave_spare(header);
+            cache_put(header);
     }
-    for (int i = 0; i < SPARES; i++)
+    for (int i = 0; i < CACHE_SLOTS; i++)
         if (smaller[i] && found)
-            leave_spare(smaller[i]);
+            cache_put(smaller[i]);
         else if (smaller[i])
             free(smaller[i]->raw);
     return found;
 }
 
-static void free_spares(void) {
-    for (int i = 0; i < SPARES; i++) {
-        block_header *header = empty_spare(i);
+static void cache_clear(void) {
+    for (int i = 0; i < CACHE_SLOTS; i++) {
+        block_header *header = cache_empty_slot(i);
         if (header)
             free(header->raw);
     }
@@ -131,7 +131,7 @@ static block_header *new_block(size_t padded, bool zeroed) {
     void *raw = zeroed ? calloc(1, padded) : malloc(padded);
     if (!raw)
         return NULL;
-    advise(raw, padded);
+    advise_huge_pages(raw, padded);
     uintptr_t start = ((uintptr_t)raw + 2 * ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
     block_header *header = (block_header *)(start - ALIGNMENT);
     header->raw = raw;
@@ -145,17 +145,17 @@ static sc_status allocate(void **out, size_t count, size_t size, bool zeroed, sc
     if (!sc_size_multiply(&bytes, count, size) || !sc_size_add(&padded, bytes, 2 * ALIGNMENT) || padded > PTRDIFF_MAX)
         return sc_error_set(error, SC_ERROR_MEMORY, "memory: %zu items of %zu bytes do not fit the address space",
                             count, size);
-    block_header *header = zeroed ? NULL : take_spare(padded);
+    block_header *header = zeroed ? NULL : cache_take(padded);
     if (!header)
         header = new_block(padded, zeroed);
-    if (!header) { /* it may be the spares that leave no room */
-        free_spares();
+    if (!header) { /* it may be the cache that takes what is missing */
+        cache_clear();
         header = new_block(padded, zeroed);
     }
     if (!header)
         return sc_error_set(error, SC_ERROR_MEMORY, "memory: could not allocate %zu bytes", bytes);
     header->bytes = bytes;
-    account(bytes);
+    count_live(bytes);
     *out = (char *)header + ALIGNMENT;
     return SC_OK;
 }
@@ -173,8 +173,8 @@ void sc_memory_free(void *pointer) {
         return;
     block_header *header = (block_header *)((uintptr_t)pointer - ALIGNMENT);
     atomic_fetch_sub(&live_bytes, header->bytes);
-    if (header->capacity >= spare_least)
-        leave_spare(header);
+    if (header->capacity >= cache_min_block)
+        cache_put(header);
     else
         free(header->raw);
 }
@@ -187,6 +187,6 @@ size_t sc_memory_peak(void) {
     return atomic_load(&peak_bytes);
 }
 
-void sc_memory_forget_peak(void) {
+void sc_memory_reset_peak(void) {
     atomic_store(&peak_bytes, atomic_load(&live_bytes));
 }

@@ -20,17 +20,17 @@ sc_status sc_memory_alloc(void **out, size_t count, size_t size, sc_error *error
 /* The same, zeroed; large blocks come zeroed from the system and are not touched. */
 sc_status sc_memory_calloc(void **out, size_t count, size_t size, sc_error *error);
 
-/* NULL is allowed. A few large blocks are kept for the next requests of about their size, an eighth of the machine's
- * memory at most; they do not count as alive. Built with SC_NO_SPARES, none is. */
+/* NULL is allowed. A few large blocks are cached for the next requests of about their size, an eighth of the machine's
+ * memory at most; they do not count as live. Built with SC_NO_BLOCK_CACHE, none is. */
 void sc_memory_free(void *pointer);
 
 /* Bytes handed out and not yet freed, over the whole process. */
 size_t sc_memory_live(void);
 
-/* The largest value that sc_memory_live() has had since the process began, or since sc_memory_forget_peak(). */
+/* The largest value that sc_memory_live() has had since the process began, or since sc_memory_reset_peak(). */
 size_t sc_memory_peak(void);
 
-/* The peak begins anew, with what is alive. */
-void sc_memory_forget_peak(void);
+/* Sets the peak to what is live now. */
+void sc_memory_reset_peak(void);
 
 #endif

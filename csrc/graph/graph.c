@@ -12,7 +12,7 @@ sc_status sc_graph_create(sc_graph **out, sc_error *error) {
     SC_TRY(sc_memory_calloc(&memory, 1, sizeof(sc_graph), error));
     *out = memory;
     (*out)->references = 1;
-    (*out)->room = SIZE_MAX;
+    (*out)->byte_limit = SIZE_MAX;
     return SC_OK;
 }
 
@@ -175,10 +175,10 @@ static sc_status create_parameter(sc_graph *graph, const char *name, const sc_op
     char text[SC_SHAPE_TEXT];
     SC_TRY(sc_shape_make(&checked, shape->ndim, shape->size, error));
     size_t bytes = sc_shape_numel(&checked) * sc_dtype_size(spec->dtype);
-    if (bytes > graph->room)
+    if (bytes > graph->byte_limit)
         return sc_error_set(error, SC_ERROR_ARGUMENT,
                             "%s: expected at most %zu bytes, what is left for parameters, got %s", spec->name,
-                            graph->room, sc_shape_format(text, &checked));
+                            graph->byte_limit, sc_shape_format(text, &checked));
     SC_TRY(reserve_parameter(graph, error));
     sc_parameter *parameter = &graph->parameters[graph->parameter_count];
     SC_TRY(copy_text(&parameter->name, name, error));
@@ -192,7 +192,7 @@ static sc_status create_parameter(sc_graph *graph, const char *name, const sc_op
     if (spec->ones && spec->dtype == SC_REAL)
         for (size_t i = 0; i < sc_tensor_numel(&parameter->value); i++)
             sc_tensor_real(&parameter->value)[i] = 1;
-    graph->room -= bytes;
+    graph->byte_limit -= bytes;
     graph->parameter_count++;
     return SC_OK;
 }
@@ -228,7 +228,7 @@ static sc_status bind(sc_param_ref *ref, sc_graph *graph, const char *node, cons
 static void drop_parameters(sc_graph *graph, size_t count) {
     while (graph->parameter_count > count) {
         sc_parameter *parameter = &graph->parameters[--graph->parameter_count];
-        graph->room += sc_tensor_numel(&parameter->value) * sc_dtype_size(parameter->value.dtype);
+        graph->byte_limit += sc_tensor_numel(&parameter->value) * sc_dtype_size(parameter->value.dtype);
         sc_memory_free(parameter->name);
         sc_tensor_release(&parameter->value);
         *parameter = (sc_parameter){0};

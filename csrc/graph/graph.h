@@ -20,9 +20,9 @@ typedef struct sc_param_ref {
 } sc_param_ref;
 
 /* A run of numbers of one parameter. */
-typedef struct sc_param_span {
+typedef struct sc_param_range {
     size_t parameter, first, count;
-} sc_param_span;
+} sc_param_range;
 
 typedef struct sc_node {
     char *name;
@@ -41,8 +41,8 @@ typedef struct sc_graph {
     size_t node_count, node_capacity;
     sc_parameter *parameters;
     size_t parameter_count, parameter_capacity;
-    size_t output; /* index of the node whose value is the result; the last one added unless said otherwise */
-    size_t room;   /* bytes that parameters yet to be created may take; a graph from a file may ask for anything */
+    size_t output;     /* index of the node whose value is the result; the last one added unless said otherwise */
+    size_t byte_limit; /* bytes that parameters yet to be created may take; a graph from a file may ask for anything */
 } sc_graph;
 
 /* Where a new node finds a parameter; a NULL name means "<node>.<slot>", all rows. */
@@ -53,7 +53,7 @@ typedef struct sc_param_binding {
 
 enum { SC_NOT_FOUND = -1 };
 
-/* An empty graph, whose parameters may take any number of bytes until `room` is set. */
+/* An empty graph, whose parameters may take any number of bytes until `byte_limit` is set. */
 sc_status sc_graph_create(sc_graph **out, sc_error *error);
 
 /* One more owner. */

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/random.h"
-#include "base/span.h"
+#include "base/vector.h"
 #include "graph/packed.h"
 
 static sc_real *at(const sc_plan *plan, ptrdiff_t buffer) {

@@ -75,7 +75,7 @@ static int create(lua_State *L) {
     sc_graph **box = sc_lua_new_graph(L);
     sc_lua_try(L, sc_graph_create(box, &error), &error);
     if (limited)
-        (*box)->room = (size_t)bytes;
+        (*box)->byte_limit = (size_t)bytes;
     return 1;
 }
 

@@ -29,7 +29,7 @@ static int erfc_of(lua_State *L) {
 
 static int angle(lua_State *L, double (*function)(double), const char *name) {
     double x = sc_lua_check_number(L, 1, name, "x");
-    if (!isnan(x) && fabs(x) > SC_LARGEST_ANGLE)
+    if (!isnan(x) && fabs(x) > SC_MAX_ANGLE)
         return sc_lua_expected(L, 1, name, "x", "a number in -2^20..2^20");
     return apply(L, function, name);
 }

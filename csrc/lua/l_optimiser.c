@@ -64,16 +64,16 @@ static const sc_param_setting *read_settings(lua_State *L, const sc_graph *graph
     return settings;
 }
 
-/* The spans of the units in the field `zeros`, in a userdata left on the stack. */
-static const sc_param_span *read_zeros(lua_State *L, const sc_graph *graph, size_t *count) {
+/* The ranges of the units in the field `zeros`, in a userdata left on the stack. */
+static const sc_param_range *read_zeros(lua_State *L, const sc_graph *graph, size_t *count) {
     *count = 0;
     if (sc_lua_field(L, 2, "zeros") == LUA_TNIL)
         return NULL;
     size_t list_count;
     const sc_unit_list *lists = sc_lua_check_units(L, lua_gettop(L), "optimiser", graph, &list_count);
-    sc_param_span **box = sc_lua_new_object(L, SC_LUA_CLASS("Spans"), sizeof(sc_param_span *));
+    sc_param_range **box = sc_lua_new_object(L, SC_LUA_CLASS("ParamRanges"), sizeof(sc_param_range *));
     sc_error error;
-    sc_lua_try(L, sc_mask_spans(box, count, graph, lists, list_count, &error), &error);
+    sc_lua_try(L, sc_mask_ranges(box, count, graph, lists, list_count, &error), &error);
     return *box;
 }
 
@@ -100,7 +100,7 @@ static int create(lua_State *L) {
     const sc_optimiser_kind *kind = field_kind(L);
     const sc_param_setting *settings = read_settings(L, graph);
     size_t zero_count;
-    const sc_param_span *zeros = read_zeros(L, graph, &zero_count);
+    const sc_param_range *zeros = read_zeros(L, graph, &zero_count);
     sc_lua_collect_if_due(L);
     sc_optimiser **box = sc_lua_new_object(L, SC_LUA_CLASS("Optimiser"), sizeof(sc_optimiser *));
     sc_error error;
@@ -208,8 +208,8 @@ static int finalize(lua_State *L) {
     return 0;
 }
 
-static int free_spans(lua_State *L) {
-    sc_param_span **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Spans"));
+static int free_ranges(lua_State *L) {
+    sc_param_range **box = luaL_checkudata(L, 1, SC_LUA_CLASS("ParamRanges"));
     sc_memory_free(*box);
     *box = NULL;
     return 0;
@@ -223,5 +223,5 @@ void sc_lua_open_optimiser(lua_State *L) {
                                        {"close", finalize}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("Optimiser"), methods, finalize);
-    sc_lua_new_class(L, SC_LUA_CLASS("Spans"), none, free_spans);
+    sc_lua_new_class(L, SC_LUA_CLASS("ParamRanges"), none, free_ranges);
 }

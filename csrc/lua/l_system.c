@@ -18,10 +18,11 @@ static int threads(lua_State *L) {
     return 1;
 }
 
-/* memory([forget]) -> live, peak: bytes of native memory handed out by the core; the peak begins anew with forget. */
+/* memory([reset_peak]) -> live, peak: bytes of native memory handed out by the core; reset_peak sets the peak to what
+ * is live. */
 static int memory(lua_State *L) {
-    if (sc_lua_check_flag(L, 1, "memory", "forget", false))
-        sc_memory_forget_peak();
+    if (sc_lua_check_flag(L, 1, "memory", "reset_peak", false))
+        sc_memory_reset_peak();
     lua_pushinteger(L, (lua_Integer)sc_memory_live());
     lua_pushinteger(L, (lua_Integer)sc_memory_peak());
     return 2;

@@ -1,4 +1,4 @@
-#include "base/span.h"
+#include "base/vector.h"
 #include "kernel/elementwise.h"
 #include "op/common.h"
 

@@ -34,30 +34,30 @@ static sc_status check_list(const sc_graph *graph, const sc_unit_list *list, sc_
     return status;
 }
 
-/* Where spans go; without `spans` they are only counted. */
-typedef struct span_list {
-    sc_param_span *spans;
+/* Where ranges go; without `ranges` they are only counted. */
+typedef struct range_list {
+    sc_param_range *ranges;
     size_t count;
-} span_list;
+} range_list;
 
-/* The rows of those units in the part of a parameter that the node's slot uses; neighbours are one span. */
-static void add_rows(span_list *out, const sc_param_ref *ref, const sc_unit_list *list) {
+/* The rows of those units in the part of a parameter that the node's slot uses; neighbours are one range. */
+static void add_rows(range_list *out, const sc_param_ref *ref, const sc_unit_list *list) {
     size_t row = sc_shape_numel(&ref->shape) / ref->shape.size[0];
     for (size_t i = 0; i < list->count; i++) {
         if (i > 0 && list->units[i] == list->units[i - 1] + 1) {
-            if (out->spans)
-                out->spans[out->count - 1].count += row;
+            if (out->ranges)
+                out->ranges[out->count - 1].count += row;
             continue;
         }
-        if (out->spans)
-            out->spans[out->count] = (sc_param_span){
+        if (out->ranges)
+            out->ranges[out->count] = (sc_param_range){
                 .parameter = ref->parameter, .first = (ref->first_row + list->units[i]) * row, .count = row};
         out->count++;
     }
 }
 
 /* What the node multiplies or adds per unit; running statistics are left out, they do neither on their own. */
-static void add_node(span_list *out, const sc_graph *graph, const sc_node *node, const sc_unit_list *list,
+static void add_node(range_list *out, const sc_graph *graph, const sc_node *node, const sc_unit_list *list,
                      size_t units) {
     for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
         const sc_param_ref *ref = &node->param[slot];
@@ -74,7 +74,7 @@ static bool reads(const sc_node *node, size_t input) {
     return false;
 }
 
-static void add_list(span_list *out, const sc_graph *graph, const sc_unit_list *list) {
+static void add_list(range_list *out, const sc_graph *graph, const sc_unit_list *list) {
     const sc_node *node = &graph->nodes[list->node];
     size_t units = unit_count(node);
     add_node(out, graph, node, list, units);
@@ -85,44 +85,44 @@ static void add_list(span_list *out, const sc_graph *graph, const sc_unit_list *
     }
 }
 
-sc_status sc_mask_spans(sc_param_span **out, size_t *count, const sc_graph *graph, const sc_unit_list *lists,
-                        size_t list_count, sc_error *error) {
+sc_status sc_mask_ranges(sc_param_range **out, size_t *count, const sc_graph *graph, const sc_unit_list *lists,
+                         size_t list_count, sc_error *error) {
     *out = NULL;
-    span_list found = {0};
+    range_list found = {0};
     for (size_t i = 0; i < list_count; i++) {
         SC_TRY(check_list(graph, &lists[i], error));
         add_list(&found, graph, &lists[i]);
     }
     void *memory;
-    SC_TRY(sc_memory_alloc(&memory, found.count + 1, sizeof *found.spans, error));
-    found = (span_list){.spans = memory};
+    SC_TRY(sc_memory_alloc(&memory, found.count + 1, sizeof *found.ranges, error));
+    found = (range_list){.ranges = memory};
     for (size_t i = 0; i < list_count; i++)
         add_list(&found, graph, &lists[i]);
-    *out = found.spans;
+    *out = found.ranges;
     *count = found.count;
     return SC_OK;
 }
 
-static sc_status clear(sc_graph *graph, const sc_param_span *spans, size_t count, sc_error *error) {
+static sc_status clear(sc_graph *graph, const sc_param_range *ranges, size_t count, sc_error *error) {
     for (size_t i = 0; i < count; i++) {
-        SC_TRY(sc_graph_own_parameter(graph, spans[i].parameter, error));
-        sc_real *data = sc_tensor_real(&graph->parameters[spans[i].parameter].value);
-        memset(data + spans[i].first, 0, spans[i].count * sizeof *data);
+        SC_TRY(sc_graph_own_parameter(graph, ranges[i].parameter, error));
+        sc_real *data = sc_tensor_real(&graph->parameters[ranges[i].parameter].value);
+        memset(data + ranges[i].first, 0, ranges[i].count * sizeof *data);
     }
     return SC_OK;
 }
 
 sc_status sc_graph_mask(sc_graph **out, const sc_graph *graph, const sc_unit_list *lists, size_t count,
                         sc_error *error) {
-    sc_param_span *spans;
-    size_t span_count;
+    sc_param_range *ranges;
+    size_t range_count;
     *out = NULL;
-    SC_TRY(sc_mask_spans(&spans, &span_count, graph, lists, count, error));
+    SC_TRY(sc_mask_ranges(&ranges, &range_count, graph, lists, count, error));
     sc_graph *masked = NULL;
     sc_status status = sc_graph_copy(&masked, graph, error);
     if (status == SC_OK)
-        status = clear(masked, spans, span_count, error);
-    sc_memory_free(spans);
+        status = clear(masked, ranges, range_count, error);
+    sc_memory_free(ranges);
     if (status == SC_OK)
         *out = masked;
     else

@@ -11,10 +11,10 @@ typedef struct sc_unit_list {
     size_t count;
 } sc_unit_list;
 
-/* The numbers that have to be zero for the listed units to be silent, see sc_graph_mask: *out gets *count spans, which
+/* The numbers that have to be zero for the listed units to be silent, see sc_graph_mask: *out gets *count ranges, which
  * the caller gives back with sc_memory_free. */
-sc_status sc_mask_spans(sc_param_span **out, size_t *count, const sc_graph *graph, const sc_unit_list *lists,
-                        size_t list_count, sc_error *error);
+sc_status sc_mask_ranges(sc_param_range **out, size_t *count, const sc_graph *graph, const sc_unit_list *lists,
+                         size_t list_count, sc_error *error);
 
 /* A graph in which the listed units are exactly 0 before their activation: every weight that produces them is zero,
  * filter and bias, and so are scale and shift of each norm that reads the node directly (a norm with a shift or a

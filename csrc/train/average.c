@@ -1,7 +1,7 @@
 #include "train/average.h"
 
 #include "base/memory.h"
-#include "base/span.h"
+#include "base/vector.h"
 
 #include <string.h>
 

@@ -25,7 +25,7 @@ static sc_status check_number(const char *name, double value, double below, sc_e
 }
 
 static sc_status check(const sc_graph *graph, const sc_optimiser_options *options, const sc_param_setting *settings,
-                       const sc_param_span *zeros, size_t zero_count, sc_error *error) {
+                       const sc_param_range *zeros, size_t zero_count, sc_error *error) {
     SC_TRY(check_number("beta1", options->beta1, 1, error));
     SC_TRY(check_number("beta2", options->beta2, 1, error));
     SC_TRY(check_number("eps", options->eps, INFINITY, error));
@@ -37,18 +37,18 @@ static sc_status check(const sc_graph *graph, const sc_optimiser_options *option
         SC_TRY(check_number("lr_scale", settings[i].lr_scale, INFINITY, error));
     }
     for (size_t i = 0; i < zero_count; i++) {
-        const sc_param_span *span = &zeros[i];
-        size_t numel = span->parameter < graph->parameter_count && graph->parameters[span->parameter].trainable
-                           ? sc_tensor_numel(&graph->parameters[span->parameter].value)
+        const sc_param_range *range = &zeros[i];
+        size_t numel = range->parameter < graph->parameter_count && graph->parameters[range->parameter].trainable
+                           ? sc_tensor_numel(&graph->parameters[range->parameter].value)
                            : 0;
-        if (span->first > numel || span->count > numel - span->first)
+        if (range->first > numel || range->count > numel - range->first)
             return sc_error_set(error, SC_ERROR_ARGUMENT, "optimiser: zeros: expected numbers of trainable parameters");
     }
     return SC_OK;
 }
 
 /* Each array is hung into the optimiser at once, which frees it whatever comes. */
-static sc_status fill(sc_optimiser *optimiser, const sc_param_setting *settings, const sc_param_span *zeros,
+static sc_status fill(sc_optimiser *optimiser, const sc_param_setting *settings, const sc_param_range *zeros,
                       size_t zero_count, sc_error *error) {
     const sc_graph *graph = optimiser->graph;
     const size_t count = graph->parameter_count, states = (size_t)optimiser->state_count * count;
@@ -76,7 +76,7 @@ static sc_status fill(sc_optimiser *optimiser, const sc_param_setting *settings,
 
 sc_status sc_optimiser_create(sc_optimiser **out, sc_graph *graph, const sc_optimiser_kind *kind,
                               const sc_optimiser_options *options, const sc_param_setting *settings,
-                              const sc_param_span *zeros, size_t zero_count, sc_error *error) {
+                              const sc_param_range *zeros, size_t zero_count, sc_error *error) {
     SC_TRY(check(graph, options, settings, zeros, zero_count, error));
     void *block;
     SC_TRY(sc_memory_calloc(&block, 1, sizeof(sc_optimiser), error));
@@ -118,25 +118,25 @@ static sc_status check_plan(const sc_optimiser *optimiser, const sc_plan *plan, 
     return SC_OK;
 }
 
-static void clear_span(const sc_optimiser *optimiser, const sc_param_span *span, const sc_tensor *tensor) {
-    if (!optimiser->settings[span->parameter].frozen)
-        memset(sc_tensor_real(tensor) + span->first, 0, span->count * sizeof(sc_real));
+static void clear_range(const sc_optimiser *optimiser, const sc_param_range *range, const sc_tensor *tensor) {
+    if (!optimiser->settings[range->parameter].frozen)
+        memset(sc_tensor_real(tensor) + range->first, 0, range->count * sizeof(sc_real));
 }
 
 /* Sets the numbers that have to be zero to that, in tensors[parameter]. */
 static void clear(const sc_optimiser *optimiser, const sc_tensor *tensors) {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < optimiser->zero_count; i++) {
-        const sc_param_span *span = &optimiser->zeros[i];
-        clear_span(optimiser, span, &tensors[span->parameter]);
+        const sc_param_range *range = &optimiser->zeros[i];
+        clear_range(optimiser, range, &tensors[range->parameter]);
     }
 }
 
 static void clear_values(const sc_optimiser *optimiser) {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < optimiser->zero_count; i++) {
-        const sc_param_span *span = &optimiser->zeros[i];
-        clear_span(optimiser, span, &optimiser->graph->parameters[span->parameter].value);
+        const sc_param_range *range = &optimiser->zeros[i];
+        clear_range(optimiser, range, &optimiser->graph->parameters[range->parameter].value);
     }
 }
 

@@ -56,7 +56,7 @@ typedef struct sc_optimiser {
     int state_count;            /* per parameter */
     sc_param_setting *settings; /* [count]; those that are not trainable are frozen */
     sc_tensor *state;           /* [state_count x count]; zeroed structs where frozen */
-    sc_param_span *zeros;       /* [zero_count]: numbers that are zero after every step */
+    sc_param_range *zeros;      /* [zero_count]: numbers that are zero after every step */
     size_t zero_count;
     bool cleared; /* the state is zero there; to be unset by who changes it */
 } sc_optimiser;
@@ -64,7 +64,7 @@ typedef struct sc_optimiser {
 /* All state zero. settings [of the graph's parameters] and zeros [zero_count] are copied. */
 sc_status sc_optimiser_create(sc_optimiser **out, sc_graph *graph, const sc_optimiser_kind *kind,
                               const sc_optimiser_options *options, const sc_param_setting *settings,
-                              const sc_param_span *zeros, size_t zero_count, sc_error *error);
+                              const sc_param_range *zeros, size_t zero_count, sc_error *error);
 
 /* NULL is allowed. */
 void sc_optimiser_free(sc_optimiser *optimiser);

@@ -15,7 +15,7 @@ describe("the system's side of the core", function()
     assert.is_true(peak >= held)
     core.memory(true) -- the peak begins anew
     assert.is_true(select(2, core.memory()) <= before)
-    assert.equal("memory: forget: expected a boolean, got 1", errors.text(core.memory, 1))
+    assert.equal("memory: reset_peak: expected a boolean, got 1", errors.text(core.memory, 1))
   end)
 
   it("gives zeros, and counts as before, where large blocks were just given back", function()

@@ -1,6 +1,6 @@
-/* Filling, copying and adding up long runs of numbers, on all threads. */
-#ifndef SC_BASE_SPAN_H
-#define SC_BASE_SPAN_H
+/* Elementwise operations on long vectors (fill, copy, scale and add, multiply), on all threads. */
+#ifndef SC_BASE_VECTOR_H
+#define SC_BASE_VECTOR_H
 
 #include "base/real.h"
 

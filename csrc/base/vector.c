@@ -1,4 +1,4 @@
-#include "base/span.h"
+#include "base/vector.h"
 
 #include <string.h>
 
