@@ -9,7 +9,8 @@ static bool bounded(const sc_op *op) {
 /* The activation that decides, or NULL where all gates are open. */
 static const sc_node *find_activation(const sc_graph *graph, size_t node, sc_gated_mode mode) {
     ptrdiff_t next = sc_graph_only_consumer(graph, node);
-    while (mode == SC_GATED_EXACT && next != SC_NOT_FOUND && graph->nodes[next].op->map == SC_MAP_PASS &&
+    while (mode == SC_GATED_EXACT && next != SC_NOT_FOUND &&
+           graph->nodes[next].op->linearity == SC_LINEARITY_ELEMENTWISE &&
            !graph->nodes[next].op->activation) /* a dropout changes nothing here */
         next = sc_graph_only_consumer(graph, (size_t)next);
     if (next == SC_NOT_FOUND)

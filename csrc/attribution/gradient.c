@@ -13,7 +13,7 @@ enum { NONE = -1 };
 /* ---- making ---- */
 
 static bool is_source(const sc_node *node) {
-    return node->op->map == SC_MAP_SOURCE;
+    return node->op->linearity == SC_LINEARITY_SOURCE;
 }
 
 static sc_status find_input(size_t *out, const sc_graph *graph, sc_error *error) {
@@ -25,7 +25,7 @@ static sc_status find_input(size_t *out, const sc_graph *graph, sc_error *error)
 
 static sc_status check_guided(const sc_graph *graph, sc_error *error) {
     for (size_t i = 0; i < graph->node_count; i++)
-        if (graph->nodes[i].op->activation && !graph->nodes[i].op->guided)
+        if (graph->nodes[i].op->activation && !graph->nodes[i].op->guided_backward)
             return sc_error_set(error, SC_ERROR_ARGUMENT,
                                 "%s '%.200s': expected a ReLU, the only activation that guided backpropagation is "
                                 "defined for",
@@ -238,10 +238,10 @@ static sc_status visit(void *context, size_t index, const sc_op_call *call, sc_e
     (void)error;
     if (r->g->slot[index] != NONE)
         take(r, (size_t)r->g->slot[index], call->output, call->output_grad);
-    if (r->g->guided && op->guided) {
+    if (r->g->guided && op->guided_backward) {
         sc_op_call zeroed = *call;
-        sc_call_zero_fresh(&zeroed);
-        op->guided(&zeroed);
+        sc_call_zero_uninitialised(&zeroed);
+        op->guided_backward(&zeroed);
     } else if (op->backward) {
         op->backward(call);
     }

@@ -24,7 +24,7 @@ typedef struct sc_gradient_request {
     size_t node_count;
     sc_take take;
     bool units;  /* sums over the positions of each unit */
-    bool guided; /* guided backpropagation: each activation's own guided() instead of its gradient */
+    bool guided; /* guided backpropagation: each activation's guided_backward() instead of its gradient */
 } sc_gradient_request;
 
 /* A row that continues in the next batch: one row of value and gradient per node. */
@@ -67,7 +67,7 @@ typedef struct sc_gradient_sums {
     sc_real *const *nodes; /* per node of the request, [n x shape] or [n x units] */
 } sc_gradient_sums;
 
-/* A graph without input, and with `guided` an activation that has no guided(), are errors. */
+/* A graph without input, and with `guided` an activation that has no guided_backward(), are errors. */
 sc_status sc_gradient_create(sc_gradient **out, sc_graph *graph, const sc_gradient_request *request, sc_error *error);
 
 /* NULL is allowed. */

@@ -15,7 +15,7 @@ typedef struct job {
     sc_workspace *workspace;
     bool below;           /* some input is below 0 */
     sc_accuracy accuracy; /* see bounds_shares */
-    bool fresh;           /* nothing has been handed back yet, and the gradients hold nothing */
+    bool uninitialised;   /* nothing has been propagated yet, and the gradients are uninitialised */
     sc_error *error;
 } job;
 
@@ -29,7 +29,7 @@ static size_t output_numel(const job *j) {
 
 /* Sums and averages have no parameters; their weights are positive, and the term's modifier scales them. */
 static sc_real factor(const job *j, const sc_term *term) {
-    return j->node->op->map == SC_MAP_WEIGHTED ? 1 : (sc_real)sc_modifier_of_one(&term->weight);
+    return j->node->op->linearity == SC_LINEARITY_WEIGHTED ? 1 : (sc_real)sc_modifier_of_one(&term->weight);
 }
 
 /* Whether the term is nothing but zeros. */
@@ -38,7 +38,8 @@ static bool vanishes(const job *j, const sc_term *term) {
         return true;
     if (!sc_modifier_kills_positive(&term->input))
         return false;
-    if (j->node->param[BIAS].present && j->node->op->map == SC_MAP_WEIGHTED && !sc_modifier_is_zero(&term->bias))
+    if (j->node->param[BIAS].present && j->node->op->linearity == SC_LINEARITY_WEIGHTED &&
+        !sc_modifier_is_zero(&term->bias))
         return false;
     return !j->below;
 }
@@ -66,7 +67,7 @@ static sc_status modify(sc_op_call *out, const job *j, const sc_term *term) {
     out->accuracy = j->accuracy;
     if (!leaves_inputs(j, &term->input))
         SC_TRY(modify_inputs(out, j, &term->input));
-    if (j->node->op->map != SC_MAP_WEIGHTED)
+    if (j->node->op->linearity != SC_LINEARITY_WEIGHTED)
         return SC_OK;
     sc_real *weight, *bias;
     SC_TRY(sc_modified_get(&weight, j->modified, j->graph, j->node, WEIGHT, &term->weight, j->error));
@@ -143,17 +144,17 @@ static void scale_by(sc_real *x, sc_real scale, size_t count) {
 static sc_status choose_targets(sc_op_call *call, const job *j) {
     sc_real *back = NULL;
     size_t reals = j->call->batch * sc_call_input_reals(j->call);
-    if (!j->fresh)
+    if (!j->uninitialised)
         SC_TRY(sc_workspace_get(&back, j->workspace, BACK, reals, j->error));
     for (int k = 0; k < call->input_count; k++) {
-        call->fresh[k] = call->input_grad[k] != NULL;
-        if (call->input_grad[k] && !j->fresh)
+        call->grad_uninitialised[k] = call->input_grad[k] != NULL;
+        if (call->input_grad[k] && !j->uninitialised)
             call->input_grad[k] = back;
-        if (!j->fresh)
+        if (!j->uninitialised)
             back += input_numel(j, k);
     }
-    if (!j->node->op->overwrites)
-        sc_call_zero_fresh(call);
+    if (!j->node->op->writes_grad)
+        sc_call_zero_uninitialised(call);
     return SC_OK;
 }
 
@@ -168,12 +169,12 @@ static sc_status hand_back(job *j, const sc_term *term, const sc_real *shares) {
     for (int k = 0; k < call.input_count; k++) {
         if (call.input_grad[k] && scale != 1)
             scale_by(call.input_grad[k], scale, input_numel(j, k));
-        if (call.input_grad[k] && j->fresh)
+        if (call.input_grad[k] && j->uninitialised)
             sc_multiply(call.input_grad[k], call.input[k], input_numel(j, k));
         else if (call.input_grad[k])
             sc_add_product(j->call->input_grad[k], call.input[k], call.input_grad[k], input_numel(j, k));
     }
-    j->fresh = false;
+    j->uninitialised = false;
     return SC_OK;
 }
 
@@ -211,9 +212,9 @@ static sc_status apply_group(job *j, const sc_group *group) {
     return SC_OK;
 }
 
-static bool all_fresh(const sc_op_call *call) {
+static bool all_uninitialised(const sc_op_call *call) {
     for (int k = 0; k < call->input_count; k++)
-        if (call->input_grad[k] && !call->fresh[k])
+        if (call->input_grad[k] && !call->grad_uninitialised[k])
             return false;
     return true;
 }
@@ -223,15 +224,21 @@ sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const
     size_t chunk = sc_workspace_chunk(call);
     for (size_t first = 0; first < call->batch; first += chunk) {
         sc_op_call slice = sc_call_slice(call, first, chunk);
-        job j = {
-            graph, node, &slice, modified, workspace, sc_call_has_negative(&slice), SC_ACCURACY_FAST, all_fresh(&slice),
-            error};
-        if (!j.fresh)
-            sc_call_zero_fresh(&slice);
+        job j = {graph,
+                 node,
+                 &slice,
+                 modified,
+                 workspace,
+                 sc_call_has_negative(&slice),
+                 SC_ACCURACY_FAST,
+                 all_uninitialised(&slice),
+                 error};
+        if (!j.uninitialised)
+            sc_call_zero_uninitialised(&slice);
         for (int g = 0; g < rule->group_count; g++)
             SC_TRY(apply_group(&j, &rule->groups[g]));
-        if (j.fresh) /* no term handed back anything */
-            sc_call_zero_fresh(&slice);
+        if (j.uninitialised) /* no term propagated anything */
+            sc_call_zero_uninitialised(&slice);
     }
     return SC_OK;
 }

@@ -26,7 +26,7 @@ static sc_status apply(sc_relevance *relevance, size_t index, const sc_op_call *
     const sc_graph *graph = relevance->plan->graph;
     const sc_node *node = &graph->nodes[index];
     const sc_rule *rule = &relevance->rules[index];
-    switch (node->op->map == SC_MAP_SOURCE ? SC_RULE_BLOCK : rule->kind) {
+    switch (node->op->linearity == SC_LINEARITY_SOURCE ? SC_RULE_BLOCK : rule->kind) {
     case SC_RULE_LINEAR:
         return sc_linear_rule_apply(rule, graph, node, call, &relevance->modified, &relevance->workspace, error);
     case SC_RULE_GATED:
@@ -35,7 +35,7 @@ static sc_status apply(sc_relevance *relevance, size_t index, const sc_op_call *
         node->op->backward(call);
         break;
     case SC_RULE_PASS:
-        if (call->input_grad[0] && call->fresh[0])
+        if (call->input_grad[0] && call->grad_uninitialised[0])
             sc_copy(call->input_grad[0], call->output_grad, call->batch * sc_call_output_reals(call));
         else if (call->input_grad[0])
             sc_add_scaled(call->input_grad[0], call->output_grad, 1, call->batch * sc_call_output_reals(call));
@@ -54,8 +54,8 @@ static void sum_units(sc_tensor *sums, const sc_node *node, const sc_op_call *ca
     sc_unit_measure_apply(sc_tensor_real(sums), SC_UNIT_SUM, call->output_grad, NULL, node, call->batch);
 }
 
-/* Whether what apply() does at a node heeds call->fresh. */
-static bool heeds_fresh(const sc_relevance *relevance, size_t index) {
+/* Whether what apply() does at a node heeds call->grad_uninitialised. */
+static bool heeds_uninitialised(const sc_relevance *relevance, size_t index) {
     sc_rule_kind kind = relevance->rules[index].kind;
     return !relevance->second && (kind == SC_RULE_LINEAR || kind == SC_RULE_GRADIENT || kind == SC_RULE_PASS);
 }
@@ -67,8 +67,8 @@ static sc_status visit(void *context, size_t index, const sc_op_call *given, sc_
     sc_op_call mine = *given;
     mine.accuracy = relevance->exact ? SC_ACCURACY_EXACT : SC_ACCURACY_FAST;
     const sc_op_call *call = &mine;
-    if (!heeds_fresh(relevance, index))
-        sc_call_zero_fresh(&mine);
+    if (!heeds_uninitialised(relevance, index))
+        sc_call_zero_uninitialised(&mine);
     if (relevance->wants_sums[index])
         sum_units(&relevance->sums[index], node, call);
     if (!relevance->second)
@@ -77,7 +77,7 @@ static sc_status visit(void *context, size_t index, const sc_op_call *given, sc_
     sc_second_signal_call(&other, relevance->second, index, call);
     if (relevance->wants_sums[index])
         sum_units(&relevance->second_sums[index], node, &other);
-    if (node->op->map != SC_MAP_SOURCE && relevance->rules[index].kind == SC_RULE_CONTRASTIVE)
+    if (node->op->linearity != SC_LINEARITY_SOURCE && relevance->rules[index].kind == SC_RULE_CONTRASTIVE)
         return sc_contrastive_rule_apply(graph, node, call, &other, &relevance->modified, &relevance->workspace, error);
     SC_TRY(apply(relevance, index, call, error));
     return apply(relevance, index, &other, error);
@@ -100,7 +100,7 @@ static sc_status allocate(sc_relevance *relevance, size_t count, sc_error *error
 /* Room for the sums of one node. */
 static sc_status allocate_sums(sc_relevance *relevance, size_t index, const sc_node *node,
                                const sc_relevance_request *request, sc_error *error) {
-    if (node->op->map == SC_MAP_SOURCE)
+    if (node->op->linearity == SC_LINEARITY_SOURCE)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "'%s': expected a node with units", node->name);
     sc_shape shape = {2, {request->batch, sc_node_units(node)}};
     SC_TRY(sc_tensor_create_zero(&relevance->sums[index], SC_REAL, &shape, error));
@@ -116,10 +116,10 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
         const sc_node *node = &graph->nodes[i];
         sc_rule *rule = &relevance->rules[i];
         *rule = request->rules[i];
-        if (rule->kind == SC_RULE_GATED && node->op->map == SC_MAP_WEIGHTED &&
+        if (rule->kind == SC_RULE_GATED && node->op->linearity == SC_LINEARITY_WEIGHTED &&
             !sc_gated_rule_has_gates(graph, i, rule->gated))
             *rule = magnitudes;
-        if (node->op->map != SC_MAP_SOURCE) {
+        if (node->op->linearity != SC_LINEARITY_SOURCE) {
             SC_TRY(sc_rule_check(rule, graph, node, request->two_signals, error));
             needs[i] = sc_rule_needs(rule, node->op);
         }
@@ -128,7 +128,7 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
             SC_TRY(allocate_sums(relevance, i, node, request, error));
         exact[i] = sc_rule_wants_zeros(rule);
         /* the walk must reach every node that something is wanted of: the way to the sources passes them all */
-        kept[i] = (request->keep && request->keep[i]) || node->op->map == SC_MAP_SOURCE;
+        kept[i] = (request->keep && request->keep[i]) || node->op->linearity == SC_LINEARITY_SOURCE;
     }
     relevance->exact = request->exact;
     sc_plan_request plan = {.batch = request->batch,

@@ -43,22 +43,24 @@ bool sc_rule_wants_zeros(const sc_rule *rule) {
 
 /* One input, and as many numbers out as in. */
 static bool can_pass(const sc_graph *graph, const sc_node *node) {
-    return node->input_count == 1 && node->op->map != SC_MAP_WEIGHTED &&
+    return node->input_count == 1 && node->op->linearity != SC_LINEARITY_WEIGHTED &&
            sc_shape_numel(&graph->nodes[node->input[0]].shape) == sc_shape_numel(&node->shape);
 }
 
 sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, bool two_signals,
                         sc_error *error) {
     const sc_op *op = node->op;
-    bool linear = op->map == SC_MAP_WEIGHTED || op->map == SC_MAP_FIXED || op->map == SC_MAP_ROUTING;
+    bool linear = op->linearity == SC_LINEARITY_WEIGHTED || op->linearity == SC_LINEARITY_FIXED ||
+                  op->linearity == SC_LINEARITY_ROUTING;
     const char *expected = NULL;
     if (rule->kind == SC_RULE_LINEAR && !linear)
         expected = "a rule for a nonlinear operation, got one for linear maps";
-    else if (rule->kind == SC_RULE_GATED && op->map != SC_MAP_WEIGHTED && !op->channel_affine)
+    else if (rule->kind == SC_RULE_GATED && op->linearity != SC_LINEARITY_WEIGHTED && !op->channel_affine)
         expected = "a rule for an operation without weights, got one that gates weights";
     else if (rule->kind == SC_RULE_CONTRASTIVE && !two_signals)
         expected = "a rule for one signal, got one for the contrastive mode";
-    else if (rule->kind == SC_RULE_CONTRASTIVE && op->map != SC_MAP_WEIGHTED && op->map != SC_MAP_FIXED)
+    else if (rule->kind == SC_RULE_CONTRASTIVE && op->linearity != SC_LINEARITY_WEIGHTED &&
+             op->linearity != SC_LINEARITY_FIXED)
         expected = "a rule that applies here, got one that splits terms by their sign";
     else if (rule->kind == SC_RULE_OWN && !op->relevance)
         expected = "a rule that applies here, got one for operations with a rule of their own";

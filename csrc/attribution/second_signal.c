@@ -115,8 +115,8 @@ void sc_second_signal_call(sc_op_call *out, const sc_second_signal *signal, size
     out->output_grad = at(signal, node);
     for (int k = 0; k < n->input_count; k++) {
         out->input_grad[k] = at(signal, n->input[k]);
-        bool fresh = plan->nodes[n->input[k]].grad_first == signal->back[node];
-        if (out->input_grad[k] && fresh && signal->back[node] > plan->forward_count)
+        bool uninitialised = plan->nodes[n->input[k]].grad_first == signal->back[node];
+        if (out->input_grad[k] && uninitialised && signal->back[node] > plan->forward_count)
             zero(signal, n->input[k]);
     }
 }

@@ -51,7 +51,7 @@ sc_status sc_signed_terms_make(sc_signed_terms *out, const sc_graph *graph, cons
     out->inner = maps ? sc_shape_numel(shape) / out->units : 1;
     if (node->op->channel_affine)
         return read_affine(out, error);
-    if (node->op->map == SC_MAP_WEIGHTED)
+    if (node->op->linearity == SC_LINEARITY_WEIGHTED)
         out->bias = call->param[BIAS];
     out->below = sc_call_has_negative(call);
     return SC_OK;
@@ -72,7 +72,7 @@ static void affine(sc_real *y, const sc_signed_terms *terms, bool negative, cons
 
 /* The factors of the term in that place, or NULL when there is none, or nothing but zeros in it. */
 static const factors *present(const sc_signed_terms *terms, bool negative, int place) {
-    const factors *f = &(terms->node->op->map == SC_MAP_WEIGHTED ? weighted : fixed)[negative][place];
+    const factors *f = &(terms->node->op->linearity == SC_LINEARITY_WEIGHTED ? weighted : fixed)[negative][place];
     return f->input && (terms->below || !f->of_below) ? f : NULL;
 }
 
@@ -88,7 +88,7 @@ static sc_status modify(sc_op_call *out, const sc_signed_terms *terms, const fac
         out->input[k] = buffer;
         buffer += input_numel(terms, k);
     }
-    if (terms->node->op->map != SC_MAP_WEIGHTED)
+    if (terms->node->op->linearity != SC_LINEARITY_WEIGHTED)
         return SC_OK;
     sc_real *weight;
     SC_TRY(sc_modified_get(&weight, terms->modified, terms->graph, terms->node, WEIGHT, f->weight, error));

@@ -13,7 +13,7 @@ static bool is_internal(const sc_plan *plan, size_t node, size_t consumer) {
 static bool can_follow(const sc_plan *plan, size_t i, size_t last) {
     const sc_node *node = &plan->graph->nodes[i], *before = &plan->graph->nodes[last];
     const sc_node *head = &plan->graph->nodes[plan->nodes[last].head];
-    return head->op->fuses && node->op->epilogue_stage > before->op->epilogue_stage &&
+    return head->op->fuses_epilogue && node->op->epilogue_stage > before->op->epilogue_stage &&
            (node->op->epilogue_stage != SC_EPILOGUE_NORM || node->op->unit_axis == head->op->unit_axis) &&
            sc_shape_equal(&node->shape, &head->shape) && is_internal(plan, last, i);
 }

@@ -149,9 +149,9 @@ static sc_status judge(sc_op_signature *signature, const sc_graph *graph, const 
         return sc_error_set(error, SC_ERROR_ARGUMENT, "name: expected 1 to 200 characters, got %zu", strlen(name));
     if (sc_graph_find_node(graph, name) != SC_NOT_FOUND)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "name: expected a new one, the graph already has such a node");
-    if (input_count < op->least_inputs || input_count > op->most_inputs)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "inputs: expected %d to %d, got %d", op->least_inputs,
-                            op->most_inputs, input_count);
+    if (input_count < op->min_inputs || input_count > op->max_inputs)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "inputs: expected %d to %d, got %d", op->min_inputs,
+                            op->max_inputs, input_count);
     for (int i = 0; i < input_count; i++) {
         if (inputs[i] >= graph->node_count)
             return sc_error_set(error, SC_ERROR_ARGUMENT, "inputs: expected earlier nodes only");
@@ -267,7 +267,7 @@ sc_status sc_graph_add(sc_graph *graph, const sc_op *op, const char *name, const
 }
 
 bool sc_node_is_input(const sc_node *node) {
-    return node->op->map == SC_MAP_SOURCE && !node->param[0].present;
+    return node->op->linearity == SC_LINEARITY_SOURCE && !node->param[0].present;
 }
 
 sc_tensor sc_node_param(const sc_graph *graph, const sc_node *node, int slot) {

@@ -109,7 +109,7 @@ static void mark_recompute(draft *d) {
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_node *node = &graph->nodes[i];
         draft_node *mine = &d->nodes[i];
-        mine->recompute = node->op->cheap && node->input_count == 1 && (mine->needs & SC_NEEDS_INPUT) &&
+        mine->recompute = node->op->recompute && node->input_count == 1 && (mine->needs & SC_NEEDS_INPUT) &&
                           !(mine->needs & SC_NEEDS_OUTPUT) && !d->nodes[node->input[0]].recompute &&
                           i != graph->output && !asked(d->request->keep_value, i);
     }
@@ -311,7 +311,7 @@ sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error) {
             continue;
         sc_op_call call;
         sc_plan_describe_call(&call, plan->graph, node, plan->batch, plan->nodes[i].training);
-        call.params = plan->params;
+        call.needs_param_grad = plan->params;
         size_t bytes = node->op->scratch(&call);
         most = bytes > most ? bytes : most;
     }

@@ -146,24 +146,24 @@ sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, doub
 }
 
 /* Gradients are added to, so each starts from zero at the step that reaches it first, or is written there. */
-static void mark_fresh(sc_op_call *call, const sc_plan *plan, size_t step) {
+static void mark_uninitialised(sc_op_call *call, const sc_plan *plan, size_t step) {
     const sc_node *node = &plan->graph->nodes[plan->steps[step].node];
     for (int k = 0; k < node->input_count; k++) {
         const sc_node_buffers *input = &plan->nodes[node->input[k]];
         bool first = input->grad != SC_NO_BUFFER && input->grad_first == step;
         for (int earlier = 0; earlier < k; earlier++)
             first &= node->input[earlier] != node->input[k];
-        call->fresh[k] = first;
+        call->grad_uninitialised[k] = first;
     }
-    if (!node->op->overwrites)
-        sc_call_zero_fresh(call);
+    if (!node->op->writes_grad)
+        sc_call_zero_uninitialised(call);
 }
 
-void sc_call_zero_fresh(sc_op_call *call) {
+void sc_call_zero_uninitialised(sc_op_call *call) {
     for (int k = 0; k < call->input_count; k++) {
-        if (call->fresh[k])
+        if (call->grad_uninitialised[k])
             sc_fill(call->input_grad[k], 0, call->batch * sc_shape_numel(call->input_shape[k]));
-        call->fresh[k] = false;
+        call->grad_uninitialised[k] = false;
     }
 }
 
@@ -192,7 +192,7 @@ sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit 
         } else {
             fill_back(&call, plan, node);
             if (s > plan->forward_count) /* what the first step reaches has been zeroed above */
-                mark_fresh(&call, plan, s);
+                mark_uninitialised(&call, plan, s);
             status = visit(context, node, &call, error);
         }
         if (status == SC_OK)

@@ -12,11 +12,11 @@ sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_e
 sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, double *seconds, sc_error *error);
 
 /* What happens at a node on the way back: read call->output_grad, add to call->input_grad (and call->param_grad); where
- * call->fresh, write. */
+ * call->grad_uninitialised, write. */
 typedef sc_status (*sc_visit)(void *context, size_t node, const sc_op_call *call, sc_error *error);
 
 /* Zeroes the gradients that hold nothing yet: for a visit that adds to them although the operation could write. */
-void sc_call_zero_fresh(sc_op_call *call);
+void sc_call_zero_uninitialised(sc_op_call *call);
 
 /* From output_grad [n x output shape] back through every node that the plan visits. Once per forward run: buffers of
  * values are reused on the way. */

@@ -73,24 +73,24 @@ SC_INLINE sc_real gelu_tanh_back(sc_real x, sc_real dy) {
 FORWARD(relu)
 BACKWARD(relu)
 
-static void relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
+static void relu_backward_write(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         dx[i] = relu_back(y[i], dy[i]);
 }
 
-void sc_relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
-    backward_chunks(relu_backward_fresh, dx, y, dy, n);
+void sc_relu_backward_write(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
+    backward_chunks(relu_backward_write, dx, y, dy, n);
 }
 
-static void relu_guided(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
+static void relu_guided_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         dx[i] += y[i] > 0 && dy[i] > 0 ? dy[i] : 0;
 }
 
-void sc_relu_guided(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
-    backward_chunks(relu_guided, dx, y, dy, n);
+void sc_relu_guided_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
+    backward_chunks(relu_guided_backward, dx, y, dy, n);
 }
 
 FORWARD(sigmoid)

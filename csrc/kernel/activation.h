@@ -25,10 +25,10 @@ void sc_relu_forward(sc_real *y, const sc_real *x, size_t n);
 void sc_relu_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
 
 /* The same with nothing in dx before: dx = dy where y > 0, else 0. dx may be dy. */
-void sc_relu_backward_fresh(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
+void sc_relu_backward_write(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
 
 /* The way back of guided backpropagation: dx += max(dy, 0) where y > 0 (Springenberg et al. 2015). */
-void sc_relu_guided(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
+void sc_relu_guided_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n);
 
 /* 1 / (1 + exp(-x)) */
 void sc_sigmoid_forward(sc_real *y, const sc_real *x, size_t n);

@@ -68,7 +68,7 @@ static void pack_group(sc_real *packed, const sc_real *w, const sc_conv2d_size *
 }
 
 static bool by_transform(const sc_conv2d_size *s) {
-    return !s->exact && sc_winograd_suits(s);
+    return s->accuracy == SC_ACCURACY_FAST && sc_winograd_suits(s);
 }
 
 size_t sc_conv2d_packed_size(const sc_conv2d_size *s) {

@@ -4,6 +4,7 @@
 #define SC_KERNEL_CONV2D_H
 
 #include "base/real.h"
+#include "kernel/accuracy.h"
 #include "kernel/epilogue.h"
 
 #include <stdbool.h>
@@ -17,7 +18,7 @@ typedef struct sc_conv2d_size {
     size_t ph, pw;    /* padding on each side */
     size_t dh, dw;    /* dilation */
     size_t groups;
-    bool exact; /* plain sums, no transforms (see winograd.h) */
+    sc_accuracy accuracy; /* SC_ACCURACY_FAST: by Winograd's transform where it pays (winograd.h) */
 } sc_conv2d_size;
 
 /* Bytes of scratch that any of the functions below needs for a batch of n, with the threads now in force;

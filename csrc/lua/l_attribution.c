@@ -94,7 +94,7 @@ static void read_rule(lua_State *L, sc_rule *rule) {
     static const char *const known[] = {"kind", "groups", "mode", "epsilon", "name", NULL};
     static const char *const kinds[] = {"linear", "gated", "contrastive", "gradient", "pass", "own", "block", NULL};
     static const char *const gated_modes[] = {"default", "package", NULL};
-    static const char *const modes[] = {"default", "ties", "hold", "pass", NULL};
+    static const char *const modes[] = {"default", "ties", "detach_weights", "pass", NULL};
     int table = lua_gettop(L);
     if (!lua_istable(L, table))
         sc_lua_expected(L, table, "relevance", "rules", "a table of rules by node name");
@@ -148,7 +148,7 @@ static int create(lua_State *L) {
     if (sc_lua_field(L, 2, "rules") != LUA_TTABLE)
         sc_lua_expected(L, lua_gettop(L), "relevance", "rules", "a table of rules by node name");
     for (size_t i = 0; i < graph->node_count; i++) {
-        if (graph->nodes[i].op->map == SC_MAP_SOURCE)
+        if (graph->nodes[i].op->linearity == SC_LINEARITY_SOURCE)
             continue;
         if (sc_lua_field(L, -1, graph->nodes[i].name) == LUA_TNIL)
             sc_lua_fail(L, "relevance: rules: expected one for every node, got none for '%s'", graph->nodes[i].name);

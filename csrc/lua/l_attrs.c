@@ -8,8 +8,8 @@
 #include <string.h>
 
 static lua_Integer check_size(lua_State *L, int index, const char *function, const sc_attr *attr) {
-    double most = attr->least == 0 && attr->most == 0 ? INT_MAX : attr->most;
-    return sc_lua_check_integer(L, index, function, attr->name, (lua_Integer)attr->least, (lua_Integer)most);
+    double max = attr->min == 0 && attr->max == 0 ? INT_MAX : attr->max;
+    return sc_lua_check_integer(L, index, function, attr->name, (lua_Integer)attr->min, (lua_Integer)max);
 }
 
 static void read_pair(lua_State *L, int index, const char *function, const sc_attr *attr, size_t pair[2]) {
@@ -29,10 +29,10 @@ static void read_pair(lua_State *L, int index, const char *function, const sc_at
 
 static double read_real(lua_State *L, int index, const char *function, const sc_attr *attr) {
     double value = sc_lua_check_number(L, index, function, attr->name);
-    bool bounded = attr->least != 0 || attr->most != 0;
-    if (!isfinite(value) || (bounded && (value < attr->least || value > attr->most)))
-        sc_lua_fail(L, bounded ? "%s: %s: expected a number in [%f, %f], got %f" : "%s: %s: expected a finite number",
-                    function, attr->name, attr->least, attr->most, value);
+    bool bounded = attr->min != 0 || attr->max != 0;
+    if (!isfinite(value) || (bounded && (value < attr->min || value > attr->max)))
+        luaL_error(L, bounded ? "%s: %s: expected a number in [%f, %f], got %f" : "%s: %s: expected a finite number",
+                   function, attr->name, attr->min, attr->max, value);
     return value;
 }
 

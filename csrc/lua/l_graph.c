@@ -260,9 +260,10 @@ static const char *const channel_names[] = {[SC_CHANNELS_PRODUCE] = "produce",
                                             [SC_CHANNELS_KEEP] = "keep",
                                             [SC_CHANNELS_MOVE] = "move",
                                             [SC_CHANNELS_MIX] = "mix"};
-static const char *const map_names[] = {
-    [SC_MAP_WEIGHTED] = "weighted", [SC_MAP_FIXED] = "fixed",         [SC_MAP_ROUTING] = "routing",
-    [SC_MAP_PASS] = "pass",         [SC_MAP_NONLINEAR] = "nonlinear", [SC_MAP_SOURCE] = "source"};
+static const char *const linearity_names[] = {
+    [SC_LINEARITY_WEIGHTED] = "weighted",   [SC_LINEARITY_FIXED] = "fixed",
+    [SC_LINEARITY_ROUTING] = "routing",     [SC_LINEARITY_ELEMENTWISE] = "elementwise",
+    [SC_LINEARITY_NONLINEAR] = "nonlinear", [SC_LINEARITY_SOURCE] = "source"};
 
 static void push_node(lua_State *L, const sc_graph *graph, const sc_node *node) {
     lua_createtable(L, 0, 9);
@@ -286,12 +287,12 @@ static void push_node(lua_State *L, const sc_graph *graph, const sc_node *node) 
     lua_setfield(L, -2, "macs");
     lua_pushstring(L, channel_names[node->op->channels]);
     lua_setfield(L, -2, "channels");
-    lua_pushstring(L, map_names[node->op->map]);
-    lua_setfield(L, -2, "map");
+    lua_pushstring(L, linearity_names[node->op->linearity]);
+    lua_setfield(L, -2, "linearity");
 }
 
 /* graph:nodes() -> list of {name =, op =, attrs =, inputs = names, params = by slot {name, first, total, shape},
- * shape = of one sample, macs = per sample, channels =, map =} in order of computation. */
+ * shape = of one sample, macs = per sample, channels =, linearity =} in order of computation. */
 static int nodes(lua_State *L) {
     const sc_graph *graph = sc_lua_check_graph(L, 1, "nodes");
     lua_createtable(L, (int)graph->node_count, 0);
@@ -302,7 +303,7 @@ static int nodes(lua_State *L) {
     return 1;
 }
 
-/* operations() -> list of {name =, doc =, least =, most =} */
+/* operations() -> list of {name =, doc =, min_inputs =, max_inputs =} */
 static int operations(lua_State *L) {
     size_t count;
     const sc_op *const *ops = sc_op_list(&count);
@@ -313,10 +314,10 @@ static int operations(lua_State *L) {
         lua_setfield(L, -2, "name");
         lua_pushstring(L, sc_op_doc(ops[i]));
         lua_setfield(L, -2, "doc");
-        lua_pushinteger(L, ops[i]->least_inputs);
-        lua_setfield(L, -2, "least");
-        lua_pushinteger(L, ops[i]->most_inputs);
-        lua_setfield(L, -2, "most");
+        lua_pushinteger(L, ops[i]->min_inputs);
+        lua_setfield(L, -2, "min_inputs");
+        lua_pushinteger(L, ops[i]->max_inputs);
+        lua_setfield(L, -2, "max_inputs");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;

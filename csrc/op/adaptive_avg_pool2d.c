@@ -8,7 +8,7 @@ typedef struct adaptive_attrs {
 } adaptive_attrs;
 
 static const sc_attr attrs[] = {
-    {"output", SC_ATTR_PAIR, offsetof(adaptive_attrs, output), .required = true, .least = 1, .most = INT_MAX},
+    {"output", SC_ATTR_PAIR, offsetof(adaptive_attrs, output), .required = true, .min = 1, .max = INT_MAX},
     {0},
 };
 
@@ -16,7 +16,7 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
                        sc_error *error) {
     const adaptive_attrs *a = attributes;
     (void)input_count;
-    SC_TRY(sc_infer_map(inputs[0], error));
+    SC_TRY(sc_check_feature_map(inputs[0], error));
     out->output = (sc_shape){3, {inputs[0]->size[0], a->output[0], a->output[1]}};
     return SC_OK;
 }
@@ -36,11 +36,11 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_adaptive_avg_pool2d = {
     .name = "adaptive_avg_pool2d",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(adaptive_attrs),
     .attrs = attrs,
-    .map = SC_MAP_FIXED,
+    .linearity = SC_LINEARITY_FIXED,
     .channels = SC_CHANNELS_KEEP,
     .infer = infer,
     .forward = forward,

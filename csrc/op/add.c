@@ -20,7 +20,7 @@ static void forward(const sc_op_call *call) {
 
 static void backward(const sc_op_call *call) {
     for (int i = 0; i < call->input_count; i++)
-        if (call->fresh[i])
+        if (call->grad_uninitialised[i])
             sc_copy(call->input_grad[i], call->output_grad, sc_call_numel(call));
         else if (call->input_grad[i])
             sc_accumulate(call->input_grad[i], call->output_grad, sc_call_numel(call));
@@ -34,12 +34,12 @@ static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
 
 const sc_op sc_op_add = {
     .name = "add",
-    .least_inputs = 2,
-    .most_inputs = SC_MAX_INPUTS,
-    .map = SC_MAP_FIXED,
+    .min_inputs = 2,
+    .max_inputs = SC_MAX_INPUTS,
+    .linearity = SC_LINEARITY_FIXED,
     .channels = SC_CHANNELS_KEEP,
     .inplace = true,
-    .overwrites = true,
+    .writes_grad = true,
     .infer = infer,
     .forward = forward,
     .backward = backward,

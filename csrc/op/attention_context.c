@@ -41,25 +41,26 @@ static void forward_chain(const sc_op_call *calls) {
 static void backward(const sc_op_call *call) {
     sc_attention_size size = size_of(call);
     sc_attention_context_backward(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
-                                  call->input[0], call->input[1], !call->fresh[0], !call->fresh[1], &size);
+                                  call->input[0], call->input[1], !call->grad_uninitialised[0],
+                                  !call->grad_uninitialised[1], &size);
 }
 
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
     sc_attention_size size = size_of(call);
     sc_attention_context_relevance(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
-                                   call->output, call->input[0], call->input[1], mode == SC_RELEVANCE_HOLD,
+                                   call->output, call->input[0], call->input[1], mode == SC_RELEVANCE_DETACH_WEIGHTS,
                                    (sc_real)epsilon, &size);
 }
 
 const sc_op sc_op_attention_context = {
     .name = "attention_context",
-    .least_inputs = 2,
-    .most_inputs = 2,
-    .map = SC_MAP_NONLINEAR,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .linearity = SC_LINEARITY_NONLINEAR,
     .channels = SC_CHANNELS_MIX,
     .needs = SC_NEEDS_INPUT,
     .relevance_needs = SC_NEEDS_INPUT | SC_NEEDS_OUTPUT,
-    .overwrites = true,
+    .writes_grad = true,
     .infer = infer,
     .scratch = scratch,
     .forward = forward,

@@ -9,7 +9,7 @@ typedef struct scores_attrs {
 } scores_attrs;
 
 static const sc_attr attrs[] = {
-    {"heads", SC_ATTR_SIZE, offsetof(scores_attrs, heads), .required = true, .least = 1, .most = INT_MAX},
+    {"heads", SC_ATTR_SIZE, offsetof(scores_attrs, heads), .required = true, .min = 1, .max = INT_MAX},
     {0},
 };
 
@@ -49,28 +49,29 @@ static void forward(const sc_op_call *call) {
 static void backward(const sc_op_call *call) {
     sc_attention_size size = size_of(call);
     sc_attention_scores_backward(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
-                                 call->input[0], call->input[1], !call->fresh[0], !call->fresh[1], &size);
+                                 call->input[0], call->input[1], !call->grad_uninitialised[0],
+                                 !call->grad_uninitialised[1], &size);
 }
 
 /* With HOLD the attention weights are constants, so nothing that comes back from them goes further. */
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
     sc_attention_size size = size_of(call);
-    if (mode != SC_RELEVANCE_HOLD)
+    if (mode != SC_RELEVANCE_DETACH_WEIGHTS)
         sc_attention_scores_relevance(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
                                       call->output, call->input[0], call->input[1], (sc_real)epsilon, &size);
 }
 
 const sc_op sc_op_attention_scores = {
     .name = "attention_scores",
-    .least_inputs = 2,
-    .most_inputs = 2,
+    .min_inputs = 2,
+    .max_inputs = 2,
     .attrs_size = sizeof(scores_attrs),
     .attrs = attrs,
-    .map = SC_MAP_NONLINEAR,
+    .linearity = SC_LINEARITY_NONLINEAR,
     .channels = SC_CHANNELS_MIX,
     .needs = SC_NEEDS_INPUT,
     .relevance_needs = SC_NEEDS_INPUT | SC_NEEDS_OUTPUT,
-    .overwrites = true,
+    .writes_grad = true,
     .infer = infer,
     .scratch = scratch,
     .forward = forward,

@@ -9,8 +9,8 @@ typedef struct avg_pool_attrs {
 } avg_pool_attrs;
 
 static const sc_attr attrs[] = {
-    {"kernel", SC_ATTR_PAIR, offsetof(avg_pool_attrs, pool.kernel), .required = true, .least = 1, .most = INT_MAX},
-    {"stride", SC_ATTR_PAIR, offsetof(avg_pool_attrs, pool.stride), .least = 1, .most = INT_MAX, .same_as = "kernel"},
+    {"kernel", SC_ATTR_PAIR, offsetof(avg_pool_attrs, pool.kernel), .required = true, .min = 1, .max = INT_MAX},
+    {"stride", SC_ATTR_PAIR, offsetof(avg_pool_attrs, pool.stride), .min = 1, .max = INT_MAX, .same_as = "kernel"},
     {"padding", SC_ATTR_PAIR, offsetof(avg_pool_attrs, pool.padding), .fallback = 0},
     {"count_include_pad", SC_ATTR_FLAG, offsetof(avg_pool_attrs, count_include_pad), .fallback = 1},
     {0},
@@ -39,11 +39,11 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_avg_pool2d = {
     .name = "avg_pool2d",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(avg_pool_attrs),
     .attrs = attrs,
-    .map = SC_MAP_FIXED,
+    .linearity = SC_LINEARITY_FIXED,
     .channels = SC_CHANNELS_KEEP,
     .infer = infer,
     .forward = forward,

@@ -10,8 +10,8 @@ typedef struct batch_norm_attrs {
 } batch_norm_attrs;
 
 static const sc_attr attrs[] = {
-    {"eps", SC_ATTR_REAL, offsetof(batch_norm_attrs, eps), .fallback = 1e-5, .least = 0, .most = 1},
-    {"momentum", SC_ATTR_REAL, offsetof(batch_norm_attrs, momentum), .fallback = 0.1, .least = 0, .most = 1},
+    {"eps", SC_ATTR_REAL, offsetof(batch_norm_attrs, eps), .fallback = 1e-5, .min = 0, .max = 1},
+    {"momentum", SC_ATTR_REAL, offsetof(batch_norm_attrs, momentum), .fallback = 0.1, .min = 0, .max = 1},
     {0},
 };
 
@@ -28,7 +28,7 @@ static size_t positions(const sc_op_call *call) {
 static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
                        sc_error *error) {
     (void)attributes, (void)input_count;
-    SC_TRY(sc_infer_map(inputs[0], error));
+    SC_TRY(sc_check_feature_map(inputs[0], error));
     out->output = *inputs[0];
     sc_shape each = {1, {inputs[0]->size[0]}};
     out->params[WEIGHT] = (sc_op_param){.name = "weight", .shape = each, .trainable = true, .ones = true};
@@ -100,7 +100,7 @@ static void backward(const sc_op_call *call) {
     const size_t c = channels(call);
     sc_channel_norm_backward(call->input_grad[0], call->param_grad[WEIGHT], call->param_grad[BIAS], call->input[0],
                              call->output_grad, call->saved, call->saved + c, call->param[WEIGHT], call->training,
-                             !call->fresh[0], call->batch, c, positions(call));
+                             !call->grad_uninitialised[0], call->batch, c, positions(call));
 }
 
 static void channel_affine(const sc_op_call *call, double *scale, double *shift) {
@@ -115,15 +115,15 @@ static void channel_affine(const sc_op_call *call, double *scale, double *shift)
 
 const sc_op sc_op_batch_norm2d = {
     .name = "batch_norm2d",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(batch_norm_attrs),
     .attrs = attrs,
-    .map = SC_MAP_FIXED,
+    .linearity = SC_LINEARITY_FIXED,
     .channels = SC_CHANNELS_KEEP,
     .needs = SC_NEEDS_INPUT_FOR_PARAMS | SC_NEEDS_INPUT_IN_TRAINING,
     .inplace = true,
-    .overwrites = true,
+    .writes_grad = true,
     .infer = infer,
     .saved = saved,
     .forward = forward,

@@ -9,19 +9,19 @@ sc_status sc_infer_same(sc_op_signature *out, const void *attrs, int input_count
     return SC_OK;
 }
 
-sc_status sc_infer_map(const sc_shape *input, sc_error *error) {
+sc_status sc_check_feature_map(const sc_shape *input, sc_error *error) {
     char text[SC_SHAPE_TEXT];
     if (input->ndim != 3)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected a map [C x H x W], got %s",
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected a feature map [C x H x W], got %s",
                             sc_shape_format(text, input));
     if (input->size[1] > INT_MAX / input->size[2])
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected at most %d positions in a map, got %s", INT_MAX,
-                            sc_shape_format(text, input));
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected at most %d positions in a feature map, got %s",
+                            INT_MAX, sc_shape_format(text, input));
     return SC_OK;
 }
 
 sc_status sc_infer_pool(sc_op_signature *out, const sc_pool_attrs *attrs, const sc_shape *input, sc_error *error) {
-    SC_TRY(sc_infer_map(input, error));
+    SC_TRY(sc_check_feature_map(input, error));
     out->output = *input;
     for (int d = 0; d < 2; d++) {
         size_t kernel = attrs->kernel[d], padding = attrs->padding[d], size = input->size[1 + d];

@@ -10,7 +10,7 @@ sc_status sc_infer_same(sc_op_signature *out, const void *attrs, int input_count
                         sc_error *error);
 
 /* Refuses what is not [C x H x W], or has more positions than the index arithmetic of kernels covers. */
-sc_status sc_infer_map(const sc_shape *input, sc_error *error);
+sc_status sc_check_feature_map(const sc_shape *input, sc_error *error);
 
 /* The attributes that pools begin with. */
 typedef struct sc_pool_attrs {

@@ -47,9 +47,9 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_concat = {
     .name = "concat",
-    .least_inputs = 2,
-    .most_inputs = SC_MAX_INPUTS,
-    .map = SC_MAP_ROUTING,
+    .min_inputs = 2,
+    .max_inputs = SC_MAX_INPUTS,
+    .linearity = SC_LINEARITY_ROUTING,
     .channels = SC_CHANNELS_MOVE,
     .infer = infer,
     .forward = forward,

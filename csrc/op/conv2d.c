@@ -14,12 +14,12 @@ typedef struct conv2d_attrs {
 } conv2d_attrs;
 
 static const sc_attr attrs[] = {
-    {"out", SC_ATTR_SIZE, offsetof(conv2d_attrs, out), .required = true, .least = 1, .most = INT_MAX},
-    {"kernel", SC_ATTR_PAIR, offsetof(conv2d_attrs, kernel), .required = true, .least = 1, .most = 4096},
-    {"stride", SC_ATTR_PAIR, offsetof(conv2d_attrs, stride), .fallback = 1, .least = 1, .most = 4096},
-    {"padding", SC_ATTR_PAIR, offsetof(conv2d_attrs, padding), .fallback = 0, .least = 0, .most = 4096},
-    {"dilation", SC_ATTR_PAIR, offsetof(conv2d_attrs, dilation), .fallback = 1, .least = 1, .most = 4096},
-    {"groups", SC_ATTR_SIZE, offsetof(conv2d_attrs, groups), .fallback = 1, .least = 1, .most = INT_MAX},
+    {"out", SC_ATTR_SIZE, offsetof(conv2d_attrs, out), .required = true, .min = 1, .max = INT_MAX},
+    {"kernel", SC_ATTR_PAIR, offsetof(conv2d_attrs, kernel), .required = true, .min = 1, .max = 4096},
+    {"stride", SC_ATTR_PAIR, offsetof(conv2d_attrs, stride), .fallback = 1, .min = 1, .max = 4096},
+    {"padding", SC_ATTR_PAIR, offsetof(conv2d_attrs, padding), .fallback = 0, .min = 0, .max = 4096},
+    {"dilation", SC_ATTR_PAIR, offsetof(conv2d_attrs, dilation), .fallback = 1, .min = 1, .max = 4096},
+    {"groups", SC_ATTR_SIZE, offsetof(conv2d_attrs, groups), .fallback = 1, .min = 1, .max = INT_MAX},
     {"bias", SC_ATTR_FLAG, offsetof(conv2d_attrs, bias), .fallback = 1},
     {0},
 };
@@ -43,7 +43,7 @@ static sc_conv2d_size size_of(const sc_op_call *call) {
         .dh = a->dilation[0],
         .dw = a->dilation[1],
         .groups = a->groups,
-        .exact = call->accuracy == SC_ACCURACY_EXACT,
+        .accuracy = call->accuracy,
     };
 }
 
@@ -54,7 +54,7 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
     char text[SC_SHAPE_TEXT];
     (void)input_count;
     if (in->ndim != 3)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected a map [C x H x W], got %s",
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "input: expected a feature map [C x H x W], got %s",
                             sc_shape_format(text, in));
     if (in->size[0] % a->groups || a->out % a->groups)
         return sc_error_set(error, SC_ERROR_ARGUMENT,
@@ -85,7 +85,7 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
 
 static size_t scratch(const sc_op_call *call) {
     sc_conv2d_size size = size_of(call);
-    return sc_conv2d_scratch(&size, call->batch, call->params);
+    return sc_conv2d_scratch(&size, call->batch, call->needs_param_grad);
 }
 
 static size_t packed_size(const sc_op_call *call) {
@@ -110,7 +110,7 @@ static void backward(const sc_op_call *call) {
     sc_conv2d_size size = size_of(call);
     if (call->input_grad[0])
         sc_conv2d_backward_input(call->input_grad[0], call->scratch, call->output_grad, call->param[0], &size,
-                                 call->batch, !call->fresh[0]);
+                                 call->batch, !call->grad_uninitialised[0]);
     if (call->param_grad[0])
         sc_conv2d_backward_weight(call->param_grad[0], call->scratch, call->output_grad, call->input[0], &size,
                                   call->batch);
@@ -120,15 +120,15 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_conv2d = {
     .name = "conv2d",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(conv2d_attrs),
     .attrs = attrs,
-    .map = SC_MAP_WEIGHTED,
+    .linearity = SC_LINEARITY_WEIGHTED,
     .channels = SC_CHANNELS_PRODUCE,
     .needs = SC_NEEDS_INPUT_FOR_PARAMS,
-    .overwrites = true,
-    .fuses = true,
+    .writes_grad = true,
+    .fuses_epilogue = true,
     .infer = infer,
     .scratch = scratch,
     .packed_size = packed_size,

@@ -9,7 +9,7 @@ typedef struct dropout_attrs {
 } dropout_attrs;
 
 static const sc_attr attrs[] = {
-    {"p", SC_ATTR_REAL, offsetof(dropout_attrs, p), .fallback = 0.5, .least = 0, .most = 1},
+    {"p", SC_ATTR_REAL, offsetof(dropout_attrs, p), .fallback = 0.5, .min = 0, .max = 1},
     {0},
 };
 
@@ -33,11 +33,11 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_dropout = {
     .name = "dropout",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(dropout_attrs),
     .attrs = attrs,
-    .map = SC_MAP_PASS,
+    .linearity = SC_LINEARITY_ELEMENTWISE,
     .channels = SC_CHANNELS_KEEP,
     .inplace = true,
     .infer = sc_infer_same,

@@ -21,9 +21,9 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_flatten = {
     .name = "flatten",
-    .least_inputs = 1,
-    .most_inputs = 1,
-    .map = SC_MAP_ROUTING,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .linearity = SC_LINEARITY_ROUTING,
     .channels = SC_CHANNELS_MOVE,
     .inplace = true,
     .unit_axis = -1,

@@ -9,7 +9,7 @@ typedef struct layer_norm_attrs {
 } layer_norm_attrs;
 
 static const sc_attr attrs[] = {
-    {"eps", SC_ATTR_REAL, offsetof(layer_norm_attrs, eps), .fallback = 1e-6, .least = 0, .most = 1},
+    {"eps", SC_ATTR_REAL, offsetof(layer_norm_attrs, eps), .fallback = 1e-6, .min = 0, .max = 1},
     {0},
 };
 
@@ -52,7 +52,7 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
     size_t rows = sc_call_rows(call);
     if (!call->input_grad[0])
         return;
-    if (mode == SC_RELEVANCE_PASS)
+    if (mode == SC_RELEVANCE_IDENTITY)
         sc_accumulate(call->input_grad[0], call->output_grad, rows * features(call));
     else
         sc_layer_norm_relevance(call->input_grad[0], call->input[0], call->output_grad, call->saved, call->saved + rows,
@@ -61,16 +61,16 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
 
 const sc_op sc_op_layer_norm = {
     .name = "layer_norm",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(layer_norm_attrs),
     .attrs = attrs,
-    .map = SC_MAP_NONLINEAR,
+    .linearity = SC_LINEARITY_NONLINEAR,
     .channels = SC_CHANNELS_MIX,
     .needs = SC_NEEDS_INPUT,
     .relevance_needs = SC_NEEDS_INPUT,
     .inplace = true,
-    .cheap = true,
+    .recompute = true,
     .unit_axis = -1,
     .infer = infer,
     .saved = saved,

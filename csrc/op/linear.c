@@ -10,7 +10,7 @@ typedef struct linear_attrs {
 } linear_attrs;
 
 static const sc_attr attrs[] = {
-    {"out", SC_ATTR_SIZE, offsetof(linear_attrs, out), .required = true, .least = 1, .most = INT_MAX},
+    {"out", SC_ATTR_SIZE, offsetof(linear_attrs, out), .required = true, .min = 1, .max = INT_MAX},
     {"bias", SC_ATTR_FLAG, offsetof(linear_attrs, bias), .fallback = 1},
     {0},
 };
@@ -85,8 +85,8 @@ static void forward(const sc_op_call *call) {
 static void backward(const sc_op_call *call) {
     size_t m = rows(call), in = features(call->input_shape[0]), out = features(call->output_shape);
     if (call->input_grad[0])
-        sc_gemm(SC_PLAIN, SC_PLAIN, m, in, out, 1, call->output_grad, out, call->param[0], in, !call->fresh[0],
-                call->input_grad[0], in, call->scratch);
+        sc_gemm(SC_PLAIN, SC_PLAIN, m, in, out, 1, call->output_grad, out, call->param[0], in,
+                !call->grad_uninitialised[0], call->input_grad[0], in, call->scratch);
     if (call->param_grad[0])
         sc_gemm(SC_TRANSPOSED, SC_PLAIN, out, in, m, 1, call->output_grad, out, call->input[0], in, true,
                 call->param_grad[0], in, call->scratch);
@@ -96,16 +96,16 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_linear = {
     .name = "linear",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(linear_attrs),
     .attrs = attrs,
-    .map = SC_MAP_WEIGHTED,
+    .linearity = SC_LINEARITY_WEIGHTED,
     .channels = SC_CHANNELS_PRODUCE,
     .needs = SC_NEEDS_INPUT_FOR_PARAMS,
     .unit_axis = -1,
-    .overwrites = true,
-    .fuses = true,
+    .writes_grad = true,
+    .fuses_epilogue = true,
     .infer = infer,
     .scratch = scratch,
     .packed_size = packed_size,

@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 static const sc_attr attrs[] = {
-    {"kernel", SC_ATTR_PAIR, offsetof(sc_pool_attrs, kernel), .required = true, .least = 1, .most = INT_MAX},
-    {"stride", SC_ATTR_PAIR, offsetof(sc_pool_attrs, stride), .least = 1, .most = INT_MAX, .same_as = "kernel"},
+    {"kernel", SC_ATTR_PAIR, offsetof(sc_pool_attrs, kernel), .required = true, .min = 1, .max = INT_MAX},
+    {"stride", SC_ATTR_PAIR, offsetof(sc_pool_attrs, stride), .min = 1, .max = INT_MAX, .same_as = "kernel"},
     {"padding", SC_ATTR_PAIR, offsetof(sc_pool_attrs, padding), .fallback = 0},
     {0},
 };
@@ -39,11 +39,11 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
 
 const sc_op sc_op_max_pool2d = {
     .name = "max_pool2d",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(sc_pool_attrs),
     .attrs = attrs,
-    .map = SC_MAP_NONLINEAR,
+    .linearity = SC_LINEARITY_NONLINEAR,
     .channels = SC_CHANNELS_KEEP,
     .needs = SC_NEEDS_INPUT,
     .relevance_needs = SC_NEEDS_INPUT,

@@ -1,7 +1,19 @@
-/* An operation: one descriptor, one file, one row in ops.def. Nobody else knows operations by name.
+/* An operation: one descriptor, one file, one row in ops.def. No other C code knows operations by name.
  *
- * To add one: write op/<name>.c with its attribute struct, its functions and `const sc_op sc_op_<name>`, add a row to
- * ops.def and a spec/op/<name>_spec.lua. The graph, the walks, saving and the Lua constructor then have it.
+ * To add one:
+ *
+ *     csrc/op/<name>.c          its attribute struct, its functions and `const sc_op sc_op_<name>`; what is said to be
+ *                               optional may be left out. Loops over numbers go to csrc/kernel
+ *     csrc/op/ops.def           a row SC_OP(<name>, "what it computes")
+ *     spec/op/<name>_spec.lua   values against a replica from the formula, `gradcheck.check`, messages; for values of
+ *                               PyTorch a case in spec/fixtures/make_ops.py. What adds up: spec/op/bits_spec.lua too
+ *     lua/secateur/formats/onnx_operations.lua   `function operations.<name>`, its form in ONNX
+ *     lua/secateur/attribution/composites.lua    the kind by which composites match it
+ *
+ * The graph, its execution, relevance, model files and secateur.models.builder then have it. `make lint` refuses a row
+ * without text, spec or ONNX form. Activations give `activation`, and one that an epilogue can compute is a member of
+ * sc_activation (kernel/activation.h); SC_LINEARITY_NONLINEAR asks for `relevance` and a case in
+ * spec/attribution/relevance_spec.lua.
  *
  * Shapes here are those of one sample; the batch is a number beside them, and every buffer is [batch x shape]. */
 #ifndef SC_OP_OP_H
@@ -9,6 +21,7 @@
 
 #include "base/real.h"
 #include "base/status.h"
+#include "kernel/accuracy.h"
 #include "kernel/epilogue.h"
 #include "tensor/shape.h"
 #include "tensor/tensor.h"
@@ -32,10 +45,10 @@ typedef enum sc_attr_kind {
 typedef struct sc_attr {
     const char *name; /* NULL ends the list */
     sc_attr_kind kind;
-    size_t offset;      /* in the attribute struct */
-    bool required;      /* else fallback is used; a pair's fallback may be "as another", see same_as */
-    double fallback;    /* both of a pair; an enum's index; a flag's 0 or 1 */
-    double least, most; /* bounds, inclusive; both 0 means 0 .. INT_MAX for sizes, any finite number for reals */
+    size_t offset;   /* in the attribute struct */
+    bool required;   /* else fallback is used; a pair's fallback may be "as another", see same_as */
+    double fallback; /* both of a pair; an enum's index; a flag's 0 or 1 */
+    double min, max; /* bounds, inclusive; both 0 means 0 .. INT_MAX for sizes, any finite number for reals */
     const char *const *choices; /* for enums, NULL-ended */
     const char *same_as;        /* (optional) the earlier attribute whose value is the fallback */
 } sc_attr;
@@ -56,13 +69,6 @@ typedef struct sc_op_signature {
     double macs; /* multiply-adds for one sample */
 } sc_op_signature;
 
-/* How results are rounded. */
-typedef enum sc_accuracy {
-    SC_ACCURACY_FAST,  /* by transforms where they pay: large neighbours may add their rounding to small numbers */
-    SC_ACCURACY_EXACT, /* plain sums: each number has its own rounding, equal windows give equal numbers, to the bit,
-                          and a sum of zeros is zero */
-} sc_accuracy;
-
 /* ---- a call: everything that forward, backward and relevance see ---- */
 
 typedef struct sc_op_call {
@@ -71,28 +77,28 @@ typedef struct sc_op_call {
     int input_count;
     const sc_shape *input_shape[SC_MAX_INPUTS]; /* of one sample */
     const sc_shape *output_shape;
-    const sc_real *input[SC_MAX_INPUTS]; /* on the way back NULL unless asked for through `needs` */
-    sc_real *output;                     /* written by forward; on the way back NULL unless asked for */
+    const sc_real *input[SC_MAX_INPUTS]; /* in a backward pass NULL unless asked for through `needs` */
+    sc_real *output;                     /* written by forward; in a backward pass NULL unless asked for */
     void *param[SC_MAX_PARAMS];          /* sc_real, or the dtype of the slot; NULL where absent */
     const sc_real *packed; /* (forward) what op->pack made of param; NULL: nobody keeps it, forward does so itself */
 
-    /* way back: gradients, or relevance */
+    /* backward pass: gradients, or relevance */
     const sc_real *output_grad;
-    sc_real *input_grad[SC_MAX_INPUTS]; /* added to; NULL where not wanted */
-    bool fresh[SC_MAX_INPUTS];          /* input_grad holds nothing yet, and is written; see op->overwrites */
-    sc_real *param_grad[SC_MAX_PARAMS]; /* added to; NULL where not wanted */
+    sc_real *input_grad[SC_MAX_INPUTS];     /* added to; NULL where not wanted */
+    bool grad_uninitialised[SC_MAX_INPUTS]; /* input_grad is to be written, not added to; see op->writes_grad */
+    sc_real *param_grad[SC_MAX_PARAMS];     /* added to; NULL where not wanted */
 
-    sc_real *saved; /* op->saved() numbers, from this node's forward to its backward */
-    void *scratch;  /* op->scratch() bytes, for the duration of the call */
-    bool training;  /* batch statistics, dropout */
-    bool params;    /* (scratch) gradients of parameters will be wanted */
+    sc_real *saved;        /* op->saved() numbers, from this node's forward to its backward */
+    void *scratch;         /* op->scratch() bytes, for the duration of the call */
+    bool training;         /* batch statistics, dropout */
+    bool needs_param_grad; /* (scratch) gradients of parameters will be wanted */
     sc_accuracy accuracy;
     uint64_t seed; /* of this node in this step, for dropout */
 
-    const sc_epilogue *epilogue; /* (forward of an op->fuses) what to do besides to each output; NULL: nothing */
+    const sc_epilogue *epilogue; /* (forward, op->fuses_epilogue) what else to do to each output; NULL: nothing */
 } sc_op_call;
 
-/* What the way back reads besides the gradient. */
+/* What the backward pass reads besides the gradient. */
 enum {
     SC_NEEDS_INPUT = 1,             /* call->input */
     SC_NEEDS_OUTPUT = 2,            /* call->output */
@@ -108,22 +114,23 @@ typedef enum sc_epilogue_stage {
     SC_EPILOGUE_ACTIVATION,
 } sc_epilogue_stage;
 
-/* How an operation takes part in relevance propagation (DESIGN.md, "N operations + M rules"). */
-typedef enum sc_op_map {
-    SC_MAP_WEIGHTED,  /* linear in the input; weight in slot 0, bias in slot 1: rules modify both */
-    SC_MAP_FIXED,     /* linear in the inputs, without weights: rules modify the inputs */
-    SC_MAP_ROUTING,   /* moves numbers about: relevance takes the way of the gradient */
-    SC_MAP_PASS,      /* elementwise activation: relevance passes unchanged */
-    SC_MAP_NONLINEAR, /* has its own relevance() */
-    SC_MAP_SOURCE,    /* has no input */
-} sc_op_map;
+/* How the output depends on the inputs, which decides what relevance rules do with it. Rules modify inputs and weights
+ * and run forward and backward with them, so that N operations and M rules need no N x M functions. */
+typedef enum sc_op_linearity {
+    SC_LINEARITY_WEIGHTED,    /* linear in the input; weight in slot 0, bias in slot 1: rules modify both */
+    SC_LINEARITY_FIXED,       /* linear in the inputs, without weights: rules modify the inputs */
+    SC_LINEARITY_ROUTING,     /* moves numbers about: relevance is propagated as the gradient is */
+    SC_LINEARITY_ELEMENTWISE, /* elementwise activation: relevance passes unchanged */
+    SC_LINEARITY_NONLINEAR,   /* has its own relevance() */
+    SC_LINEARITY_SOURCE,      /* has no input */
+} sc_op_linearity;
 
 /* The variants that nonlinear operations offer to composites. */
 typedef enum sc_relevance_mode {
-    SC_RELEVANCE_DEFAULT, /* max pool: to the first maximum; softmax, products, norms: as in AttnLRP */
-    SC_RELEVANCE_TIES,    /* max pool: equally among tied maxima (DL-Backtrace) */
-    SC_RELEVANCE_HOLD,    /* the attention weights are constants: all relevance goes to the values (CP-LRP) */
-    SC_RELEVANCE_PASS,    /* unchanged */
+    SC_RELEVANCE_DEFAULT,        /* max pool: to the first maximum; softmax, products, norms: as in AttnLRP */
+    SC_RELEVANCE_TIES,           /* max pool: equally among tied maxima (DL-Backtrace) */
+    SC_RELEVANCE_DETACH_WEIGHTS, /* the attention weights are constants: all relevance goes to the values (CP-LRP) */
+    SC_RELEVANCE_IDENTITY,       /* unchanged; "pass" in Lua */
 } sc_relevance_mode;
 
 /* What happens to units (channels of a map, features of a vector) from input to output. */
@@ -136,21 +143,21 @@ typedef enum sc_op_channels {
 
 typedef struct sc_op {
     const char *name;
-    int least_inputs, most_inputs;
+    int min_inputs, max_inputs;
     size_t attrs_size;    /* of the attribute struct; at most SC_MAX_ATTRS_SIZE */
     const sc_attr *attrs; /* NULL-name-ended; NULL when there are none */
-    sc_op_map map;
+    sc_op_linearity linearity;
     sc_op_channels channels;
     unsigned needs;           /* SC_NEEDS_* of backward */
-    unsigned relevance_needs; /* SC_NEEDS_* of relevance; SC_MAP_NONLINEAR only */
+    unsigned relevance_needs; /* SC_NEEDS_* of relevance; SC_LINEARITY_NONLINEAR only */
     bool inplace;             /* forward may write its output over input 0 (same size, read before written) */
-    bool overwrites;          /* backward heeds call->fresh; other operations find gradients zeroed */
-    bool tie_sensitive;       /* hands on one of its inputs: which one may hang on the last bit */
-    bool cheap;               /* better computed again than kept for the way back */
-    bool fuses;               /* forward heeds call->epilogue */
+    bool writes_grad;         /* backward writes where call->grad_uninitialised says so; others find zeros to add to */
+    bool tie_sensitive;       /* selects one of its inputs: which one may depend on the last bit */
+    bool recompute;           /* cheap: better computed again in the backward pass than kept for it */
+    bool fuses_epilogue;      /* forward heeds call->epilogue */
     int unit_axis; /* of one sample of the output: 0 (maps [C x H x W]) or -1, the last (vectors, tokens [T x D]) */
 
-    /* Judges attributes and input shapes, gives output and parameter shapes. The only place that does; messages
+    /* Checks attributes and input shapes, gives output and parameter shapes. The only place that does; messages
      * start with the argument: "weight: expected ..., got ...", the graph adds operation and node. */
     sc_status (*infer)(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
                        sc_error *error);
@@ -166,25 +173,25 @@ typedef struct sc_op {
     void (*pack)(const sc_op_call *call, sc_real *packed);
     /* output = op(input). */
     void (*forward)(const sc_op_call *call);
-    /* input_grad += ..., param_grad += ... from output_grad, where not NULL. NULL for SC_MAP_SOURCE without parameters.
-     */
+    /* input_grad += ..., param_grad += ... from output_grad, where not NULL. NULL for SC_LINEARITY_SOURCE without
+     * parameters. */
     void (*backward)(const sc_op_call *call);
-    /* (SC_MAP_NONLINEAR) input_grad += relevance of the inputs, from the relevance output_grad of the output. */
+    /* (SC_LINEARITY_NONLINEAR) input_grad += relevance of the inputs, from the relevance output_grad of the output. */
     void (*relevance)(const sc_op_call *call, sc_relevance_mode mode, double epsilon);
     /* (optional) Does what forward does to the outputs of a product, as its epilogue: fills in its stage. The input
      * that comes from the product is NULL in the call. False where that is not possible, which depends on attributes,
      * shapes, the number of inputs and call->training alone; with a NULL `out` it only says so. */
     bool (*epilogue)(const sc_op_call *call, sc_epilogue *out);
     sc_epilogue_stage epilogue_stage; /* (with epilogue) */
-    /* (optional) Computes the output together with what its first input is made from: the operations of these names,
-     * each the first input of the next, whose values are not wanted. calls[] are theirs and then its own. */
+    /* (optional) Fused forward: computes the output together with what its first input is computed from, operations of
+     * these names, each the first input of the next, whose values are not wanted. calls[]: theirs and then its own. */
     const char *chain[SC_MAX_CHAIN]; /* NULL-ended */
     void (*forward_chain)(const sc_op_call *calls);
     /* (activations) The function itself, for DL-Backtrace's gates. */
     double (*activation)(const void *attrs, double x);
     /* (activations) backward as guided backpropagation has it (Springenberg et al. 2015): only what is positive passes,
      * and only where the activation is open. NULL where that is not defined. Reads what backward reads. */
-    void (*guided)(const sc_op_call *call);
+    void (*guided_backward)(const sc_op_call *call);
     /* (activations) Input limits beyond which the output saturates, as DL-Backtrace has them; 0 and 0: none. */
     double saturation_low, saturation_high;
     bool monotonic; /* (activations) */

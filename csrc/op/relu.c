@@ -6,15 +6,15 @@ static void forward(const sc_op_call *call) {
 }
 
 static void backward(const sc_op_call *call) {
-    if (call->fresh[0])
-        sc_relu_backward_fresh(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
+    if (call->grad_uninitialised[0])
+        sc_relu_backward_write(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
     else if (call->input_grad[0])
         sc_relu_backward(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
 }
 
-static void guided(const sc_op_call *call) {
+static void guided_backward(const sc_op_call *call) {
     if (call->input_grad[0])
-        sc_relu_guided(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
+        sc_relu_guided_backward(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
 }
 
 static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
@@ -31,19 +31,19 @@ static double activation(const void *attrs, double x) {
 
 const sc_op sc_op_relu = {
     .name = "relu",
-    .least_inputs = 1,
-    .most_inputs = 1,
-    .map = SC_MAP_PASS,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .linearity = SC_LINEARITY_ELEMENTWISE,
     .channels = SC_CHANNELS_KEEP,
     .needs = SC_NEEDS_OUTPUT,
     .inplace = true,
-    .overwrites = true,
+    .writes_grad = true,
     .infer = sc_infer_same,
     .forward = forward,
     .backward = backward,
     .epilogue = epilogue,
     .epilogue_stage = SC_EPILOGUE_ACTIVATION,
     .activation = activation,
-    .guided = guided,
+    .guided_backward = guided_backward,
     .monotonic = true,
 };

@@ -10,7 +10,7 @@ typedef struct select_attrs {
 } select_attrs;
 
 static const sc_attr attrs[] = {
-    {"index", SC_ATTR_SIZE, offsetof(select_attrs, index), .fallback = 1, .least = 1, .most = INT_MAX},
+    {"index", SC_ATTR_SIZE, offsetof(select_attrs, index), .fallback = 1, .min = 1, .max = INT_MAX},
     {0},
 };
 
@@ -49,11 +49,11 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_select = {
     .name = "select",
-    .least_inputs = 1,
-    .most_inputs = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
     .attrs_size = sizeof(select_attrs),
     .attrs = attrs,
-    .map = SC_MAP_ROUTING,
+    .linearity = SC_LINEARITY_ROUTING,
     .channels = SC_CHANNELS_KEEP,
     .unit_axis = -1,
     .infer = infer,

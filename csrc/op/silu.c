@@ -25,9 +25,9 @@ static double activation(const void *attrs, double x) {
 
 const sc_op sc_op_silu = {
     .name = "silu",
-    .least_inputs = 1,
-    .most_inputs = 1,
-    .map = SC_MAP_PASS,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .linearity = SC_LINEARITY_ELEMENTWISE,
     .channels = SC_CHANNELS_KEEP,
     .needs = SC_NEEDS_INPUT,
     .inplace = true,
@@ -37,5 +37,5 @@ const sc_op sc_op_silu = {
     .epilogue = epilogue,
     .epilogue_stage = SC_EPILOGUE_ACTIVATION,
     .activation = activation,
-    .cheap = true,
+    .recompute = true,
 };

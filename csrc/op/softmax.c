@@ -17,14 +17,14 @@ static void forward_chain(const sc_op_call *calls) {
 static void backward(const sc_op_call *call) {
     if (call->input_grad[0])
         sc_softmax_backward(call->input_grad[0], call->output, call->output_grad, sc_call_rows(call),
-                            sc_shape_last(call->output_shape), !call->fresh[0]);
+                            sc_shape_last(call->output_shape), !call->grad_uninitialised[0]);
 }
 
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
     (void)epsilon; /* nothing is divided */
-    if (!call->input_grad[0] || mode == SC_RELEVANCE_HOLD)
+    if (!call->input_grad[0] || mode == SC_RELEVANCE_DETACH_WEIGHTS)
         return;
-    if (mode == SC_RELEVANCE_PASS)
+    if (mode == SC_RELEVANCE_IDENTITY)
         sc_accumulate(call->input_grad[0], call->output_grad, sc_call_numel(call));
     else
         sc_softmax_relevance(call->input_grad[0], call->input[0], call->output, call->output_grad, sc_call_rows(call),
@@ -33,14 +33,14 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
 
 const sc_op sc_op_softmax = {
     .name = "softmax",
-    .least_inputs = 1,
-    .most_inputs = 1,
-    .map = SC_MAP_NONLINEAR,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .linearity = SC_LINEARITY_NONLINEAR,
     .channels = SC_CHANNELS_MIX,
     .needs = SC_NEEDS_OUTPUT,
     .relevance_needs = SC_NEEDS_INPUT | SC_NEEDS_OUTPUT,
     .inplace = true,
-    .overwrites = true,
+    .writes_grad = true,
     .unit_axis = -1,
     .infer = sc_infer_same,
     .forward = forward,

@@ -4,7 +4,7 @@
 static sc_status infer(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
                        sc_error *error) {
     (void)attrs, (void)input_count;
-    SC_TRY(sc_infer_map(inputs[0], error));
+    SC_TRY(sc_check_feature_map(inputs[0], error));
     out->output = (sc_shape){2, {inputs[0]->size[1] * inputs[0]->size[2], inputs[0]->size[0]}};
     return SC_OK;
 }
@@ -21,9 +21,9 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_tokens = {
     .name = "tokens",
-    .least_inputs = 1,
-    .most_inputs = 1,
-    .map = SC_MAP_ROUTING,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .linearity = SC_LINEARITY_ROUTING,
     .channels = SC_CHANNELS_MOVE,
     .unit_axis = -1,
     .infer = infer,

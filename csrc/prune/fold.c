@@ -30,7 +30,7 @@ static bool lacks_bias_name(const sc_graph *graph, const sc_node *node) {
 /* The norm that can be folded into node i, or SC_NOT_FOUND. */
 static ptrdiff_t norm_after(const sc_graph *graph, size_t i) {
     const sc_node *node = &graph->nodes[i];
-    if (node->op->map != SC_MAP_WEIGHTED || node->op->channels != SC_CHANNELS_PRODUCE)
+    if (node->op->linearity != SC_LINEARITY_WEIGHTED || node->op->channels != SC_CHANNELS_PRODUCE)
         return SC_NOT_FOUND;
     ptrdiff_t next = sc_graph_only_consumer(graph, i);
     if (next == SC_NOT_FOUND || !graph->nodes[next].op->channel_affine || shares_parameters(graph, i) ||

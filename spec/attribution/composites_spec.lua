@@ -94,10 +94,11 @@ describe("an entry of a composite", function()
     assert.equal("kind: expected one of 'linear', 'gated', 'contrastive', 'gradient', 'pass', 'own', 'block', "
       .. "got 'lrp'", rule { kind = "lrp" })
     assert.equal("unknown field 'eps', expected one of: kind, groups, mode, epsilon, name", rule { eps = 1 })
-    assert.equal("mode: expected one of 'default', 'ties', 'hold', 'pass', got 'all'",
+    assert.equal("mode: expected one of 'default', 'ties', 'detach_weights', 'pass', got 'all'",
       rule { kind = "own", mode = "all" })
     assert.equal("mode: expected one of 'default', 'package', got 'ties'", rule { kind = "gated", mode = "ties" })
     assert.equal("mode: expected one of 'default', got 'hold'", rule { kind = "pass", mode = "hold" })
+    assert.equal("mode: 'hold' is called 'detach_weights'", rule { kind = "own", mode = "hold" })
     assert.equal("groups: expected none for a rule of kind 'pass', got a table", rule { kind = "pass", groups = {} })
     assert.equal("groups: expected a list of 1 to 4 groups, got nil", rule {})
     assert.equal("groups: expected a list of 1 to 4 groups, got a table", rule { groups = { {}, {}, {}, {}, {} } })
@@ -282,8 +283,9 @@ describe("a rule", function()
     assert.equal("rules.zbox: low: expected a number in (-inf, inf), got a table",
       refused(function() rules.zbox {} end))
     assert.equal("rules.zbox: high: expected at least low (1), got 0", refused(function() rules.zbox(1, 0) end))
-    assert.equal("rules.own: mode: expected one of 'default', 'ties', 'hold', 'pass', got 'all'",
+    assert.equal("rules.own: mode: expected one of 'default', 'ties', 'detach_weights', 'pass', got 'all'",
       refused(function() rules.own("all") end))
+    assert.equal("rules.own: mode: 'hold' is called 'detach_weights'", refused(function() rules.own("hold") end))
     assert.equal("rules.dlb: mode: expected one of 'default', 'package', got 1", refused(function() rules.dlb(1) end))
     assert.is_nil(rules.lrp)
   end)

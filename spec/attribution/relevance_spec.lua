@@ -118,7 +118,8 @@ describe("relevance of", function()
     for _, value in ipairs(r) do sum = sum + value end
     for i = 1, 3 do expected[i] = x[i] * (r[i] - p[i] * sum) end
     close(expected, walker:relevance "x")
-    close({ 0, 0, 0 }, (walk("softmax", { core.tensor { x } }, nil, rules.own "hold", core.tensor { r })):relevance "x")
+    close({ 0, 0, 0 },
+      (walk("softmax", { core.tensor { x } }, nil, rules.own "detach_weights", core.tensor { r })):relevance "x")
     close(r, (walk("softmax", { core.tensor { x } }, nil, rules.own "pass", core.tensor { r })):relevance "x")
     close({ 0, 0, 0 }, (walk("softmax", { core.tensor { x } }, nil, rules.block(), core.tensor { r })):relevance "x")
   end)
@@ -170,7 +171,7 @@ describe("relevance of", function()
     close(single.flat(rk), walker:relevance "p2")
     assert.near(r:sum() / 2, walker:relevance("x"):sum(), 1e-3)
     close(single.flat(core.zeros(3, 4)),
-      (walk("attention_scores", { q, k }, { heads = 2 }, rules.own "hold", r)):relevance "x")
+      (walk("attention_scores", { q, k }, { heads = 2 }, rules.own "detach_weights", r)):relevance "x")
   end)
 
   it("weights times values is shared equally, or goes to the values alone", function()
@@ -196,7 +197,7 @@ describe("relevance of", function()
     close(single.flat(rp), walker:relevance "x")
     close(single.flat(rv), walker:relevance "p2")
     rv = select(2, replica(1))
-    local held = walk("attention_context", { p, v }, nil, rules.own "hold", r)
+    local held = walk("attention_context", { p, v }, nil, rules.own "detach_weights", r)
     close(single.flat(core.zeros(2, 3, 3)), held:relevance "x")
     close(single.flat(rv), held:relevance "p2")
     assert.near(r:sum(), held:relevance("p2"):sum(), 1e-3)

@@ -21,11 +21,11 @@ describe("a graph", function()
     local nodes = small():nodes()
     assert.equal(3, #nodes)
     assert.equal("input", nodes[1].op)
-    assert.equal("source", nodes[1].map)
+    assert.equal("source", nodes[1].linearity)
     local a = nodes[2]
     assert.same({ "x" }, a.inputs)
     assert.same({ 3 }, a.shape)
-    assert.equal("weighted", a.map)
+    assert.equal("weighted", a.linearity)
     assert.equal("produce", a.channels)
     assert.equal(12, a.macs)
     assert.same({ out = 3, bias = true }, a.attrs)
@@ -127,7 +127,8 @@ describe("a graph", function()
     refused("linear 'c': out: missing", "linear", "c", { "b" })
     refused("linear 'c': unknown option 'width', expected one of: out, bias", "linear", "c", { "b" }, { width = 3 })
     refused("linear 'c': attributes: expected a table, got 3", "linear", "c", { "b" }, 3)
-    refused("conv2d 'c': input: expected a map [C x H x W], got [3]", "conv2d", "c", { "b" }, { out = 2, kernel = 1 })
+    refused("conv2d 'c': input: expected a feature map [C x H x W], got [3]",
+      "conv2d", "c", { "b" }, { out = 2, kernel = 1 })
     -- the weight had been made already when the bias turned out not to fit
     refused("linear 'c': bias: expected float32 of shape [2], got float32 of shape [3]", "linear", "c", { "b" },
       { out = 2 }, { bias = { name = "a.bias" } })
@@ -155,7 +156,7 @@ describe("a graph", function()
     local names = {}
     for _, operation in ipairs(core.operations()) do
       assert.is_true(#operation.doc > 0)
-      assert.is_true(operation.least <= operation.most)
+      assert.is_true(operation.min_inputs <= operation.max_inputs)
       names[operation.name] = true
     end
     assert.is_true(names.conv2d and names.linear and names.attention_scores)

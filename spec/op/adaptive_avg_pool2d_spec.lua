@@ -40,7 +40,7 @@ describe("adaptive_avg_pool2d", function()
     local function refusal(inputs, attrs)
       return single.refusal(core, { op = "adaptive_avg_pool2d", inputs = { inputs }, attrs = attrs })
     end
-    assert.equal("adaptive_avg_pool2d 'n': input: expected a map [C x H x W], got [5x7]",
+    assert.equal("adaptive_avg_pool2d 'n': input: expected a feature map [C x H x W], got [5x7]",
       refusal({ 5, 7 }, { output = 2 }))
     assert.equal("adaptive_avg_pool2d 'n': output: missing", refusal { 2, 5, 7 })
     assert.equal("adaptive_avg_pool2d 'n': output: expected a whole number in 1..2147483647, got 0",

@@ -51,7 +51,7 @@ describe("avg_pool2d", function()
     local function refusal(inputs, attrs)
       return single.refusal(core, { op = "avg_pool2d", inputs = { inputs }, attrs = attrs })
     end
-    assert.equal("avg_pool2d 'n': input: expected a map [C x H x W], got [7]", refusal({ 7 }, { kernel = 2 }))
+    assert.equal("avg_pool2d 'n': input: expected a feature map [C x H x W], got [7]", refusal({ 7 }, { kernel = 2 }))
     assert.equal("avg_pool2d 'n': kernel: expected at most 5, the height after padding, got 6",
       refusal({ 2, 3, 7 }, { kernel = 6, padding = { 1, 0 } }))
     assert.equal("avg_pool2d 'n': padding: expected at most 0, half the kernel, got 1",

@@ -73,7 +73,8 @@ describe("conv2d", function()
     local function refusal(inputs, attrs)
       return single.refusal(core, { op = "conv2d", inputs = { inputs }, attrs = attrs })
     end
-    assert.equal("conv2d 'n': input: expected a map [C x H x W], got [10]", refusal({ 10 }, { out = 3, kernel = 3 }))
+    assert.equal("conv2d 'n': input: expected a feature map [C x H x W], got [10]",
+      refusal({ 10 }, { out = 3, kernel = 3 }))
     assert.equal("conv2d 'n': groups: expected a divisor of 4 input and 6 output channels, got 4",
       refusal({ 4, 5, 7 }, { out = 6, kernel = 3, groups = 4 }))
     assert.equal("conv2d 'n': input: expected at least 7 positions after padding, got [4x5x7]",

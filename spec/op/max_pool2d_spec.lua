@@ -105,7 +105,8 @@ describe("max_pool2d", function()
     local function refusal(inputs, attrs)
       return single.refusal(core, { op = "max_pool2d", inputs = { inputs }, attrs = attrs })
     end
-    assert.equal("max_pool2d 'n': input: expected a map [C x H x W], got [5x7]", refusal({ 5, 7 }, { kernel = 2 }))
+    assert.equal("max_pool2d 'n': input: expected a feature map [C x H x W], got [5x7]",
+      refusal({ 5, 7 }, { kernel = 2 }))
     assert.equal("max_pool2d 'n': kernel: missing", refusal { 2, 5, 7 })
     assert.equal("max_pool2d 'n': kernel: expected at most 7, the width after padding, got 8",
       refusal({ 2, 5, 7 }, { kernel = { 2, 8 } }))

@@ -22,7 +22,7 @@ describe("tokens", function()
   end)
 
   it("refuses what is not a map", function()
-    assert.equal("tokens 'n': input: expected a map [C x H x W], got [5x7]",
+    assert.equal("tokens 'n': input: expected a feature map [C x H x W], got [5x7]",
       single.refusal(core, { op = "tokens", inputs = { { 5, 7 } } }))
   end)
 end)

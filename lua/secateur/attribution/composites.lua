@@ -105,7 +105,8 @@ composites.named = {
   end,
   --- CP-LRP: attention weights are constants.
   cp_lrp = function()
-    return with_common { { match = "attention", rule = rules.own "hold" }, { match = "softmax", rule = rules.block() },
+    return with_common { { match = "attention", rule = rules.own "detach_weights" },
+      { match = "softmax", rule = rules.block() },
       { match = "conv", rule = rules.epsilon() }, { match = "linear", rule = rules.epsilon() } }
   end,
   --- DL-Backtrace, default mode (Sankarapu et al. 2024).
@@ -157,11 +158,11 @@ end
 local function describe(nodes)
   local depth, convs, described = 0, 0, {}
   for _, node in ipairs(nodes) do
-    local weighted = node.map == "weighted"
+    local weighted = node.linearity == "weighted"
     if weighted then depth = depth + 1 end
     if node.op == "conv2d" then convs = convs + 1 end
     described[#described + 1] = { name = node.name, op = node.op, shape = node.shape, attrs = node.attrs,
-      map = node.map,
+      linearity = node.linearity,
       depth = weighted and depth or nil, first_weighted = weighted and depth == 1,
       first_conv = node.op == "conv2d" and convs == 1 }
   end
@@ -244,7 +245,7 @@ function composites.resolve(name, entries, nodes, depth)
   local resolved, unmatched = {}, {}
   local described, deepest = describe(nodes)
   for _, node in ipairs(described) do
-    if node.map ~= "source" then
+    if node.linearity ~= "source" then
       for _, entry in ipairs(entries) do
         if has_depth(entry.depth, node, deepest) and has_name(entry.match, node) then
           resolved[node.name] = entry.rule

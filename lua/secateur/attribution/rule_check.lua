@@ -5,7 +5,7 @@ local options = require "secateur.util.options"
 local MOST = 4 -- groups in a rule, terms in a group
 
 local kinds = { "linear", "gated", "contrastive", "gradient", "pass", "own", "block" }
-local modes = { gated = { "default", "package" }, own = { "default", "ties", "hold", "pass" } }
+local modes = { gated = { "default", "package" }, own = { "default", "ties", "detach_weights", "pass" } }
 local gates = { "all", "positive", "negative" }
 
 -- Faults are raised as tables, and caught at the end: { message }.
@@ -77,6 +77,7 @@ local function check_rule(rule)
   check_table("", rule, { "kind", "groups", "mode", "epsilon", "name" })
   check_choice("kind", rule.kind, kinds)
   local kind = rule.kind or "linear"
+  if kind == "own" and rule.mode == "hold" then error({ "mode: 'hold' is called 'detach_weights'" }, 0) end
   check_choice("mode", rule.mode, modes[kind] or { "default" })
   check_number("epsilon", rule.epsilon, 0)
   if rule.name ~= nil and type(rule.name) ~= "string" then fail("name", "a string", rule.name) end

@@ -171,10 +171,11 @@ function rules.pass() return { name = "pass", kind = "pass" } end
 function rules.block() return { name = "block", kind = "block" } end
 
 --- The operation's own rule.
--- @string[opt="default"] mode "default", "ties" (max pools: equally among tied maxima), "hold" (attention weights are
---   constants) or "pass" (layer norm: unchanged)
+-- @string[opt="default"] mode "default", "ties" (max pools: equally among tied maxima), "detach_weights" (attention
+--   weights are constants) or "pass" (layer norm: unchanged)
 function rules.own(mode)
-  mode = options.value("rules.own", "mode", mode, { one_of = { "default", "ties", "hold", "pass" },
+  if mode == "hold" then options.fail("rules.own", "mode: 'hold' is called 'detach_weights'") end
+  mode = options.value("rules.own", "mode", mode, { one_of = { "default", "ties", "detach_weights", "pass" },
     default = "default" })
   return { name = "own", kind = "own", mode = mode, epsilon = EPSILON }
 end
