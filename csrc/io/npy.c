@@ -1,14 +1,14 @@
 #include "io/npy.h"
 
-#include "io/convert.h"
-#include "io/file.h"
+#include "io/element.h"
+#include "io/file_stream.h"
 #include "io/zip_stream.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
-enum { HEADER = 10000 }; /* the longest header that NumPy itself reads by default */
+enum { MAX_HEADER = 10000 }; /* the longest header that NumPy itself reads by default */
 
 typedef struct npy_header {
     sc_element element;
@@ -20,13 +20,13 @@ typedef struct npy_header {
 /* The header is a Python dictionary literal; NumPy writes it, and this reads it, with plain strings, True and False,
  * and one tuple of whole numbers. */
 typedef struct parser {
-    const sc_source *source;
+    const sc_byte_stream *stream;
     const char *next; /* zero-terminated */
     sc_error *error;
 } parser;
 
 static sc_status fail(const parser *in, const char *expected) {
-    return sc_source_fail(in->source, in->error, "header: expected %s, got '%.24s'", expected, in->next);
+    return sc_byte_stream_fail(in->stream, in->error, "header: expected %s, got '%.24s'", expected, in->next);
 }
 
 static void skip_space(parser *in) {
@@ -90,7 +90,7 @@ static sc_status parse_size(parser *in, size_t *size) {
     for (; *in->next >= '0' && *in->next <= '9'; in->next++) {
         size_t digit = (size_t)(*in->next - '0');
         if (*size > (SIZE_MAX - digit) / 10)
-            return sc_source_fail(in->source, in->error, "shape: too many elements for this machine");
+            return sc_byte_stream_fail(in->stream, in->error, "shape: too many elements for this machine");
         *size = *size * 10 + digit;
     }
     if (*in->next == 'L') /* as Python 2 wrote it */
@@ -109,12 +109,12 @@ static sc_status parse_shape(parser *in, sc_shape *shape) {
         if (!comma)
             return fail(in, "',' or ')'");
         if (ndim == SC_MAX_DIMS)
-            return sc_source_fail(in->source, in->error, "shape: expected at most %d dimensions", SC_MAX_DIMS);
+            return sc_byte_stream_fail(in->stream, in->error, "shape: expected at most %d dimensions", SC_MAX_DIMS);
         SC_TRY(parse_size(in, &sizes[ndim++]));
         comma = accept(in, ',');
     }
     if (sc_shape_make(shape, ndim, sizes, &reason) != SC_OK)
-        return sc_source_fail(in->source, in->error, "%s", reason.message);
+        return sc_byte_stream_fail(in->stream, in->error, "%s", reason.message);
     return SC_OK;
 }
 
@@ -130,7 +130,7 @@ static sc_status parse_descr(parser *in, npy_header *header) {
     word name = {0};
     skip_space(in);
     if (*in->next == '[')
-        return sc_source_fail(in->source, in->error, "descr: expected a plain element type, got a structured one");
+        return sc_byte_stream_fail(in->stream, in->error, "descr: expected a plain element type, got a structured one");
     SC_TRY(parse_string(in, &name));
     if (name.length == 3 && strchr("<>|=", name.text[0]))
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
@@ -141,9 +141,9 @@ static sc_status parse_descr(parser *in, npy_header *header) {
                 if (name.text[0] != '|' || sc_element_size(header->element) == 1)
                     return SC_OK;
             }
-    return sc_source_fail(in->source, in->error,
-                          "descr: expected one of b1 u1 i1 u2 i2 u4 i4 u8 i8 f2 f4 f8, got '%.*s'", shown(name),
-                          name.text);
+    return sc_byte_stream_fail(in->stream, in->error,
+                               "descr: expected one of b1 u1 i1 u2 i2 u4 i4 u8 i8 f2 f4 f8, got '%.*s'", shown(name),
+                               name.text);
 }
 
 static sc_status parse_header(parser *in, npy_header *header) {
@@ -164,8 +164,8 @@ static sc_status parse_header(parser *in, npy_header *header) {
                          : word_is(key, "shape")         ? SHAPE
                                                          : 0;
         if (!field || (seen & field))
-            return sc_source_fail(in->source, in->error, "header: %s field '%.*s'", field ? "repeated" : "unknown",
-                                  shown(key), key.text);
+            return sc_byte_stream_fail(in->stream, in->error, "header: %s field '%.*s'", field ? "repeated" : "unknown",
+                                       shown(key), key.text);
         seen |= field;
         if (field == DESCR)
             SC_TRY(parse_descr(in, header));
@@ -179,35 +179,36 @@ static sc_status parse_header(parser *in, npy_header *header) {
     if (*in->next)
         return fail(in, "nothing after '}'");
     if (seen != (DESCR | FORTRAN | SHAPE))
-        return sc_source_fail(in->source, in->error, "header: missing field '%s'",
-                              !(seen & DESCR)     ? "descr"
-                              : !(seen & FORTRAN) ? "fortran_order"
-                                                  : "shape");
+        return sc_byte_stream_fail(in->stream, in->error, "header: missing field '%s'",
+                                   !(seen & DESCR)     ? "descr"
+                                   : !(seen & FORTRAN) ? "fortran_order"
+                                                       : "shape");
     return SC_OK;
 }
 
-static sc_status read_header(npy_header *header, sc_source *source, sc_error *error) {
+static sc_status read_header(npy_header *header, sc_byte_stream *stream, sc_error *error) {
     unsigned char start[12];
-    char text[HEADER + 1];
-    if (source->left < 10)
-        return sc_source_fail(source, error, "not a .npy array: only %" PRIu64 " bytes", source->left);
-    SC_TRY(sc_source_read(source, start, 10, error));
+    char text[MAX_HEADER + 1];
+    if (stream->left < 10)
+        return sc_byte_stream_fail(stream, error, "not a .npy array: only %" PRIu64 " bytes", stream->left);
+    SC_TRY(sc_byte_stream_read(stream, start, 10, error));
     if (memcmp(start, "\x93NUMPY", 6) != 0)
-        return sc_source_fail(source, error, "not a .npy array: wrong first bytes");
+        return sc_byte_stream_fail(stream, error, "not a .npy array: wrong first bytes");
     if (start[6] < 1 || start[6] > 3 || start[7] != 0)
-        return sc_source_fail(source, error, "expected .npy version 1.0, 2.0 or 3.0, got %d.%d", start[6], start[7]);
+        return sc_byte_stream_fail(stream, error, "expected .npy version 1.0, 2.0 or 3.0, got %d.%d", start[6],
+                                   start[7]);
     size_t length = (size_t)start[8] | (size_t)start[9] << 8;
     if (start[6] > 1) {
-        SC_TRY(sc_source_read(source, start + 10, 2, error));
+        SC_TRY(sc_byte_stream_read(stream, start + 10, 2, error));
         length |= (size_t)start[10] << 16 | (size_t)start[11] << 24;
     }
-    if (length > HEADER)
-        return sc_source_fail(source, error, "header: expected at most %d bytes, got %zu", HEADER, length);
-    SC_TRY(sc_source_read(source, text, length, error));
+    if (length > MAX_HEADER)
+        return sc_byte_stream_fail(stream, error, "header: expected at most %d bytes, got %zu", MAX_HEADER, length);
+    SC_TRY(sc_byte_stream_read(stream, text, length, error));
     text[length] = '\0';
     if (strlen(text) != length)
-        return sc_source_fail(source, error, "header: contains zero bytes");
-    return parse_header(&(parser){.source = source, .next = text, .error = error}, header);
+        return sc_byte_stream_fail(stream, error, "header: contains zero bytes");
+    return parse_header(&(parser){.stream = stream, .next = text, .error = error}, header);
 }
 
 /* Rearranges Fortran order (first index fastest) into row-major order. */
@@ -236,10 +237,10 @@ static sc_status reorder(sc_tensor *tensor, sc_error *error) {
     return SC_OK;
 }
 
-sc_status sc_npy_read(sc_tensor *out, sc_source *source, sc_error *error) {
+sc_status sc_npy_read(sc_tensor *out, sc_byte_stream *stream, sc_error *error) {
     npy_header header = {0};
-    SC_TRY(read_header(&header, source, error));
-    SC_TRY(sc_convert_read(out, source, header.element, header.big_endian, &header.shape, error));
+    SC_TRY(read_header(&header, stream, error));
+    SC_TRY(sc_element_read(out, stream, header.element, header.big_endian, &header.shape, error));
     if (!header.fortran || header.shape.ndim < 2)
         return SC_OK;
     sc_status status = reorder(out, error);
@@ -250,10 +251,10 @@ sc_status sc_npy_read(sc_tensor *out, sc_source *source, sc_error *error) {
 
 sc_status sc_npy_load(sc_tensor *out, const char *path, sc_error *error) {
     sc_file file;
-    sc_file_source source;
+    sc_file_stream stream;
     SC_TRY(sc_file_open(&file, path, error));
-    sc_file_source_init(&source, &file, 0, file.size);
-    sc_status status = sc_npy_read(out, &source.base, error);
+    sc_file_stream_init(&stream, &file, 0, file.size);
+    sc_status status = sc_npy_read(out, &stream.base, error);
     sc_file_close(&file);
     return status;
 }

@@ -2,14 +2,14 @@
 #ifndef SC_IO_NPY_H
 #define SC_IO_NPY_H
 
-#include "io/source.h"
+#include "io/byte_stream.h"
 #include "io/zip.h"
 #include "tensor/tensor.h"
 
-/* A new tensor from a source that holds one array and nothing else: booleans, integers and floats of either byte order,
+/* A new tensor from a stream that holds one array and nothing else: booleans, integers and floats of either byte order,
  * row-major or Fortran order (which is rearranged), up to SC_MAX_DIMS dimensions. uint8 stays uint8, other integers and
  * booleans become int64, floats sc_real. *out must not hold a tensor. */
-sc_status sc_npy_read(sc_tensor *out, sc_source *source, sc_error *error);
+sc_status sc_npy_read(sc_tensor *out, sc_byte_stream *stream, sc_error *error);
 
 /* The same from a file. */
 sc_status sc_npy_load(sc_tensor *out, const char *path, sc_error *error);

@@ -1,8 +1,8 @@
 #include "io/onnx.h"
 
+#include "base/atomic_file.h"
 #include "base/memory.h"
 #include "io/onnx.pb-c.h"
-#include "io/replace.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -22,16 +22,16 @@ typedef struct block {
 } block;
 
 /* A tensor whose bytes a message points to. */
-typedef struct held {
-    struct held *next;
+typedef struct tensor_ref {
+    struct tensor_ref *next;
     sc_tensor tensor;
-} held;
+} tensor_ref;
 
 struct sc_onnx {
     Onnx__ModelProto model;
     Onnx__GraphProto graph;
     block *blocks;
-    held *tensors;
+    tensor_ref *tensors;
     uint64_t bytes; /* of all tensors */
 };
 
@@ -125,14 +125,14 @@ sc_status sc_onnx_create(sc_onnx **out, const sc_onnx_header *header, sc_error *
     if (status == SC_OK)
         *out = memory;
     else
-        sc_onnx_free(memory);
+        sc_onnx_destroy(memory);
     return status;
 }
 
-void sc_onnx_free(sc_onnx *onnx) {
+void sc_onnx_destroy(sc_onnx *onnx) {
     if (!onnx)
         return;
-    for (held *each = onnx->tensors; each; each = each->next)
+    for (tensor_ref *each = onnx->tensors; each; each = each->next)
         sc_tensor_release(&each->tensor);
     for (block *each = onnx->blocks, *next; each; each = next) {
         next = each->next;
@@ -215,12 +215,12 @@ sc_status sc_onnx_add_output(sc_onnx *onnx, const char *name, const sc_onnx_dim 
 static sc_status make_tensor(sc_onnx *onnx, Onnx__TensorProto **out, const sc_tensor *from, sc_error *error) {
     void *memory;
     NEW(onnx, *out, Onnx__TensorProto, onnx__tensor_proto__init, error);
-    SC_TRY(allocate(onnx, &memory, 1, sizeof(held), error));
+    SC_TRY(allocate(onnx, &memory, 1, sizeof(tensor_ref), error));
     for (int d = 0; d < from->shape.ndim; d++)
         APPEND(onnx, *out, dims, (int64_t)from->shape.size[d], error);
-    held *kept = memory;
-    *kept = (held){.next = onnx->tensors, .tensor = sc_tensor_share(from)};
-    onnx->tensors = kept;
+    tensor_ref *ref = memory;
+    *ref = (tensor_ref){.next = onnx->tensors, .tensor = sc_tensor_share(from)};
+    onnx->tensors = ref;
     (*out)->data_type = data_type(from->dtype);
     (*out)->raw_data.data = sc_tensor_data(from);
     (*out)->raw_data.len = sc_tensor_numel(from) * sc_dtype_size(from->dtype);
@@ -328,7 +328,7 @@ sc_status sc_onnx_node_floats(sc_onnx *onnx, const char *name, const float *valu
 /* Where protobuf-c sends the bytes: small pieces are gathered, large ones go straight to the file. */
 typedef struct stream {
     ProtobufCBuffer base;
-    sc_replace target;
+    sc_atomic_file target;
     unsigned char *pending;
     size_t used;
     sc_status status;
@@ -337,7 +337,7 @@ typedef struct stream {
 
 static void flush(stream *out) {
     if (out->status == SC_OK)
-        out->status = sc_replace_write(&out->target, out->pending, out->used, out->error);
+        out->status = sc_atomic_file_write(&out->target, out->pending, out->used, out->error);
     out->used = 0;
 }
 
@@ -352,7 +352,7 @@ static void append(ProtobufCBuffer *buffer, size_t length, const uint8_t *data) 
         return;
     }
     if (out->status == SC_OK)
-        out->status = sc_replace_write(&out->target, data, length, out->error);
+        out->status = sc_atomic_file_write(&out->target, data, length, out->error);
 }
 
 /* The messages around the tensors are counted only once it is known that these are not too large, so that no length
@@ -375,14 +375,14 @@ sc_status sc_onnx_write(const sc_onnx *onnx, const char *path, sc_error *error) 
     SC_TRY(check_size(onnx, path, error));
     SC_TRY(sc_memory_alloc(&pending, PENDING, 1, error));
     out.pending = pending;
-    out.status = sc_replace_begin(&out.target, path, error);
+    out.status = sc_atomic_file_open(&out.target, path, error);
     if (out.status == SC_OK) {
         onnx__model_proto__pack_to_buffer(&onnx->model, &out.base);
         flush(&out);
         if (out.status == SC_OK)
-            out.status = sc_replace_commit(&out.target, error);
+            out.status = sc_atomic_file_commit(&out.target, error);
         else
-            sc_replace_abandon(&out.target);
+            sc_atomic_file_discard(&out.target);
     }
     sc_memory_free(pending);
     return out.status;

@@ -29,7 +29,7 @@ typedef struct sc_onnx_dim {
 sc_status sc_onnx_create(sc_onnx **out, const sc_onnx_header *header, sc_error *error);
 
 /* NULL is allowed. */
-void sc_onnx_free(sc_onnx *onnx);
+void sc_onnx_destroy(sc_onnx *onnx);
 
 /* A pair of metadata_props. */
 sc_status sc_onnx_add_metadata(sc_onnx *onnx, const char *key, const char *value, sc_error *error);

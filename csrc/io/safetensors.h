@@ -3,8 +3,8 @@
 #ifndef SC_IO_SAFETENSORS_H
 #define SC_IO_SAFETENSORS_H
 
-#include "io/convert.h"
-#include "io/file.h"
+#include "base/file.h"
+#include "io/element.h"
 
 /* Zeroed = closed. */
 typedef struct sc_safetensors {

@@ -2,8 +2,8 @@
 #ifndef SC_IO_STRIDED_H
 #define SC_IO_STRIDED_H
 
-#include "io/convert.h"
-#include "io/file.h"
+#include "base/file.h"
+#include "io/element.h"
 
 typedef struct sc_strided {
     sc_element element;

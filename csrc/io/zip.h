@@ -2,7 +2,9 @@
 #ifndef SC_IO_ZIP_H
 #define SC_IO_ZIP_H
 
-#include "io/file.h"
+#include "base/file.h"
+
+#include <stdbool.h>
 
 enum {
     SC_ZIP_STORED = 0, /* methods */

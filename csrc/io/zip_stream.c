@@ -1,17 +1,19 @@
 #include "io/zip_stream.h"
 
+#include "io/file_stream.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    RATIO = 1032,    /* the most that deflate can reach */
-    CHUNK = 1 << 30, /* the most that zlib is given at a time */
+    MAX_RATIO = 1032, /* the most that deflate can reach */
+    CHUNK = 1 << 30,  /* the most that zlib is given at a time */
 };
 
 static sc_status read_stored(sc_zip_stream *stream, void *out, size_t length, sc_error *error) {
     bool summed = stream->entry->method == SC_ZIP_STORED;
-    SC_TRY(sc_file_read_large(&stream->zip->file, stream->offset, out, length, summed ? &stream->crc : NULL, error));
+    SC_TRY(sc_file_read_parallel(&stream->zip->file, stream->offset, out, length, summed ? &stream->crc : NULL, error));
     stream->offset += length;
     stream->stored_left -= length;
     return SC_OK;
@@ -41,15 +43,15 @@ static sc_status inflate_some(sc_zip_stream *stream, unsigned char *out, size_t 
         else if (code == Z_MEM_ERROR)
             return sc_error_set(error, SC_ERROR_MEMORY, "%s: not enough memory to inflate it", stream->base.label);
         else if (code == Z_BUF_ERROR)
-            return sc_source_fail(&stream->base, error, "its deflated data are cut short");
+            return sc_byte_stream_fail(&stream->base, error, "its deflated data are cut short");
         else if (code != Z_OK)
-            return sc_source_fail(&stream->base, error, "its deflated data are damaged");
+            return sc_byte_stream_fail(&stream->base, error, "its deflated data are damaged");
     }
     *got = length - inflater->avail_out;
     return SC_OK;
 }
 
-static sc_status read_entry(sc_source *self, void *out, size_t length, sc_error *error) {
+static sc_status read_entry(sc_byte_stream *self, void *out, size_t length, sc_error *error) {
     sc_zip_stream *stream = (sc_zip_stream *)self; /* base is its first member */
     unsigned char *next = out;
     while (length > 0) {
@@ -59,7 +61,7 @@ static sc_status read_entry(sc_source *self, void *out, size_t length, sc_error 
         else
             SC_TRY(inflate_some(stream, next, chunk, &got, error));
         if (got < chunk)
-            return sc_source_fail(self, error, "its deflated data end before the declared size");
+            return sc_byte_stream_fail(self, error, "its deflated data end before the declared size");
         if (stream->entry->method == SC_ZIP_DEFLATED)
             stream->crc = (uint32_t)crc32_z(stream->crc, next, chunk);
         next += chunk;
@@ -78,13 +80,13 @@ sc_status sc_zip_stream_open(sc_zip_stream *out, const sc_zip *zip, const sc_zip
     snprintf(out->base.label, sizeof out->base.label, "'%.200s': entry '%.*s'", zip->file.path,
              entry->name_length < 200 ? (int)entry->name_length : 200, entry->name);
     if (entry->flags & SC_ZIP_ENCRYPTED)
-        return sc_source_fail(&out->base, error, "it is encrypted");
+        return sc_byte_stream_fail(&out->base, error, "it is encrypted");
     if (entry->method != SC_ZIP_STORED && entry->method != SC_ZIP_DEFLATED)
-        return sc_source_fail(&out->base, error, "expected it stored or deflated, got compression method %d",
-                              entry->method);
-    if (entry->method == SC_ZIP_STORED ? entry->size != entry->compressed : entry->size / RATIO > entry->compressed)
-        return sc_source_fail(&out->base, error, "its size cannot be right: %" PRIu64 " bytes stored for %" PRIu64,
-                              entry->compressed, entry->size);
+        return sc_byte_stream_fail(&out->base, error, "expected it stored or deflated, got compression method %d",
+                                   entry->method);
+    if (entry->method == SC_ZIP_STORED ? entry->size != entry->compressed : entry->size / MAX_RATIO > entry->compressed)
+        return sc_byte_stream_fail(&out->base, error, "its size cannot be right: %" PRIu64 " bytes stored for %" PRIu64,
+                                   entry->compressed, entry->size);
     SC_TRY(sc_zip_locate(&out->offset, zip, entry, error));
     out->stored_left = entry->compressed;
     if (entry->method == SC_ZIP_DEFLATED && inflateInit2(&out->inflater, -MAX_WBITS) != Z_OK)
@@ -98,10 +100,11 @@ sc_status sc_zip_stream_check(sc_zip_stream *stream, sc_error *error) {
     if (stream->entry->method == SC_ZIP_DEFLATED)
         SC_TRY(inflate_some(stream, &extra, 1, &more, error));
     if (stream->base.left > 0 || more > 0 || stream->stored_left > 0 || stream->inflater.avail_in > 0)
-        return sc_source_fail(&stream->base, error, "its data do not end at the declared size");
+        return sc_byte_stream_fail(&stream->base, error, "its data do not end at the declared size");
     if (stream->crc != stream->entry->crc)
-        return sc_source_fail(&stream->base, error, "its checksum is wrong: expected %08" PRIx32 ", got %08" PRIx32,
-                              stream->entry->crc, stream->crc);
+        return sc_byte_stream_fail(&stream->base, error,
+                                   "its checksum is wrong: expected %08" PRIx32 ", got %08" PRIx32, stream->entry->crc,
+                                   stream->crc);
     return SC_OK;
 }
 

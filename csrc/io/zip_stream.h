@@ -2,7 +2,7 @@
 #ifndef SC_IO_ZIP_STREAM_H
 #define SC_IO_ZIP_STREAM_H
 
-#include "io/source.h"
+#include "io/byte_stream.h"
 #include "io/zip.h"
 
 #include <stdbool.h>
@@ -12,7 +12,7 @@ enum { SC_ZIP_BUFFER = 1 << 15 };
 
 /* An entry while it is read. It must stay where it was opened: zlib keeps a pointer to it. */
 typedef struct sc_zip_stream {
-    sc_source base;
+    sc_byte_stream base;
     const sc_zip *zip;
     const sc_zip_entry *entry;
     uint64_t offset;      /* of the next stored byte */

@@ -1,6 +1,7 @@
 /* The class File: a file whose bytes, zip entries and tensors are read where the caller says. Understanding what it
  * holds is left to Lua. Errors start with the path. */
 #include "base/interrupt.h"
+#include "io/file_stream.h"
 #include "io/strided.h"
 #include "io/zip.h"
 #include "lua/core.h"
@@ -9,13 +10,13 @@
 
 #include <string.h>
 
-#define FILE_CLASS SC_LUA_CLASS("File")
+#define CLASS SC_LUA_CLASS("File")
 
 enum { CHUNK = 1 << 16 }; /* bytes that are summed up at a time */
 
 /* The open file at index 1; its directory is loaded when a zip entry is first asked for. */
 static sc_zip *check_file(lua_State *L) {
-    sc_zip *zip = luaL_checkudata(L, 1, FILE_CLASS);
+    sc_zip *zip = luaL_checkudata(L, 1, CLASS);
     if (!zip->file.path)
         sc_lua_fail(L, "file: the file is closed");
     return zip;
@@ -25,14 +26,14 @@ static sc_zip *check_file(lua_State *L) {
 static int file_open(lua_State *L) {
     sc_error error;
     const char *path = sc_lua_check_text(L, 1, "file_open", "path");
-    sc_zip *zip = sc_lua_new_object(L, FILE_CLASS, sizeof *zip);
+    sc_zip *zip = sc_lua_new_object(L, CLASS, sizeof *zip);
     sc_lua_try(L, sc_file_open(&zip->file, path, &error), &error);
     return 1;
 }
 
 /* file:close(): may be called again. */
 static int file_close(lua_State *L) {
-    sc_zip_close(luaL_checkudata(L, 1, FILE_CLASS));
+    sc_zip_close(luaL_checkudata(L, 1, CLASS));
     return 0;
 }
 
@@ -75,7 +76,7 @@ static int file_crc32(lua_State *L) {
     sc_interrupt_begin();
     for (size_t done = 0, count; done < length && status == SC_OK; done += count) {
         count = length - done < CHUNK ? length - done : CHUNK;
-        status = sc_file_read_large(file, offset + done, bytes, count, &crc, &error);
+        status = sc_file_read_parallel(file, offset + done, bytes, count, &crc, &error);
     }
     sc_interrupt_end();
     sc_lua_try(L, status, &error);
@@ -144,7 +145,7 @@ static int file_tensor(lua_State *L) {
     sc_strided view = {0};
     const sc_file *file = &check_file(L)->file;
     const char *name = sc_lua_check_string(L, 2, "file", "dtype");
-    if (!sc_element_named(&view.element, name))
+    if (!sc_element_from_name(&view.element, name))
         sc_lua_fail(L, "file: dtype: expected one of " SC_ELEMENT_NAMES ", got '%s'", name);
     view.shape = sc_lua_check_shape_list(L, 3, "file");
     check_strides(L, 4, &view);
@@ -170,6 +171,6 @@ void sc_lua_open_file(lua_State *L) {
         {"entry", file_entry}, {"tensor", file_tensor}, {"close", file_close}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {{"file_open", file_open}, {NULL, NULL}};
-    sc_lua_new_class(L, FILE_CLASS, methods, file_close);
+    sc_lua_new_class(L, CLASS, methods, file_close);
     luaL_setfuncs(L, functions, 0);
 }

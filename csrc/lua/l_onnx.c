@@ -35,7 +35,7 @@ static int64_t field_version(lua_State *L, const char *field) {
 }
 
 /* onnx{ir_version =, opset =, producer =, version =, name =} -> Onnx without nodes. */
-static int create(lua_State *L) {
+static int onnx_create(lua_State *L) {
     static const char *const known[] = {"ir_version", "opset", "producer", "version", "name", NULL};
     sc_error error;
     check_table(L, 1, "header");
@@ -52,7 +52,7 @@ static int create(lua_State *L) {
 }
 
 /* model:metadata(key, value) */
-static int metadata(lua_State *L) {
+static int onnx_metadata(lua_State *L) {
     sc_error error;
     sc_onnx *onnx = check_onnx(L);
     sc_lua_try(L,
@@ -62,14 +62,12 @@ static int metadata(lua_State *L) {
     return 0;
 }
 
-enum { MOST_DIMS = SC_MAX_DIMS };
-
 /* The list at index 3; the strings in it stay alive with the list. */
 static size_t read_dims(lua_State *L, sc_onnx_dim *dims) {
     check_table(L, 3, "shape");
     size_t count = (size_t)lua_rawlen(L, 3);
-    if (count > MOST_DIMS)
-        sc_lua_fail(L, "%s: shape: expected at most %d dimensions, got %I", FUNCTION, MOST_DIMS, (LUAI_UACINT)count);
+    if (count > SC_MAX_DIMS)
+        sc_lua_fail(L, "%s: shape: expected at most %d dimensions, got %I", FUNCTION, SC_MAX_DIMS, (LUAI_UACINT)count);
     for (size_t d = 0; d < count; d++) {
         lua_rawgeti(L, 3, (lua_Integer)d + 1);
         if (lua_type(L, -1) == LUA_TSTRING)
@@ -84,7 +82,7 @@ static size_t read_dims(lua_State *L, sc_onnx_dim *dims) {
 typedef sc_status add_value(sc_onnx *onnx, const char *name, const sc_onnx_dim *dims, size_t count, sc_error *error);
 
 static int declare(lua_State *L, add_value *add) {
-    sc_onnx_dim dims[MOST_DIMS];
+    sc_onnx_dim dims[SC_MAX_DIMS];
     sc_error error;
     sc_onnx *onnx = check_onnx(L);
     const char *name = sc_lua_check_text(L, 2, FUNCTION, "name");
@@ -94,17 +92,17 @@ static int declare(lua_State *L, add_value *add) {
 }
 
 /* model:input(name, {size or name of a size, ...}) */
-static int input(lua_State *L) {
+static int onnx_input(lua_State *L) {
     return declare(L, sc_onnx_add_input);
 }
 
 /* model:output(name, {size or name of a size, ...}) */
-static int output(lua_State *L) {
+static int onnx_output(lua_State *L) {
     return declare(L, sc_onnx_add_output);
 }
 
 /* model:initializer(name, tensor): shared, not copied. */
-static int initializer(lua_State *L) {
+static int onnx_initializer(lua_State *L) {
     sc_error error;
     sc_onnx *onnx = check_onnx(L);
     const char *name = sc_lua_check_text(L, 2, FUNCTION, "name");
@@ -184,7 +182,7 @@ static void add_attribute(lua_State *L, sc_onnx *onnx) {
 
 /* model:node{op =, name =, inputs = names, outputs = names [, attributes = {{name, value}, ...}]}; a value is a whole
  * number (int), another number (float), a string, a list of either kind of number, or a Tensor. */
-static int node(lua_State *L) {
+static int onnx_node(lua_State *L) {
     static const char *const known[] = {"op", "name", "inputs", "outputs", "attributes", NULL};
     sc_error error;
     sc_onnx *onnx = check_onnx(L);
@@ -207,7 +205,7 @@ static int node(lua_State *L) {
 }
 
 /* model:write(path): the file appears whole or not at all. */
-static int write_file(lua_State *L) {
+static int onnx_write(lua_State *L) {
     sc_error error;
     const sc_onnx *onnx = check_onnx(L);
     const char *path = sc_lua_check_text(L, 2, FUNCTION, "path");
@@ -218,19 +216,24 @@ static int write_file(lua_State *L) {
     return 0;
 }
 
-static int finalize(lua_State *L) {
+static int onnx_close(lua_State *L) {
     sc_onnx **box = luaL_checkudata(L, 1, CLASS);
-    sc_onnx_free(*box);
+    sc_onnx_destroy(*box);
     *box = NULL;
     return 0;
 }
 
 void sc_lua_open_onnx(lua_State *L) {
-    static const luaL_Reg functions[] = {{"onnx", create}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"onnx", onnx_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"metadata", metadata}, {"input", input},      {"output", output}, {"initializer", initializer},
-        {"node", node},         {"write", write_file}, {NULL, NULL},
+        {"metadata", onnx_metadata},
+        {"input", onnx_input},
+        {"output", onnx_output},
+        {"initializer", onnx_initializer},
+        {"node", onnx_node},
+        {"write", onnx_write},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
-    sc_lua_new_class(L, CLASS, methods, finalize);
+    sc_lua_new_class(L, CLASS, methods, onnx_close);
 }

@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-#define SAFETENSORS SC_LUA_CLASS("SafetensorsFile")
+#define CLASS SC_LUA_CLASS("SafetensorsFile")
 
 /* The open file at index 1. */
-static sc_safetensors *check_file(lua_State *L) {
-    sc_safetensors *file = luaL_checkudata(L, 1, SAFETENSORS);
+static sc_safetensors *check_safetensors(lua_State *L) {
+    sc_safetensors *file = luaL_checkudata(L, 1, CLASS);
     if (!file->file.path)
         sc_lua_fail(L, "safetensors: the file is closed");
     return file;
@@ -21,22 +21,22 @@ static sc_safetensors *check_file(lua_State *L) {
 static int safetensors_open(lua_State *L) {
     sc_error error;
     const char *path = sc_lua_check_text(L, 1, "safetensors_open", "path");
-    sc_safetensors *file = sc_lua_new_object(L, SAFETENSORS, sizeof *file);
+    sc_safetensors *file = sc_lua_new_object(L, CLASS, sizeof *file);
     sc_lua_try(L, sc_safetensors_open(file, path, &error), &error);
     return 1;
 }
 
 /* file:close(): may be called again. */
-static int file_close(lua_State *L) {
-    sc_safetensors_close(luaL_checkudata(L, 1, SAFETENSORS));
+static int safetensors_close(lua_State *L) {
+    sc_safetensors_close(luaL_checkudata(L, 1, CLASS));
     return 0;
 }
 
 /* file:header() -> the JSON, as it is. */
-static int file_header(lua_State *L) {
+static int safetensors_header(lua_State *L) {
     sc_error error;
     luaL_Buffer buffer;
-    const sc_safetensors *file = check_file(L);
+    const sc_safetensors *file = check_safetensors(L);
     char *text = luaL_buffinitsize(L, &buffer, file->header);
     sc_lua_try(L, sc_safetensors_header(file, text, &error), &error);
     luaL_pushresultsize(&buffer, file->header);
@@ -44,20 +44,20 @@ static int file_header(lua_State *L) {
 }
 
 /* file:bytes() -> the size of all that follows the header. */
-static int file_bytes(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)check_file(L)->bytes);
+static int safetensors_bytes(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)check_safetensors(L)->bytes);
     return 1;
 }
 
 /* file:tensor(dtype, shape, first, last) -> Tensor of the bytes first .. last - 1 after the header, counted from 0 as
  * in the header; dtype in the format's words ("F32"). */
-static int file_tensor(lua_State *L) {
+static int safetensors_tensor(lua_State *L) {
     static const char function[] = "safetensors";
     sc_error error;
     sc_element element;
-    const sc_safetensors *file = check_file(L);
+    const sc_safetensors *file = check_safetensors(L);
     const char *name = sc_lua_check_string(L, 2, function, "dtype");
-    if (!sc_element_named(&element, name))
+    if (!sc_element_from_name(&element, name))
         sc_lua_fail(L, "%s: dtype: expected one of " SC_ELEMENT_NAMES ", got '%s'", function, name);
     sc_shape shape = sc_lua_check_shape_list(L, 3, function);
     uint64_t first = (uint64_t)sc_lua_check_integer(L, 4, function, "first", 0, LUA_MAXINTEGER);
@@ -97,13 +97,17 @@ static int safetensors_write(lua_State *L) {
 
 void sc_lua_open_safetensors(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"header", file_header}, {"bytes", file_bytes}, {"tensor", file_tensor}, {"close", file_close}, {NULL, NULL},
+        {"header", safetensors_header},
+        {"bytes", safetensors_bytes},
+        {"tensor", safetensors_tensor},
+        {"close", safetensors_close},
+        {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
         {"safetensors_open", safetensors_open},
         {"safetensors_write", safetensors_write},
         {NULL, NULL},
     };
-    sc_lua_new_class(L, SAFETENSORS, methods, file_close);
+    sc_lua_new_class(L, CLASS, methods, safetensors_close);
     luaL_setfuncs(L, functions, 0);
 }

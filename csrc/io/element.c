@@ -1,4 +1,4 @@
-#include "io/convert.h"
+#include "io/element.h"
 
 #include "base/memory.h"
 
@@ -32,7 +32,7 @@ size_t sc_element_size(sc_element element) {
     return 0;
 }
 
-bool sc_element_named(sc_element *out, const char *name) {
+bool sc_element_from_name(sc_element *out, const char *name) {
     static const struct {
         const char *name;
         sc_element element;
@@ -64,7 +64,7 @@ sc_dtype sc_element_dtype(sc_element element) {
     }
 }
 
-bool sc_element_is_held(sc_element element) {
+bool sc_element_is_native(sc_element element) {
     return element == SC_ELEMENT_U8 || element == SC_ELEMENT_I64 ||
            element == (sizeof(sc_real) == sizeof(float) ? SC_ELEMENT_F32 : SC_ELEMENT_F64);
 }
@@ -98,13 +98,13 @@ static float from_half(uint16_t half) {
 }
 
 /* out[i] = EXPRESSION of the i-th stored `value`, for unaligned bytes. */
-#define CONVERT(stored, held, expression)                                                                              \
+#define CONVERT(stored, native, expression)                                                                            \
     do {                                                                                                               \
-        held *converted = out;                                                                                         \
+        native *converted = out;                                                                                       \
         for (size_t i = 0; i < count; i++) {                                                                           \
             stored value;                                                                                              \
             memcpy(&value, bytes + i * sizeof value, sizeof value);                                                    \
-            converted[i] = (held)(expression);                                                                         \
+            converted[i] = (native)(expression);                                                                       \
         }                                                                                                              \
         return true;                                                                                                   \
     } while (0)
@@ -145,43 +145,43 @@ static bool convert(void *out, const unsigned char *bytes, size_t count, sc_elem
     return false;
 }
 
-bool sc_convert_elements(void *out, unsigned char *bytes, size_t count, sc_element element, bool big_endian) {
+bool sc_element_convert(void *out, unsigned char *bytes, size_t count, sc_element element, bool big_endian) {
     size_t size = sc_element_size(element);
     if (big_endian && size > 1)
         swap_bytes(bytes, count, size);
     return convert(out, bytes, count, element);
 }
 
-static sc_status fill(const sc_tensor *tensor, sc_source *source, sc_element element, bool big_endian,
+static sc_status fill(const sc_tensor *tensor, sc_byte_stream *stream, sc_element element, bool big_endian,
                       sc_error *error) {
     unsigned char buffer[CHUNK];
     unsigned char *out = sc_tensor_data(tensor);
-    size_t stored = sc_element_size(element), held = sc_dtype_size(tensor->dtype);
+    size_t stored = sc_element_size(element), native = sc_dtype_size(tensor->dtype);
     size_t numel = sc_tensor_numel(tensor);
-    if (sc_element_is_held(element)) {
-        SC_TRY(sc_source_read(source, out, numel * stored, error));
+    if (sc_element_is_native(element)) {
+        SC_TRY(sc_byte_stream_read(stream, out, numel * stored, error));
         if (big_endian && stored > 1)
             swap_bytes(out, numel, stored);
         return SC_OK;
     }
     for (size_t done = 0, count; done < numel; done += count) {
         count = numel - done < CHUNK / stored ? numel - done : CHUNK / stored;
-        SC_TRY(sc_source_read(source, buffer, count * stored, error));
-        if (!sc_convert_elements(out + done * held, buffer, count, element, big_endian))
-            return sc_source_fail(source, error, "data: expected whole numbers below 2^63, got a larger one");
+        SC_TRY(sc_byte_stream_read(stream, buffer, count * stored, error));
+        if (!sc_element_convert(out + done * native, buffer, count, element, big_endian))
+            return sc_byte_stream_fail(stream, error, "data: expected whole numbers below 2^63, got a larger one");
     }
     return SC_OK;
 }
 
-sc_status sc_convert_read(sc_tensor *out, sc_source *source, sc_element element, bool big_endian, const sc_shape *shape,
-                          sc_error *error) {
+sc_status sc_element_read(sc_tensor *out, sc_byte_stream *stream, sc_element element, bool big_endian,
+                          const sc_shape *shape, sc_error *error) {
     char text[SC_SHAPE_TEXT];
     size_t bytes = sc_shape_numel(shape) * sc_element_size(element); /* sc_shape_make has seen to it that it fits */
-    if (bytes != source->left)
-        return sc_source_fail(source, error, "data: expected %zu bytes for the shape %s, got %" PRIu64, bytes,
-                              sc_shape_format(text, shape), source->left);
+    if (bytes != stream->left)
+        return sc_byte_stream_fail(stream, error, "data: expected %zu bytes for the shape %s, got %" PRIu64, bytes,
+                                   sc_shape_format(text, shape), stream->left);
     SC_TRY(sc_tensor_create(out, sc_element_dtype(element), shape, error));
-    sc_status status = fill(out, source, element, big_endian, error);
+    sc_status status = fill(out, stream, element, big_endian, error);
     if (status != SC_OK)
         sc_tensor_release(out);
     return status;

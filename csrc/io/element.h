@@ -1,8 +1,8 @@
 /* Stored element types, and how they become the three types of tensors. */
-#ifndef SC_IO_CONVERT_H
-#define SC_IO_CONVERT_H
+#ifndef SC_IO_ELEMENT_H
+#define SC_IO_ELEMENT_H
 
-#include "io/source.h"
+#include "io/byte_stream.h"
 #include "tensor/tensor.h"
 
 #include <stdbool.h>
@@ -29,21 +29,21 @@ size_t sc_element_size(sc_element element);
 #define SC_ELEMENT_NAMES "BOOL U8 I8 U16 I16 U32 I32 U64 I64 F16 BF16 F32 F64"
 
 /* The element type of that name, in the words of safetensors; false for others. */
-bool sc_element_named(sc_element *out, const char *name);
+bool sc_element_from_name(sc_element *out, const char *name);
 
 /* The tensor type that holds it: u8 stays uint8, other integers and booleans become int64, floats sc_real. */
 sc_dtype sc_element_dtype(sc_element element);
 
-/* Whether the tensor holds the elements as they are stored. */
-bool sc_element_is_held(sc_element element);
+/* Whether the stored elements are native: as the tensor holds them. */
+bool sc_element_is_native(sc_element element);
 
 /* out[count] = the stored elements as sc_element_dtype holds them; with big_endian their bytes are swapped in place
  * first. False when a value does not fit. The stored ones need not be aligned. */
-bool sc_convert_elements(void *out, unsigned char *bytes, size_t count, sc_element element, bool big_endian);
+bool sc_element_convert(void *out, unsigned char *bytes, size_t count, sc_element element, bool big_endian);
 
-/* A new tensor of the shape from all the bytes left in the source, which must be exactly as many as it needs. Elements
+/* A new tensor of the shape from all the bytes left in the stream, which must be exactly as many as it needs. Elements
  * that are stored as the tensor holds them are read straight into it. *out must not hold a tensor. */
-sc_status sc_convert_read(sc_tensor *out, sc_source *source, sc_element element, bool big_endian, const sc_shape *shape,
-                          sc_error *error);
+sc_status sc_element_read(sc_tensor *out, sc_byte_stream *stream, sc_element element, bool big_endian,
+                          const sc_shape *shape, sc_error *error);
 
 #endif

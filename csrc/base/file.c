@@ -1,0 +1,100 @@
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
+#include "base/file.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_READ = 1 << 30 }; /* bytes that one pread is asked for */
+
+sc_status sc_file_error(const char *path, int number, sc_error *error) {
+    char reason[128];
+    if (strerror_r(number, reason, sizeof reason) != 0)
+        snprintf(reason, sizeof reason, "system error %d", number);
+    return sc_error_set(error, SC_ERROR_IO, "'%s': %s", path, reason);
+}
+
+sc_status sc_file_open(sc_file *out, const char *path, sc_error *error) {
+    struct stat info;
+    *out = (sc_file){0};
+    /* O_NONBLOCK: opening a pipe that nobody writes to would wait for ever */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0 || fstat(descriptor, &info) != 0) {
+        int number = errno;
+        if (descriptor >= 0)
+            close(descriptor);
+        return sc_file_error(path, number, error);
+    }
+    void *copy = NULL;
+    sc_status status = SC_OK;
+    if (!S_ISREG(info.st_mode))
+        status = sc_error_set(error, SC_ERROR_IO, "'%s': expected a regular file, got %s", path,
+                              S_ISDIR(info.st_mode) ? "a directory" : "a pipe or device");
+    if (status == SC_OK)
+        status = sc_memory_alloc(&copy, strlen(path) + 1, 1, error);
+    if (status != SC_OK) {
+        close(descriptor);
+        return status;
+    }
+    out->path = strcpy(copy, path);
+    out->descriptor = descriptor;
+    out->size = (uint64_t)info.st_size;
+    return SC_OK;
+}
+
+void sc_file_close(sc_file *file) {
+    if (!file->path)
+        return;
+    close(file->descriptor);
+    sc_memory_free(file->path);
+    *file = (sc_file){0};
+}
+
+sc_status sc_file_read(const sc_file *file, uint64_t offset, void *out, size_t length, sc_error *error) {
+    unsigned char *next = out;
+    while (length > 0) {
+        ssize_t count = pread(file->descriptor, next, length < MAX_READ ? length : MAX_READ, (off_t)offset);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return sc_file_error(file->path, errno, error);
+        if (count == 0)
+            return sc_error_set(error, SC_ERROR_FORMAT, "'%s': cut short: expected %zu more bytes at offset %" PRIu64,
+                                file->path, length, offset);
+        next += count;
+        offset += (uint64_t)count;
+        length -= (size_t)count;
+    }
+    return SC_OK;
+}
+
+sc_status sc_file_read_all(unsigned char **out, size_t *length, const char *path, size_t max_length, sc_error *error) {
+    sc_file file;
+    void *bytes = NULL;
+    *out = NULL;
+    *length = 0;
+    SC_TRY(sc_file_open(&file, path, error));
+    sc_status status = SC_OK;
+    if (file.size > max_length)
+        status = sc_error_set(error, SC_ERROR_FORMAT, "'%s': a file of %" PRIu64 " bytes, more than the %zu allowed",
+                              path, file.size, max_length);
+    if (status == SC_OK)
+        status = sc_memory_alloc(&bytes, (size_t)file.size, 1, error);
+    if (status == SC_OK)
+        status = sc_file_read(&file, 0, bytes, (size_t)file.size, error);
+    if (status != SC_OK) {
+        sc_memory_free(bytes);
+    } else {
+        *out = bytes;
+        *length = (size_t)file.size;
+    }
+    sc_file_close(&file);
+    return status;
+}
