@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-static sc_box centred(size_t height, size_t width, double crop_height, double crop_width) {
+static sc_box centre_crop(size_t height, size_t width, double crop_height, double crop_width) {
     sc_box box = {.width = (size_t)fmin(fmax(crop_width, 1), (double)width),
                   .height = (size_t)fmin(fmax(crop_height, 1), (double)height)};
     box.left = (width - box.width) / 2;
@@ -14,7 +14,7 @@ static sc_box centred(size_t height, size_t width, double crop_height, double cr
 }
 
 /* RandomResizedCrop.get_params: ten tries at a crop that fits, then the largest centred one of an allowed ratio. */
-static sc_box choose_box(const sc_augment *augment, size_t height, size_t width, sc_random *random) {
+static sc_box sample_crop(const sc_augment *augment, size_t height, size_t width, sc_random *random) {
     double own = (double)width / (double)height;
     bool any_scale = augment->scale[1] > 0, any_ratio = augment->ratio[1] > 0;
     double ratio[2] = {any_ratio ? augment->ratio[0] : own, any_ratio ? augment->ratio[1] : own};
@@ -33,25 +33,25 @@ static sc_box choose_box(const sc_augment *augment, size_t height, size_t width,
         }
     }
     if (own < ratio[0])
-        return centred(height, width, nearbyint((double)width / ratio[0]), (double)width);
+        return centre_crop(height, width, nearbyint((double)width / ratio[0]), (double)width);
     if (own > ratio[1])
-        return centred(height, width, (double)height, nearbyint((double)height * ratio[1]));
+        return centre_crop(height, width, (double)height, nearbyint((double)height * ratio[1]));
     return (sc_box){.width = width, .height = height};
 }
 
-sc_augment_draw sc_augment_choose(const sc_augment *augment, size_t height, size_t width, sc_random *random) {
-    sc_augment_draw draw = {.box = choose_box(augment, height, width, random)};
+sc_augment_params sc_augment_sample(const sc_augment *augment, size_t height, size_t width, sc_random *random) {
+    sc_augment_params params = {.box = sample_crop(augment, height, width, random)};
     double spread[SC_JITTERS] = {augment->brightness, augment->contrast, augment->saturation};
-    draw.hflip = sc_random_uniform(random) < augment->hflip;
-    draw.vflip = sc_random_uniform(random) < augment->vflip;
-    draw.angle = sc_random_between(random, -augment->rotation, augment->rotation);
+    params.hflip = sc_random_uniform(random) < augment->hflip;
+    params.vflip = sc_random_uniform(random) < augment->vflip;
+    params.angle = sc_random_between(random, -augment->rotation, augment->rotation);
     size_t order[SC_JITTERS] = {0, 1, 2};
     sc_random_shuffle(random, order, SC_JITTERS);
     for (int i = 0; i < SC_JITTERS; i++) {
-        draw.order[i] = (int)order[i];
-        draw.factor[i] = sc_random_between(random, fmax(0, 1 - spread[i]), 1 + spread[i]);
+        params.order[i] = (int)order[i];
+        params.factor[i] = sc_random_between(random, fmax(0, 1 - spread[i]), 1 + spread[i]);
     }
-    return draw;
+    return params;
 }
 
 static void swap(sc_real *a, sc_real *b) {
@@ -74,7 +74,7 @@ static void flip_rows(sc_real *image, size_t channels, size_t size) {
 }
 
 /* The value at (x, y) of a plane [size, size], bilinear, black outside. */
-static sc_real at_border(const sc_real *plane, long size, long x, long y, sc_real fx, sc_real fy) {
+static sc_real bilinear_at_border(const sc_real *plane, long size, long x, long y, sc_real fx, sc_real fy) {
     sc_real sum = 0;
     for (long dy = 0; dy < 2; dy++)
         for (long dx = 0; dx < 2; dx++)
@@ -101,7 +101,7 @@ static void rotate(sc_real *out, const sc_real *image, size_t channels, size_t l
                 out[c * length * length + (size_t)(y * size + x)] =
                     inside ? (1 - fy) * ((1 - fx) * corner[0] + fx * corner[1]) +
                                  fy * ((1 - fx) * corner[size] + fx * corner[size + 1])
-                           : at_border(plane, size, ix, iy, fx, fy);
+                           : bilinear_at_border(plane, size, ix, iy, fx, fy);
             }
         }
 }
@@ -111,12 +111,12 @@ static sc_real luma(const sc_real *image, size_t area, size_t i) {
            (sc_real)SC_LUMA_BLUE * image[2 * area + i];
 }
 
-static sc_real limited(sc_real value) {
+static sc_real clamp_unit(sc_real value) {
     return value < 0 ? 0 : value > 1 ? 1 : value;
 }
 
 /* image = factor * image + offset, kept in 0..1. */
-static void stretch(sc_real *image, size_t count, sc_real factor, sc_real offset) {
+static void scale_and_clamp(sc_real *image, size_t count, sc_real factor, sc_real offset) {
     for (size_t i = 0; i < count; i++) {
         sc_real value = factor * image[i] + offset;
         value = value < 0 ? 0 : value;
@@ -124,40 +124,40 @@ static void stretch(sc_real *image, size_t count, sc_real factor, sc_real offset
     }
 }
 
-static void change_contrast(sc_real *image, size_t channels, size_t area, sc_real factor) {
+static void adjust_contrast(sc_real *image, size_t channels, size_t area, sc_real factor) {
     double sum = 0;
     for (size_t i = 0; i < area; i++)
         sum += (double)(channels == 3 ? luma(image, area, i) : image[i]);
-    stretch(image, channels * area, factor, (1 - factor) * (sc_real)(sum / (double)area));
+    scale_and_clamp(image, channels * area, factor, (1 - factor) * (sc_real)(sum / (double)area));
 }
 
-static void change_saturation(sc_real *image, size_t area, sc_real factor) {
+static void adjust_saturation(sc_real *image, size_t area, sc_real factor) {
     for (size_t i = 0; i < area; i++) {
         sc_real grey = (1 - factor) * luma(image, area, i);
         for (size_t c = 0; c < 3; c++)
-            image[c * area + i] = limited(factor * image[c * area + i] + grey);
+            image[c * area + i] = clamp_unit(factor * image[c * area + i] + grey);
     }
 }
 
-void sc_augment_apply(sc_real *image, const sc_augment_draw *draw, size_t channels, size_t size, sc_real *spare) {
+void sc_augment_apply(sc_real *image, const sc_augment_params *params, size_t channels, size_t size, sc_real *scratch) {
     size_t area = size * size;
-    if (draw->hflip)
+    if (params->hflip)
         flip_columns(image, channels * size, size);
-    if (draw->vflip)
+    if (params->vflip)
         flip_rows(image, channels, size);
-    if (draw->angle != 0) {
-        memcpy(spare, image, channels * area * sizeof *image);
-        rotate(image, spare, channels, size, draw->angle);
+    if (params->angle != 0) {
+        memcpy(scratch, image, channels * area * sizeof *image);
+        rotate(image, scratch, channels, size, params->angle);
     }
     for (int i = 0; i < SC_JITTERS; i++) {
-        sc_real factor = (sc_real)draw->factor[draw->order[i]];
+        sc_real factor = (sc_real)params->factor[params->order[i]];
         if (factor == 1)
             continue;
-        if (draw->order[i] == 0)
-            stretch(image, channels * area, factor, 0);
-        else if (draw->order[i] == 1)
-            change_contrast(image, channels, area, factor);
+        if (params->order[i] == 0)
+            scale_and_clamp(image, channels * area, factor, 0);
+        else if (params->order[i] == 1)
+            adjust_contrast(image, channels, area, factor);
         else if (channels == 3)
-            change_saturation(image, area, factor);
+            adjust_saturation(image, area, factor);
     }
 }

@@ -20,19 +20,19 @@ typedef struct sc_augment {
 enum { SC_JITTERS = 3 }; /* brightness, contrast, saturation */
 
 /* What chance decided for one picture. */
-typedef struct sc_augment_draw {
+typedef struct sc_augment_params {
     sc_box box;
     bool hflip, vflip;
     double angle; /* degrees, counter-clockwise */
     double factor[SC_JITTERS];
     int order[SC_JITTERS];
-} sc_augment_draw;
+} sc_augment_params;
 
 /* Decides for a picture of height x width pixels. */
-sc_augment_draw sc_augment_choose(const sc_augment *augment, size_t height, size_t width, sc_random *random);
+sc_augment_params sc_augment_sample(const sc_augment *augment, size_t height, size_t width, sc_random *random);
 
 /* Carries out all but the crop, on image [channels (1 or 3), size, size] in 0..1. Rotation fills with black.
- * spare: room for as much again. */
-void sc_augment_apply(sc_real *image, const sc_augment_draw *draw, size_t channels, size_t size, sc_real *spare);
+ * scratch: room for as much again. */
+void sc_augment_apply(sc_real *image, const sc_augment_params *params, size_t channels, size_t size, sc_real *scratch);
 
 #endif

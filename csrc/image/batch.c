@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static sc_status start_notes(sc_image_batch *batch, size_t count, sc_error *error) {
+static sc_status create_failures(sc_image_batch *batch, size_t count, sc_error *error) {
     void *memory;
     *batch = (sc_image_batch){.count = count};
     SC_TRY(sc_memory_calloc(&memory, count, sizeof *batch->failed, error));
@@ -18,17 +18,18 @@ static sc_status start_notes(sc_image_batch *batch, size_t count, sc_error *erro
     return status;
 }
 
-sc_status sc_image_batch_start(sc_image_batch *batch, size_t count, const sc_image_recipe *recipe, sc_error *error) {
+sc_status sc_image_batch_create(sc_image_batch *batch, size_t count, const sc_preprocess *preprocess, sc_error *error) {
     sc_shape shape;
-    SC_TRY(sc_shape_make(&shape, 4, (size_t[]){count, recipe->channels, recipe->size, recipe->size}, error));
-    SC_TRY(start_notes(batch, count, error));
+    SC_TRY(
+        sc_shape_make(&shape, 4, (size_t[]){count, preprocess->channels, preprocess->size, preprocess->size}, error));
+    SC_TRY(create_failures(batch, count, error));
     sc_status status = sc_tensor_create(&batch->pixels, SC_REAL, &shape, error);
     if (status != SC_OK)
         sc_image_batch_release(batch);
     return status;
 }
 
-static void note(sc_image_batch *batch, size_t position, const char *message) {
+static void record_failure(sc_image_batch *batch, size_t position, const char *message) {
     void *memory;
     size_t length = strlen(message) + 1;
     batch->failed[position] = true;
@@ -42,29 +43,29 @@ static size_t row_length(const sc_image_batch *batch) {
 }
 
 void sc_image_batch_fill(sc_image_batch *batch, size_t position, sc_image_source *source, size_t index,
-                         const sc_image_recipe *recipe, sc_recipe_scratch *scratch) {
+                         const sc_preprocess *preprocess, sc_preprocess_scratch *scratch) {
     sc_error error;
     sc_pixels pixels = {0};
     sc_real *out = sc_tensor_real(&batch->pixels) + position * row_length(batch);
     sc_status status = sc_image_source_load(source, index, &pixels, &error);
     if (status == SC_OK)
-        status = sc_recipe_apply(out, recipe, &pixels, index, scratch, &error);
+        status = sc_preprocess_apply(out, preprocess, &pixels, index, scratch, &error);
     if (status != SC_OK)
-        note(batch, position, error.message);
+        record_failure(batch, position, error.message);
     sc_pixels_release(&pixels);
 }
 
 sc_status sc_image_batch_load(sc_image_batch *batch, sc_image_source *source, const size_t *indices, size_t count,
-                              const sc_image_recipe *recipe, sc_error *error) {
-    SC_TRY(sc_image_batch_start(batch, count, recipe, error));
+                              const sc_preprocess *preprocess, sc_error *error) {
+    SC_TRY(sc_image_batch_create(batch, count, preprocess, error));
 #pragma omp parallel
     {
-        sc_recipe_scratch scratch = {0};
+        sc_preprocess_scratch scratch = {0};
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < count; i++)
             if (sc_interrupt_check(NULL) == SC_OK)
-                sc_image_batch_fill(batch, i, source, indices[i], recipe, &scratch);
-        sc_recipe_scratch_release(&scratch);
+                sc_image_batch_fill(batch, i, source, indices[i], preprocess, &scratch);
+        sc_preprocess_scratch_release(&scratch);
     }
     sc_status status = sc_interrupt_check(error);
     if (status == SC_OK)
@@ -95,12 +96,12 @@ sc_status sc_image_batch_finish(sc_image_batch *batch, sc_error *error) {
 
 sc_status sc_image_batch_check(sc_image_batch *batch, const sc_image_source *source, sc_error *error) {
     size_t count = sc_image_source_count(source);
-    SC_TRY(start_notes(batch, count, error));
+    SC_TRY(create_failures(batch, count, error));
 #pragma omp parallel for schedule(dynamic, 16)
     for (size_t i = 0; i < count; i++) {
         sc_error reason;
         if (sc_interrupt_check(NULL) == SC_OK && sc_image_source_check(source, i, &reason) != SC_OK)
-            note(batch, i, reason.message);
+            record_failure(batch, i, reason.message);
     }
     sc_status status = sc_interrupt_check(error);
     if (status != SC_OK)

@@ -2,7 +2,7 @@
 #ifndef SC_IMAGE_BATCH_H
 #define SC_IMAGE_BATCH_H
 
-#include "image/recipe.h"
+#include "image/preprocess.h"
 #include "image/source.h"
 
 #include <stdbool.h>
@@ -16,16 +16,16 @@ typedef struct sc_image_batch {
 } sc_image_batch;
 
 /* Makes room for count pictures. */
-sc_status sc_image_batch_start(sc_image_batch *batch, size_t count, const sc_image_recipe *recipe, sc_error *error);
+sc_status sc_image_batch_create(sc_image_batch *batch, size_t count, const sc_preprocess *preprocess, sc_error *error);
 
 /* Fills row position (from 0) with the picture at an index, or notes why not. Several threads may fill different rows,
  * each with a scratch of its own. */
 void sc_image_batch_fill(sc_image_batch *batch, size_t position, sc_image_source *source, size_t index,
-                         const sc_image_recipe *recipe, sc_recipe_scratch *scratch);
+                         const sc_preprocess *preprocess, sc_preprocess_scratch *scratch);
 
 /* Fills and finishes a whole batch on all cores. */
 sc_status sc_image_batch_load(sc_image_batch *batch, sc_image_source *source, const size_t *indices, size_t count,
-                              const sc_image_recipe *recipe, sc_error *error);
+                              const sc_preprocess *preprocess, sc_error *error);
 
 /* Closes the gaps that failed rows left; pixels then has as many rows as there are false entries in failed. */
 sc_status sc_image_batch_finish(sc_image_batch *batch, sc_error *error);

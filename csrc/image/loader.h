@@ -9,21 +9,22 @@ typedef struct sc_image_loader sc_image_loader;
 typedef struct sc_image_loader_options {
     const size_t *indices; /* [count], from 0, in the order wanted; copied */
     size_t count;
-    size_t batch;   /* pictures per batch; the last may be smaller */
-    size_t workers; /* threads */
-    size_t ahead;   /* batches that are made before they are asked for */
-    sc_image_recipe recipe;
+    size_t batch;    /* pictures per batch; the last may be smaller */
+    size_t workers;  /* threads */
+    size_t prefetch; /* batches that are made before they are asked for */
+    sc_preprocess preprocess;
 } sc_image_loader_options;
 
-/* Starts the threads; keeps a reference to the source. What comes out does not depend on workers, ahead or timing. */
-sc_status sc_image_loader_open(sc_image_loader **out, sc_image_source *source, const sc_image_loader_options *options,
-                               sc_error *error);
+/* Starts the threads; keeps a reference to the source. What comes out does not depend on workers, prefetch or timing.
+ */
+sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source, const sc_image_loader_options *options,
+                                 sc_error *error);
 
 /* Waits for the next batch, which is then the caller's. *done (and no batch) after the last. Gives up on Ctrl-C inside
  * an interrupt scope. One thread at a time. */
 sc_status sc_image_loader_next(sc_image_loader *loader, sc_image_batch *batch, bool *done, sc_error *error);
 
 /* Stops the threads after the picture each has in hand, and frees everything. NULL is allowed. */
-void sc_image_loader_close(sc_image_loader *loader);
+void sc_image_loader_destroy(sc_image_loader *loader);
 
 #endif

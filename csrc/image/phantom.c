@@ -247,9 +247,9 @@ sc_status sc_phantom_draw(sc_pixels *out, sc_phantom_class finding_class, size_t
                           sc_error *error) {
     size_t area;
     *out = (sc_pixels){0};
-    if (size < SC_PHANTOM_LEAST || !sc_size_multiply(&area, size, size))
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "phantom: size: expected at least %d, got %zu", SC_PHANTOM_LEAST,
-                            size);
+    if (size < SC_PHANTOM_MIN_SIZE || !sc_size_multiply(&area, size, size))
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "phantom: size: expected at least %d, got %zu",
+                            SC_PHANTOM_MIN_SIZE, size);
     void *memory;
     SC_TRY(sc_memory_alloc(&memory, area, 1, error));
     sc_random random;

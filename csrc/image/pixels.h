@@ -3,7 +3,7 @@
 #define SC_IMAGE_PIXELS_H
 
 #include "base/status.h"
-#include "image/container.h"
+#include "image/header.h"
 #include "tensor/tensor.h"
 
 #include <stdbool.h>
@@ -36,9 +36,6 @@ sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t le
 
 /* The same from a file; the path stands in front of every message. */
 sc_status sc_pixels_load(sc_pixels *out, const char *path, size_t max_pixels, sc_error *error);
-
-/* Reads as much of a file as its header needs. Refuses what sc_pixels_load would refuse for its header. */
-sc_status sc_image_probe(sc_image_info *out, const char *path, size_t max_pixels, sc_error *error);
 
 /* A new real tensor [channels, height, width] in 0..1; channels is 1 or 3. Grey is replicated, colour weighted by
  * SC_LUMA. */

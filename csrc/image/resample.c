@@ -28,7 +28,7 @@ static void add_reals(sc_real *line, const sc_real *samples, sc_real weight, siz
 }
 
 /* The windows of out positions over in source positions, in the scratch's memory. */
-static sc_status plan_axis(window **windows, sc_scratch *scratch, size_t in, size_t out, sc_error *error) {
+static sc_status make_windows(window **windows, sc_scratch *scratch, size_t in, size_t out, sc_error *error) {
     double scale = (double)in / (double)out, reach = scale > 1 ? scale : 1;
     size_t taps = 2 * (size_t)ceil(reach) + 1, weights;
     if (!sc_size_multiply(&weights, taps, sizeof(sc_real)))
@@ -92,8 +92,8 @@ static void add_columns(sc_real *out, size_t width, const sc_real *line, size_t 
 sc_status sc_resample(sc_real *out, size_t height, size_t width, const sc_pixels *pixels, sc_box box,
                       sc_resample_scratch *scratch, sc_error *error) {
     window *columns, *rows;
-    SC_TRY(plan_axis(&columns, &scratch->columns, box.width, width, error));
-    SC_TRY(plan_axis(&rows, &scratch->rows, box.height, height, error));
+    SC_TRY(make_windows(&columns, &scratch->columns, box.width, width, error));
+    SC_TRY(make_windows(&rows, &scratch->rows, box.height, height, error));
     SC_TRY(sc_scratch_reserve(&scratch->line, box.width * pixels->channels, sizeof(sc_real), error));
     sc_real full = pixels->depth == SC_DEPTH_8 ? 255 : pixels->depth == SC_DEPTH_16 ? 65535 : 1;
     for (size_t y = 0; y < height; y++) {

@@ -21,8 +21,8 @@ struct sc_image_source {
     size_t size;
     uint64_t seed;
     pthread_mutex_t lock; /* over the three that follow */
-    sc_pixels *kept;      /* per index; what is in stays in, so that others may read it without the lock */
-    size_t kept_bytes, cache_bytes;
+    sc_pixels *cache;     /* per index; what is in stays in, so that others may read it without the lock */
+    size_t cached_bytes, cache_bytes;
 };
 
 static sc_status create(sc_image_source **out, source_kind kind, size_t count, size_t cache_bytes, sc_error *error) {
@@ -44,7 +44,7 @@ static sc_status create(sc_image_source **out, source_kind kind, size_t count, s
             sc_image_source_release(source);
             return status;
         }
-        source->kept = memory;
+        source->cache = memory;
     }
     *out = source;
     return SC_OK;
@@ -58,9 +58,9 @@ sc_image_source *sc_image_source_retain(sc_image_source *source) {
 void sc_image_source_release(sc_image_source *source) {
     if (!source || atomic_fetch_sub(&source->references, 1) != 1)
         return;
-    for (size_t i = 0; source->kept && i < source->count; i++)
-        sc_pixels_release(&source->kept[i]);
-    sc_memory_free(source->kept);
+    for (size_t i = 0; source->cache && i < source->count; i++)
+        sc_pixels_release(&source->cache[i]);
+    sc_memory_free(source->cache);
     sc_memory_free(source->names);
     sc_memory_free(source->paths);
     sc_memory_free(source->classes);
@@ -87,8 +87,8 @@ static sc_status copy_paths(sc_image_source *source, const char *const *paths, s
     return SC_OK;
 }
 
-sc_status sc_image_source_files(sc_image_source **out, const char *const *paths, size_t count, size_t max_pixels,
-                                size_t cache_bytes, sc_error *error) {
+sc_status sc_image_source_create_files(sc_image_source **out, const char *const *paths, size_t count, size_t max_pixels,
+                                       size_t cache_bytes, sc_error *error) {
     SC_TRY(create(out, KIND_FILES, count, cache_bytes, error));
     (*out)->max_pixels = max_pixels;
     sc_status status = copy_paths(*out, paths, error);
@@ -99,7 +99,7 @@ sc_status sc_image_source_files(sc_image_source **out, const char *const *paths,
     return status;
 }
 
-sc_status sc_image_source_pixels(sc_image_source **out, const sc_tensor *pixels, sc_error *error) {
+sc_status sc_image_source_create_pixels(sc_image_source **out, const sc_tensor *pixels, sc_error *error) {
     const sc_shape *shape = &pixels->shape;
     char text[SC_SHAPE_TEXT];
     *out = NULL;
@@ -113,8 +113,8 @@ sc_status sc_image_source_pixels(sc_image_source **out, const sc_tensor *pixels,
     return SC_OK;
 }
 
-sc_status sc_image_source_phantom(sc_image_source **out, const uint8_t *classes, size_t count, size_t size,
-                                  uint64_t seed, size_t cache_bytes, sc_error *error) {
+sc_status sc_image_source_create_phantoms(sc_image_source **out, const uint8_t *classes, size_t count, size_t size,
+                                          uint64_t seed, size_t cache_bytes, sc_error *error) {
     void *memory;
     SC_TRY(create(out, KIND_PHANTOM, count, cache_bytes, error));
     (*out)->size = size;
@@ -142,20 +142,20 @@ static sc_pixels borrowed(const sc_pixels *pixels) {
     return copy;
 }
 
-static bool find_kept(sc_image_source *source, size_t index, sc_pixels *out) {
+static bool find_cached(sc_image_source *source, size_t index, sc_pixels *out) {
     pthread_mutex_lock(&source->lock);
-    *out = borrowed(&source->kept[index]);
+    *out = borrowed(&source->cache[index]);
     pthread_mutex_unlock(&source->lock);
     return out->data != NULL;
 }
 
 /* Hands the picture over to the cache when there is room, and leaves the caller a borrowed one. */
-static void keep(sc_image_source *source, size_t index, sc_pixels *pixels) {
+static void add_to_cache(sc_image_source *source, size_t index, sc_pixels *pixels) {
     size_t bytes = sc_pixels_bytes(pixels);
     pthread_mutex_lock(&source->lock);
-    if (!source->kept[index].data && bytes <= source->cache_bytes - source->kept_bytes) {
-        source->kept[index] = *pixels;
-        source->kept_bytes += bytes;
+    if (!source->cache[index].data && bytes <= source->cache_bytes - source->cached_bytes) {
+        source->cache[index] = *pixels;
+        source->cached_bytes += bytes;
         *pixels = borrowed(pixels);
     }
     pthread_mutex_unlock(&source->lock);
@@ -181,21 +181,21 @@ sc_status sc_image_source_load(sc_image_source *source, size_t index, sc_pixels 
         *out = row(&source->pixels, index);
         return SC_OK;
     }
-    if (source->kept && find_kept(source, index, out))
+    if (source->cache && find_cached(source, index, out))
         return SC_OK;
     if (source->kind == KIND_FILES)
         SC_TRY(sc_pixels_load(out, source->paths[index], source->max_pixels, error));
     else
         SC_TRY(
             sc_phantom_draw(out, (sc_phantom_class)source->classes[index], source->size, source->seed, index, error));
-    if (source->kept)
-        keep(source, index, out);
+    if (source->cache)
+        add_to_cache(source, index, out);
     return SC_OK;
 }
 
 sc_status sc_image_source_check(const sc_image_source *source, size_t index, sc_error *error) {
-    sc_image_info info;
+    sc_image_header info;
     if (source->kind != KIND_FILES)
         return SC_OK;
-    return sc_image_probe(&info, source->paths[index], source->max_pixels, error);
+    return sc_image_header_load(&info, source->paths[index], source->max_pixels, error);
 }

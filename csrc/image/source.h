@@ -11,15 +11,15 @@ typedef struct sc_image_source sc_image_source;
 
 /* Decoded pictures are kept until they fill cache_bytes together, and then no more are: going through the whole set in
  * ever new orders, nothing would be found in a cache that evicts. The paths are copied. */
-sc_status sc_image_source_files(sc_image_source **out, const char *const *paths, size_t count, size_t max_pixels,
-                                size_t cache_bytes, sc_error *error);
+sc_status sc_image_source_create_files(sc_image_source **out, const char *const *paths, size_t count, size_t max_pixels,
+                                       size_t cache_bytes, sc_error *error);
 
 /* uint8 [N, H, W] or [N, H, W, C], C 1 or 3; shares the tensor's storage. */
-sc_status sc_image_source_pixels(sc_image_source **out, const sc_tensor *pixels, sc_error *error);
+sc_status sc_image_source_create_pixels(sc_image_source **out, const sc_tensor *pixels, sc_error *error);
 
 /* One phantom per class (an sc_phantom_class), of size x size pixels. */
-sc_status sc_image_source_phantom(sc_image_source **out, const uint8_t *classes, size_t count, size_t size,
-                                  uint64_t seed, size_t cache_bytes, sc_error *error);
+sc_status sc_image_source_create_phantoms(sc_image_source **out, const uint8_t *classes, size_t count, size_t size,
+                                          uint64_t seed, size_t cache_bytes, sc_error *error);
 
 /* One more reference, to be released too. */
 sc_image_source *sc_image_source_retain(sc_image_source *source);

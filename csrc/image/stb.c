@@ -16,23 +16,23 @@
 #endif
 
 /* stb's allocation hooks take no context, so the limit of the decode under way travels by thread. */
-static STBI_THREAD_LOCAL size_t largest_block = (size_t)1 << 20;
-static STBI_THREAD_LOCAL bool reached;
+static STBI_THREAD_LOCAL size_t max_block = (size_t)1 << 20;
+static STBI_THREAD_LOCAL bool limit_reached;
 
 void sc_stb_limit(size_t bytes) {
-    largest_block = bytes;
-    reached = false;
+    max_block = bytes;
+    limit_reached = false;
 }
 
 bool sc_stb_limit_reached(void) {
-    return reached;
+    return limit_reached;
 }
 
 /* Zeroed, because stb reads tables that a damaged file never defines. */
 static void *stb_alloc(size_t size) {
     void *pointer;
-    reached = reached || size > largest_block;
-    return size > largest_block || sc_memory_calloc(&pointer, 1, size, NULL) != SC_OK ? NULL : pointer;
+    limit_reached = limit_reached || size > max_block;
+    return size > max_block || sc_memory_calloc(&pointer, 1, size, NULL) != SC_OK ? NULL : pointer;
 }
 
 static void *stb_realloc(void *old, size_t old_size, size_t new_size) {

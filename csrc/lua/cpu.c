@@ -70,7 +70,7 @@ static void shorten_spinning(void) {
 /* prepare() -> {vendor=, avx2=, avx512=, coretype=, coretype_set=}: what the processor has. Sets OPENBLAS_CORETYPE
  * where that helps and the user has not set it; coretype is its value afterwards (absent when unset), coretype_set
  * whether this call has set it. Intel's processors are left alone: OpenBLAS chooses well among them. */
-static int prepare(lua_State *L) {
+static int cpu_prepare(lua_State *L) {
     cpu_features cpu = detect();
     bool set = false;
     shorten_spinning();
@@ -98,7 +98,7 @@ int luaopen_secateur_cpu(lua_State *L) {
     luaL_checkversion(L);
     cpu_features cpu = detect();
     lua_createtable(L, 0, 3);
-    lua_pushcfunction(L, prepare);
+    lua_pushcfunction(L, cpu_prepare);
     lua_setfield(L, -2, "prepare");
     lua_pushstring(L, choose_level(L, &cpu));
     lua_setfield(L, -2, "level");

@@ -1,28 +1,27 @@
 /* Single images, raw: what a file is, file -> tensor, tensor -> PNG, resizing. */
-#include "lua/l_image.h"
 #include "image/pixels.h"
 #include "image/resample.h"
-#include "image/write.h"
+#include "image/save.h"
 #include "lua/core.h"
 #include "lua/support.h"
 
 #define PIXELS SC_LUA_CLASS("Pixels")
 
-static const lua_Integer most_pixels = (lua_Integer)1 << 31;
+static const lua_Integer max_pixels_limit = (lua_Integer)1 << 31;
 
 /* image_info(path) -> width, height, channels (as stored), bits (8 or 16); or nil, message. Reads the header only. */
 static int image_info(lua_State *L) {
     sc_error error;
-    sc_image_info info;
-    if (sc_image_probe(&info, sc_lua_check_text(L, 1, "image_info", "path"), SIZE_MAX, &error) != SC_OK) {
+    sc_image_header header;
+    if (sc_image_header_load(&header, sc_lua_check_text(L, 1, "image_info", "path"), SIZE_MAX, &error) != SC_OK) {
         lua_pushnil(L);
         lua_pushstring(L, error.message);
         return 2;
     }
-    lua_pushinteger(L, (lua_Integer)info.width);
-    lua_pushinteger(L, (lua_Integer)info.height);
-    lua_pushinteger(L, info.channels);
-    lua_pushinteger(L, info.bits);
+    lua_pushinteger(L, (lua_Integer)header.width);
+    lua_pushinteger(L, (lua_Integer)header.height);
+    lua_pushinteger(L, header.channels);
+    lua_pushinteger(L, header.bits);
     return 4;
 }
 
@@ -39,13 +38,14 @@ static int image_load(lua_State *L) {
     size_t channels = 0, max_pixels = SC_IMAGE_MAX_PIXELS;
     const char *path = sc_lua_check_text(L, 1, "image_load", "path");
     if (!lua_isnoneornil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
+        if (!lua_istable(L, 2))
+            return sc_lua_expected(L, 2, "image_load", "options", "a table");
         sc_lua_check_keys(L, 2, "image_load", known);
         channels = (size_t)sc_lua_field_integer(L, 2, "image_load", "channels", 0, 1, 3);
         if (channels == 2)
             return sc_lua_fail(L, "image_load: channels: expected 1 or 3, got 2");
-        max_pixels =
-            (size_t)sc_lua_field_integer(L, 2, "image_load", "max_pixels", (lua_Integer)max_pixels, 1, most_pixels);
+        max_pixels = (size_t)sc_lua_field_integer(L, 2, "image_load", "max_pixels", (lua_Integer)max_pixels, 1,
+                                                  max_pixels_limit);
     }
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_pixels *pixels = sc_lua_new_object(L, PIXELS, sizeof *pixels);
@@ -62,14 +62,14 @@ static int image_save(lua_State *L) {
     sc_error error;
     const char *path = sc_lua_check_text(L, 1, "image_save", "path");
     const sc_tensor *tensor = sc_lua_check_tensor(L, 2, "image_save", "tensor");
-    sc_lua_try_in(L, "image_save", sc_image_write(path, tensor, &error), &error);
+    sc_lua_try_in(L, "image_save", sc_image_save(path, tensor, &error), &error);
     return 0;
 }
 
 /* A closed scratch is an empty one, so that finishing twice is safe. */
 #define SCRATCH SC_LUA_CLASS("ResampleScratch")
 
-static int scratch_release(lua_State *L) {
+static int resample_scratch_release(lua_State *L) {
     sc_resample_scratch_release(luaL_checkudata(L, 1, SCRATCH));
     return 0;
 }
@@ -114,6 +114,6 @@ void sc_lua_open_image(lua_State *L) {
         {NULL, NULL},
     };
     sc_lua_new_class(L, PIXELS, none, pixels_release);
-    sc_lua_new_class(L, SCRATCH, none, scratch_release);
+    sc_lua_new_class(L, SCRATCH, none, resample_scratch_release);
     luaL_setfuncs(L, functions, 0);
 }

@@ -12,7 +12,7 @@ size_t *sc_lua_check_index_list(lua_State *L, int index, const char *function, c
                                 lua_Integer high, size_t *count);
 
 /* The fields size, channels, mean, std, augment, seed, epoch of the table at index. */
-sc_image_recipe sc_lua_check_recipe(lua_State *L, int index, const char *function);
+sc_preprocess sc_lua_check_preprocess(lua_State *L, int index, const char *function);
 
 /* The source at index; raises when it is none, or a closed one. */
 sc_image_source *sc_lua_check_image_source(lua_State *L, int index, const char *function, const char *argument);

@@ -1,26 +1,26 @@
-/* The class ImageLoader: batches made ahead by threads. */
+/* The class ImageLoader: batches made by threads before they are asked for. */
 #include "base/interrupt.h"
 #include "image/loader.h"
 #include "lua/core.h"
-#include "lua/l_image.h"
+#include "lua/l_image_batch.h"
+#include "lua/l_image_preprocess.h"
+#include "lua/l_image_source.h"
 #include "lua/support.h"
 
-#include <string.h>
+#define CLASS SC_LUA_CLASS("ImageLoader")
 
-#define LOADER SC_LUA_CLASS("ImageLoader")
-
-typedef struct loader_box {
+typedef struct image_loader_box {
     sc_image_loader *loader;
     bool closed;
     size_t position; /* samples handed out */
     size_t *indices; /* lives in the user value */
-} loader_box;
+} image_loader_box;
 
 /* image_loader(source, {indices=, batch = 32, size=, channels = 3, mean = 0, std = 1, augment=, seed = 0, epoch = 0,
- * workers = 2, ahead = 4}) -> ImageLoader. */
+ * workers = 2, prefetch = 4}) -> ImageLoader. */
 static int image_loader(lua_State *L) {
-    static const char *const known[] = {"indices", "batch", "size",  "channels", "mean",  "std",
-                                        "augment", "seed",  "epoch", "workers",  "ahead", NULL};
+    static const char *const known[] = {"indices", "batch", "size",  "channels", "mean",     "std",
+                                        "augment", "seed",  "epoch", "workers",  "prefetch", NULL};
     const char *name = "image_loader";
     sc_error error;
     sc_image_loader_options options = {0};
@@ -29,28 +29,28 @@ static int image_loader(lua_State *L) {
     if (!lua_istable(L, 2))
         return sc_lua_expected(L, 2, name, "options", "a table");
     sc_lua_check_keys(L, 2, name, known);
-    options.recipe = sc_lua_check_recipe(L, 2, name);
+    options.preprocess = sc_lua_check_preprocess(L, 2, name);
     options.batch = (size_t)sc_lua_field_integer(L, 2, name, "batch", 32, 1, 1 << 20);
     options.workers = (size_t)sc_lua_field_integer(L, 2, name, "workers", 2, 1, 256);
-    options.ahead = (size_t)sc_lua_field_integer(L, 2, name, "ahead", 4, 1, 1024);
+    options.prefetch = (size_t)sc_lua_field_integer(L, 2, name, "prefetch", 4, 1, 1024);
     sc_lua_collect_if_due(L);
-    loader_box *box = sc_lua_new_object(L, LOADER, sizeof *box);
+    image_loader_box *box = sc_lua_new_object(L, CLASS, sizeof *box);
     sc_lua_field(L, 2, "indices");
     box->indices =
         sc_lua_check_index_list(L, -1, name, "indices", 1, (lua_Integer)sc_image_source_count(source), &options.count);
     options.indices = box->indices;
     lua_setiuservalue(L, 3, 1);
-    sc_lua_try(L, sc_image_loader_open(&box->loader, source, &options, &error), &error);
+    sc_lua_try(L, sc_image_loader_create(&box->loader, source, &options, &error), &error);
     lua_settop(L, 3);
     return 1;
 }
 
 /* loader:next() -> x, positions, failures as from source:batch, positions within all of the loader's indices; nil after
  * the last batch. x has no rows when none of a batch could be read. */
-static int loader_next(lua_State *L) {
+static int image_loader_next(lua_State *L) {
     sc_error error;
     bool done;
-    loader_box *box = luaL_checkudata(L, 1, LOADER);
+    image_loader_box *box = luaL_checkudata(L, 1, CLASS);
     if (box->closed)
         return sc_lua_fail(L, "next: loader: expected an open ImageLoader, got a closed one");
     sc_image_batch *batch = sc_lua_new_image_batch(L);
@@ -69,18 +69,18 @@ static int loader_next(lua_State *L) {
 }
 
 /* loader:close(): stops the threads; nothing happens the second time. */
-static int loader_close(lua_State *L) {
-    loader_box *box = luaL_checkudata(L, 1, LOADER);
+static int image_loader_close(lua_State *L) {
+    image_loader_box *box = luaL_checkudata(L, 1, CLASS);
     sc_image_loader *loader = box->loader;
     box->loader = NULL;
     box->closed = true;
-    sc_image_loader_close(loader);
+    sc_image_loader_destroy(loader);
     return 0;
 }
 
 void sc_lua_open_image_loader(lua_State *L) {
-    static const luaL_Reg methods[] = {{"next", loader_next}, {"close", loader_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"next", image_loader_next}, {"close", image_loader_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"image_loader", image_loader}, {NULL, NULL}};
-    sc_lua_new_class(L, LOADER, methods, loader_close);
+    sc_lua_new_class(L, CLASS, methods, image_loader_close);
     luaL_setfuncs(L, functions, 0);
 }

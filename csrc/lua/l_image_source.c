@@ -1,23 +1,25 @@
 /* The class ImageSource: many images behind one face. Indices count from 1. */
+#include "lua/l_image_source.h"
+
 #include "base/interrupt.h"
 #include "image/phantom.h"
-#include "image/source.h"
 #include "lua/core.h"
-#include "lua/l_image.h"
+#include "lua/l_image_batch.h"
+#include "lua/l_image_preprocess.h"
 #include "lua/support.h"
 
 #include <string.h>
 
-#define SOURCE SC_LUA_CLASS("ImageSource")
+#define CLASS SC_LUA_CLASS("ImageSource")
 
-typedef struct source_box {
+typedef struct image_source_box {
     sc_image_source *source;
-} source_box;
+} image_source_box;
 
 static const lua_Integer default_cache = (lua_Integer)512 << 20;
 
 sc_image_source *sc_lua_check_image_source(lua_State *L, int index, const char *function, const char *argument) {
-    source_box *box = luaL_testudata(L, index, SOURCE);
+    image_source_box *box = luaL_testudata(L, index, CLASS);
     if (!box)
         sc_lua_expected(L, index, function, argument, "an ImageSource");
     else if (!box->source)
@@ -29,7 +31,7 @@ static size_t cache_bytes(lua_State *L) {
     return (size_t)sc_lua_field_integer(L, 1, "image_source", "cache_bytes", default_cache, 0, LUA_MAXINTEGER);
 }
 
-static void open_files(lua_State *L, source_box *box) {
+static void create_from_files(lua_State *L, image_source_box *box) {
     static const char *const known[] = {"kind", "paths", "max_pixels", "cache_bytes", NULL};
     sc_error error;
     sc_lua_check_keys(L, 1, "image_source", known);
@@ -46,32 +48,33 @@ static void open_files(lua_State *L, source_box *box) {
         paths[i] = sc_lua_check_text(L, lua_gettop(L), "image_source", "paths");
         lua_pop(L, 1);
     }
-    sc_lua_try(L, sc_image_source_files(&box->source, paths, count, max_pixels, cache_bytes(L), &error), &error);
+    sc_lua_try(L, sc_image_source_create_files(&box->source, paths, count, max_pixels, cache_bytes(L), &error), &error);
 }
 
-static void open_pixels(lua_State *L, source_box *box) {
+static void create_from_pixels(lua_State *L, image_source_box *box) {
     static const char *const known[] = {"kind", "pixels", NULL};
     sc_error error;
     sc_lua_check_keys(L, 1, "image_source", known);
     sc_lua_field(L, 1, "pixels");
     const sc_tensor *pixels = sc_lua_check_tensor(L, lua_gettop(L), "image_source", "pixels");
-    sc_lua_try_in(L, "image_source", sc_image_source_pixels(&box->source, pixels, &error), &error);
+    sc_lua_try_in(L, "image_source", sc_image_source_create_pixels(&box->source, pixels, &error), &error);
 }
 
-static void open_phantom(lua_State *L, source_box *box) {
+static void create_from_phantom(lua_State *L, image_source_box *box) {
     static const char *const known[] = {"kind", "labels", "seed", "size", "cache_bytes", NULL};
     sc_error error;
     size_t count;
     sc_lua_check_keys(L, 1, "image_source", known);
     lua_Integer seed = sc_lua_field_integer(L, 1, "image_source", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
-    size_t size = (size_t)sc_lua_field_integer(L, 1, "image_source", "size", 64, SC_PHANTOM_LEAST, 4096);
+    size_t size = (size_t)sc_lua_field_integer(L, 1, "image_source", "size", 64, SC_PHANTOM_MIN_SIZE, 4096);
     sc_lua_field(L, 1, "labels");
     const size_t *labels = sc_lua_check_index_list(L, -1, "image_source", "labels", 1, SC_PHANTOM_CLASSES, &count);
     uint8_t *classes = lua_newuserdatauv(L, count + 1, 0);
     for (size_t i = 0; i < count; i++)
         classes[i] = (uint8_t)labels[i];
-    sc_lua_try(L, sc_image_source_phantom(&box->source, classes, count, size, (uint64_t)seed, cache_bytes(L), &error),
-               &error);
+    sc_lua_try(
+        L, sc_image_source_create_phantoms(&box->source, classes, count, size, (uint64_t)seed, cache_bytes(L), &error),
+        &error);
 }
 
 /* image_source{kind = "files", paths = {...}, max_pixels = 64 Mpixel, cache_bytes = 512 MiB} or
@@ -84,35 +87,35 @@ static int image_source(lua_State *L) {
     lua_settop(L, 1);
     sc_lua_field(L, 1, "kind");
     const char *kind = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-    source_box *box = sc_lua_new_object(L, SOURCE, sizeof *box);
+    image_source_box *box = sc_lua_new_object(L, CLASS, sizeof *box);
     int result = lua_gettop(L);
     if (strcmp(kind, "files") == 0)
-        open_files(L, box);
+        create_from_files(L, box);
     else if (strcmp(kind, "pixels") == 0)
-        open_pixels(L, box);
+        create_from_pixels(L, box);
     else if (strcmp(kind, "phantom") == 0)
-        open_phantom(L, box);
+        create_from_phantom(L, box);
     else
         return sc_lua_expected(L, 2, "image_source", "kind", "'files', 'pixels' or 'phantom'");
     lua_settop(L, result);
     return 1;
 }
 
-static int source_close(lua_State *L) {
-    source_box *box = luaL_checkudata(L, 1, SOURCE);
+static int image_source_close(lua_State *L) {
+    image_source_box *box = luaL_checkudata(L, 1, CLASS);
     sc_image_source_release(box->source);
     box->source = NULL;
     return 0;
 }
 
 /* source:count() -> how many images there are, readable or not. */
-static int source_count(lua_State *L) {
+static int image_source_count(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)sc_image_source_count(sc_lua_check_image_source(L, 1, "count", "source")));
     return 1;
 }
 
 /* source:check() -> list of {index=, message=}: files that are missing, no image or too large, by their headers. */
-static int source_check(lua_State *L) {
+static int image_source_check(lua_State *L) {
     sc_error error;
     const sc_image_source *source = sc_lua_check_image_source(L, 1, "check", "source");
     sc_image_batch *batch = sc_lua_new_image_batch(L);
@@ -126,7 +129,7 @@ static int source_check(lua_State *L) {
 }
 
 /* source:pixels(index) -> Tensor [C,H,W] in 0..1, as decoded. */
-static int source_pixels(lua_State *L) {
+static int image_source_pixels(lua_State *L) {
     sc_error error;
     sc_image_source *source = sc_lua_check_image_source(L, 1, "pixels", "source");
     size_t index =
@@ -144,7 +147,7 @@ static int source_pixels(lua_State *L) {
 /* source:batch(indices, {size=, channels = 3, mean = 0, std = 1, augment=, seed = 0, epoch = 0})
  * -> x Tensor [n,C,size,size] of the images that could be read, their positions in indices, and a list of
  * {index=, message=} of the others. Works on all cores, and waits. */
-static int source_batch(lua_State *L) {
+static int image_source_batch(lua_State *L) {
     static const char *const known[] = {"size", "channels", "mean", "std", "augment", "seed", "epoch", NULL};
     sc_error error;
     size_t count;
@@ -152,12 +155,12 @@ static int source_batch(lua_State *L) {
     if (!lua_istable(L, 3))
         return sc_lua_expected(L, 3, "batch", "options", "a table");
     sc_lua_check_keys(L, 3, "batch", known);
-    sc_image_recipe recipe = sc_lua_check_recipe(L, 3, "batch");
+    sc_preprocess preprocess = sc_lua_check_preprocess(L, 3, "batch");
     const size_t *indices =
         sc_lua_check_index_list(L, 2, "batch", "indices", 1, (lua_Integer)sc_image_source_count(source), &count);
     sc_image_batch *batch = sc_lua_new_image_batch(L);
     sc_interrupt_begin();
-    sc_status status = sc_image_batch_load(batch, source, indices, count, &recipe, &error);
+    sc_status status = sc_image_batch_load(batch, source, indices, count, &preprocess, &error);
     sc_interrupt_end();
     sc_lua_try(L, status, &error);
     return sc_lua_push_image_batch(L, batch, indices, 0);
@@ -165,10 +168,10 @@ static int source_batch(lua_State *L) {
 
 void sc_lua_open_image_source(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"count", source_count},   {"check", source_check}, {"batch", source_batch},
-        {"pixels", source_pixels}, {"close", source_close}, {NULL, NULL},
+        {"count", image_source_count},   {"check", image_source_check}, {"batch", image_source_batch},
+        {"pixels", image_source_pixels}, {"close", image_source_close}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {{"image_source", image_source}, {NULL, NULL}};
-    sc_lua_new_class(L, SOURCE, methods, source_close);
+    sc_lua_new_class(L, CLASS, methods, image_source_close);
     luaL_setfuncs(L, functions, 0);
 }

@@ -172,6 +172,21 @@ void sc_lua_check_keys(lua_State *L, int table, const char *function, const char
     }
 }
 
+size_t *sc_lua_check_index_list(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,
+                                lua_Integer high, size_t *count) {
+    index = lua_absindex(L, index);
+    if (!lua_istable(L, index))
+        sc_lua_expected(L, index, function, argument, "a list");
+    *count = (size_t)lua_rawlen(L, index);
+    size_t *items = lua_newuserdatauv(L, (*count + 1) * sizeof *items, 0);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        items[i] = (size_t)(sc_lua_check_integer(L, lua_gettop(L), function, argument, low, high) - low);
+        lua_pop(L, 1);
+    }
+    return items;
+}
+
 sc_tensor *sc_lua_test_tensor(lua_State *L, int index) {
     return luaL_testudata(L, index, SC_LUA_CLASS("Tensor"));
 }

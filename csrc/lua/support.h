@@ -68,6 +68,11 @@ bool sc_lua_field_flag(lua_State *L, int table, const char *function, const char
  */
 void sc_lua_check_keys(lua_State *L, int table, const char *function, const char *const *known);
 
+/* The list of whole numbers in low..high at index, as an array that the collector owns, pushed; low is taken off each.
+ * Messages call the list argument. */
+size_t *sc_lua_check_index_list(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,
+                                lua_Integer high, size_t *count);
+
 /* The place of a text in a NULL-ended list, or -1. */
 int sc_lua_find_choice(const char *text, const char *const *choices);
 

@@ -18,7 +18,7 @@ describe("failures of the core", function()
     assert.equal("false\tget: index: expected a whole number in 1..2, got 3\n" ..
       "zeros: shape: expected a whole number of at least 0, got -1\n" ..
       "softmax: logits: expected a Tensor, got 1\n" ..
-      "image_load: no such file.png: No such file or directory\n", output)
+      "image_load: 'no such file.png': No such file or directory\n", output)
   end)
 
   it("are raised even where that function comes back", function()

@@ -39,7 +39,7 @@ describe("decoding", function()
   local function fails(path, message, options)
     local ok, problem = pcall(core.image_load, path, options)
     assert.is_false(ok)
-    assert.equal("image_load: " .. path .. ": " .. message, problem)
+    assert.equal("image_load: '" .. path .. "': " .. message, problem)
   end
 
   for _, depth in ipairs { 8, 16 } do
@@ -88,10 +88,10 @@ describe("decoding", function()
   it("says what is wrong with a file", function()
     local path = temporary.write(root, "empty.png", "")
     fails(path, "an empty file")
-    assert.same({ nil, path .. ": an empty file" }, { core.image_info(path) })
+    assert.same({ nil, "'" .. path .. "': an empty file" }, { core.image_info(path) })
     fails(temporary.write(root, "notes.png", "patient,label\n"), "not a PNG, JPEG or BMP file")
     fails(root .. "/missing.png", "No such file or directory")
-    fails(root, "not a regular file")
+    fails(root, "expected a regular file, got a directory")
     fails(IMAGES .. "absurd.png", "65535 x 65535 pixels, more than the 67108864 allowed")
     fails(IMAGES .. "grey8.png", "7 x 5 pixels, more than the 34 allowed", { max_pixels = 34 })
     assert.same({ 1, 5, 7 }, core.image_load(IMAGES .. "grey8.png", { max_pixels = 35 }):shape())
@@ -107,7 +107,7 @@ describe("decoding", function()
       for length = 3, #bytes - (name:find("png", 1, true) and 5 or 1) do
         write(path, bytes:sub(1, length))
         local ok, problem = pcall(core.image_load, path)
-        if ok or problem:sub(1, #path + 14) ~= "image_load: " .. path .. ": " then
+        if ok or problem:sub(1, #path + 16) ~= "image_load: '" .. path .. "': " then
           error(("%s, %d of %d bytes: %s"):format(name, length, #bytes, ok and "read" or problem))
         end
       end
@@ -155,7 +155,7 @@ describe("decoding", function()
     assert.has_error(function() core.image_save(path, core.zeros(2, 3, 4)) end,
       "image_save: expected a real or uint8 tensor [H,W], [1,H,W] or [3,H,W], got [2x3x4] of float32")
     assert.has_error(function() core.image_save(root .. "/no/where.png", core.zeros(2, 2)) end,
-      "image_save: " .. root .. "/no/where.png: No such file or directory")
+      "image_save: '" .. root .. "/no/where.png': No such file or directory")
     assert.is_nil(io.open(path))
   end)
 

@@ -39,12 +39,12 @@ describe("the loader", function()
     return found
   end
 
-  it("gives the same whatever the number of workers and batches ahead", function()
-    local expected = all(core.image_loader(phantoms(30), options { workers = 1, ahead = 1 }))
+  it("gives the same whatever the number of workers and prefetched batches", function()
+    local expected = all(core.image_loader(phantoms(30), options { workers = 1, prefetch = 1 }))
     assert.equal(5, #expected)
     assert.equal(2, #expected[5].positions)
     for _, case in ipairs { { 1, 4 }, { 2, 1 }, { 3, 2 }, { 8, 10 } } do
-      local loader <close> = core.image_loader(phantoms(30), options { workers = case[1], ahead = case[2] })
+      local loader <close> = core.image_loader(phantoms(30), options { workers = case[1], prefetch = case[2] })
       assert.same(expected, all(loader))
     end
   end)
@@ -74,7 +74,7 @@ describe("the loader", function()
     local bad = temporary.write(root.path, "bad.jpg", assert(files.read_all(IMAGES .. "grey.jpg")):sub(1, 200))
     local source = core.image_source { kind = "files", paths = { IMAGES .. "grey8.png", bad, IMAGES .. "colour.bmp" } }
     local loader <close> = core.image_loader(source, { indices = { 3, 2, 1, 2, 2, 1 }, batch = 3, size = 8 })
-    local failure = { index = 2, message = bad .. ": a damaged JPEG file: truncated" }
+    local failure = { index = 2, message = "'" .. bad .. "': a damaged JPEG file: truncated" }
     local x, positions, failures = loader:next()
     assert.same({ 2, 3, 8, 8 }, x:shape())
     assert.same({ 1, 3 }, positions)
@@ -110,7 +110,7 @@ describe("the loader", function()
       local indices = {}
       for i = 1, 1000 do indices[i] = i end
       local loader = core.image_loader(phantoms(1000, 64), { indices = indices, batch = 16, size = 16,
-        augment = AUGMENT, workers = 4, ahead = 64 })
+        augment = AUGMENT, workers = 4, prefetch = 64 })
       for _ = 1, round % 3 do loader:next() end
       if round % 2 == 0 then
         start = os.clock()
@@ -125,7 +125,7 @@ describe("the loader", function()
 
   it("keeps its source alive", function()
     local source = phantoms(20)
-    local loader <close> = core.image_loader(source, { indices = { 1, 2, 3, 4 }, batch = 1, size = 16, ahead = 1 })
+    local loader <close> = core.image_loader(source, { indices = { 1, 2, 3, 4 }, batch = 1, size = 16, prefetch = 1 })
     source:close()
     source = nil -- luacheck: ignore
     collectgarbage()
@@ -143,6 +143,6 @@ describe("the loader", function()
     fails({ batch = 0 }, "batch: expected a whole number in 1..1048576, got 0")
     fails({ workers = 0 }, "workers: expected a whole number in 1..256, got 0")
     fails({ shuffle = true }, "unknown option 'shuffle', expected one of: indices, batch, size, channels, mean, std, "
-      .. "augment, seed, epoch, workers, ahead")
+      .. "augment, seed, epoch, workers, prefetch")
   end)
 end)

@@ -30,9 +30,9 @@ describe("a source of files", function()
 
   before_each(function()
     expected = {
-      { index = 2, message = bad .. ": not a PNG, JPEG or BMP file" },
-      { index = 4, message = IMAGES .. "absurd.png: 65535 x 65535 pixels, more than the 67108864 allowed" },
-      { index = 5, message = root .. "/gone.png: No such file or directory" },
+      { index = 2, message = "'" .. bad .. "': not a PNG, JPEG or BMP file" },
+      { index = 4, message = "'" .. IMAGES .. "absurd.png': 65535 x 65535 pixels, more than the 67108864 allowed" },
+      { index = 5, message = "'" .. root .. "/gone.png': No such file or directory" },
     }
   end)
 
@@ -42,7 +42,7 @@ describe("a source of files", function()
     assert.same(expected, source:check())
     assert.same({}, core.image_source { kind = "files", paths = {} }:check())
     local small = core.image_source { kind = "files", paths = { IMAGES .. "grey8.png" }, max_pixels = 34 }
-    assert.same({ { index = 1, message = IMAGES .. "grey8.png: 7 x 5 pixels, more than the 34 allowed" } },
+    assert.same({ { index = 1, message = "'" .. IMAGES .. "grey8.png': 7 x 5 pixels, more than the 34 allowed" } },
       small:check())
   end)
 
@@ -74,7 +74,7 @@ describe("a source of files", function()
   it("gives the pixels of one image", function()
     local source = mixed()
     assert.same(core.image_load(IMAGES .. "colour.jpg"):totable(), source:pixels(3):totable())
-    assert.has_error(function() source:pixels(2) end, "pixels: " .. bad .. ": not a PNG, JPEG or BMP file")
+    assert.has_error(function() source:pixels(2) end, "pixels: '" .. bad .. "': not a PNG, JPEG or BMP file")
     assert.has_error(function() source:pixels(7) end, "pixels: index: expected a whole number in 1..6, got 7")
   end)
 

@@ -28,7 +28,7 @@ end
 -- @string path
 -- @treturn string
 function fault.reason(message, path)
-  local prefix = path .. ": "
+  local prefix = "'" .. path .. "': "
   return message:sub(1, #prefix) == prefix and message:sub(#prefix + 1) or message
 end
 

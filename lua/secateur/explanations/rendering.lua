@@ -129,8 +129,8 @@ function shading.draw(plane, limit, opts)
       :reshape(scale * height, scale * width)
     scale = 1
   end
-  return core.image_colour(plane, map.table, { limit = limit, zero = map.zero, gamma = opts.gamma, ground = ground,
-    overlay = opts.overlay, scale = scale })
+  return core.image_colormap(plane, map.table, { limit = limit, zero = map.zero, gamma = opts.gamma,
+    background = ground, alpha = opts.overlay, scale = scale })
 end
 
 --- Whether a map is one: true, or nil and what is wrong.
@@ -157,8 +157,8 @@ function shading.bar(opts, width, height)
   for x = 1, width do ramp[1][x] = lowest + (1 - lowest) * (x - 1) / (width - 1) end
   local ground = opts.image and opts.overlay > 0 and core.full(height, width, 0.5) or nil
   local plane = core.ones(height, 1):matmul(core.tensor(ramp))
-  return core.image_colour(plane, map.table, { limit = 1, zero = map.zero, gamma = opts.gamma,
-    ground = ground, overlay = opts.overlay }), map.signed
+  return core.image_colormap(plane, map.table, { limit = 1, zero = map.zero, gamma = opts.gamma,
+    background = ground, alpha = opts.overlay }), map.signed
 end
 
 return shading

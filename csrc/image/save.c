@@ -1,27 +1,13 @@
-#define _POSIX_C_SOURCE 200809L
-#include "image/write.h"
+#include "image/save.h"
 
+#include "base/atomic_file.h"
 #include "base/memory.h"
 #include "image/stb.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-typedef struct sink {
-    FILE *file;
-    bool failed;
-} sink;
-
-static void sink_write(void *user, void *data, int size) {
-    sink *to = user;
-    if (fwrite(data, 1, (size_t)size, to->file) != (size_t)size)
-        to->failed = true;
-}
 
 /* bytes [height, width, channels] from image [channels, height, width]. */
 static sc_status quantise(unsigned char *bytes, const sc_tensor *image, size_t channels, size_t area, sc_error *error) {
@@ -40,30 +26,32 @@ static sc_status quantise(unsigned char *bytes, const sc_tensor *image, size_t c
     return SC_OK;
 }
 
-static sc_status write_file(const char *path, const unsigned char *bytes, size_t height, size_t width, size_t channels,
-                            sc_error *error) {
-    char reason[128] = "no room for the packed image";
-    sink to = {.file = fopen(path, "wbe")};
-    if (!to.file) {
-        if (strerror_r(errno, reason, sizeof reason) != 0)
-            reason[0] = '\0';
-        return sc_error_set(error, SC_ERROR_IO, "%s: %s", path, reason);
-    }
-    sc_stb_limit(SIZE_MAX);
-    errno = 0;
-    int done =
-        stbi_write_png_to_func(sink_write, &to, (int)width, (int)height, (int)channels, bytes, (int)(width * channels));
-    bool closed = fclose(to.file) == 0;
-    if (done && closed && !to.failed)
-        return SC_OK;
-    if (to.failed || !closed)
-        if (strerror_r(errno, reason, sizeof reason) != 0)
-            reason[0] = '\0';
-    remove(path);
-    return sc_error_set(error, SC_ERROR_IO, "%s: could not be written: %s", path, reason);
+/* Where stb sends the packed image, all at once. */
+typedef struct png_sink {
+    sc_atomic_file file;
+    sc_status status;
+    sc_error *error;
+} png_sink;
+
+static void write_png(void *user, void *data, int size) {
+    png_sink *to = user;
+    to->status = sc_atomic_file_write(&to->file, data, (size_t)size, to->error);
 }
 
-sc_status sc_image_write(const char *path, const sc_tensor *image, sc_error *error) {
+static sc_status save_png(const char *path, const unsigned char *bytes, size_t height, size_t width, size_t channels,
+                          sc_error *error) {
+    png_sink to = {.error = error};
+    SC_TRY(sc_atomic_file_open(&to.file, path, error));
+    sc_stb_limit(SIZE_MAX);
+    if (!stbi_write_png_to_func(write_png, &to, (int)width, (int)height, (int)channels, bytes, (int)(width * channels)))
+        to.status = sc_error_set(error, SC_ERROR_MEMORY, "'%s': not enough memory for the packed image", path);
+    if (to.status == SC_OK)
+        return sc_atomic_file_commit(&to.file, error);
+    sc_atomic_file_discard(&to.file);
+    return to.status;
+}
+
+sc_status sc_image_save(const char *path, const sc_tensor *image, sc_error *error) {
     const sc_shape *shape = &image->shape;
     char text[SC_SHAPE_TEXT];
     bool planes = shape->ndim == 3;
@@ -80,7 +68,7 @@ sc_status sc_image_write(const char *path, const sc_tensor *image, sc_error *err
     SC_TRY(sc_memory_alloc(&bytes, sc_tensor_numel(image), 1, error));
     sc_status status = quantise(bytes, image, channels, width * height, error);
     if (status == SC_OK)
-        status = write_file(path, bytes, height, width, channels, error);
+        status = save_png(path, bytes, height, width, channels, error);
     sc_memory_free(bytes);
     return status;
 }

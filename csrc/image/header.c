@@ -1,36 +1,36 @@
-#include "image/container.h"
+#include "image/header.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-const char *sc_container_name(sc_container kind) {
-    switch (kind) {
-    case SC_CONTAINER_PNG:
+const char *sc_image_format_name(sc_image_format format) {
+    switch (format) {
+    case SC_IMAGE_PNG:
         return "PNG";
-    case SC_CONTAINER_JPEG:
+    case SC_IMAGE_JPEG:
         return "JPEG";
-    case SC_CONTAINER_BMP:
+    case SC_IMAGE_BMP:
         return "BMP";
-    case SC_CONTAINER_UNKNOWN:
+    case SC_IMAGE_UNKNOWN:
         break;
     }
     return "unknown";
 }
 
-static sc_status damaged(sc_container kind, const char *reason, sc_error *error) {
-    return sc_error_set(error, SC_ERROR_FORMAT, "a damaged %s file: %s", sc_container_name(kind), reason);
+static sc_status damaged(sc_image_format format, const char *reason, sc_error *error) {
+    return sc_error_set(error, SC_ERROR_FORMAT, "a damaged %s file: %s", sc_image_format_name(format), reason);
 }
 
 /* Copies up to count bytes from an offset, and says how many there were. */
 static size_t fetch(const sc_image_bytes *bytes, size_t at, unsigned char *to, size_t count) {
-    if (!bytes->data)
-        return at <= LONG_MAX && fseek(bytes->file, (long)at, SEEK_SET) == 0 ? fread(to, 1, count, bytes->file) : 0;
-    if (at >= bytes->length)
+    size_t length = bytes->data ? bytes->length : (size_t)bytes->file->size;
+    if (at >= length)
         return 0;
-    if (count > bytes->length - at)
-        count = bytes->length - at;
+    if (count > length - at)
+        count = length - at;
+    if (!bytes->data)
+        return sc_file_read(bytes->file, at, to, count, NULL) == SC_OK ? count : 0;
     memcpy(to, bytes->data + at, count);
     return count;
 }
@@ -49,11 +49,11 @@ static uint32_t little_endian(const unsigned char *bytes, int count) {
     return value;
 }
 
-static sc_status read_png(sc_image_info *out, const unsigned char *start, size_t length, sc_error *error) {
+static sc_status read_png(sc_image_header *out, const unsigned char *start, size_t length, sc_error *error) {
     if (length < 26)
-        return damaged(SC_CONTAINER_PNG, "truncated", error);
+        return damaged(SC_IMAGE_PNG, "truncated", error);
     if (memcmp(start + 12, "IHDR", 4) != 0)
-        return damaged(SC_CONTAINER_PNG, "it does not begin with its header", error);
+        return damaged(SC_IMAGE_PNG, "it does not begin with its header", error);
     out->width = big_endian(start + 16, 4);
     out->height = big_endian(start + 20, 4);
     out->bits = start[24] == 16 ? 16 : 8;
@@ -61,9 +61,9 @@ static sc_status read_png(sc_image_info *out, const unsigned char *start, size_t
     return SC_OK;
 }
 
-static sc_status read_bmp(sc_image_info *out, const unsigned char *start, size_t length, sc_error *error) {
+static sc_status read_bmp(sc_image_header *out, const unsigned char *start, size_t length, sc_error *error) {
     if (length < 30)
-        return damaged(SC_CONTAINER_BMP, "truncated", error);
+        return damaged(SC_IMAGE_BMP, "truncated", error);
     bool ancient = little_endian(start + 14, 4) == 12; /* 16-bit sizes */
     int64_t width = ancient ? (int64_t)little_endian(start + 18, 2) : (int32_t)little_endian(start + 18, 4);
     int64_t height = ancient ? (int64_t)little_endian(start + 20, 2) : (int32_t)little_endian(start + 22, 4);
@@ -74,7 +74,7 @@ static sc_status read_bmp(sc_image_info *out, const unsigned char *start, size_t
     return SC_OK;
 }
 
-static sc_status read_frame(sc_image_info *out, const unsigned char *head) {
+static sc_status read_frame(sc_image_header *out, const unsigned char *head) {
     out->height = big_endian(head + 5, 2);
     out->width = big_endian(head + 7, 2);
     out->channels = head[9] >= 3 ? 3 : 1;
@@ -83,14 +83,14 @@ static sc_status read_frame(sc_image_info *out, const unsigned char *head) {
 }
 
 /* Goes from segment to segment to the frame header; what is no marker between two segments is padding. */
-static sc_status read_jpeg(sc_image_info *out, const sc_image_bytes *bytes, sc_error *error) {
+static sc_status read_jpeg(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
     enum { DHT = 0xc4, JPG = 0xc8, DAC = 0xcc, EOI = 0xd9, SOS = 0xda, STEPS = 1 << 16 };
     unsigned char head[10];
     size_t at = 2;
     for (int step = 0; step < STEPS; step++) {
         size_t got = fetch(bytes, at, head, sizeof head);
         if (got < 4)
-            return damaged(SC_CONTAINER_JPEG, "truncated", error);
+            return damaged(SC_IMAGE_JPEG, "truncated", error);
         unsigned char marker = head[1];
         if (head[0] != 0xff || marker == 0xff || marker == 0)
             at += 1;
@@ -103,29 +103,51 @@ static sc_status read_jpeg(sc_image_info *out, const sc_image_bytes *bytes, sc_e
         else if (got == sizeof head)
             return read_frame(out, head);
         else
-            return damaged(SC_CONTAINER_JPEG, "truncated", error);
+            return damaged(SC_IMAGE_JPEG, "truncated", error);
     }
-    return damaged(SC_CONTAINER_JPEG, "it holds no picture", error);
+    return damaged(SC_IMAGE_JPEG, "it holds no picture", error);
 }
 
-sc_status sc_container_read(sc_image_info *out, const sc_image_bytes *bytes, sc_error *error) {
+sc_status sc_image_header_read(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
     static const unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     unsigned char start[32];
     size_t length = fetch(bytes, 0, start, sizeof start);
-    *out = (sc_image_info){0};
+    *out = (sc_image_header){0};
     if (length >= sizeof png && memcmp(start, png, sizeof png) == 0) {
-        out->kind = SC_CONTAINER_PNG;
+        out->format = SC_IMAGE_PNG;
         return read_png(out, start, length, error);
     }
     if (length >= 3 && start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff) {
-        out->kind = SC_CONTAINER_JPEG;
+        out->format = SC_IMAGE_JPEG;
         return read_jpeg(out, bytes, error);
     }
     if (length >= 2 && start[0] == 'B' && start[1] == 'M') {
-        out->kind = SC_CONTAINER_BMP;
+        out->format = SC_IMAGE_BMP;
         return read_bmp(out, start, length, error);
     }
     return sc_error_set(error, SC_ERROR_FORMAT, length == 0 ? "an empty file" : "not a PNG, JPEG or BMP file");
+}
+
+sc_status sc_image_header_check_size(const sc_image_header *header, size_t max_pixels, sc_error *error) {
+    size_t width = header->width, height = header->height;
+    if (width == 0 || height == 0)
+        return sc_error_set(error, SC_ERROR_FORMAT, "an image of %zu x %zu pixels", width, height);
+    if (width > max_pixels / height)
+        return sc_error_set(error, SC_ERROR_FORMAT, "%zu x %zu pixels, more than the %zu allowed", width, height,
+                            max_pixels);
+    return SC_OK;
+}
+
+sc_status sc_image_header_load(sc_image_header *out, const char *path, size_t max_pixels, sc_error *error) {
+    sc_file file;
+    sc_error reason;
+    *out = (sc_image_header){0};
+    SC_TRY(sc_file_open(&file, path, error));
+    sc_status status = sc_image_header_read(out, &(sc_image_bytes){.file = &file}, &reason);
+    if (status == SC_OK)
+        status = sc_image_header_check_size(out, max_pixels, &reason);
+    sc_file_close(&file);
+    return status == SC_OK ? SC_OK : sc_error_set(error, status, "'%s': %s", path, reason.message);
 }
 
 static sc_status truncated(sc_error *error) {
@@ -189,25 +211,25 @@ static sc_status check_jpeg(const unsigned char *bytes, size_t length, sc_error 
     return truncated(error);
 }
 
-static sc_status check_bmp(const sc_image_info *info, const unsigned char *bytes, size_t length, sc_error *error) {
+static sc_status check_bmp(const sc_image_header *header, const unsigned char *bytes, size_t length, sc_error *error) {
     uint64_t start = little_endian(bytes + 10, 4);
     bool ancient = little_endian(bytes + 14, 4) == 12;
     uint64_t bits = little_endian(bytes + (ancient ? 24 : 28), 2);
     if (bits == 0 || bits > 32)
         return sc_error_set(error, SC_ERROR_FORMAT, "pixels of %d bits", (int)bits);
-    uint64_t row = ((uint64_t)info->width * bits + 31) / 32 * 4;
-    if (start > length || row > (length - start) / info->height)
+    uint64_t row = ((uint64_t)header->width * bits + 31) / 32 * 4;
+    if (start > length || row > (length - start) / header->height)
         return truncated(error);
     return SC_OK;
 }
 
-sc_status sc_container_check(const sc_image_info *info, const sc_image_bytes *bytes, sc_error *error) {
+sc_status sc_image_header_validate(const sc_image_header *header, const sc_image_bytes *bytes, sc_error *error) {
     sc_error reason;
     sc_status status = SC_OK;
-    if (info->kind == SC_CONTAINER_JPEG)
+    if (header->format == SC_IMAGE_JPEG)
         status = check_jpeg(bytes->data, bytes->length, &reason);
-    else if (info->kind == SC_CONTAINER_BMP)
-        status = check_bmp(info, bytes->data, bytes->length, &reason);
+    else if (header->format == SC_IMAGE_BMP)
+        status = check_bmp(header, bytes->data, bytes->length, &reason);
     /* stb_image itself notices when a PNG lacks its end */
-    return status == SC_OK ? SC_OK : damaged(info->kind, reason.message, error);
+    return status == SC_OK ? SC_OK : damaged(header->format, reason.message, error);
 }

@@ -21,9 +21,9 @@ local function reference(relevance, rows, opts)
       if value < 0 then t = -t end
       if zero == 1 then t = math.max(t, 0) end
       local below, opacity, at = 0, 1, t
-      if opts.ground then
-        below = opts.ground[y][x]
-        opacity = math.min(1, (opts.overlay or 1) * (1 - (1 - math.abs(t)) ^ 2))
+      if opts.background then
+        below = opts.background[y][x]
+        opacity = math.min(1, (opts.alpha or 1) * (1 - (1 - math.abs(t)) ^ 2))
         at = (t < 0 and -1 or 1) * (0.5 + 0.4 * math.abs(t))
       end
       local colour = look_up(rows, zero, at)
@@ -43,16 +43,16 @@ local function grid(seed, height, width, low, high)
   return rows
 end
 
-describe("image_colour", function()
+describe("image_colormap", function()
   local cases = {
     { limit = 1 },
     { limit = 0.4, zero = 3 },
     { limit = 0.4, zero = 3, gamma = 0.5 },
     { limit = 2, zero = 5, gamma = 3, scale = 3 },
-    { limit = 0.7, zero = 3, gamma = 0.7, overlay = 0.6, ground = grid(5, 4, 6, 0, 1) },
-    { limit = 0.7, overlay = 4, ground = grid(6, 8, 12, 0, 1), scale = 2 },
+    { limit = 0.7, zero = 3, gamma = 0.7, alpha = 0.6, background = grid(5, 4, 6, 0, 1) },
+    { limit = 0.7, alpha = 4, background = grid(6, 8, 12, 0, 1), scale = 2 },
     { limit = 0, zero = 3 },
-    { limit = 0, zero = 3, overlay = 1, ground = grid(7, 4, 6, 0, 1) },
+    { limit = 0, zero = 3, alpha = 1, background = grid(7, 4, 6, 0, 1) },
   }
   for _, library in ipairs { core, double } do
     for i, case in ipairs(cases) do
@@ -60,8 +60,8 @@ describe("image_colour", function()
         local relevance, rows = grid(i, 4, 6, -1, 1), grid(100 + i, 6, 3, 0, 1)
         relevance[2][3], relevance[3][1] = 0, -0.0
         local opts = {}
-        for key, value in pairs(case) do opts[key] = key == "ground" and library.tensor(value) or value end
-        local out = library.image_colour(library.tensor(relevance), library.tensor(rows), opts)
+        for key, value in pairs(case) do opts[key] = key == "background" and library.tensor(value) or value end
+        local out = library.image_colormap(library.tensor(relevance), library.tensor(rows), opts)
         assert.same({ 3, 4 * (case.scale or 1), 6 * (case.scale or 1) }, out:shape())
         assert.is_true(out:allclose(library.tensor(reference(relevance, rows, case)), 1e-6,
           library == core and 1e-6 or 1e-14))
@@ -71,25 +71,25 @@ describe("image_colour", function()
 
   it("meets the row of zero and both ends exactly", function()
     local rows = { { 0.1, 0.2, 0.3 }, { 0.9, 0.8, 0.7 }, { 0.3, 0.6, 0.9 } }
-    local out = core.image_colour(core.tensor { { 0, -5, -3, 3, 7 } }, core.tensor(rows), { limit = 3, zero = 2 })
+    local out = core.image_colormap(core.tensor { { 0, -5, -3, 3, 7 } }, core.tensor(rows), { limit = 3, zero = 2 })
     for x, row in ipairs { 2, 1, 1, 3, 3 } do
       for c = 1, 3 do assert.equal(core.tensor({ rows[row][c] }):get(1), out:get(c, 1, x)) end
     end
   end)
 
   it("leaves the picture alone where nothing is relevant", function()
-    local ground = core.tensor(grid(3, 5, 5, 0, 1))
-    local out = core.image_colour(core.zeros(5, 5), core.rand(9, 3, { seed = 1 }), { limit = 1, zero = 5,
-      ground = ground })
-    for c = 1, 3 do assert.same(ground:totable(), out[c]:totable()) end
+    local background = core.tensor(grid(3, 5, 5, 0, 1))
+    local out = core.image_colormap(core.zeros(5, 5), core.rand(9, 3, { seed = 1 }), { limit = 1, zero = 5,
+      background = background })
+    for c = 1, 3 do assert.same(background:totable(), out[c]:totable()) end
   end)
 
   it("keeps apart what differs least and most", function()
     local tiny, huge = core.tensor({ 1e-38 }):get(1), core.tensor({ 3.4e38 }):get(1)
-    local out = core.image_colour(core.tensor { { huge, -huge, tiny } }, core.tensor { { 0, 0, 0 }, { 0.5, 0.5, 0.5 },
+    local out = core.image_colormap(core.tensor { { huge, -huge, tiny } }, core.tensor { { 0, 0, 0 }, { 0.5, 0.5, 0.5 },
       { 1, 1, 1 } }, { limit = huge, zero = 2 })
     assert.same({ 1, 0, 0.5 }, out[1][1]:totable())
-    assert.same({ { 1 } }, core.image_colour(core.tensor { { tiny } }, core.tensor { { 0, 0, 0 }, { 1, 1, 1 } },
+    assert.same({ { 1 } }, core.image_colormap(core.tensor { { tiny } }, core.tensor { { 0, 0, 0 }, { 1, 1, 1 } },
       { limit = tiny })[1]:totable())
   end)
 
@@ -97,26 +97,28 @@ describe("image_colour", function()
     local map, plane = core.ones(3, 3), core.zeros(2, 2)
     local function wrong(message, ...)
       local given = table.pack(...)
-      assert.error_matches(function() core.image_colour(table.unpack(given, 1, given.n)) end, message, 1, true)
+      assert.error_matches(function() core.image_colormap(table.unpack(given, 1, given.n)) end, message, 1, true)
     end
-    wrong("image_colour: relevance: expected [H,W], got [3x2x2]", core.zeros(3, 2, 2), map, { limit = 1 })
-    wrong("image_colour: relevance: expected a Tensor, got 3", 3, map, { limit = 1 })
-    wrong("image_colour: table: expected [N,3] with N of at least 2, got [1x3]", plane, core.ones(1, 3), { limit = 1 })
-    wrong("image_colour: table: expected numbers in 0..1, got 2.0", plane, map * 2, { limit = 1 })
-    wrong("image_colour: options: expected a table", plane, map)
-    wrong("image_colour: limit: expected a number in 0", plane, map, {})
-    wrong("image_colour: limit: expected a number in 0", plane, map, { limit = 0 / 0 })
-    wrong("image_colour: gamma: expected a number in", plane, map, { limit = 1, gamma = 0 })
-    wrong("image_colour: zero: expected a whole number in 1..2, got 3", plane, map, { limit = 1, zero = 3 })
-    wrong("image_colour: scale: expected at most 65535 pixels a side, got 40000 times [2x2]", plane, map,
+    wrong("image_colormap: relevance: expected [H,W], got [3x2x2]", core.zeros(3, 2, 2), map, { limit = 1 })
+    wrong("image_colormap: relevance: expected a Tensor, got 3", 3, map, { limit = 1 })
+    wrong("image_colormap: table: expected [N,3] with N of at least 2, got [1x3]", plane, core.ones(1, 3),
+      { limit = 1 })
+    wrong("image_colormap: table: expected numbers in 0..1, got 2.0", plane, map * 2, { limit = 1 })
+    wrong("image_colormap: options: expected a table", plane, map)
+    wrong("image_colormap: limit: expected a number in 0", plane, map, {})
+    wrong("image_colormap: limit: expected a number in 0", plane, map, { limit = 0 / 0 })
+    wrong("image_colormap: gamma: expected a number in", plane, map, { limit = 1, gamma = 0 })
+    wrong("image_colormap: zero: expected a whole number in 1..2, got 3", plane, map, { limit = 1, zero = 3 })
+    wrong("image_colormap: scale: expected at most 65535 pixels a side, got 40000 times [2x2]", plane, map,
       { limit = 1, scale = 40000 })
-    wrong("image_colour: ground: expected [4x4], got [2x2]", plane, map, { limit = 1, scale = 2, ground = plane })
-    wrong("image_colour: ground: expected a Tensor", plane, map, { limit = 1, ground = "x" })
-    wrong("image_colour: ground: expected finite numbers, got NaN at [1, 2]", plane, map,
-      { limit = 1, ground = core.tensor { { 0, 0 / 0 }, { 0, 0 } } })
-    wrong("image_colour: relevance: expected finite numbers, got -inf at [2, 1]",
+    wrong("image_colormap: background: expected [4x4], got [2x2]", plane, map,
+      { limit = 1, scale = 2, background = plane })
+    wrong("image_colormap: background: expected a Tensor", plane, map, { limit = 1, background = "x" })
+    wrong("image_colormap: background: expected finite numbers, got NaN at [1, 2]", plane, map,
+      { limit = 1, background = core.tensor { { 0, 0 / 0 }, { 0, 0 } } })
+    wrong("image_colormap: relevance: expected finite numbers, got -inf at [2, 1]",
       core.tensor { { 0, 0 }, { -math.huge, 0 } }, map, { limit = 1 })
-    wrong("image_colour: unknown option 'limits', expected one of: limit, zero", plane, map, { limits = 1 })
+    wrong("image_colormap: unknown option 'limits', expected one of: limit, zero", plane, map, { limits = 1 })
   end)
 end)
 

@@ -1,4 +1,4 @@
-#include "image/colour.h"
+#include "image/colormap.h"
 
 #include "base/math64.h"
 
@@ -7,40 +7,40 @@
 #include <string.h>
 
 /* t of the header. */
-static double share_of(double relevance, const sc_colouring *how) {
+static double position_of(double relevance, const sc_colormap *map) {
     double magnitude = fabs(relevance);
-    if (how->limit <= 0 || magnitude == 0)
+    if (map->limit <= 0 || magnitude == 0)
         return 0;
-    double share = magnitude >= how->limit ? 1 : sc_pow64(magnitude / how->limit, how->gamma);
+    double share = magnitude >= map->limit ? 1 : sc_pow64(magnitude / map->limit, map->gamma);
     return copysign(share, relevance);
 }
 
 /* colour [3] = the table at t in -1..1. */
-static void look_up(double *colour, const sc_colouring *how, double t) {
-    double zero = (double)how->zero, last = (double)(how->entries - 1);
+static void look_up(double *colour, const sc_colormap *map, double t) {
+    double zero = (double)map->zero, last = (double)(map->entries - 1);
     double position = t < 0 ? zero * (1 + t) : zero + t * (last - zero);
-    size_t row = (size_t)position < how->entries - 2 ? (size_t)position : how->entries - 2;
+    size_t row = (size_t)position < map->entries - 2 ? (size_t)position : map->entries - 2;
     double rest = position - (double)row;
-    const sc_real *low = how->table + 3 * row, *high = low + 3;
+    const sc_real *low = map->table + 3 * row, *high = low + 3;
     for (size_t c = 0; c < 3; c++)
         colour[c] = (1 - rest) * (double)low[c] + rest * (double)high[c];
 }
 
 /* One row of relevance as one of the scale rows of pixels that it becomes. out: its first pixel in the red plane. */
-static void colour_row(sc_real *out, size_t area, const sc_real *relevance, const sc_real *ground, size_t width,
-                       const sc_colouring *how) {
+static void apply_row(sc_real *out, size_t area, const sc_real *relevance, const sc_real *background, size_t width,
+                      const sc_colormap *map) {
     for (size_t x = 0; x < width; x++) {
-        double colour[3], t = share_of((double)relevance[x], how), opacity = 1;
-        if (ground) {
-            if (t < 0 && how->zero == 0)
+        double colour[3], t = position_of((double)relevance[x], map), opacity = 1;
+        if (background) {
+            if (t < 0 && map->zero == 0)
                 t = 0;
-            opacity = fmin(1, how->overlay * fabs(t) * (2 - fabs(t)));
+            opacity = fmin(1, map->alpha * fabs(t) * (2 - fabs(t)));
             t = copysign(0.5 + 0.4 * fabs(t), t);
         }
-        look_up(colour, how, t);
-        for (size_t i = x * how->scale; i < (x + 1) * how->scale; i++)
+        look_up(colour, map, t);
+        for (size_t i = x * map->scale; i < (x + 1) * map->scale; i++)
             for (size_t c = 0; c < 3; c++) {
-                double below = ground ? (double)ground[i] : 0;
+                double below = background ? (double)background[i] : 0;
                 out[c * area + i] = (sc_real)(below + opacity * (colour[c] - below));
             }
     }
@@ -57,15 +57,15 @@ static sc_status check_finite(const char *name, const sc_real *values, size_t he
     return SC_OK;
 }
 
-sc_status sc_colour(sc_real *out, const sc_real *relevance, size_t height, size_t width, const sc_colouring *how,
-                    sc_error *error) {
-    size_t line = width * how->scale, lines = height * how->scale;
+sc_status sc_colormap_apply(sc_real *out, const sc_real *relevance, size_t height, size_t width, const sc_colormap *map,
+                            sc_error *error) {
+    size_t line = width * map->scale, lines = height * map->scale;
     SC_TRY(check_finite("relevance", relevance, height, width, error));
-    if (how->ground)
-        SC_TRY(check_finite("ground", how->ground, lines, line, error));
+    if (map->background)
+        SC_TRY(check_finite("background", map->background, lines, line, error));
     for (size_t y = 0; y < lines; y++)
-        colour_row(out + y * line, line * lines, relevance + y / how->scale * width,
-                   how->ground ? how->ground + y * line : NULL, width, how);
+        apply_row(out + y * line, line * lines, relevance + y / map->scale * width,
+                  map->background ? map->background + y * line : NULL, width, map);
     return SC_OK;
 }
 

@@ -1,0 +1,47 @@
+/* What the bytes of an image file say before any pixel is decoded. stb_image is only given files that have passed here:
+ * it takes some numbers on trust, and does not say how large the images are that it refuses. */
+#ifndef SC_IMAGE_HEADER_H
+#define SC_IMAGE_HEADER_H
+
+#include "base/file.h"
+
+#include <stddef.h>
+
+typedef enum sc_image_format {
+    SC_IMAGE_UNKNOWN,
+    SC_IMAGE_PNG,
+    SC_IMAGE_JPEG,
+    SC_IMAGE_BMP,
+} sc_image_format;
+
+typedef struct sc_image_header {
+    sc_image_format format;
+    size_t width, height;
+    int channels; /* as stored, alpha included; 3 for a palette */
+    int bits;     /* 16 or at most 8 per sample: 16 or 8 */
+} sc_image_header;
+
+/* Bytes in memory, or (data NULL) of an open file. */
+typedef struct sc_image_bytes {
+    const unsigned char *data;
+    size_t length;
+    const sc_file *file;
+} sc_image_bytes;
+
+/* "PNG", "JPEG" or "BMP". */
+const char *sc_image_format_name(sc_image_format format);
+
+/* Reads the header, from a file no more than that. SC_ERROR_FORMAT with the reason. */
+sc_status sc_image_header_read(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error);
+
+/* SC_ERROR_FORMAT where the header tells of no pixels, or of more than max_pixels. */
+sc_status sc_image_header_check_size(const sc_image_header *header, size_t max_pixels, sc_error *error);
+
+/* Reads and checks the header of a file. The path stands in front of every message. */
+sc_status sc_image_header_load(sc_image_header *out, const char *path, size_t max_pixels, sc_error *error);
+
+/* Looks through the whole of an image in memory for what the decoder would pass over in silence: a JPEG without its
+ * end, impossible Huffman tables, a BMP with fewer rows than its header says. SC_ERROR_FORMAT with the reason. */
+sc_status sc_image_header_validate(const sc_image_header *header, const sc_image_bytes *bytes, sc_error *error);
+
+#endif
