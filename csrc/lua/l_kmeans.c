@@ -69,7 +69,7 @@ static size_t *push_indices(lua_State *L, size_t count) {
 
 /* kmeans(features, k, {seed = 0}) -> centroids [k x D], assignment [N] (int64, from 1), list of k samples, the nearest
  * of each cluster to its centroid. Features: a Tensor [N x D], or a list of N Tensors of D numbers. */
-static int cluster(lua_State *L) {
+static int kmeans(lua_State *L) {
     static const char *const known[] = {"seed", NULL};
     lua_settop(L, 3);
     const sc_tensor *features = push_features(L);
@@ -105,6 +105,6 @@ static int cluster(lua_State *L) {
 }
 
 void sc_lua_open_kmeans(lua_State *L) {
-    static const luaL_Reg functions[] = {{"kmeans", cluster}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"kmeans", kmeans}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* threads([n]) -> n: the number of threads of the loops and matrix products; sets it when given. */
-static int threads(lua_State *L) {
+static int system_threads(lua_State *L) {
     if (!lua_isnoneornil(L, 1))
         omp_set_num_threads((int)sc_lua_check_integer(L, 1, "threads", "count", 1, 1024));
     lua_pushinteger(L, omp_get_max_threads());
@@ -20,7 +20,7 @@ static int threads(lua_State *L) {
 
 /* memory([reset_peak]) -> live, peak: bytes of native memory handed out by the core; reset_peak sets the peak to what
  * is live. */
-static int memory(lua_State *L) {
+static int system_memory(lua_State *L) {
     if (sc_lua_check_flag(L, 1, "memory", "reset_peak", false))
         sc_memory_reset_peak();
     lua_pushinteger(L, (lua_Integer)sc_memory_live());
@@ -29,19 +29,19 @@ static int memory(lua_State *L) {
 }
 
 /* is_terminal() -> boolean: whether stderr is one. */
-static int is_terminal(lua_State *L) {
+static int system_is_terminal(lua_State *L) {
     lua_pushboolean(L, isatty(STDERR_FILENO));
     return 1;
 }
 
 /* clock() -> seconds since an arbitrary moment, monotonic. */
-static int clock_seconds(lua_State *L) {
+static int system_clock(lua_State *L) {
     lua_pushnumber(L, sc_clock_seconds());
     return 1;
 }
 
 /* mix(a, b) -> integer: a seed made of two numbers. */
-static int mix(lua_State *L) {
+static int system_mix(lua_State *L) {
     uint64_t a = (uint64_t)sc_lua_check_integer(L, 1, "mix", "a", LUA_MININTEGER, LUA_MAXINTEGER);
     uint64_t b = (uint64_t)sc_lua_check_integer(L, 2, "mix", "b", LUA_MININTEGER, LUA_MAXINTEGER);
     lua_pushinteger(L, (lua_Integer)(sc_random_mix(a, b) >> 1)); /* non-negative */
@@ -49,7 +49,7 @@ static int mix(lua_State *L) {
 }
 
 /* permutation(n, seed) -> list: 1..n in a random order. */
-static int permutation(lua_State *L) {
+static int system_permutation(lua_State *L) {
     size_t count = (size_t)sc_lua_check_integer(L, 1, "permutation", "n", 0, 1 << 28);
     uint64_t seed = (uint64_t)sc_lua_check_integer(L, 2, "permutation", "seed", LUA_MININTEGER, LUA_MAXINTEGER);
     sc_shape shape = {.ndim = 1, .size = {count}};
@@ -72,7 +72,7 @@ static int permutation(lua_State *L) {
 }
 
 /* set_raise(f): failures of the core are raised by f(message), which has to raise an error; Ctrl-C is not. */
-static int set_raise(lua_State *L) {
+static int system_set_raise(lua_State *L) {
     if (!lua_isfunction(L, 1))
         return sc_lua_expected(L, 1, "set_raise", "f", "a function");
     sc_lua_set_raise(L, 1);
@@ -81,8 +81,14 @@ static int set_raise(lua_State *L) {
 
 void sc_lua_open_system(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"threads", threads}, {"memory", memory},           {"is_terminal", is_terminal}, {"clock", clock_seconds},
-        {"mix", mix},         {"permutation", permutation}, {"set_raise", set_raise},     {NULL, NULL},
+        {"threads", system_threads},
+        {"memory", system_memory},
+        {"is_terminal", system_is_terminal},
+        {"clock", system_clock},
+        {"mix", system_mix},
+        {"permutation", system_permutation},
+        {"set_raise", system_set_raise},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     lua_pushliteral(L, SC_REAL_NAME);

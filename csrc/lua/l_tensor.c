@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static sc_tensor *self(lua_State *L, const char *method) {
+static sc_tensor *check_self(lua_State *L, const char *method) {
     return sc_lua_check_tensor(L, 1, method, "self");
 }
 
@@ -58,14 +58,14 @@ static size_t check_indices(lua_State *L, const sc_tensor *tensor, int first, co
     return index;
 }
 
-static int get(lua_State *L) {
-    sc_tensor *tensor = self(L, "get");
+static int tensor_get(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "get");
     push_element(L, tensor, check_indices(L, tensor, 2, "get"));
     return 1;
 }
 
-static int set(lua_State *L) {
-    sc_tensor *tensor = self(L, "set");
+static int tensor_set(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "set");
     luaL_checkany(L, 2);
     store_element(L, tensor, check_indices(L, tensor, 3, "set"), 2, "set");
     sc_tensor_touch(tensor);
@@ -73,8 +73,8 @@ static int set(lua_State *L) {
     return 1;
 }
 
-static int fill(lua_State *L) {
-    sc_tensor *tensor = self(L, "fill");
+static int tensor_fill(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "fill");
     size_t numel = sc_tensor_numel(tensor), size = sc_dtype_size(tensor->dtype);
     luaL_checkany(L, 2);
     if (numel == 0)
@@ -180,7 +180,7 @@ static void copy_nested(lua_State *L, const sc_tensor *tensor, int level, size_t
 }
 
 /* tensor(nested [, dtype]) or tensor({size, ..., fill = v} [, dtype]) -> Tensor */
-static int from_table(lua_State *L) {
+static int tensor_create(lua_State *L) {
     sc_shape shape;
     sc_tensor *tensor;
     if (!lua_istable(L, 1))
@@ -196,7 +196,7 @@ static int from_table(lua_State *L) {
         sc_lua_push_new(L, dtype, &shape, true, &tensor);
         lua_replace(L, 1);
         lua_settop(L, 2);
-        return fill(L);
+        return tensor_fill(L);
     }
     lua_settop(L, 1);
     nested_shape(L, 1, &shape);
@@ -219,7 +219,7 @@ static void check_sizes(lua_State *L, const char *function, const char *const *k
     sc_lua_check_shape(L, 1, last, function, shape);
 }
 
-static int filled(lua_State *L, const char *function, double value) {
+static int create_filled(lua_State *L, const char *function, double value) {
     static const char *const known[] = {"dtype", NULL};
     sc_shape shape;
     sc_tensor *tensor;
@@ -232,7 +232,7 @@ static int filled(lua_State *L, const char *function, double value) {
     }
     sc_lua_push_new(L, dtype, &shape, true, &tensor);
     if (value != 0) {
-        lua_pushcfunction(L, fill);
+        lua_pushcfunction(L, tensor_fill);
         lua_pushvalue(L, -2);
         if (dtype == SC_REAL)
             lua_pushnumber(L, value);
@@ -243,16 +243,16 @@ static int filled(lua_State *L, const char *function, double value) {
     return 1;
 }
 
-static int zeros(lua_State *L) {
-    return filled(L, "zeros", 0);
+static int tensor_zeros(lua_State *L) {
+    return create_filled(L, "zeros", 0);
 }
 
-static int ones(lua_State *L) {
-    return filled(L, "ones", 1);
+static int tensor_ones(lua_State *L) {
+    return create_filled(L, "ones", 1);
 }
 
 /* full(size, ..., value) -> Tensor */
-static int full(lua_State *L) {
+static int tensor_full(lua_State *L) {
     sc_shape shape;
     sc_tensor *tensor;
     int last = lua_gettop(L);
@@ -264,12 +264,12 @@ static int full(lua_State *L) {
     lua_insert(L, last); /* before the value */
     lua_rotate(L, 1, 2);
     lua_settop(L, 2);
-    return fill(L);
+    return tensor_fill(L);
 }
 
 /* randn(size, ..., {seed = 0, mean = 0, std = 1, truncate = none}) -> Tensor: normal numbers; those further than
  * truncate standard deviations from the mean are drawn again. */
-static int randn(lua_State *L) {
+static int tensor_randn(lua_State *L) {
     static const char *const known[] = {"seed", "mean", "std", "truncate", NULL};
     sc_shape shape;
     sc_tensor *tensor;
@@ -300,7 +300,7 @@ static int randn(lua_State *L) {
 }
 
 /* rand(size, ..., {seed = 0, low = 0, high = 1}) -> Tensor: uniform numbers in [low, high). */
-static int uniform(lua_State *L) {
+static int tensor_rand(lua_State *L) {
     static const char *const known[] = {"seed", "low", "high", NULL};
     sc_shape shape;
     sc_tensor *tensor;
@@ -327,8 +327,8 @@ static int uniform(lua_State *L) {
 /* ---- shape ---- */
 
 /* shape() -> list of sizes */
-static int shape_list(lua_State *L) {
-    sc_tensor *tensor = self(L, "shape");
+static int tensor_shape(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "shape");
     lua_createtable(L, tensor->shape.ndim, 0);
     for (int d = 0; d < tensor->shape.ndim; d++) {
         lua_pushinteger(L, (lua_Integer)tensor->shape.size[d]);
@@ -337,33 +337,33 @@ static int shape_list(lua_State *L) {
     return 1;
 }
 
-static int size(lua_State *L) {
-    sc_tensor *tensor = self(L, "size");
+static int tensor_size(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "size");
     int d = (int)sc_lua_check_integer(L, 2, "size", "dimension", 1, tensor->shape.ndim);
     lua_pushinteger(L, (lua_Integer)tensor->shape.size[d - 1]);
     return 1;
 }
 
-static int numel(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)sc_tensor_numel(self(L, "numel")));
+static int tensor_numel(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)sc_tensor_numel(check_self(L, "numel")));
     return 1;
 }
 
-static int dtype(lua_State *L) {
-    lua_pushstring(L, sc_dtype_name(self(L, "dtype")->dtype));
+static int tensor_dtype(lua_State *L) {
+    lua_pushstring(L, sc_dtype_name(check_self(L, "dtype")->dtype));
     return 1;
 }
 
-static int clone(lua_State *L) {
-    sc_tensor *tensor = self(L, "clone");
+static int tensor_clone(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "clone");
     sc_error error;
     sc_lua_try(L, sc_tensor_clone(sc_lua_new_tensor(L), tensor, &error), &error);
     return 1;
 }
 
 /* copy(from) -> itself, with the elements of a tensor of the same shape and type. */
-static int copy(lua_State *L) {
-    sc_tensor *tensor = self(L, "copy");
+static int tensor_copy(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "copy");
     const sc_tensor *from = sc_lua_check_tensor_like(L, 2, "copy", "from", tensor);
     memmove(sc_tensor_data(tensor), sc_tensor_data(from), sc_tensor_numel(from) * sc_dtype_size(from->dtype));
     sc_tensor_touch(tensor);
@@ -372,8 +372,8 @@ static int copy(lua_State *L) {
 }
 
 /* reshape(size, ...) or reshape({size, ...}): one size may be -1. */
-static int reshape(lua_State *L) {
-    sc_tensor *tensor = self(L, "reshape");
+static int tensor_reshape(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "reshape");
     sc_shape shape;
     sc_error error;
     if (lua_istable(L, 2)) {
@@ -405,8 +405,8 @@ static int reshape(lua_State *L) {
 }
 
 /* view(i [, j]): rows i..j of the first dimension, shared storage. */
-static int view(lua_State *L) {
-    sc_tensor *tensor = self(L, "view");
+static int tensor_view(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "view");
     sc_error error;
     lua_Integer rows = tensor->shape.ndim ? (lua_Integer)tensor->shape.size[0] : 0;
     lua_Integer first = sc_lua_check_integer(L, 2, "view", "first row", 1, rows);
@@ -432,16 +432,16 @@ static void push_nested(lua_State *L, const sc_tensor *tensor, int level, size_t
     }
 }
 
-static int totable(lua_State *L) {
+static int tensor_totable(lua_State *L) {
     size_t next = 0;
-    push_nested(L, self(L, "totable"), 0, &next);
+    push_nested(L, check_self(L, "totable"), 0, &next);
     return 1;
 }
 
 /* ---- metamethods ---- */
 
 /* t[i]: the element of a vector, else a view of row i; nil outside, so that ipairs ends. Other keys are methods. */
-static int index_meta(lua_State *L) {
+static int tensor_index(lua_State *L) {
     sc_tensor *tensor = sc_lua_test_tensor(L, 1);
     int whole = 0;
     lua_Integer i = lua_type(L, 2) == LUA_TNUMBER ? lua_tointegerx(L, 2, &whole) : 0;
@@ -461,13 +461,13 @@ static int index_meta(lua_State *L) {
     return 1;
 }
 
-static int length_meta(lua_State *L) {
-    sc_tensor *tensor = self(L, "#");
+static int tensor_len(lua_State *L) {
+    sc_tensor *tensor = check_self(L, "#");
     lua_pushinteger(L, tensor->shape.ndim ? (lua_Integer)tensor->shape.size[0] : 0);
     return 1;
 }
 
-static int tostring_meta(lua_State *L) {
+static int tensor_tostring(lua_State *L) {
     sc_tensor *tensor = sc_lua_test_tensor(L, 1);
     if (!tensor || !tensor->storage)
         return lua_pushliteral(L, "Tensor (closed)"), 1;
@@ -497,7 +497,7 @@ static int tostring_meta(lua_State *L) {
     return 1;
 }
 
-static int finalize(lua_State *L) {
+static int tensor_close(lua_State *L) {
     sc_tensor *tensor = sc_lua_test_tensor(L, 1);
     if (tensor)
         sc_tensor_release(tensor);
@@ -506,26 +506,36 @@ static int finalize(lua_State *L) {
 
 void sc_lua_open_tensor(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"tensor", from_table}, {"zeros", zeros},  {"ones", ones}, {"full", full},
-        {"randn", randn},       {"rand", uniform}, {NULL, NULL},
+        {"tensor", tensor_create}, {"zeros", tensor_zeros}, {"ones", tensor_ones}, {"full", tensor_full},
+        {"randn", tensor_randn},   {"rand", tensor_rand},   {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"get", get},          {"set", set},           {"fill", fill},
-        {"shape", shape_list}, {"size", size},         {"numel", numel},
-        {"dtype", dtype},      {"clone", clone},       {"copy", copy},
-        {"reshape", reshape},  {"view", view},         {"totable", totable},
-        {"close", finalize},   {"__len", length_meta}, {"__tostring", tostring_meta},
+        {"get", tensor_get},
+        {"set", tensor_set},
+        {"fill", tensor_fill},
+        {"shape", tensor_shape},
+        {"size", tensor_size},
+        {"numel", tensor_numel},
+        {"dtype", tensor_dtype},
+        {"clone", tensor_clone},
+        {"copy", tensor_copy},
+        {"reshape", tensor_reshape},
+        {"view", tensor_view},
+        {"totable", tensor_totable},
+        {"close", tensor_close},
+        {"__len", tensor_len},
+        {"__tostring", tensor_tostring},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
-    sc_lua_new_class(L, SC_LUA_CLASS("Tensor"), methods, finalize);
+    sc_lua_new_class(L, SC_LUA_CLASS("Tensor"), methods, tensor_close);
     luaL_getmetatable(L, SC_LUA_CLASS("Tensor"));
     sc_lua_add_tensor_math(L);
     sc_lua_add_tensor_order(L);
     lua_pushliteral(L, "Tensor");
     lua_setfield(L, -2, "__name");
     lua_pushvalue(L, -1);
-    lua_pushcclosure(L, index_meta, 1);
+    lua_pushcclosure(L, tensor_index, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }

@@ -25,7 +25,7 @@ static sc_tensor *check_operand(lua_State *L, int index, const char *method) {
     return tensor;
 }
 
-static int binary(lua_State *L, sc_binary op, const char *method) {
+static int apply_binary(lua_State *L, sc_binary op, const char *method) {
     sc_error error;
     lua_settop(L, 2);
     sc_tensor *a = check_operand(L, 1, method), *b = check_operand(L, 2, method);
@@ -34,29 +34,29 @@ static int binary(lua_State *L, sc_binary op, const char *method) {
     return 1;
 }
 
-static int add(lua_State *L) {
-    return binary(L, SC_ADD, "add");
+static int tensor_add(lua_State *L) {
+    return apply_binary(L, SC_ADD, "add");
 }
 
-static int sub(lua_State *L) {
-    return binary(L, SC_SUBTRACT, "sub");
+static int tensor_sub(lua_State *L) {
+    return apply_binary(L, SC_SUBTRACT, "sub");
 }
 
-static int mul(lua_State *L) {
-    return binary(L, SC_MULTIPLY, "mul");
+static int tensor_mul(lua_State *L) {
+    return apply_binary(L, SC_MULTIPLY, "mul");
 }
 
-static int divide(lua_State *L) {
-    return binary(L, SC_DIVIDE, "div");
+static int tensor_div(lua_State *L) {
+    return apply_binary(L, SC_DIVIDE, "div");
 }
 
-static int negate(lua_State *L) {
+static int tensor_unm(lua_State *L) {
     lua_settop(L, 1);
     lua_pushnumber(L, -1);
-    return binary(L, SC_MULTIPLY, "unm");
+    return apply_binary(L, SC_MULTIPLY, "unm");
 }
 
-static int absolute(lua_State *L) {
+static int tensor_abs(lua_State *L) {
     sc_tensor *x = check_real(L, 1, "abs"), *out;
     sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
     for (size_t i = 0; i < sc_tensor_numel(x); i++) {
@@ -67,7 +67,7 @@ static int absolute(lua_State *L) {
 }
 
 /* log(), exp(), sqrt(): of every element. */
-static int elementwise(lua_State *L, double (*function)(double), const char *method) {
+static int apply_unary(lua_State *L, double (*function)(double), const char *method) {
     sc_tensor *x = check_real(L, 1, method), *out;
     sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
     for (size_t i = 0; i < sc_tensor_numel(x); i++)
@@ -75,20 +75,20 @@ static int elementwise(lua_State *L, double (*function)(double), const char *met
     return 1;
 }
 
-static int logarithm(lua_State *L) {
-    return elementwise(L, sc_log64, "log");
+static int tensor_log(lua_State *L) {
+    return apply_unary(L, sc_log64, "log");
 }
 
-static int exponential(lua_State *L) {
-    return elementwise(L, sc_exp64, "exp");
+static int tensor_exp(lua_State *L) {
+    return apply_unary(L, sc_exp64, "exp");
 }
 
-static int square_root(lua_State *L) {
-    return elementwise(L, sqrt, "sqrt");
+static int tensor_sqrt(lua_State *L) {
+    return apply_unary(L, sqrt, "sqrt");
 }
 
 /* clamp(low, high); either may be nil. NaN stays NaN. */
-static int clamp(lua_State *L) {
+static int tensor_clamp(lua_State *L) {
     sc_tensor *x = check_real(L, 1, "clamp"), *out;
     double low = lua_isnoneornil(L, 2) ? -INFINITY : sc_lua_check_number(L, 2, "clamp", "low");
     double high = lua_isnoneornil(L, 3) ? INFINITY : sc_lua_check_number(L, 3, "clamp", "high");
@@ -100,7 +100,7 @@ static int clamp(lua_State *L) {
     return 1;
 }
 
-static int reduction(lua_State *L, sc_reduction kind, const char *method) {
+static int reduce(lua_State *L, sc_reduction kind, const char *method) {
     sc_tensor *x = check_real(L, 1, method);
     sc_error error;
     if (lua_isnoneornil(L, 2))
@@ -110,19 +110,19 @@ static int reduction(lua_State *L, sc_reduction kind, const char *method) {
     return 1;
 }
 
-static int sum(lua_State *L) {
-    return reduction(L, SC_SUM, "sum");
+static int tensor_sum(lua_State *L) {
+    return reduce(L, SC_SUM, "sum");
 }
 
-static int mean(lua_State *L) {
-    return reduction(L, SC_MEAN, "mean");
+static int tensor_mean(lua_State *L) {
+    return reduce(L, SC_MEAN, "mean");
 }
 
-static int max(lua_State *L) {
-    return reduction(L, SC_MAX, "max");
+static int tensor_max(lua_State *L) {
+    return reduce(L, SC_MAX, "max");
 }
 
-static int argmax(lua_State *L) {
+static int tensor_argmax(lua_State *L) {
     sc_tensor *x = check_real(L, 1, "argmax");
     sc_error error;
     int dimension = (int)sc_lua_check_integer(L, 2, "argmax", "dimension", 1, x->shape.ndim);
@@ -148,7 +148,7 @@ sc_tensor *sc_lua_check_product(lua_State *L, const char *function, sc_tensor **
 }
 
 /* [m x k] times [k x n] -> [m x n] */
-static int matmul(lua_State *L) {
+static int tensor_matmul(lua_State *L) {
     sc_tensor *a, *b, *scratch, *out = sc_lua_check_product(L, "matmul", &a, &b);
     sc_shape scratch_shape = {1, {sc_product_scratch() / sizeof(sc_real)}};
     sc_lua_push_new(L, SC_REAL, &scratch_shape, false, &scratch); /* a tensor, so that Lua frees it whatever happens */
@@ -162,7 +162,7 @@ static int matmul(lua_State *L) {
 
 /* allclose(other [, rtol = 1e-5 [, atol = 1e-8]]): |a - b| <= atol + rtol |b| everywhere; NaN is close to nothing,
  * infinity to itself. */
-static int allclose(lua_State *L) {
+static int tensor_allclose(lua_State *L) {
     sc_tensor *a = check_real(L, 1, "allclose"), *b = check_real(L, 2, "allclose");
     double rtol = lua_isnoneornil(L, 3) ? 1e-5 : sc_lua_check_number(L, 3, "allclose", "rtol");
     double atol = lua_isnoneornil(L, 4) ? 1e-8 : sc_lua_check_number(L, 4, "allclose", "atol");
@@ -177,11 +177,13 @@ static int allclose(lua_State *L) {
 
 void sc_lua_add_tensor_math(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"add", add},       {"sub", sub},           {"mul", mul},       {"div", divide},      {"abs", absolute},
-        {"clamp", clamp},   {"sum", sum},           {"mean", mean},     {"max", max},         {"argmax", argmax},
-        {"matmul", matmul}, {"__add", add},         {"__sub", sub},     {"__mul", mul},       {"__div", divide},
-        {"__unm", negate},  {"allclose", allclose}, {"log", logarithm}, {"exp", exponential}, {"sqrt", square_root},
-        {NULL, NULL},
+        {"add", tensor_add},       {"sub", tensor_sub},           {"mul", tensor_mul},
+        {"div", tensor_div},       {"abs", tensor_abs},           {"clamp", tensor_clamp},
+        {"sum", tensor_sum},       {"mean", tensor_mean},         {"max", tensor_max},
+        {"argmax", tensor_argmax}, {"matmul", tensor_matmul},     {"__add", tensor_add},
+        {"__sub", tensor_sub},     {"__mul", tensor_mul},         {"__div", tensor_div},
+        {"__unm", tensor_unm},     {"allclose", tensor_allclose}, {"log", tensor_log},
+        {"exp", tensor_exp},       {"sqrt", tensor_sqrt},         {NULL, NULL},
     };
     luaL_setfuncs(L, methods, 0);
 }

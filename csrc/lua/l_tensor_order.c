@@ -12,7 +12,7 @@ static int check_dimension(lua_State *L, const sc_tensor *x, const char *method)
 
 /* argsort(dimension [, descending = false]) -> int64 Tensor of indices; equal elements keep their order, NaN is last.
  */
-static int argsort(lua_State *L) {
+static int tensor_argsort(lua_State *L) {
     sc_tensor *x = sc_lua_check_tensor_of(L, 1, "argsort", "self", SC_REAL);
     int dimension = check_dimension(L, x, "argsort");
     bool descending = sc_lua_check_flag(L, 3, "argsort", "descending", false);
@@ -27,7 +27,7 @@ static int argsort(lua_State *L) {
 
 /* rank(dimension [, ties = "average"]) -> Tensor: 1 for the smallest. Equal elements share their mean rank, or with
  * "first" rank in the order in which they stand. */
-static int rank(lua_State *L) {
+static int tensor_rank(lua_State *L) {
     sc_tensor *x = sc_lua_check_tensor_of(L, 1, "rank", "self", SC_REAL);
     int dimension = check_dimension(L, x, "rank");
     sc_ties ties = SC_TIES_AVERAGE;
@@ -72,7 +72,7 @@ static const sc_tensor *check_indices(lua_State *L, const char *method, const ch
 
 /* take(dimension, indices) -> Tensor made of those slices of the dimension, in that order; a list or an int64 Tensor.
  */
-static int take(lua_State *L) {
+static int tensor_take(lua_State *L) {
     lua_settop(L, 3);
     sc_tensor *x = sc_lua_check_tensor(L, 1, "take", "self");
     int dimension = check_dimension(L, x, "take");
@@ -86,7 +86,7 @@ static int take(lua_State *L) {
 
 /* sum_groups(dimension, groups, count) -> Tensor with `count` slices in that dimension: slice g is the sum of those
  * whose group is g. One group per slice; a list or an int64 Tensor. */
-static int sum_groups(lua_State *L) {
+static int tensor_sum_groups(lua_State *L) {
     lua_settop(L, 4);
     sc_tensor *x = sc_lua_check_tensor_of(L, 1, "sum_groups", "self", SC_REAL);
     int dimension = check_dimension(L, x, "sum_groups");
@@ -105,7 +105,8 @@ static int sum_groups(lua_State *L) {
 
 void sc_lua_add_tensor_order(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"argsort", argsort}, {"rank", rank}, {"take", take}, {"sum_groups", sum_groups}, {NULL, NULL},
+        {"argsort", tensor_argsort},       {"rank", tensor_rank}, {"take", tensor_take},
+        {"sum_groups", tensor_sum_groups}, {NULL, NULL},
     };
     luaL_setfuncs(L, methods, 0);
 }
