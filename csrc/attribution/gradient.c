@@ -4,7 +4,7 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/vector.h"
-#include "graph/walk.h"
+#include "graph/executor.h"
 
 #include <string.h>
 
@@ -69,8 +69,8 @@ static sc_status allocate_carry(sc_gradient *g, const sc_graph *graph, sc_error 
     return SC_OK;
 }
 
-/* The plan keeps values of nodes until the way back has passed them, and nothing to its end but what sources get: the
- * way back that reaches all of them passes every node that matters. */
+/* The plan keeps values of nodes until the backward pass has passed them, and nothing to its end but what sources get:
+ * the backward pass that reaches all of them passes every node that matters. */
 static sc_status make_plan(sc_gradient *g, sc_graph *graph, size_t batch, unsigned *needs, bool *keep,
                            sc_error *error) {
     bool *keep_value = keep + graph->node_count;
@@ -134,7 +134,7 @@ void sc_gradient_free(sc_gradient *g) {
     sc_memory_free(g->nodes);
     sc_tensor_release(&g->points);
     sc_tensor_release(&g->seeds);
-    sc_plan_free(g->plan);
+    sc_plan_destroy(g->plan);
     sc_memory_free(g);
 }
 
@@ -286,7 +286,7 @@ static sc_status run_batch(run *r, sc_error *error) {
     sc_status status = sc_plan_forward(r->g->plan, &rows, 0, error);
     sc_tensor_release(&rows);
     if (status == SC_OK)
-        status = sc_plan_walk_back(r->g->plan, sc_tensor_real(&r->g->seeds), visit, r, error);
+        status = sc_plan_run_backward(r->g->plan, sc_tensor_real(&r->g->seeds), visit, r, error);
     if (status != SC_OK)
         return status;
     take_from_sources(r);

@@ -3,8 +3,9 @@
  *
  * A schedule gives every sample the same row of points, e.g. the steps of a path. The rows of all samples make one long
  * list that is run a batch at a time, so that memory depends on the size of a batch alone, and one image with 32 steps
- * fills batches as well as 32 images do. What is wanted of a node is taken as the way back passes it, while value and
- * gradient are there: nothing of a node outlives its batch but the sums and, for differences along a path, one row. */
+ * fills batches as well as 32 images do. What is wanted of a node is taken as the backward pass passes it, while value
+ * and gradient are there: nothing of a node outlives its batch but the sums and, for differences along a path, one row.
+ */
 #ifndef SC_ATTRIBUTION_GRADIENT_H
 #define SC_ATTRIBUTION_GRADIENT_H
 

@@ -1,7 +1,7 @@
 #include "attribution/linear_rule.h"
 
 #include "base/vector.h"
-#include "graph/walk.h"
+#include "graph/executor.h"
 
 enum { WEIGHT, BIAS };
 enum { INPUTS, SUM, PART, SHARES, BACK }; /* buffers of the workspace */
@@ -237,7 +237,7 @@ sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const
             sc_call_zero_uninitialised(&slice);
         for (int g = 0; g < rule->group_count; g++)
             SC_TRY(apply_group(&j, &rule->groups[g]));
-        if (j.uninitialised) /* no term propagated anything */
+        if (j.uninitialised) /* no term handed back anything */
             sc_call_zero_uninitialised(&slice);
     }
     return SC_OK;

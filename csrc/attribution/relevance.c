@@ -6,7 +6,7 @@
 #include "attribution/units.h"
 #include "base/memory.h"
 #include "base/vector.h"
-#include "graph/walk.h"
+#include "graph/executor.h"
 
 #include <string.h>
 
@@ -169,7 +169,7 @@ void sc_relevance_free(sc_relevance *relevance) {
         sc_tensor_release(&relevance->second_sums[i]);
     }
     sc_second_signal_free(relevance->second);
-    sc_plan_free(relevance->plan);
+    sc_plan_destroy(relevance->plan);
     sc_modified_free(relevance->modified);
     sc_workspace_free(&relevance->workspace);
     sc_memory_free(relevance->rules);
@@ -183,5 +183,5 @@ sc_status sc_relevance_walk(sc_relevance *relevance, const sc_real *output_relev
                             sc_error *error) {
     if (relevance->second)
         sc_second_signal_begin(relevance->second, second);
-    return sc_plan_walk_back(relevance->plan, output_relevance, visit, relevance, error);
+    return sc_plan_run_backward(relevance->plan, output_relevance, visit, relevance, error);
 }

@@ -1,4 +1,4 @@
-/* Relevance propagation: one forward run, one walk back by the rules. LRP and DL-Backtrace are tables of rules. */
+/* Relevance propagation: one forward run, one backward pass by the rules. LRP and DL-Backtrace are tables of rules. */
 #ifndef SC_ATTRIBUTION_RELEVANCE_H
 #define SC_ATTRIBUTION_RELEVANCE_H
 
@@ -15,7 +15,7 @@ typedef struct sc_relevance {
     sc_modified *modified; /* grows as rules ask, and stays for the next batches */
     sc_workspace workspace;
     bool *wants_sums;         /* per node */
-    sc_tensor *sums;          /* per node, after a walk back: [batch x units] */
+    sc_tensor *sums;          /* per node, after a backward pass: [batch x units] */
     sc_second_signal *second; /* what speaks against the output (contrastive mode); else NULL */
     sc_tensor *second_sums;   /* per node, of the second signal */
 } sc_relevance;

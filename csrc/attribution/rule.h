@@ -61,13 +61,13 @@ typedef struct sc_rule {
     double epsilon;         /* SC_RULE_OWN */
 } sc_rule;
 
-/* What the way back must find in place for this rule at this node: SC_NEEDS_*. */
+/* What the backward pass must find in place for this rule at this node: SC_NEEDS_*. */
 unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op);
 
 /* Whether the group's sum is the output itself: its one term changes nothing. */
 bool sc_group_is_plain(const sc_group *group);
 
-/* Whether the rule divides by sums as they are, so that what is zero has to come out as zero, on the way forward too.
+/* Whether the rule divides by sums as they are, so that what is zero has to come out as zero, in the forward pass too.
  */
 bool sc_rule_wants_zeros(const sc_rule *rule);
 

@@ -2,13 +2,14 @@
 
 #include "base/memory.h"
 #include "base/vector.h"
+#include "graph/memory_planner.h"
 
 #define NEVER SIZE_MAX
 
 struct sc_second_signal {
     const sc_plan *plan;
     size_t *offset; /* per node, bytes into the arena; NEVER where the plan has no gradient */
-    size_t *back;   /* per node, the step of its way back, or NEVER */
+    size_t *back;   /* per node, the step of its backward pass, or NEVER */
     char *arena;
 };
 
@@ -32,7 +33,7 @@ static sc_status place(sc_second_signal *signal, size_t *lists, sc_error *error)
     size_t *bytes = lists, *first = lists + nodes, *last = first + nodes, *offsets = last + nodes;
     size_t *owner = offsets + nodes;
     for (size_t i = 0; i < nodes; i++) {
-        const sc_node_buffers *buffers = &plan->nodes[i];
+        const sc_plan_node *buffers = &plan->nodes[i];
         signal->offset[i] = NEVER;
         if (buffers->grad == SC_NO_BUFFER)
             continue;
@@ -47,7 +48,7 @@ static sc_status place(sc_second_signal *signal, size_t *lists, sc_error *error)
             last[count] = plan->step_count;
         owner[count++] = i;
     }
-    SC_TRY(sc_plan_place(offsets, &total, bytes, first, last, count, error));
+    SC_TRY(sc_memory_planner_assign(offsets, &total, bytes, first, last, count, error));
     for (size_t b = 0; b < count; b++)
         signal->offset[owner[b]] = offsets[b];
     void *memory;
@@ -123,5 +124,5 @@ void sc_second_signal_call(sc_op_call *out, const sc_second_signal *signal, size
 
 const sc_real *sc_second_signal_at(const sc_second_signal *signal, size_t node) {
     const sc_plan *plan = signal->plan;
-    return plan->current_batch && plan->gone_back && plan->nodes[node].grad_kept ? at(signal, node) : NULL;
+    return plan->current_batch && plan->backward_done && plan->nodes[node].grad_kept ? at(signal, node) : NULL;
 }

@@ -1,5 +1,5 @@
-/* A second signal on the way back, beside the one in the plan's gradients: in an arena of its own, whose buffers live
- * from the step that writes them to the last that reads them, as the plan's do. */
+/* A second signal in the backward pass, beside the one in the plan's gradients: in an arena of its own, whose buffers
+ * live from the step that writes them to the last that reads them, as the plan's do. */
 #ifndef SC_ATTRIBUTION_SECOND_SIGNAL_H
 #define SC_ATTRIBUTION_SECOND_SIGNAL_H
 
@@ -7,13 +7,13 @@
 
 typedef struct sc_second_signal sc_second_signal;
 
-/* For a plan with a way back, which must outlive it. */
+/* For a plan with a backward pass, which must outlive it. */
 sc_status sc_second_signal_create(sc_second_signal **out, const sc_plan *plan, sc_error *error);
 
 /* NULL is allowed. */
 void sc_second_signal_free(sc_second_signal *signal);
 
-/* Before a walk back: the signal at the output is start [n x output shape]. */
+/* Before a backward pass: the signal at the output is start [n x output shape]. */
 void sc_second_signal_begin(sc_second_signal *signal, const sc_real *start);
 
 /* At a node of that walk: *out = the call with this signal in place of the plan's. */

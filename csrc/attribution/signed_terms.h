@@ -1,6 +1,6 @@
 /* The terms z_ij = x_i w_ij of an operation that is linear in its inputs, split by their sign. What DL-Backtrace's
  * rules share: the sums P_j and N_j of the magnitudes of the positive and of the negative terms of each output, and the
- * way back along either kind alone. An operation that scales and shifts channels (a batch norm that could not be
+ * backward pass along either kind alone. An operation that scales and shifts channels (a batch norm that could not be
  * folded) has one term per output, and the shift for its bias. */
 #ifndef SC_ATTRIBUTION_SIGNED_TERMS_H
 #define SC_ATTRIBUTION_SIGNED_TERMS_H

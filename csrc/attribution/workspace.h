@@ -27,7 +27,7 @@ size_t sc_call_output_reals(const sc_op_call *call);
 /* Whether some input is below 0; behind a ReLU none is, and half of the terms of most rules are nothing but zeros. */
 bool sc_call_has_negative(const sc_op_call *call);
 
-/* Samples first .. first + most - 1 of a call, or as many of them as there are, on the way back. */
+/* Samples first .. first + most - 1 of a call, or as many of them as there are, in the backward pass. */
 sc_op_call sc_call_slice(const sc_op_call *call, size_t first, size_t most);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Whether the value of `node` need not be in memory, because `consumer` alone reads it, on the way forward. */
+/* Whether the value of `node` need not be in memory, because `consumer` alone reads it, in the forward pass. */
 static bool is_internal(const sc_plan *plan, size_t node, size_t consumer) {
     return !plan->nodes[node].value_kept && !(plan->nodes[node].needs & SC_NEEDS_OUTPUT) &&
            !(plan->nodes[consumer].needs & SC_NEEDS_INPUT) &&

@@ -7,7 +7,7 @@
 #include "graph/plan.h"
 
 /* Sets head and next_fused of all nodes. Reads needs, training and value_kept of the plan's nodes: a value that is
- * kept, that the way back needs or that more than one node reads is written, and ends its chain. */
+ * kept, that the backward pass needs or that more than one node reads is written, and ends its chain. */
 void sc_fusion_find(sc_plan *plan);
 
 #endif

@@ -118,7 +118,7 @@ ptrdiff_t sc_graph_find_parameter(const sc_graph *graph, const char *name) {
 }
 
 /* Puts "op 'name': " before the message. */
-static sc_status blame(sc_error *error, const sc_op *op, const char *name, sc_status status) {
+static sc_status prefix_error(sc_error *error, const sc_op *op, const char *name, sc_status status) {
     char message[sizeof error->message];
     if (error) {
         snprintf(message, sizeof message, "%s", error->message);
@@ -128,27 +128,27 @@ static sc_status blame(sc_error *error, const sc_op *op, const char *name, sc_st
 }
 
 /* Plans have laid out their memory for the nodes that were there. */
-static sc_status check_free(const sc_graph *graph, sc_error *error) {
+static sc_status check_unused(const sc_graph *graph, sc_error *error) {
     if (graph->references > 1)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "graph: expected one that no plan uses");
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "graph is in use by an execution plan; release it first");
     return SC_OK;
 }
 
 sc_status sc_graph_set_output(sc_graph *graph, size_t node, sc_error *error) {
-    SC_TRY(check_free(graph, error));
+    SC_TRY(check_unused(graph, error));
     graph->output = node;
     return SC_OK;
 }
 
-static sc_status judge(sc_op_signature *signature, const sc_graph *graph, const sc_op *op, const char *name,
-                       const void *attrs, int input_count, const size_t *inputs, sc_error *error) {
+static sc_status infer_node(sc_op_signature *signature, const sc_graph *graph, const sc_op *op, const char *name,
+                            const void *attrs, int input_count, const size_t *inputs, sc_error *error) {
     const sc_shape *shapes[SC_MAX_INPUTS] = {0};
     char text[SC_SHAPE_TEXT];
-    SC_TRY(check_free(graph, error));
+    SC_TRY(check_unused(graph, error));
     if (name[0] == '\0' || strlen(name) > 200)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "name: expected 1 to 200 characters, got %zu", strlen(name));
     if (sc_graph_find_node(graph, name) != SC_NOT_FOUND)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "name: expected a new one, the graph already has such a node");
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "node '%s' already exists", name);
     if (input_count < op->min_inputs || input_count > op->max_inputs)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "inputs: expected %d to %d, got %d", op->min_inputs,
                             op->max_inputs, input_count);
@@ -238,7 +238,7 @@ static void drop_parameters(sc_graph *graph, size_t count) {
 static sc_status add(sc_graph *graph, const sc_op *op, const char *name, const void *attrs, int input_count,
                      const size_t *inputs, const sc_param_binding *bindings, sc_error *error) {
     sc_op_signature signature;
-    SC_TRY(judge(&signature, graph, op, name, attrs, input_count, inputs, error));
+    SC_TRY(infer_node(&signature, graph, op, name, attrs, input_count, inputs, error));
     SC_TRY(reserve_node(graph, error));
     sc_node *node = &graph->nodes[graph->node_count];
     *node = (sc_node){.op = op, .input_count = input_count, .shape = signature.output, .macs = signature.macs};
@@ -261,7 +261,7 @@ sc_status sc_graph_add(sc_graph *graph, const sc_op *op, const char *name, const
     sc_status status = add(graph, op, name, attrs, input_count, inputs, bindings, error);
     if (status != SC_OK) {
         drop_parameters(graph, parameters);
-        return blame(error, op, name, status);
+        return prefix_error(error, op, name, status);
     }
     return SC_OK;
 }

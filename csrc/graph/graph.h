@@ -19,7 +19,7 @@ typedef struct sc_param_ref {
     sc_shape shape;   /* of the part used */
 } sc_param_ref;
 
-/* A run of numbers of one parameter. */
+/* A contiguous range of elements of one parameter. */
 typedef struct sc_param_range {
     size_t parameter, first, count;
 } sc_param_range;
@@ -65,7 +65,7 @@ void sc_graph_release(sc_graph *graph);
 /* A graph that shares all parameters. */
 sc_status sc_graph_copy(sc_graph **out, const sc_graph *graph, sc_error *error);
 
-/* Adds a node: the operation judges shapes, missing parameters are created (zero, or one where the operation says so),
+/* Adds a node: the operation checks shapes, missing parameters are created (zero, or one where the operation says so),
  * existing ones of that name are shared if their shape fits. attrs is copied. On error the graph is as before; one that
  * a plan uses stays as it is.
  * Messages: "op 'name': argument: expected X, got Y". */

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "graph/fusion.h"
+#include "graph/memory_planner.h"
 #include "graph/packed.h"
 
 #include <limits.h>
@@ -9,274 +10,275 @@
 #include <string.h>
 
 /* What is known of one node while the plan is made. Steps are numbered; NEVER marks those that do not happen. */
-typedef struct draft_node {
+typedef struct planner_node {
     bool used;      /* its value takes part in the result */
     bool reached;   /* the output depends on it */
-    bool recompute; /* its value is computed again for the way back */
-    unsigned needs; /* of its own way back */
-    size_t forward, again, back;
-} draft_node;
+    bool recompute; /* its value is computed again for the backward pass */
+    unsigned needs; /* of its own backward pass */
+    size_t forward_step, recompute_step, backward_step;
+} planner_node;
 
-typedef struct draft {
+typedef struct planner {
     const sc_graph *graph;
     const sc_plan_request *request;
     sc_plan *plan;
-    draft_node *nodes;
+    planner_node *nodes;
     /* buffers */
     size_t *bytes, *first, *last;
     size_t buffer_count;
-} draft;
+} planner;
 
 #define NEVER SIZE_MAX
 
-static bool asked(const bool *list, size_t node) {
+static bool flag_at(const bool *list, size_t node) {
     return list && list[node];
 }
 
 /* ---- which nodes take part ---- */
 
-static bool is_trained(const draft *d, size_t parameter) {
-    return d->request->params && d->graph->parameters[parameter].trainable && !asked(d->request->frozen, parameter);
+static bool is_trained(const planner *p, size_t parameter) {
+    return p->request->params && p->graph->parameters[parameter].trainable && !flag_at(p->request->frozen, parameter);
 }
 
-static bool has_trained(const draft *d, const sc_node *node) {
+static bool has_trained(const planner *p, const sc_node *node) {
     for (int slot = 0; slot < SC_MAX_PARAMS; slot++)
-        if (node->param[slot].present && is_trained(d, node->param[slot].parameter))
+        if (node->param[slot].present && is_trained(p, node->param[slot].parameter))
             return true;
     return false;
 }
 
 /* Statistics of the batch would change what a norm does although its scale, in the first slot, is not to change. */
-static bool is_frozen_norm(const draft *d, const sc_node *node) {
-    return node->op->channel_affine && node->param[0].present && asked(d->request->frozen, node->param[0].parameter);
+static bool is_frozen_norm(const planner *p, const sc_node *node) {
+    return node->op->channel_affine && node->param[0].present && flag_at(p->request->frozen, node->param[0].parameter);
 }
 
-static void mark_used(draft *d) {
-    const sc_graph *graph = d->graph;
+static void mark_used(planner *p) {
+    const sc_graph *graph = p->graph;
     for (size_t i = graph->node_count; i-- > 0;) {
-        draft_node *node = &d->nodes[i];
-        bool kept = i == graph->output || asked(d->request->keep_value, i);
-        d->plan->nodes[i].value_kept = kept || sc_node_is_input(&graph->nodes[i]);
+        planner_node *node = &p->nodes[i];
+        bool kept = i == graph->output || flag_at(p->request->keep_value, i);
+        p->plan->nodes[i].value_kept = kept || sc_node_is_input(&graph->nodes[i]);
         node->used |= kept;
         if (node->used)
             for (int k = 0; k < graph->nodes[i].input_count; k++)
-                d->nodes[graph->nodes[i].input[k]].used = true;
+                p->nodes[graph->nodes[i].input[k]].used = true;
     }
 }
 
-/* The way back goes only where a wanted gradient lies. */
-static void mark_back(draft *d) {
-    const sc_graph *graph = d->graph;
+/* The backward pass visits only nodes on the way to a wanted gradient. */
+static void mark_backward(planner *p) {
+    const sc_graph *graph = p->graph;
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_node *node = &graph->nodes[i];
-        sc_node_buffers *buffers = &d->plan->nodes[i];
-        bool own = has_trained(d, node);
+        sc_plan_node *planned = &p->plan->nodes[i];
+        bool own = has_trained(p, node);
         bool below = false;
         for (int k = 0; k < node->input_count; k++)
-            below |= d->plan->nodes[node->input[k]].wants_grad;
-        buffers->grad_kept = d->request->backward && asked(d->request->keep_grad, i);
-        buffers->wants_grad = buffers->grad_kept || (d->request->backward && d->nodes[i].used && (own || below));
-        buffers->visited_back = buffers->wants_grad && (own || below);
-        buffers->learns = own;
-        buffers->training = d->request->training && !is_frozen_norm(d, node);
+            below |= p->plan->nodes[node->input[k]].wants_grad;
+        planned->grad_kept = p->request->backward && flag_at(p->request->keep_grad, i);
+        planned->wants_grad = planned->grad_kept || (p->request->backward && p->nodes[i].used && (own || below));
+        planned->in_backward = planned->wants_grad && (own || below);
+        planned->has_param_grad = own;
+        planned->training = p->request->training && !is_frozen_norm(p, node);
     }
-    d->nodes[graph->output].reached = true; /* nothing comes back to nodes that the output does not depend on */
+    p->nodes[graph->output].reached = true; /* no gradient reaches nodes that the output does not depend on */
     for (size_t i = graph->node_count; i-- > 0;) {
-        if (!d->nodes[i].reached)
-            d->plan->nodes[i].visited_back = false;
+        if (!p->nodes[i].reached)
+            p->plan->nodes[i].in_backward = false;
         else
             for (int k = 0; k < graph->nodes[i].input_count; k++)
-                d->nodes[graph->nodes[i].input[k]].reached = true;
+                p->nodes[graph->nodes[i].input[k]].reached = true;
     }
 }
 
-static unsigned resolve_needs(const draft *d, size_t i) {
-    if (!d->plan->nodes[i].visited_back)
+static unsigned resolve_needs(const planner *p, size_t i) {
+    if (!p->plan->nodes[i].in_backward)
         return 0;
-    if (d->request->needs)
-        return d->request->needs[i];
-    unsigned needs = d->graph->nodes[i].op->needs;
-    if ((needs & SC_NEEDS_INPUT_FOR_PARAMS) && d->plan->nodes[i].learns)
+    if (p->request->needs)
+        return p->request->needs[i];
+    unsigned needs = p->graph->nodes[i].op->needs;
+    if ((needs & SC_NEEDS_INPUT_FOR_PARAMS) && p->plan->nodes[i].has_param_grad)
         needs |= SC_NEEDS_INPUT;
-    if ((needs & SC_NEEDS_INPUT_IN_TRAINING) && d->plan->nodes[i].training)
+    if ((needs & SC_NEEDS_INPUT_IN_TRAINING) && p->plan->nodes[i].training)
         needs |= SC_NEEDS_INPUT;
     return needs & (SC_NEEDS_INPUT | SC_NEEDS_OUTPUT);
 }
 
-/* A cheap value is computed again when only its consumers' way back reads it, and its own inputs are kept anyway. */
-static void mark_recompute(draft *d) {
-    const sc_graph *graph = d->graph;
+/* A cheap value is recomputed when only its consumers' backward pass reads it, and its own inputs are kept anyway. */
+static void mark_recompute(planner *p) {
+    const sc_graph *graph = p->graph;
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_node *node = &graph->nodes[i];
-        draft_node *mine = &d->nodes[i];
+        planner_node *mine = &p->nodes[i];
         mine->recompute = node->op->recompute && node->input_count == 1 && (mine->needs & SC_NEEDS_INPUT) &&
-                          !(mine->needs & SC_NEEDS_OUTPUT) && !d->nodes[node->input[0]].recompute &&
-                          i != graph->output && !asked(d->request->keep_value, i);
+                          !(mine->needs & SC_NEEDS_OUTPUT) && !p->nodes[node->input[0]].recompute &&
+                          i != graph->output && !flag_at(p->request->keep_value, i);
     }
 }
 
-/* What a tie-sensitive operation chooses from, and what was asked for, with all that it is made from. */
-static void mark_accuracy(draft *d) {
-    const sc_graph *graph = d->graph;
-    bool attribution = d->request->backward && !d->request->training;
+/* What a tie-sensitive operation chooses from, and what was flag_at for, with all that it is made from. */
+static void mark_accuracy(planner *p) {
+    const sc_graph *graph = p->graph;
+    bool attribution = p->request->backward && !p->request->training;
     for (size_t i = graph->node_count; i-- > 0;) {
         const sc_node *node = &graph->nodes[i];
-        sc_node_buffers *buffers = &d->plan->nodes[i];
-        if (d->request->all_exact || asked(d->request->exact, i) || (attribution && node->op->tie_sensitive))
-            buffers->accuracy = SC_ACCURACY_EXACT;
-        for (int k = 0; k < node->input_count && buffers->accuracy == SC_ACCURACY_EXACT; k++)
-            d->plan->nodes[node->input[k]].accuracy = SC_ACCURACY_EXACT;
+        sc_plan_node *planned = &p->plan->nodes[i];
+        if (p->request->all_exact || flag_at(p->request->exact, i) || (attribution && node->op->tie_sensitive))
+            planned->accuracy = SC_ACCURACY_EXACT;
+        for (int k = 0; k < node->input_count && planned->accuracy == SC_ACCURACY_EXACT; k++)
+            p->plan->nodes[node->input[k]].accuracy = SC_ACCURACY_EXACT;
     }
 }
 
 /* ---- steps ---- */
 
-static void emit(draft *d, sc_step_kind kind, size_t node) {
-    d->plan->steps[d->plan->step_count++] = (sc_step){.kind = kind, .node = node};
+static void emit(planner *p, sc_step_kind kind, size_t node) {
+    p->plan->steps[p->plan->step_count++] = (sc_step){.kind = kind, .node = node};
 }
 
-static void emit_steps(draft *d) {
-    const sc_graph *graph = d->graph;
+static void emit_steps(planner *p) {
+    const sc_graph *graph = p->graph;
     for (size_t i = 0; i < graph->node_count; i++) {
-        d->nodes[i].forward = d->nodes[i].again = d->nodes[i].back = NEVER;
-        if (!d->nodes[i].used)
+        p->nodes[i].forward_step = p->nodes[i].recompute_step = p->nodes[i].backward_step = NEVER;
+        if (!p->nodes[i].used)
             continue;
-        size_t head = d->plan->nodes[i].head;
-        d->nodes[i].forward = head == i ? d->plan->step_count : d->nodes[head].forward;
+        size_t head = p->plan->nodes[i].head;
+        p->nodes[i].forward_step = head == i ? p->plan->step_count : p->nodes[head].forward_step;
         if (head == i)
-            emit(d, SC_STEP_FORWARD, i);
+            emit(p, SC_STEP_FORWARD, i);
     }
-    d->plan->forward_count = d->plan->step_count;
+    p->plan->forward_count = p->plan->step_count;
     for (size_t i = graph->node_count; i-- > 0;) {
-        if (!d->plan->nodes[i].visited_back)
+        if (!p->plan->nodes[i].in_backward)
             continue;
-        for (int k = 0; k < graph->nodes[i].input_count && (d->nodes[i].needs & SC_NEEDS_INPUT); k++) {
+        for (int k = 0; k < graph->nodes[i].input_count && (p->nodes[i].needs & SC_NEEDS_INPUT); k++) {
             size_t input = graph->nodes[i].input[k];
-            if (d->nodes[input].recompute && d->nodes[input].again == NEVER) {
-                d->nodes[input].again = d->plan->step_count;
-                emit(d, SC_STEP_RECOMPUTE, input);
+            if (p->nodes[input].recompute && p->nodes[input].recompute_step == NEVER) {
+                p->nodes[input].recompute_step = p->plan->step_count;
+                emit(p, SC_STEP_RECOMPUTE, input);
             }
         }
-        d->nodes[i].back = d->plan->step_count;
-        emit(d, SC_STEP_BACKWARD, i);
+        p->nodes[i].backward_step = p->plan->step_count;
+        emit(p, SC_STEP_BACKWARD, i);
     }
 }
 
-/* ---- buffers and their lives ---- */
+/* ---- buffers and their lifetimes ---- */
 
-static sc_status new_buffer(ptrdiff_t *out, draft *d, size_t numbers_per_sample, size_t batch, size_t first,
+static sc_status new_buffer(ptrdiff_t *out, planner *p, size_t numbers_per_sample, size_t batch, size_t first,
                             size_t last, sc_error *error) {
     size_t bytes;
     if (!sc_size_multiply(&bytes, numbers_per_sample, batch) || !sc_size_multiply(&bytes, bytes, sizeof(sc_real)))
         return sc_error_set(error, SC_ERROR_MEMORY, "plan: a batch of %zu does not fit the address space", batch);
-    size_t at = d->buffer_count++;
-    d->bytes[at] = bytes;
-    d->first[at] = first;
-    d->last[at] = last;
+    size_t at = p->buffer_count++;
+    p->bytes[at] = bytes;
+    p->first[at] = first;
+    p->last[at] = last;
     *out = (ptrdiff_t)at;
     return SC_OK;
 }
 
-static void stretch(size_t *last, size_t step) {
+static void extend_lifetime(size_t *last, size_t step) {
     if (step != NEVER && step > *last)
         *last = step;
 }
 
-/* The last step, on the way there and in all, that reads the value of node i. */
-static void value_life(const draft *d, size_t i, size_t *forward_last, size_t *last) {
-    const sc_graph *graph = d->graph;
-    *forward_last = d->nodes[i].forward;
+/* The last step that reads the value of node i, of the forward pass and of all. */
+static void value_lifetime(const planner *p, size_t i, size_t *forward_last, size_t *last) {
+    const sc_graph *graph = p->graph;
+    *forward_last = p->nodes[i].forward_step;
     *last = *forward_last;
     for (size_t c = i + 1; c < graph->node_count; c++)
         for (int k = 0; k < graph->nodes[c].input_count; k++) {
-            if (graph->nodes[c].input[k] != i || !d->nodes[c].used)
+            if (graph->nodes[c].input[k] != i || !p->nodes[c].used)
                 continue;
-            stretch(forward_last, d->nodes[c].forward);
-            stretch(last, d->nodes[c].again);
-            if (d->nodes[c].needs & SC_NEEDS_INPUT)
-                stretch(last, d->nodes[c].back);
+            extend_lifetime(forward_last, p->nodes[c].forward_step);
+            extend_lifetime(last, p->nodes[c].recompute_step);
+            if (p->nodes[c].needs & SC_NEEDS_INPUT)
+                extend_lifetime(last, p->nodes[c].backward_step);
         }
-    if (d->nodes[i].needs & SC_NEEDS_OUTPUT)
-        stretch(last, d->nodes[i].back);
-    if (i == graph->output || asked(d->request->keep_value, i))
-        stretch(last, d->plan->step_count);
-    stretch(last, *forward_last);
+    if (p->nodes[i].needs & SC_NEEDS_OUTPUT)
+        extend_lifetime(last, p->nodes[i].backward_step);
+    if (i == graph->output || flag_at(p->request->keep_value, i))
+        extend_lifetime(last, p->plan->step_count);
+    extend_lifetime(last, *forward_last);
 }
 
 /* Whether node i may write over its first input: the input is read for the last time there. */
-static bool can_overwrite(const draft *d, size_t i) {
-    const sc_node *node = &d->graph->nodes[i];
-    if (!node->op->inplace || node->input_count == 0 || d->plan->nodes[i].head != i)
+static bool can_overwrite(const planner *p, size_t i) {
+    const sc_node *node = &p->graph->nodes[i];
+    if (!node->op->inplace || node->input_count == 0 || p->plan->nodes[i].head != i)
         return false;
     size_t input = node->input[0];
-    ptrdiff_t buffer = d->plan->nodes[input].value;
-    return buffer != SC_NO_BUFFER && d->plan->nodes[input].recomputed == buffer &&
-           d->last[buffer] == d->nodes[i].forward &&
-           sc_shape_numel(&node->shape) == sc_shape_numel(&d->graph->nodes[input].shape);
+    ptrdiff_t buffer = p->plan->nodes[input].value;
+    return buffer != SC_NO_BUFFER && p->plan->nodes[input].recomputed == buffer &&
+           p->last[buffer] == p->nodes[i].forward_step &&
+           sc_shape_numel(&node->shape) == sc_shape_numel(&p->graph->nodes[input].shape);
 }
 
-static sc_status place_value(draft *d, size_t i, sc_error *error) {
-    sc_node_buffers *buffers = &d->plan->nodes[i];
-    size_t numel = sc_shape_numel(&d->graph->nodes[i].shape), batch = d->request->batch;
+static sc_status add_value_buffer(planner *p, size_t i, sc_error *error) {
+    sc_plan_node *planned = &p->plan->nodes[i];
+    size_t numel = sc_shape_numel(&p->graph->nodes[i].shape), batch = p->request->batch;
     size_t forward_last, last;
-    value_life(d, i, &forward_last, &last);
-    if (d->nodes[i].again != NEVER) {
-        SC_TRY(new_buffer(&buffers->recomputed, d, numel, batch, d->nodes[i].again, last, error));
+    value_lifetime(p, i, &forward_last, &last);
+    if (p->nodes[i].recompute_step != NEVER) {
+        SC_TRY(new_buffer(&planned->recomputed, p, numel, batch, p->nodes[i].recompute_step, last, error));
         last = forward_last;
     }
-    if (can_overwrite(d, i)) {
-        buffers->value = d->plan->nodes[d->graph->nodes[i].input[0]].value;
-        stretch(&d->last[buffers->value], last);
+    if (can_overwrite(p, i)) {
+        planned->value = p->plan->nodes[p->graph->nodes[i].input[0]].value;
+        extend_lifetime(&p->last[planned->value], last);
     } else {
-        SC_TRY(new_buffer(&buffers->value, d, numel, batch, d->nodes[i].forward, last, error));
+        SC_TRY(new_buffer(&planned->value, p, numel, batch, p->nodes[i].forward_step, last, error));
     }
-    if (d->nodes[i].again == NEVER)
-        buffers->recomputed = buffers->value;
+    if (p->nodes[i].recompute_step == NEVER)
+        planned->recomputed = planned->value;
     return SC_OK;
 }
 
-static sc_status place_grad(draft *d, size_t i, sc_error *error) {
-    sc_node_buffers *buffers = &d->plan->nodes[i];
-    const sc_graph *graph = d->graph;
-    size_t first = i == graph->output ? d->plan->forward_count : NEVER;
+static sc_status add_grad_buffer(planner *p, size_t i, sc_error *error) {
+    sc_plan_node *planned = &p->plan->nodes[i];
+    const sc_graph *graph = p->graph;
+    size_t first = i == graph->output ? p->plan->forward_count : NEVER;
     for (size_t c = graph->node_count; c-- > i + 1 && first == NEVER;)
         for (int k = 0; k < graph->nodes[c].input_count; k++)
-            if (graph->nodes[c].input[k] == i && d->nodes[c].back != NEVER)
-                first = d->nodes[c].back;
+            if (graph->nodes[c].input[k] == i && p->nodes[c].backward_step != NEVER)
+                first = p->nodes[c].backward_step;
     if (first == NEVER)
-        first = d->plan->forward_count; /* nothing reaches it: stays zero */
+        first = p->plan->forward_count; /* nothing reaches it: stays zero */
     size_t last = first;
-    stretch(&last, d->nodes[i].back);
-    if (asked(d->request->keep_grad, i))
-        last = d->plan->step_count;
-    buffers->grad_first = first;
-    return new_buffer(&buffers->grad, d, sc_shape_numel(&graph->nodes[i].shape), d->request->batch, first, last, error);
+    extend_lifetime(&last, p->nodes[i].backward_step);
+    if (flag_at(p->request->keep_grad, i))
+        last = p->plan->step_count;
+    planned->grad_first = first;
+    return new_buffer(&planned->grad, p, sc_shape_numel(&graph->nodes[i].shape), p->request->batch, first, last, error);
 }
 
-static sc_status place_saved(draft *d, size_t i, sc_error *error) {
-    const sc_op *op = d->graph->nodes[i].op;
+static sc_status add_saved_buffer(planner *p, size_t i, sc_error *error) {
+    const sc_op *op = p->graph->nodes[i].op;
     if (!op->saved)
         return SC_OK;
     sc_op_call call;
-    sc_plan_describe_call(&call, d->graph, &d->graph->nodes[i], d->request->batch, d->plan->nodes[i].training);
-    size_t last = d->nodes[i].forward;
-    stretch(&last, d->nodes[i].back);
-    return new_buffer(&d->plan->nodes[i].saved, d, op->saved(&call), 1, d->nodes[i].forward, last, error);
+    sc_plan_describe_call(&call, p->graph, &p->graph->nodes[i], p->request->batch, p->plan->nodes[i].training);
+    size_t last = p->nodes[i].forward_step;
+    extend_lifetime(&last, p->nodes[i].backward_step);
+    return new_buffer(&p->plan->nodes[i].saved, p, op->saved(&call), 1, p->nodes[i].forward_step, last, error);
 }
 
-static sc_status place_buffers(draft *d, sc_error *error) {
-    for (size_t i = 0; i < d->graph->node_count; i++) {
-        sc_node_buffers *buffers = &d->plan->nodes[i];
-        bool is_input = sc_node_is_input(&d->graph->nodes[i]); /* whose value is the caller's tensor */
-        if (d->nodes[i].used && !is_input && buffers->next_fused == SC_NOT_FOUND)
-            SC_TRY(place_value(d, i, error));
-        if (buffers->wants_grad)
-            SC_TRY(place_grad(d, i, error));
-        if (d->nodes[i].used)
-            SC_TRY(place_saved(d, i, error));
+static sc_status allocate_arena(planner *p, sc_error *error) {
+    for (size_t i = 0; i < p->graph->node_count; i++) {
+        sc_plan_node *planned = &p->plan->nodes[i];
+        bool is_input = sc_node_is_input(&p->graph->nodes[i]); /* whose value is the caller's tensor */
+        if (p->nodes[i].used && !is_input && planned->next_fused == SC_NOT_FOUND)
+            SC_TRY(add_value_buffer(p, i, error));
+        if (planned->wants_grad)
+            SC_TRY(add_grad_buffer(p, i, error));
+        if (p->nodes[i].used)
+            SC_TRY(add_saved_buffer(p, i, error));
     }
-    sc_plan *plan = d->plan;
-    SC_TRY(sc_plan_place(plan->offsets, &plan->arena_bytes, d->bytes, d->first, d->last, d->buffer_count, error));
+    sc_plan *plan = p->plan;
+    SC_TRY(sc_memory_planner_assign(plan->offsets, &plan->arena_bytes, p->bytes, p->first, p->last, p->buffer_count,
+                                    error));
     void *memory;
     SC_TRY(sc_memory_alloc(&memory, plan->arena_bytes + 64, 1, error));
     plan->arena = memory;
@@ -325,15 +327,15 @@ sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error) {
     return SC_OK;
 }
 
-static sc_status allocate_param_grads(const draft *d, sc_error *error) {
-    const sc_graph *graph = d->graph;
-    sc_plan *plan = d->plan;
+static sc_status allocate_param_grads(const planner *p, sc_error *error) {
+    const sc_graph *graph = p->graph;
+    sc_plan *plan = p->plan;
     void *memory;
     SC_TRY(sc_memory_calloc(&memory, graph->parameter_count + 1, sizeof(sc_tensor), error));
     plan->param_grads = memory;
-    for (size_t p = 0; p < graph->parameter_count; p++)
-        if (is_trained(d, p))
-            SC_TRY(sc_tensor_create_zero(&plan->param_grads[p], SC_REAL, &graph->parameters[p].value.shape, error));
+    for (size_t i = 0; i < graph->parameter_count; i++)
+        if (is_trained(p, i))
+            SC_TRY(sc_tensor_create_zero(&plan->param_grads[i], SC_REAL, &graph->parameters[i].value.shape, error));
     return SC_OK;
 }
 
@@ -348,44 +350,44 @@ static sc_status check_batch(const sc_graph *graph, size_t batch, sc_error *erro
     return SC_OK;
 }
 
-static sc_status allocate_draft(draft *d, sc_error *error) {
-    size_t count = d->graph->node_count;
+static sc_status allocate_planner(planner *p, sc_error *error) {
+    size_t count = p->graph->node_count;
     void *memory;
     SC_TRY(sc_memory_calloc(&memory, 3 * count + 1, sizeof(sc_step), error));
-    d->plan->steps = memory;
-    SC_TRY(sc_memory_calloc(&memory, count + 1, sizeof(sc_node_buffers), error));
-    d->plan->nodes = memory;
+    p->plan->steps = memory;
+    SC_TRY(sc_memory_calloc(&memory, count + 1, sizeof(sc_plan_node), error));
+    p->plan->nodes = memory;
     SC_TRY(sc_memory_calloc(&memory, 4 * count + 1, sizeof(size_t), error));
-    d->plan->offsets = memory;
-    SC_TRY(sc_memory_calloc(&memory, count + 1, sizeof(draft_node), error));
-    d->nodes = memory;
+    p->plan->offsets = memory;
+    SC_TRY(sc_memory_calloc(&memory, count + 1, sizeof(planner_node), error));
+    p->nodes = memory;
     SC_TRY(sc_memory_calloc(&memory, 12 * count + 1, sizeof(size_t), error));
-    d->bytes = memory;
-    d->first = d->bytes + 4 * count;
-    d->last = d->first + 4 * count;
+    p->bytes = memory;
+    p->first = p->bytes + 4 * count;
+    p->last = p->first + 4 * count;
     for (size_t i = 0; i < count; i++) {
-        sc_node_buffers *buffers = &d->plan->nodes[i];
-        buffers->value = buffers->recomputed = buffers->grad = buffers->saved = SC_NO_BUFFER;
+        sc_plan_node *planned = &p->plan->nodes[i];
+        planned->value = planned->recomputed = planned->grad = planned->saved = SC_NO_BUFFER;
     }
     return SC_OK;
 }
 
-static sc_status make_plan(draft *d, sc_error *error) {
-    if (d->graph->node_count == 0)
+static sc_status make_plan(planner *p, sc_error *error) {
+    if (p->graph->node_count == 0)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "plan: graph: expected at least one node");
-    SC_TRY(check_batch(d->graph, d->request->batch, error));
-    SC_TRY(allocate_draft(d, error));
-    mark_used(d);
-    mark_back(d);
-    for (size_t i = 0; i < d->graph->node_count; i++)
-        d->plan->nodes[i].needs = d->nodes[i].needs = resolve_needs(d, i);
-    mark_recompute(d);
-    mark_accuracy(d);
-    sc_fusion_find(d->plan);
-    emit_steps(d);
-    SC_TRY(place_buffers(d, error));
-    SC_TRY(sc_plan_fit_scratch(d->plan, error));
-    return allocate_param_grads(d, error);
+    SC_TRY(check_batch(p->graph, p->request->batch, error));
+    SC_TRY(allocate_planner(p, error));
+    mark_used(p);
+    mark_backward(p);
+    for (size_t i = 0; i < p->graph->node_count; i++)
+        p->plan->nodes[i].needs = p->nodes[i].needs = resolve_needs(p, i);
+    mark_recompute(p);
+    mark_accuracy(p);
+    sc_fusion_find(p->plan);
+    emit_steps(p);
+    SC_TRY(allocate_arena(p, error));
+    SC_TRY(sc_plan_fit_scratch(p->plan, error));
+    return allocate_param_grads(p, error);
 }
 
 sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *request, sc_error *error) {
@@ -398,18 +400,18 @@ sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *
     plan->backward = request->backward;
     plan->training = request->training;
     plan->params = request->params;
-    draft d = {.graph = graph, .request = request, .plan = plan};
-    sc_status status = make_plan(&d, error);
-    sc_memory_free(d.nodes);
-    sc_memory_free(d.bytes);
+    planner p = {.graph = graph, .request = request, .plan = plan};
+    sc_status status = make_plan(&p, error);
+    sc_memory_free(p.nodes);
+    sc_memory_free(p.bytes);
     if (status != SC_OK)
-        sc_plan_free(plan);
+        sc_plan_destroy(plan);
     else
         *out = plan;
     return status;
 }
 
-void sc_plan_free(sc_plan *plan) {
+void sc_plan_destroy(sc_plan *plan) {
     if (!plan)
         return;
     for (size_t p = 0; plan->param_grads && p < plan->graph->parameter_count; p++)

@@ -1,8 +1,10 @@
-/* An execution plan: the steps of a run over a graph, and a place in one arena for every buffer that a step touches.
+/* An execution plan: the steps of a run over a graph, and an offset into one arena for every buffer that a step
+ * touches.
  *
- * A buffer lives from the step that writes it to the last step that reads it, and buffers whose lives do not meet may
- * share memory. So inference needs little more than the two largest neighbours, while training and attribution keep
- * what their way back reads, and what is cheap to compute (activations, layer norms) is computed again instead. */
+ * A buffer lives from the step that writes it to the last step that reads it, and buffers whose lifetimes do not
+ * overlap may share memory. So inference needs little more than the two largest neighbours, while training and
+ * attribution keep what their backward pass reads, and what is cheap to compute (activations, layer norms) is
+ * recomputed instead. */
 #ifndef SC_GRAPH_PLAN_H
 #define SC_GRAPH_PLAN_H
 
@@ -10,10 +12,10 @@
 
 typedef struct sc_plan_request {
     size_t batch;           /* the most samples that one run will have */
-    bool backward;          /* a way back will follow */
-    bool training;          /* batch statistics, dropout; changes what the way back reads */
+    bool backward;          /* a backward pass will follow */
+    bool training;          /* batch statistics, dropout; changes what the backward pass reads */
     bool params;            /* gradients of the trainable parameters are wanted */
-    const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a way back that is not op->backward */
+    const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a backward pass that is not op->backward */
     const bool *keep_value; /* (optional) per node: the value can be read after the run */
     const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
     const bool *exact;      /* (optional) per node: it and all that it is made from is computed with plain sums */
@@ -30,24 +32,24 @@ typedef struct sc_step {
 
 enum { SC_NO_BUFFER = -1 };
 
-/* Where the numbers of one node are: indices into plan->offsets, or SC_NO_BUFFER. */
-typedef struct sc_node_buffers {
+/* One node in the plan; its buffers are indices into plan->offsets, or SC_NO_BUFFER. */
+typedef struct sc_plan_node {
     ptrdiff_t value;      /* as forward writes it; none where next_fused */
-    ptrdiff_t recomputed; /* as the way back sees it; the same as value unless computed again */
+    ptrdiff_t recomputed; /* as the backward pass sees it; the same as value unless recomputed */
     ptrdiff_t grad;
     ptrdiff_t saved;
     size_t head;          /* the node in whose forward step this one is computed: itself, or see graph/fusion.h */
     ptrdiff_t next_fused; /* the next node of that step, which alone sees this one's value, or SC_NOT_FOUND */
     size_t grad_first;    /* the step that writes the gradient first, and finds it zeroed */
-    bool visited_back;    /* the way back runs through this node */
-    bool value_kept;      /* the value can be read after the way forward */
-    bool grad_kept;       /* the gradient can be read after the way back */
+    bool in_backward;     /* the backward pass runs through this node */
+    bool value_kept;      /* the value can be read after the forward pass */
+    bool grad_kept;       /* the gradient can be read after the backward pass */
     bool wants_grad;
-    sc_accuracy accuracy; /* on the way forward */
+    sc_accuracy accuracy; /* in the forward pass */
     bool training;        /* as sc_op_call has it: a norm whose scale is frozen keeps its running statistics */
-    bool learns;          /* gradients of parameters of its own are wanted */
-    unsigned needs;       /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the way back */
-} sc_node_buffers;
+    bool has_param_grad;  /* some gradient of its parameters is wanted */
+    unsigned needs;       /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the backward pass */
+} sc_plan_node;
 
 typedef struct sc_plan {
     sc_graph *graph; /* shared, and gets no new nodes while it is */
@@ -55,7 +57,7 @@ typedef struct sc_plan {
     bool backward, training, params;
     sc_step *steps;
     size_t step_count, forward_count; /* the first forward_count steps go forward */
-    sc_node_buffers *nodes;
+    sc_plan_node *nodes;
     size_t *offsets; /* bytes into arena, per buffer */
     char *arena;
     size_t arena_bytes;
@@ -66,28 +68,22 @@ typedef struct sc_plan {
     sc_tensor *param_grads;   /* per parameter; zeroed structs where not wanted */
     sc_tensor input;          /* of the last forward, shared */
     size_t current_batch;     /* of the last forward; 0 before, and when it did not reach its end */
-    bool gone_back;           /* since the last forward: gradients can be read, values are no longer what they were */
+    bool backward_done;       /* since the last forward: gradients can be read, values may have been overwritten */
     uint64_t seed;            /* of the last forward */
 } sc_plan;
 
-/* Lays out the buffers that the request needs. Where a way back follows that is no training, everything that a
+/* Lays out the buffers that the request needs. Where a backward pass follows that is no training, everything that a
  * tie-sensitive operation chooses from is computed with plain sums, so that ties are ties and gradients and relevance
  * take the same way on every image. The plan holds a reference to the graph. */
 sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *request, sc_error *error);
 
 /* NULL is allowed. */
-void sc_plan_free(sc_plan *plan);
+void sc_plan_destroy(sc_plan *plan);
 
 /* Makes sure that scratch serves the thread count now in force; to be called before the steps of a run. */
 sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error);
 
 /* The attributes, shapes, parameters and batch of a node, as every call to its operation has them. */
 void sc_plan_describe_call(sc_op_call *call, const sc_graph *graph, const sc_node *node, size_t batch, bool training);
-
-/* Gives each of `count` buffers of bytes[i], alive from step first[i] to last[i] inclusive, an offset such that no two
- * that are alive together overlap; *total gets the size of the arena. Largest first, among equals those that live
- * shortest or those that come first, whichever takes less; each at the lowest place free. */
-sc_status sc_plan_place(size_t *offsets, size_t *total, const size_t *bytes, const size_t *first, const size_t *last,
-                        size_t count, sc_error *error);
 
 #endif

@@ -1,23 +1,23 @@
 /* Relevance propagation and measures per unit. lua/secateur/attribution makes the rules. */
 #include "attribution/relevance.h"
 #include "attribution/units.h"
-#include "graph/walk.h"
+#include "graph/batch_norm_folding.h"
+#include "graph/executor.h"
 #include "lua/core.h"
 #include "lua/l_graph.h"
 #include "lua/l_plan.h"
 #include "lua/l_tensor.h"
 #include "lua/support.h"
-#include "prune/fold.h"
 
 #include <string.h>
 
-/* fold(graph) -> Graph: the same outputs, batch norms inside the layers before them. */
-static int fold(lua_State *L) {
-    const sc_graph *graph = sc_lua_check_graph(L, 1, "fold");
+/* fold_batch_norm(graph) -> Graph: the same outputs, batch norms inside the layers before them. */
+static int fold_batch_norm(lua_State *L) {
+    const sc_graph *graph = sc_lua_check_graph(L, 1, "fold_batch_norm");
     sc_error error;
     sc_lua_collect_if_due(L);
     sc_graph **box = sc_lua_new_graph(L);
-    sc_lua_try(L, sc_graph_fold(box, graph, &error), &error);
+    sc_lua_try(L, sc_graph_fold_batch_norm(box, graph, &error), &error);
     return 1;
 }
 
@@ -136,7 +136,7 @@ static sc_relevance *check_relevance(lua_State *L, const char *method) {
  * | "package"}; or {kind = "contrastive" | "gradient" | "pass" | "block"}; or {kind = "own", mode =, epsilon =}. Nodes
  * without a rule are an error. Of parameters replaced later, those set then are taken; elements set through a Tensor
  * that shares one are not seen. */
-static int create(lua_State *L) {
+static int relevance_create(lua_State *L) {
     static const char *const known[] = {"batch", "rules", "keep", "sums", "exact", "two_signals", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "relevance");
     if (!lua_istable(L, 2))
@@ -168,7 +168,7 @@ static int create(lua_State *L) {
 }
 
 /* relevance:forward(x) -> value of the output */
-static int forward(lua_State *L) {
+static int relevance_forward(lua_State *L) {
     sc_plan *plan = check_relevance(L, "forward")->plan;
     sc_lua_refuse_in_finalizer(L, "forward");
     sc_tensor *x = sc_lua_check_tensor_of(L, 2, "forward", "x", SC_REAL);
@@ -189,7 +189,7 @@ static const sc_real *check_start(lua_State *L, int index, const char *argument,
 }
 
 /* relevance:backward(output_relevance [, second]): with two signals, the second starts from `second` */
-static int backward(lua_State *L) {
+static int relevance_backward(lua_State *L) {
     sc_relevance *relevance = check_relevance(L, "backward");
     const sc_real *start = check_start(L, 2, "output_relevance", relevance->plan);
     const sc_real *second = relevance->second ? check_start(L, 3, "second", relevance->plan) : NULL;
@@ -207,24 +207,25 @@ static bool check_second(lua_State *L, const char *method, const sc_relevance *r
 }
 
 /* relevance:relevance(node [, second = false]) -> Tensor: a copy, for nodes kept (sources always are). */
-static int get_relevance(lua_State *L) {
+static int relevance_at(lua_State *L) {
     sc_relevance *relevance = check_relevance(L, "relevance");
     sc_plan *plan = relevance->plan;
     size_t node = sc_lua_check_node(L, 2, plan->graph, "relevance");
     bool second = check_second(L, "relevance", relevance);
     const sc_real *data = second ? sc_second_signal_at(relevance->second, node) : sc_plan_grad(plan, node);
     if (!data)
-        sc_lua_fail(L, "relevance: node: expected one that is kept, after a way back, got '%s'", lua_tostring(L, 2));
+        sc_lua_fail(L, "relevance: node: expected one that is kept, after a backward pass, got '%s'",
+                    lua_tostring(L, 2));
     return sc_lua_push_node(L, plan, node, data);
 }
 
 /* relevance:sums(node [, second = false]) -> Tensor [n x units], a copy, for nodes that sums were asked of. */
-static int get_sums(lua_State *L) {
+static int relevance_sums(lua_State *L) {
     sc_relevance *relevance = check_relevance(L, "sums");
     size_t node = sc_lua_check_node(L, 2, relevance->plan->graph, "sums");
     const sc_plan *plan = relevance->plan;
-    if (!relevance->wants_sums[node] || !plan->current_batch || !plan->gone_back)
-        sc_lua_fail(L, "sums: node: expected one that sums were asked of, after a way back, got '%s'",
+    if (!relevance->wants_sums[node] || !plan->current_batch || !plan->backward_done)
+        sc_lua_fail(L, "sums: node: expected one that sums were asked of, after a backward pass, got '%s'",
                     lua_tostring(L, 2));
     const sc_tensor *sums = check_second(L, "sums", relevance) ? &relevance->second_sums[node] : &relevance->sums[node];
     sc_tensor *out;
@@ -235,7 +236,7 @@ static int get_sums(lua_State *L) {
     return 1;
 }
 
-static int finalize(lua_State *L) {
+static int relevance_finalize(lua_State *L) {
     sc_relevance **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Relevance"));
     sc_relevance_free(*box);
     *box = NULL;
@@ -251,7 +252,7 @@ static int unit_measure(lua_State *L) {
     int choice = luaL_checkoption(L, 3, NULL, names);
     const sc_real *value = sc_plan_value(plan, node), *grad = sc_plan_grad(plan, node);
     if (!value || (choice > 0 && !grad))
-        sc_lua_fail(L, "unit_measure: node: expected one that the plan keeps, got '%s'", lua_tostring(L, 2));
+        sc_lua_fail(L, "unit_measure: node: expected one named in keep, got '%s'", lua_tostring(L, 2));
     sc_shape shape = {2, {plan->current_batch, sc_node_units(&plan->graph->nodes[node])}};
     sc_tensor *out;
     sc_lua_push_new(L, SC_REAL, &shape, false, &out);
@@ -262,15 +263,15 @@ static int unit_measure(lua_State *L) {
 
 void sc_lua_open_attribution(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"fold", fold},
-        {"relevance", create},
+        {"fold_batch_norm", fold_batch_norm},
+        {"relevance", relevance_create},
         {"unit_measure", unit_measure},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"forward", forward}, {"backward", backward}, {"relevance", get_relevance},
-        {"sums", get_sums},   {"close", finalize},    {NULL, NULL},
+        {"forward", relevance_forward}, {"backward", relevance_backward}, {"relevance", relevance_at},
+        {"sums", relevance_sums},       {"close", relevance_finalize},    {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
-    sc_lua_new_class(L, SC_LUA_CLASS("Relevance"), methods, finalize);
+    sc_lua_new_class(L, SC_LUA_CLASS("Relevance"), methods, relevance_finalize);
 }

@@ -15,7 +15,7 @@ static sc_average *check_average(lua_State *L, const char *function) {
 
 /* average(graph [, {fixed = names of parameters that never change}]) -> Average that starts at what the parameters are
  */
-static int create(lua_State *L) {
+static int ema_create(lua_State *L) {
     static const char *const known[] = {"fixed", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "average");
     const bool *fixed = NULL;
@@ -32,7 +32,7 @@ static int create(lua_State *L) {
 }
 
 /* average:update(decay): a step towards what the parameters are now; 0 goes all the way. */
-static int update(lua_State *L) {
+static int ema_update(lua_State *L) {
     sc_average *average = check_average(L, "update");
     sc_error error;
     sc_lua_collect_if_due(L);
@@ -41,7 +41,7 @@ static int update(lua_State *L) {
 }
 
 /* average:state() -> table: parameter name -> Tensor. Later updates change copies. */
-static int state(lua_State *L) {
+static int ema_state(lua_State *L) {
     sc_average *average = check_average(L, "state");
     lua_newtable(L);
     for (size_t i = 0; i < average->count; i++) {
@@ -53,7 +53,7 @@ static int state(lua_State *L) {
 }
 
 /* average:load(state): takes what average:state() gave; all or none. */
-static int load(lua_State *L) {
+static int ema_load(lua_State *L) {
     sc_average *average = check_average(L, "load");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "load", "state", "a table");
@@ -74,7 +74,7 @@ static int load(lua_State *L) {
     return 0;
 }
 
-static int finalize(lua_State *L) {
+static int ema_finalize(lua_State *L) {
     sc_average **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Average"));
     sc_average_free(*box);
     *box = NULL;
@@ -82,9 +82,9 @@ static int finalize(lua_State *L) {
 }
 
 void sc_lua_open_average(lua_State *L) {
-    static const luaL_Reg functions[] = {{"average", create}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"average", ema_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"update", update}, {"state", state}, {"load", load}, {"close", finalize}, {NULL, NULL}};
+        {"update", ema_update}, {"state", ema_state}, {"load", ema_load}, {"close", ema_finalize}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
-    sc_lua_new_class(L, SC_LUA_CLASS("Average"), methods, finalize);
+    sc_lua_new_class(L, SC_LUA_CLASS("Average"), methods, ema_finalize);
 }

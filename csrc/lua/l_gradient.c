@@ -2,7 +2,7 @@
 #include "attribution/noise.h"
 #include "attribution/path.h"
 #include "attribution/units.h"
-#include "graph/walk.h"
+#include "graph/executor.h"
 #include "lua/core.h"
 #include "lua/l_graph.h"
 #include "lua/l_tensor.h"
@@ -55,7 +55,7 @@ static sc_take check_take(lua_State *L) {
 /* gradients(graph, {batch =, nodes = names, take = "gradient" (default) | "product" | "conductance", units = false,
  * guided = false}) -> Gradients: for runs of up to `batch` rows at a time, with what is to be taken at the nodes, whole
  * or per unit. */
-static int create(lua_State *L) {
+static int gradients_create(lua_State *L) {
     static const char *const known[] = {"batch", "nodes", "take", "units", "guided", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "gradients");
     if (!lua_istable(L, 2))
@@ -96,7 +96,7 @@ static const sc_shape *output_shape(const sc_gradient *g) {
 }
 
 /* gradients:forward(x) -> value of the output; x may have any number of rows. */
-static int forward(lua_State *L) {
+static int gradients_forward(lua_State *L) {
     sc_gradient *g = check_gradient(L, "forward");
     const sc_tensor *x = check_rows(L, 2, "forward", "x", input_shape(g), 0);
     size_t n = x->shape.size[0], numel = sc_shape_numel(output_shape(g));
@@ -168,7 +168,7 @@ static const sc_point *check_points(lua_State *L, int table, size_t *count) {
 
 /* gradients:along(x, baseline, seeds, points, input = true) -> Integrated Gradients like x (nil unless wanted), {node =
  * Tensor}; points: see check_points. */
-static int along(lua_State *L) {
+static int gradients_along(lua_State *L) {
     sc_gradient *g = check_gradient(L, "along");
     sc_tensor *x = check_rows(L, 2, "along", "x", input_shape(g), 0);
     size_t n = x->shape.size[0];
@@ -189,7 +189,7 @@ static int along(lua_State *L) {
 /* gradients:around(x, seeds, {copies = 1, level = 0, seed = 0, first = 1, input = true}) -> sum at the input like x,
  * {node = Tensor}: the mean over noisy copies of each sample, see attribution/noise.h; by default the gradient itself.
  * `first` is the number of the first sample. */
-static int around(lua_State *L) {
+static int gradients_around(lua_State *L) {
     static const char *const known[] = {"copies", "level", "seed", "first", "input", NULL};
     sc_gradient *g = check_gradient(L, "around");
     sc_tensor *x = check_rows(L, 2, "around", "x", input_shape(g), 0);
@@ -217,7 +217,7 @@ static int around(lua_State *L) {
 }
 
 /* gradients:memory() -> bytes of values, gradients and inputs of a batch; bytes of scratch */
-static int memory(lua_State *L) {
+static int gradients_memory(lua_State *L) {
     const sc_gradient *g = check_gradient(L, "memory");
     size_t inputs = (sc_tensor_numel(&g->points) + sc_tensor_numel(&g->seeds)) * sizeof(sc_real);
     lua_pushinteger(L, (lua_Integer)(g->plan->arena_bytes + inputs));
@@ -225,7 +225,7 @@ static int memory(lua_State *L) {
     return 2;
 }
 
-static int finalize(lua_State *L) {
+static int gradients_finalize(lua_State *L) {
     sc_gradient **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Gradients"));
     sc_gradient_free(*box);
     *box = NULL;
@@ -233,11 +233,11 @@ static int finalize(lua_State *L) {
 }
 
 void sc_lua_open_gradient(lua_State *L) {
-    static const luaL_Reg functions[] = {{"gradients", create}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"gradients", gradients_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"forward", forward}, {"along", along},    {"around", around},
-        {"memory", memory},   {"close", finalize}, {NULL, NULL},
+        {"forward", gradients_forward}, {"along", gradients_along},    {"around", gradients_around},
+        {"memory", gradients_memory},   {"close", gradients_finalize}, {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
-    sc_lua_new_class(L, SC_LUA_CLASS("Gradients"), methods, finalize);
+    sc_lua_new_class(L, SC_LUA_CLASS("Gradients"), methods, gradients_finalize);
 }

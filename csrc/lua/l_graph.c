@@ -68,7 +68,7 @@ const bool *sc_lua_field_parameters(lua_State *L, int options, const char *funct
 }
 
 /* graph([bytes]) -> Graph, whose parameters take at most so many bytes. */
-static int create(lua_State *L) {
+static int graph_create(lua_State *L) {
     sc_error error;
     bool limited = !lua_isnoneornil(L, 1);
     lua_Integer bytes = limited ? sc_lua_check_integer(L, 1, "graph", "bytes", 0, LUA_MAXINTEGER) : 0;
@@ -111,7 +111,7 @@ static void read_bindings(lua_State *L, int index, sc_param_binding *bindings) {
 }
 
 /* graph:add(op, name, {input names} [, attributes [, parameters]]) -> name */
-static int add(lua_State *L) {
+static int graph_add(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "add");
     sc_lua_refuse_in_finalizer(L, "add");
     const char *op_name = sc_lua_check_string(L, 2, "add", "operation");
@@ -145,7 +145,7 @@ static int add(lua_State *L) {
 }
 
 /* graph:output([name]) -> name: the result of the graph; sets it when given. */
-static int output(lua_State *L) {
+static int graph_output(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "output");
     sc_error error;
     if (!lua_isnoneornil(L, 2))
@@ -158,7 +158,7 @@ static int output(lua_State *L) {
 }
 
 /* graph:copy() -> Graph that shares all parameters. */
-static int copy(lua_State *L) {
+static int graph_copy(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "copy");
     sc_error error;
     sc_graph **box = sc_lua_new_graph(L);
@@ -169,13 +169,13 @@ static int copy(lua_State *L) {
 /* ---- parameters ---- */
 
 /* graph:parameter(name) -> Tensor over the graph's storage. */
-static int parameter(lua_State *L) {
+static int graph_parameter(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "parameter");
     return sc_lua_push_shared(L, &graph->parameters[sc_lua_check_parameter(L, 2, graph, "parameter")].value);
 }
 
 /* graph:set_parameter(name, tensor): the graph uses this tensor from now on (shared). */
-static int set_parameter(lua_State *L) {
+static int graph_set_parameter(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "set_parameter");
     size_t index = sc_lua_check_parameter(L, 2, graph, "set_parameter");
     sc_error error;
@@ -186,7 +186,7 @@ static int set_parameter(lua_State *L) {
 
 /* graph:own_parameters([{except = list of names}]): clones what is shared with other graphs or tensors, so that it can
  * be changed in place. */
-static int own_parameters(lua_State *L) {
+static int graph_own_parameters(lua_State *L) {
     sc_graph *graph = sc_lua_check_graph(L, 1, "own_parameters");
     static const char *const known[] = {"except", NULL};
     const bool *except = NULL;
@@ -213,7 +213,7 @@ static void push_shape(lua_State *L, const sc_shape *shape) {
 }
 
 /* graph:parameters() -> list of {name =, shape =, trainable =, dtype =} */
-static int parameters(lua_State *L) {
+static int graph_parameters(lua_State *L) {
     const sc_graph *graph = sc_lua_check_graph(L, 1, "parameters");
     lua_createtable(L, (int)graph->parameter_count, 0);
     for (size_t i = 0; i < graph->parameter_count; i++) {
@@ -292,8 +292,8 @@ static void push_node(lua_State *L, const sc_graph *graph, const sc_node *node) 
 }
 
 /* graph:nodes() -> list of {name =, op =, attrs =, inputs = names, params = by slot {name, first, total, shape},
- * shape = of one sample, macs = per sample, channels =, linearity =} in order of computation. */
-static int nodes(lua_State *L) {
+ * shape = of one sample, macs = per sample, channels =, map =} in order of computation. */
+static int graph_nodes(lua_State *L) {
     const sc_graph *graph = sc_lua_check_graph(L, 1, "nodes");
     lua_createtable(L, (int)graph->node_count, 0);
     for (size_t i = 0; i < graph->node_count; i++) {
@@ -323,7 +323,7 @@ static int operations(lua_State *L) {
     return 1;
 }
 
-static int finalize(lua_State *L) {
+static int graph_finalize(lua_State *L) {
     sc_graph **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Graph"));
     sc_graph_release(*box);
     *box = NULL;
@@ -331,18 +331,18 @@ static int finalize(lua_State *L) {
 }
 
 void sc_lua_open_graph(lua_State *L) {
-    static const luaL_Reg functions[] = {{"graph", create}, {"operations", operations}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"graph", graph_create}, {"operations", operations}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"add", add},
-        {"output", output},
-        {"copy", copy},
-        {"parameter", parameter},
-        {"set_parameter", set_parameter},
-        {"own_parameters", own_parameters},
-        {"parameters", parameters},
-        {"nodes", nodes},
+        {"add", graph_add},
+        {"output", graph_output},
+        {"copy", graph_copy},
+        {"parameter", graph_parameter},
+        {"set_parameter", graph_set_parameter},
+        {"own_parameters", graph_own_parameters},
+        {"parameters", graph_parameters},
+        {"nodes", graph_nodes},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
-    sc_lua_new_class(L, SC_LUA_CLASS("Graph"), methods, finalize);
+    sc_lua_new_class(L, SC_LUA_CLASS("Graph"), methods, graph_finalize);
 }

@@ -80,7 +80,7 @@ static const sc_param_range *read_zeros(lua_State *L, const sc_graph *graph, siz
 /* optimiser(graph [, {kind = "adam", beta1 = 0.9, beta2 = 0.999, eps = 1e-8, momentum = 0.9, nesterov = false,
  * weight_decay = 0, parameters = {[name] = {lr_scale = 1, weight_decay =}}, frozen = names, zeros = {[node] = units}}])
  * -> Optimiser with all state zero */
-static int create(lua_State *L) {
+static int optimiser_create(lua_State *L) {
     static const char *const known[] = {"kind",         "beta1",      "beta2",  "eps",   "momentum", "nesterov",
                                         "weight_decay", "parameters", "frozen", "zeros", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "optimiser");
@@ -112,7 +112,7 @@ static int create(lua_State *L) {
 
 /* optimiser:step(plan, lr [, scale = 1]): changes all parameters that are trained along the plan's gradients times
  * scale. */
-static int step(lua_State *L) {
+static int optimiser_step(lua_State *L) {
     sc_optimiser *optimiser = check_optimiser(L, "step");
     sc_plan *plan = sc_lua_check_plan(L, 2, "step");
     double lr = sc_lua_check_number(L, 3, "step", "lr");
@@ -123,7 +123,7 @@ static int step(lua_State *L) {
 }
 
 /* optimiser:gradient_norm(plan) -> L2 norm of all gradients that count */
-static int gradient_norm(lua_State *L) {
+static int optimiser_gradient_norm(lua_State *L) {
     sc_optimiser *optimiser = check_optimiser(L, "gradient_norm");
     sc_plan *plan = sc_lua_check_plan(L, 2, "gradient_norm");
     double norm;
@@ -144,7 +144,7 @@ static void push_state_name(lua_State *L, const sc_optimiser *optimiser, size_t 
 }
 
 /* optimiser:state() -> table: "m/NAME" and so on -> Tensor, "steps" -> int64 Tensor [1]. Later steps change copies. */
-static int state(lua_State *L) {
+static int optimiser_state(lua_State *L) {
     sc_optimiser *optimiser = check_optimiser(L, "state");
     const sc_shape one = {.ndim = 1, .size = {1}};
     sc_tensor *steps;
@@ -173,7 +173,7 @@ static sc_tensor *check_entry(lua_State *L, int table, const sc_tensor *like) {
 }
 
 /* optimiser:load(state): takes state and the number of steps from what optimiser:state() gave; all or none. */
-static int load(lua_State *L) {
+static int optimiser_load(lua_State *L) {
     sc_optimiser *optimiser = check_optimiser(L, "load");
     const sc_tensor one = {.dtype = SC_INT64, .shape = {.ndim = 1, .size = {1}}};
     if (!lua_istable(L, 2))
@@ -201,14 +201,14 @@ static int load(lua_State *L) {
     return 0;
 }
 
-static int finalize(lua_State *L) {
+static int optimiser_finalize(lua_State *L) {
     sc_optimiser **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Optimiser"));
     sc_optimiser_free(*box);
     *box = NULL;
     return 0;
 }
 
-static int free_ranges(lua_State *L) {
+static int param_ranges_finalize(lua_State *L) {
     sc_param_range **box = luaL_checkudata(L, 1, SC_LUA_CLASS("ParamRanges"));
     sc_memory_free(*box);
     *box = NULL;
@@ -217,11 +217,11 @@ static int free_ranges(lua_State *L) {
 
 void sc_lua_open_optimiser(lua_State *L) {
     static const luaL_Reg none[] = {{NULL, NULL}};
-    static const luaL_Reg functions[] = {{"optimiser", create}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"step", step},      {"gradient_norm", gradient_norm},
-                                       {"state", state},    {"load", load},
-                                       {"close", finalize}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"optimiser", optimiser_create}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"step", optimiser_step},      {"gradient_norm", optimiser_gradient_norm},
+                                       {"state", optimiser_state},    {"load", optimiser_load},
+                                       {"close", optimiser_finalize}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
-    sc_lua_new_class(L, SC_LUA_CLASS("Optimiser"), methods, finalize);
-    sc_lua_new_class(L, SC_LUA_CLASS("ParamRanges"), none, free_ranges);
+    sc_lua_new_class(L, SC_LUA_CLASS("Optimiser"), methods, optimiser_finalize);
+    sc_lua_new_class(L, SC_LUA_CLASS("ParamRanges"), none, param_ranges_finalize);
 }

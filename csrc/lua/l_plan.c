@@ -1,7 +1,7 @@
-/* The class Plan: running a graph. */
+/* The class ExecutionPlan: running a graph. */
 #include "lua/l_plan.h"
 #include "base/memory.h"
-#include "graph/walk.h"
+#include "graph/executor.h"
 #include "lua/core.h"
 #include "lua/l_graph.h"
 #include "lua/l_tensor.h"
@@ -10,17 +10,17 @@
 #include <string.h>
 
 sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
-    sc_plan **box = luaL_testudata(L, index, SC_LUA_CLASS("Plan"));
+    sc_plan **box = luaL_testudata(L, index, SC_LUA_CLASS("ExecutionPlan"));
     if (!box)
-        sc_lua_expected(L, index, function, "self", "a Plan");
+        sc_lua_expected(L, index, function, "self", "an ExecutionPlan");
     else if (!*box)
-        sc_lua_fail(L, "%s: self: expected a Plan, got a closed one", function);
+        sc_lua_fail(L, "%s: self: expected an ExecutionPlan, got a closed one", function);
     return *box;
 }
 
 /* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names, frozen = parameters}) ->
- * Plan */
-static int create(lua_State *L) {
+ * ExecutionPlan */
+static int plan_create(lua_State *L) {
     static const char *const known[] = {"batch", "backward",   "training", "params",
                                         "keep",  "keep_grads", "frozen",   NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "plan");
@@ -37,7 +37,7 @@ static int create(lua_State *L) {
         .frozen = sc_lua_field_parameters(L, 2, "plan", "frozen", graph),
     };
     sc_lua_collect_if_due(L);
-    sc_plan **box = sc_lua_new_object(L, SC_LUA_CLASS("Plan"), sizeof(sc_plan *));
+    sc_plan **box = sc_lua_new_object(L, SC_LUA_CLASS("ExecutionPlan"), sizeof(sc_plan *));
     sc_error error;
     sc_lua_try(L, sc_plan_create(box, graph, &request, &error), &error);
     return 1;
@@ -52,7 +52,7 @@ int sc_lua_push_node(lua_State *L, const sc_plan *plan, size_t node, const sc_re
 }
 
 /* plan:forward(x [, seed]) -> value of the output */
-static int forward(lua_State *L) {
+static int plan_forward(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "forward");
     sc_lua_refuse_in_finalizer(L, "forward");
     sc_tensor *x = sc_lua_check_tensor_of(L, 2, "forward", "x", SC_REAL);
@@ -65,7 +65,7 @@ static int forward(lua_State *L) {
 }
 
 /* plan:profile(x) -> list: the seconds that each forward step takes, in the order of plan:steps(). */
-static int profile(lua_State *L) {
+static int plan_profile(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "profile");
     sc_lua_refuse_in_finalizer(L, "profile");
     sc_tensor *x = sc_lua_check_tensor_of(L, 2, "profile", "x", SC_REAL);
@@ -82,7 +82,7 @@ static int profile(lua_State *L) {
 
 /* plan:backward(output_grad [, accumulate = false]): gradients; those of parameters are zeroed first unless told not
  * to. */
-static int backward(lua_State *L) {
+static int plan_backward(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "backward");
     sc_tensor *grad = sc_lua_check_tensor_of(L, 2, "backward", "output_grad", SC_REAL);
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
@@ -98,28 +98,27 @@ static int backward(lua_State *L) {
 }
 
 /* plan:value(node) -> Tensor: a copy of the value, for nodes kept. */
-static int value(lua_State *L) {
+static int plan_value(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "value");
     size_t node = sc_lua_check_node(L, 2, plan->graph, "value");
     const sc_real *data = sc_plan_value(plan, node);
     if (!data)
-        sc_lua_fail(L, "value: node: expected one that the plan keeps, after a forward run, got '%s'",
-                    lua_tostring(L, 2));
+        sc_lua_fail(L, "value: node: expected one named in keep, after forward(), got '%s'", lua_tostring(L, 2));
     return sc_lua_push_node(L, plan, node, data);
 }
 
 /* plan:grad(node) -> Tensor: a copy of the gradient, for nodes kept. */
-static int grad(lua_State *L) {
+static int plan_grad(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "grad");
     size_t node = sc_lua_check_node(L, 2, plan->graph, "grad");
     const sc_real *data = sc_plan_grad(plan, node);
     if (!data)
-        sc_lua_fail(L, "grad: node: expected one that the plan keeps, after a way back, got '%s'", lua_tostring(L, 2));
+        sc_lua_fail(L, "grad: node: expected one named in keep_grads, after backward(), got '%s'", lua_tostring(L, 2));
     return sc_lua_push_node(L, plan, node, data);
 }
 
 /* plan:param_grad(parameter) -> Tensor over the plan's storage. */
-static int param_grad(lua_State *L) {
+static int plan_param_grad(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "param_grad");
     const char *name = sc_lua_check_string(L, 2, "param_grad", "parameter");
     ptrdiff_t index = sc_graph_find_parameter(plan->graph, name);
@@ -129,7 +128,7 @@ static int param_grad(lua_State *L) {
 }
 
 /* plan:memory() -> bytes of the arena, bytes of scratch */
-static int memory(lua_State *L) {
+static int plan_memory(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "memory");
     lua_pushinteger(L, (lua_Integer)plan->arena_bytes);
     lua_pushinteger(L, (lua_Integer)plan->scratch_bytes);
@@ -149,7 +148,7 @@ static void push_step_nodes(lua_State *L, const sc_plan *plan, const sc_step *st
 
 /* plan:steps() -> list of {kind = "forward", "recompute" or "backward", nodes = names}, in the order of a run. The
  * nodes of a forward step are computed as one. */
-static int steps(lua_State *L) {
+static int plan_steps(lua_State *L) {
     static const char *const kinds[] = {
         [SC_STEP_FORWARD] = "forward", [SC_STEP_RECOMPUTE] = "recompute", [SC_STEP_BACKWARD] = "backward"};
     const sc_plan *plan = sc_lua_check_plan(L, 1, "steps");
@@ -165,19 +164,22 @@ static int steps(lua_State *L) {
     return 1;
 }
 
-static int finalize(lua_State *L) {
-    sc_plan **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Plan"));
-    sc_plan_free(*box);
+static int plan_finalize(lua_State *L) {
+    sc_plan **box = luaL_checkudata(L, 1, SC_LUA_CLASS("ExecutionPlan"));
+    sc_plan_destroy(*box);
     *box = NULL;
     return 0;
 }
 
 void sc_lua_open_plan(lua_State *L) {
-    static const luaL_Reg functions[] = {{"plan", create}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"plan", plan_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"forward", forward}, {"backward", backward}, {"value", value}, {"grad", grad},      {"param_grad", param_grad},
-        {"memory", memory},   {"profile", profile},   {"steps", steps}, {"close", finalize}, {NULL, NULL},
+        {"forward", plan_forward},       {"backward", plan_backward},
+        {"value", plan_value},           {"grad", plan_grad},
+        {"param_grad", plan_param_grad}, {"memory", plan_memory},
+        {"profile", plan_profile},       {"steps", plan_steps},
+        {"close", plan_finalize},        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
-    sc_lua_new_class(L, SC_LUA_CLASS("Plan"), methods, finalize);
+    sc_lua_new_class(L, SC_LUA_CLASS("ExecutionPlan"), methods, plan_finalize);
 }

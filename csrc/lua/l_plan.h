@@ -1,4 +1,4 @@
-/* The Plan userdata, for the other binding files. */
+/* The ExecutionPlan userdata, for the other binding files. */
 #ifndef SC_LUA_L_PLAN_H
 #define SC_LUA_L_PLAN_H
 

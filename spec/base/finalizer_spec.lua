@@ -54,7 +54,7 @@ describe("finalizers of scripts", function()
     average:update(0.5)
     assert.equal("head", graph:output())
     plan:close()
-    assert.has_error(function() plan:forward(x) end, "forward: self: expected a Plan, got a closed one")
+    assert.has_error(function() plan:forward(x) end, "forward: self: expected an ExecutionPlan, got a closed one")
   end)
 
   it("do not disturb what runs meanwhile", function()

@@ -68,7 +68,7 @@ describe("a step of a plan", function()
     assert.equal("r n", steps(build { relu("r", "x"), norm("n", "r") }))
   end)
 
-  it("leaves what can be read after the run, or is read on the way back", function()
+  it("leaves what can be read after the run, or is read in the backward pass", function()
     local lines = { conv("c", "x"), norm("n", "c"), relu("r", "n"), conv("d", "r"), { "gelu", "g", { "d" } } }
     local graph = build(lines)
     assert.equal("c+n+r d+g", steps(graph))
@@ -89,7 +89,7 @@ describe("a step of a plan", function()
   end)
 end)
 
--- The output of a run, and the gradients of parameters and input where there is a way back.
+-- The output of a run, and the gradients of parameters and input where there is a backward pass.
 local function run(native, graph, request, x)
   request.batch = x:size(1)
   local plan = native.plan(graph, request)

@@ -209,7 +209,7 @@ describe("a plan", function()
     assert.equal(0, plan:grad("dead"):abs():sum())
     assert.equal(0, plan:grad("end"):abs():sum())
     assert.equal(0, plan:param_grad("dead.weight"):abs():sum())
-    assert.equal("value: node: expected one that the plan keeps, after a forward run, got 'dead'",
+    assert.equal("value: node: expected one named in keep, after forward(), got 'dead'",
       errors.text(plan.value, plan, "dead"))
     local kept = core.plan(graph, { keep = { "end" } })
     kept:forward(x)
@@ -221,26 +221,26 @@ describe("a plan", function()
     local x = batch(core, { 3, 8 }, 1)
     local plan = core.plan(graph, { backward = true, keep = { "up1" }, keep_grads = { "up1" } })
     local dy = core.ones(1, 3, 8)
-    assert.equal("value: node: expected one that the plan keeps, after a forward run, got 'up1'",
+    assert.equal("value: node: expected one named in keep, after forward(), got 'up1'",
       errors.text(plan.value, plan, "up1"))
     assert.equal("backward: output_grad: expected [0x3x8], got [1x3x8]", errors.text(plan.backward, plan, dy))
     plan:forward(x)
-    assert.equal("value: node: expected one that the plan keeps, after a forward run, got 'gelu1'",
+    assert.equal("value: node: expected one named in keep, after forward(), got 'gelu1'",
       errors.text(plan.value, plan, "gelu1"))
-    assert.equal("grad: node: expected one that the plan keeps, after a way back, got 'up1'",
+    assert.equal("grad: node: expected one named in keep_grads, after backward(), got 'up1'",
       errors.text(plan.grad, plan, "up1"))
     plan:backward(dy)
-    assert.equal("grad: node: expected one that the plan keeps, after a way back, got 'gelu1'",
+    assert.equal("grad: node: expected one named in keep_grads, after backward(), got 'gelu1'",
       errors.text(plan.grad, plan, "gelu1"))
     assert.same({ 1, 3, 10 }, plan:grad("up1"):shape())
-    assert.equal("backward: expected a plan with a way back, after a forward run of its own",
+    assert.equal("backward: needs gradients enabled and a preceding forward()",
       errors.text(plan.backward, plan, dy))
     assert.equal("param_grad: parameter: expected a trainable one of a plan with params, got 'up1.weight'",
       errors.text(plan.param_grad, plan, "up1.weight"))
     assert.equal("grad: node: expected one of the graph, got 'z'", errors.text(plan.grad, plan, "z"))
     plan:close()
     plan:close()
-    assert.equal("forward: self: expected a Plan, got a closed one", errors.text(plan.forward, plan, x))
+    assert.equal("forward: self: expected an ExecutionPlan, got a closed one", errors.text(plan.forward, plan, x))
   end)
 
   it("judges the images it is given, and what it is asked for", function()
@@ -288,6 +288,6 @@ describe("a plan", function()
       for i = 1, 3000 do last = graph:add("conv2d", "c" .. i, { last }, { out = 64, kernel = 3, padding = 1 }) end
       local plan, x = core.plan(graph, {}), core.zeros(1, 64, 32, 32)
     ]], call = "plan.forward, plan, x", after = "print(pcall(plan.value, plan, 'x'))" }
-    assert.is_truthy(output:find("false\tvalue: node: expected one that the plan keeps", 1, true))
+    assert.is_truthy(output:find("false\tvalue: node: expected one named in keep", 1, true))
   end)
 end)

@@ -40,7 +40,7 @@ describe("attention", function()
     assert.equal("x q k v s p c", steps(graph, { keep = { "s", "p" } }))
     assert.equal("x q k v s p c", steps(graph, { keep = { "s" } }))
     assert.equal("x q k v s+p c", steps(graph, { keep = { "p" } }))
-    -- the way back reads probabilities, but no scores
+    -- the backward pass reads probabilities, but no scores
     assert.equal("x q k v s+p c", steps(graph, { backward = true, params = true, training = true }))
     assert.equal("x q k s+p v c", steps(build(5, 6, 2, true), {}))
     local read_twice = build(5, 6, 2)

@@ -164,7 +164,7 @@ describe("a damaged file", function()
     assert.equal("add: node: expected one of the graph, got 'l'", behind '{"op":"relu","name":"l","inputs":["l"]}')
     assert.equal("add: node: expected one of the graph, got 'b'", -- a circle
       behind '{"op":"relu","name":"l","inputs":["b"]},{"op":"relu","name":"b","inputs":["l"]}')
-    assert.equal("relu 'input': name: expected a new one, the graph already has such a node",
+    assert.equal("relu 'input': node 'input' already exists",
       behind '{"op":"relu","name":"input","inputs":["input"]}')
     assert.equal("add: inputs: expected a list of node names, got 'input'",
       behind '{"op":"relu","name":"l","inputs":"input"}')

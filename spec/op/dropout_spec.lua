@@ -14,7 +14,7 @@ end
 local function ones(build, batch, size) return build.ones(batch, size) end
 
 describe("dropout", function()
-  it("has the gradient of its values: the way back drops the same elements", function()
+  it("has the gradient of its values: the backward pass drops the same elements", function()
     gradcheck.check { op = "dropout", inputs = { { 3, 5, 7 } }, attrs = { p = 0.3 }, training = true, random = true }
     gradcheck.check { op = "dropout", inputs = { { 11 } } }
   end)

@@ -92,7 +92,7 @@ local function scaled(list, factor)
   return out
 end
 
--- Two equal nodes on one input and the same parameters double every gradient; so does a second way back.
+-- Two equal nodes on one input and the same parameters double every gradient; so does a second backward pass.
 local function check_accumulation(case, live, batch)
   local graph, names = single.graph(double, case, live)
   local once = gradients(double, graph, case, batch, live)

@@ -69,7 +69,7 @@ describe("tensor order", function()
     assert.matches("^take: dimension: expected a whole number in 1..2", errors.text(t.take, t, 3, { 1 }))
   end)
 
-  it("adds up by group, as the way back of take", function()
+  it("adds up by group, as the backward pass of take", function()
     local t = core.tensor { { 1, 2, 3, 4 }, { 10, 20, 30, 40 } }
     assert.same({ { 4, 0, 6 }, { 40, 0, 60 } }, t:sum_groups(2, { 1, 3, 1, 3 }, 3):totable())
     assert.same({ { 11, 22, 33, 44 } }, t:sum_groups(1, { 1, 1 }, 1):totable())

@@ -23,7 +23,7 @@ end
 -- @treturn Graph shares what did not change
 -- @treturn table see `aliases`
 function folded.make(graph)
-  local after = core.fold(graph)
+  local after = core.fold_batch_norm(graph)
   return after, folded.aliases(graph, after)
 end
 

@@ -25,7 +25,8 @@ gradients.rules = {
 function gradients.prepare(model, request)
   local opts, method = request.options, request.method
   local product, smooth = method == "gradient_x_input", method == "smoothgrad"
-  local graph = #request.layers == 0 and core.fold(model.graph) or model.graph -- at nodes, norms scale gradients
+  -- at nodes, norms scale gradients
+  local graph = #request.layers == 0 and core.fold_batch_norm(model.graph) or model.graph
   local native = runs.gradients(graph, smooth and request.rows or request.batch, { nodes = request.layers,
     take = product and "product" or "gradient", units = request.units, guided = method == "guided_backprop" })
   return function(x, weigh, first)

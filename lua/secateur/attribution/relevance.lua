@@ -1,4 +1,4 @@
---- LRP and DL-Backtrace: one run forward, one walk back by a composite's rules, with batch norms folded unless the
+--- LRP and DL-Backtrace: one run forward, one backward pass by a composite's rules, with batch norms folded unless the
 -- composite says otherwise.
 -- @module secateur.attribution.relevance
 local composites = require "secateur.attribution.composites"
@@ -28,7 +28,7 @@ end
 --   with two signals `backward(start, against)`, and `get(node, true)`, `sums(node, true)` are of the second
 function relevance.prepare(model, name, opts)
   local entries = composites.get(name, opts.composite, 2)
-  local folded = entries.fold == false and model.graph or core.fold(model.graph)
+  local folded = entries.fold == false and model.graph or core.fold_batch_norm(model.graph)
   local alias = fold.aliases(model.graph, folded)
   local rules = composites.resolve(name, entries, folded:nodes(), 2)
   local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = fold.nodes(alias, opts.keep or {}),

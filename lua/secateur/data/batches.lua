@@ -1,4 +1,4 @@
---- The iterator behind `split:batches`: an order, a background loader, and the way back from positions to samples.
+--- The iterator behind `split:batches`: an order, a background loader, and the mapping from positions to samples.
 -- @module secateur.data.batches
 local core = require "secateur.core"
 local fault = require "secateur.data.fault"

@@ -209,7 +209,7 @@ end
 -- @tparam table shapes `input` and `output`, of one sample
 -- @string path
 function onnx.write(graph, opts, shapes, path)
-  local net = onnx.convert(opts.fold and core.fold(graph) or graph, opts)
+  local net = onnx.convert(opts.fold and core.fold_batch_norm(graph) or graph, opts)
   local file <close> = core.onnx { ir_version = IR_VERSION, opset = OPSET, producer = "secateur", version = "scm",
     name = opts.name }
   fill(file, net, opts, shapes)

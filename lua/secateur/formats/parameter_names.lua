@@ -98,7 +98,7 @@ local maps = {
 
 local back_block = "^encoder%.layers%.encoder_layer_(%d+)%."
 
--- The way back, for ViTs.
+-- The other direction, for ViTs.
 local to_timm = {
   { "^class_token$", "cls_token" },
   { "^encoder%.pos_embedding$", "pos_embed" },

@@ -10,7 +10,7 @@ local plan = {}
 -- Methods are looked up, not stored among the layers, so that a loop over the table meets layers alone. Printed, it is
 -- a table of layers, units, removed units and their share.
 -- @type Plan
-local Plan = { __name = "Plan" }
+local Plan = { __name = "PruningPlan" }
 local methods = {}
 Plan.__index = methods
 
@@ -99,7 +99,7 @@ end
 
 --- A plan for these layers from a given one.
 -- @tparam {table,...} layers what `model:layers()` lists
--- @tab given a Plan, or a table of layer name -> list of units
+-- @tab given a PruningPlan, or a table of layer name -> list of units
 -- @treturn ?Plan
 -- @treturn ?string what does not fit, where something does not
 function plan.fit(layers, given)

@@ -202,7 +202,7 @@ end
 -- so does a training that was interrupted and resumed. In a model with batch norm a last batch of one sample is left
 -- out.
 --
--- Frozen parameters get no gradient and no state, and the way back ends below the last parameter that is trained: a
+-- Frozen parameters get no gradient and no state, and the backward pass ends at the first parameter that is trained: a
 -- head alone costs little more than its forward passes. A batch norm whose scale is frozen runs as in inference and
 -- keeps its running statistics; dropout goes on.
 --

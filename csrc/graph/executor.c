@@ -1,4 +1,4 @@
-#include "graph/walk.h"
+#include "graph/executor.h"
 
 #include "base/clock.h"
 #include "base/interrupt.h"
@@ -6,15 +6,15 @@
 #include "base/vector.h"
 #include "graph/packed.h"
 
-static sc_real *at(const sc_plan *plan, ptrdiff_t buffer) {
+static sc_real *buffer_data(const sc_plan *plan, ptrdiff_t buffer) {
     return buffer == SC_NO_BUFFER ? NULL : (sc_real *)(void *)(plan->arena + plan->offsets[buffer]);
 }
 
-/* The value of a node as the forward walk sees it, or as the way back does. */
+/* The value of a node as the forward pass sees it, or as the backward pass does. */
 static sc_real *value_of(const sc_plan *plan, size_t node, bool back) {
     if (sc_node_is_input(&plan->graph->nodes[node]))
         return sc_tensor_real(&plan->input);
-    return at(plan, back ? plan->nodes[node].recomputed : plan->nodes[node].value);
+    return buffer_data(plan, back ? plan->nodes[node].recomputed : plan->nodes[node].value);
 }
 
 static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc_step_kind kind) {
@@ -23,7 +23,7 @@ static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc
     for (int k = 0; k < node->input_count; k++)
         call->input[k] = value_of(plan, node->input[k], kind == SC_STEP_RECOMPUTE);
     call->output = value_of(plan, index, kind == SC_STEP_RECOMPUTE);
-    call->saved = at(plan, plan->nodes[index].saved);
+    call->saved = buffer_data(plan, plan->nodes[index].saved);
     call->scratch = plan->scratch;
     call->seed = sc_random_mix(plan->seed, index);
     call->accuracy = plan->nodes[index].accuracy;
@@ -68,7 +68,7 @@ static void run_forward(const sc_plan *plan, size_t node) {
     plan->graph->nodes[node].op->forward(&call);
 }
 
-static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
+static void fill_backward(sc_op_call *call, const sc_plan *plan, size_t index) {
     const sc_node *node = &plan->graph->nodes[index];
     fill_forward(call, plan, index, SC_STEP_RECOMPUTE);
     if (!(plan->nodes[index].needs & SC_NEEDS_OUTPUT))
@@ -77,9 +77,9 @@ static void fill_back(sc_op_call *call, const sc_plan *plan, size_t index) {
         call->input[k] = NULL;
     call->accuracy = SC_ACCURACY_FAST;
     call->packed = NULL;
-    call->output_grad = at(plan, plan->nodes[index].grad);
+    call->output_grad = buffer_data(plan, plan->nodes[index].grad);
     for (int k = 0; k < node->input_count; k++)
-        call->input_grad[k] = at(plan, plan->nodes[node->input[k]].grad);
+        call->input_grad[k] = buffer_data(plan, plan->nodes[node->input[k]].grad);
     for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
         const sc_param_ref *ref = &node->param[slot];
         if (!ref->present || !plan->param_grads[ref->parameter].storage)
@@ -126,7 +126,7 @@ sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, doub
     plan->input = kept;
     plan->current_batch = x->shape.size[0];
     plan->seed = seed;
-    plan->gone_back = false;
+    plan->backward_done = false;
     sc_status status = SC_OK;
     sc_interrupt_begin();
     for (size_t s = 0; s < plan->forward_count && status == SC_OK; s++) {
@@ -149,7 +149,7 @@ sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, doub
 static void mark_uninitialised(sc_op_call *call, const sc_plan *plan, size_t step) {
     const sc_node *node = &plan->graph->nodes[plan->steps[step].node];
     for (int k = 0; k < node->input_count; k++) {
-        const sc_node_buffers *input = &plan->nodes[node->input[k]];
+        const sc_plan_node *input = &plan->nodes[node->input[k]];
         bool first = input->grad != SC_NO_BUFFER && input->grad_first == step;
         for (int earlier = 0; earlier < k; earlier++)
             first &= node->input[earlier] != node->input[k];
@@ -167,20 +167,21 @@ void sc_call_zero_uninitialised(sc_op_call *call) {
     }
 }
 
-sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit visit, void *context, sc_error *error) {
-    if (!plan->backward || plan->current_batch == 0 || plan->gone_back)
-        return sc_error_set(error, SC_ERROR_ARGUMENT,
-                            "backward: expected a plan with a way back, after a forward run of its own");
+sc_status sc_plan_run_backward(sc_plan *plan, const sc_real *output_grad, sc_backward_fn run_node, void *context,
+                               sc_error *error) {
+    if (!plan->backward || plan->current_batch == 0 || plan->backward_done)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "backward: needs gradients enabled and a preceding forward()");
     SC_TRY(sc_plan_fit_scratch(plan, error));
-    plan->gone_back = true;
+    plan->backward_done = true;
     const sc_graph *graph = plan->graph;
     size_t output_numel = plan->current_batch * sc_shape_numel(&graph->nodes[graph->output].shape);
     for (size_t i = 0; i < graph->node_count; i++) /* gradients that no step reaches stay zero */
         if (plan->nodes[i].grad != SC_NO_BUFFER && plan->nodes[i].grad_first == plan->forward_count)
-            sc_fill(at(plan, plan->nodes[i].grad), 0, plan->current_batch * sc_shape_numel(&graph->nodes[i].shape));
+            sc_fill(buffer_data(plan, plan->nodes[i].grad), 0,
+                    plan->current_batch * sc_shape_numel(&graph->nodes[i].shape));
     if (plan->nodes[graph->output].grad == SC_NO_BUFFER)
         return SC_OK; /* the output depends on nothing that is wanted */
-    sc_copy(at(plan, plan->nodes[graph->output].grad), output_grad, output_numel);
+    sc_copy(buffer_data(plan, plan->nodes[graph->output].grad), output_grad, output_numel);
     sc_status status = SC_OK;
     sc_interrupt_begin();
     for (size_t s = plan->forward_count; s < plan->step_count && status == SC_OK; s++) {
@@ -190,10 +191,10 @@ sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit 
             fill_forward(&call, plan, node, SC_STEP_RECOMPUTE);
             graph->nodes[node].op->forward(&call);
         } else {
-            fill_back(&call, plan, node);
+            fill_backward(&call, plan, node);
             if (s > plan->forward_count) /* what the first step reaches has been zeroed above */
                 mark_uninitialised(&call, plan, s);
-            status = visit(context, node, &call, error);
+            status = run_node(context, node, &call, error);
         }
         if (status == SC_OK)
             status = sc_interrupt_check(error);
@@ -204,7 +205,7 @@ sc_status sc_plan_walk_back(sc_plan *plan, const sc_real *output_grad, sc_visit 
     return status;
 }
 
-static sc_status visit_backward(void *context, size_t node, const sc_op_call *call, sc_error *error) {
+static sc_status run_own_backward(void *context, size_t node, const sc_op_call *call, sc_error *error) {
     const sc_plan *plan = context;
     (void)error;
     if (plan->graph->nodes[node].op->backward)
@@ -213,7 +214,7 @@ static sc_status visit_backward(void *context, size_t node, const sc_op_call *ca
 }
 
 sc_status sc_plan_backward(sc_plan *plan, const sc_real *output_grad, sc_error *error) {
-    return sc_plan_walk_back(plan, output_grad, visit_backward, plan, error);
+    return sc_plan_run_backward(plan, output_grad, run_own_backward, plan, error);
 }
 
 void sc_plan_clear_param_grads(sc_plan *plan) {
@@ -227,6 +228,7 @@ const sc_real *sc_plan_value(const sc_plan *plan, size_t node) {
 }
 
 const sc_real *sc_plan_grad(const sc_plan *plan, size_t node) {
-    return plan->current_batch && plan->gone_back && plan->nodes[node].grad_kept ? at(plan, plan->nodes[node].grad)
-                                                                                 : NULL;
+    return plan->current_batch && plan->backward_done && plan->nodes[node].grad_kept
+               ? buffer_data(plan, plan->nodes[node].grad)
+               : NULL;
 }

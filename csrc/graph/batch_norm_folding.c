@@ -1,4 +1,4 @@
-#include "prune/fold.h"
+#include "graph/batch_norm_folding.h"
 
 #include "base/memory.h"
 #include "graph/plan.h"
@@ -144,7 +144,7 @@ static sc_status fold_all(sc_graph *out, const sc_graph *graph, size_t *moved, s
     return SC_OK;
 }
 
-sc_status sc_graph_fold(sc_graph **out, const sc_graph *graph, sc_error *error) {
+sc_status sc_graph_fold_batch_norm(sc_graph **out, const sc_graph *graph, sc_error *error) {
     void *moved;
     *out = NULL;
     SC_TRY(sc_memory_alloc(&moved, graph->node_count + 1, sizeof(size_t), error));

@@ -1,16 +1,20 @@
+#include "graph/memory_planner.h"
+
 #include "base/memory.h"
-#include "graph/plan.h"
+#include "base/real.h"
 
 #include <stdlib.h>
 
-typedef struct placed {
+/* A buffer and its offset. */
+typedef struct buffer {
     size_t index, bytes, offset;
-    size_t first, steps; /* of its life */
-} placed;
+    size_t first, steps; /* of its lifetime */
+} buffer;
 
-/* The largest first. What lives long comes last among equals, out of the way of those that follow each other. */
+/* The largest first. Among equals the longest-lived comes last, so that those that follow each other share memory
+ * first. */
 static int by_size(const void *a, const void *b) {
-    const placed *x = a, *y = b;
+    const buffer *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
     if (x->steps != y->steps)
@@ -20,7 +24,7 @@ static int by_size(const void *a, const void *b) {
 
 /* The largest first, and among equals as they come. */
 static int by_size_and_first(const void *a, const void *b) {
-    const placed *x = a, *y = b;
+    const buffer *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
     if (x->first != y->first)
@@ -28,14 +32,15 @@ static int by_size_and_first(const void *a, const void *b) {
     return x->index < y->index ? -1 : 1;
 }
 
-/* The lowest offset at which `item` meets none of the `count` placed ones (sorted by offset) that live beside it. */
-static size_t lowest_gap(const placed *sorted, size_t count, const placed *item, const size_t *first,
+/* The lowest offset at which `item` overlaps none of the `count` placed buffers (sorted by offset) that are live with
+ * it. */
+static size_t lowest_gap(const buffer *sorted, size_t count, const buffer *item, const size_t *first,
                          const size_t *last) {
     size_t offset = 0;
     for (size_t i = 0; i < count; i++) {
-        const placed *other = &sorted[i];
-        bool meet = first[other->index] <= last[item->index] && first[item->index] <= last[other->index];
-        if (!meet || other->offset + other->bytes <= offset)
+        const buffer *other = &sorted[i];
+        bool overlap = first[other->index] <= last[item->index] && first[item->index] <= last[other->index];
+        if (!overlap || other->offset + other->bytes <= offset)
             continue;
         if (offset + item->bytes <= other->offset)
             break;
@@ -44,8 +49,9 @@ static size_t lowest_gap(const placed *sorted, size_t count, const placed *item,
     return offset;
 }
 
-/* Places items in their order, each as low as it can be; the size of the arena. `sorted` is room for as many. */
-static size_t place_all(placed *items, placed *sorted, const size_t *first, const size_t *last, size_t count) {
+/* Assigns offsets in the order of the items, each as low as possible; returns the size of the arena. `sorted` is
+ * scratch for as many. */
+static size_t assign_all(buffer *items, buffer *sorted, const size_t *first, const size_t *last, size_t count) {
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {
         items[i].offset = lowest_gap(sorted, i, &items[i], first, last);
@@ -59,29 +65,29 @@ static size_t place_all(placed *items, placed *sorted, const size_t *first, cons
     return total;
 }
 
-sc_status sc_plan_place(size_t *offsets, size_t *total, const size_t *bytes, const size_t *first, const size_t *last,
-                        size_t count, sc_error *error) {
+sc_status sc_memory_planner_assign(size_t *offsets, size_t *arena_bytes, const size_t *bytes, const size_t *first,
+                                   const size_t *last, size_t count, sc_error *error) {
     void *memory;
-    SC_TRY(sc_memory_alloc(&memory, 2 * count + 1, sizeof(placed), error));
-    placed *items = memory, *sorted = items + count;
+    SC_TRY(sc_memory_alloc(&memory, 2 * count + 1, sizeof(buffer), error));
+    buffer *items = memory, *sorted = items + count;
     size_t sum = 0;
     sc_status status = SC_OK;
     for (size_t i = 0; i < count && status == SC_OK; i++) {
         const size_t line = 64; /* every buffer starts on a cache line */
-        items[i] = (placed){.index = i, .bytes = (bytes[i] + line - 1) / line * line};
+        items[i] = (buffer){.index = i, .bytes = (bytes[i] + line - 1) / line * line};
         items[i].first = first[i];
         items[i].steps = last[i] - first[i];
         if (items[i].bytes < bytes[i] || !sc_size_add(&sum, sum, items[i].bytes))
             status = sc_error_set(error, SC_ERROR_MEMORY, "plan: the buffers do not fit the address space");
     }
-    *total = 0;
+    *arena_bytes = 0;
     int (*const orders[])(const void *, const void *) = {by_size, by_size_and_first};
     for (size_t o = 0; o < 2 && status == SC_OK && count; o++) {
         qsort(items, count, sizeof *items, orders[o]);
-        size_t needed = place_all(items, sorted, first, last, count);
-        if (o > 0 && needed >= *total)
+        size_t needed = assign_all(items, sorted, first, last, count);
+        if (o > 0 && needed >= *arena_bytes)
             break;
-        *total = needed;
+        *arena_bytes = needed;
         for (size_t i = 0; i < count; i++)
             offsets[items[i].index] = items[i].offset;
     }
