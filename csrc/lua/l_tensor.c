@@ -5,9 +5,9 @@
 #include "base/random.h"
 #include "lua/core.h"
 #include "lua/support.h"
+#include "tensor/format.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 static sc_tensor *check_self(lua_State *L, const char *method) {
@@ -326,15 +326,48 @@ static int tensor_rand(lua_State *L) {
 
 /* ---- shape ---- */
 
-/* shape() -> list of sizes */
-static int tensor_shape(lua_State *L) {
-    sc_tensor *tensor = check_self(L, "shape");
-    lua_createtable(L, tensor->shape.ndim, 0);
-    for (int d = 0; d < tensor->shape.ndim; d++) {
-        lua_pushinteger(L, (lua_Integer)tensor->shape.size[d]);
+/* The metatable of lists of sizes: they print like "[2x3]". */
+static int shape_tostring(lua_State *L) {
+    luaL_Buffer buffer;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_buffinit(L, &buffer);
+    luaL_addchar(&buffer, '[');
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, 1); i++) {
+        if (i > 1)
+            luaL_addchar(&buffer, 'x');
+        lua_rawgeti(L, 1, i);
+        luaL_tolstring(L, -1, NULL);
+        lua_remove(L, -2);
+        luaL_addvalue(&buffer);
+    }
+    luaL_addchar(&buffer, ']');
+    luaL_pushresult(&buffer);
+    return 1;
+}
+
+static void set_shape_metatable(lua_State *L) {
+    if (luaL_newmetatable(L, SC_LUA_CLASS("Shape"))) {
+        lua_pushnil(L); /* for messages it stays a table */
+        lua_setfield(L, -2, "__name");
+        lua_pushcfunction(L, shape_tostring);
+        lua_setfield(L, -2, "__tostring");
+    }
+    lua_setmetatable(L, -2);
+}
+
+int sc_lua_push_shape(lua_State *L, const sc_shape *shape) {
+    lua_createtable(L, shape->ndim, 0);
+    for (int d = 0; d < shape->ndim; d++) {
+        lua_pushinteger(L, (lua_Integer)shape->size[d]);
         lua_rawseti(L, -2, d + 1);
     }
+    set_shape_metatable(L);
     return 1;
+}
+
+/* shape() -> list of sizes */
+static int tensor_shape(lua_State *L) {
+    return sc_lua_push_shape(L, &check_self(L, "shape")->shape);
 }
 
 static int tensor_size(lua_State *L) {
@@ -471,29 +504,8 @@ static int tensor_tostring(lua_State *L) {
     sc_tensor *tensor = sc_lua_test_tensor(L, 1);
     if (!tensor || !tensor->storage)
         return lua_pushliteral(L, "Tensor (closed)"), 1;
-    char text[SC_SHAPE_TEXT];
-    luaL_Buffer buffer;
-    luaL_buffinit(L, &buffer);
-    lua_pushfstring(L, "Tensor %s %s", sc_shape_format(text, &tensor->shape), sc_dtype_name(tensor->dtype));
-    luaL_addvalue(&buffer);
-    size_t count = sc_tensor_numel(tensor), shown = count < 8 ? count : 8;
-    luaL_addstring(&buffer, " {");
-    for (size_t i = 0; i < shown; i++) {
-        if (i)
-            luaL_addstring(&buffer, ", ");
-        push_element(L, tensor, i);
-        if (tensor->dtype == SC_REAL) {
-            char number[32];
-            snprintf(number, sizeof number, "%.6g", lua_tonumber(L, -1));
-            lua_pushstring(L, number);
-        } else {
-            lua_pushfstring(L, "%I", (LUAI_UACINT)lua_tointeger(L, -1));
-        }
-        lua_remove(L, -2);
-        luaL_addvalue(&buffer);
-    }
-    luaL_addstring(&buffer, shown < count ? ", ...}" : "}");
-    luaL_pushresult(&buffer);
+    char text[SC_TENSOR_TEXT];
+    lua_pushstring(L, sc_tensor_format(text, tensor));
     return 1;
 }
 

@@ -12,6 +12,9 @@ int sc_lua_push_new(lua_State *L, sc_dtype dtype, const sc_shape *shape, bool ze
 /* Pushes a Tensor over the same storage. Returns 1. */
 int sc_lua_push_shared(lua_State *L, const sc_tensor *tensor);
 
+/* Pushes the sizes as a list, which prints like "[2x3]". Returns 1. */
+int sc_lua_push_shape(lua_State *L, const sc_shape *shape);
+
 /* A shape from the sizes at stack slots first..last. */
 void sc_lua_check_shape(lua_State *L, int first, int last, const char *function, sc_shape *out);
 

@@ -96,13 +96,6 @@ describe("reading and writing tensors", function()
     assert.equal("reshape: size: too many elements", errors.text(t.reshape, t, 1 << 40, 1 << 40))
   end)
 
-  it("prints the beginning", function()
-    assert.equal("Tensor [2x3] float32 {1, 2, 3, 4, 5, 6}", tostring(counted()))
-    assert.equal("Tensor [9] int64 {1, 2, 3, 4, 5, 6, 7, 8, ...}",
-      tostring(core.tensor({ 1, 2, 3, 4, 5, 6, 7, 8, 9 }, "int64")))
-    assert.equal("Tensor [] float32 {0.1}", tostring(core.full(0.1)))
-  end)
-
   it("refuses indices that are not there", function()
     local t = counted()
     assert.equal("get: indices: expected 2, got 1", errors.text(t.get, t, 1))
