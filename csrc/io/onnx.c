@@ -247,6 +247,10 @@ sc_status sc_onnx_add_node(sc_onnx *onnx, const char *op, const char *name, sc_e
     return SC_OK;
 }
 
+size_t sc_onnx_node_count(const sc_onnx *onnx) {
+    return onnx->graph.n_node;
+}
+
 static Onnx__NodeProto *last_node(const sc_onnx *onnx) {
     return onnx->graph.node[onnx->graph.n_node - 1];
 }

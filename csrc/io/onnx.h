@@ -41,6 +41,9 @@ sc_status sc_onnx_add_output(sc_onnx *onnx, const char *name, const sc_onnx_dim 
 /* A constant of the graph. */
 sc_status sc_onnx_add_initializer(sc_onnx *onnx, const char *name, const sc_tensor *value, sc_error *error);
 
+/* How many nodes were added. */
+size_t sc_onnx_node_count(const sc_onnx *onnx);
+
 /* A node that computes operation `op`. What follows adds to the node added last, of which there must be one. */
 sc_status sc_onnx_add_node(sc_onnx *onnx, const char *op, const char *name, sc_error *error);
 sc_status sc_onnx_node_input(sc_onnx *onnx, const char *value, sc_error *error);

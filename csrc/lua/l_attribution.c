@@ -236,6 +236,11 @@ static int relevance_sums(lua_State *L) {
     return 1;
 }
 
+static int relevance_tostring(lua_State *L) {
+    sc_relevance *const *box = luaL_checkudata(L, 1, SC_LUA_CLASS("Relevance"));
+    return sc_lua_push_plan_text(L, "Relevance", *box ? (*box)->plan : NULL);
+}
+
 static int relevance_finalize(lua_State *L) {
     sc_relevance **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Relevance"));
     sc_relevance_free(*box);
@@ -269,8 +274,13 @@ void sc_lua_open_attribution(lua_State *L) {
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"forward", relevance_forward}, {"backward", relevance_backward}, {"relevance", relevance_at},
-        {"sums", relevance_sums},       {"close", relevance_finalize},    {NULL, NULL},
+        {"forward", relevance_forward},
+        {"backward", relevance_backward},
+        {"relevance", relevance_at},
+        {"sums", relevance_sums},
+        {"close", relevance_finalize},
+        {"__tostring", relevance_tostring},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("Relevance"), methods, relevance_finalize);

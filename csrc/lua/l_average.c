@@ -74,6 +74,17 @@ static int ema_load(lua_State *L) {
     return 0;
 }
 
+static int ema_tostring(lua_State *L) {
+    sc_average *const *box = luaL_checkudata(L, 1, SC_LUA_CLASS("Average")), *average = *box;
+    if (!average)
+        return lua_pushliteral(L, "Average (closed)"), 1;
+    size_t fixed = 0;
+    for (size_t i = 0; i < average->count; i++)
+        fixed += average->fixed[i];
+    lua_pushfstring(L, "Average: %I parameters, %I of them fixed", (LUAI_UACINT)average->count, (LUAI_UACINT)fixed);
+    return 1;
+}
+
 static int ema_finalize(lua_State *L) {
     sc_average **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Average"));
     sc_average_free(*box);
@@ -83,8 +94,8 @@ static int ema_finalize(lua_State *L) {
 
 void sc_lua_open_average(lua_State *L) {
     static const luaL_Reg functions[] = {{"average", ema_create}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {
-        {"update", ema_update}, {"state", ema_state}, {"load", ema_load}, {"close", ema_finalize}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"update", ema_update},  {"state", ema_state},         {"load", ema_load},
+                                       {"close", ema_finalize}, {"__tostring", ema_tostring}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("Average"), methods, ema_finalize);
 }

@@ -165,10 +165,19 @@ static int file_tensor(lua_State *L) {
     return 1;
 }
 
+static int file_tostring(lua_State *L) {
+    const sc_zip *zip = luaL_checkudata(L, 1, CLASS);
+    if (!zip->file.path)
+        return lua_pushliteral(L, "File (closed)"), 1;
+    lua_pushfstring(L, "File: '%s', %I bytes", zip->file.path, (LUAI_UACINT)zip->file.size);
+    return 1;
+}
+
 void sc_lua_open_file(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"size", file_size},   {"bytes", file_bytes},   {"crc32", file_crc32}, {"zip", file_zip}, {"name", file_name},
-        {"entry", file_entry}, {"tensor", file_tensor}, {"close", file_close}, {NULL, NULL},
+        {"size", file_size},           {"bytes", file_bytes}, {"crc32", file_crc32},   {"zip", file_zip},
+        {"name", file_name},           {"entry", file_entry}, {"tensor", file_tensor}, {"close", file_close},
+        {"__tostring", file_tostring}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {{"file_open", file_open}, {NULL, NULL}};
     sc_lua_new_class(L, CLASS, methods, file_close);

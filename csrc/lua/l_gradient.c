@@ -5,6 +5,7 @@
 #include "graph/executor.h"
 #include "lua/core.h"
 #include "lua/l_graph.h"
+#include "lua/l_plan.h"
 #include "lua/l_tensor.h"
 #include "lua/support.h"
 
@@ -225,6 +226,11 @@ static int gradients_memory(lua_State *L) {
     return 2;
 }
 
+static int gradients_tostring(lua_State *L) {
+    sc_gradient *const *box = luaL_checkudata(L, 1, SC_LUA_CLASS("Gradients"));
+    return sc_lua_push_plan_text(L, "Gradients", *box ? (*box)->plan : NULL);
+}
+
 static int gradients_finalize(lua_State *L) {
     sc_gradient **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Gradients"));
     sc_gradient_free(*box);
@@ -235,8 +241,13 @@ static int gradients_finalize(lua_State *L) {
 void sc_lua_open_gradient(lua_State *L) {
     static const luaL_Reg functions[] = {{"gradients", gradients_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"forward", gradients_forward}, {"along", gradients_along},    {"around", gradients_around},
-        {"memory", gradients_memory},   {"close", gradients_finalize}, {NULL, NULL},
+        {"forward", gradients_forward},
+        {"along", gradients_along},
+        {"around", gradients_around},
+        {"memory", gradients_memory},
+        {"close", gradients_finalize},
+        {"__tostring", gradients_tostring},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("Gradients"), methods, gradients_finalize);

@@ -6,6 +6,7 @@
 #include "lua/l_tensor.h"
 #include "lua/support.h"
 
+#include <stdio.h>
 #include <string.h>
 
 sc_graph *sc_lua_check_graph(lua_State *L, int index, const char *function) {
@@ -204,14 +205,6 @@ static int graph_own_parameters(lua_State *L) {
     return 0;
 }
 
-static void push_shape(lua_State *L, const sc_shape *shape) {
-    lua_createtable(L, shape->ndim, 0);
-    for (int d = 0; d < shape->ndim; d++) {
-        lua_pushinteger(L, (lua_Integer)shape->size[d]);
-        lua_rawseti(L, -2, d + 1);
-    }
-}
-
 /* graph:parameters() -> list of {name =, shape =, trainable =, dtype =} */
 static int graph_parameters(lua_State *L) {
     const sc_graph *graph = sc_lua_check_graph(L, 1, "parameters");
@@ -221,7 +214,7 @@ static int graph_parameters(lua_State *L) {
         lua_createtable(L, 0, 4);
         lua_pushstring(L, p->name);
         lua_setfield(L, -2, "name");
-        push_shape(L, &p->value.shape);
+        sc_lua_push_shape(L, &p->value.shape);
         lua_setfield(L, -2, "shape");
         lua_pushboolean(L, p->trainable);
         lua_setfield(L, -2, "trainable");
@@ -250,7 +243,7 @@ static void push_params(lua_State *L, const sc_graph *graph, const sc_node *node
             lua_pushinteger(L, (lua_Integer)p->value.shape.size[0]);
             lua_setfield(L, -2, "total");
         }
-        push_shape(L, &ref->shape);
+        sc_lua_push_shape(L, &ref->shape);
         lua_setfield(L, -2, "shape");
         lua_rawseti(L, -2, slot + 1);
     }
@@ -281,7 +274,7 @@ static void push_node(lua_State *L, const sc_graph *graph, const sc_node *node) 
     lua_setfield(L, -2, "inputs");
     push_params(L, graph, node);
     lua_setfield(L, -2, "params");
-    push_shape(L, &node->shape);
+    sc_lua_push_shape(L, &node->shape);
     lua_setfield(L, -2, "shape");
     lua_pushnumber(L, node->macs);
     lua_setfield(L, -2, "macs");
@@ -323,6 +316,49 @@ static int operations(lua_State *L) {
     return 1;
 }
 
+/* Pushes "  name  operation  [shape of a sample]  inputs", the first two padded to their widths. */
+static void push_node_text(lua_State *L, const sc_graph *graph, const sc_node *node, int name_width, int op_width) {
+    char line[256], shape[SC_SHAPE_TEXT];
+    snprintf(line, sizeof line, "\n  %-*.80s  %-*s  %-*s", name_width, node->name, op_width, node->op->name,
+             node->input_count ? 12 : 0, sc_shape_format(shape, &node->shape));
+    luaL_Buffer buffer;
+    luaL_buffinit(L, &buffer);
+    luaL_addstring(&buffer, line);
+    for (int k = 0; k < node->input_count; k++) {
+        luaL_addstring(&buffer, k ? ", " : "  ");
+        luaL_addstring(&buffer, graph->nodes[node->input[k]].name);
+    }
+    luaL_pushresult(&buffer);
+}
+
+/* The nodes in order of computation, each with its shape and inputs. */
+static int graph_tostring(lua_State *L) {
+    enum { MAX_NAME = 40 };
+    sc_graph *const *box = luaL_checkudata(L, 1, SC_LUA_CLASS("Graph")), *graph = *box;
+    if (!graph)
+        return lua_pushliteral(L, "Graph (closed)"), 1;
+    int name_width = 0, op_width = 0;
+    size_t numbers = 0;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        int name = (int)strlen(graph->nodes[i].name), op = (int)strlen(graph->nodes[i].op->name);
+        name_width = name > name_width && name <= MAX_NAME ? name : name_width;
+        op_width = op > op_width ? op : op_width;
+    }
+    for (size_t i = 0; i < graph->parameter_count; i++)
+        numbers += sc_tensor_numel(&graph->parameters[i].value);
+    luaL_Buffer buffer;
+    luaL_buffinit(L, &buffer);
+    lua_pushfstring(L, "Graph: %I nodes, %I parameters of %I numbers", (LUAI_UACINT)graph->node_count,
+                    (LUAI_UACINT)graph->parameter_count, (LUAI_UACINT)numbers);
+    luaL_addvalue(&buffer);
+    for (size_t i = 0; i < graph->node_count; i++) {
+        push_node_text(L, graph, &graph->nodes[i], name_width, op_width);
+        luaL_addvalue(&buffer);
+    }
+    luaL_pushresult(&buffer);
+    return 1;
+}
+
 static int graph_finalize(lua_State *L) {
     sc_graph **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Graph"));
     sc_graph_release(*box);
@@ -341,6 +377,7 @@ void sc_lua_open_graph(lua_State *L) {
         {"own_parameters", graph_own_parameters},
         {"parameters", graph_parameters},
         {"nodes", graph_nodes},
+        {"__tostring", graph_tostring},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);

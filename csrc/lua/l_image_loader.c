@@ -12,6 +12,7 @@
 typedef struct image_loader_box {
     sc_image_loader *loader;
     bool closed;
+    size_t count;    /* of samples */
     size_t position; /* samples handed out */
     size_t *indices; /* lives in the user value */
 } image_loader_box;
@@ -39,6 +40,7 @@ static int image_loader(lua_State *L) {
     box->indices =
         sc_lua_check_index_list(L, -1, name, "indices", 1, (lua_Integer)sc_image_source_count(source), &options.count);
     options.indices = box->indices;
+    box->count = options.count;
     lua_setiuservalue(L, 3, 1);
     sc_lua_try(L, sc_image_loader_create(&box->loader, source, &options, &error), &error);
     lua_settop(L, 3);
@@ -78,8 +80,19 @@ static int image_loader_close(lua_State *L) {
     return 0;
 }
 
+static int image_loader_tostring(lua_State *L) {
+    const image_loader_box *box = luaL_checkudata(L, 1, CLASS);
+    if (box->closed)
+        return lua_pushliteral(L, "ImageLoader (closed)"), 1;
+    lua_pushfstring(L, "ImageLoader: %I of %I images handed out", (LUAI_UACINT)box->position, (LUAI_UACINT)box->count);
+    return 1;
+}
+
 void sc_lua_open_image_loader(lua_State *L) {
-    static const luaL_Reg methods[] = {{"next", image_loader_next}, {"close", image_loader_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"next", image_loader_next},
+                                       {"close", image_loader_close},
+                                       {"__tostring", image_loader_tostring},
+                                       {NULL, NULL}};
     static const luaL_Reg functions[] = {{"image_loader", image_loader}, {NULL, NULL}};
     sc_lua_new_class(L, CLASS, methods, image_loader_close);
     luaL_setfuncs(L, functions, 0);

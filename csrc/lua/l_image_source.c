@@ -108,6 +108,14 @@ static int image_source_close(lua_State *L) {
     return 0;
 }
 
+static int image_source_tostring(lua_State *L) {
+    const image_source_box *box = luaL_checkudata(L, 1, CLASS);
+    if (!box->source)
+        return lua_pushliteral(L, "ImageSource (closed)"), 1;
+    lua_pushfstring(L, "ImageSource: %I images", (LUAI_UACINT)sc_image_source_count(box->source));
+    return 1;
+}
+
 /* source:count() -> how many images there are, readable or not. */
 static int image_source_count(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)sc_image_source_count(sc_lua_check_image_source(L, 1, "count", "source")));
@@ -168,8 +176,13 @@ static int image_source_batch(lua_State *L) {
 
 void sc_lua_open_image_source(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"count", image_source_count},   {"check", image_source_check}, {"batch", image_source_batch},
-        {"pixels", image_source_pixels}, {"close", image_source_close}, {NULL, NULL},
+        {"count", image_source_count},
+        {"check", image_source_check},
+        {"batch", image_source_batch},
+        {"pixels", image_source_pixels},
+        {"close", image_source_close},
+        {"__tostring", image_source_tostring},
+        {NULL, NULL},
     };
     static const luaL_Reg functions[] = {{"image_source", image_source}, {NULL, NULL}};
     sc_lua_new_class(L, CLASS, methods, image_source_close);

@@ -216,6 +216,14 @@ static int onnx_write(lua_State *L) {
     return 0;
 }
 
+static int onnx_tostring(lua_State *L) {
+    sc_onnx *const *box = luaL_checkudata(L, 1, CLASS);
+    if (!*box)
+        return lua_pushliteral(L, "Onnx (closed)"), 1;
+    lua_pushfstring(L, "Onnx: %I nodes", (LUAI_UACINT)sc_onnx_node_count(*box));
+    return 1;
+}
+
 static int onnx_close(lua_State *L) {
     sc_onnx **box = luaL_checkudata(L, 1, CLASS);
     sc_onnx_destroy(*box);
@@ -226,13 +234,9 @@ static int onnx_close(lua_State *L) {
 void sc_lua_open_onnx(lua_State *L) {
     static const luaL_Reg functions[] = {{"onnx", onnx_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"metadata", onnx_metadata},
-        {"input", onnx_input},
-        {"output", onnx_output},
-        {"initializer", onnx_initializer},
-        {"node", onnx_node},
-        {"write", onnx_write},
-        {NULL, NULL},
+        {"metadata", onnx_metadata},       {"input", onnx_input}, {"output", onnx_output},
+        {"initializer", onnx_initializer}, {"node", onnx_node},   {"write", onnx_write},
+        {"__tostring", onnx_tostring},     {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, CLASS, methods, onnx_close);

@@ -201,6 +201,18 @@ static int optimiser_load(lua_State *L) {
     return 0;
 }
 
+static int optimiser_tostring(lua_State *L) {
+    sc_optimiser *const *box = luaL_checkudata(L, 1, SC_LUA_CLASS("Optimiser")), *optimiser = *box;
+    if (!optimiser)
+        return lua_pushliteral(L, "Optimiser (closed)"), 1;
+    size_t trained = 0;
+    for (size_t i = 0; i < optimiser->count; i++)
+        trained += !optimiser->settings[i].frozen;
+    lua_pushfstring(L, "Optimiser: %s of %I of %I parameters, after %I steps", optimiser->kind->name,
+                    (LUAI_UACINT)trained, (LUAI_UACINT)optimiser->count, (LUAI_UACINT)optimiser->steps);
+    return 1;
+}
+
 static int optimiser_finalize(lua_State *L) {
     sc_optimiser **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Optimiser"));
     sc_optimiser_free(*box);
@@ -218,9 +230,13 @@ static int param_ranges_finalize(lua_State *L) {
 void sc_lua_open_optimiser(lua_State *L) {
     static const luaL_Reg none[] = {{NULL, NULL}};
     static const luaL_Reg functions[] = {{"optimiser", optimiser_create}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"step", optimiser_step},      {"gradient_norm", optimiser_gradient_norm},
-                                       {"state", optimiser_state},    {"load", optimiser_load},
-                                       {"close", optimiser_finalize}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"step", optimiser_step},
+                                       {"gradient_norm", optimiser_gradient_norm},
+                                       {"state", optimiser_state},
+                                       {"load", optimiser_load},
+                                       {"close", optimiser_finalize},
+                                       {"__tostring", optimiser_tostring},
+                                       {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("Optimiser"), methods, optimiser_finalize);
     sc_lua_new_class(L, SC_LUA_CLASS("ParamRanges"), none, param_ranges_finalize);

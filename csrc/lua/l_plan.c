@@ -7,6 +7,7 @@
 #include "lua/l_tensor.h"
 #include "lua/support.h"
 
+#include <stdio.h>
 #include <string.h>
 
 sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
@@ -164,6 +165,24 @@ static int plan_steps(lua_State *L) {
     return 1;
 }
 
+int sc_lua_push_plan_text(lua_State *L, const char *class_name, const sc_plan *plan) {
+    const double mebibyte = 1 << 20;
+    char text[256];
+    if (!plan)
+        return lua_pushfstring(L, "%s (closed)", class_name), 1;
+    snprintf(text, sizeof text, "%s: %zu nodes, batch %zu%s%s, %zu steps forward and %zu backward, %.1f MiB",
+             class_name, plan->graph->node_count, plan->batch, plan->training ? ", training" : "",
+             plan->params ? ", gradients of parameters" : "", plan->forward_count,
+             plan->step_count - plan->forward_count, (double)(plan->arena_bytes + plan->scratch_bytes) / mebibyte);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static int plan_tostring(lua_State *L) {
+    sc_plan *const *box = luaL_checkudata(L, 1, SC_LUA_CLASS("ExecutionPlan"));
+    return sc_lua_push_plan_text(L, "ExecutionPlan", *box);
+}
+
 static int plan_finalize(lua_State *L) {
     sc_plan **box = luaL_checkudata(L, 1, SC_LUA_CLASS("ExecutionPlan"));
     sc_plan_destroy(*box);
@@ -174,11 +193,17 @@ static int plan_finalize(lua_State *L) {
 void sc_lua_open_plan(lua_State *L) {
     static const luaL_Reg functions[] = {{"plan", plan_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"forward", plan_forward},       {"backward", plan_backward},
-        {"value", plan_value},           {"grad", plan_grad},
-        {"param_grad", plan_param_grad}, {"memory", plan_memory},
-        {"profile", plan_profile},       {"steps", plan_steps},
-        {"close", plan_finalize},        {NULL, NULL},
+        {"forward", plan_forward},
+        {"backward", plan_backward},
+        {"value", plan_value},
+        {"grad", plan_grad},
+        {"param_grad", plan_param_grad},
+        {"memory", plan_memory},
+        {"profile", plan_profile},
+        {"steps", plan_steps},
+        {"close", plan_finalize},
+        {"__tostring", plan_tostring},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("ExecutionPlan"), methods, plan_finalize);

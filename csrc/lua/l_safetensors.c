@@ -70,6 +70,14 @@ static int safetensors_tensor(lua_State *L) {
     return 1;
 }
 
+static int safetensors_tostring(lua_State *L) {
+    const sc_safetensors *file = luaL_checkudata(L, 1, CLASS);
+    if (!file->file.path)
+        return lua_pushliteral(L, "SafetensorsFile (closed)"), 1;
+    lua_pushfstring(L, "SafetensorsFile: '%s', %I bytes of tensors", file->file.path, (LUAI_UACINT)file->bytes);
+    return 1;
+}
+
 /* safetensors_write(path, header, tensors): the header as it is, the tensors' bytes in the list's order. The file
  * appears whole or not at all. */
 static int safetensors_write(lua_State *L) {
@@ -97,11 +105,8 @@ static int safetensors_write(lua_State *L) {
 
 void sc_lua_open_safetensors(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"header", safetensors_header},
-        {"bytes", safetensors_bytes},
-        {"tensor", safetensors_tensor},
-        {"close", safetensors_close},
-        {NULL, NULL},
+        {"header", safetensors_header}, {"bytes", safetensors_bytes},         {"tensor", safetensors_tensor},
+        {"close", safetensors_close},   {"__tostring", safetensors_tostring}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
         {"safetensors_open", safetensors_open},
