@@ -1,8 +1,9 @@
 #include "attribution/pick.h"
 
 #include "attribution/units.h"
+#include "kernel/reduce.h"
 
-enum { BLOCK = 8192, LANES = 16 };
+enum { BLOCK = 8192 };
 
 static void add_change(sc_real *out, const sc_pick *p, size_t first, size_t count) {
     const sc_real *grad = p->grad + first, *value = p->value + first, *before = p->before + first;
@@ -32,20 +33,6 @@ static void add(sc_real *out, const sc_pick *p, size_t first, size_t count) {
         add_gradient(out, p, first, count);
 }
 
-/* Lanes of double, so that the sum is the same whatever the vector width, and hardly rounded. */
-static double sum(const sc_real *x, size_t count) {
-    double lane[LANES] = {0}, total = 0;
-    size_t i = 0;
-    for (; i + LANES <= count; i += LANES)
-        for (size_t j = 0; j < LANES; j++)
-            lane[j] += (double)x[i + j];
-    for (; i < count; i++)
-        lane[0] += (double)x[i];
-    for (size_t j = 0; j < LANES; j++)
-        total += lane[j];
-    return total;
-}
-
 /* The sum of the term over positions that are neighbours. */
 static double sum_run(const sc_pick *p, size_t first, size_t count) {
     sc_real terms[BLOCK / 4];
@@ -55,7 +42,7 @@ static double sum_run(const sc_pick *p, size_t first, size_t count) {
         for (size_t i = 0; i < n; i++)
             terms[i] = 0;
         add(terms, p, first + done, n);
-        total += sum(terms, n);
+        total += sc_reduce_sum64(terms, n);
     }
     return total;
 }

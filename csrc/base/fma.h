@@ -1,15 +1,17 @@
-/* x * y + z with one rounding, the same bits on every processor. Where there is no instruction for it the sum is made
- * in double precision, rounded to odd (Boldo and Melquiond 2008) so that rounding to float once more is right; no call,
- * so that loops stay vector arithmetic. In the double build, which checks gradients, it is a plain product and sum. */
+/* Fused multiply-add with the same bits on every processor. */
 #ifndef SC_BASE_FMA_H
 #define SC_BASE_FMA_H
 
+#include "base/inline.h"
 #include "base/real.h"
 
 #include <stdint.h>
 #include <string.h>
 
-static inline __attribute__((always_inline)) sc_real sc_fma(sc_real x, sc_real y, sc_real z) {
+/* x * y + z with one rounding. Where there is no instruction for it the sum is made in double precision, rounded to odd
+ * (Boldo and Melquiond 2008) so that rounding to float once more is right; no call, so that loops stay vector
+ * arithmetic. In the double build, which checks gradients, it is a plain product and sum. */
+SC_INLINE sc_real sc_fma(sc_real x, sc_real y, sc_real z) {
 #if defined SC_REAL_IS_DOUBLE
     return x * y + z;
 #elif defined __FP_FAST_FMAF

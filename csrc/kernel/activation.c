@@ -57,21 +57,61 @@ SC_INLINE sc_real gelu_tanh_back(sc_real x, sc_real dy) {
 #define FORWARD(name)                                                                                                  \
     static void name##_forward(sc_real *y, const sc_real *x, size_t n) {                                               \
         _Pragma("omp simd") for (size_t i = 0; i < n; i++) y[i] = sc_##name(x[i]);                                     \
-    }                                                                                                                  \
-    void sc_##name##_forward(sc_real *y, const sc_real *x, size_t n) {                                                 \
-        forward_chunks(name##_forward, y, x, n);                                                                       \
     }
 
 #define BACKWARD(name)                                                                                                 \
     static void name##_backward(sc_real *dx, const sc_real *source, const sc_real *dy, size_t n) {                     \
         _Pragma("omp simd") for (size_t i = 0; i < n; i++) dx[i] += name##_back(source[i], dy[i]);                     \
-    }                                                                                                                  \
-    void sc_##name##_backward(sc_real *dx, const sc_real *source, const sc_real *dy, size_t n) {                       \
-        backward_chunks(name##_backward, dx, source, dy, n);                                                           \
     }
 
 FORWARD(relu)
 BACKWARD(relu)
+FORWARD(sigmoid)
+BACKWARD(sigmoid)
+FORWARD(tanh)
+BACKWARD(tanh)
+FORWARD(silu)
+BACKWARD(silu)
+FORWARD(gelu)
+BACKWARD(gelu)
+FORWARD(gelu_tanh)
+BACKWARD(gelu_tanh)
+
+static void identity_forward(sc_real *y, const sc_real *x, size_t n) {
+    if (y != x)
+        memcpy(y, x, n * sizeof *y);
+}
+
+static forward_run *const forward_runs[] = {
+    [SC_ACTIVATION_NONE] = identity_forward,       [SC_ACTIVATION_RELU] = relu_forward,
+    [SC_ACTIVATION_SIGMOID] = sigmoid_forward,     [SC_ACTIVATION_TANH] = tanh_forward,
+    [SC_ACTIVATION_SILU] = silu_forward,           [SC_ACTIVATION_GELU] = gelu_forward,
+    [SC_ACTIVATION_GELU_TANH] = gelu_tanh_forward,
+};
+
+static backward_run *const backward_runs[] = {
+    [SC_ACTIVATION_RELU] = relu_backward, [SC_ACTIVATION_SIGMOID] = sigmoid_backward,
+    [SC_ACTIVATION_TANH] = tanh_backward, [SC_ACTIVATION_SILU] = silu_backward,
+    [SC_ACTIVATION_GELU] = gelu_backward, [SC_ACTIVATION_GELU_TANH] = gelu_tanh_backward,
+};
+
+void sc_activation_forward(sc_activation activation, sc_real *y, const sc_real *x, size_t n) {
+    forward_chunks(forward_runs[activation], y, x, n);
+}
+
+void sc_activation_apply(sc_activation activation, sc_real *y, const sc_real *x, size_t n) {
+    forward_runs[activation](y, x, n);
+}
+
+bool sc_activation_needs_output(sc_activation activation) {
+    return activation == SC_ACTIVATION_RELU || activation == SC_ACTIVATION_SIGMOID || activation == SC_ACTIVATION_TANH;
+}
+
+void sc_activation_backward(sc_activation activation, sc_real *dx, const sc_real *x_or_y, const sc_real *dy, size_t n) {
+    backward_chunks(backward_runs[activation], dx, x_or_y, dy, n);
+}
+
+/* ---- ReLU's own ---- */
 
 static void relu_backward_write(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
 #pragma omp simd
@@ -91,27 +131,4 @@ static void relu_guided_backward(sc_real *dx, const sc_real *y, const sc_real *d
 
 void sc_relu_guided_backward(sc_real *dx, const sc_real *y, const sc_real *dy, size_t n) {
     backward_chunks(relu_guided_backward, dx, y, dy, n);
-}
-
-FORWARD(sigmoid)
-BACKWARD(sigmoid)
-FORWARD(tanh)
-BACKWARD(tanh)
-FORWARD(silu)
-BACKWARD(silu)
-FORWARD(gelu)
-BACKWARD(gelu)
-FORWARD(gelu_tanh)
-BACKWARD(gelu_tanh)
-
-void sc_activation_apply(sc_activation activation, sc_real *y, const sc_real *x, size_t n) {
-    static forward_run *const runs[] = {
-        [SC_ACTIVATION_RELU] = relu_forward, [SC_ACTIVATION_SIGMOID] = sigmoid_forward,
-        [SC_ACTIVATION_TANH] = tanh_forward, [SC_ACTIVATION_SILU] = silu_forward,
-        [SC_ACTIVATION_GELU] = gelu_forward, [SC_ACTIVATION_GELU_TANH] = gelu_tanh_forward,
-    };
-    if (activation != SC_ACTIVATION_NONE)
-        runs[activation](y, x, n);
-    else if (y != x)
-        memcpy(y, x, n * sizeof *y);
 }

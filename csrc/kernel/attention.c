@@ -3,6 +3,7 @@
 #include "base/size.h"
 #include "kernel/gemm.h"
 #include "kernel/softmax.h"
+#include "kernel/stabilise.h"
 
 #include <math.h>
 #include <omp.h>
@@ -53,54 +54,83 @@ static void *products_of(void *scratch, const sc_attention_size *s) {
     return matrices_of(scratch, s) + matrices(s);
 }
 
-void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *q, const sc_real *k,
-                                 const sc_attention_size *s) {
-    size_t width = s->d / s->heads;
-#pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < s->n * s->heads; i++)
-        sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, scale_of(s), q + head_of(s, i), s->d, k + head_of(s, i),
-                s->d, false, scores + square_of(s, i), s->t, products_of(scratch, s));
+/* ---- products of one head of one sample: matrices [t x width] and [t x t] ---- */
+
+static sc_gemm_operand head_at(const sc_attention_size *s, const sc_real *x, size_t i) {
+    return (sc_gemm_operand){x + head_of(s, i), s->d, SC_PLAIN};
 }
 
-void sc_attention_scores_backward(sc_real *dq, sc_real *dk, void *scratch, const sc_real *dscores, const sc_real *q,
-                                  const sc_real *k, bool add_q, bool add_k, const sc_attention_size *s) {
-    size_t width = s->d / s->heads;
+static sc_gemm_operand square_at(const sc_attention_size *s, const sc_real *x, size_t i) {
+    return (sc_gemm_operand){x + square_of(s, i), s->t, SC_PLAIN};
+}
+
+static sc_gemm_operand transposed(sc_gemm_operand x) {
+    x.transpose = SC_TRANSPOSED;
+    return x;
+}
+
+/* c[t x t] = scale a[t x width] b[width x t], or with `add` c +=. */
+static void multiply_square(sc_real *c, sc_gemm_operand a, sc_gemm_operand b, sc_real scale, bool add, void *scratch,
+                            const sc_attention_size *s) {
+    sc_gemm product = {.m = s->t, .n = s->t, .k = s->d / s->heads, .scale = scale, .a = a, .b = b};
+    product.c = c;
+    product.ldc = s->t;
+    product.add = add;
+    product.scratch = products_of(scratch, s);
+    sc_gemm_run(&product);
+}
+
+/* c[t x width] = scale a[t x t] b[t x width], or with `add` c +=. */
+static void multiply_head(sc_real *c, size_t ldc, sc_gemm_operand a, sc_gemm_operand b, sc_real scale, bool add,
+                          void *scratch, const sc_attention_size *s) {
+    sc_gemm product = {.m = s->t, .n = s->d / s->heads, .k = s->t, .scale = scale, .a = a, .b = b};
+    product.c = c;
+    product.ldc = ldc;
+    product.add = add;
+    product.scratch = products_of(scratch, s);
+    sc_gemm_run(&product);
+}
+
+void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *q, const sc_real *k,
+                                 const sc_attention_size *s) {
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < s->n * s->heads; i++)
+        multiply_square(scores + square_of(s, i), head_at(s, q, i), transposed(head_at(s, k, i)), scale_of(s), false,
+                        scratch, s);
+}
+
+void sc_attention_scores_backward(const sc_attention_backward *g, const sc_attention_size *s) {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
-        const sc_real *grad = dscores + square_of(s, i);
-        size_t head = head_of(s, i);
-        if (dq)
-            sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, k + head, s->d, add_q, dq + head,
-                    s->d, products_of(scratch, s));
-        if (dk)
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, scale_of(s), grad, s->t, q + head, s->d, add_k,
-                    dk + head, s->d, products_of(scratch, s));
+        sc_gemm_operand dz = square_at(s, g->dz, i);
+        if (g->da)
+            multiply_head(g->da + head_of(s, i), s->d, dz, head_at(s, g->b, i), scale_of(s), g->add_a, g->scratch, s);
+        if (g->db)
+            multiply_head(g->db + head_of(s, i), s->d, transposed(dz), head_at(s, g->a, i), scale_of(s), g->add_b,
+                          g->scratch, s);
     }
 }
 
 void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real *p, const sc_real *v,
                                   const sc_attention_size *s) {
-    size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++)
-        sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, 1, p + square_of(s, i), s->t, v + head_of(s, i), s->d, false,
-                context + head_of(s, i), s->d, products_of(scratch, s));
+        multiply_head(context + head_of(s, i), s->d, square_at(s, p, i), head_at(s, v, i), 1, false, scratch, s);
 }
 
-void sc_attention_context_backward(sc_real *dp, sc_real *dv, void *scratch, const sc_real *dcontext, const sc_real *p,
-                                   const sc_real *v, bool add_p, bool add_v, const sc_attention_size *s) {
-    size_t width = s->d / s->heads;
+void sc_attention_context_backward(const sc_attention_backward *g, const sc_attention_size *s) {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
-        size_t head = head_of(s, i), square = square_of(s, i);
-        if (dp)
-            sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, 1, dcontext + head, s->d, v + head, s->d, add_p,
-                    dp + square, s->t, products_of(scratch, s));
-        if (dv)
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, 1, p + square, s->t, dcontext + head, s->d, add_v,
-                    dv + head, s->d, products_of(scratch, s));
+        sc_gemm_operand dz = head_at(s, g->dz, i);
+        if (g->da)
+            multiply_square(g->da + square_of(s, i), dz, transposed(head_at(s, g->b, i)), 1, g->add_a, g->scratch, s);
+        if (g->db)
+            multiply_head(g->db + head_of(s, i), s->d, transposed(square_at(s, g->a, i)), dz, 1, g->add_b, g->scratch,
+                          s);
     }
 }
+
+/* ---- scores, softmax and context of a few queries after the other ---- */
 
 /* What the blocks of one head share. */
 typedef struct shared {
@@ -180,65 +210,58 @@ void sc_attention_forward(sc_real *context, void *scratch, const sc_real *q, con
     }
 }
 
-/* to[rows x columns] = r / stab(factor * z), each with its own distance of rows. */
-static void share(sc_real *to, size_t to_ld, const sc_real *r, const sc_real *z, size_t ld, size_t rows, size_t columns,
-                  sc_real factor, sc_real epsilon) {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++) {
-            sc_real d = factor * z[i * ld + j];
-            to[i * to_ld + j] = r[i * ld + j] / (d >= 0 ? d + epsilon : d - epsilon);
-        }
-}
+/* ---- relevance ---- */
 
-/* to += x * y elementwise. */
-static void add_product(sc_real *to, const sc_real *x, size_t ld, const sc_real *y, size_t y_ld, size_t rows,
-                        size_t columns) {
-    for (size_t i = 0; i < rows; i++)
+/* to[t x columns] = r / stab(factor * z); r and z have rows ld apart. */
+static void divide(sc_real *to, const sc_real *r, const sc_real *z, size_t ld, size_t columns, sc_real factor,
+                   sc_real epsilon, const sc_attention_size *s) {
+    for (size_t i = 0; i < s->t; i++)
         for (size_t j = 0; j < columns; j++)
-            to[i * ld + j] += x[i * ld + j] * y[i * y_ld + j];
+            to[i * columns + j] = r[i * ld + j] / sc_stabilise(factor * z[i * ld + j], epsilon);
 }
 
-void sc_attention_scores_relevance(sc_real *rq, sc_real *rk, void *scratch, const sc_real *r, const sc_real *scores,
-                                   const sc_real *q, const sc_real *k, sc_real epsilon, const sc_attention_size *s) {
+/* to[t x columns] += x * y elementwise; to and x have rows ld apart. */
+static void add_product(sc_real *to, const sc_real *x, size_t ld, const sc_real *y, size_t columns,
+                        const sc_attention_size *s) {
+    for (size_t i = 0; i < s->t; i++)
+        for (size_t j = 0; j < columns; j++)
+            to[i * ld + j] += x[i * ld + j] * y[i * columns + j];
+}
+
+void sc_attention_scores_relevance(const sc_attention_backward *g, const sc_attention_size *s) {
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
-        sc_real *shares = matrices_of(scratch, s);
-        sc_real *part = shares + s->t * s->t;
+        sc_real *quotient = matrices_of(g->scratch, s), *part = quotient + s->t * s->t;
+        sc_gemm_operand shares = {quotient, s->t, SC_PLAIN};
         size_t head = head_of(s, i), square = square_of(s, i);
-        share(shares, s->t, r + square, scores + square, s->t, s->t, s->t, 2, epsilon);
-        if (rq) {
-            sc_gemm(SC_PLAIN, SC_PLAIN, s->t, width, s->t, scale_of(s), shares, s->t, k + head, s->d, false, part,
-                    width, products_of(scratch, s));
-            add_product(rq + head, q + head, s->d, part, width, s->t, width);
+        divide(quotient, g->dz + square, g->z + square, s->t, s->t, 2, g->epsilon, s);
+        if (g->da) {
+            multiply_head(part, width, shares, head_at(s, g->b, i), scale_of(s), false, g->scratch, s);
+            add_product(g->da + head, g->a + head, s->d, part, width, s);
         }
-        if (rk) {
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, scale_of(s), shares, s->t, q + head, s->d, false, part,
-                    width, products_of(scratch, s));
-            add_product(rk + head, k + head, s->d, part, width, s->t, width);
+        if (g->db) {
+            multiply_head(part, width, transposed(shares), head_at(s, g->a, i), scale_of(s), false, g->scratch, s);
+            add_product(g->db + head, g->b + head, s->d, part, width, s);
         }
     }
 }
 
-void sc_attention_context_relevance(sc_real *rp, sc_real *rv, void *scratch, const sc_real *r, const sc_real *context,
-                                    const sc_real *p, const sc_real *v, bool hold, sc_real epsilon,
-                                    const sc_attention_size *s) {
+void sc_attention_context_relevance(const sc_attention_backward *g, bool detach_weights, const sc_attention_size *s) {
     size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
-        sc_real *shares = matrices_of(scratch, s);
-        sc_real *part = shares + s->t * width;
+        sc_real *quotient = matrices_of(g->scratch, s), *part = quotient + s->t * width;
+        sc_gemm_operand shares = {quotient, width, SC_PLAIN};
         size_t head = head_of(s, i), square = square_of(s, i);
-        share(shares, width, r + head, context + head, s->d, s->t, width, hold ? 1 : 2, epsilon);
-        if (rp && !hold) {
-            sc_gemm(SC_PLAIN, SC_TRANSPOSED, s->t, s->t, width, 1, shares, width, v + head, s->d, false, part, s->t,
-                    products_of(scratch, s));
-            add_product(rp + square, p + square, s->t, part, s->t, s->t, s->t);
+        divide(quotient, g->dz + head, g->z + head, s->d, width, detach_weights ? 1 : 2, g->epsilon, s);
+        if (g->da && !detach_weights) {
+            multiply_square(part, shares, transposed(head_at(s, g->b, i)), 1, false, g->scratch, s);
+            add_product(g->da + square, g->a + square, s->t, part, s->t, s);
         }
-        if (rv) {
-            sc_gemm(SC_TRANSPOSED, SC_PLAIN, s->t, width, s->t, 1, p + square, s->t, shares, width, false, part, width,
-                    products_of(scratch, s));
-            add_product(rv + head, v + head, s->d, part, width, s->t, width);
+        if (g->db) {
+            multiply_head(part, width, transposed(square_at(s, g->a, i)), shares, 1, false, g->scratch, s);
+            add_product(g->db + head, g->b + head, s->d, part, width, s);
         }
     }
 }

@@ -19,17 +19,9 @@ size_t sc_attention_scratch(const sc_attention_size *s);
 void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *q, const sc_real *k,
                                  const sc_attention_size *s);
 
-/* dq += scale dscores k, dk += scale dscores^T q, or without add_q (add_k) =; either may be NULL. */
-void sc_attention_scores_backward(sc_real *dq, sc_real *dk, void *scratch, const sc_real *dscores, const sc_real *q,
-                                  const sc_real *k, bool add_q, bool add_k, const sc_attention_size *s);
-
 /* context = p v per head. */
 void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real *p, const sc_real *v,
                                   const sc_attention_size *s);
-
-/* dp += dcontext v^T, dv += p^T dcontext, or without add_p (add_v) =; either may be NULL. */
-void sc_attention_context_backward(sc_real *dp, sc_real *dv, void *scratch, const sc_real *dcontext, const sc_real *p,
-                                   const sc_real *v, bool add_p, bool add_v, const sc_attention_size *s);
 
 /* p = the softmax of the scores of q and k: the same bits as by steps, while the scores of a few queries are at hand.
  */
@@ -40,14 +32,28 @@ void sc_attention_probabilities_forward(sc_real *p, void *scratch, const sc_real
 void sc_attention_forward(sc_real *context, void *scratch, const sc_real *q, const sc_real *k, const sc_real *v,
                           const sc_attention_size *s);
 
+/* The backward pass of a product z = a b: scores of a = q and b = k, or context of a = p and b = v. */
+typedef struct sc_attention_backward {
+    const sc_real *a, *b, *dz;
+    sc_real *da, *db;  /* either may be NULL */
+    bool add_a, add_b; /* (gradients) to what is there; relevance always is */
+    const sc_real *z;  /* (relevance) the product itself; dz, da and db are relevance then */
+    sc_real epsilon;   /* (relevance) of the stabiliser */
+    void *scratch;
+} sc_attention_backward;
+
+/* dq = scale dscores k, dk = scale dscores^T q. */
+void sc_attention_scores_backward(const sc_attention_backward *g, const sc_attention_size *s);
+
+/* dp = dcontext v^T, dv = p^T dcontext. */
+void sc_attention_context_backward(const sc_attention_backward *g, const sc_attention_size *s);
+
 /* The product rule Z = A B: S = R / stab(2 Z), R_A += A * (S B^T), R_B += B * (A^T S) (AttnLRP, Achtibat et al. 2024,
  * eq. 13), with A = scale q and B = k^T. */
-void sc_attention_scores_relevance(sc_real *rq, sc_real *rk, void *scratch, const sc_real *r, const sc_real *scores,
-                                   const sc_real *q, const sc_real *k, sc_real epsilon, const sc_attention_size *s);
+void sc_attention_scores_relevance(const sc_attention_backward *g, const sc_attention_size *s);
 
-/* The same with A = p and B = v. With hold, p is a constant: R_v += v * (p^T (R / stab(Z))), nothing to p (CP-LRP). */
-void sc_attention_context_relevance(sc_real *rp, sc_real *rv, void *scratch, const sc_real *r, const sc_real *context,
-                                    const sc_real *p, const sc_real *v, bool hold, sc_real epsilon,
-                                    const sc_attention_size *s);
+/* The same with A = p and B = v. With detach_weights, p is a constant: R_v += v * (p^T (R / stab(Z))), nothing to p
+ * (CP-LRP). */
+void sc_attention_context_relevance(const sc_attention_backward *g, bool detach_weights, const sc_attention_size *s);
 
 #endif

@@ -1,26 +1,21 @@
-
 #include "kernel/norm.h"
-#include "kernel/sums.h"
+
+#include "kernel/reduce.h"
+
 #include <string.h>
 
 enum { SMALL = 32768 }; /* elements below which threads do not pay */
 
-static sc_real plane_sum(const sc_real *x, size_t n) {
-    sc_real sum;
-    SC_SUM(sum, n, i, x[i]);
-    return sum;
-}
-
 static sc_real plane_squares(const sc_real *x, sc_real mean, size_t n) {
     sc_real sum;
-    SC_SUM(sum, n, i, (x[i] - mean) * (x[i] - mean));
+    SC_REDUCE_SUM(sum, n, i, (x[i] - mean) * (x[i] - mean));
     return sum;
 }
 
 /* The sum of g * (x - mean). */
 static sc_real plane_products(const sc_real *g, const sc_real *x, sc_real mean, size_t n) {
     sc_real sum;
-    SC_SUM(sum, n, i, g[i] * (x[i] - mean));
+    SC_REDUCE_SUM(sum, n, i, g[i] * (x[i] - mean));
     return sum;
 }
 
@@ -31,7 +26,7 @@ void sc_channel_statistics(sc_real *mean, sc_real *var, const sc_real *x, size_t
     for (size_t k = 0; k < c; k++) {
         double sum = 0, squares = 0;
         for (size_t i = 0; i < n; i++)
-            sum += (double)plane_sum(x + (i * c + k) * positions, positions);
+            sum += (double)sc_reduce_sum(x + (i * c + k) * positions, positions);
         mean[k] = (sc_real)(sum / count);
         for (size_t i = 0; i < n; i++)
             squares += (double)plane_squares(x + (i * c + k) * positions, mean[k], positions);
@@ -45,12 +40,13 @@ static void plane_affine(sc_real *y, const sc_real *x, sc_real mean, sc_real sca
         y[i] = (x[i] - mean) * scale + shift;
 }
 
-void sc_channel_norm_forward(sc_real *y, const sc_real *x, const sc_real *mean, const sc_real *rstd,
-                             const sc_real *weight, const sc_real *bias, size_t n, size_t c, size_t positions) {
-#pragma omp parallel for schedule(static) if (n * c * positions > SMALL)
-    for (size_t p = 0; p < n * c; p++) {
-        size_t k = p % c;
-        plane_affine(y + p * positions, x + p * positions, mean[k], rstd[k] * weight[k], bias[k], positions);
+void sc_channel_norm_forward(sc_real *y, const sc_real *x, const sc_channel_norm *norm) {
+    const size_t positions = norm->positions;
+#pragma omp parallel for schedule(static) if (norm->n * norm->c * positions > SMALL)
+    for (size_t p = 0; p < norm->n * norm->c; p++) {
+        size_t k = p % norm->c;
+        plane_affine(y + p * positions, x + p * positions, norm->mean[k], norm->rstd[k] * norm->weight[k],
+                     norm->bias[k], positions);
     }
 }
 
@@ -74,24 +70,25 @@ static void plane_centred(sc_real *dx, const sc_real *dy, const sc_real *x, sc_r
 }
 
 void sc_channel_norm_backward(sc_real *dx, sc_real *dweight, sc_real *dbias, const sc_real *x, const sc_real *dy,
-                              const sc_real *mean, const sc_real *rstd, const sc_real *weight, bool through, bool add,
-                              size_t n, size_t c, size_t positions) {
+                              bool batch_statistics, bool add, const sc_channel_norm *norm) {
+    const size_t n = norm->n, c = norm->c, positions = norm->positions;
+    const sc_real *mean = norm->mean, *rstd = norm->rstd, *weight = norm->weight;
     double count = (double)n * (double)positions;
 #pragma omp parallel for schedule(static) if (n * c * positions > SMALL)
     for (size_t k = 0; k < c; k++) {
         double sum = 0, products = 0; /* of dy, and of dy * (x - mean) */
-        if (dbias || (dx && through))
+        if (dbias || (dx && batch_statistics))
             for (size_t i = 0; i < n; i++)
-                sum += (double)plane_sum(dy + (i * c + k) * positions, positions);
-        if (dweight || (dx && through))
+                sum += (double)sc_reduce_sum(dy + (i * c + k) * positions, positions);
+        if (dweight || (dx && batch_statistics))
             for (size_t i = 0, at = k * positions; i < n; i++, at += c * positions)
                 products += (double)plane_products(dy + at, x + at, mean[k], positions);
         sc_real scale = weight[k] * rstd[k];
         sc_real slope = (sc_real)(products / count) * rstd[k] * rstd[k];
         for (size_t i = 0, at = k * positions; dx && i < n; i++, at += c * positions) {
-            if (through && !add)
+            if (batch_statistics && !add)
                 memset(dx + at, 0, positions * sizeof *dx);
-            if (through)
+            if (batch_statistics)
                 plane_centred(dx + at, dy + at, x + at, scale, (sc_real)(sum / count), mean[k], slope, positions);
             else
                 plane_scaled(dx + at, dy + at, scale, add, positions);

@@ -4,7 +4,6 @@
 #include "kernel/gemm.h"
 #include "kernel/grouped.h"
 #include "kernel/patches.h"
-#include "kernel/sums.h"
 #include "kernel/winograd.h"
 
 #include <string.h>
@@ -232,7 +231,7 @@ void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, co
     }
 }
 
-/* ---- the rest ---- */
+/* ---- scratch ---- */
 
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n, bool weights) {
     size_t there = packed_group(s);
@@ -244,17 +243,4 @@ size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n, bool weights) {
         return plain;
     plain = sc_max(plain, weights ? sc_winograd_weight_scratch(s, n) : 0);
     return sc_max(plain, sc_winograd_scratch(s, n));
-}
-
-static sc_real sum_of(const sc_real *x, size_t count) {
-    sc_real sum;
-    SC_SUM(sum, count, i, x[i]);
-    return sum;
-}
-
-void sc_channels_sum(sc_real *db, const sc_real *dy, size_t n, size_t o, size_t positions) {
-#pragma omp parallel for schedule(static) if (n * o * positions > 65536)
-    for (size_t c = 0; c < o; c++)
-        for (size_t i = 0; i < n; i++)
-            db[c] += sum_of(dy + (i * o + c) * positions, positions);
 }

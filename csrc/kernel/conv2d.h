@@ -43,7 +43,4 @@ void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, con
 void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x, const sc_conv2d_size *s,
                                size_t n);
 
-/* db[o] += the sums of dy [n x o x positions]. */
-void sc_channels_sum(sc_real *db, const sc_real *dy, size_t n, size_t o, size_t positions);
-
 #endif

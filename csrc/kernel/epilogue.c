@@ -1,5 +1,7 @@
 #include "kernel/epilogue.h"
 
+#include "base/inline.h"
+
 #include <stdbool.h>
 
 /* The steps of one number, or of a vector of them: what is not wanted is left out by the compiler, since the flags are
@@ -12,7 +14,7 @@ typedef struct unit {
     sc_real bias, mean, scale, shift;
 } unit;
 
-static inline __attribute__((always_inline)) sc_real step(sc_real y, steps s, unit u, sc_real residual) {
+SC_INLINE sc_real step(sc_real y, steps s, unit u, sc_real residual) {
     y = s.bias ? y + u.bias : y;
     y = s.norm ? (y - u.mean) * u.scale + u.shift : y;
     y = s.residual ? y + residual : y;
@@ -20,17 +22,15 @@ static inline __attribute__((always_inline)) sc_real step(sc_real y, steps s, un
 }
 
 /* One pass over the outputs of one unit. */
-static inline __attribute__((always_inline)) void run_unit(sc_real *restrict y, const sc_real *restrict residual,
-                                                           steps s, unit u, size_t count) {
+SC_INLINE void run_unit(sc_real *restrict y, const sc_real *restrict residual, steps s, unit u, size_t count) {
     for (size_t i = 0; i < count; i++)
         y[i] = step(y[i], s, u, s.residual ? residual[i] : 0);
 }
 
 /* One pass over outputs that belong to a unit each. */
-static inline __attribute__((always_inline)) void run_units(sc_real *restrict y, const sc_real *restrict residual,
-                                                            steps s, const sc_real *restrict bias,
-                                                            const sc_real *restrict mean, const sc_real *restrict scale,
-                                                            const sc_real *restrict shift, size_t count) {
+SC_INLINE void run_units(sc_real *restrict y, const sc_real *restrict residual, steps s, const sc_real *restrict bias,
+                         const sc_real *restrict mean, const sc_real *restrict scale, const sc_real *restrict shift,
+                         size_t count) {
     for (size_t i = 0; i < count; i++) {
         unit u = {s.bias ? bias[i] : 0, s.norm ? mean[i] : 0, s.norm ? scale[i] : 0, s.norm ? shift[i] : 0};
         y[i] = step(y[i], s, u, s.residual ? residual[i] : 0);

@@ -83,19 +83,18 @@ sc_operand sc_pieces_columns(const sc_pieces *p) {
     return (sc_operand){.pack = pack_pieces_columns, .context = p};
 }
 
-void sc_gemm(sc_transposition transpose_a, sc_transposition transpose_b, size_t m, size_t n, size_t k, sc_real alpha,
-             const sc_real *a, size_t lda, const sc_real *b, size_t ldb, bool add, sc_real *c, size_t ldc,
-             void *scratch) {
-    sc_matrix rows = sc_matrix_rows(transpose_a, a, lda), columns = sc_matrix_columns(transpose_b, b, ldb);
-    rows.scale = alpha;
+void sc_gemm_run(const sc_gemm *g) {
+    sc_matrix rows = sc_matrix_rows(g->a.transpose, g->a.x, g->a.ld);
+    sc_matrix columns = sc_matrix_columns(g->b.transpose, g->b.x, g->b.ld);
+    rows.scale = g->scale != 0 ? g->scale : 1;
     sc_product product = {
-        .m = m,
-        .n = n,
-        .k = k,
+        .m = g->m,
+        .n = g->n,
+        .k = g->k,
         .rows = sc_rows_operand(&rows),
         .columns = sc_columns_operand(&columns),
-        .out = {.y = c, .row_stride = ldc, .add = add},
-        .scratch = scratch,
+        .out = {.y = g->c, .row_stride = g->ldc, .add = g->add},
+        .scratch = g->scratch,
     };
     sc_product_run(&product);
 }
@@ -104,17 +103,4 @@ void sc_rows_fill(sc_real *y, const sc_real *row, size_t rows, size_t columns) {
 #pragma omp parallel for schedule(static) if (rows * columns > 65536)
     for (size_t r = 0; r < rows; r++)
         memcpy(y + r * columns, row, columns * sizeof *row);
-}
-
-static void columns_sum(sc_real *sum, const sc_real *x, size_t rows, size_t columns, size_t first, size_t last) {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = first; c < last; c++)
-            sum[c] += x[r * columns + c];
-}
-
-void sc_rows_sum(sc_real *sum, const sc_real *x, size_t rows, size_t columns) {
-    const size_t block = 64; /* one thread per block of columns: no reduction, and the same bits whatever the threads */
-#pragma omp parallel for schedule(static) if (rows * columns > 65536)
-    for (size_t first = 0; first < columns; first += block)
-        columns_sum(sum, x, rows, columns, first, first + block < columns ? first + block : columns);
 }

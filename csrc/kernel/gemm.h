@@ -32,16 +32,29 @@ typedef struct sc_pieces {
 sc_operand sc_pieces_rows(const sc_pieces *p);
 sc_operand sc_pieces_columns(const sc_pieces *p);
 
-/* c[m x n] = (alpha * op(a)[m x k]) * op(b)[k x n], or with `add` c +=. scratch: sc_product_scratch() bytes, inside a
- * parallel region sc_product_thread_scratch() bytes of the thread's own. */
-void sc_gemm(sc_transposition transpose_a, sc_transposition transpose_b, size_t m, size_t n, size_t k, sc_real alpha,
-             const sc_real *a, size_t lda, const sc_real *b, size_t ldb, bool add, sc_real *c, size_t ldc,
-             void *scratch);
+/* op(x) in memory. */
+typedef struct sc_gemm_operand {
+    const sc_real *x;
+    size_t ld;
+    sc_transposition transpose;
+} sc_gemm_operand;
+
+/* c[m x n] = (scale * op(a)[m x k]) * op(b)[k x n], or with `add` c +=. */
+typedef struct sc_gemm {
+    size_t m, n, k;
+    sc_real scale; /* 0 means 1 */
+    sc_gemm_operand a, b;
+    sc_real *c;
+    size_t ldc;
+    bool add;
+    void
+        *scratch; /* sc_product_scratch() bytes; inside a parallel region sc_product_thread_scratch() of the thread's */
+} sc_gemm;
+
+/* Computes c. */
+void sc_gemm_run(const sc_gemm *g);
 
 /* Every row of y[rows x columns] = row[columns]. */
 void sc_rows_fill(sc_real *y, const sc_real *row, size_t rows, size_t columns);
-
-/* sum[columns] += the sum of the rows of x[rows x columns]. */
-void sc_rows_sum(sc_real *sum, const sc_real *x, size_t rows, size_t columns);
 
 #endif

@@ -183,8 +183,8 @@ static void copy_band(sc_real *to, const run *r, const sc_real *x, size_t positi
 
 /* One chain of sums: y[rows x vectors] = w x, or with `add` y +=; rows and vectors are constants where this is inlined.
  */
-SC_SIMD void chain(sc_real *y, size_t ld, const sc_real *restrict x, const size_t *restrict taps,
-                   const sc_real *restrict w, size_t depth, bool add, const size_t rows, const size_t vectors) {
+SC_INLINE void chain(sc_real *y, size_t ld, const sc_real *restrict x, const size_t *restrict taps,
+                     const sc_real *restrict w, size_t depth, bool add, const size_t rows, const size_t vectors) {
     sc_vector sum[MOST_ROWS][MOST_VECTORS];
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; i++)
@@ -215,8 +215,8 @@ SC_SIMD void chain(sc_real *y, size_t ld, const sc_real *restrict x, const size_
 }
 
 /* A piece of rows at count positions, a multiple of SC_VECTOR. */
-SC_SIMD void sum_rows(sc_real *y, size_t ld, const sc_real *x, const run *r, const sc_real *w, size_t count,
-                      const size_t rows, const size_t wide) {
+SC_INLINE void sum_rows(sc_real *y, size_t ld, const sc_real *x, const run *r, const sc_real *w, size_t count,
+                        const size_t rows, const size_t wide) {
     const size_t narrow = (wide + 1) / 2;
     for (size_t at = 0, left = count / SC_VECTOR; left;) {
         size_t vectors = left >= wide ? wide : left >= narrow ? narrow : 1;

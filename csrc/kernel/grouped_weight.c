@@ -98,8 +98,9 @@ static void copy_gradient(const task *t, const sc_real *dy, size_t position, siz
 /* ---- sums ---- */
 
 /* sum[outputs x all_taps] += the products at count positions; outputs and taps are constants where this is inlined. */
-SC_SIMD void sum_tile(sc_real *sum, size_t ld, const sc_real *restrict dy, size_t dy_output, const sc_real *restrict x,
-                      size_t x_step, const size_t *taps, size_t count, const size_t outputs, const size_t tile) {
+SC_INLINE void sum_tile(sc_real *sum, size_t ld, const sc_real *restrict dy, size_t dy_output,
+                        const sc_real *restrict x, size_t x_step, const size_t *taps, size_t count,
+                        const size_t outputs, const size_t tile) {
     sc_vector part[MOST_OUTPUTS][MANY_TAPS];
     const sc_real *from[MANY_TAPS];
 #pragma GCC unroll 9

@@ -3,7 +3,7 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "kernel/sums.h"
+#include "kernel/reduce.h"
 
 #include <float.h>
 #include <math.h>
@@ -23,7 +23,7 @@ typedef struct kmeans {
 
 static double distance_between(const sc_real *a, const sc_real *b, size_t d) {
     sc_real squares;
-    SC_SUM(squares, d, i, (a[i] - b[i]) * (a[i] - b[i]));
+    SC_REDUCE_SUM(squares, d, i, (a[i] - b[i]) * (a[i] - b[i]));
     return (double)squares;
 }
 
@@ -71,26 +71,26 @@ static void assign(kmeans *m) {
 #pragma omp parallel for schedule(static) if (m->n * m->d * m->k > SMALL)
     for (size_t i = 0; i < m->n; i++) {
         size_t best = 0;
-        double least = INFINITY;
+        double min = INFINITY;
         for (size_t c = 0; c < m->k; c++) {
             double distance = distance_between(m->x + i * m->d, m->centroids + c * m->d, m->d);
-            if (distance < least) {
-                least = distance;
+            if (distance < min) {
+                min = distance;
                 best = c;
             }
         }
         m->assignment[i] = best;
-        m->distance[i] = least;
+        m->distance[i] = min;
     }
 }
 
 /* The row farthest from its centroid among clusters that can spare one. There is one while n >= k. */
 static size_t farthest_row(const kmeans *m) {
     size_t found = 0;
-    double most = -1;
+    double max = -1;
     for (size_t i = 0; i < m->n; i++)
-        if (m->count[m->assignment[i]] > 1 && m->distance[i] > most) {
-            most = m->distance[i];
+        if (m->count[m->assignment[i]] > 1 && m->distance[i] > max) {
+            max = m->distance[i];
             found = i;
         }
     return found;
@@ -140,34 +140,34 @@ static sc_status iterate(kmeans *m, size_t *before, sc_error *error) {
     return SC_OK;
 }
 
-static void find_nearest(const kmeans *m, size_t *nearest, double *least) {
+static void find_nearest(const kmeans *m, size_t *nearest, double *min) {
     for (size_t c = 0; c < m->k; c++)
-        least[c] = INFINITY, nearest[c] = m->n;
+        min[c] = INFINITY, nearest[c] = m->n;
     for (size_t i = 0; i < m->n; i++) {
         size_t c = m->assignment[i];
         double distance = distance_between(m->x + i * m->d, m->centroids + c * m->d, m->d);
-        if (nearest[c] == m->n || distance < least[c]) {
-            least[c] = distance;
+        if (nearest[c] == m->n || distance < min[c]) {
+            min[c] = distance;
             nearest[c] = i;
         }
     }
 }
 
-sc_status sc_kmeans(sc_real *centroids, size_t *assignment, size_t *nearest, const sc_real *x, size_t n, size_t d,
-                    size_t k, uint64_t seed, sc_error *error) {
-    kmeans m = {.x = x, .n = n, .d = d, .k = k, .centroids = centroids, .assignment = assignment};
+sc_status sc_kmeans(sc_kmeans_result *out, const sc_real *x, size_t n, size_t d, size_t k, uint64_t seed,
+                    sc_error *error) {
+    kmeans m = {.x = x, .n = n, .d = d, .k = k, .centroids = out->centroids, .assignment = out->assignment};
     void *distance = NULL, *count = NULL, *sum = NULL, *before = NULL;
     size_t cells = 0;
     sc_random random;
     sc_random_seed(&random, seed, 0);
-    memset(assignment, 0, n * sizeof *assignment);
+    memset(m.assignment, 0, n * sizeof *m.assignment);
     sc_status status = SC_OK;
     if (!sc_size_multiply(&cells, k, d))
         status = sc_error_set(error, SC_ERROR_MEMORY, "kmeans: too many centroids");
     if (status == SC_OK)
         status = sc_memory_alloc(&distance, n, sizeof *m.distance, error);
     if (status == SC_OK)
-        status = sc_memory_alloc(&before, n, sizeof *assignment, error);
+        status = sc_memory_alloc(&before, n, sizeof *m.assignment, error);
     if (status == SC_OK)
         status = sc_memory_alloc(&count, k, sizeof *m.count, error);
     if (status == SC_OK)
@@ -178,7 +178,7 @@ sc_status sc_kmeans(sc_real *centroids, size_t *assignment, size_t *nearest, con
         status = iterate(&m, before, error);
     }
     if (status == SC_OK)
-        find_nearest(&m, nearest, m.distance); /* [n], and k <= n */
+        find_nearest(&m, out->nearest, m.distance); /* [n], and k <= n */
     sc_memory_free(sum);
     sc_memory_free(count);
     sc_memory_free(before);

@@ -12,7 +12,7 @@ typedef sc_real sc_lanes_unaligned
     __attribute__((vector_size(SC_LANES * sizeof(sc_real)), aligned(sizeof(sc_real)), may_alias));
 
 /* out = scale * x + y, with one rounding. */
-SC_SIMD void sc_lanes_fma(sc_lanes *out, sc_real scale, const sc_lanes *x, const sc_lanes *y) {
+SC_INLINE void sc_lanes_fma(sc_lanes *out, sc_real scale, const sc_lanes *x, const sc_lanes *y) {
 #ifdef SC_REAL_IS_DOUBLE
     *out = scale * *x + *y;
 #else
@@ -21,7 +21,7 @@ SC_SIMD void sc_lanes_fma(sc_lanes *out, sc_real scale, const sc_lanes *x, const
 }
 
 /* Four numbers from each of SC_QUADS places. */
-SC_SIMD void sc_lanes_gather(sc_lanes *out, const sc_real *from, const size_t at[SC_QUADS]) {
+SC_INLINE void sc_lanes_gather(sc_lanes *out, const sc_real *from, const size_t at[SC_QUADS]) {
 #if !defined SC_REAL_IS_DOUBLE && defined __AVX512F__
     __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(from + at[0]));
     v = _mm512_insertf32x4(v, _mm_loadu_ps(from + at[1]), 1);
@@ -38,7 +38,7 @@ SC_SIMD void sc_lanes_gather(sc_lanes *out, const sc_real *from, const size_t at
 }
 
 /* Every quad of four vectors is transposed: number i of vector r becomes number r of vector i. */
-SC_SIMD void sc_lanes_transpose(sc_lanes v[4]) {
+SC_INLINE void sc_lanes_transpose(sc_lanes v[4]) {
 #if !defined SC_REAL_IS_DOUBLE && defined __AVX512F__
     __m512 a = _mm512_unpacklo_ps((__m512)v[0], (__m512)v[1]), b = _mm512_unpacklo_ps((__m512)v[2], (__m512)v[3]);
     __m512 c = _mm512_unpackhi_ps((__m512)v[0], (__m512)v[1]), d = _mm512_unpackhi_ps((__m512)v[2], (__m512)v[3]);

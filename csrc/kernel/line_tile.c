@@ -31,8 +31,8 @@ static void read_rest(sc_lanes d[4], const sc_real *b, const size_t at[4][SC_QUA
 }
 
 /* `rows` is a constant wherever this is inlined. */
-SC_SIMD void multiply(sc_real *c, const sc_real *a, size_t lda, const size_t rows, const sc_real *b, const places *p,
-                      size_t depth, bool add) {
+SC_INLINE void multiply(sc_real *c, const sc_real *a, size_t lda, const size_t rows, const sc_real *b, const places *p,
+                        size_t depth, bool add) {
     sc_lanes sum[SC_LINE_TILE_ROWS][GROUPS];
 #pragma GCC unroll 4
     for (size_t i = 0; i < rows; i++)

@@ -55,17 +55,19 @@ static void forward_row(sc_real *y, const sc_real *x, size_t o, const sc_pool_ax
         }
 }
 
-void sc_max_pool_forward(sc_real *y, const sc_real *x, size_t planes, sc_pool_axis down, sc_pool_axis across) {
-    size_t positions = down.out * across.out;
-#pragma omp parallel for schedule(static) if (planes * positions > SMALL)
-    for (size_t p = 0; p < planes; p++)
-        for (size_t o = 0; o < down.out; o++)
-            forward_row(y + p * positions + o * across.out, x + p * down.in * across.in, o, &down, &across);
+void sc_max_pool_forward(sc_real *y, const sc_real *x, const sc_pool *pool) {
+    const sc_pool_axis *down = &pool->down, *across = &pool->across;
+    size_t positions = down->out * across->out, inputs = down->in * across->in;
+#pragma omp parallel for schedule(static) if (pool->planes * positions > SMALL)
+    for (size_t p = 0; p < pool->planes; p++)
+        for (size_t o = 0; o < down->out; o++)
+            forward_row(y + p * positions + o * across->out, x + p * inputs, o, down, across);
 }
 
 /* best and where of outputs first .. last - 1 of row o. */
 static void find_row(sc_real best[TILE], int where[TILE], const sc_real *x, size_t o, size_t first, size_t last,
-                     const sc_pool_axis *down, const sc_pool_axis *across) {
+                     const sc_pool *pool) {
+    const sc_pool_axis *down = &pool->down, *across = &pool->across;
     sc_window rows = sc_window_at(down, o);
     for (size_t j = first; j < last; j++) {
         best[j - first] = -INFINITY;
@@ -81,23 +83,6 @@ static void find_row(sc_real best[TILE], int where[TILE], const sc_real *x, size
             take_where(best + (from - first), where + (from - first), x + at, (int)at, (int)(to - from),
                        (int)across->stride);
         }
-}
-
-/* Planes do not overlap, so threads never add to the same place. */
-void sc_max_pool_backward(sc_real *dx, const sc_real *x, const sc_real *dy, size_t planes, sc_pool_axis down,
-                          sc_pool_axis across) {
-    size_t positions = down.out * across.out, inputs = down.in * across.in;
-#pragma omp parallel for schedule(static) if (planes * positions > SMALL)
-    for (size_t p = 0; p < planes; p++)
-        for (size_t o = 0; o < down.out; o++)
-            for (size_t first = 0; first < across.out; first += TILE) {
-                sc_real best[TILE];
-                int where[TILE];
-                size_t last = across.out - first < TILE ? across.out : first + TILE;
-                find_row(best, where, x + p * inputs, o, first, last, &down, &across);
-                for (size_t j = first; j < last; j++)
-                    dx[p * inputs + (size_t)where[j - first]] += dy[p * positions + o * across.out + j];
-            }
 }
 
 static void share_among_ties(sc_real *rx, const sc_real *x, sc_real r, sc_real best, int where, size_t width,
@@ -116,20 +101,32 @@ static void share_among_ties(sc_real *rx, const sc_real *x, sc_real r, sc_real b
                 rx[row * width + column] += r / (sc_real)ties;
 }
 
-void sc_max_pool_ties(sc_real *rx, const sc_real *x, const sc_real *ry, size_t planes, sc_pool_axis down,
-                      sc_pool_axis across) {
-    size_t positions = down.out * across.out, inputs = down.in * across.in;
-#pragma omp parallel for schedule(static) if (planes * positions > SMALL)
-    for (size_t p = 0; p < planes; p++)
-        for (size_t o = 0; o < down.out; o++)
-            for (size_t first = 0; first < across.out; first += TILE) {
-                sc_real best[TILE];
+/* Planes do not overlap, so threads never add to the same place. */
+static void distribute(sc_real *dx, const sc_real *x, const sc_real *dy, const sc_pool *pool, bool ties) {
+    const sc_pool_axis *down = &pool->down, *across = &pool->across;
+    size_t positions = down->out * across->out, inputs = down->in * across->in;
+#pragma omp parallel for schedule(static) if (pool->planes * positions > SMALL)
+    for (size_t p = 0; p < pool->planes; p++)
+        for (size_t o = 0; o < down->out; o++)
+            for (size_t first = 0; first < across->out; first += TILE) {
+                sc_real best[TILE], *to = dx + p * inputs;
+                const sc_real *from = x + p * inputs, *grad = dy + p * positions + o * across->out;
                 int where[TILE];
-                size_t last = across.out - first < TILE ? across.out : first + TILE;
-                find_row(best, where, x + p * inputs, o, first, last, &down, &across);
+                size_t last = across->out - first < TILE ? across->out : first + TILE;
+                find_row(best, where, from, o, first, last, pool);
                 for (size_t j = first; j < last; j++)
-                    share_among_ties(rx + p * inputs, x + p * inputs, ry[p * positions + o * across.out + j],
-                                     best[j - first], where[j - first], across.in, sc_window_at(&down, o),
-                                     sc_window_at(&across, j));
+                    if (ties)
+                        share_among_ties(to, from, grad[j], best[j - first], where[j - first], across->in,
+                                         sc_window_at(down, o), sc_window_at(across, j));
+                    else
+                        to[where[j - first]] += grad[j];
             }
+}
+
+void sc_max_pool_backward(sc_real *dx, const sc_real *x, const sc_real *dy, const sc_pool *pool) {
+    distribute(dx, x, dy, pool, false);
+}
+
+void sc_max_pool_ties(sc_real *rx, const sc_real *x, const sc_real *ry, const sc_pool *pool) {
+    distribute(rx, x, ry, pool, true);
 }

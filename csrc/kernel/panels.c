@@ -27,7 +27,7 @@ size_t sc_padded_columns(size_t n) {
 }
 
 /* Quad after quad of lanes, to[4 * quad x width]. */
-SC_SIMD void store_quads(sc_real *to, size_t width, const sc_lanes *v) {
+SC_INLINE void store_quads(sc_real *to, size_t width, const sc_lanes *v) {
 #if SC_VECTOR_BYTES == 64
     _mm_storeu_ps(to, _mm512_castps512_ps128((__m512)*v));
     _mm_storeu_ps(to + 4 * width, _mm512_extractf32x4_ps((__m512)*v, 1));

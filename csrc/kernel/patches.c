@@ -145,7 +145,7 @@ static void read_second(sc_real *to, const sc_real *from, size_t first, size_t l
 }
 
 /* to[count] = from[2 * i]. */
-SC_SIMD void copy_second(sc_real *to, const sc_real *from, size_t count) {
+SC_INLINE void copy_second(sc_real *to, const sc_real *from, size_t count) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     size_t i = 0;
     for (; i + SC_VECTOR < count; i += SC_VECTOR) {
@@ -176,7 +176,7 @@ static void read_second(sc_real *restrict to, const sc_real *restrict from, size
         to[i] = 0;
 }
 
-SC_SIMD void copy_second(sc_real *restrict to, const sc_real *restrict from, size_t count) {
+SC_INLINE void copy_second(sc_real *restrict to, const sc_real *restrict from, size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = from[2 * i];
 }
@@ -196,7 +196,7 @@ static void read_with_edges(sc_real *restrict to, const sc_real *restrict from, 
             to[i] = i >= first && i < last ? from[i * stride] : 0;
 }
 
-SC_SIMD void read_piece(sc_real *to, const line *l, const sc_patches *p, const piece *part) {
+SC_INLINE void read_piece(sc_real *to, const line *l, const sc_patches *p, const piece *part) {
     size_t row = part->row + (size_t)l->down; /* huge, where it is above the image */
     if (row >= p->down.size) {
         read_next(to, l->plane, 0, 0, part->end - part->across);
@@ -213,7 +213,7 @@ SC_SIMD void read_piece(sc_real *to, const line *l, const sc_patches *p, const p
 }
 
 /* Planes come from far away, and in pieces too short for the processor to guess the next: they are asked for early. */
-SC_SIMD void ask_for(const line *l, const sc_patches *p, const piece *part) {
+SC_INLINE void ask_for(const line *l, const sc_patches *p, const piece *part) {
     const sc_real *from = l->plane + AHEAD * p->down.size * p->across.size + part->from;
     for (size_t i = 0; i < (part->end - part->across) * p->across.stride; i += LINE)
         __builtin_prefetch(from + i);

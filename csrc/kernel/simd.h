@@ -4,6 +4,7 @@
 #define SC_KERNEL_SIMD_H
 
 #include "base/fma.h"
+#include "base/inline.h"
 
 #include <stddef.h>
 
@@ -25,27 +26,25 @@ enum { SC_VECTOR = SC_VECTOR_BYTES / (int)sizeof(sc_real) }; /* numbers of one v
 typedef sc_real sc_vector __attribute__((vector_size(SC_VECTOR_BYTES)));
 typedef sc_real sc_vector_unaligned __attribute__((vector_size(SC_VECTOR_BYTES), aligned(sizeof(sc_real)), may_alias));
 
-#define SC_SIMD static inline __attribute__((always_inline))
-
 /* SC_VECTOR numbers from any address. */
-SC_SIMD sc_vector sc_vector_load(const sc_real *x) {
+SC_INLINE sc_vector sc_vector_load(const sc_real *x) {
     return *(const sc_vector_unaligned *)x;
 }
 
 /* To any address. */
-SC_SIMD void sc_vector_store(sc_real *y, sc_vector v) {
+SC_INLINE void sc_vector_store(sc_real *y, sc_vector v) {
     *(sc_vector_unaligned *)y = v;
 }
 
 #if SC_VECTOR_BYTES == 64
 /* A bit for each of the first `count` numbers of a vector. */
-SC_SIMD __mmask16 sc_lanes_below(size_t count) {
+SC_INLINE __mmask16 sc_lanes_below(size_t count) {
     return (__mmask16)(count < SC_VECTOR ? (1U << count) - 1 : 0xffffU);
 }
 #endif
 
 /* to[count] = from[count] without a call, for the short pieces that packing consists of. */
-SC_SIMD void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, size_t count) {
+SC_INLINE void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, size_t count) {
     size_t i = 0;
     for (; i + SC_VECTOR <= count; i += SC_VECTOR) {
         sc_vector_store(to + i, sc_vector_load(from + i));
@@ -76,13 +75,13 @@ SC_SIMD void sc_vector_copy(sc_real *restrict to, const sc_real *restrict from, 
 }
 
 /* The same number in all places. */
-SC_SIMD sc_vector sc_vector_all(sc_real x) {
+SC_INLINE sc_vector sc_vector_all(sc_real x) {
     return x - (sc_vector){0}; /* exact, signs of zeros included, and one broadcast */
 }
 
 #if !defined SC_REAL_IS_DOUBLE && !defined __FP_FAST_FMAF
 /* sc_fma of base/fma.h, which tells why, for the numbers of a vector side by side. */
-SC_SIMD sc_vector sc_vector_fma_emulated(sc_vector x, sc_vector y, sc_vector z) {
+SC_INLINE sc_vector sc_vector_fma_emulated(sc_vector x, sc_vector y, sc_vector z) {
     typedef double wide __attribute__((vector_size(2 * SC_VECTOR_BYTES)));
     typedef int64_t words __attribute__((vector_size(2 * SC_VECTOR_BYTES)));
     wide product = __builtin_convertvector(x, wide) * __builtin_convertvector(y, wide);
@@ -95,7 +94,7 @@ SC_SIMD sc_vector sc_vector_fma_emulated(sc_vector x, sc_vector y, sc_vector z) 
 #endif
 
 /* x * y + z with one rounding each: sc_fma, element by element. */
-SC_SIMD sc_vector sc_vector_fma(sc_vector x, sc_vector y, sc_vector z) {
+SC_INLINE sc_vector sc_vector_fma(sc_vector x, sc_vector y, sc_vector z) {
 #if defined SC_REAL_IS_DOUBLE
     return x * y + z;
 #elif defined __AVX512F__

@@ -8,8 +8,8 @@ enum {
 
 /* Unrolled as a whole, so that the sums stay in registers: `rows` and `vectors` are constants wherever this is inlined.
  */
-SC_SIMD void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const sc_real *restrict b, const size_t rows,
-                      const size_t vectors, size_t depth, bool add) {
+SC_INLINE void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const sc_real *restrict b, const size_t rows,
+                        const size_t vectors, size_t depth, bool add) {
     sc_vector sum[SC_TILE_ROWS][MOST_VECTORS];
     const size_t columns = vectors * SC_VECTOR;
 #pragma GCC unroll 12

@@ -13,14 +13,12 @@
 #ifndef SC_KERNEL_VECMATH_H
 #define SC_KERNEL_VECMATH_H
 
+#include "base/inline.h"
 #include "base/real.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-
-/* Helpers of loops, which are vector arithmetic only where everything in them is inlined. */
-#define SC_INLINE static inline __attribute__((always_inline))
 
 #ifdef SC_REAL_IS_DOUBLE
 

@@ -7,7 +7,7 @@
 
 /* Six inputs to six points: B^T d. Differences come first, so that where all inputs are equal every point but that of 1
  * is zero, to the bit. */
-SC_SIMD void sc_winograd_inputs(sc_lanes v[6], const sc_lanes d[6]) {
+SC_INLINE void sc_winograd_inputs(sc_lanes v[6], const sc_lanes d[6]) {
     sc_lanes d42 = d[4] - d[2], d31 = d[3] - d[1], d32 = d[3] - d[2], d12 = d[1] - d[2];
     sc_lanes d02 = (d[0] - d[2]) + d42, middle = (sc_real)0.5 * d[2], d53 = (d[5] - d[3]) - d31;
     sc_lanes near = d12 + d42;
@@ -21,7 +21,7 @@ SC_SIMD void sc_winograd_inputs(sc_lanes v[6], const sc_lanes d[6]) {
 }
 
 /* Three weights to six points: G g. Inputs and outputs are steps apart. */
-SC_SIMD void sc_winograd_filters(sc_lanes *u, size_t u_step, const sc_lanes *g, size_t g_step) {
+SC_INLINE void sc_winograd_filters(sc_lanes *u, size_t u_step, const sc_lanes *g, size_t g_step) {
     const sc_real third = (sc_real)1 / 3, fifteenth = (sc_real)1 / 15;
     sc_lanes g0 = g[0], g1 = g[g_step], g2 = g[2 * g_step];
     u[0] = g0;
@@ -33,7 +33,7 @@ SC_SIMD void sc_winograd_filters(sc_lanes *u, size_t u_step, const sc_lanes *g, 
 }
 
 /* Six points to four outputs: A^T m. */
-SC_SIMD void sc_winograd_outputs(sc_lanes y[4], const sc_lanes m[6]) {
+SC_INLINE void sc_winograd_outputs(sc_lanes y[4], const sc_lanes m[6]) {
     sc_lanes even = m[1] + m[2], odd = m[1] - m[2];
     sc_lanes one = (sc_real)0.5 * m[3], two = (sc_real)0.25 * m[3], three = (sc_real)0.125 * m[3];
     sc_lanes_fma(&one, -2, &m[4], &one);
@@ -46,7 +46,7 @@ SC_SIMD void sc_winograd_outputs(sc_lanes y[4], const sc_lanes m[6]) {
 }
 
 /* The transposes of these two, for gradients of filters. Four gradients of outputs to six points: A g. */
-SC_SIMD void sc_winograd_output_gradients(sc_lanes m[6], const sc_lanes g[4]) {
+SC_INLINE void sc_winograd_output_gradients(sc_lanes m[6], const sc_lanes g[4]) {
     sc_lanes even = g[0] + g[2], odd = g[1] + g[3], half, minus_two;
     sc_lanes_fma(&half, (sc_real)0.5, &g[1], &g[0]);
     sc_lanes_fma(&half, (sc_real)0.25, &g[2], &half);
@@ -61,7 +61,7 @@ SC_SIMD void sc_winograd_output_gradients(sc_lanes m[6], const sc_lanes g[4]) {
 }
 
 /* Six points to the gradients of three weights: G^T u. */
-SC_SIMD void sc_winograd_filter_gradients(sc_lanes g[3], const sc_lanes u[6]) {
+SC_INLINE void sc_winograd_filter_gradients(sc_lanes g[3], const sc_lanes u[6]) {
     const sc_real third = (sc_real)1 / 3, fifteenth = (sc_real)1 / 15;
     sc_lanes sum = u[1] + u[2], difference = u[1] - u[2], outer, inner, last = u[4] - u[3];
     sc_lanes_fma(&outer, -16, &u[3], &u[4]);

@@ -16,17 +16,17 @@ static int gaussian_blur(lua_State *L) {
     if (!(sigma > 0 && sigma <= 1000))
         sc_lua_fail(L, "gaussian_blur: sigma: expected a number in (0, 1000], got %f", sigma);
     size_t height = x->shape.size[x->shape.ndim - 2], width = x->shape.size[x->shape.ndim - 1];
-    size_t radius = sc_blur_radius(sigma);
-    double *weights = lua_newuserdatauv(L, (radius + 1) * sizeof(double), 0);
+    sc_blur_kernel kernel = {.radius = sc_blur_radius(sigma)};
+    kernel.weights = lua_newuserdatauv(L, (kernel.radius + 1) * sizeof(double), 0);
     sc_tensor *out, *scratch;
     sc_lua_push_new(L, SC_REAL, &x->shape, false, &scratch);
     sc_lua_push_new(L, SC_REAL, &x->shape, false, &out);
-    sc_blur_weights(weights, sigma, radius);
+    sc_blur_kernel_init(&kernel, sigma);
     sc_error error;
     sc_status status = SC_OK;
     sc_interrupt_begin();
     if (sc_tensor_numel(x) > 0)
-        status = sc_blur(sc_tensor_real(out), sc_tensor_real(scratch), sc_tensor_real(x), weights, radius,
+        status = sc_blur(sc_tensor_real(out), sc_tensor_real(scratch), sc_tensor_real(x), &kernel,
                          sc_tensor_numel(x) / (height * width), height, width, &error);
     sc_interrupt_end();
     sc_tensor_release(scratch);

@@ -87,10 +87,10 @@ static int kmeans(lua_State *L) {
     sc_tensor *centroids;
     sc_lua_push_new(L, SC_REAL, &shape, false, &centroids);
     size_t *assignment = push_indices(L, n), *nearest = push_indices(L, k);
+    sc_kmeans_result result = {.centroids = sc_tensor_real(centroids), .assignment = assignment, .nearest = nearest};
     sc_error error;
     sc_interrupt_begin();
-    sc_status status = sc_kmeans(sc_tensor_real(centroids), assignment, nearest, sc_tensor_real(features), n, d, k,
-                                 (uint64_t)seed, &error);
+    sc_status status = sc_kmeans(&result, sc_tensor_real(features), n, d, k, (uint64_t)seed, &error);
     sc_interrupt_end();
     sc_lua_try(L, status, &error);
     for (size_t i = 0; i < n; i++)

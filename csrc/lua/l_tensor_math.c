@@ -152,9 +152,15 @@ static int tensor_matmul(lua_State *L) {
     sc_tensor *a, *b, *scratch, *out = sc_lua_check_product(L, "matmul", &a, &b);
     sc_shape scratch_shape = {1, {sc_product_scratch() / sizeof(sc_real)}};
     sc_lua_push_new(L, SC_REAL, &scratch_shape, false, &scratch); /* a tensor, so that Lua frees it whatever happens */
-    sc_gemm(SC_PLAIN, SC_PLAIN, a->shape.size[0], b->shape.size[1], a->shape.size[1], 1, sc_tensor_real(a),
-            a->shape.size[1], sc_tensor_real(b), b->shape.size[1], false, sc_tensor_real(out), b->shape.size[1],
-            sc_tensor_real(scratch));
+    size_t m = a->shape.size[0], n = b->shape.size[1], k = a->shape.size[1];
+    sc_gemm_run(&(sc_gemm){.m = m,
+                           .n = n,
+                           .k = k,
+                           .a = {sc_tensor_real(a), k, SC_PLAIN},
+                           .b = {sc_tensor_real(b), n, SC_PLAIN},
+                           .c = sc_tensor_real(out),
+                           .ldc = n,
+                           .scratch = sc_tensor_real(scratch)});
     sc_tensor_release(scratch);
     lua_pop(L, 1);
     return 1;

@@ -1,4 +1,5 @@
 /* Training: the criterion. lua/secateur/training/train.lua drives it. */
+#include "kernel/softmax.h"
 #include "lua/core.h"
 #include "lua/l_tensor.h"
 #include "lua/support.h"
@@ -55,7 +56,7 @@ static int softmax(lua_State *L) {
     sc_tensor *logits = check_logits(L, "softmax");
     sc_tensor *p;
     sc_lua_push_new(L, SC_REAL, &logits->shape, false, &p);
-    sc_loss_softmax(sc_tensor_real(p), sc_tensor_real(logits), logits->shape.size[0], logits->shape.size[1]);
+    sc_softmax64_forward(sc_tensor_real(p), sc_tensor_real(logits), logits->shape.size[0], logits->shape.size[1]);
     return 1;
 }
 

@@ -24,14 +24,14 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
 static const sc_pool_attrs adaptive = {0};
 
 static void forward(const sc_op_call *call) {
-    sc_avg_pool_forward(call->output, call->input[0], sc_call_planes(call), sc_call_pool_axis(call, &adaptive, 0),
-                        sc_call_pool_axis(call, &adaptive, 1), false);
+    sc_pool pool = sc_call_pool(call, &adaptive);
+    sc_avg_pool_forward(call->output, call->input[0], &pool, false);
 }
 
 static void backward(const sc_op_call *call) {
+    sc_pool pool = sc_call_pool(call, &adaptive);
     if (call->input_grad[0])
-        sc_avg_pool_backward(call->input_grad[0], call->output_grad, sc_call_planes(call),
-                             sc_call_pool_axis(call, &adaptive, 0), sc_call_pool_axis(call, &adaptive, 1), false);
+        sc_avg_pool_backward(call->input_grad[0], call->output_grad, &pool, false);
 }
 
 const sc_op sc_op_adaptive_avg_pool2d = {

@@ -1,5 +1,4 @@
-#include "kernel/attention.h"
-#include "op/op.h"
+#include "op/common.h"
 
 static sc_attention_size size_of(const sc_op_call *call) {
     const size_t *p = call->input_shape[0]->size, *v = call->input_shape[1]->size;
@@ -40,16 +39,14 @@ static void forward_chain(const sc_op_call *calls) {
 
 static void backward(const sc_op_call *call) {
     sc_attention_size size = size_of(call);
-    sc_attention_context_backward(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
-                                  call->input[0], call->input[1], !call->grad_uninitialised[0],
-                                  !call->grad_uninitialised[1], &size);
+    sc_attention_backward product = sc_call_attention_backward(call, 0);
+    sc_attention_context_backward(&product, &size);
 }
 
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
     sc_attention_size size = size_of(call);
-    sc_attention_context_relevance(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
-                                   call->output, call->input[0], call->input[1], mode == SC_RELEVANCE_DETACH_WEIGHTS,
-                                   (sc_real)epsilon, &size);
+    sc_attention_backward product = sc_call_attention_backward(call, epsilon);
+    sc_attention_context_relevance(&product, mode == SC_RELEVANCE_DETACH_WEIGHTS, &size);
 }
 
 const sc_op sc_op_attention_context = {

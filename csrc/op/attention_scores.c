@@ -1,5 +1,4 @@
-#include "kernel/attention.h"
-#include "op/op.h"
+#include "op/common.h"
 
 #include <limits.h>
 #include <stddef.h>
@@ -48,17 +47,16 @@ static void forward(const sc_op_call *call) {
 
 static void backward(const sc_op_call *call) {
     sc_attention_size size = size_of(call);
-    sc_attention_scores_backward(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
-                                 call->input[0], call->input[1], !call->grad_uninitialised[0],
-                                 !call->grad_uninitialised[1], &size);
+    sc_attention_backward product = sc_call_attention_backward(call, 0);
+    sc_attention_scores_backward(&product, &size);
 }
 
-/* With HOLD the attention weights are constants, so nothing that comes back from them goes further. */
+/* Where attention weights are constants nothing that is propagated to them goes further. */
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
     sc_attention_size size = size_of(call);
+    sc_attention_backward product = sc_call_attention_backward(call, epsilon);
     if (mode != SC_RELEVANCE_DETACH_WEIGHTS)
-        sc_attention_scores_relevance(call->input_grad[0], call->input_grad[1], call->scratch, call->output_grad,
-                                      call->output, call->input[0], call->input[1], (sc_real)epsilon, &size);
+        sc_attention_scores_relevance(&product, &size);
 }
 
 const sc_op sc_op_attention_scores = {

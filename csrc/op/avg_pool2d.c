@@ -25,16 +25,15 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
 
 static void forward(const sc_op_call *call) {
     const avg_pool_attrs *a = call->attrs;
-    sc_avg_pool_forward(call->output, call->input[0], sc_call_planes(call), sc_call_pool_axis(call, &a->pool, 0),
-                        sc_call_pool_axis(call, &a->pool, 1), a->count_include_pad);
+    sc_pool pool = sc_call_pool(call, &a->pool);
+    sc_avg_pool_forward(call->output, call->input[0], &pool, a->count_include_pad);
 }
 
 static void backward(const sc_op_call *call) {
     const avg_pool_attrs *a = call->attrs;
+    sc_pool pool = sc_call_pool(call, &a->pool);
     if (call->input_grad[0])
-        sc_avg_pool_backward(call->input_grad[0], call->output_grad, sc_call_planes(call),
-                             sc_call_pool_axis(call, &a->pool, 0), sc_call_pool_axis(call, &a->pool, 1),
-                             a->count_include_pad);
+        sc_avg_pool_backward(call->input_grad[0], call->output_grad, &pool, a->count_include_pad);
 }
 
 const sc_op sc_op_avg_pool2d = {

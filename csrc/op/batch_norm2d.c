@@ -74,11 +74,23 @@ static void save_statistics(const sc_op_call *call) {
         rstd[k] = (sc_real)(1 / sqrt((double)rstd[k] + a->eps));
 }
 
+/* With the statistics that forward saves. */
+static sc_channel_norm norm_of(const sc_op_call *call) {
+    return (sc_channel_norm){
+        .mean = call->saved,
+        .rstd = call->saved + channels(call),
+        .weight = call->param[WEIGHT],
+        .bias = call->param[BIAS],
+        .n = call->batch,
+        .c = channels(call),
+        .positions = positions(call),
+    };
+}
+
 static void forward(const sc_op_call *call) {
-    const size_t c = channels(call);
+    sc_channel_norm norm = norm_of(call);
     save_statistics(call);
-    sc_channel_norm_forward(call->output, call->input[0], call->saved, call->saved + c, call->param[WEIGHT],
-                            call->param[BIAS], call->batch, c, positions(call));
+    sc_channel_norm_forward(call->output, call->input[0], &norm);
 }
 
 static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
@@ -97,10 +109,9 @@ static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
 }
 
 static void backward(const sc_op_call *call) {
-    const size_t c = channels(call);
+    sc_channel_norm norm = norm_of(call);
     sc_channel_norm_backward(call->input_grad[0], call->param_grad[WEIGHT], call->param_grad[BIAS], call->input[0],
-                             call->output_grad, call->saved, call->saved + c, call->param[WEIGHT], call->training,
-                             !call->grad_uninitialised[0], call->batch, c, positions(call));
+                             call->output_grad, call->training, !call->grad_uninitialised[0], &norm);
 }
 
 static void channel_affine(const sc_op_call *call, double *scale, double *shift) {

@@ -36,7 +36,7 @@ sc_status sc_infer_pool(sc_op_signature *out, const sc_pool_attrs *attrs, const 
     return SC_OK;
 }
 
-sc_pool_axis sc_call_pool_axis(const sc_op_call *call, const sc_pool_attrs *attrs, int dimension) {
+static sc_pool_axis pool_axis(const sc_op_call *call, const sc_pool_attrs *attrs, int dimension) {
     return (sc_pool_axis){.in = call->input_shape[0]->size[1 + dimension],
                           .out = call->output_shape->size[1 + dimension],
                           .kernel = attrs->kernel[dimension],
@@ -44,8 +44,48 @@ sc_pool_axis sc_call_pool_axis(const sc_op_call *call, const sc_pool_attrs *attr
                           .padding = attrs->padding[dimension]};
 }
 
-size_t sc_call_planes(const sc_op_call *call) {
-    return call->batch * call->input_shape[0]->size[0];
+sc_pool sc_call_pool(const sc_op_call *call, const sc_pool_attrs *attrs) {
+    return (sc_pool){.planes = call->batch * call->input_shape[0]->size[0],
+                     .down = pool_axis(call, attrs, 0),
+                     .across = pool_axis(call, attrs, 1)};
+}
+
+sc_status sc_infer_sample(sc_op_signature *out, const sc_shape *shape, sc_error *error) {
+    if (shape->ndim < 1 || shape->ndim >= SC_MAX_DIMS || sc_shape_numel(shape) == 0)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "shape: expected 1 to %d sizes above 0", SC_MAX_DIMS - 1);
+    out->output = *shape;
+    return SC_OK;
+}
+
+sc_attention_backward sc_call_attention_backward(const sc_op_call *call, double epsilon) {
+    return (sc_attention_backward){
+        .a = call->input[0],
+        .b = call->input[1],
+        .z = call->output,
+        .dz = call->output_grad,
+        .da = call->input_grad[0],
+        .db = call->input_grad[1],
+        .add_a = !call->grad_uninitialised[0],
+        .add_b = !call->grad_uninitialised[1],
+        .epsilon = (sc_real)epsilon,
+        .scratch = call->scratch,
+    };
+}
+
+void sc_call_activation_forward(const sc_op_call *call, sc_activation activation) {
+    sc_activation_forward(activation, call->output, call->input[0], sc_call_numel(call));
+}
+
+void sc_call_activation_backward(const sc_op_call *call, sc_activation activation) {
+    const sc_real *source = sc_activation_needs_output(activation) ? call->output : call->input[0];
+    if (call->input_grad[0])
+        sc_activation_backward(activation, call->input_grad[0], source, call->output_grad, sc_call_numel(call));
+}
+
+bool sc_call_activation_epilogue(sc_epilogue *out, sc_activation activation) {
+    if (out)
+        out->activation = activation;
+    return true;
 }
 
 size_t sc_shape_last(const sc_shape *shape) {

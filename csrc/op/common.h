@@ -2,6 +2,8 @@
 #ifndef SC_OP_COMMON_H
 #define SC_OP_COMMON_H
 
+#include "kernel/activation.h"
+#include "kernel/attention.h"
 #include "kernel/pool.h"
 #include "op/op.h"
 
@@ -20,11 +22,20 @@ typedef struct sc_pool_attrs {
 /* Output shape of a pool; refuses windows that would see nothing but padding. */
 sc_status sc_infer_pool(sc_op_signature *out, const sc_pool_attrs *attrs, const sc_shape *input, sc_error *error);
 
-/* Dimension 0 (down) or 1 (across) of the pool of this call. */
-sc_pool_axis sc_call_pool_axis(const sc_op_call *call, const sc_pool_attrs *attrs, int dimension);
+/* The pool of this call over all planes [H x W] of input 0. With kernel 0, adaptive. */
+sc_pool sc_call_pool(const sc_op_call *call, const sc_pool_attrs *attrs);
 
-/* Planes [H x W] of input 0 for the whole batch. */
-size_t sc_call_planes(const sc_op_call *call);
+/* infer of operations whose attribute is the shape of one sample: refuses what has no dimensions, no elements, or no
+ * place for the batch. */
+sc_status sc_infer_sample(sc_op_signature *out, const sc_shape *shape, sc_error *error);
+
+/* The backward pass of one of the two products of attention, for gradients or relevance. */
+sc_attention_backward sc_call_attention_backward(const sc_op_call *call, double epsilon);
+
+/* forward, backward and epilogue of elementwise activations. */
+void sc_call_activation_forward(const sc_op_call *call, sc_activation activation);
+void sc_call_activation_backward(const sc_op_call *call, sc_activation activation);
+bool sc_call_activation_epilogue(sc_epilogue *out, sc_activation activation);
 
 /* The size of the last dimension. */
 size_t sc_shape_last(const sc_shape *shape);

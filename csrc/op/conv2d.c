@@ -1,6 +1,6 @@
 #include "kernel/conv2d.h"
 
-#include "base/memory.h"
+#include "kernel/reduce.h"
 #include "op/op.h"
 
 #include <limits.h>

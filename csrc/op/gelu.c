@@ -1,5 +1,4 @@
 #include "base/math64.h"
-#include "kernel/activation.h"
 #include "op/common.h"
 
 #include <stddef.h>
@@ -15,34 +14,24 @@ static const sc_attr attrs[] = {
     {0},
 };
 
-static bool by_tanh(const void *attributes) {
-    return ((const gelu_attrs *)attributes)->approximation == 1;
+static sc_activation kind(const void *attributes) {
+    return ((const gelu_attrs *)attributes)->approximation == 1 ? SC_ACTIVATION_GELU_TANH : SC_ACTIVATION_GELU;
 }
 
 static void forward(const sc_op_call *call) {
-    if (by_tanh(call->attrs))
-        sc_gelu_tanh_forward(call->output, call->input[0], sc_call_numel(call));
-    else
-        sc_gelu_forward(call->output, call->input[0], sc_call_numel(call));
+    sc_call_activation_forward(call, kind(call->attrs));
 }
 
 static void backward(const sc_op_call *call) {
-    if (!call->input_grad[0])
-        return;
-    if (by_tanh(call->attrs))
-        sc_gelu_tanh_backward(call->input_grad[0], call->input[0], call->output_grad, sc_call_numel(call));
-    else
-        sc_gelu_backward(call->input_grad[0], call->input[0], call->output_grad, sc_call_numel(call));
+    sc_call_activation_backward(call, kind(call->attrs));
 }
 
 static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
-    if (out)
-        out->activation = by_tanh(call->attrs) ? SC_ACTIVATION_GELU_TANH : SC_ACTIVATION_GELU;
-    return true;
+    return sc_call_activation_epilogue(out, kind(call->attrs));
 }
 
 static double activation(const void *attributes, double x) {
-    if (by_tanh(attributes))
+    if (kind(attributes) == SC_ACTIVATION_GELU_TANH)
         return 0.5 * x * (1 + sc_tanh64(0.79788456080286536 * (x + 0.044715 * x * x * x)));
     return 0.5 * x * sc_erfc64(x * -0.70710678118654752);
 }

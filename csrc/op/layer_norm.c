@@ -34,29 +34,39 @@ static size_t saved(const sc_op_call *call) {
     return 2 * sc_call_rows(call);
 }
 
-static void forward(const sc_op_call *call) {
+static sc_layer_norm norm_of(const sc_op_call *call) {
     const layer_norm_attrs *a = call->attrs;
     size_t rows = sc_call_rows(call);
-    sc_layer_norm_forward(call->output, call->saved, call->saved + rows, call->input[0], call->param[WEIGHT],
-                          call->param[BIAS], a->eps, rows, features(call));
+    return (sc_layer_norm){
+        .mean = call->saved,
+        .rstd = call->saved + rows,
+        .weight = call->param[WEIGHT],
+        .bias = call->param[BIAS],
+        .eps = a->eps,
+        .rows = rows,
+        .d = features(call),
+    };
+}
+
+static void forward(const sc_op_call *call) {
+    sc_layer_norm norm = norm_of(call);
+    sc_layer_norm_forward(call->output, call->input[0], &norm);
 }
 
 static void backward(const sc_op_call *call) {
-    size_t rows = sc_call_rows(call);
+    sc_layer_norm norm = norm_of(call);
     sc_layer_norm_backward(call->input_grad[0], call->param_grad[WEIGHT], call->param_grad[BIAS], call->input[0],
-                           call->output_grad, call->saved, call->saved + rows, call->param[WEIGHT], rows,
-                           features(call));
+                           call->output_grad, &norm);
 }
 
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
-    size_t rows = sc_call_rows(call);
+    sc_layer_norm norm = norm_of(call);
     if (!call->input_grad[0])
         return;
     if (mode == SC_RELEVANCE_IDENTITY)
-        sc_accumulate(call->input_grad[0], call->output_grad, rows * features(call));
+        sc_accumulate(call->input_grad[0], call->output_grad, sc_call_numel(call));
     else
-        sc_layer_norm_relevance(call->input_grad[0], call->input[0], call->output_grad, call->saved, call->saved + rows,
-                                call->param[WEIGHT], call->param[BIAS], epsilon, rows, features(call));
+        sc_layer_norm_relevance(call->input_grad[0], call->input[0], call->output_grad, epsilon, &norm);
 }
 
 const sc_op sc_op_layer_norm = {

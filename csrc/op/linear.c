@@ -1,4 +1,5 @@
 #include "kernel/gemm.h"
+#include "kernel/reduce.h"
 #include "op/op.h"
 
 #include <limits.h>
@@ -82,14 +83,44 @@ static void forward(const sc_op_call *call) {
     sc_product_run(&product);
 }
 
+/* dx[rows x in] = dy W */
+static void backward_input(const sc_op_call *call, size_t m, size_t in, size_t out) {
+    sc_gemm product = {
+        .m = m,
+        .n = in,
+        .k = out,
+        .a = {call->output_grad, out, SC_PLAIN},
+        .b = {call->param[0], in, SC_PLAIN},
+        .c = call->input_grad[0],
+        .ldc = in,
+        .add = !call->grad_uninitialised[0],
+        .scratch = call->scratch,
+    };
+    sc_gemm_run(&product);
+}
+
+/* dW[out x in] += dy^T x */
+static void backward_weight(const sc_op_call *call, size_t m, size_t in, size_t out) {
+    sc_gemm product = {
+        .m = out,
+        .n = in,
+        .k = m,
+        .a = {call->output_grad, out, SC_TRANSPOSED},
+        .b = {call->input[0], in, SC_PLAIN},
+        .c = call->param_grad[0],
+        .ldc = in,
+        .add = true,
+        .scratch = call->scratch,
+    };
+    sc_gemm_run(&product);
+}
+
 static void backward(const sc_op_call *call) {
     size_t m = rows(call), in = features(call->input_shape[0]), out = features(call->output_shape);
     if (call->input_grad[0])
-        sc_gemm(SC_PLAIN, SC_PLAIN, m, in, out, 1, call->output_grad, out, call->param[0], in,
-                !call->grad_uninitialised[0], call->input_grad[0], in, call->scratch);
+        backward_input(call, m, in, out);
     if (call->param_grad[0])
-        sc_gemm(SC_TRANSPOSED, SC_PLAIN, out, in, m, 1, call->output_grad, out, call->input[0], in, true,
-                call->param_grad[0], in, call->scratch);
+        backward_weight(call, m, in, out);
     if (call->param_grad[1])
         sc_rows_sum(call->param_grad[1], call->output_grad, m, out);
 }

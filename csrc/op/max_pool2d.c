@@ -17,24 +17,24 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
 }
 
 static void forward(const sc_op_call *call) {
-    sc_max_pool_forward(call->output, call->input[0], sc_call_planes(call), sc_call_pool_axis(call, call->attrs, 0),
-                        sc_call_pool_axis(call, call->attrs, 1));
+    sc_pool pool = sc_call_pool(call, call->attrs);
+    sc_max_pool_forward(call->output, call->input[0], &pool);
 }
 
 static void backward(const sc_op_call *call) {
+    sc_pool pool = sc_call_pool(call, call->attrs);
     if (call->input_grad[0])
-        sc_max_pool_backward(call->input_grad[0], call->input[0], call->output_grad, sc_call_planes(call),
-                             sc_call_pool_axis(call, call->attrs, 0), sc_call_pool_axis(call, call->attrs, 1));
+        sc_max_pool_backward(call->input_grad[0], call->input[0], call->output_grad, &pool);
 }
 
 /* The other modes mean nothing to a pool: the winner takes all, as in the gradient. */
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
     (void)epsilon;
+    sc_pool pool = sc_call_pool(call, call->attrs);
     if (mode != SC_RELEVANCE_TIES)
         backward(call);
     else if (call->input_grad[0])
-        sc_max_pool_ties(call->input_grad[0], call->input[0], call->output_grad, sc_call_planes(call),
-                         sc_call_pool_axis(call, call->attrs, 0), sc_call_pool_axis(call, call->attrs, 1));
+        sc_max_pool_ties(call->input_grad[0], call->input[0], call->output_grad, &pool);
 }
 
 const sc_op sc_op_max_pool2d = {

@@ -23,6 +23,7 @@
 #include "base/status.h"
 #include "kernel/accuracy.h"
 #include "kernel/epilogue.h"
+#include "kernel/stabilise.h"
 #include "tensor/shape.h"
 #include "tensor/tensor.h"
 
@@ -213,10 +214,5 @@ const char *sc_op_doc(const sc_op *op);
 
 /* Fills attrs with the fallbacks of the descriptor; required ones stay 0. */
 void sc_op_default_attrs(const sc_op *op, void *attrs);
-
-/* x + epsilon * sign(x), sign(0) = +1: the one stabiliser of all relevance rules. */
-static inline sc_real sc_stabilise(sc_real x, sc_real epsilon) {
-    return x >= 0 ? x + epsilon : x - epsilon;
-}
 
 #endif

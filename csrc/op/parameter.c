@@ -1,5 +1,6 @@
 #include "kernel/gemm.h"
-#include "op/op.h"
+#include "kernel/reduce.h"
+#include "op/common.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -16,11 +17,8 @@ static const sc_attr attrs[] = {
 static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
                        sc_error *error) {
     const parameter_attrs *a = attributes;
-    (void)input_count;
-    (void)inputs;
-    if (a->shape.ndim < 1 || a->shape.ndim >= SC_MAX_DIMS || sc_shape_numel(&a->shape) == 0)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "shape: expected 1 to %d sizes above 0", SC_MAX_DIMS - 1);
-    out->output = a->shape;
+    (void)input_count, (void)inputs;
+    SC_TRY(sc_infer_sample(out, &a->shape, error));
     /* torchvision keeps a leading 1 where the batch goes: class_token is [1 x 1 x dim] */
     out->params[0] = (sc_op_param){.name = "value", .trainable = true, .shape = sc_shape_prepend(&a->shape, 1)};
     return SC_OK;

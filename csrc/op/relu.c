@@ -2,14 +2,14 @@
 #include "op/common.h"
 
 static void forward(const sc_op_call *call) {
-    sc_relu_forward(call->output, call->input[0], sc_call_numel(call));
+    sc_call_activation_forward(call, SC_ACTIVATION_RELU);
 }
 
 static void backward(const sc_op_call *call) {
     if (call->grad_uninitialised[0])
         sc_relu_backward_write(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
-    else if (call->input_grad[0])
-        sc_relu_backward(call->input_grad[0], call->output, call->output_grad, sc_call_numel(call));
+    else
+        sc_call_activation_backward(call, SC_ACTIVATION_RELU);
 }
 
 static void guided_backward(const sc_op_call *call) {
@@ -19,9 +19,7 @@ static void guided_backward(const sc_op_call *call) {
 
 static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
     (void)call;
-    if (out)
-        out->activation = SC_ACTIVATION_RELU;
-    return true;
+    return sc_call_activation_epilogue(out, SC_ACTIVATION_RELU);
 }
 
 static double activation(const void *attrs, double x) {

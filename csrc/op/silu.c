@@ -1,21 +1,17 @@
 #include "base/math64.h"
-#include "kernel/activation.h"
 #include "op/common.h"
 
 static void forward(const sc_op_call *call) {
-    sc_silu_forward(call->output, call->input[0], sc_call_numel(call));
+    sc_call_activation_forward(call, SC_ACTIVATION_SILU);
 }
 
 static void backward(const sc_op_call *call) {
-    if (call->input_grad[0])
-        sc_silu_backward(call->input_grad[0], call->input[0], call->output_grad, sc_call_numel(call));
+    sc_call_activation_backward(call, SC_ACTIVATION_SILU);
 }
 
 static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
     (void)call;
-    if (out)
-        out->activation = SC_ACTIVATION_SILU;
-    return true;
+    return sc_call_activation_epilogue(out, SC_ACTIVATION_SILU);
 }
 
 static double activation(const void *attrs, double x) {

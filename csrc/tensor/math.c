@@ -1,5 +1,7 @@
 #include "tensor/math.h"
 
+#include "kernel/reduce.h"
+
 #include <math.h>
 
 static sc_real apply(sc_binary op, sc_real a, sc_real b) {
@@ -78,14 +80,21 @@ static sc_shape without(const sc_shape *shape, int dimension, size_t *outer, siz
     return out;
 }
 
-static double reduce(sc_reduction reduction, const sc_real *x, size_t count, size_t stride) {
-    double sum = 0, most = -INFINITY;
+/* -inf where there is none, NaN where one is. */
+static double max_of(const sc_real *x, size_t count, size_t stride) {
+    double max = -INFINITY;
     for (size_t i = 0; i < count; i++) {
         double value = (double)x[i * stride];
-        sum += value;
-        most = value > most || isnan(value) ? value : most;
+        max = value > max || isnan(value) ? value : max;
     }
-    return reduction == SC_MAX ? most : reduction == SC_MEAN ? sum / (double)count : sum;
+    return max;
+}
+
+static double reduce(sc_reduction reduction, const sc_real *x, size_t count, size_t stride) {
+    if (reduction == SC_MAX)
+        return max_of(x, count, stride);
+    double sum = sc_reduce_strided64(x, count, stride);
+    return reduction == SC_MEAN ? sum / (double)count : sum;
 }
 
 sc_status sc_tensor_reduce(sc_tensor *out, sc_reduction reduction, const sc_tensor *x, int dimension, sc_error *error) {

@@ -1,24 +1,9 @@
 #include "train/loss.h"
 
-#include "base/math64.h"
+#include "kernel/softmax.h"
 
 #include <inttypes.h>
 #include <math.h>
-
-static double row_max(const sc_real *z, size_t classes) {
-    double top = (double)z[0];
-    for (size_t k = 1; k < classes; k++)
-        if ((double)z[k] > top || isnan(z[k]))
-            top = (double)z[k];
-    return top;
-}
-
-static double row_sum(const sc_real *z, size_t classes, double top) {
-    double sum = 0;
-    for (size_t k = 0; k < classes; k++)
-        sum += sc_exp64((double)z[k] - top);
-    return sum;
-}
 
 static double weight_of(const sc_real *weights, size_t class) {
     return weights ? (double)weights[class] : 1.0;
@@ -63,21 +48,22 @@ static sc_status check(double *total, const int64_t *labels, size_t n, size_t cl
  * sum is what these come to. */
 static double smooth_row(sc_real *dz, const sc_real *z, const sc_real *weights, double share, double each, double sum,
                          size_t target, size_t classes) {
-    double top = row_max(z, classes), mass = row_sum(z, classes, top), loss = 0;
+    sc_softmax64 softmax = sc_softmax64_of(z, classes);
+    double loss = 0;
     for (size_t k = 0; k < classes; k++) {
         double part = each * weight_of(weights, k) + (k == target ? share : 0);
         if (part > 0) /* so that 0 times infinity does not count */
-            loss += part * (sc_log64(mass) + (top - (double)z[k]));
-        dz[k] = (sc_real)(sum * (sc_exp64((double)z[k] - top) / mass) - part);
+            loss += part * sc_softmax64_loss(&softmax, z[k]);
+        dz[k] = (sc_real)(sum * sc_softmax64_probability(&softmax, z[k]) - part);
     }
     return loss;
 }
 
 static double plain_row(sc_real *dz, const sc_real *z, double share, size_t target, size_t classes) {
-    double top = row_max(z, classes), mass = row_sum(z, classes, top);
+    sc_softmax64 softmax = sc_softmax64_of(z, classes);
     for (size_t k = 0; k < classes; k++)
-        dz[k] = (sc_real)(share * (sc_exp64((double)z[k] - top) / mass - (k == target)));
-    return share > 0 ? share * (sc_log64(mass) + (top - (double)z[target])) : 0;
+        dz[k] = (sc_real)(share * (sc_softmax64_probability(&softmax, z[k]) - (k == target)));
+    return share > 0 ? share * sc_softmax64_loss(&softmax, z[target]) : 0;
 }
 
 sc_status sc_loss_cross_entropy(double *loss, sc_real *dlogits, const sc_real *logits, const int64_t *labels, size_t n,
@@ -99,13 +85,4 @@ sc_status sc_loss_cross_entropy(double *loss, sc_real *dlogits, const sc_real *l
     }
     *loss = sum;
     return SC_OK;
-}
-
-void sc_loss_softmax(sc_real *p, const sc_real *logits, size_t n, size_t classes) {
-    for (size_t i = 0; i < n; i++) {
-        const sc_real *z = logits + i * classes;
-        double top = row_max(z, classes), mass = row_sum(z, classes, top);
-        for (size_t k = 0; k < classes; k++)
-            p[i * classes + k] = (sc_real)(sc_exp64((double)z[k] - top) / mass);
-    }
 }

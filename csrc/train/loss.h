@@ -26,8 +26,4 @@ typedef struct sc_loss_options {
 sc_status sc_loss_cross_entropy(double *loss, sc_real *dlogits, const sc_real *logits, const int64_t *labels, size_t n,
                                 size_t classes, const sc_loss_options *options, sc_error *error);
 
-/* p = exp(z - max z) / sum exp(z - max z) along each row; p, logits [n x classes]. Rows that are not finite give NaN.
- */
-void sc_loss_softmax(sc_real *p, const sc_real *logits, size_t n, size_t classes);
-
 #endif

@@ -1,6 +1,7 @@
 #include "train/optimiser.h"
 
 #include "base/memory.h"
+#include "kernel/reduce.h"
 
 #include <math.h>
 #include <string.h>
@@ -140,20 +141,6 @@ static void clear_values(const sc_optimiser *optimiser) {
     }
 }
 
-/* Eight partial sums, so that the sum does not depend on how a compiler vectorises it. */
-static double sum_of_squares(const sc_real *x, size_t n) {
-    double part[8] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (size_t k = 0; k < 8; k++)
-            part[k] += (double)x[i + k] * (double)x[i + k];
-    for (; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    for (size_t k = 0; k < 8; k++)
-        sum += part[k];
-    return sum;
-}
-
 sc_status sc_optimiser_gradient_norm(double *norm, const sc_optimiser *optimiser, const sc_plan *plan,
                                      sc_error *error) {
     enum { CHUNK = 16384, MOST = 256 };
@@ -167,7 +154,7 @@ sc_status sc_optimiser_gradient_norm(double *norm, const sc_optimiser *optimiser
         const size_t n = sc_tensor_numel(&plan->param_grads[i]), parts = n / CHUNK < MOST ? n / CHUNK + 1 : MOST;
 #pragma omp parallel for schedule(static) if (parts > 1)
         for (size_t p = 0; p < parts; p++)
-            part[p] = sum_of_squares(grad + n * p / parts, n * (p + 1) / parts - n * p / parts);
+            part[p] = sc_reduce_squares64(grad + n * p / parts, n * (p + 1) / parts - n * p / parts);
         for (size_t p = 0; p < parts; p++)
             sum += part[p];
     }
