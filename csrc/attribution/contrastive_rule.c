@@ -8,7 +8,7 @@ typedef struct shares {
     sc_real *other_positive, *other_negative; /* of R- */
 } shares;
 
-/* Per unit of magnitude: what the positive and the negative terms of one output take of either signal. */
+/* Per unit of magnitude: what the positive and the negative terms of one output take of either relevance. */
 typedef struct share {
     double positive, negative, other_positive, other_negative;
 } share;
@@ -51,10 +51,10 @@ static sc_status apply(const sc_signed_terms *terms, const sc_op_call *other, sc
     SC_TRY(sc_signed_terms_sum(s.positive, terms, false, error));
     SC_TRY(sc_signed_terms_sum(s.negative, terms, true, error));
     divide(&s, terms, other->output_grad);
-    SC_TRY(sc_signed_terms_hand_back(terms->call->input_grad, terms, false, s.positive, error));
-    SC_TRY(sc_signed_terms_hand_back(terms->call->input_grad, terms, true, s.negative, error));
-    SC_TRY(sc_signed_terms_hand_back(other->input_grad, terms, false, s.other_positive, error));
-    return sc_signed_terms_hand_back(other->input_grad, terms, true, s.other_negative, error);
+    SC_TRY(sc_signed_terms_backward(terms->call->input_grad, terms, false, s.positive, error));
+    SC_TRY(sc_signed_terms_backward(terms->call->input_grad, terms, true, s.negative, error));
+    SC_TRY(sc_signed_terms_backward(other->input_grad, terms, false, s.other_positive, error));
+    return sc_signed_terms_backward(other->input_grad, terms, true, s.other_negative, error);
 }
 
 sc_status sc_contrastive_rule_apply(const sc_graph *graph, const sc_node *node, const sc_op_call *call,
@@ -64,7 +64,7 @@ sc_status sc_contrastive_rule_apply(const sc_graph *graph, const sc_node *node, 
     for (size_t first = 0; first < call->batch; first += chunk) {
         sc_op_call slice = sc_call_slice(call, first, chunk), other_slice = sc_call_slice(other, first, chunk);
         sc_signed_terms terms;
-        SC_TRY(sc_signed_terms_make(&terms, graph, node, &slice, modified, workspace, error));
+        SC_TRY(sc_signed_terms_init(&terms, graph, node, &slice, modified, workspace, error));
         SC_TRY(apply(&terms, &other_slice, error));
     }
     return SC_OK;

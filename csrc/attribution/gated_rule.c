@@ -9,7 +9,7 @@ static bool bounded(const sc_op *op) {
 /* The activation that decides, or NULL where all gates are open. */
 static const sc_node *find_activation(const sc_graph *graph, size_t node, sc_gated_mode mode) {
     ptrdiff_t next = sc_graph_only_consumer(graph, node);
-    while (mode == SC_GATED_EXACT && next != SC_NOT_FOUND &&
+    while (mode == SC_GATED_DEFAULT && next != SC_NOT_FOUND &&
            graph->nodes[next].op->linearity == SC_LINEARITY_ELEMENTWISE &&
            !graph->nodes[next].op->activation) /* a dropout changes nothing here */
         next = sc_graph_only_consumer(graph, (size_t)next);
@@ -34,7 +34,7 @@ typedef struct gates {
     bool positive, negative, whole;
 } gates;
 
-static gates decide_exact(const sc_node *activation, output o) {
+static gates decide_default(const sc_node *activation, output o) {
     gates g = {true, true, false};
     const sc_op *op = activation->op;
     double t = o.p - o.n + o.b;
@@ -69,7 +69,7 @@ static void divide(sc_real *p, sc_real *n, const sc_signed_terms *terms, const s
         output o = {(double)p[i], (double)n[i], bias ? (double)bias[i / terms->inner % terms->units] : 0};
         gates g = {true, true, false};
         if (activation)
-            g = mode == SC_GATED_PACKAGE ? decide_as_package(activation, o, maps) : decide_exact(activation, o);
+            g = mode == SC_GATED_PACKAGE ? decide_as_package(activation, o, maps) : decide_default(activation, o);
         double d = (g.positive || g.whole ? o.p : 0) + (g.negative || g.whole ? o.n : 0) + (o.b < 0 ? -o.b : o.b);
         double shared = d > 0 ? (double)r[i] / d : 0;
         p[i] = (sc_real)(g.positive ? shared : 0);
@@ -85,8 +85,8 @@ static sc_status apply(const sc_signed_terms *terms, const sc_node *activation, 
     SC_TRY(sc_signed_terms_sum(p, terms, false, error));
     SC_TRY(sc_signed_terms_sum(n, terms, true, error));
     divide(p, n, terms, activation, mode);
-    SC_TRY(sc_signed_terms_hand_back(terms->call->input_grad, terms, false, p, error));
-    return sc_signed_terms_hand_back(terms->call->input_grad, terms, true, n, error);
+    SC_TRY(sc_signed_terms_backward(terms->call->input_grad, terms, false, p, error));
+    return sc_signed_terms_backward(terms->call->input_grad, terms, true, n, error);
 }
 
 sc_status sc_gated_rule_apply(sc_gated_mode mode, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
@@ -98,7 +98,7 @@ sc_status sc_gated_rule_apply(sc_gated_mode mode, const sc_graph *graph, const s
     for (size_t first = 0; first < call->batch; first += chunk) {
         sc_op_call slice = sc_call_slice(call, first, chunk);
         sc_signed_terms terms;
-        SC_TRY(sc_signed_terms_make(&terms, graph, node, &slice, modified, workspace, error));
+        SC_TRY(sc_signed_terms_init(&terms, graph, node, &slice, modified, workspace, error));
         SC_TRY(apply(&terms, activation, mode, error));
     }
     return SC_OK;

@@ -14,7 +14,7 @@ bool sc_gated_rule_has_gates(const sc_graph *graph, size_t node, sc_gated_mode m
  * and 0 where the denominator is 0. The gates sP, sN are 1 unless the activation that alone reads the node (at once, or
  * behind dropouts) saturates:
  *
- * SC_GATED_EXACT: t = P - N + b below its lower limit closes sP, above its upper limit sN; if it is not monotonic,
+ * SC_GATED_DEFAULT: t = P - N + b below its lower limit closes sP, above its upper limit sN; if it is not monotonic,
  * act(t) = act(P + b+) closes sN and act(t) = act(-N + b-) closes sP. Values are equal when they are the same sc_real,
  * the precision that the network runs in: the other terms are lost in rounding, or the activation underflows. Any wider
  * tolerance would depend on the scale of the layer. ReLU's lower limit is not looked at, since a closed ReLU, whose

@@ -39,8 +39,8 @@ static sc_status allocate(sc_gradient *g, const sc_graph *graph, const sc_gradie
     g->nodes = memory;
     SC_TRY(sc_memory_calloc(&memory, graph->node_count, sizeof(ptrdiff_t), error));
     g->slot = memory;
-    SC_TRY(sc_memory_calloc(&memory, request->batch + 1, sizeof(sc_pick), error));
-    g->picks = memory;
+    SC_TRY(sc_memory_calloc(&memory, request->batch + 1, sizeof(sc_grad_term), error));
+    g->terms = memory;
     SC_TRY(sc_memory_calloc(&memory, request->node_count + 1, sizeof(sc_real *), error));
     g->carry.value = memory;
     SC_TRY(sc_memory_calloc(&memory, request->node_count + 1, sizeof(sc_real *), error));
@@ -53,9 +53,9 @@ static sc_status allocate(sc_gradient *g, const sc_graph *graph, const sc_gradie
     }
     g->node_count = request->node_count;
     sc_shape points = sc_shape_prepend(&graph->nodes[g->input].shape, request->batch);
-    sc_shape seeds = sc_shape_prepend(&graph->nodes[graph->output].shape, request->batch);
+    sc_shape output_grad = sc_shape_prepend(&graph->nodes[graph->output].shape, request->batch);
     SC_TRY(sc_tensor_create(&g->points, SC_REAL, &points, error));
-    return sc_tensor_create(&g->seeds, SC_REAL, &seeds, error);
+    return sc_tensor_create(&g->output_grad, SC_REAL, &output_grad, error);
 }
 
 static sc_status allocate_carry(sc_gradient *g, const sc_graph *graph, sc_error *error) {
@@ -76,7 +76,7 @@ static sc_status make_plan(sc_gradient *g, sc_graph *graph, size_t batch, unsign
     bool *keep_value = keep + graph->node_count;
     for (size_t i = 0; i < graph->node_count; i++) {
         const sc_op *op = graph->nodes[i].op;
-        bool read = g->slot[i] != NONE && g->take != SC_TAKE_GRADIENT;
+        bool read = g->slot[i] != NONE && g->quantity != SC_GRAD_QUANTITY_GRADIENT;
         needs[i] = op->needs & (SC_NEEDS_INPUT | SC_NEEDS_OUTPUT);
         if (read)
             needs[i] |= SC_NEEDS_OUTPUT;
@@ -94,7 +94,7 @@ static sc_status make(sc_gradient *g, sc_graph *graph, const sc_gradient_request
     if (request->guided)
         SC_TRY(check_guided(graph, error));
     SC_TRY(allocate(g, graph, request, error));
-    if (request->take == SC_TAKE_CONDUCTANCE)
+    if (request->quantity == SC_GRAD_QUANTITY_CONDUCTANCE)
         SC_TRY(allocate_carry(g, graph, error));
     SC_TRY(sc_memory_calloc(&keep, 2 * graph->node_count, sizeof(bool), error));
     sc_status status = sc_memory_calloc(&needs, graph->node_count, sizeof(unsigned), error);
@@ -111,29 +111,29 @@ sc_status sc_gradient_create(sc_gradient **out, sc_graph *graph, const sc_gradie
     *out = NULL;
     SC_TRY(sc_memory_calloc(&memory, 1, sizeof(sc_gradient), error));
     sc_gradient *g = memory;
-    g->take = request->take;
+    g->quantity = request->quantity;
     g->units = request->units;
     g->guided = request->guided;
     sc_status status = make(g, graph, request, error);
     if (status != SC_OK)
-        sc_gradient_free(g);
+        sc_gradient_destroy(g);
     else
         *out = g;
     return status;
 }
 
-void sc_gradient_free(sc_gradient *g) {
+void sc_gradient_destroy(sc_gradient *g) {
     if (!g)
         return;
     for (size_t k = 0; g->carry.value && k < g->node_count; k++)
         sc_memory_free(g->carry.value[k]);
     sc_memory_free(g->carry.value);
     sc_memory_free(g->carry.grad);
-    sc_memory_free(g->picks);
+    sc_memory_free(g->terms);
     sc_memory_free(g->slot);
     sc_memory_free(g->nodes);
     sc_tensor_release(&g->points);
-    sc_tensor_release(&g->seeds);
+    sc_tensor_release(&g->output_grad);
     sc_plan_destroy(g->plan);
     sc_memory_free(g);
 }
@@ -172,7 +172,7 @@ static ptrdiff_t next_row(const run *r, size_t row) {
 static void find_borders(run *r) {
     const sc_carry *carry = &r->g->carry;
     r->follower = r->open = NONE;
-    if (r->g->take != SC_TAKE_CONDUCTANCE)
+    if (r->g->quantity != SC_GRAD_QUANTITY_CONDUCTANCE)
         return;
     for (size_t row = 0; row < r->count; row++) {
         if (!point_of(r, row)->node)
@@ -184,60 +184,60 @@ static void find_borders(run *r) {
     }
 }
 
-static void add_pick(sc_pick *picks, size_t *count, const run *r, size_t slot, size_t sample, sc_pick pick) {
+static void add_term(sc_grad_term *terms, size_t *count, const run *r, size_t slot, size_t sample, sc_grad_term term) {
     const sc_node *node = &r->g->plan->graph->nodes[r->g->nodes[slot]];
     size_t per_sample = r->g->units ? sc_node_units(node) : sc_shape_numel(&node->shape);
-    pick.out = r->sums->nodes[slot] + sample * per_sample;
-    picks[(*count)++] = pick;
+    term.out = r->sums->nodes[slot] + sample * per_sample;
+    terms[(*count)++] = term;
 }
 
 /* The terms of this batch at one node, whose rows of value and gradient are given. */
-static size_t choose_picks(const run *r, size_t slot, const sc_real *value, const sc_real *grad, size_t numel) {
+static size_t collect_terms(const run *r, size_t slot, const sc_real *value, const sc_real *grad, size_t numel) {
     sc_gradient *g = r->g;
     size_t count = 0;
     if (r->follower != NONE)
-        add_pick(g->picks, &count, r, slot, g->carry.sample,
-                 (sc_pick){.weight = 1,
-                           .grad = g->carry.grad[slot],
-                           .value = value + (size_t)r->follower * numel,
-                           .before = g->carry.value[slot]});
+        add_term(g->terms, &count, r, slot, g->carry.sample,
+                 (sc_grad_term){.weight = 1,
+                                .grad = g->carry.grad[slot],
+                                .value = value + (size_t)r->follower * numel,
+                                .before = g->carry.value[slot]});
     for (size_t row = 0; row < r->count; row++) {
         const sc_point *point = point_of(r, row);
         if (!point->node)
             continue;
-        sc_pick pick = {.weight = (sc_real)point->weight, .grad = grad + row * numel};
-        if (g->take == SC_TAKE_CONDUCTANCE) {
+        sc_grad_term term = {.weight = (sc_real)point->weight, .grad = grad + row * numel};
+        if (g->quantity == SC_GRAD_QUANTITY_CONDUCTANCE) {
             ptrdiff_t next = next_row(r, row);
             if (next == NONE || next == (ptrdiff_t)r->count)
                 continue;
-            pick.weight = 1;
-            pick.value = value + (size_t)next * numel;
-            pick.before = value + row * numel;
-        } else if (g->take == SC_TAKE_PRODUCT) {
-            pick.value = value + row * numel;
+            term.weight = 1;
+            term.value = value + (size_t)next * numel;
+            term.before = value + row * numel;
+        } else if (g->quantity == SC_GRAD_QUANTITY_PRODUCT) {
+            term.value = value + row * numel;
         }
-        add_pick(g->picks, &count, r, slot, sample_of(r, row), pick);
+        add_term(g->terms, &count, r, slot, sample_of(r, row), term);
     }
     return count;
 }
 
-static void take(const run *r, size_t slot, const sc_real *value, const sc_real *grad) {
+static void accumulate(const run *r, size_t slot, const sc_real *value, const sc_real *grad) {
     sc_gradient *g = r->g;
     const sc_node *node = &g->plan->graph->nodes[g->nodes[slot]];
     size_t numel = sc_shape_numel(&node->shape);
-    sc_pick_add(g->picks, choose_picks(r, slot, value, grad, numel), node, g->units);
+    sc_grad_terms_add(g->terms, collect_terms(r, slot, value, grad, numel), node, g->units);
     if (r->open == NONE)
         return;
     sc_copy(g->carry.value[slot], value + (size_t)r->open * numel, numel);
     sc_copy(g->carry.grad[slot], grad + (size_t)r->open * numel, numel);
 }
 
-static sc_status visit(void *context, size_t index, const sc_op_call *call, sc_error *error) {
+static sc_status run_node(void *context, size_t index, const sc_op_call *call, sc_error *error) {
     const run *r = context;
     const sc_op *op = r->g->plan->graph->nodes[index].op;
     (void)error;
     if (r->g->slot[index] != NONE)
-        take(r, (size_t)r->g->slot[index], call->output, call->output_grad);
+        accumulate(r, (size_t)r->g->slot[index], call->output, call->output_grad);
     if (r->g->guided && op->guided_backward) {
         sc_op_call zeroed = *call;
         sc_call_zero_uninitialised(&zeroed);
@@ -249,11 +249,11 @@ static sc_status visit(void *context, size_t index, const sc_op_call *call, sc_e
 }
 
 /* Sources are not visited; what comes to them is kept. */
-static void take_from_sources(const run *r) {
+static void accumulate_sources(const run *r) {
     const sc_gradient *g = r->g;
     for (size_t k = 0; k < g->node_count; k++)
         if (is_source(&g->plan->graph->nodes[g->nodes[k]]))
-            take(r, k, sc_plan_value(g->plan, g->nodes[k]), sc_plan_grad(g->plan, g->nodes[k]));
+            accumulate(r, k, sc_plan_value(g->plan, g->nodes[k]), sc_plan_grad(g->plan, g->nodes[k]));
 }
 
 static void add_to_input(const run *r) {
@@ -268,13 +268,13 @@ static void add_to_input(const run *r) {
 static void fill_rows(const run *r) {
     const sc_schedule *s = r->schedule;
     size_t numel = sc_tensor_numel(&r->g->points) / r->g->plan->batch;
-    size_t outputs = sc_tensor_numel(&r->g->seeds) / r->g->plan->batch;
-    sc_real *points = sc_tensor_real(&r->g->points), *seeds = sc_tensor_real(&r->g->seeds);
+    size_t outputs = sc_tensor_numel(&r->g->output_grad) / r->g->plan->batch;
+    sc_real *points = sc_tensor_real(&r->g->points), *output_grad = sc_tensor_real(&r->g->output_grad);
 #pragma omp parallel for schedule(static) if (r->count * numel > 65536)
     for (size_t row = 0; row < r->count; row++) {
         size_t sample = sample_of(r, row), index = (r->first + row) % s->point_count;
         s->fill(s->context, points + row * numel, sample, &s->points[index], index, numel);
-        memcpy(seeds + row * outputs, s->seeds + sample * outputs, outputs * sizeof(sc_real));
+        memcpy(output_grad + row * outputs, s->output_grad + sample * outputs, outputs * sizeof(sc_real));
     }
 }
 
@@ -286,10 +286,10 @@ static sc_status run_batch(run *r, sc_error *error) {
     sc_status status = sc_plan_forward(r->g->plan, &rows, 0, error);
     sc_tensor_release(&rows);
     if (status == SC_OK)
-        status = sc_plan_run_backward(r->g->plan, sc_tensor_real(&r->g->seeds), visit, r, error);
+        status = sc_plan_run_backward(r->g->plan, sc_tensor_real(&r->g->output_grad), run_node, r, error);
     if (status != SC_OK)
         return status;
-    take_from_sources(r);
+    accumulate_sources(r);
     add_to_input(r);
     if (r->follower != NONE)
         r->g->carry.full = false;

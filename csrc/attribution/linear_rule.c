@@ -29,14 +29,14 @@ static size_t output_numel(const job *j) {
 
 /* Sums and averages have no parameters; their weights are positive, and the term's modifier scales them. */
 static sc_real factor(const job *j, const sc_term *term) {
-    return j->node->op->linearity == SC_LINEARITY_WEIGHTED ? 1 : (sc_real)sc_modifier_of_one(&term->weight);
+    return j->node->op->linearity == SC_LINEARITY_WEIGHTED ? 1 : (sc_real)sc_modifier_at_one(&term->weight);
 }
 
 /* Whether the term is nothing but zeros. */
-static bool vanishes(const job *j, const sc_term *term) {
+static bool is_zero_term(const job *j, const sc_term *term) {
     if (factor(j, term) == 0)
         return true;
-    if (!sc_modifier_kills_positive(&term->input))
+    if (!sc_modifier_zeroes_positive(&term->input))
         return false;
     if (j->node->param[BIAS].present && j->node->op->linearity == SC_LINEARITY_WEIGHTED &&
         !sc_modifier_is_zero(&term->bias))
@@ -140,7 +140,7 @@ static void scale_by(sc_real *x, sc_real scale, size_t count) {
         x[i] *= scale;
 }
 
-/* Where B(shares) of a term goes, for all inputs: what is handed back first goes to its place, the rest to a buffer. */
+/* Where B(shares) of a term goes, for all inputs: what is propagated first goes to its place, the rest to a buffer. */
 static sc_status choose_targets(sc_op_call *call, const job *j) {
     sc_real *back = NULL;
     size_t reals = j->call->batch * sc_call_input_reals(j->call);
@@ -159,7 +159,7 @@ static sc_status choose_targets(sc_op_call *call, const job *j) {
 }
 
 /* R_in += x' * B(shares) for one term. */
-static sc_status hand_back(job *j, const sc_term *term, const sc_real *shares) {
+static sc_status propagate(job *j, const sc_term *term, const sc_real *shares) {
     sc_op_call call;
     SC_TRY(modify(&call, j, term));
     call.output_grad = shares;
@@ -186,8 +186,8 @@ static sc_status hand_back(job *j, const sc_term *term, const sc_real *shares) {
 static bool bounds_shares(const sc_group *group) {
     for (int t = 0; t < group->term_count; t++) {
         const sc_modifier *input = &group->terms[t].input, *weight = &group->terms[t].weight;
-        bool above = sc_modifier_kills_negative(input) && sc_modifier_kills_negative(weight);
-        bool below = sc_modifier_kills_positive(input) && sc_modifier_kills_positive(weight);
+        bool above = sc_modifier_zeroes_negative(input) && sc_modifier_zeroes_negative(weight);
+        bool below = sc_modifier_zeroes_positive(input) && sc_modifier_zeroes_positive(weight);
         bool magnitudes = sc_modifier_is_magnitude(input) && sc_modifier_is_magnitude(weight);
         if (!above && !below && !magnitudes)
             return false;
@@ -201,14 +201,14 @@ static sc_status apply_group(job *j, const sc_group *group) {
     const sc_real *z;
     sc_real *shares;
     for (int t = 0; t < group->term_count; t++)
-        skip[t] = vanishes(j, &group->terms[t]);
+        skip[t] = is_zero_term(j, &group->terms[t]);
     SC_TRY(sum_terms(&z, j, group, skip));
     /* in place where the sum is ours: a buffer less to go through */
     SC_TRY(sc_workspace_get(&shares, j->workspace, z == j->call->output ? SHARES : SUM, output_numel(j), j->error));
     divide(shares, j, group, z);
     for (int t = 0; t < group->term_count; t++)
         if (!skip[t])
-            SC_TRY(hand_back(j, &group->terms[t], shares));
+            SC_TRY(propagate(j, &group->terms[t], shares));
     return SC_OK;
 }
 
@@ -237,7 +237,7 @@ sc_status sc_linear_rule_apply(const sc_rule *rule, const sc_graph *graph, const
             sc_call_zero_uninitialised(&slice);
         for (int g = 0; g < rule->group_count; g++)
             SC_TRY(apply_group(&j, &rule->groups[g]));
-        if (j.uninitialised) /* no term handed back anything */
+        if (j.uninitialised) /* no term propagated anything */
             sc_call_zero_uninitialised(&slice);
     }
     return SC_OK;

@@ -43,7 +43,7 @@ sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *gra
     return SC_OK;
 }
 
-void sc_modified_free(sc_modified *list) {
+void sc_modified_destroy(sc_modified *list) {
     while (list) {
         sc_modified *next = list->next;
         sc_tensor_release(&list->value);

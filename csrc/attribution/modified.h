@@ -20,6 +20,6 @@ sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *gra
                           const sc_modifier *modifier, sc_error *error);
 
 /* Frees the whole list; NULL is allowed. */
-void sc_modified_free(sc_modified *list);
+void sc_modified_destroy(sc_modified *list);
 
 #endif

@@ -19,11 +19,11 @@ static void fill(const void *context, sc_real *row, size_t sample, const sc_poin
     const sc_real *x = noise->x + sample * numel;
     sc_random random;
     (void)point;
-    if (noise->level == 0) { /* also where the range is not finite */
+    if (noise->noise_level == 0) { /* also where the range is not finite */
         memcpy(row, x, numel * sizeof(sc_real));
         return;
     }
-    double deviation = noise->level * range(x, numel);
+    double deviation = noise->noise_level * range(x, numel);
     sc_random_seed(&random, sc_random_mix(noise->seed, noise->first + sample), index);
     for (size_t i = 0; i < numel; i++)
         row[i] = (sc_real)((double)x[i] + deviation * sc_random_normal(&random));
@@ -32,14 +32,14 @@ static void fill(const void *context, sc_real *row, size_t sample, const sc_poin
 sc_status sc_noise_average(sc_gradient *gradient, const sc_gradient_sums *sums, const sc_noise *noise,
                            sc_error *error) {
     void *memory;
-    SC_TRY(sc_memory_calloc(&memory, noise->copies + 1, sizeof(sc_point), error));
+    SC_TRY(sc_memory_calloc(&memory, noise->samples + 1, sizeof(sc_point), error));
     sc_point *points = memory;
-    for (size_t k = 0; k < noise->copies; k++)
-        points[k] = (sc_point){.weight = 1 / (double)noise->copies, .node = true};
+    for (size_t k = 0; k < noise->samples; k++)
+        points[k] = (sc_point){.weight = 1 / (double)noise->samples, .node = true};
     sc_schedule schedule = {.n = noise->n,
-                            .point_count = noise->copies,
+                            .point_count = noise->samples,
                             .points = points,
-                            .seeds = noise->seeds,
+                            .output_grad = noise->output_grad,
                             .fill = fill,
                             .context = noise};
     sc_status status = sc_gradient_run(gradient, sums, &schedule, error);

@@ -10,10 +10,10 @@ static void between(sc_real *out, const sc_real *x, const sc_real *x0, sc_real a
 static void fill(const void *context, sc_real *row, size_t sample, const sc_point *point, size_t index, size_t numel) {
     const sc_path *path = context;
     (void)index;
-    if (point->at == 1) /* the input itself, not its rounding */
+    if (point->alpha == 1) /* the input itself, not its rounding */
         memcpy(row, path->x + sample * numel, numel * sizeof(sc_real));
     else
-        between(row, path->x + sample * numel, path->x0 + sample * numel, (sc_real)point->at, numel);
+        between(row, path->x + sample * numel, path->x0 + sample * numel, (sc_real)point->alpha, numel);
 }
 
 static void scale_by_path(sc_real *out, const sc_real *x, const sc_real *x0, size_t count) {
@@ -25,7 +25,7 @@ sc_status sc_path_integrate(sc_gradient *gradient, const sc_gradient_sums *sums,
     sc_schedule schedule = {.n = path->n,
                             .point_count = path->point_count,
                             .points = path->points,
-                            .seeds = path->seeds,
+                            .output_grad = path->output_grad,
                             .fill = fill,
                             .context = path};
     SC_TRY(sc_gradient_run(gradient, sums, &schedule, error));

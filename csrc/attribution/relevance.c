@@ -21,8 +21,8 @@ static const sc_rule magnitudes = {
                            .bias = {.positive = 1, .negative = -1}}}}},
 };
 
-/* Applies the rule of a node to one signal. */
-static sc_status apply(sc_relevance *relevance, size_t index, const sc_op_call *call, sc_error *error) {
+/* Applies the rule of a node to one relevance. */
+static sc_status apply_rule(sc_relevance *relevance, size_t index, const sc_op_call *call, sc_error *error) {
     const sc_graph *graph = relevance->plan->graph;
     const sc_node *node = &graph->nodes[index];
     const sc_rule *rule = &relevance->rules[index];
@@ -43,7 +43,7 @@ static sc_status apply(sc_relevance *relevance, size_t index, const sc_op_call *
     case SC_RULE_OWN:
         node->op->relevance(call, rule->mode, rule->epsilon);
         break;
-    case SC_RULE_CONTRASTIVE: /* takes both signals at once */
+    case SC_RULE_CONTRASTIVE: /* takes both relevances at once */
     case SC_RULE_BLOCK:
         break;
     }
@@ -51,36 +51,36 @@ static sc_status apply(sc_relevance *relevance, size_t index, const sc_op_call *
 }
 
 static void sum_units(sc_tensor *sums, const sc_node *node, const sc_op_call *call) {
-    sc_unit_measure_apply(sc_tensor_real(sums), SC_UNIT_SUM, call->output_grad, NULL, node, call->batch);
+    sc_unit_reduce(sc_tensor_real(sums), SC_UNIT_SUM, call->output_grad, NULL, node, call->batch);
 }
 
 /* Whether what apply() does at a node heeds call->grad_uninitialised. */
-static bool heeds_uninitialised(const sc_relevance *relevance, size_t index) {
+static bool writes_grad(const sc_relevance *relevance, size_t index) {
     sc_rule_kind kind = relevance->rules[index].kind;
     return !relevance->second && (kind == SC_RULE_LINEAR || kind == SC_RULE_GRADIENT || kind == SC_RULE_PASS);
 }
 
-static sc_status visit(void *context, size_t index, const sc_op_call *given, sc_error *error) {
+static sc_status run_node(void *context, size_t index, const sc_op_call *given, sc_error *error) {
     sc_relevance *relevance = context;
     const sc_graph *graph = relevance->plan->graph;
     const sc_node *node = &graph->nodes[index];
     sc_op_call mine = *given;
     mine.accuracy = relevance->exact ? SC_ACCURACY_EXACT : SC_ACCURACY_FAST;
     const sc_op_call *call = &mine;
-    if (!heeds_uninitialised(relevance, index))
+    if (!writes_grad(relevance, index))
         sc_call_zero_uninitialised(&mine);
     if (relevance->wants_sums[index])
         sum_units(&relevance->sums[index], node, call);
     if (!relevance->second)
-        return apply(relevance, index, call, error);
+        return apply_rule(relevance, index, call, error);
     sc_op_call other;
-    sc_second_signal_call(&other, relevance->second, index, call);
+    sc_second_relevance_call(&other, relevance->second, index, call);
     if (relevance->wants_sums[index])
         sum_units(&relevance->second_sums[index], node, &other);
     if (node->op->linearity != SC_LINEARITY_SOURCE && relevance->rules[index].kind == SC_RULE_CONTRASTIVE)
         return sc_contrastive_rule_apply(graph, node, call, &other, &relevance->modified, &relevance->workspace, error);
-    SC_TRY(apply(relevance, index, call, error));
-    return apply(relevance, index, &other, error);
+    SC_TRY(apply_rule(relevance, index, call, error));
+    return apply_rule(relevance, index, &other, error);
 }
 
 static sc_status allocate(sc_relevance *relevance, size_t count, sc_error *error) {
@@ -104,7 +104,8 @@ static sc_status allocate_sums(sc_relevance *relevance, size_t index, const sc_n
         return sc_error_set(error, SC_ERROR_ARGUMENT, "'%s': expected a node with units", node->name);
     sc_shape shape = {2, {request->batch, sc_node_units(node)}};
     SC_TRY(sc_tensor_create_zero(&relevance->sums[index], SC_REAL, &shape, error));
-    return request->two_signals ? sc_tensor_create_zero(&relevance->second_sums[index], SC_REAL, &shape, error) : SC_OK;
+    return request->second_relevance ? sc_tensor_create_zero(&relevance->second_sums[index], SC_REAL, &shape, error)
+                                     : SC_OK;
 }
 
 /* flags: room for two per node, all false. */
@@ -120,14 +121,14 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
             !sc_gated_rule_has_gates(graph, i, rule->gated))
             *rule = magnitudes;
         if (node->op->linearity != SC_LINEARITY_SOURCE) {
-            SC_TRY(sc_rule_check(rule, graph, node, request->two_signals, error));
+            SC_TRY(sc_rule_check(rule, graph, node, request->second_relevance, error));
             needs[i] = sc_rule_needs(rule, node->op);
         }
         relevance->wants_sums[i] = request->sums && request->sums[i];
         if (relevance->wants_sums[i])
             SC_TRY(allocate_sums(relevance, i, node, request, error));
-        exact[i] = sc_rule_wants_zeros(rule);
-        /* the walk must reach every node that something is wanted of: the way to the sources passes them all */
+        exact[i] = sc_rule_needs_exact_sums(rule);
+        /* the pass must reach every node that something is wanted of: the way to the sources passes them all */
         kept[i] = (request->keep && request->keep[i]) || node->op->linearity == SC_LINEARITY_SOURCE;
     }
     relevance->exact = request->exact;
@@ -138,7 +139,7 @@ static sc_status prepare(sc_relevance *relevance, sc_graph *graph, const sc_rele
                             .exact = exact,
                             .all_exact = request->exact};
     SC_TRY(sc_plan_create(&relevance->plan, graph, &plan, error));
-    return request->two_signals ? sc_second_signal_create(&relevance->second, relevance->plan, error) : SC_OK;
+    return request->second_relevance ? sc_second_relevance_create(&relevance->second, relevance->plan, error) : SC_OK;
 }
 
 sc_status sc_relevance_create(sc_relevance **out, sc_graph *graph, const sc_relevance_request *request,
@@ -155,22 +156,22 @@ sc_status sc_relevance_create(sc_relevance **out, sc_graph *graph, const sc_rele
     sc_memory_free(flags);
     sc_memory_free(needs);
     if (status != SC_OK)
-        sc_relevance_free(relevance);
+        sc_relevance_destroy(relevance);
     else
         *out = relevance;
     return status;
 }
 
-void sc_relevance_free(sc_relevance *relevance) {
+void sc_relevance_destroy(sc_relevance *relevance) {
     if (!relevance)
         return;
     for (size_t i = 0; relevance->second_sums && i < relevance->node_count; i++) {
         sc_tensor_release(&relevance->sums[i]);
         sc_tensor_release(&relevance->second_sums[i]);
     }
-    sc_second_signal_free(relevance->second);
+    sc_second_relevance_destroy(relevance->second);
     sc_plan_destroy(relevance->plan);
-    sc_modified_free(relevance->modified);
+    sc_modified_destroy(relevance->modified);
     sc_workspace_free(&relevance->workspace);
     sc_memory_free(relevance->rules);
     sc_memory_free(relevance->wants_sums);
@@ -179,9 +180,9 @@ void sc_relevance_free(sc_relevance *relevance) {
     sc_memory_free(relevance);
 }
 
-sc_status sc_relevance_walk(sc_relevance *relevance, const sc_real *output_relevance, const sc_real *second,
-                            sc_error *error) {
+sc_status sc_relevance_backward(sc_relevance *relevance, const sc_real *output_relevance, const sc_real *second,
+                                sc_error *error) {
     if (relevance->second)
-        sc_second_signal_begin(relevance->second, second);
-    return sc_plan_run_backward(relevance->plan, output_relevance, visit, relevance, error);
+        sc_second_relevance_start(relevance->second, second);
+    return sc_plan_run_backward(relevance->plan, output_relevance, run_node, relevance, error);
 }

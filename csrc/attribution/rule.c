@@ -34,7 +34,7 @@ unsigned sc_rule_needs(const sc_rule *rule, const sc_op *op) {
     return 0;
 }
 
-bool sc_rule_wants_zeros(const sc_rule *rule) {
+bool sc_rule_needs_exact_sums(const sc_rule *rule) {
     bool wants = rule->kind == SC_RULE_GATED || rule->kind == SC_RULE_CONTRASTIVE;
     for (int g = 0; rule->kind == SC_RULE_LINEAR && g < rule->group_count; g++)
         wants |= rule->groups[g].epsilon == 0;
@@ -47,7 +47,7 @@ static bool can_pass(const sc_graph *graph, const sc_node *node) {
            sc_shape_numel(&graph->nodes[node->input[0]].shape) == sc_shape_numel(&node->shape);
 }
 
-sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, bool two_signals,
+sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, bool second_relevance,
                         sc_error *error) {
     const sc_op *op = node->op;
     bool linear = op->linearity == SC_LINEARITY_WEIGHTED || op->linearity == SC_LINEARITY_FIXED ||
@@ -57,8 +57,8 @@ sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_nod
         expected = "a rule for a nonlinear operation, got one for linear maps";
     else if (rule->kind == SC_RULE_GATED && op->linearity != SC_LINEARITY_WEIGHTED && !op->channel_affine)
         expected = "a rule for an operation without weights, got one that gates weights";
-    else if (rule->kind == SC_RULE_CONTRASTIVE && !two_signals)
-        expected = "a rule for one signal, got one for the contrastive mode";
+    else if (rule->kind == SC_RULE_CONTRASTIVE && !second_relevance)
+        expected = "a rule for one relevance, got one for the contrastive mode";
     else if (rule->kind == SC_RULE_CONTRASTIVE && op->linearity != SC_LINEARITY_WEIGHTED &&
              op->linearity != SC_LINEARITY_FIXED)
         expected = "a rule that applies here, got one that splits terms by their sign";
@@ -81,11 +81,11 @@ bool sc_modifier_is_plain(const sc_modifier *m) {
     return sc_modifier_equal(m, &plain);
 }
 
-bool sc_modifier_kills_positive(const sc_modifier *m) {
+bool sc_modifier_zeroes_positive(const sc_modifier *m) {
     return m->plain == 0 && m->positive == 0 && m->square == 0 && m->constant == 0;
 }
 
-bool sc_modifier_kills_negative(const sc_modifier *m) {
+bool sc_modifier_zeroes_negative(const sc_modifier *m) {
     return m->plain == 0 && m->negative == 0 && m->square == 0 && m->constant == 0;
 }
 
@@ -93,12 +93,12 @@ bool sc_modifier_is_magnitude(const sc_modifier *m) {
     return m->plain + m->positive >= 0 && m->plain + m->negative <= 0 && m->square >= 0 && m->constant >= 0;
 }
 
-double sc_modifier_of_one(const sc_modifier *m) {
+double sc_modifier_at_one(const sc_modifier *m) {
     return m->plain + m->positive + m->square + m->constant;
 }
 
 bool sc_modifier_is_zero(const sc_modifier *m) {
-    return sc_modifier_kills_positive(m) && m->negative == 0;
+    return sc_modifier_zeroes_positive(m) && m->negative == 0;
 }
 
 static void apply(sc_real *out, const sc_real *v, sc_real above, sc_real below, sc_real square, sc_real constant,

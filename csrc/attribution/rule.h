@@ -39,7 +39,7 @@ typedef struct sc_group {
 typedef enum sc_rule_kind {
     SC_RULE_LINEAR,      /* the form above */
     SC_RULE_GATED,       /* DL-Backtrace with the saturation gates of the activation that follows, see gated_rule.h */
-    SC_RULE_CONTRASTIVE, /* DL-Backtrace with two signals, see contrastive_rule.h; in walks that carry two */
+    SC_RULE_CONTRASTIVE, /* DL-Backtrace with two relevances, see contrastive_rule.h */
     SC_RULE_GRADIENT,    /* relevance is handed on as a gradient is */
     SC_RULE_PASS,        /* unchanged */
     SC_RULE_OWN,         /* the operation's own relevance(), in some mode */
@@ -48,7 +48,7 @@ typedef enum sc_rule_kind {
 
 /* Variants of SC_RULE_GATED. */
 typedef enum sc_gated_mode {
-    SC_GATED_EXACT,   /* as the method is meant */
+    SC_GATED_DEFAULT, /* as the method is meant */
     SC_GATED_PACKAGE, /* as the package dl_backtrace computes it */
 } sc_gated_mode;
 
@@ -69,11 +69,11 @@ bool sc_group_is_plain(const sc_group *group);
 
 /* Whether the rule divides by sums as they are, so that what is zero has to come out as zero, in the forward pass too.
  */
-bool sc_rule_wants_zeros(const sc_rule *rule);
+bool sc_rule_needs_exact_sums(const sc_rule *rule);
 
-/* Whether the rule can stand at this operation, in a walk with one signal or with two; else an error "op 'node': rule:
- * expected ..., got ...". */
-sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, bool two_signals,
+/* Whether the rule can stand at this operation, in a pass with one relevance or with two; else an error "op 'node':
+ * rule: expected ..., got ...". */
+sc_status sc_rule_check(const sc_rule *rule, const sc_graph *graph, const sc_node *node, bool second_relevance,
                         sc_error *error);
 
 /* Whether both change every number alike. */
@@ -81,13 +81,13 @@ bool sc_modifier_equal(const sc_modifier *a, const sc_modifier *b);
 
 /* Whether it changes nothing; makes 0 of every v >= 0; of every v <= 0; of every v; makes of no v less than 0. */
 bool sc_modifier_is_plain(const sc_modifier *m);
-bool sc_modifier_kills_positive(const sc_modifier *m);
-bool sc_modifier_kills_negative(const sc_modifier *m);
+bool sc_modifier_zeroes_positive(const sc_modifier *m);
+bool sc_modifier_zeroes_negative(const sc_modifier *m);
 bool sc_modifier_is_zero(const sc_modifier *m);
 bool sc_modifier_is_magnitude(const sc_modifier *m);
 
 /* What it makes of 1: of the weights of sums, and in proportion of those of averages. */
-double sc_modifier_of_one(const sc_modifier *m);
+double sc_modifier_at_one(const sc_modifier *m);
 
 /* out[count] = m(v[count]); out may be v. */
 void sc_modifier_apply(sc_real *out, const sc_real *v, const sc_modifier *m, size_t count);

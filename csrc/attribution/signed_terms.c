@@ -42,7 +42,7 @@ static sc_status read_affine(sc_signed_terms *terms, sc_error *error) {
     return SC_OK;
 }
 
-sc_status sc_signed_terms_make(sc_signed_terms *out, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
+sc_status sc_signed_terms_init(sc_signed_terms *out, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
                                sc_modified **modified, sc_workspace *workspace, sc_error *error) {
     const sc_shape *shape = call->output_shape;
     bool maps = node->op->unit_axis == 0;
@@ -122,8 +122,8 @@ sc_status sc_signed_terms_sum(sc_real *sum, const sc_signed_terms *terms, bool n
     return SC_OK;
 }
 
-sc_status sc_signed_terms_hand_back(sc_real *const *into, const sc_signed_terms *terms, bool negative,
-                                    const sc_real *shares, sc_error *error) {
+sc_status sc_signed_terms_backward(sc_real *const *into, const sc_signed_terms *terms, bool negative,
+                                   const sc_real *shares, sc_error *error) {
     if (terms->scale && into[0])
         affine(into[0], terms, negative, shares, true);
     for (int place = 0; place < 2 && !terms->scale; place++) {

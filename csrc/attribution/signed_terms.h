@@ -24,14 +24,14 @@ typedef struct sc_signed_terms {
 } sc_signed_terms;
 
 /* The terms of a slice; looks at its inputs. */
-sc_status sc_signed_terms_make(sc_signed_terms *out, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
+sc_status sc_signed_terms_init(sc_signed_terms *out, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
                                sc_modified **modified, sc_workspace *workspace, sc_error *error);
 
 /* sum[batch x output] = the sums of the magnitudes of all terms of one sign. */
 sc_status sc_signed_terms_sum(sc_real *sum, const sc_signed_terms *terms, bool negative, sc_error *error);
 
 /* into[k][batch x input k] += sum over j of |z_ij| shares_j, over the terms of one sign; NULL where not wanted. */
-sc_status sc_signed_terms_hand_back(sc_real *const *into, const sc_signed_terms *terms, bool negative,
-                                    const sc_real *shares, sc_error *error);
+sc_status sc_signed_terms_backward(sc_real *const *into, const sc_signed_terms *terms, bool negative,
+                                   const sc_real *shares, sc_error *error);
 
 #endif

@@ -6,7 +6,7 @@ size_t sc_node_units(const sc_node *node) {
     return node->shape.size[node->op->unit_axis == 0 ? 0 : node->shape.ndim - 1];
 }
 
-static double term(sc_unit_measure measure, const sc_real *a, const sc_real *b, size_t i) {
+static double term(sc_unit_reduction measure, const sc_real *a, const sc_real *b, size_t i) {
     switch (measure) {
     case SC_UNIT_SUM:
         return (double)a[i];
@@ -18,8 +18,8 @@ static double term(sc_unit_measure measure, const sc_real *a, const sc_real *b, 
     return 0;
 }
 
-void sc_unit_measure_apply(sc_real *out, sc_unit_measure measure, const sc_real *a, const sc_real *b,
-                           const sc_node *node, size_t n) {
+void sc_unit_reduce(sc_real *out, sc_unit_reduction measure, const sc_real *a, const sc_real *b, const sc_node *node,
+                    size_t n) {
     size_t units = sc_node_units(node), per_sample = sc_shape_numel(&node->shape), positions = per_sample / units;
     bool maps = node->op->unit_axis == 0; /* positions of a unit are neighbours; else units of a position are */
     double share = measure == SC_UNIT_MEAN_ABS || measure == SC_UNIT_ABS_PRODUCT ? 1 / (double)positions : 1;

@@ -4,17 +4,17 @@
 
 #include "graph/graph.h"
 
-typedef enum sc_unit_measure {
+typedef enum sc_unit_reduction {
     SC_UNIT_SUM,         /* sum of a */
     SC_UNIT_MEAN_ABS,    /* mean of |a| */
     SC_UNIT_ABS_PRODUCT, /* mean of |a b| */
-} sc_unit_measure;
+} sc_unit_reduction;
 
 /* The number of units in the output of a node. */
 size_t sc_node_units(const sc_node *node);
 
 /* out[n x units] = the measure over the positions of each unit, for a (and b) [n x shape of the node]. */
-void sc_unit_measure_apply(sc_real *out, sc_unit_measure measure, const sc_real *a, const sc_real *b,
-                           const sc_node *node, size_t n);
+void sc_unit_reduce(sc_real *out, sc_unit_reduction measure, const sc_real *a, const sc_real *b, const sc_node *node,
+                    size_t n);
 
 #endif

@@ -11,7 +11,7 @@ static const opener openers[] = {
     sc_lua_open_attribution, sc_lua_open_prune,        sc_lua_open_kmeans,       sc_lua_open_train,
     sc_lua_open_npy,         sc_lua_open_safetensors,  sc_lua_open_file,         sc_lua_open_image,
     sc_lua_open_image_batch, sc_lua_open_image_source, sc_lua_open_image_loader, sc_lua_open_image_colormap,
-    sc_lua_open_gradient,    sc_lua_open_blur,         sc_lua_open_optimiser,    sc_lua_open_average,
+    sc_lua_open_gradient,    sc_lua_open_blur,         sc_lua_open_optimiser,    sc_lua_open_ema,
     sc_lua_open_onnx,        sc_lua_open_benchmark,    sc_lua_open_math,
 };
 

@@ -29,6 +29,6 @@ void sc_lua_open_image_loader(lua_State *L);
 void sc_lua_open_image_colormap(lua_State *L);
 void sc_lua_open_train(lua_State *L);
 void sc_lua_open_optimiser(lua_State *L);
-void sc_lua_open_average(lua_State *L);
+void sc_lua_open_ema(lua_State *L);
 
 #endif

@@ -130,14 +130,15 @@ static sc_relevance *check_relevance(lua_State *L, const char *method) {
     return *box;
 }
 
-/* relevance(graph, {batch =, rules = {node = rule}, keep = names, sums = names, exact = false, two_signals = false}) ->
- * Relevance. A rule is {kind = "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =, weight =, bias
+/* relevance(graph, {batch =, rules = {node = rule}, keep = names, sums = names, exact = false, second_relevance =
+ * false}) -> Relevance. A rule is {kind = "linear", groups = {{coefficient =, gate =, epsilon =, terms = {{input =,
+ * weight =, bias
  * =}}}}}, with modifiers {plain =, positive =, negative =, square =, constant =}; or {kind = "gated", mode = "default"
  * | "package"}; or {kind = "contrastive" | "gradient" | "pass" | "block"}; or {kind = "own", mode =, epsilon =}. Nodes
  * without a rule are an error. Of parameters replaced later, those set then are taken; elements set through a Tensor
  * that shares one are not seen. */
 static int relevance_create(lua_State *L) {
-    static const char *const known[] = {"batch", "rules", "keep", "sums", "exact", "two_signals", NULL};
+    static const char *const known[] = {"batch", "rules", "keep", "sums", "exact", "second_relevance", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "relevance");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "relevance", "options", "a table");
@@ -157,7 +158,7 @@ static int relevance_create(lua_State *L) {
     }
     sc_relevance_request request = {.batch = batch, .rules = rules};
     request.exact = sc_lua_field_flag(L, 2, "relevance", "exact", false);
-    request.two_signals = sc_lua_field_flag(L, 2, "relevance", "two_signals", false);
+    request.second_relevance = sc_lua_field_flag(L, 2, "relevance", "second_relevance", false);
     request.keep = sc_lua_field_nodes(L, 2, "relevance", "keep", graph);
     request.sums = sc_lua_field_nodes(L, 2, "relevance", "sums", graph);
     sc_lua_collect_if_due(L);
@@ -177,7 +178,7 @@ static int relevance_forward(lua_State *L) {
     return sc_lua_push_node(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
 }
 
-/* A signal at the output, from the stack. */
+/* A relevance at the output, from the stack. */
 static const sc_real *check_start(lua_State *L, int index, const char *argument, const sc_plan *plan) {
     const sc_tensor *start = sc_lua_check_tensor_of(L, index, "backward", argument, SC_REAL);
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
@@ -188,21 +189,21 @@ static const sc_real *check_start(lua_State *L, int index, const char *argument,
     return sc_tensor_real(start);
 }
 
-/* relevance:backward(output_relevance [, second]): with two signals, the second starts from `second` */
+/* relevance:backward(output_relevance [, second]): with second_relevance, the second starts from `second` */
 static int relevance_backward(lua_State *L) {
     sc_relevance *relevance = check_relevance(L, "backward");
     const sc_real *start = check_start(L, 2, "output_relevance", relevance->plan);
     const sc_real *second = relevance->second ? check_start(L, 3, "second", relevance->plan) : NULL;
     sc_error error;
-    sc_lua_try(L, sc_relevance_walk(relevance, start, second, &error), &error);
+    sc_lua_try(L, sc_relevance_backward(relevance, start, second, &error), &error);
     return 0;
 }
 
-/* Whether the second signal is asked for, by the flag at stack slot 3. */
+/* Whether the second relevance is asked for, by the flag at stack slot 3. */
 static bool check_second(lua_State *L, const char *method, const sc_relevance *relevance) {
     bool second = sc_lua_check_flag(L, 3, method, "second", false);
     if (second && !relevance->second)
-        sc_lua_fail(L, "%s: second: expected a Relevance with two signals", method);
+        sc_lua_fail(L, "%s: second: expected a Relevance with second_relevance", method);
     return second;
 }
 
@@ -212,7 +213,7 @@ static int relevance_at(lua_State *L) {
     sc_plan *plan = relevance->plan;
     size_t node = sc_lua_check_node(L, 2, plan->graph, "relevance");
     bool second = check_second(L, "relevance", relevance);
-    const sc_real *data = second ? sc_second_signal_at(relevance->second, node) : sc_plan_grad(plan, node);
+    const sc_real *data = second ? sc_second_relevance_at(relevance->second, node) : sc_plan_grad(plan, node);
     if (!data)
         sc_lua_fail(L, "relevance: node: expected one that is kept, after a backward pass, got '%s'",
                     lua_tostring(L, 2));
@@ -243,26 +244,26 @@ static int relevance_tostring(lua_State *L) {
 
 static int relevance_finalize(lua_State *L) {
     sc_relevance **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Relevance"));
-    sc_relevance_free(*box);
+    sc_relevance_destroy(*box);
     *box = NULL;
     return 0;
 }
 
-/* unit_measure(plan, node, measure) -> Tensor [n x units], of a plan that keeps the node: "mean_abs_value" (|h|),
+/* unit_reduction(plan, node, measure) -> Tensor [n x units], of a plan that keeps the node: "mean_abs_value" (|h|),
  * "mean_abs_value_grad" (|h df/dh|). */
-static int unit_measure(lua_State *L) {
+static int unit_reduction(lua_State *L) {
     static const char *const names[] = {"mean_abs_value", "mean_abs_value_grad", NULL};
-    const sc_plan *plan = sc_lua_check_plan(L, 1, "unit_measure");
-    size_t node = sc_lua_check_node(L, 2, plan->graph, "unit_measure");
+    const sc_plan *plan = sc_lua_check_plan(L, 1, "unit_reduction");
+    size_t node = sc_lua_check_node(L, 2, plan->graph, "unit_reduction");
     int choice = luaL_checkoption(L, 3, NULL, names);
     const sc_real *value = sc_plan_value(plan, node), *grad = sc_plan_grad(plan, node);
     if (!value || (choice > 0 && !grad))
-        sc_lua_fail(L, "unit_measure: node: expected one named in keep, got '%s'", lua_tostring(L, 2));
+        sc_lua_fail(L, "unit_reduction: node: expected one named in keep, got '%s'", lua_tostring(L, 2));
     sc_shape shape = {2, {plan->current_batch, sc_node_units(&plan->graph->nodes[node])}};
     sc_tensor *out;
     sc_lua_push_new(L, SC_REAL, &shape, false, &out);
-    sc_unit_measure_apply(sc_tensor_real(out), choice > 0 ? SC_UNIT_ABS_PRODUCT : SC_UNIT_MEAN_ABS, value, grad,
-                          &plan->graph->nodes[node], plan->current_batch);
+    sc_unit_reduce(sc_tensor_real(out), choice > 0 ? SC_UNIT_ABS_PRODUCT : SC_UNIT_MEAN_ABS, value, grad,
+                   &plan->graph->nodes[node], plan->current_batch);
     return 1;
 }
 
@@ -270,7 +271,7 @@ void sc_lua_open_attribution(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"fold_batch_norm", fold_batch_norm},
         {"relevance", relevance_create},
-        {"unit_measure", unit_measure},
+        {"unit_reduction", unit_reduction},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {

@@ -40,24 +40,24 @@ static size_t *check_nodes(lua_State *L, const sc_graph *graph, size_t *count) {
     return nodes;
 }
 
-static sc_take check_take(lua_State *L) {
+static sc_grad_quantity check_quantity(lua_State *L) {
     static const char *const names[] = {"gradient", "product", "conductance", NULL};
     int found = 0;
-    if (sc_lua_field(L, 2, "take") != LUA_TNIL) {
-        const char *text = sc_lua_check_string(L, lua_gettop(L), "gradients", "take");
+    if (sc_lua_field(L, 2, "quantity") != LUA_TNIL) {
+        const char *text = sc_lua_check_string(L, lua_gettop(L), "gradients", "quantity");
         found = sc_lua_find_choice(text, names);
         if (found < 0)
-            sc_lua_fail(L, "gradients: take: expected 'gradient', 'product' or 'conductance', got '%s'", text);
+            sc_lua_fail(L, "gradients: quantity: expected 'gradient', 'product' or 'conductance', got '%s'", text);
     }
     lua_pop(L, 1);
-    return (sc_take)found;
+    return (sc_grad_quantity)found;
 }
 
-/* gradients(graph, {batch =, nodes = names, take = "gradient" (default) | "product" | "conductance", units = false,
- * guided = false}) -> Gradients: for runs of up to `batch` rows at a time, with what is to be taken at the nodes, whole
+/* gradients(graph, {batch =, nodes = names, quantity = "gradient" (default) | "product" | "conductance", units = false,
+ * guided = false}) -> Gradients: for runs of up to `batch` rows at a time, with the quantity summed at the nodes, whole
  * or per unit. */
 static int gradients_create(lua_State *L) {
-    static const char *const known[] = {"batch", "nodes", "take", "units", "guided", NULL};
+    static const char *const known[] = {"batch", "nodes", "quantity", "units", "guided", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "gradients");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "gradients", "options", "a table");
@@ -67,7 +67,7 @@ static int gradients_create(lua_State *L) {
         .units = sc_lua_field_flag(L, 2, "gradients", "units", false),
         .guided = sc_lua_field_flag(L, 2, "gradients", "guided", false),
     };
-    request.take = check_take(L);
+    request.quantity = check_quantity(L);
     request.nodes = check_nodes(L, graph, &request.node_count);
     sc_lua_collect_if_due(L);
     sc_error error;
@@ -150,7 +150,8 @@ static double list_number(lua_State *L, int table, lua_Integer index) {
     return value;
 }
 
-/* The points {at, weight, whether it takes part at nodes, at, ...} at a stack slot, in a userdata left on the stack. */
+/* The points {alpha, weight, whether it takes part at nodes, alpha, ...} at a stack slot, in a userdata left on the
+ * stack. */
 static const sc_point *check_points(lua_State *L, int table, size_t *count) {
     if (!lua_istable(L, table) || lua_rawlen(L, table) == 0 || lua_rawlen(L, table) % 3 != 0)
         sc_lua_expected(L, table, "along", "points", "a list of threes of numbers");
@@ -158,17 +159,17 @@ static const sc_point *check_points(lua_State *L, int table, size_t *count) {
     sc_point *points = lua_newuserdatauv(L, *count * sizeof(sc_point), 0);
     for (size_t k = 0; k < *count; k++) {
         lua_Integer at = 3 * (lua_Integer)k;
-        points[k].at = list_number(L, table, at + 1);
+        points[k].alpha = list_number(L, table, at + 1);
         points[k].weight = list_number(L, table, at + 2);
         points[k].node = list_number(L, table, at + 3) != 0;
-        if (!(points[k].at >= (k ? points[k - 1].at : 0) && points[k].at <= 1))
-            sc_lua_fail(L, "along: points: expected growing places in 0..1, got %f", points[k].at);
+        if (!(points[k].alpha >= (k ? points[k - 1].alpha : 0) && points[k].alpha <= 1))
+            sc_lua_fail(L, "along: points: expected rising alphas in 0..1, got %f", points[k].alpha);
     }
     return points;
 }
 
-/* gradients:along(x, baseline, seeds, points, input = true) -> Integrated Gradients like x (nil unless wanted), {node =
- * Tensor}; points: see check_points. */
+/* gradients:along(x, baseline, output_grad, points, input = true) -> Integrated Gradients like x (nil unless wanted),
+ * {node = Tensor}; points: see check_points. */
 static int gradients_along(lua_State *L) {
     sc_gradient *g = check_gradient(L, "along");
     sc_tensor *x = check_rows(L, 2, "along", "x", input_shape(g), 0);
@@ -176,7 +177,7 @@ static int gradients_along(lua_State *L) {
     sc_path path = {
         .x = sc_tensor_real(x),
         .x0 = sc_tensor_real(check_rows(L, 3, "along", "baseline", input_shape(g), n)),
-        .seeds = sc_tensor_real(check_rows(L, 4, "along", "seeds", output_shape(g), n)),
+        .output_grad = sc_tensor_real(check_rows(L, 4, "along", "output_grad", output_shape(g), n)),
         .n = n,
     };
     bool input = sc_lua_check_flag(L, 6, "along", "input", true);
@@ -187,11 +188,11 @@ static int gradients_along(lua_State *L) {
     return 2;
 }
 
-/* gradients:around(x, seeds, {copies = 1, level = 0, seed = 0, first = 1, input = true}) -> sum at the input like x,
- * {node = Tensor}: the mean over noisy copies of each sample, see attribution/noise.h; by default the gradient itself.
- * `first` is the number of the first sample. */
+/* gradients:around(x, output_grad, {samples = 1, noise_level = 0, seed = 0, first = 1, input = true}) -> sum at the
+ * input like x, {node = Tensor}: the mean over noisy copies of each sample, see attribution/noise.h; by default the
+ * gradient itself. `first` is the number of the first sample. */
 static int gradients_around(lua_State *L) {
-    static const char *const known[] = {"copies", "level", "seed", "first", "input", NULL};
+    static const char *const known[] = {"samples", "noise_level", "seed", "first", "input", NULL};
     sc_gradient *g = check_gradient(L, "around");
     sc_tensor *x = check_rows(L, 2, "around", "x", input_shape(g), 0);
     size_t n = x->shape.size[0];
@@ -204,10 +205,10 @@ static int gradients_around(lua_State *L) {
     sc_lua_check_keys(L, 4, "around", known);
     sc_noise noise = {
         .x = sc_tensor_real(x),
-        .seeds = sc_tensor_real(check_rows(L, 3, "around", "seeds", output_shape(g), n)),
+        .output_grad = sc_tensor_real(check_rows(L, 3, "around", "output_grad", output_shape(g), n)),
         .n = n,
-        .copies = (size_t)sc_lua_field_integer(L, 4, "around", "copies", 1, 1, 1 << 20),
-        .level = sc_lua_field_number(L, 4, "around", "level", 0),
+        .samples = (size_t)sc_lua_field_integer(L, 4, "around", "samples", 1, 1, 1 << 20),
+        .noise_level = sc_lua_field_number(L, 4, "around", "noise_level", 0),
         .seed = (uint64_t)sc_lua_field_integer(L, 4, "around", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER),
         .first = (uint64_t)sc_lua_field_integer(L, 4, "around", "first", 1, 1, LUA_MAXINTEGER),
     };
@@ -220,7 +221,7 @@ static int gradients_around(lua_State *L) {
 /* gradients:memory() -> bytes of values, gradients and inputs of a batch; bytes of scratch */
 static int gradients_memory(lua_State *L) {
     const sc_gradient *g = check_gradient(L, "memory");
-    size_t inputs = (sc_tensor_numel(&g->points) + sc_tensor_numel(&g->seeds)) * sizeof(sc_real);
+    size_t inputs = (sc_tensor_numel(&g->points) + sc_tensor_numel(&g->output_grad)) * sizeof(sc_real);
     lua_pushinteger(L, (lua_Integer)(g->plan->arena_bytes + inputs));
     lua_pushinteger(L, (lua_Integer)g->plan->scratch_bytes);
     return 2;
@@ -233,7 +234,7 @@ static int gradients_tostring(lua_State *L) {
 
 static int gradients_finalize(lua_State *L) {
     sc_gradient **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Gradients"));
-    sc_gradient_free(*box);
+    sc_gradient_destroy(*box);
     *box = NULL;
     return 0;
 }

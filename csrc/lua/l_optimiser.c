@@ -64,10 +64,10 @@ static const sc_param_setting *read_settings(lua_State *L, const sc_graph *graph
     return settings;
 }
 
-/* The ranges of the units in the field `zeros`, in a userdata left on the stack. */
-static const sc_param_range *read_zeros(lua_State *L, const sc_graph *graph, size_t *count) {
+/* The ranges of the units in the field `masked`, in a userdata left on the stack. */
+static const sc_param_range *read_masked(lua_State *L, const sc_graph *graph, size_t *count) {
     *count = 0;
-    if (sc_lua_field(L, 2, "zeros") == LUA_TNIL)
+    if (sc_lua_field(L, 2, "masked") == LUA_TNIL)
         return NULL;
     size_t list_count;
     const sc_unit_list *lists = sc_lua_check_units(L, lua_gettop(L), "optimiser", graph, &list_count);
@@ -78,11 +78,12 @@ static const sc_param_range *read_zeros(lua_State *L, const sc_graph *graph, siz
 }
 
 /* optimiser(graph [, {kind = "adam", beta1 = 0.9, beta2 = 0.999, eps = 1e-8, momentum = 0.9, nesterov = false,
- * weight_decay = 0, parameters = {[name] = {lr_scale = 1, weight_decay =}}, frozen = names, zeros = {[node] = units}}])
+ * weight_decay = 0, parameters = {[name] = {lr_scale = 1, weight_decay =}}, frozen = names, masked = {[node] =
+ * units}}])
  * -> Optimiser with all state zero */
 static int optimiser_create(lua_State *L) {
-    static const char *const known[] = {"kind",         "beta1",      "beta2",  "eps",   "momentum", "nesterov",
-                                        "weight_decay", "parameters", "frozen", "zeros", NULL};
+    static const char *const known[] = {"kind",         "beta1",      "beta2",  "eps",    "momentum", "nesterov",
+                                        "weight_decay", "parameters", "frozen", "masked", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "optimiser");
     if (lua_isnoneornil(L, 2)) {
         lua_settop(L, 1);
@@ -99,12 +100,13 @@ static int optimiser_create(lua_State *L) {
     options.nesterov = sc_lua_field_flag(L, 2, "optimiser", "nesterov", options.nesterov);
     const sc_optimiser_kind *kind = field_kind(L);
     const sc_param_setting *settings = read_settings(L, graph);
-    size_t zero_count;
-    const sc_param_range *zeros = read_zeros(L, graph, &zero_count);
+    size_t masked_count;
+    const sc_param_range *masked_ranges = read_masked(L, graph, &masked_count);
     sc_lua_collect_if_due(L);
     sc_optimiser **box = sc_lua_new_object(L, SC_LUA_CLASS("Optimiser"), sizeof(sc_optimiser *));
     sc_error error;
-    sc_lua_try(L, sc_optimiser_create(box, graph, kind, &options, settings, zeros, zero_count, &error), &error);
+    sc_lua_try(L, sc_optimiser_create(box, graph, kind, &options, settings, masked_ranges, masked_count, &error),
+               &error);
     return 1;
 }
 
@@ -197,7 +199,7 @@ static int optimiser_load(lua_State *L) {
             }
         }
     optimiser->steps = (size_t)steps;
-    optimiser->cleared = false;
+    optimiser->state_masked = false;
     return 0;
 }
 
@@ -215,7 +217,7 @@ static int optimiser_tostring(lua_State *L) {
 
 static int optimiser_finalize(lua_State *L) {
     sc_optimiser **box = luaL_checkudata(L, 1, SC_LUA_CLASS("Optimiser"));
-    sc_optimiser_free(*box);
+    sc_optimiser_destroy(*box);
     *box = NULL;
     return 0;
 }

@@ -34,17 +34,17 @@ static void update(sc_real *restrict x, sc_real *restrict m, sc_real *restrict v
 }
 
 static void step(sc_real *x, sc_real *const *state, const sc_real *grad, size_t n, const sc_optimiser_options *options,
-                 const sc_step_size *size, double decay, double keep) {
+                 const sc_step_params *params, double decay, double keep) {
     const rates r = {
-        .grad_scale = (sc_real)size->grad_scale,
+        .grad_scale = (sc_real)params->grad_scale,
         .new1 = (sc_real)(1 - options->beta1),
         .beta2 = (sc_real)options->beta2,
         .new2 = (sc_real)(1 - options->beta2),
         .eps = (sc_real)options->eps,
         .decay = (sc_real)decay,
         .keep = (sc_real)keep,
-        .step = (sc_real)(size->lr / (1 - sc_pow64(options->beta1, (double)size->step))),
-        .scale = (sc_real)(1 / sqrt(1 - sc_pow64(options->beta2, (double)size->step))),
+        .step = (sc_real)(params->lr / (1 - sc_pow64(options->beta1, (double)params->step))),
+        .scale = (sc_real)(1 / sqrt(1 - sc_pow64(options->beta2, (double)params->step))),
     };
     sc_real *m = state[0], *v = state[1];
 #pragma omp parallel for schedule(static) if (n > CHUNK)
@@ -60,14 +60,14 @@ static int state_count(const sc_optimiser_options *options) {
 /* g = grad + weight_decay * x; m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
  * x -= lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps) */
 static void adam(sc_real *x, sc_real *const *state, const sc_real *grad, size_t n, const sc_optimiser_options *options,
-                 const sc_step_size *size) {
-    step(x, state, grad, n, options, size, size->weight_decay, 1);
+                 const sc_step_params *params) {
+    step(x, state, grad, n, options, params, params->weight_decay, 1);
 }
 
 /* x *= 1 - lr * weight_decay, then the same without weight decay. */
 static void adamw(sc_real *x, sc_real *const *state, const sc_real *grad, size_t n, const sc_optimiser_options *options,
-                  const sc_step_size *size) {
-    step(x, state, grad, n, options, size, 0, 1 - size->lr * size->weight_decay);
+                  const sc_step_params *params) {
+    step(x, state, grad, n, options, params, 0, 1 - params->lr * params->weight_decay);
 }
 
 const sc_optimiser_kind sc_optimiser_adam = {

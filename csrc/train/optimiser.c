@@ -26,7 +26,7 @@ static sc_status check_number(const char *name, double value, double below, sc_e
 }
 
 static sc_status check(const sc_graph *graph, const sc_optimiser_options *options, const sc_param_setting *settings,
-                       const sc_param_range *zeros, size_t zero_count, sc_error *error) {
+                       const sc_param_range *masked_ranges, size_t masked_count, sc_error *error) {
     SC_TRY(check_number("beta1", options->beta1, 1, error));
     SC_TRY(check_number("beta2", options->beta2, 1, error));
     SC_TRY(check_number("eps", options->eps, INFINITY, error));
@@ -37,28 +37,29 @@ static sc_status check(const sc_graph *graph, const sc_optimiser_options *option
         SC_TRY(check_number("weight_decay", settings[i].weight_decay, INFINITY, error));
         SC_TRY(check_number("lr_scale", settings[i].lr_scale, INFINITY, error));
     }
-    for (size_t i = 0; i < zero_count; i++) {
-        const sc_param_range *range = &zeros[i];
+    for (size_t i = 0; i < masked_count; i++) {
+        const sc_param_range *range = &masked_ranges[i];
         size_t numel = range->parameter < graph->parameter_count && graph->parameters[range->parameter].trainable
                            ? sc_tensor_numel(&graph->parameters[range->parameter].value)
                            : 0;
         if (range->first > numel || range->count > numel - range->first)
-            return sc_error_set(error, SC_ERROR_ARGUMENT, "optimiser: zeros: expected numbers of trainable parameters");
+            return sc_error_set(error, SC_ERROR_ARGUMENT,
+                                "optimiser: masked: expected numbers of trainable parameters");
     }
     return SC_OK;
 }
 
 /* Each array is hung into the optimiser at once, which frees it whatever comes. */
-static sc_status fill(sc_optimiser *optimiser, const sc_param_setting *settings, const sc_param_range *zeros,
-                      size_t zero_count, sc_error *error) {
+static sc_status fill(sc_optimiser *optimiser, const sc_param_setting *settings, const sc_param_range *masked_ranges,
+                      size_t masked_count, sc_error *error) {
     const sc_graph *graph = optimiser->graph;
     const size_t count = graph->parameter_count, states = (size_t)optimiser->state_count * count;
     void *memory;
-    SC_TRY(sc_memory_calloc(&memory, zero_count + 1, sizeof *zeros, error));
-    optimiser->zeros = memory;
-    optimiser->zero_count = zero_count;
-    if (zero_count)
-        memcpy(optimiser->zeros, zeros, zero_count * sizeof *zeros);
+    SC_TRY(sc_memory_calloc(&memory, masked_count + 1, sizeof *masked_ranges, error));
+    optimiser->masked_ranges = memory;
+    optimiser->masked_count = masked_count;
+    if (masked_count)
+        memcpy(optimiser->masked_ranges, masked_ranges, masked_count * sizeof *masked_ranges);
     SC_TRY(sc_memory_calloc(&memory, count + 1, sizeof *settings, error));
     optimiser->settings = memory;
     SC_TRY(sc_memory_calloc(&memory, states + 1, sizeof(sc_tensor), error));
@@ -77,8 +78,8 @@ static sc_status fill(sc_optimiser *optimiser, const sc_param_setting *settings,
 
 sc_status sc_optimiser_create(sc_optimiser **out, sc_graph *graph, const sc_optimiser_kind *kind,
                               const sc_optimiser_options *options, const sc_param_setting *settings,
-                              const sc_param_range *zeros, size_t zero_count, sc_error *error) {
-    SC_TRY(check(graph, options, settings, zeros, zero_count, error));
+                              const sc_param_range *masked_ranges, size_t masked_count, sc_error *error) {
+    SC_TRY(check(graph, options, settings, masked_ranges, masked_count, error));
     void *block;
     SC_TRY(sc_memory_calloc(&block, 1, sizeof(sc_optimiser), error));
     sc_optimiser *optimiser = block;
@@ -86,22 +87,22 @@ sc_status sc_optimiser_create(sc_optimiser **out, sc_graph *graph, const sc_opti
     optimiser->kind = kind;
     optimiser->options = *options;
     optimiser->state_count = kind->state_count(options);
-    sc_status status = fill(optimiser, settings, zeros, zero_count, error);
+    sc_status status = fill(optimiser, settings, masked_ranges, masked_count, error);
     if (status == SC_OK)
         *out = optimiser;
     else
-        sc_optimiser_free(optimiser);
+        sc_optimiser_destroy(optimiser);
     return status;
 }
 
-void sc_optimiser_free(sc_optimiser *optimiser) {
+void sc_optimiser_destroy(sc_optimiser *optimiser) {
     if (!optimiser)
         return;
     for (size_t i = 0; i < (size_t)optimiser->state_count * optimiser->count; i++)
         sc_tensor_release(&optimiser->state[i]);
     sc_memory_free(optimiser->state);
     sc_memory_free(optimiser->settings);
-    sc_memory_free(optimiser->zeros);
+    sc_memory_free(optimiser->masked_ranges);
     sc_graph_release(optimiser->graph);
     sc_memory_free(optimiser);
 }
@@ -127,16 +128,16 @@ static void clear_range(const sc_optimiser *optimiser, const sc_param_range *ran
 /* Sets the numbers that have to be zero to that, in tensors[parameter]. */
 static void clear(const sc_optimiser *optimiser, const sc_tensor *tensors) {
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < optimiser->zero_count; i++) {
-        const sc_param_range *range = &optimiser->zeros[i];
+    for (size_t i = 0; i < optimiser->masked_count; i++) {
+        const sc_param_range *range = &optimiser->masked_ranges[i];
         clear_range(optimiser, range, &tensors[range->parameter]);
     }
 }
 
 static void clear_values(const sc_optimiser *optimiser) {
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < optimiser->zero_count; i++) {
-        const sc_param_range *range = &optimiser->zeros[i];
+    for (size_t i = 0; i < optimiser->masked_count; i++) {
+        const sc_param_range *range = &optimiser->masked_ranges[i];
         clear_range(optimiser, range, &optimiser->graph->parameters[range->parameter].value);
     }
 }
@@ -176,15 +177,15 @@ static sc_status own_all(sc_optimiser *optimiser, sc_error *error) {
 static void update(sc_optimiser *optimiser, size_t i, const sc_plan *plan, double lr, double grad_scale) {
     const sc_param_setting *setting = &optimiser->settings[i];
     const sc_tensor *value = &optimiser->graph->parameters[i].value;
-    const sc_step_size size = {.lr = lr * setting->lr_scale,
-                               .weight_decay = setting->weight_decay,
-                               .grad_scale = grad_scale,
-                               .step = optimiser->steps};
+    const sc_step_params params = {.lr = lr * setting->lr_scale,
+                                   .weight_decay = setting->weight_decay,
+                                   .grad_scale = grad_scale,
+                                   .step = optimiser->steps};
     sc_real *state[SC_MAX_OPTIMISER_STATE] = {NULL};
     for (int k = 0; k < optimiser->state_count; k++)
         state[k] = sc_tensor_real(&optimiser->state[(size_t)k * optimiser->count + i]);
     optimiser->kind->update(sc_tensor_real(value), state, sc_tensor_real(&plan->param_grads[i]), sc_tensor_numel(value),
-                            &optimiser->options, &size);
+                            &optimiser->options, &params);
 }
 
 sc_status sc_optimiser_step(sc_optimiser *optimiser, const sc_plan *plan, double lr, double grad_scale,
@@ -197,9 +198,9 @@ sc_status sc_optimiser_step(sc_optimiser *optimiser, const sc_plan *plan, double
                             grad_scale);
     SC_TRY(own_all(optimiser, error));
     clear(optimiser, plan->param_grads);
-    for (int k = 0; k < optimiser->state_count && !optimiser->cleared; k++) /* no gradient leaves it as it is */
+    for (int k = 0; k < optimiser->state_count && !optimiser->state_masked; k++) /* no gradient leaves it as it is */
         clear(optimiser, optimiser->state + (size_t)k * optimiser->count);
-    optimiser->cleared = true;
+    optimiser->state_masked = true;
     optimiser->steps++;
     for (size_t i = 0; i < optimiser->count; i++)
         if (!optimiser->settings[i].frozen)

@@ -17,11 +17,11 @@ typedef struct sc_optimiser_options {
 extern const sc_optimiser_options sc_optimiser_defaults;
 
 /* What a step on one parameter depends on besides the options. */
-typedef struct sc_step_size {
+typedef struct sc_step_params {
     double lr, weight_decay;
     double grad_scale; /* gradients are multiplied by it first */
     size_t step;       /* from 1 */
-} sc_step_size;
+} sc_step_params;
 
 enum { SC_MAX_OPTIMISER_STATE = 2 };
 
@@ -32,7 +32,7 @@ typedef struct sc_optimiser_kind {
     int (*state_count)(const sc_optimiser_options *options);
     /* A step on x[n] along grad[n]; state[n] each. */
     void (*update)(sc_real *x, sc_real *const *state, const sc_real *grad, size_t n,
-                   const sc_optimiser_options *options, const sc_step_size *size);
+                   const sc_optimiser_options *options, const sc_step_params *params);
 } sc_optimiser_kind;
 
 extern const sc_optimiser_kind sc_optimiser_adam, sc_optimiser_adamw, sc_optimiser_sgd;
@@ -51,23 +51,23 @@ typedef struct sc_optimiser {
     sc_graph *graph; /* shared; must get no new parameters */
     const sc_optimiser_kind *kind;
     sc_optimiser_options options;
-    size_t steps;               /* taken so far */
-    size_t count;               /* of the graph's parameters */
-    int state_count;            /* per parameter */
-    sc_param_setting *settings; /* [count]; those that are not trainable are frozen */
-    sc_tensor *state;           /* [state_count x count]; zeroed structs where frozen */
-    sc_param_range *zeros;      /* [zero_count]: numbers that are zero after every step */
-    size_t zero_count;
-    bool cleared; /* the state is zero there; to be unset by who changes it */
+    size_t steps;                  /* taken so far */
+    size_t count;                  /* of the graph's parameters */
+    int state_count;               /* per parameter */
+    sc_param_setting *settings;    /* [count]; those that are not trainable are frozen */
+    sc_tensor *state;              /* [state_count x count]; zeroed structs where frozen */
+    sc_param_range *masked_ranges; /* [masked_count]: numbers that are zero after every step */
+    size_t masked_count;
+    bool state_masked; /* the state is zero there; to be unset by who changes it */
 } sc_optimiser;
 
-/* All state zero. settings [of the graph's parameters] and zeros [zero_count] are copied. */
+/* All state zero. settings [of the graph's parameters] and masked_ranges [masked_count] are copied. */
 sc_status sc_optimiser_create(sc_optimiser **out, sc_graph *graph, const sc_optimiser_kind *kind,
                               const sc_optimiser_options *options, const sc_param_setting *settings,
-                              const sc_param_range *zeros, size_t zero_count, sc_error *error);
+                              const sc_param_range *masked_ranges, size_t masked_count, sc_error *error);
 
 /* NULL is allowed. */
-void sc_optimiser_free(sc_optimiser *optimiser);
+void sc_optimiser_destroy(sc_optimiser *optimiser);
 
 /* *norm gets the L2 norm of the gradients of all parameters that are trained, as one vector; those of numbers that stay
  * zero are set to zero first. The same bits for any number of threads. The plan: as for a step. */

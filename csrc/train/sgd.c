@@ -32,12 +32,12 @@ static int state_count(const sc_optimiser_options *options) {
 /* g = grad + weight_decay * x; b = momentum * b + g; x -= lr * b, or lr * (g + momentum * b) for Nesterov's. The sum
  * starts as 0, and so is g after the first step, as PyTorch's. */
 static void sgd(sc_real *x, sc_real *const *state, const sc_real *grad, size_t n, const sc_optimiser_options *options,
-                const sc_step_size *size) {
+                const sc_step_params *params) {
     const rates r = {
-        .grad_scale = (sc_real)size->grad_scale,
-        .decay = (sc_real)size->weight_decay,
+        .grad_scale = (sc_real)params->grad_scale,
+        .decay = (sc_real)params->weight_decay,
         .momentum = (sc_real)options->momentum,
-        .lr = (sc_real)size->lr,
+        .lr = (sc_real)params->lr,
         .now = options->nesterov ? 1 : 0,
         .sum = options->nesterov ? (sc_real)options->momentum : 1,
     };

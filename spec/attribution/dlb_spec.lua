@@ -202,8 +202,8 @@ describe("the contrastive rule", function()
           found[i] = single.numbers(single.count(p.shape), 10 + i)
           graph:set_parameter(p.name, single.tensor(double, found[i], p.shape))
         end
-        local walker = double.relevance(graph, { batch = 4, two_signals = true, rules = { n = rules.contrastive() },
-          sums = { "n" } })
+        local walker = double.relevance(graph, { batch = 4, second_relevance = true, sums = { "n" },
+          rules = { n = rules.contrastive() } })
         local y = walker:forward(single.tensor(double, x, { samples, table.unpack(layer.shape) }))
         local positive, negative = single.numbers(y:numel(), 5), single.numbers(y:numel(), 6)
         negative[1] = positive[1]
@@ -234,7 +234,7 @@ describe("the contrastive rule", function()
     local x = double.tensor { { { { 1, -2 }, { 0, 3 } }, { { 1, -4 }, { 0, 6 } } } }
     local r = double.tensor { { { { 3, 5 }, { 7, 7 } }, { { 4, 7 }, { 2, 9 } } } }
     local function run(rule, two)
-      local walker = double.relevance(graph, { rules = { n = rule, a = rules.pass() }, two_signals = two })
+      local walker = double.relevance(graph, { rules = { n = rule, a = rules.pass() }, second_relevance = two })
       walker:forward(x)
       walker:backward(r, r * 2)
       return single.flat(walker:relevance "x"), two and single.flat(walker:relevance("x", true))
@@ -255,7 +255,7 @@ describe("the contrastive rule", function()
     graph:add("add", "s", { "a", "x", "x" })
     graph:add("relu", "r", { "s" })
     graph:set_parameter("a.weight", double.tensor { { 1, 0, 0 }, { 0, -1, 0 }, { 0, 0, 2 } })
-    local walker = double.relevance(graph, { two_signals = true, keep = { "a" }, rules = { a = rules.contrastive(),
+    local walker = double.relevance(graph, { second_relevance = true, keep = { "a" }, rules = { a = rules.contrastive(),
       s = rules.contrastive(), r = rules.pass() } })
     walker:forward(double.tensor { { 2, 4, 0 } })
     walker:backward(double.tensor { { 6, 3, 1 } }, double.tensor { { 3, 5, 1 } })
@@ -277,7 +277,7 @@ describe("the contrastive rule", function()
       graph:add(activation, "a", { "n" })
       graph:set_parameter("n.weight", weight)
       graph:set_parameter("n.bias", double.tensor { 1, -1, 0.5, 0, 2 })
-      local walker = double.relevance(graph, { batch = batch, two_signals = two,
+      local walker = double.relevance(graph, { batch = batch, second_relevance = two,
         rules = { n = rule, a = rules.pass() } })
       walker:forward(x:reshape(batch, table.unpack(shape)))
       shape[#shape] = 5
@@ -299,9 +299,9 @@ describe("the contrastive rule", function()
       local graph = double.graph()
       graph:add("input", "input", {}, { shape = shape })
       graph:add(op, "n", { "input" }, attrs)
-      return errors.text(double.relevance, graph, { rules = { n = rule }, two_signals = two })
+      return errors.text(double.relevance, graph, { rules = { n = rule }, second_relevance = two })
     end
-    assert.equal("linear 'n': rule: expected a rule for one signal, got one for the contrastive mode",
+    assert.equal("linear 'n': rule: expected a rule for one relevance, got one for the contrastive mode",
       refusal("linear", { out = 1 }, { 2 }, rules.contrastive(), false))
     for _, op in ipairs { "relu", "softmax", "flatten" } do
       assert.equal(op .. " 'n': rule: expected a rule that applies here, got one that splits terms by their sign",
@@ -313,10 +313,10 @@ describe("the contrastive rule", function()
     local one = double.relevance(graph, { rules = { n = rules.dlb() }, sums = { "n" } })
     one:forward(double.zeros(1, 2))
     one:backward(double.zeros(1, 1))
-    assert.equal("relevance: second: expected a Relevance with two signals",
+    assert.equal("relevance: second: expected a Relevance with second_relevance",
       errors.text(one.relevance, one, "input", true))
-    assert.equal("sums: second: expected a Relevance with two signals", errors.text(one.sums, one, "n", true))
-    local two = double.relevance(graph, { rules = { n = rules.contrastive() }, two_signals = true })
+    assert.equal("sums: second: expected a Relevance with second_relevance", errors.text(one.sums, one, "n", true))
+    local two = double.relevance(graph, { rules = { n = rules.contrastive() }, second_relevance = true })
     two:forward(double.zeros(1, 2))
     assert.matches("^backward: second: expected a Tensor, got n", errors.text(two.backward, two, double.zeros(1, 1)))
     assert.equal("backward: second: expected [1x1], got [1x2]",
@@ -347,7 +347,7 @@ describe("contrastive mode", function()
       local graph = random_net.graph(net, double)
       local nodes, names = graph:nodes(), {}
       for i, node in ipairs(nodes) do names[i] = node.name end
-      local walker = double.relevance(graph, { two_signals = true, keep = names,
+      local walker = double.relevance(graph, { second_relevance = true, keep = names,
         rules = composites.resolve("spec", composites.get("spec", "dlb_contrastive"), nodes) })
       local logits = walker:forward(double.randn(1, net.input[1], net.input[2], net.input[3], { seed = seed }))
       local alive = logits:get(1, 2) ~= 0 and logits:get(1, 4) ~= 0
@@ -486,7 +486,7 @@ describe("contrastive mode", function()
     assert.equal("attribute: mode: expected one of 'default', 'contrastive', got 'both'", refused { mode = "both" })
     assert.equal("attribute: mode: expected an option of method 'lrp' (composite, exact, start), got one of 'dlb'",
       refused { method = "lrp", mode = "contrastive" })
-    assert.equal("attribute: conv2d 'features.0': rule: expected a rule for one signal, got one for the contrastive "
+    assert.equal("attribute: conv2d 'features.0': rule: expected a rule for one relevance, got one for the contrastive "
       .. "mode", refused { composite = "dlb_contrastive" })
     local walker = relevance.prepare(model, "spec", { composite = "dlb_contrastive", mode = "contrastive", batch = 1 })
     walker.forward(x)

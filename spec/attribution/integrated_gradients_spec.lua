@@ -106,7 +106,7 @@ describe("Integrated Gradients and conductance", function()
     end
     local points = quadrature.schedule("midpoint", steps, false, true)
     for _, batch in ipairs { 1, 2, 4, 7, 15 } do
-      local opts = { batch = batch, nodes = names, take = "conductance" }
+      local opts = { batch = batch, nodes = names, quantity = "conductance" }
       local nothing, whole = double.gradients(graph, opts):along(input, start, seeds, points, false)
       opts.units = true
       local _, units = double.gradients(graph, opts):along(input, start, seeds, points, false)
@@ -273,7 +273,7 @@ describe("Integrated Gradients and conductance", function()
       if node.op == "conv2d" or node.op == "batch_norm2d" then names[#names + 1] = node.name end
     end
     local result = attribute(net, images, { method = "ig", steps = 4, layers = names, target = 2, baseline = "zero" })
-    local plain = core.gradients(net.graph, { batch = 2, nodes = names, take = "conductance" })
+    local plain = core.gradients(net.graph, { batch = 2, nodes = names, quantity = "conductance" })
     local seeds = core.zeros(2, 3)
     for i = 1, 2 do seeds:set(1, i, 2) end
     local input, found = plain:along(images, core.zeros(table.unpack(images:shape())), seeds,
@@ -286,7 +286,7 @@ describe("Integrated Gradients and conductance", function()
 
   it("of units keep sums alone", function()
     local net = families.all().basic
-    local gradients = core.gradients(net.graph, { batch = 4, nodes = { "fc" }, take = "conductance", units = true })
+    local gradients = core.gradients(net.graph, { batch = 4, nodes = { "fc" }, quantity = "conductance", units = true })
     local image = families.batch(net, 2)
     local points = quadrature.schedule("midpoint", 3, false, true)
     local _, layers = gradients:along(image, image * 0, core.ones(2, 3), points)
@@ -297,7 +297,7 @@ end)
 describe("the native Gradients", function()
   local errors = require "support.errors"
   local net = families.all().basic
-  local gradients = core.gradients(net.graph, { batch = 2, nodes = { "fc", "fc" }, take = "conductance" })
+  local gradients = core.gradients(net.graph, { batch = 2, nodes = { "fc", "fc" }, quantity = "conductance" })
   local x, seeds = families.batch(net, 2), core.ones(2, 3)
 
   local function refused(...) return errors.text(gradients.along, gradients, ...) end
@@ -305,24 +305,24 @@ describe("the native Gradients", function()
   it("check what they are given", function()
     local points = { 0, 0, 1, 1, 0, 1 }
     assert.equal("along: x: expected a batch of [3x32x32], got [2x3]", refused(seeds, seeds, seeds, points))
-    assert.equal("along: seeds: expected [2x3], got [2x3x32x32]", refused(x, x, x, points))
+    assert.equal("along: output_grad: expected [2x3], got [2x3x32x32]", refused(x, x, x, points))
     assert.equal("along: baseline: expected [2x3x32x32], got [1x3x32x32]",
       refused(x, x:view(1, 1), seeds, points))
     assert.equal("along: points: expected a list of threes of numbers, got a table", refused(x, x, seeds, { 0, 1 }))
     assert.equal("along: points: expected a list of threes of numbers, got a table", refused(x, x, seeds, {}))
     assert.matches("^along: points: expected a number", refused(x, x, seeds, { 0, 0, "x" }))
-    assert.matches("^along: points: expected growing places in 0..1", refused(x, x, seeds, { 1, 0, 1, 0.5, 0, 1 }))
-    assert.matches("^along: points: expected growing places in 0..1", refused(x, x, seeds, { 0 / 0, 0, 1 }))
+    assert.matches("^along: points: expected rising alphas in 0..1", refused(x, x, seeds, { 1, 0, 1, 0.5, 0, 1 }))
+    assert.matches("^along: points: expected rising alphas in 0..1", refused(x, x, seeds, { 0 / 0, 0, 1 }))
     assert.matches("^gradients: unknown option 'node'", errors.text(core.gradients, net.graph, { node = {} }))
     assert.matches("^gradients: .*'fd'", errors.text(core.gradients, net.graph, { nodes = { "fd" } }))
-    assert.equal("gradients: take: expected 'gradient', 'product' or 'conductance', got 'all'",
-      errors.text(core.gradients, net.graph, { take = "all" }))
+    assert.equal("gradients: quantity: expected 'gradient', 'product' or 'conductance', got 'all'",
+      errors.text(core.gradients, net.graph, { quantity = "all" }))
     assert.equal("gradients: graph: expected one with an input",
       errors.text(core.gradients, core.graph(), { batch = 1 }))
     local closed = core.gradients(net.graph, { batch = 1 })
     closed:close()
     closed:close()
     assert.equal("around: self: expected a Gradients, got a closed one", errors.text(closed.around, closed, x, seeds))
-    assert.matches("^around: copies: expected", errors.text(gradients.around, gradients, x, seeds, { copies = 0 }))
+    assert.matches("^around: samples: expected", errors.text(gradients.around, gradients, x, seeds, { samples = 0 }))
   end)
 end)

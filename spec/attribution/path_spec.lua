@@ -10,7 +10,7 @@ describe("a path", function()
       graph:add("relu", "a", { "input" })
       graph:add("flatten", "f", { "a" })
       graph:add("select", "s", { graph:add("tokens", "t", { "a" }) }, { index = 1 })
-      local gradients = core.gradients(graph, { batch = 8, nodes = { "a" }, take = "conductance", units = true })
+      local gradients = core.gradients(graph, { batch = 8, nodes = { "a" }, quantity = "conductance", units = true })
       local x = core.randn(8, 8, 128, 128)
       local seeds = core.zeros(8, 8)
       local points = {}

@@ -33,8 +33,8 @@ describe("what the core makes", function()
     assert.equal("Gradients (closed)", closed)
     assert.same({ "Optimiser: sgd of 1 of 2 parameters, after 0 steps", "Optimiser (closed)" },
       texts(core.optimiser(graph, { kind = "sgd", frozen = { "features.0.bias" } })))
-    assert.same({ "Average: 2 parameters, 1 of them fixed", "Average (closed)" },
-      texts(core.average(graph, { fixed = { "features.0.bias" } })))
+    assert.same({ "Ema: 2 parameters, 1 of them fixed", "Ema (closed)" },
+      texts(core.ema(graph, { fixed = { "features.0.bias" } })))
   end)
 
   it("prints what it is: files", function()

@@ -84,7 +84,7 @@ function dlb.run(core, case, kind, rule)
   local graph, x, inputs = (case.attrs.op == "add" and sum_graph or op_graph)(core, case)
   local two = kind == "contrastive"
   local of_op = rule or op_rules[kind][case.attrs.op] or (two and rules.contrastive() or rules.magnitudes())
-  local walker = core.relevance(graph, { batch = x:size(1), two_signals = two,
+  local walker = core.relevance(graph, { batch = x:size(1), second_relevance = two,
     rules = { n = of_op, a = rules.pass() } })
   local shape = walker:forward(x):shape()
   local function start(name) return single.tensor(core, single.flat(case.tensors[name]), shape) end

@@ -188,7 +188,7 @@ end
 
 local function relevance_in_double(net, composite, divisors)
   local graph = double_graph(net, divisors)
-  local folded, alias, present, names = double.fold(graph), {}, {}, {}
+  local folded, alias, present, names = double.fold_batch_norm(graph), {}, {}, {}
   for _, node in ipairs(folded:nodes()) do present[node.name] = true end
   for _, node in ipairs(graph:nodes()) do
     alias[node.name] = present[node.name] and node.name or alias[node.inputs[1]]
@@ -226,7 +226,7 @@ local function path_in_double(net, names)
     local flat, from = x0[i]:reshape(start:numel()), start:reshape(start:numel())
     for k = 1, start:numel() do flat:set(from:get(k), k) end
   end
-  return double.gradients(double_graph(net, {}), { batch = x:size(1), nodes = names, take = "conductance" }), x, x0,
+  return double.gradients(double_graph(net, {}), { batch = x:size(1), nodes = names, quantity = "conductance" }), x, x0,
     one_hot(net)
 end
 
@@ -264,7 +264,7 @@ end
 local function compare_gradient(rows, net, model, tolerance, method)
   local found = attribute(model, net.tensors.x, { method = method, target = net.targets })
   compare_whole(rows, net, "float", method, "input", found.input, tolerance.float)
-  local gradients = double.gradients(double_graph(net, {}), { batch = #net.targets, nodes = {}, take = "gradient",
+  local gradients = double.gradients(double_graph(net, {}), { batch = #net.targets, nodes = {}, quantity = "gradient",
     guided = method == "guided_backprop" })
   local input = gradients:around(to_double(net.tensors.x), one_hot(net), { input = true })
   compare_whole(rows, net, "double", method, "input", input, tolerance.double)

@@ -160,7 +160,7 @@ describe("core.optimiser", function()
       graph:add("linear", "n", { "x" }, { out = 3 })
       graph:set_parameter("n.weight", core.tensor { { 1, 2 }, { 7, 7 }, { 0, 0 } })
       local plan = core.plan(graph, { backward = true, params = true, training = true })
-      given.zeros = { n = { 2, 3 } }
+      given.masked = { n = { 2, 3 } }
       local optimiser = core.optimiser(graph, given)
       for t = 1, 5 do
         plan:forward(core.tensor { { 1, t } })
@@ -229,10 +229,10 @@ describe("core.optimiser", function()
         { parameters = { ["n.weight"] = { lr_scale = math.huge } } },
       ["optimiser: name: expected a parameter of the graph, got 'm'"] = { parameters = { m = {} } },
       ["optimiser: frozen: expected a list of parameter names, got 1"] = { frozen = 1 },
-      ["mask: 'n': expected units in 1..1, got 2"] = { zeros = { n = { 2 } } },
-      ["optimiser: node: expected one of the graph, got 'm'"] = { zeros = { m = { 2 } } },
+      ["mask: 'n': expected units in 1..1, got 2"] = { masked = { n = { 2 } } },
+      ["optimiser: node: expected one of the graph, got 'm'"] = { masked = { m = { 2 } } },
       ["optimiser: unknown option 'lr', expected one of: kind, beta1, beta2, eps, momentum, nesterov, weight_decay, "
-        .. "parameters, frozen, zeros"] = { lr = 1 },
+        .. "parameters, frozen, masked"] = { lr = 1 },
     } do
       assert.equal(message, message_of(core.optimiser, graph, given))
     end

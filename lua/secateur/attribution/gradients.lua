@@ -28,11 +28,11 @@ function gradients.prepare(model, request)
   -- at nodes, norms scale gradients
   local graph = #request.layers == 0 and core.fold_batch_norm(model.graph) or model.graph
   local native = runs.gradients(graph, smooth and request.rows or request.batch, { nodes = request.layers,
-    take = product and "product" or "gradient", units = request.units, guided = method == "guided_backprop" })
+    quantity = product and "product" or "gradient", units = request.units, guided = method == "guided_backprop" })
   return function(x, weigh, first)
     local logits = native:forward(x)
     local how = { input = request.input }
-    if smooth then how.copies, how.level, how.seed, how.first = opts.samples, opts.noise, opts.seed, first end
+    if smooth then how.samples, how.noise_level, how.seed, how.first = opts.samples, opts.noise, opts.seed, first end
     local input, layers = native:around(x, weigh(logits), how)
     if input and product then input = input * x end
     return { input = input, layers = layers, logits = logits }

@@ -146,7 +146,7 @@ function integrated.prepare(model, request)
   -- Folding changes no conductance: what a norm's scale adds to the change of a value it takes from the gradient there.
   local graph, alias = folded.make(model.graph)
   local native = runs.gradients(graph, request.rows, { nodes = folded.nodes(alias, request.layers),
-    take = "conductance", units = request.units })
+    quantity = "conductance", units = request.units })
   local function walk(job, steps, input, nodes)
     local map, found = native:along(job.x, job.x0, job.weights,
       quadrature.schedule(opts.quadrature, steps, input, nodes), input)

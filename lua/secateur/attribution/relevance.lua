@@ -32,7 +32,7 @@ function relevance.prepare(model, name, opts)
   local alias = fold.aliases(model.graph, folded)
   local rules = composites.resolve(name, entries, folded:nodes(), 2)
   local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = fold.nodes(alias, opts.keep or {}),
-    sums = fold.nodes(alias, opts.sums or {}), exact = opts.exact, two_signals = opts.mode == "contrastive" })
+    sums = fold.nodes(alias, opts.sums or {}), exact = opts.exact, second_relevance = opts.mode == "contrastive" })
   return {
     forward = function(x) return walker:forward(x) end,
     backward = function(start, against) walker:backward(start, against) end,

@@ -39,7 +39,7 @@ local function measure_maker(measure, backward)
       local logits = plan:forward(x)
       if backward then plan:backward(weigh(opts.target, y, logits)) end
       local sums = {}
-      for _, name in ipairs(names) do sums[name] = core.unit_measure(plan, name, measure) end
+      for _, name in ipairs(names) do sums[name] = core.unit_reduction(plan, name, measure) end
       return sums
     end, function() end
   end

@@ -170,7 +170,7 @@ local function new_optimiser(job)
   local betas = opts.betas or {}
   return core.optimiser(job.model.graph, { kind = opts.optimiser, beta1 = betas[1], beta2 = betas[2], eps = opts.eps,
     momentum = opts.momentum, nesterov = opts.nesterov, parameters = job.settings, frozen = job.frozen,
-    zeros = job.model.plan })
+    masked = job.model.plan })
 end
 
 local function run(job)
@@ -178,7 +178,7 @@ local function run(job)
   local ok, made = pcall(new_optimiser, job)
   if not ok then fault.raise("%s", options.bare(made)) end -- a plan of another model
   job.optimiser = made
-  if opts.ema then job.average = core.average(model.graph, { fixed = job.fixed }) end
+  if opts.ema then job.average = core.ema(model.graph, { fixed = job.fixed }) end
   job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }
   local line <close> = job.line
   if not job.data.val then say(job, "train: there is no validation split: the weights of the last epoch are kept") end

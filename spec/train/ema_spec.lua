@@ -13,12 +13,12 @@ local function norm(build)
   return graph
 end
 
-describe("core.average", function()
+describe("core.ema", function()
   it("averages weights and running statistics as AveragedModel does, and copies counters", function()
     local tensors = safetensors.load "spec/fixtures/training.safetensors"
     for _, build in ipairs { core, double } do
       local graph = norm(build)
-      local average = build.average(graph)
+      local average = build.ema(graph)
       for t = 1, 6 do
         graph:set_parameter("n.weight", build.tensor(tensors["average/weights"][t]:totable()))
         graph:set_parameter("n.running_mean", build.tensor(tensors["average/means"][t]:totable()))
@@ -35,7 +35,7 @@ describe("core.average", function()
   it("changes no tensor that others hold, and shares what is fixed", function()
     local graph = norm(core)
     local held = graph:parameter "n.weight"
-    local average = core.average(graph, { fixed = { "n.bias" } })
+    local average = core.ema(graph, { fixed = { "n.bias" } })
     graph:set_parameter("n.weight", core.tensor { 2, 3, 4 })
     average:update(0.5)
     local state = average:state()
@@ -49,7 +49,7 @@ describe("core.average", function()
 
   it("goes on from its state, all or none", function()
     local graph = norm(core)
-    local one, two = core.average(graph), core.average(graph)
+    local one, two = core.ema(graph), core.ema(graph)
     graph:set_parameter("n.weight", core.tensor { 2, 3, 4 })
     one:update(0.9)
     two:load(one:state())
@@ -66,15 +66,15 @@ describe("core.average", function()
   end)
 
   it("says what is wrong", function()
-    local average = core.average(norm(core))
-    assert.equal("average: graph: expected a Graph, got 1", message_of(core.average, 1))
-    assert.equal("average: name: expected a parameter of the graph, got 'x'",
-      message_of(core.average, norm(core), { fixed = { "x" } }))
+    local average = core.ema(norm(core))
+    assert.equal("ema: graph: expected a Graph, got 1", message_of(core.ema, 1))
+    assert.equal("ema: name: expected a parameter of the graph, got 'x'",
+      message_of(core.ema, norm(core), { fixed = { "x" } }))
     for _, decay in ipairs { 1, -0.1, 0 / 0 } do
       assert.equal(("update: decay: expected a number in [0, 1), got %g"):format(decay),
         message_of(average.update, average, decay))
     end
     average:close()
-    assert.equal("state: self: expected an Average, got secateur.Average", message_of(average.state, average))
+    assert.equal("state: self: expected an Ema, got secateur.Ema", message_of(average.state, average))
   end)
 end)

@@ -1,4 +1,4 @@
-#include "train/average.h"
+#include "train/ema.h"
 
 #include "base/memory.h"
 #include "base/vector.h"
@@ -7,38 +7,38 @@
 
 enum { CHUNK = 16384 };
 
-sc_status sc_average_create(sc_average **out, sc_graph *graph, const bool *fixed, sc_error *error) {
+sc_status sc_ema_create(sc_ema **out, sc_graph *graph, const bool *fixed, sc_error *error) {
     void *block, *values = NULL, *flags = NULL;
-    SC_TRY(sc_memory_calloc(&block, 1, sizeof(sc_average), error));
-    sc_average *average = block;
-    average->graph = sc_graph_share(graph);
+    SC_TRY(sc_memory_calloc(&block, 1, sizeof(sc_ema), error));
+    sc_ema *ema = block;
+    ema->graph = sc_graph_share(graph);
     sc_status status = sc_memory_calloc(&values, graph->parameter_count + 1, sizeof(sc_tensor), error);
-    average->values = values;
+    ema->values = values;
     if (status == SC_OK)
         status = sc_memory_calloc(&flags, graph->parameter_count + 1, sizeof(bool), error);
-    average->fixed = flags;
+    ema->fixed = flags;
     if (status != SC_OK) {
-        sc_average_free(average);
+        sc_ema_destroy(ema);
         return status;
     }
-    average->count = graph->parameter_count;
-    for (size_t i = 0; i < average->count; i++) {
-        average->values[i] = sc_tensor_share(&graph->parameters[i].value);
-        average->fixed[i] = fixed && fixed[i];
+    ema->count = graph->parameter_count;
+    for (size_t i = 0; i < ema->count; i++) {
+        ema->values[i] = sc_tensor_share(&graph->parameters[i].value);
+        ema->fixed[i] = fixed && fixed[i];
     }
-    *out = average;
+    *out = ema;
     return SC_OK;
 }
 
-void sc_average_free(sc_average *average) {
-    if (!average)
+void sc_ema_destroy(sc_ema *ema) {
+    if (!ema)
         return;
-    for (size_t i = 0; i < average->count; i++)
-        sc_tensor_release(&average->values[i]);
-    sc_memory_free(average->values);
-    sc_memory_free(average->fixed);
-    sc_graph_release(average->graph);
-    sc_memory_free(average);
+    for (size_t i = 0; i < ema->count; i++)
+        sc_tensor_release(&ema->values[i]);
+    sc_memory_free(ema->values);
+    sc_memory_free(ema->fixed);
+    sc_graph_release(ema->graph);
+    sc_memory_free(ema);
 }
 
 static void approach(sc_real *restrict a, const sc_real *restrict x, sc_real share, size_t n) {
@@ -61,21 +61,21 @@ static void average_real(sc_tensor *value, const sc_tensor *current, double deca
         approach(a + first, x + first, share, n - first < CHUNK ? n - first : CHUNK);
 }
 
-sc_status sc_average_update(sc_average *average, double decay, sc_error *error) {
+sc_status sc_ema_update(sc_ema *ema, double decay, sc_error *error) {
     if (!(decay >= 0 && decay < 1))
         return sc_error_set(error, SC_ERROR_ARGUMENT, "update: decay: expected a number in [0, 1), got %g", decay);
-    for (size_t i = 0; i < average->count; i++) {
-        if (!average->fixed[i])
-            SC_TRY(sc_tensor_own(&average->values[i], error));
+    for (size_t i = 0; i < ema->count; i++) {
+        if (!ema->fixed[i])
+            SC_TRY(sc_tensor_own(&ema->values[i], error));
     }
-    for (size_t i = 0; i < average->count; i++) {
-        const sc_tensor *current = &average->graph->parameters[i].value;
-        if (average->fixed[i])
+    for (size_t i = 0; i < ema->count; i++) {
+        const sc_tensor *current = &ema->graph->parameters[i].value;
+        if (ema->fixed[i])
             continue;
         if (current->dtype == SC_REAL)
-            average_real(&average->values[i], current, decay);
+            average_real(&ema->values[i], current, decay);
         else
-            memcpy(sc_tensor_data(&average->values[i]), sc_tensor_data(current),
+            memcpy(sc_tensor_data(&ema->values[i]), sc_tensor_data(current),
                    sc_tensor_numel(current) * sc_dtype_size(current->dtype));
     }
     return SC_OK;
