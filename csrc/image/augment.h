@@ -11,7 +11,7 @@
 /* Zeroed = everything off. */
 typedef struct sc_augment {
     double scale[2];                         /* part of the area that a crop keeps; {0, 0}: the whole */
-    double ratio[2];                         /* width / height of a crop; {0, 0}: the picture's own */
+    double ratio[2];                         /* width / height of a crop; {0, 0}: the image's own */
     double hflip, vflip;                     /* probabilities */
     double rotation;                         /* degrees to either side */
     double brightness, contrast, saturation; /* a factor in 1 - v .. 1 + v */
@@ -19,7 +19,7 @@ typedef struct sc_augment {
 
 enum { SC_JITTERS = 3 }; /* brightness, contrast, saturation */
 
-/* What chance decided for one picture. */
+/* What chance decided for one image. */
 typedef struct sc_augment_params {
     sc_box box;
     bool hflip, vflip;
@@ -28,7 +28,7 @@ typedef struct sc_augment_params {
     int order[SC_JITTERS];
 } sc_augment_params;
 
-/* Decides for a picture of height x width pixels. */
+/* Decides for an image of height x width pixels. */
 sc_augment_params sc_augment_sample(const sc_augment *augment, size_t height, size_t width, sc_random *random);
 
 /* Carries out all but the crop, on image [channels (1 or 3), size, size] in 0..1. Rotation fills with black.

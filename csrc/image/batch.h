@@ -1,4 +1,4 @@
-/* A batch of pictures ready for the network, and the names of those that could not be read. */
+/* A batch of images ready for the network, and the names of those that could not be read. */
 #ifndef SC_IMAGE_BATCH_H
 #define SC_IMAGE_BATCH_H
 
@@ -15,10 +15,10 @@ typedef struct sc_image_batch {
     char **messages; /* [count]; why it failed, NULL when there was no memory to say so */
 } sc_image_batch;
 
-/* Makes room for count pictures. */
+/* Makes room for count images. */
 sc_status sc_image_batch_create(sc_image_batch *batch, size_t count, const sc_preprocess *preprocess, sc_error *error);
 
-/* Fills row position (from 0) with the picture at an index, or notes why not. Several threads may fill different rows,
+/* Fills row position (from 0) with the image at an index, or notes why not. Several threads may fill different rows,
  * each with a scratch of its own. */
 void sc_image_batch_fill(sc_image_batch *batch, size_t position, sc_image_source *source, size_t index,
                          const sc_preprocess *preprocess, sc_preprocess_scratch *scratch);
@@ -30,7 +30,7 @@ sc_status sc_image_batch_load(sc_image_batch *batch, sc_image_source *source, co
 /* Closes the gaps that failed rows left; pixels then has as many rows as there are false entries in failed. */
 sc_status sc_image_batch_finish(sc_image_batch *batch, sc_error *error);
 
-/* Checks every header of the source on all cores: the failed and messages of the result have one entry per picture, and
+/* Checks every header of the source on all cores: the failed and messages of the result have one entry per image, and
  * its pixels are none. */
 sc_status sc_image_batch_check(sc_image_batch *batch, const sc_image_source *source, sc_error *error);
 

@@ -11,7 +11,7 @@
  * zero, 1 at the last row, -1 at the first one; rows are interpolated linearly, and row zero is met exactly.
  *
  * Over a background the opacity of the colour is min(1, alpha (1 - (1 - |t|)^2)), and it is taken at sign(t) (0.5 + 0.4
- * |t|): what is nearly neutral would be a veil over the picture, and the darkest colours would be lost in its shadows.
+ * |t|): what is nearly neutral would be a veil over the image, and the darkest colours would be lost in its shadows.
  */
 typedef struct sc_colormap {
     const sc_real *table; /* [entries, 3]: red, green, blue in 0..1 */

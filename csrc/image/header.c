@@ -53,7 +53,7 @@ static sc_status read_png(sc_image_header *out, const unsigned char *start, size
     if (length < 26)
         return damaged(SC_IMAGE_PNG, "truncated", error);
     if (memcmp(start + 12, "IHDR", 4) != 0)
-        return damaged(SC_IMAGE_PNG, "it does not begin with its header", error);
+        return damaged(SC_IMAGE_PNG, "its first chunk is not IHDR", error);
     out->width = big_endian(start + 16, 4);
     out->height = big_endian(start + 20, 4);
     out->bits = start[24] == 16 ? 16 : 8;
@@ -105,7 +105,7 @@ static sc_status read_jpeg(sc_image_header *out, const sc_image_bytes *bytes, sc
         else
             return damaged(SC_IMAGE_JPEG, "truncated", error);
     }
-    return damaged(SC_IMAGE_JPEG, "it holds no picture", error);
+    return damaged(SC_IMAGE_JPEG, "it holds no image data", error);
 }
 
 sc_status sc_image_header_read(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
@@ -193,7 +193,7 @@ static sc_status check_jpeg(const unsigned char *bytes, size_t length, sc_error 
         unsigned char marker = bytes[at + 1];
         at += 2;
         if (marker == EOI)
-            return scanned ? SC_OK : sc_error_set(error, SC_ERROR_FORMAT, "it holds no picture");
+            return scanned ? SC_OK : sc_error_set(error, SC_ERROR_FORMAT, "it holds no image data");
         if (marker == 0x01 || marker == 0xd8)
             continue;
         if (length - at < 2)
@@ -216,7 +216,7 @@ static sc_status check_bmp(const sc_image_header *header, const unsigned char *b
     bool ancient = little_endian(bytes + 14, 4) == 12;
     uint64_t bits = little_endian(bytes + (ancient ? 24 : 28), 2);
     if (bits == 0 || bits > 32)
-        return sc_error_set(error, SC_ERROR_FORMAT, "pixels of %d bits", (int)bits);
+        return sc_error_set(error, SC_ERROR_FORMAT, "unsupported bit depth %d", (int)bits);
     uint64_t row = ((uint64_t)header->width * bits + 31) / 32 * 4;
     if (start > length || row > (length - start) / header->height)
         return truncated(error);

@@ -81,7 +81,7 @@ static sc_status start_threads(sc_image_loader *loader, size_t workers, sc_error
         loader->thread_count++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (loader->thread_count == 0)
-        return sc_error_set(error, SC_ERROR_MEMORY, "image loader: could not start a thread");
+        return sc_error_set(error, SC_ERROR_MEMORY, "image loader: could not create a thread");
     return SC_OK;
 }
 
@@ -114,7 +114,7 @@ sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source,
         pthread_cond_init(&loader->slot_free, &clock) != 0) {
         pthread_condattr_destroy(&clock);
         sc_memory_free(loader);
-        return sc_error_set(error, SC_ERROR_MEMORY, "image loader: could not make a lock");
+        return sc_error_set(error, SC_ERROR_MEMORY, "image loader: could not create a mutex");
     }
     pthread_condattr_destroy(&clock);
     loader->source = sc_image_source_retain(source);

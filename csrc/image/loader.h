@@ -9,7 +9,7 @@ typedef struct sc_image_loader sc_image_loader;
 typedef struct sc_image_loader_options {
     const size_t *indices; /* [count], from 0, in the order wanted; copied */
     size_t count;
-    size_t batch;    /* pictures per batch; the last may be smaller */
+    size_t batch;    /* images per batch; the last may be smaller */
     size_t workers;  /* threads */
     size_t prefetch; /* batches that are made before they are asked for */
     sc_preprocess preprocess;
@@ -24,7 +24,7 @@ sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source,
  * an interrupt scope. One thread at a time. */
 sc_status sc_image_loader_next(sc_image_loader *loader, sc_image_batch *batch, bool *done, sc_error *error);
 
-/* Stops the threads after the picture each has in hand, and frees everything. NULL is allowed. */
+/* Stops the threads after the image each has in hand, and frees everything. NULL is allowed. */
 void sc_image_loader_destroy(sc_image_loader *loader);
 
 #endif

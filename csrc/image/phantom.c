@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* Coordinates: x from -1 (the picture's left, the patient's right) to 1, y from -1 (top) to 1. Values: how much the
+/* Coordinates: x from -1 (the image's left, the patient's right) to 1, y from -1 (top) to 1. Values: how much the
  * body absorbs, 0 air to 1 bone, before exposure. */
 typedef struct lung {
     double side;                /* -1 or 1 */
@@ -53,7 +53,7 @@ static double bump(double distance, double width) {
     return t * t > 12 ? 0 : sc_exp64(-t * t);
 }
 
-/* Smooth noise in -1..1 of a given number of waves over the picture. */
+/* Smooth noise in -1..1 of a given number of waves over the image. */
 static double noise(const body *b, double x, double y, double waves) {
     double u = (x + 1) * waves + 64, v = (y + 1) * waves + 64;
     double fu = floor(u), fv = floor(v);
@@ -158,7 +158,7 @@ static void place_exposure(body *b, sc_random *random) {
             b->lattice[j][i] = sc_random_between(random, -1, 1);
 }
 
-/* Everything but lungs and bones: neck, shoulders that run out of the picture, sides. */
+/* Everything but lungs and bones: neck, shoulders that run out of the image, sides. */
 static double outline(const body *b, double x, double y) {
     double ax = fabs(x), soft = fmax(0.04, b->soft);
     double neck = 0.3 + 0.12 * clamped(y + 1, 0, 1);

@@ -16,7 +16,7 @@ typedef enum sc_phantom_class {
 
 enum { SC_PHANTOM_MIN_SIZE = 16 };
 
-/* A new grey picture of size x size (at least SC_PHANTOM_MIN_SIZE). Anatomy, exposure, noise and finding vary with
+/* A new grey image of size x size (at least SC_PHANTOM_MIN_SIZE). Anatomy, exposure, noise and finding vary with
  * (seed, index); the same four numbers give the same bytes. */
 sc_status sc_phantom_draw(sc_pixels *out, sc_phantom_class finding, size_t size, uint64_t seed, size_t index,
                           sc_error *error);

@@ -44,8 +44,8 @@ static sc_status decode(sc_pixels *out, const sc_image_header *header, const sc_
     void *data = header->bits == 16
                      ? (void *)stbi_load_16_from_memory(bytes->data, size, &width, &height, &channels, wanted)
                      : (void *)stbi_load_from_memory(bytes->data, size, &width, &height, &channels, wanted);
-    const char *reason = data                     ? "its header changes on the way"
-                         : sc_stb_limit_reached() ? "it unpacks to more than its header says"
+    const char *reason = data                     ? "its headers contradict each other"
+                         : sc_stb_limit_reached() ? "it decompresses to more than its header declares"
                                                   : stb_reason(header->format);
     if (!data || (size_t)width != header->width || (size_t)height != header->height) {
         sc_memory_free(data);

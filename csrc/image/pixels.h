@@ -1,4 +1,4 @@
-/* Decoded pictures: image file -> rows of interleaved samples, and back from and to tensors. */
+/* Decoded images: image file -> rows of interleaved samples, and back from and to tensors. */
 #ifndef SC_IMAGE_PIXELS_H
 #define SC_IMAGE_PIXELS_H
 
@@ -15,7 +15,7 @@ typedef enum sc_depth {
     SC_DEPTH_REAL, /* sc_real, as it is */
 } sc_depth;
 
-/* height rows of width pixels of channels (1 grey, 3 RGB) samples. Zeroed = no picture. */
+/* height rows of width pixels of channels (1 grey, 3 RGB) samples. Zeroed = no image. */
 typedef struct sc_pixels {
     const void *data;
     size_t width, height, channels;

@@ -1,4 +1,4 @@
-/* What a picture goes through on its way to the network: crop and resize, random changes, normalisation. */
+/* What an image goes through on its way to the network: crop and resize, random changes, normalisation. */
 #ifndef SC_IMAGE_PREPROCESS_H
 #define SC_IMAGE_PREPROCESS_H
 
@@ -11,7 +11,7 @@ typedef struct sc_preprocess {
     sc_real mean[3], std[3];
     bool augmented;
     sc_augment augment;
-    uint64_t seed; /* with the picture's index it decides every random choice */
+    uint64_t seed; /* with the image's index it decides every random choice */
 } sc_preprocess;
 
 /* One per thread; zeroed = empty. */
@@ -20,8 +20,8 @@ typedef struct sc_preprocess_scratch {
     sc_scratch planes;
 } sc_preprocess_scratch;
 
-/* out [channels, size, size]. Without augmentation the whole picture is resized, its aspect not kept. The result
- * depends on the picture, *preprocess and the index, on nothing else. */
+/* out [channels, size, size]. Without augmentation the whole image is resized, its aspect not kept. The result
+ * depends on the image, *preprocess and the index, on nothing else. */
 sc_status sc_preprocess_apply(sc_real *out, const sc_preprocess *preprocess, const sc_pixels *pixels, size_t index,
                               sc_preprocess_scratch *scratch, sc_error *error);
 

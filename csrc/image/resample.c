@@ -10,7 +10,7 @@ typedef struct window {
     const sc_real *weights;
 } window;
 
-/* Rows of the picture cost most, so they are added up first, a line of the box at a time: few operations, all of them
+/* Rows of the image cost most, so they are added up first, a line of the box at a time: few operations, all of them
  * along memory. Only the output's rows are then resized across. */
 static void add_bytes(sc_real *line, const uint8_t *samples, sc_real weight, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -55,7 +55,7 @@ static sc_status make_windows(window **windows, sc_scratch *scratch, size_t in, 
     return SC_OK;
 }
 
-/* line [box width, channels] = the weighted sum of the window's rows, in the picture's own units. */
+/* line [box width, channels] = the weighted sum of the window's rows, in the image's own units. */
 static void add_rows(sc_real *line, const sc_pixels *pixels, const sc_box *box, const window *rows) {
     size_t count = box->width * pixels->channels;
     memset(line, 0, count * sizeof *line);

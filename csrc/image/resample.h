@@ -1,4 +1,4 @@
-/* Antialiased bilinear resizing of a part of a picture. */
+/* Antialiased bilinear resizing of a part of an image. */
 #ifndef SC_IMAGE_RESAMPLE_H
 #define SC_IMAGE_RESAMPLE_H
 
@@ -15,11 +15,11 @@ typedef struct sc_resample_scratch {
     sc_scratch columns, rows, line;
 } sc_resample_scratch;
 
-/* out [channels of the picture, height, width] = the box of the picture, in 0..1 (SC_DEPTH_REAL: as it is).
+/* out [channels of the image, height, width] = the box of the image, in 0..1 (SC_DEPTH_REAL: as it is).
  *
  * Each output value is the mean of the source under a triangle whose half-width is the scale, at least one source
  * pixel, weights normalised to one also where the triangle leaves the box: the filter that Pillow and torchvision call
- * antialiased bilinear. The box must lie inside the picture and nothing may be empty. */
+ * antialiased bilinear. The box must lie inside the image and nothing may be empty. */
 sc_status sc_resample(sc_real *out, size_t height, size_t width, const sc_pixels *pixels, sc_box box,
                       sc_resample_scratch *scratch, sc_error *error);
 

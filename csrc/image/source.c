@@ -32,7 +32,7 @@ static sc_status create(sc_image_source **out, source_kind kind, size_t count, s
     sc_image_source *source = memory;
     if (pthread_mutex_init(&source->lock, NULL) != 0) {
         sc_memory_free(source);
-        return sc_error_set(error, SC_ERROR_MEMORY, "image source: could not make a lock");
+        return sc_error_set(error, SC_ERROR_MEMORY, "image source: could not create a mutex");
     }
     atomic_init(&source->references, 1);
     source->kind = kind;
@@ -135,7 +135,7 @@ size_t sc_image_source_count(const sc_image_source *source) {
     return source->count;
 }
 
-/* A picture that somebody else owns. */
+/* An image that somebody else owns. */
 static sc_pixels borrowed(const sc_pixels *pixels) {
     sc_pixels copy = *pixels;
     copy.owned = NULL;
@@ -149,7 +149,7 @@ static bool find_cached(sc_image_source *source, size_t index, sc_pixels *out) {
     return out->data != NULL;
 }
 
-/* Hands the picture over to the cache when there is room, and leaves the caller a borrowed one. */
+/* Hands the image over to the cache when there is room, and leaves the caller a borrowed one. */
 static void add_to_cache(sc_image_source *source, size_t index, sc_pixels *pixels) {
     size_t bytes = sc_pixels_bytes(pixels);
     pthread_mutex_lock(&source->lock);

@@ -1,4 +1,4 @@
-/* Where pictures come from: files decoded when asked for, pixels already in memory, or phantoms. */
+/* Where images come from: files decoded when asked for, pixels already in memory, or phantoms. */
 #ifndef SC_IMAGE_SOURCE_H
 #define SC_IMAGE_SOURCE_H
 
@@ -9,7 +9,7 @@
 /* Refcounted; any thread may load from it. */
 typedef struct sc_image_source sc_image_source;
 
-/* Decoded pictures are kept until they fill cache_bytes together, and then no more are: going through the whole set in
+/* Decoded images are kept until they fill cache_bytes together, and then no more are: going through the whole set in
  * ever new orders, nothing would be found in a cache that evicts. The paths are copied. */
 sc_status sc_image_source_create_files(sc_image_source **out, const char *const *paths, size_t count, size_t max_pixels,
                                        size_t cache_bytes, sc_error *error);
@@ -27,10 +27,10 @@ sc_image_source *sc_image_source_retain(sc_image_source *source);
 /* Gives a reference back; the last frees the source. NULL is allowed. */
 void sc_image_source_release(sc_image_source *source);
 
-/* How many pictures there are, readable or not. */
+/* How many images there are, readable or not. */
 size_t sc_image_source_count(const sc_image_source *source);
 
-/* The picture at an index from 0. Release it with sc_pixels_release before the source goes. */
+/* The image at an index from 0. Release it with sc_pixels_release before the source goes. */
 sc_status sc_image_source_load(sc_image_source *source, size_t index, sc_pixels *out, sc_error *error);
 
 /* Looks at the header of one file; SC_OK at once for what is no file. */

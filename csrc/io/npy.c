@@ -90,7 +90,7 @@ static sc_status parse_size(parser *in, size_t *size) {
     for (; *in->next >= '0' && *in->next <= '9'; in->next++) {
         size_t digit = (size_t)(*in->next - '0');
         if (*size > (SIZE_MAX - digit) / 10)
-            return sc_byte_stream_fail(in->stream, in->error, "shape: too many elements for this machine");
+            return sc_byte_stream_fail(in->stream, in->error, "shape: too many elements");
         *size = *size * 10 + digit;
     }
     if (*in->next == 'L') /* as Python 2 wrote it */

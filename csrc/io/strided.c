@@ -47,7 +47,7 @@ static sc_status fail(const sc_file *file, const char *what, sc_error *error) {
 }
 
 static sc_status find_last(traversal *out, const sc_file *file, const sc_strided *view, sc_error *error) {
-    static const char outside[] = "the view reaches beyond its storage";
+    static const char outside[] = "the view is out of bounds of its storage";
     uint64_t room = (view->last - view->first) / sc_element_size(view->element);
     if (view->offset >= room)
         return fail(file, outside, error);
@@ -194,14 +194,15 @@ static sc_status read_in_order(sc_tensor *out, const sc_file *file, const sc_str
 sc_status sc_strided_read(sc_tensor *out, const sc_file *file, const sc_strided *view, sc_error *error) {
     traversal walk;
     if (view->first > view->last || view->last > file->size)
-        return fail(file, "the storage lies outside", error);
+        return fail(file, "the storage is out of bounds", error);
     if (sc_shape_numel(&view->shape) == 0)
         return sc_tensor_create(out, sc_element_dtype(view->element), &view->shape, error);
     SC_TRY(find_traversal(&walk, file, view, error));
     if (walk.in_order)
         return read_in_order(out, file, view, error);
     if (view->checked)
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "'%s': a checksum needs the whole storage in order", file->path);
+        return sc_error_set(error, SC_ERROR_ARGUMENT,
+                            "'%s': a checksum requires a contiguous view of the whole storage", file->path);
     SC_TRY(sc_tensor_create(out, sc_element_dtype(view->element), &view->shape, error));
     sc_status status = read_scattered(out, &walk, file, view, error);
     if (status != SC_OK)

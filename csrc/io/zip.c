@@ -52,12 +52,12 @@ static sc_status find_directory64(directory_place *place, const sc_zip *zip, uin
         return SC_OK;
     uint64_t offset = get64(locator + 8);
     if (offset > end - LOCATOR || end - LOCATOR - offset < END64)
-        return fail(zip, "not a whole zip archive: its zip64 end record lies outside", error);
+        return fail(zip, "corrupt zip archive: zip64 end record out of bounds", error);
     SC_TRY(sc_file_read(&zip->file, offset, record, END64, error));
     if (memcmp(record, "PK\6\6", 4) != 0)
-        return fail(zip, "not a whole zip archive: no zip64 end record where it should be", error);
+        return fail(zip, "corrupt zip archive: no zip64 end record", error);
     if (get32(record + 16) != 0 || get32(record + 20) != 0 || get64(record + 24) != get64(record + 32))
-        return fail(zip, "expected a zip archive in one part, got one of several", error);
+        return fail(zip, "multi-disk zip archives are not supported", error);
     place->count = get64(record + 32);
     place->size = get64(record + 40);
     place->offset = get64(record + 48);
@@ -79,23 +79,23 @@ static sc_status find_directory(directory_place *place, const sc_zip *zip, sc_er
                 end = tail + at;
     }
     if (status == SC_OK && !end)
-        status = fail(zip, "not a whole zip archive: no end record", error);
+        status = fail(zip, "not a zip archive, or cut short: no end record", error);
     if (status == SC_OK) {
         place->count = get16(end + 10);
         place->size = get32(end + 12);
         place->offset = get32(end + 16);
         place->end = size - length + (uint64_t)(end - tail);
         if (get16(end + 4) != get16(end + 6) || get16(end + 8) != get16(end + 10))
-            status = fail(zip, "expected a zip archive in one part, got one of several", error);
+            status = fail(zip, "multi-disk zip archives are not supported", error);
         if (status == SC_OK && (place->count == 0xffff || place->size == 0xffffffff || place->offset == 0xffffffff))
             status = find_directory64(place, zip, place->end, error);
     }
     sc_memory_free(memory);
     SC_TRY(status);
     if (place->offset > place->end || place->size > place->end - place->offset)
-        return fail(zip, "not a whole zip archive: its directory lies outside", error);
+        return fail(zip, "corrupt zip archive: central directory out of bounds", error);
     if (place->count > place->size / CENTRAL)
-        return fail(zip, "the directory is too short for its number of entries", error);
+        return fail(zip, "central directory too short for its number of entries", error);
     return SC_OK;
 }
 
@@ -131,10 +131,10 @@ static sc_status read_directory(sc_zip *zip, const directory_place *place, sc_er
     for (; zip->count < place->count; zip->count++) {
         sc_zip_entry *entry = &zip->entries[zip->count];
         if (end - next < CENTRAL || memcmp(next, "PK\1\2", 4) != 0)
-            return fail(zip, "the directory is damaged", error);
+            return fail(zip, "corrupt central directory", error);
         size_t name = get16(next + 28), extra = get16(next + 30), comment = get16(next + 32);
         if ((size_t)(end - next) - CENTRAL < name + extra + comment)
-            return fail(zip, "the directory is damaged", error);
+            return fail(zip, "corrupt central directory", error);
         *entry = (sc_zip_entry){.name = (const char *)next + CENTRAL,
                                 .name_length = name,
                                 .offset = get32(next + 42),
@@ -144,9 +144,9 @@ static sc_status read_directory(sc_zip *zip, const directory_place *place, sc_er
                                 .method = get16(next + 10),
                                 .flags = get16(next + 8)};
         if (name == 0 || memchr(entry->name, 0, name))
-            return fail(zip, "the directory has an entry without a proper name", error);
+            return fail(zip, "central directory: an entry has no valid name", error);
         if (!read_extra(entry, next + CENTRAL + name, extra))
-            return fail_entry(zip, entry, "its extra field is damaged", error);
+            return fail_entry(zip, entry, "corrupt extra field", error);
         next += CENTRAL + name + extra + comment;
     }
     return SC_OK;
@@ -169,7 +169,7 @@ static sc_status check_entries(const sc_zip *zip, sc_zip_entry **sorted, uint64_
     qsort(sorted, zip->count, sizeof *sorted, compare_names);
     for (size_t i = 1; i < zip->count; i++)
         if (compare_names(&sorted[i - 1], &sorted[i]) == 0)
-            return fail_entry(zip, sorted[i], "there are several of this name", error);
+            return fail_entry(zip, sorted[i], "duplicate name", error);
     qsort(sorted, zip->count, sizeof *sorted, compare_offsets);
     for (size_t i = 0; i < zip->count; i++) {
         sc_zip_entry *entry = sorted[i];
@@ -177,7 +177,7 @@ static sc_status check_entries(const sc_zip *zip, sc_zip_entry **sorted, uint64_
         uint64_t least = LOCAL + entry->name_length;
         if (entry->offset > entry->limit || entry->limit - entry->offset < least ||
             entry->limit - entry->offset - least < entry->compressed)
-            return fail_entry(zip, entry, "its data overlaps what follows or lies outside", error);
+            return fail_entry(zip, entry, "its data overlap the next entry or are out of bounds", error);
     }
     qsort(sorted, zip->count, sizeof *sorted, compare_names);
     return SC_OK;
@@ -215,7 +215,7 @@ sc_status sc_zip_locate(uint64_t *offset, const sc_zip *zip, const sc_zip_entry 
     unsigned char local[LOCAL];
     SC_TRY(sc_file_read(&zip->file, entry->offset, local, LOCAL, error));
     if (memcmp(local, "PK\3\4", 4) != 0)
-        return fail_entry(zip, entry, "no local header where it should be", error);
+        return fail_entry(zip, entry, "no local header at its offset", error);
     size_t name = get16(local + 26), extra = get16(local + 28);
     uint64_t room = entry->limit - entry->offset - LOCAL;
     if (name != entry->name_length || name + extra > room || entry->compressed > room - name - extra)

@@ -43,9 +43,9 @@ static sc_status inflate_some(sc_zip_stream *stream, unsigned char *out, size_t 
         else if (code == Z_MEM_ERROR)
             return sc_error_set(error, SC_ERROR_MEMORY, "%s: not enough memory to inflate it", stream->base.label);
         else if (code == Z_BUF_ERROR)
-            return sc_byte_stream_fail(&stream->base, error, "its deflated data are cut short");
+            return sc_byte_stream_fail(&stream->base, error, "deflate data cut short");
         else if (code != Z_OK)
-            return sc_byte_stream_fail(&stream->base, error, "its deflated data are damaged");
+            return sc_byte_stream_fail(&stream->base, error, "corrupt deflate data");
     }
     *got = length - inflater->avail_out;
     return SC_OK;
@@ -61,7 +61,7 @@ static sc_status read_entry(sc_byte_stream *self, void *out, size_t length, sc_e
         else
             SC_TRY(inflate_some(stream, next, chunk, &got, error));
         if (got < chunk)
-            return sc_byte_stream_fail(self, error, "its deflated data end before the declared size");
+            return sc_byte_stream_fail(self, error, "deflate data end before the declared size");
         if (stream->entry->method == SC_ZIP_DEFLATED)
             stream->crc = (uint32_t)crc32_z(stream->crc, next, chunk);
         next += chunk;
@@ -85,7 +85,7 @@ sc_status sc_zip_stream_open(sc_zip_stream *out, const sc_zip *zip, const sc_zip
         return sc_byte_stream_fail(&out->base, error, "expected it stored or deflated, got compression method %d",
                                    entry->method);
     if (entry->method == SC_ZIP_STORED ? entry->size != entry->compressed : entry->size / MAX_RATIO > entry->compressed)
-        return sc_byte_stream_fail(&out->base, error, "its size cannot be right: %" PRIu64 " bytes stored for %" PRIu64,
+        return sc_byte_stream_fail(&out->base, error, "implausible size: %" PRIu64 " bytes stored for %" PRIu64,
                                    entry->compressed, entry->size);
     SC_TRY(sc_zip_locate(&out->offset, zip, entry, error));
     out->stored_left = entry->compressed;
@@ -100,7 +100,7 @@ sc_status sc_zip_stream_check(sc_zip_stream *stream, sc_error *error) {
     if (stream->entry->method == SC_ZIP_DEFLATED)
         SC_TRY(inflate_some(stream, &extra, 1, &more, error));
     if (stream->base.left > 0 || more > 0 || stream->stored_left > 0 || stream->inflater.avail_in > 0)
-        return sc_byte_stream_fail(&stream->base, error, "its data do not end at the declared size");
+        return sc_byte_stream_fail(&stream->base, error, "data do not end at the declared size");
     if (stream->crc != stream->entry->crc)
         return sc_byte_stream_fail(&stream->base, error,
                                    "its checksum is wrong: expected %08" PRIx32 ", got %08" PRIx32, stream->entry->crc,

@@ -31,8 +31,8 @@ static double read_real(lua_State *L, int index, const char *function, const sc_
     double value = sc_lua_check_number(L, index, function, attr->name);
     bool bounded = attr->min != 0 || attr->max != 0;
     if (!isfinite(value) || (bounded && (value < attr->min || value > attr->max)))
-        luaL_error(L, bounded ? "%s: %s: expected a number in [%f, %f], got %f" : "%s: %s: expected a finite number",
-                   function, attr->name, attr->min, attr->max, value);
+        sc_lua_fail(L, bounded ? "%s: %s: expected a number in [%f, %f], got %f" : "%s: %s: expected a finite number",
+                    function, attr->name, attr->min, attr->max, value);
     return value;
 }
 

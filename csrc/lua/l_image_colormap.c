@@ -33,7 +33,7 @@ static void check_table(lua_State *L, sc_colormap *map) {
     map->zero = (size_t)sc_lua_field_integer(L, 3, NAME, "zero", 1, 1, (lua_Integer)map->entries - 1) - 1;
 }
 
-/* The picture under the colours, if there is one; it stays on the stack. */
+/* The image under the colours, if there is one; it stays on the stack. */
 static void check_background(lua_State *L, sc_colormap *map, size_t height, size_t width) {
     char text[SC_SHAPE_TEXT];
     if (sc_lua_field(L, 3, "background") == LUA_TNIL)

@@ -236,7 +236,7 @@ static bool in_finalizer(lua_State *L) {
 
 void sc_lua_refuse_in_finalizer(lua_State *L, const char *function) {
     if (in_finalizer(L))
-        sc_lua_fail(L, "%s: expected not to be called by a finalizer", function);
+        sc_lua_fail(L, "%s: must not be called from a finalizer", function);
 }
 
 /* Whether the C function that runs was called by the collector itself, be it while a hook runs. */

@@ -45,7 +45,7 @@ sc_status sc_tensor_binary(sc_tensor *out, sc_binary op, const sc_tensor *a, con
     sc_shape shape = joint_shape(&a->shape, &b->shape);
     size_t sa[SC_MAX_DIMS] = {0}, sb[SC_MAX_DIMS] = {0}, at[SC_MAX_DIMS] = {0};
     if (!stretch(sa, &a->shape, &shape) || !stretch(sb, &b->shape, &shape))
-        return sc_error_set(error, SC_ERROR_ARGUMENT, "expected shapes that fit, got %s and %s",
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "shapes %s and %s are not broadcastable",
                             sc_shape_format(left, &a->shape), sc_shape_format(right, &b->shape));
     SC_TRY(sc_shape_make(&shape, shape.ndim, shape.size, error));
     SC_TRY(sc_tensor_create(out, SC_REAL, &shape, error));

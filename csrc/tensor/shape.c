@@ -16,7 +16,7 @@ sc_status sc_shape_make(sc_shape *out, int ndim, const size_t *sizes, sc_error *
         shape.size[d] = sizes[d];
         /* zero-sized dimensions must not hide that the others are absurd */
         if (!sc_size_multiply(&bytes, bytes, sizes[d] ? sizes[d] : 1) || bytes > PTRDIFF_MAX / 2)
-            return sc_error_set(error, SC_ERROR_ARGUMENT, "shape: too many elements for this machine");
+            return sc_error_set(error, SC_ERROR_ARGUMENT, "shape: too many elements");
     }
     *out = shape;
     return SC_OK;

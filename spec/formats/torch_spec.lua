@@ -156,7 +156,8 @@ describe("a checkpoint put together", function()
     end
     local storages = { { "0", 6, floats(1, 2, 3, 4, 5, 6) } }
     assert.same({ 3, 4, 5 }, values(checkpoints.stream(body(3), storages)))
-    assert.equal("tensor 'w': the view reaches beyond its storage", complaint(checkpoints.stream(body(4), storages)))
+    assert.equal("tensor 'w': the view is out of bounds of its storage",
+      complaint(checkpoints.stream(body(4), storages)))
   end)
 
   it("gathers views of storages that are larger than its buffers", function()
@@ -186,7 +187,7 @@ describe("a checkpoint put together", function()
   end)
 
   it("is refused when a view does not fit its storage", function()
-    local outside = "tensor 'w': the view reaches beyond its storage"
+    local outside = "tensor 'w': the view is out of bounds of its storage"
     for _, case in ipairs {
       { outside, { shape = { 4 }, count = 3 } },
       { outside, { shape = { 3 }, count = 3, offset = 1 } },
@@ -252,14 +253,14 @@ describe("a checkpoint put together", function()
         zip { name = "archive/data.pkl", data = p.stream(body), crc = 1 },
       ["tensor 'w': its checksum is wrong: expected 00000001, got "] =
         zip(pickled, { name = "archive/data/0", data = storages["0"], crc = 1 }),
-      ["not a whole zip archive: no end record"] = checkpoints.zip(body, storages):sub(1, -2),
-      ["entry 'archive/data/0': there are several of this name"] =
+      ["not a zip archive, or cut short: no end record"] = checkpoints.zip(body, storages):sub(1, -2),
+      ["entry 'archive/data/0': duplicate name"] =
         checkpoints.zip(body, storages, { { name = "archive/data/0", data = "x" } }),
     } do
       local got = complaint(bytes)
       assert.equal(message, message:find("got $") and got:gsub("%x+$", "") or got)
     end
-    assert.matches("its data overlaps what follows or lies outside", complaint(zip(pickled,
+    assert.matches("its data overlap the next entry or are out of bounds", complaint(zip(pickled,
       { name = "archive/data/0", data = storages["0"] }, { name = "archive/data/1", data = "x", offset = 1 })), 1, true)
   end)
 

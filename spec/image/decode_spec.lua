@@ -95,7 +95,7 @@ describe("decoding", function()
     fails(IMAGES .. "absurd.png", "65535 x 65535 pixels, more than the 67108864 allowed")
     fails(IMAGES .. "grey8.png", "7 x 5 pixels, more than the 34 allowed", { max_pixels = 34 })
     assert.same({ 1, 5, 7 }, core.image_load(IMAGES .. "grey8.png", { max_pixels = 35 }):shape())
-    fails(IMAGES .. "bomb.png", "a damaged PNG file: it unpacks to more than its header says")
+    fails(IMAGES .. "bomb.png", "a damaged PNG file: it decompresses to more than its header declares")
   end)
 
   it("notices every file that was cut short", function()

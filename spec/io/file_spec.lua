@@ -96,7 +96,7 @@ describe("the raw file", function()
     end
     assert.equal(("'%s/large': its checksum is wrong: expected %08x, got %08x"):format(folder, crc ~ 1, crc),
       message_of(read, crc ~ 1))
-    assert.equal(("'%s/large': a checksum needs the whole storage in order"):format(folder),
+    assert.equal(("'%s/large': a checksum requires a contiguous view of the whole storage"):format(folder),
       message_of(large.tensor, large, "U8", { 2 }, { 5 }, 0, 0, #bytes, false, crc))
   end)
 
@@ -104,7 +104,7 @@ describe("the raw file", function()
     local zip = temporary.write(folder, "x.zip", archives.zip { { name = "a", data = "one" },
       { name = "b/c", data = "two!", method = 8 }, { name = "", data = "" } })
     local file <close> = core.file_open(zip)
-    assert.matches("the directory has an entry without a proper name", message_of(file.zip, file), 1, true)
+    assert.matches("central directory: an entry has no valid name", message_of(file.zip, file), 1, true)
     temporary.write(folder, "x.zip", archives.zip { { name = "b", data = "one" },
       { name = "a/c", data = "two!", method = 8 } })
     local good <close> = core.file_open(zip)
@@ -138,9 +138,9 @@ describe("the raw file", function()
         { file.tensor, file, "F32", { 1 }, { 1 }, 0, 10, 10 },
       ["file: crc: expected a whole number in 0..4294967295, got -1"] =
         { file.tensor, file, "F32", { 1 }, { 1 }, 0, 3, 4, false, -1 },
-      [("'%s': the view reaches beyond its storage"):format(path)] =
+      [("'%s': the view is out of bounds of its storage"):format(path)] =
         { file.tensor, file, "F32", { 1 }, { 1 }, 0, 3, 3 },
-      [("'%s': not a whole zip archive: no end record"):format(path)] = { file.zip, file },
+      [("'%s': not a zip archive, or cut short: no end record"):format(path)] = { file.zip, file },
       ["file_open: path: expected a string without zero bytes"] = { core.file_open, "a\0b" },
       ["'nowhere': No such file or directory"] = { core.file_open, "nowhere" },
     } do

@@ -39,9 +39,9 @@ describe("tensor arithmetic", function()
     assert.same({ { { 10, 20 }, { 30, 40 } }, { { 100, 120 }, { 140, 160 } } }, (cube * by_plane):totable())
     assert.same({ 1, 3, 2 }, (core.zeros(1, 1, 2) + core.zeros(3, 1)):shape())
     assert.same({ 2, 0 }, (core.zeros(2, 1) + core.zeros(0)):shape())
-    assert.equal("add: expected shapes that fit, got [2] and [3]",
+    assert.equal("add: shapes [2] and [3] are not broadcastable",
       errors.text(function() return core.zeros(2) + core.zeros(3) end))
-    assert.equal("mul: expected shapes that fit, got [2x3] and [2]",
+    assert.equal("mul: shapes [2x3] and [2] are not broadcastable",
       errors.text(function() return core.zeros(2, 3) * core.zeros(2) end))
   end)
 
