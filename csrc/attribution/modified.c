@@ -3,7 +3,7 @@
 #include "base/memory.h"
 
 static void compute(sc_modified *item, const sc_tensor *original) {
-    item->stamp = sc_tensor_stamp(original);
+    item->stamp = sc_tensor_version(original);
     sc_modifier_apply(sc_tensor_real(&item->value), sc_tensor_real(original), &item->modifier,
                       sc_tensor_numel(original));
 }
@@ -20,7 +20,7 @@ sc_status sc_modified_get(sc_real **out, sc_modified **list, const sc_graph *gra
     }
     for (sc_modified *item = *list; item; item = item->next)
         if (item->node == node && item->slot == slot && sc_modifier_equal(&item->modifier, modifier)) {
-            if (item->stamp != sc_tensor_stamp(&original)) /* it was changed since */
+            if (item->stamp != sc_tensor_version(&original)) /* it was changed since */
                 compute(item, &original);
             *out = sc_tensor_real(&item->value);
             return SC_OK;

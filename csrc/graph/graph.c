@@ -161,7 +161,7 @@ static sc_status infer_node(sc_op_signature *signature, const sc_graph *graph, c
     SC_TRY(op->infer(signature, attrs, input_count, shapes, error));
     sc_shape checked;
     const sc_shape *shape = &signature->output;
-    SC_TRY(sc_shape_make(&checked, shape->ndim, shape->size, error));
+    SC_TRY(sc_shape_init(&checked, shape->ndim, shape->size, error));
     for (int d = 0; d < shape->ndim; d++)
         if (shape->size[d] == 0 || shape->size[d] > INT_MAX)
             return sc_error_set(error, SC_ERROR_ARGUMENT, "output: expected sizes in 1..%d, got %s", INT_MAX,
@@ -173,7 +173,7 @@ static sc_status create_parameter(sc_graph *graph, const char *name, const sc_op
                                   sc_error *error) {
     sc_shape checked;
     char text[SC_SHAPE_TEXT];
-    SC_TRY(sc_shape_make(&checked, shape->ndim, shape->size, error));
+    SC_TRY(sc_shape_init(&checked, shape->ndim, shape->size, error));
     size_t bytes = sc_shape_numel(&checked) * sc_dtype_size(spec->dtype);
     if (bytes > graph->byte_limit)
         return sc_error_set(error, SC_ERROR_ARGUMENT,

@@ -30,7 +30,7 @@ sc_status sc_packed_refresh(sc_plan *plan, size_t node, sc_error *error) {
     }
     struct sc_packed *packed = &plan->packed[node];
     sc_tensor weight = sc_node_param(plan->graph, n, WEIGHT);
-    uint64_t stamp = sc_tensor_stamp(&weight);
+    uint64_t stamp = sc_tensor_version(&weight);
     if (packed->numbers && packed->stamp == stamp)
         return SC_OK;
     if (!packed->numbers) {

@@ -21,7 +21,7 @@ static sc_status create_failures(sc_image_batch *batch, size_t count, sc_error *
 sc_status sc_image_batch_create(sc_image_batch *batch, size_t count, const sc_preprocess *preprocess, sc_error *error) {
     sc_shape shape;
     SC_TRY(
-        sc_shape_make(&shape, 4, (size_t[]){count, preprocess->channels, preprocess->size, preprocess->size}, error));
+        sc_shape_init(&shape, 4, (size_t[]){count, preprocess->channels, preprocess->size, preprocess->size}, error));
     SC_TRY(create_failures(batch, count, error));
     sc_status status = sc_tensor_create(&batch->pixels, SC_REAL, &shape, error);
     if (status != SC_OK)

@@ -101,7 +101,7 @@ static sc_real sample(const sc_pixels *pixels, size_t at) {
 
 sc_status sc_pixels_to_tensor(sc_tensor *out, const sc_pixels *pixels, size_t channels, sc_error *error) {
     sc_shape shape;
-    SC_TRY(sc_shape_make(&shape, 3, (size_t[]){channels, pixels->height, pixels->width}, error));
+    SC_TRY(sc_shape_init(&shape, 3, (size_t[]){channels, pixels->height, pixels->width}, error));
     SC_TRY(sc_tensor_create(out, SC_REAL, &shape, error));
     size_t area = pixels->width * pixels->height;
     sc_real *values = sc_tensor_real(out);

@@ -176,7 +176,7 @@ static sc_status fill(const sc_tensor *tensor, sc_byte_stream *stream, sc_elemen
 sc_status sc_element_read(sc_tensor *out, sc_byte_stream *stream, sc_element element, bool big_endian,
                           const sc_shape *shape, sc_error *error) {
     char text[SC_SHAPE_TEXT];
-    size_t bytes = sc_shape_numel(shape) * sc_element_size(element); /* sc_shape_make has seen to it that it fits */
+    size_t bytes = sc_shape_numel(shape) * sc_element_size(element); /* sc_shape_init has seen to it that it fits */
     if (bytes != stream->left)
         return sc_byte_stream_fail(stream, error, "data: expected %zu bytes for the shape %s, got %" PRIu64, bytes,
                                    sc_shape_format(text, shape), stream->left);

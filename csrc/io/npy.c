@@ -113,7 +113,7 @@ static sc_status parse_shape(parser *in, sc_shape *shape) {
         SC_TRY(parse_size(in, &sizes[ndim++]));
         comma = accept(in, ',');
     }
-    if (sc_shape_make(shape, ndim, sizes, &reason) != SC_OK)
+    if (sc_shape_init(shape, ndim, sizes, &reason) != SC_OK)
         return sc_byte_stream_fail(in->stream, in->error, "%s", reason.message);
     return SC_OK;
 }

@@ -9,9 +9,9 @@
 #include <string.h>
 
 enum {
-    BLOCK = 1 << 16,   /* bytes of an arena's block */
-    ALIGNMENT = 16,    /* of what an arena gives */
-    PENDING = 1 << 16, /* bytes that are gathered before they are written */
+    BLOCK = 1 << 16,  /* bytes of an arena's block */
+    ALIGNMENT = 16,   /* of what an arena gives */
+    BUFFER = 1 << 16, /* bytes that are gathered before they are written */
 };
 
 /* Messages, strings and lists live as long as the model: they are carved out of blocks that are freed together. */
@@ -46,10 +46,10 @@ static sc_status allocate(sc_onnx *onnx, void **out, size_t count, size_t size, 
     block *last = onnx->blocks;
     if (!last || last->size - last->used < wanted) {
         void *memory;
-        size_t room = wanted < BLOCK ? BLOCK : wanted;
-        SC_TRY(sc_memory_alloc(&memory, 1, sizeof(block) + room, error));
+        size_t capacity = wanted < BLOCK ? BLOCK : wanted;
+        SC_TRY(sc_memory_alloc(&memory, 1, sizeof(block) + capacity, error));
         last = memory;
-        *last = (block){.next = onnx->blocks, .size = room};
+        *last = (block){.next = onnx->blocks, .size = capacity};
         onnx->blocks = last;
     }
     *out = last->bytes + last->used;
@@ -333,7 +333,7 @@ sc_status sc_onnx_node_floats(sc_onnx *onnx, const char *name, const float *valu
 typedef struct stream {
     ProtobufCBuffer base;
     sc_atomic_file target;
-    unsigned char *pending;
+    unsigned char *buffered;
     size_t used;
     sc_status status;
     sc_error *error;
@@ -341,17 +341,17 @@ typedef struct stream {
 
 static void flush(stream *out) {
     if (out->status == SC_OK)
-        out->status = sc_atomic_file_write(&out->target, out->pending, out->used, out->error);
+        out->status = sc_atomic_file_write(&out->target, out->buffered, out->used, out->error);
     out->used = 0;
 }
 
 static void append(ProtobufCBuffer *buffer, size_t length, const uint8_t *data) {
     stream *out = (stream *)buffer;
-    if (length > PENDING - out->used)
+    if (length > BUFFER - out->used)
         flush(out);
-    if (length <= PENDING) {
+    if (length <= BUFFER) {
         if (length > 0)
-            memcpy(out->pending + out->used, data, length);
+            memcpy(out->buffered + out->used, data, length);
         out->used += length;
         return;
     }
@@ -374,11 +374,11 @@ static sc_status check_size(const sc_onnx *onnx, const char *path, sc_error *err
 }
 
 sc_status sc_onnx_write(const sc_onnx *onnx, const char *path, sc_error *error) {
-    void *pending;
+    void *buffered;
     stream out = {.base = {.append = append}, .error = error};
     SC_TRY(check_size(onnx, path, error));
-    SC_TRY(sc_memory_alloc(&pending, PENDING, 1, error));
-    out.pending = pending;
+    SC_TRY(sc_memory_alloc(&buffered, BUFFER, 1, error));
+    out.buffered = buffered;
     out.status = sc_atomic_file_open(&out.target, path, error);
     if (out.status == SC_OK) {
         onnx__model_proto__pack_to_buffer(&onnx->model, &out.base);
@@ -388,6 +388,6 @@ sc_status sc_onnx_write(const sc_onnx *onnx, const char *path, sc_error *error) 
         else
             sc_atomic_file_discard(&out.target);
     }
-    sc_memory_free(pending);
+    sc_memory_free(buffered);
     return out.status;
 }

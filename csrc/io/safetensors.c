@@ -24,11 +24,11 @@ sc_status sc_safetensors_open(sc_safetensors *out, const char *path, sc_error *e
     if (status == SC_OK) {
         for (int i = LENGTH - 1; i >= 0; i--)
             length = length << 8 | start[i];
-        uint64_t room = out->file.size - LENGTH;
-        if (length > room || length > MAX_HEADER)
+        uint64_t available = out->file.size - LENGTH;
+        if (length > available || length > MAX_HEADER)
             status = sc_error_set(error, SC_ERROR_FORMAT,
                                   "'%s': header: expected a length of at most %" PRIu64 " bytes, got %" PRIu64, path,
-                                  room < MAX_HEADER ? room : (uint64_t)MAX_HEADER, length);
+                                  available < MAX_HEADER ? available : (uint64_t)MAX_HEADER, length);
     }
     if (status != SC_OK) {
         sc_safetensors_close(out);

@@ -48,13 +48,13 @@ static sc_status fail(const sc_file *file, const char *what, sc_error *error) {
 
 static sc_status find_last(traversal *out, const sc_file *file, const sc_strided *view, sc_error *error) {
     static const char outside[] = "the view is out of bounds of its storage";
-    uint64_t room = (view->last - view->first) / sc_element_size(view->element);
-    if (view->offset >= room)
+    uint64_t available = (view->last - view->first) / sc_element_size(view->element);
+    if (view->offset >= available)
         return fail(file, outside, error);
     out->last = view->offset;
     for (int i = 0; i < out->count; i++) {
         uint64_t steps = out->axes[i].size - 1, stride = out->axes[i].stride;
-        if (stride > 0 && steps > (room - 1 - out->last) / stride)
+        if (stride > 0 && steps > (available - 1 - out->last) / stride)
             return fail(file, outside, error);
         out->last += steps * stride;
     }
@@ -83,7 +83,7 @@ static sc_status find_traversal(traversal *out, const sc_file *file, const sc_st
         const axis *outer = &out->axes[i];
         out->forward = out->forward && outer->stride >= reach;
         reach += (outer->size - 1) * outer->stride;
-        taken *= outer->size; /* sc_shape_make has seen to it that it fits */
+        taken *= outer->size; /* sc_shape_init has seen to it that it fits */
         dense = dense && reach / taken < SPARSE;
         out->dense = dense ? reach + 1 : out->dense;
     }

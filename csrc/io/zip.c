@@ -37,13 +37,13 @@ static sc_status fail_entry(const sc_zip *zip, const sc_zip_entry *entry, const 
                         entry->name_length < 200 ? (int)entry->name_length : 200, entry->name, what);
 }
 
-typedef struct directory_place {
+typedef struct directory_location {
     uint64_t offset, size, count;
-    uint64_t end; /* of the room it may take: where the end record begins */
-} directory_place;
+    uint64_t end; /* of the space it may take: where the end record begins */
+} directory_location;
 
 /* Replaces what the end record says by what the zip64 end record says. */
-static sc_status find_directory64(directory_place *place, const sc_zip *zip, uint64_t end, sc_error *error) {
+static sc_status find_directory64(directory_location *location, const sc_zip *zip, uint64_t end, sc_error *error) {
     unsigned char locator[LOCATOR], record[END64];
     if (end < LOCATOR)
         return SC_OK;
@@ -58,14 +58,14 @@ static sc_status find_directory64(directory_place *place, const sc_zip *zip, uin
         return fail(zip, "corrupt zip archive: no zip64 end record", error);
     if (get32(record + 16) != 0 || get32(record + 20) != 0 || get64(record + 24) != get64(record + 32))
         return fail(zip, "multi-disk zip archives are not supported", error);
-    place->count = get64(record + 32);
-    place->size = get64(record + 40);
-    place->offset = get64(record + 48);
-    place->end = offset;
+    location->count = get64(record + 32);
+    location->size = get64(record + 40);
+    location->offset = get64(record + 48);
+    location->end = offset;
     return SC_OK;
 }
 
-static sc_status find_directory(directory_place *place, const sc_zip *zip, sc_error *error) {
+static sc_status find_directory(directory_location *location, const sc_zip *zip, sc_error *error) {
     uint64_t size = zip->file.size;
     size_t length = size < END + COMMENT ? (size_t)size : END + COMMENT;
     void *memory;
@@ -81,20 +81,21 @@ static sc_status find_directory(directory_place *place, const sc_zip *zip, sc_er
     if (status == SC_OK && !end)
         status = fail(zip, "not a zip archive, or cut short: no end record", error);
     if (status == SC_OK) {
-        place->count = get16(end + 10);
-        place->size = get32(end + 12);
-        place->offset = get32(end + 16);
-        place->end = size - length + (uint64_t)(end - tail);
+        location->count = get16(end + 10);
+        location->size = get32(end + 12);
+        location->offset = get32(end + 16);
+        location->end = size - length + (uint64_t)(end - tail);
         if (get16(end + 4) != get16(end + 6) || get16(end + 8) != get16(end + 10))
             status = fail(zip, "multi-disk zip archives are not supported", error);
-        if (status == SC_OK && (place->count == 0xffff || place->size == 0xffffffff || place->offset == 0xffffffff))
-            status = find_directory64(place, zip, place->end, error);
+        if (status == SC_OK &&
+            (location->count == 0xffff || location->size == 0xffffffff || location->offset == 0xffffffff))
+            status = find_directory64(location, zip, location->end, error);
     }
     sc_memory_free(memory);
     SC_TRY(status);
-    if (place->offset > place->end || place->size > place->end - place->offset)
+    if (location->offset > location->end || location->size > location->end - location->offset)
         return fail(zip, "corrupt zip archive: central directory out of bounds", error);
-    if (place->count > place->size / CENTRAL)
+    if (location->count > location->size / CENTRAL)
         return fail(zip, "central directory too short for its number of entries", error);
     return SC_OK;
 }
@@ -126,9 +127,9 @@ static bool read_extra(sc_zip_entry *entry, const unsigned char *extra, size_t l
     return true; /* without the field, the sizes are what they say */
 }
 
-static sc_status read_directory(sc_zip *zip, const directory_place *place, sc_error *error) {
-    const unsigned char *next = zip->directory, *end = next + place->size;
-    for (; zip->count < place->count; zip->count++) {
+static sc_status read_directory(sc_zip *zip, const directory_location *location, sc_error *error) {
+    const unsigned char *next = zip->directory, *end = next + location->size;
+    for (; zip->count < location->count; zip->count++) {
         sc_zip_entry *entry = &zip->entries[zip->count];
         if (end - next < CENTRAL || memcmp(next, "PK\1\2", 4) != 0)
             return fail(zip, "corrupt central directory", error);
@@ -164,7 +165,7 @@ static int compare_names(const void *left, const void *right) {
     return order ? order : ((*a)->name_length > (*b)->name_length) - ((*a)->name_length < (*b)->name_length);
 }
 
-/* Each name once, and each entry in room of its own before the directory. Leaves them sorted by name. */
+/* Each name once, and each entry in space of its own before the directory. Leaves them sorted by name. */
 static sc_status check_entries(const sc_zip *zip, sc_zip_entry **sorted, uint64_t directory, sc_error *error) {
     qsort(sorted, zip->count, sizeof *sorted, compare_names);
     for (size_t i = 1; i < zip->count; i++)
@@ -174,9 +175,9 @@ static sc_status check_entries(const sc_zip *zip, sc_zip_entry **sorted, uint64_
     for (size_t i = 0; i < zip->count; i++) {
         sc_zip_entry *entry = sorted[i];
         entry->limit = i + 1 < zip->count ? sorted[i + 1]->offset : directory;
-        uint64_t least = LOCAL + entry->name_length;
-        if (entry->offset > entry->limit || entry->limit - entry->offset < least ||
-            entry->limit - entry->offset - least < entry->compressed)
+        uint64_t min_size = LOCAL + entry->name_length;
+        if (entry->offset > entry->limit || entry->limit - entry->offset < min_size ||
+            entry->limit - entry->offset - min_size < entry->compressed)
             return fail_entry(zip, entry, "its data overlap the next entry or are out of bounds", error);
     }
     qsort(sorted, zip->count, sizeof *sorted, compare_names);
@@ -184,20 +185,20 @@ static sc_status check_entries(const sc_zip *zip, sc_zip_entry **sorted, uint64_
 }
 
 sc_status sc_zip_load(sc_zip *zip, sc_error *error) {
-    directory_place place;
+    directory_location location;
     void *memory;
-    SC_TRY(find_directory(&place, zip, error));
-    SC_TRY(sc_memory_alloc(&memory, (size_t)place.size, 1, error));
+    SC_TRY(find_directory(&location, zip, error));
+    SC_TRY(sc_memory_alloc(&memory, (size_t)location.size, 1, error));
     zip->directory = memory;
-    SC_TRY(sc_file_read(&zip->file, place.offset, zip->directory, (size_t)place.size, error));
-    SC_TRY(sc_memory_alloc(&memory, (size_t)place.count, sizeof(sc_zip_entry), error));
+    SC_TRY(sc_file_read(&zip->file, location.offset, zip->directory, (size_t)location.size, error));
+    SC_TRY(sc_memory_alloc(&memory, (size_t)location.count, sizeof(sc_zip_entry), error));
     zip->entries = memory;
-    SC_TRY(read_directory(zip, &place, error));
+    SC_TRY(read_directory(zip, &location, error));
     SC_TRY(sc_memory_alloc(&memory, zip->count, sizeof(sc_zip_entry *), error));
     zip->sorted = memory;
     for (size_t i = 0; i < zip->count; i++)
         zip->sorted[i] = &zip->entries[i];
-    return check_entries(zip, zip->sorted, place.offset, error);
+    return check_entries(zip, zip->sorted, location.offset, error);
 }
 
 bool sc_zip_is_plain(const sc_zip_entry *entry) {
@@ -217,8 +218,8 @@ sc_status sc_zip_locate(uint64_t *offset, const sc_zip *zip, const sc_zip_entry 
     if (memcmp(local, "PK\3\4", 4) != 0)
         return fail_entry(zip, entry, "no local header at its offset", error);
     size_t name = get16(local + 26), extra = get16(local + 28);
-    uint64_t room = entry->limit - entry->offset - LOCAL;
-    if (name != entry->name_length || name + extra > room || entry->compressed > room - name - extra)
+    uint64_t available = entry->limit - entry->offset - LOCAL;
+    if (name != entry->name_length || name + extra > available || entry->compressed > available - name - extra)
         return fail_entry(zip, entry, "its local header does not match the directory", error);
     *offset = entry->offset + LOCAL + name + extra; /* the two may differ in the length of the extra field */
     return SC_OK;

@@ -255,7 +255,9 @@ static int unit_reduction(lua_State *L) {
     static const char *const names[] = {"mean_abs_value", "mean_abs_value_grad", NULL};
     const sc_plan *plan = sc_lua_check_plan(L, 1, "unit_reduction");
     size_t node = sc_lua_check_node(L, 2, plan->graph, "unit_reduction");
-    int choice = luaL_checkoption(L, 3, NULL, names);
+    int choice = sc_lua_find_choice(sc_lua_check_string(L, 3, "unit_reduction", "measure"), names);
+    if (choice < 0)
+        return sc_lua_expected(L, 3, "unit_reduction", "measure", "'mean_abs_value' or 'mean_abs_value_grad'");
     const sc_real *value = sc_plan_value(plan, node), *grad = sc_plan_grad(plan, node);
     if (!value || (choice > 0 && !grad))
         sc_lua_fail(L, "unit_reduction: node: expected one named in keep, got '%s'", lua_tostring(L, 2));

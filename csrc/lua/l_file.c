@@ -16,8 +16,10 @@ enum { CHUNK = 1 << 16 }; /* bytes that are summed up at a time */
 
 /* The open file at index 1; its directory is loaded when a zip entry is first asked for. */
 static sc_zip *check_file(lua_State *L) {
-    sc_zip *zip = luaL_checkudata(L, 1, CLASS);
-    if (!zip->file.path)
+    sc_zip *zip = luaL_testudata(L, 1, CLASS);
+    if (!zip)
+        sc_lua_expected(L, 1, "file", "self", "a File");
+    else if (!zip->file.path)
         sc_lua_fail(L, "file: the file is closed");
     return zip;
 }

@@ -85,7 +85,7 @@ static int image_resize(lua_State *L) {
     if (image->shape.ndim != 3 || sc_tensor_numel(image) == 0)
         return sc_lua_fail(L, "image_resize: tensor: expected [C,H,W], got %s", sc_shape_format(text, &image->shape));
     sc_shape shape;
-    sc_lua_try(L, sc_shape_make(&shape, 3, (size_t[]){size[0], height, width}, &error), &error);
+    sc_lua_try(L, sc_shape_init(&shape, 3, (size_t[]){size[0], height, width}, &error), &error);
     sc_resample_scratch *scratch = sc_lua_new_object(L, SCRATCH, sizeof *scratch);
     sc_tensor *out = sc_lua_new_tensor(L);
     sc_lua_try(L, sc_tensor_create(out, SC_REAL, &shape, &error), &error);

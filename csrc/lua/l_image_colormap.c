@@ -72,7 +72,7 @@ static int image_colormap(lua_State *L) {
                            (LUAI_UACINT)map.scale, sc_shape_format(text, &relevance->shape));
     check_background(L, &map, height * map.scale, width * map.scale);
     sc_shape shape;
-    sc_lua_try(L, sc_shape_make(&shape, 3, (size_t[]){3, height * map.scale, width * map.scale}, &error), &error);
+    sc_lua_try(L, sc_shape_init(&shape, 3, (size_t[]){3, height * map.scale, width * map.scale}, &error), &error);
     sc_tensor *out;
     sc_lua_push_new(L, SC_REAL, &shape, false, &out);
     sc_lua_try_in(L, NAME,

@@ -52,7 +52,9 @@ static int image_loader(lua_State *L) {
 static int image_loader_next(lua_State *L) {
     sc_error error;
     bool done;
-    image_loader_box *box = luaL_checkudata(L, 1, CLASS);
+    image_loader_box *box = luaL_testudata(L, 1, CLASS);
+    if (!box)
+        return sc_lua_expected(L, 1, "next", "loader", "an ImageLoader");
     if (box->closed)
         return sc_lua_fail(L, "next: loader: expected an open ImageLoader, got a closed one");
     sc_image_batch *batch = sc_lua_new_image_batch(L);

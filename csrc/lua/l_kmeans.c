@@ -40,7 +40,7 @@ static const sc_tensor *push_features(lua_State *L) {
         sc_lua_fail(L, "kmeans: features: expected rows of at least one number, got none");
     sc_shape shape;
     sc_error error;
-    sc_lua_try(L, sc_shape_make(&shape, 2, (const size_t[]){count, width}, &error), &error);
+    sc_lua_try(L, sc_shape_init(&shape, 2, (const size_t[]){count, width}, &error), &error);
     sc_tensor *matrix;
     sc_lua_push_new(L, SC_REAL, &shape, false, &matrix);
     for (size_t row = 0; row < count; row++) {

@@ -11,8 +11,10 @@
 
 /* The open file at index 1. */
 static sc_safetensors *check_safetensors(lua_State *L) {
-    sc_safetensors *file = luaL_checkudata(L, 1, CLASS);
-    if (!file->file.path)
+    sc_safetensors *file = luaL_testudata(L, 1, CLASS);
+    if (!file)
+        sc_lua_expected(L, 1, "safetensors", "self", "a SafetensorsFile");
+    else if (!file->file.path)
         sc_lua_fail(L, "safetensors: the file is closed");
     return file;
 }

@@ -66,9 +66,10 @@ static int tensor_get(lua_State *L) {
 
 static int tensor_set(lua_State *L) {
     sc_tensor *tensor = check_self(L, "set");
-    luaL_checkany(L, 2);
+    if (lua_isnone(L, 2))
+        return sc_lua_expected(L, 2, "set", "value", "a number");
     store_element(L, tensor, check_indices(L, tensor, 3, "set"), 2, "set");
-    sc_tensor_touch(tensor);
+    sc_tensor_bump_version(tensor);
     lua_settop(L, 1);
     return 1;
 }
@@ -76,11 +77,12 @@ static int tensor_set(lua_State *L) {
 static int tensor_fill(lua_State *L) {
     sc_tensor *tensor = check_self(L, "fill");
     size_t numel = sc_tensor_numel(tensor), size = sc_dtype_size(tensor->dtype);
-    luaL_checkany(L, 2);
+    if (lua_isnone(L, 2))
+        return sc_lua_expected(L, 2, "fill", "value", "a number");
     if (numel == 0)
         return lua_settop(L, 1), 1;
     store_element(L, tensor, 0, 2, "fill");
-    sc_tensor_touch(tensor);
+    sc_tensor_bump_version(tensor);
     char *data = sc_tensor_data(tensor);
     for (size_t done = 1; done < numel; done *= 2)
         memcpy(data + done * size, data, (numel - done < done ? numel - done : done) * size);
@@ -115,7 +117,7 @@ void sc_lua_check_shape(lua_State *L, int first, int last, const char *function,
         sc_lua_fail(L, "%s: shape: expected at most %d sizes, got %d", function, SC_MAX_DIMS, ndim);
     for (int d = 0; d < ndim; d++)
         sizes[d] = (size_t)sc_lua_check_integer(L, first + d, function, "shape", 0, LUA_MAXINTEGER);
-    sc_lua_try(L, sc_shape_make(out, ndim, sizes, &error), &error);
+    sc_lua_try(L, sc_shape_init(out, ndim, sizes, &error), &error);
 }
 
 sc_shape sc_lua_check_shape_list(lua_State *L, int index, const char *function) {
@@ -132,7 +134,7 @@ sc_shape sc_lua_check_shape_list(lua_State *L, int index, const char *function) 
         sizes[d] = (size_t)sc_lua_check_integer(L, -1, function, "shape", 0, LUA_MAXINTEGER);
         lua_pop(L, 1);
     }
-    sc_lua_try(L, sc_shape_make(&shape, (int)ndim, sizes, &error), &error);
+    sc_lua_try(L, sc_shape_init(&shape, (int)ndim, sizes, &error), &error);
     return shape;
 }
 
@@ -160,7 +162,7 @@ static void nested_shape(lua_State *L, int index, sc_shape *out) {
         lua_rawgeti(L, -1, 1);
     }
     lua_settop(L, lua_gettop(L) - ndim - 1);
-    sc_lua_try(L, sc_shape_make(out, ndim, sizes, &error), &error);
+    sc_lua_try(L, sc_shape_init(out, ndim, sizes, &error), &error);
 }
 
 /* Copies the table at the top of the stack into elements from *next on. */
@@ -267,27 +269,36 @@ static int tensor_full(lua_State *L) {
     return tensor_fill(L);
 }
 
+/* What random tensors have in common: checks sizes and options, whose index *options gets (or 0), seeds the generator
+ * and pushes a tensor of unset numbers. */
+static sc_tensor *create_random(lua_State *L, const char *function, const char *const *known, int *options,
+                                sc_random *random) {
+    sc_shape shape;
+    sc_tensor *tensor;
+    lua_Integer seed = 0;
+    check_sizes(L, function, known, &shape, options);
+    if (*options)
+        seed = sc_lua_field_integer(L, *options, function, "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
+    sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
+    sc_random_seed(random, (uint64_t)seed, 0);
+    return tensor;
+}
+
 /* randn(size, ..., {seed = 0, mean = 0, std = 1, truncate = none}) -> Tensor: normal numbers; those further than
  * truncate standard deviations from the mean are drawn again. */
 static int tensor_randn(lua_State *L) {
     static const char *const known[] = {"seed", "mean", "std", "truncate", NULL};
-    sc_shape shape;
-    sc_tensor *tensor;
     int options;
     sc_random random;
     double mean = 0, std = 1, truncate = INFINITY;
-    lua_Integer seed = 0;
-    check_sizes(L, "randn", known, &shape, &options);
+    sc_tensor *tensor = create_random(L, "randn", known, &options, &random);
     if (options) {
-        seed = sc_lua_field_integer(L, options, "randn", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
         mean = sc_lua_field_number(L, options, "randn", "mean", mean);
         std = sc_lua_field_number(L, options, "randn", "std", std);
         truncate = sc_lua_field_number(L, options, "randn", "truncate", truncate);
         if (!(truncate >= 0.5))
             sc_lua_fail(L, "randn: truncate: expected at least 0.5, got %f", truncate);
     }
-    sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
-    sc_random_seed(&random, (uint64_t)seed, 0);
     size_t count = sc_tensor_numel(tensor);
     for (size_t i = 0; i < count; i++) {
         double value;
@@ -302,20 +313,14 @@ static int tensor_randn(lua_State *L) {
 /* rand(size, ..., {seed = 0, low = 0, high = 1}) -> Tensor: uniform numbers in [low, high). */
 static int tensor_rand(lua_State *L) {
     static const char *const known[] = {"seed", "low", "high", NULL};
-    sc_shape shape;
-    sc_tensor *tensor;
     int options;
     sc_random random;
     double low = 0, high = 1;
-    lua_Integer seed = 0;
-    check_sizes(L, "rand", known, &shape, &options);
+    sc_tensor *tensor = create_random(L, "rand", known, &options, &random);
     if (options) {
-        seed = sc_lua_field_integer(L, options, "rand", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
         low = sc_lua_field_number(L, options, "rand", "low", low);
         high = sc_lua_field_number(L, options, "rand", "high", high);
     }
-    sc_lua_push_new(L, SC_REAL, &shape, false, &tensor);
-    sc_random_seed(&random, (uint64_t)seed, 0);
     size_t count = sc_tensor_numel(tensor);
     for (size_t i = 0; i < count; i++) {
         sc_real value = (sc_real)sc_random_between(&random, low, high);
@@ -399,7 +404,7 @@ static int tensor_copy(lua_State *L) {
     sc_tensor *tensor = check_self(L, "copy");
     const sc_tensor *from = sc_lua_check_tensor_like(L, 2, "copy", "from", tensor);
     memmove(sc_tensor_data(tensor), sc_tensor_data(from), sc_tensor_numel(from) * sc_dtype_size(from->dtype));
-    sc_tensor_touch(tensor);
+    sc_tensor_bump_version(tensor);
     lua_settop(L, 1);
     return 1;
 }

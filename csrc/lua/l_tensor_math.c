@@ -25,7 +25,7 @@ static sc_tensor *check_operand(lua_State *L, int index, const char *method) {
     return tensor;
 }
 
-static int apply_binary(lua_State *L, sc_binary op, const char *method) {
+static int apply_binary(lua_State *L, sc_binary_op op, const char *method) {
     sc_error error;
     lua_settop(L, 2);
     sc_tensor *a = check_operand(L, 1, method), *b = check_operand(L, 2, method);
@@ -142,7 +142,7 @@ sc_tensor *sc_lua_check_product(lua_State *L, const char *function, sc_tensor **
     sc_shape shape = {2, {m[0], n[1]}};
     sc_error error;
     sc_tensor *out;
-    sc_lua_try(L, sc_shape_make(&shape, 2, (size_t[2]){m[0], n[1]}, &error), &error);
+    sc_lua_try(L, sc_shape_init(&shape, 2, (size_t[2]){m[0], n[1]}, &error), &error);
     sc_lua_push_new(L, SC_REAL, &shape, true, &out);
     return out;
 }

@@ -16,7 +16,7 @@ static sc_status infer(sc_op_signature *out, const void *attrs, int input_count,
                                 sc_shape_format(expected, inputs[0]), sc_shape_format(got, inputs[i]));
         output.size[0] += inputs[i]->size[0];
     }
-    return sc_shape_make(&out->output, output.ndim, output.size, error);
+    return sc_shape_init(&out->output, output.ndim, output.size, error);
 }
 
 /* Where input i lies in each sample of the output. */

@@ -4,10 +4,10 @@
 
 #include "tensor/tensor.h"
 
-typedef enum sc_binary { SC_ADD, SC_SUBTRACT, SC_MULTIPLY, SC_DIVIDE } sc_binary;
+typedef enum sc_binary_op { SC_ADD, SC_SUBTRACT, SC_MULTIPLY, SC_DIVIDE } sc_binary_op;
 
 /* out = a op b with broadcasting: shapes are aligned at their ends, and a size of 1 stretches (as in NumPy). */
-sc_status sc_tensor_binary(sc_tensor *out, sc_binary op, const sc_tensor *a, const sc_tensor *b, sc_error *error);
+sc_status sc_tensor_binary(sc_tensor *out, sc_binary_op op, const sc_tensor *a, const sc_tensor *b, sc_error *error);
 
 typedef enum sc_reduction { SC_SUM, SC_MEAN, SC_MAX } sc_reduction;
 

@@ -106,10 +106,10 @@ static sc_status check_range(const int64_t *index, size_t count, size_t size, co
     return SC_OK;
 }
 
-static sc_status with_size(sc_shape *out, const sc_shape *shape, int dimension, size_t size, sc_error *error) {
+static sc_status resize_dimension(sc_shape *out, const sc_shape *shape, int dimension, size_t size, sc_error *error) {
     sc_shape wanted = *shape;
     wanted.size[dimension] = size;
-    return sc_shape_make(out, wanted.ndim, wanted.size, error);
+    return sc_shape_init(out, wanted.ndim, wanted.size, error);
 }
 
 sc_status sc_tensor_take(sc_tensor *out, const sc_tensor *x, int dimension, const int64_t *index, size_t count,
@@ -117,7 +117,7 @@ sc_status sc_tensor_take(sc_tensor *out, const sc_tensor *x, int dimension, cons
     axis a = axis_of(&x->shape, dimension);
     sc_shape shape;
     SC_TRY(check_range(index, count, a.size, "indices", error));
-    SC_TRY(with_size(&shape, &x->shape, dimension, count, error));
+    SC_TRY(resize_dimension(&shape, &x->shape, dimension, count, error));
     SC_TRY(sc_tensor_create(out, x->dtype, &shape, error));
     size_t bytes = sc_dtype_size(x->dtype) * a.inner;
     char *to = sc_tensor_data(out);
@@ -134,7 +134,7 @@ sc_status sc_tensor_sum_groups(sc_tensor *out, const sc_tensor *x, int dimension
     sc_shape shape;
     void *sums;
     SC_TRY(check_range(group, a.size, groups, "groups", error));
-    SC_TRY(with_size(&shape, &x->shape, dimension, groups, error));
+    SC_TRY(resize_dimension(&shape, &x->shape, dimension, groups, error));
     SC_TRY(sc_tensor_create(out, SC_REAL, &shape, error));
     SC_TRY(sc_memory_alloc(&sums, groups, sizeof(double), error));
     double *sum = sums;

@@ -21,8 +21,8 @@ sc_status sc_tensor_rank(sc_tensor *out, const sc_tensor *x, int dimension, sc_t
 sc_status sc_tensor_take(sc_tensor *out, const sc_tensor *x, int dimension, const int64_t *index, size_t count,
                          sc_error *error);
 
-/* out[..., g, ...] = the sum of x[..., k, ...] over the k with group[k] = g (from 1, at most `groups`): what the way
- * back of sc_tensor_take does. One group per element of the dimension. Sums are taken in double. */
+/* out[..., g, ...] = the sum of x[..., k, ...] over the k with group[k] = g (from 1, at most `groups`): what the
+ * backward pass of sc_tensor_take does. One group per element of the dimension. Sums are taken in double. */
 sc_status sc_tensor_sum_groups(sc_tensor *out, const sc_tensor *x, int dimension, const int64_t *group, size_t groups,
                                sc_error *error);
 

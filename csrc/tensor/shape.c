@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-sc_status sc_shape_make(sc_shape *out, int ndim, const size_t *sizes, sc_error *error) {
+sc_status sc_shape_init(sc_shape *out, int ndim, const size_t *sizes, sc_error *error) {
     if (ndim < 0 || ndim > SC_MAX_DIMS)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "shape: expected at most %d dimensions, got %d", SC_MAX_DIMS,
                             ndim);

@@ -16,9 +16,9 @@ typedef struct sc_shape {
 } sc_shape;
 
 /* Checks the number of dimensions and that the number of elements (and of bytes, at 8 per element) fits. */
-sc_status sc_shape_make(sc_shape *out, int ndim, const size_t *sizes, sc_error *error);
+sc_status sc_shape_init(sc_shape *out, int ndim, const size_t *sizes, sc_error *error);
 
-/* The number of elements; sc_shape_make has seen to it that it fits. */
+/* The number of elements; sc_shape_init has seen to it that it fits. */
 size_t sc_shape_numel(const sc_shape *shape);
 
 /* Whether the two have the same dimensions. */

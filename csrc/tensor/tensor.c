@@ -7,12 +7,12 @@
 
 struct sc_storage {
     atomic_size_t references;
-    atomic_uint_least64_t stamp; /* see sc_tensor_stamp */
+    atomic_uint_least64_t version; /* see sc_tensor_version */
     void *data;
 };
 
-/* Stamps given out so far; nothing hangs on it but whether two are the same. */
-static atomic_uint_least64_t stamps;
+/* Versions given out so far; only whether two are equal matters. */
+static atomic_uint_least64_t versions;
 
 size_t sc_dtype_size(sc_dtype dtype) {
     switch (dtype) {
@@ -50,7 +50,7 @@ static sc_status create(sc_tensor *out, sc_dtype dtype, const sc_shape *shape, b
         return status;
     }
     atomic_init(&storage->references, 1);
-    atomic_init(&storage->stamp, atomic_fetch_add(&stamps, 1));
+    atomic_init(&storage->version, atomic_fetch_add(&versions, 1));
     out->storage = storage;
     return SC_OK;
 }
@@ -107,7 +107,7 @@ bool sc_tensor_is_shared(const sc_tensor *tensor) {
 
 sc_status sc_tensor_own(sc_tensor *tensor, sc_error *error) {
     if (!sc_tensor_is_shared(tensor)) {
-        sc_tensor_touch(tensor);
+        sc_tensor_bump_version(tensor);
         return SC_OK;
     }
     sc_tensor copy;
@@ -117,13 +117,13 @@ sc_status sc_tensor_own(sc_tensor *tensor, sc_error *error) {
     return SC_OK;
 }
 
-uint64_t sc_tensor_stamp(const sc_tensor *tensor) {
-    return atomic_load(&tensor->storage->stamp);
+uint64_t sc_tensor_version(const sc_tensor *tensor) {
+    return atomic_load(&tensor->storage->version);
 }
 
-void sc_tensor_touch(sc_tensor *tensor) {
+void sc_tensor_bump_version(sc_tensor *tensor) {
     if (tensor->storage)
-        atomic_store(&tensor->storage->stamp, atomic_fetch_add(&stamps, 1));
+        atomic_store(&tensor->storage->version, atomic_fetch_add(&versions, 1));
 }
 
 void sc_tensor_release(sc_tensor *tensor) {

@@ -55,10 +55,10 @@ bool sc_tensor_is_shared(const sc_tensor *tensor);
 /* To be called before changes: makes sure that nobody else sees them, by cloning the storage if it is shared. */
 sc_status sc_tensor_own(sc_tensor *tensor, sc_error *error);
 
-/* A number that stands for the contents: whoever changes them in place says so by sc_tensor_touch (sc_tensor_own does),
- * and no other contents of this process have the same. Views of one storage share it. */
-uint64_t sc_tensor_stamp(const sc_tensor *tensor);
-void sc_tensor_touch(sc_tensor *tensor);
+/* The version of the contents: whoever changes them in place calls sc_tensor_bump_version (sc_tensor_own does), and no
+ * other contents of this process have the same. Views of one storage share it. */
+uint64_t sc_tensor_version(const sc_tensor *tensor);
+void sc_tensor_bump_version(sc_tensor *tensor);
 
 /* Gives the storage back and zeroes the struct; nothing happens when it holds none. */
 void sc_tensor_release(sc_tensor *tensor);

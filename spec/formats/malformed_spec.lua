@@ -222,8 +222,8 @@ describe("a malformed file of weights", function()
     both("a wide one", one { shape = { 1 << 40 }, strides = { 0 }, count = 3 }, "would take more than twice")
     both("an overflow", one { shape = { 1 << 32, 1 << 32 }, strides = { 1 << 32, 1 }, count = 3 },
       "would take more than twice")
-    both("one behind its storage", one { shape = { 3 }, offset = 1, count = 3 }, "reaches beyond its storage")
-    both("a far one", one { shape = { 2 }, strides = { 1 << 62 }, count = 3 }, "reaches beyond its storage")
+    both("one behind its storage", one { shape = { 3 }, offset = 1, count = 3 }, "out of bounds of its storage")
+    both("a far one", one { shape = { 2 }, strides = { 1 << 62 }, count = 3 }, "out of bounds of its storage")
     both("a larger storage", one { shape = { 3 }, count = 300 }, "expected")
   end)
 
@@ -238,9 +238,9 @@ describe("a malformed file of weights", function()
     refuse("another method", storage { method = 99 }, "got it compressed")
     refuse("a size", storage { size = 0xfffffff0 }, "got it compressed")
     refuse("another size", storage { size = 11 }, "got it compressed")
-    refuse("an offset", storage { offset = 0 }, "overlaps what follows")
-    refuse("an offset inside", storage { offset = 10 }, "overlaps what follows")
-    refuse("an offset outside", storage { offset = 0xfffffff0 }, "overlaps what follows")
+    refuse("an offset", storage { offset = 0 }, "overlap the next entry")
+    refuse("an offset inside", storage { offset = 10 }, "overlap the next entry")
+    refuse("an offset outside", storage { offset = 0xfffffff0 }, "overlap the next entry")
     refuse("a wrong sum", storage { crc = 1 }, "its checksum is wrong")
     refuse("a smaller storage", storage { data = floats(1, 2) },
       "expected a storage of 3 elements of 4 bytes, got 8 bytes")
@@ -254,7 +254,7 @@ describe("a malformed file of weights", function()
     for i = 2, 3000 do many[i] = { name = "archive/data/" .. i, data = "" } end
     refuse("many entries", archives.zip(many), "storage '0' is not in the archive")
     for i = 1, #many do many[i].offset = 0 end
-    refuse("many entries in one place", archives.zip(many), "overlaps what follows")
+    refuse("many entries in one place", archives.zip(many), "overlap the next entry")
   end)
 
   it("that is a safetensors file with false claims is refused", function()

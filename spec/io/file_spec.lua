@@ -73,7 +73,7 @@ describe("the raw file", function()
           assert.equal(at + 1, got[i + 1])
         end
       else
-        assert.matches("reaches beyond its storage",
+        assert.matches("out of bounds of its storage",
           message_of(file.tensor, file, "U16", shape, strides, offset, 0, 2 * length), 1, true)
       end
     end
