@@ -4,7 +4,7 @@
 -- chooses among them; "init" is lua/secateur/init.lua, the only file that stands in no room.
 local below = { "core", "util" }
 local allowed = {
-  core = { "cpu" },
+  core = { "cpu", "util" },
   util = {},
   data = below,
   formats = below,

@@ -38,7 +38,7 @@ local names = {
 local function load_name(secateur, name)
   local where = names[name]
   if not where then
-    error(("secateur: no such function '%s'"):format(tostring(name)), 2)
+    require "secateur.util.errors".refuse("secateur", "no such function '%s'", tostring(name))
   end
   local module, key = where:match("^([^:]+):?(.*)$")
   local value = require("secateur." .. module)

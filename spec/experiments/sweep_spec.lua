@@ -180,7 +180,7 @@ describe("sweep", function()
   it("says where it stopped", function()
     fail_at = 3
     local _, message = pcall(sweep, settings())
-    assert.matches("^sweep: data, vgg, lrp, random, seed 0, rate 0%.5: .*interrupted!$", message)
+    assert.matches(":%d+: sweep: data, vgg, lrp, random, seed 0, rate 0%.5: .*interrupted!$", message)
   end)
 
   it("refuses the store of another experiment and says what differs", function()

@@ -8,6 +8,7 @@ local damage = require "support.damage"
 local files = require "secateur.util.files"
 local temporary = require "support.temporary"
 local weights = require "secateur.formats.weights"
+local errors = require "support.errors"
 
 local p = checkpoints.p
 local floats = checkpoints.floats
@@ -56,6 +57,7 @@ local function try(label, bytes)
   if ok then return nil end
   refused = refused + 1
   assert.equal("string", type(message), label)
+  message = errors.bare(message)
   local lead = ("'%s': "):format(path)
   assert.equal(lead, message:sub(1, #lead), label)
   assert.is_nil(message:find("attempt to", 1, true) or message:find("%.lua:%d") or message:find("memory: "),

@@ -1,6 +1,7 @@
 local checkpoints = require "support.checkpoints"
 local pickle = require "secateur.formats.pickle"
 local pickle_globals = require "secateur.formats.pickle_globals"
+local errors = require "support.errors"
 
 local p = checkpoints.p
 
@@ -18,7 +19,7 @@ local function complaint(bytes, change)
   local ok, message = pcall(load, bytes, change)
   assert.is_false(ok)
   assert.equal("string", type(message))
-  return (message:gsub("^pickle: ", ""))
+  return (errors.bare(message):gsub("^pickle: ", ""))
 end
 
 -- Containers as plain Lua values: lists and tuples as { kind, items… }, dictionaries as tables.

@@ -2,6 +2,7 @@
 local core = require "secateur.core"
 local files = require "secateur.util.files"
 local temporary = require "support.temporary"
+local errors = require "support.errors"
 
 local IMAGES = "spec/fixtures/images/"
 
@@ -39,7 +40,7 @@ describe("decoding", function()
   local function fails(path, message, options)
     local ok, problem = pcall(core.image_load, path, options)
     assert.is_false(ok)
-    assert.equal("image_load: '" .. path .. "': " .. message, problem)
+    assert.equal("image_load: '" .. path .. "': " .. message, errors.bare(problem))
   end
 
   for _, depth in ipairs { 8, 16 } do
@@ -106,7 +107,8 @@ describe("decoding", function()
       -- the last four bytes of a PNG are the checksum of nothing
       for length = 3, #bytes - (name:find("png", 1, true) and 5 or 1) do
         write(path, bytes:sub(1, length))
-        local ok, problem = pcall(core.image_load, path)
+        local ok, raised = pcall(core.image_load, path)
+        local problem = errors.bare(raised)
         if ok or problem:sub(1, #path + 16) ~= "image_load: '" .. path .. "': " then
           error(("%s, %d of %d bytes: %s"):format(name, length, #bytes, ok and "read" or problem))
         end

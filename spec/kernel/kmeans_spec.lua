@@ -1,4 +1,5 @@
 local core = require "secateur.core"
+local errors = require "support.errors"
 
 -- Sum of squared distances to the centroids.
 local function inertia(features, centroids, assignment)
@@ -115,7 +116,7 @@ describe("kmeans", function()
     local function wrong(message, ...)
       local good, got = pcall(core.kmeans, ...)
       assert.is_false(good)
-      assert.equal(message, got)
+      assert.equal(message, errors.bare(got))
     end
     wrong("kmeans: k: expected a whole number in 1..3, got 4", x, 4)
     wrong("kmeans: k: expected a whole number in 1..3, got 0", x, 0)

@@ -267,6 +267,7 @@ describe("a damaged file", function()
         message:save(path)
       else
         refused = refused + 1
+        message = errors.bare(message)
         assert.equal("load: '" .. path .. "': ", message:sub(1, #path + 10), seed)
         assert.is_nil(message:find("traceback", 1, true) or message:find(".lua:", #path, true), message)
       end

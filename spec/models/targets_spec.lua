@@ -60,8 +60,9 @@ describe("targets", function()
   end)
 
   it("that make no sense are refused at the caller's line", function()
-    local function attribute(target) return (targets.weights("attribute", target, logits)) end
-    local function refused(target) return here(function() attribute(target) end) end
+    local function refused(target)
+      return here(function() targets.weights("attribute", target, logits) end)
+    end
     assert.equal("attribute: target: expected a class in 1..3, got 4", refused(4))
     assert.equal("attribute: target: expected a class in 1..3, got 'cat'", refused { "cat", 1 })
     assert.equal("attribute: target: expected 2 classes, one per sample, got 3", refused { 1, 2, 3 })

@@ -1,6 +1,7 @@
 local core = require "secateur.core"
 local models = require "secateur.models"
 local custom = require "secateur.models.custom"
+local errors = require "support.errors"
 
 local function node_of(model, name)
   for _, node in ipairs(model.graph:nodes()) do
@@ -167,7 +168,7 @@ describe("mask", function()
     local function wrong(units, message)
       local good, got = pcall(core.mask, model.graph, units)
       assert.is_false(good)
-      assert.equal(message, got)
+      assert.equal(message, errors.bare(got))
     end
     wrong(nil, "mask: units: expected a table of node name = list of units, got nil")
     wrong({ nowhere = { 1 } }, "mask: node: expected one of the graph, got 'nowhere'")

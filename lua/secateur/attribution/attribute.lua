@@ -1,5 +1,6 @@
 --- Explains predictions: how much each input pixel, and each node inside the network, contributed to an output.
 -- @module secateur.attribution.attribute
+local errors = require "secateur.util.errors"
 local families = require "secateur.attribution.families"
 local joined = require "secateur.attribution.merge_batches"
 local model_class = require "secateur.models.model"
@@ -44,7 +45,7 @@ local function choose_layers(model, wanted, family, checked)
   if type(wanted) == "string" then wanted = { wanted } end
   for _, name in ipairs(wanted) do
     if not known[name] then
-      options.fail("attribute", "layers: expected nodes of the model, got " .. options.describe(name), 1)
+      errors.refuse("attribute", "layers: expected nodes of the model, got " .. options.describe(name))
     end
   end
   return wanted
@@ -131,7 +132,7 @@ local function attribute(model, x, opts)
   local request = { name = "attribute", method = checked.method, options = checked, input = true, units = false,
     layers = choose_layers(model, checked.layers, family, checked), batch = math.min(checked.batch, count),
     rows = checked.batch, total = count }
-  local result = model_class.guard("attribute", function()
+  local result = errors.within("attribute", function()
     local read = targets.reader("attribute", checked.target, count, model.classes)
     return explain_parts(model, x, family, request, read)
   end)

@@ -1,6 +1,7 @@
 --- Where the path of Integrated Gradients starts.
 -- @module secateur.attribution.baselines
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 
@@ -18,8 +19,8 @@ function makers.black(name, x, opts)
   local channels = shape[2]
   norm = norm or (channels == 3 and imagenet) or (channels == 1 and grey)
   if not norm or #norm.mean ~= channels then
-    options.fail(name, ("baseline: expected a normalisation of %d channels for \"black\"; give a Tensor or \"zero\"")
-      :format(channels), 1)
+    errors.refuse(name, "baseline: expected a normalisation of %d channels for \"black\"; give a Tensor or \"zero\"",
+      channels)
   end
   local one = core.zeros(channels, 1, 1)
   for c = 1, channels do one:set(-norm.mean[c] / norm.std[c], c, 1, 1) end
@@ -29,8 +30,8 @@ end
 function makers.blurred(name, x, opts)
   local shape = x:shape()
   if #shape ~= 4 then
-    options.fail(name, ("baseline: expected images [N x C x H x W] for \"blurred\", got [%s]"):format(
-      table.concat(shape, " x ")), 1)
+    errors.refuse(name, "baseline: expected images [N x C x H x W] for \"blurred\", got [%s]", table.concat(shape,
+      " x "))
   end
   return core.gaussian_blur(x, opts.sigma or math.min(shape[3], shape[4]) / 15)
 end
@@ -52,17 +53,17 @@ end
 
 local function mean_of(name, split)
   means[split] = means[split] or mean_image(split)
-  if not means[split] then options.fail(name, "baseline: expected a split with images that can be read", 2) end
+  if not means[split] then errors.refuse(name, "baseline: expected a split with images that can be read") end
   return means[split]
 end
 
 local function fit(name, tensor, x, what, whole_images)
   local shape = x:shape()
-  local ok, whole = pcall(function() return core.zeros(table.unpack(shape)) + tensor end)
+  local ok, whole = errors.try(function() return core.zeros(table.unpack(shape)) + tensor end)
   local stretched = whole_images and tensor:numel() * shape[1] ~= x:numel()
   if ok and not stretched and table.concat(whole:shape(), "x") == table.concat(shape, "x") then return whole end
-  options.fail(name, ("baseline: expected %s that fits [%s], got [%s]"):format(what, table.concat(shape, " x "),
-    table.concat(tensor:shape(), " x ")), 2)
+  errors.refuse(name, "baseline: expected %s that fits [%s], got [%s]", what, table.concat(shape, " x "),
+    table.concat(tensor:shape(), " x "))
 end
 
 --- Whether a value can be a baseline, or a list of them; whether it fits shows when it is made.
@@ -97,7 +98,7 @@ function baseline.make(name, kind, x, opts)
   if tensors.is(kind) then return fit(name, kind, x, "a Tensor") end
   if is_split(kind) then return fit(name, mean_of(name, kind), x, "a split", true) end
   local _, expected = baseline.check(nil)
-  options.fail(name, ("baseline: expected %s, got %s"):format(expected, options.describe(kind)), 1)
+  errors.refuse(name, "baseline: expected %s, got %s", expected, options.describe(kind))
 end
 
 --- The part of a baseline that belongs to samples first .. last, where it is a Tensor with a row per sample.

@@ -19,6 +19,7 @@
 --
 -- @module secateur.attribution.composites
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local rule_fault = require "secateur.attribution.rule_check"
 local rules = require "secateur.attribution.rules"
@@ -132,8 +133,8 @@ composites.named = {
 local function ask(match, node)
   local ok, found = pcall(match, node)
   if ok then return found end
-  error(("composite: match, asked of %s '%s': %s"):format(node.op, node.name, type(found) == "string" and found
-    or "raised " .. options.describe(found)), 0)
+  errors.raise("composite: match, asked of %s '%s': %s", node.op, node.name, type(found) == "string" and found
+    or "raised " .. options.describe(found))
 end
 
 local function has_name(match, node)
@@ -218,20 +219,18 @@ end
 --- Finds the entries of a composite by name, or checks the user's own.
 -- @string name the public function, for messages
 -- @param composite a name or a list of entries
--- @int[opt=0] depth as in options.fail
 -- @treturn {table,...}
-function composites.get(name, composite, depth)
-  depth = (depth or 0) + 1
+function composites.get(name, composite)
   if type(composite) == "string" then
     local make = composites.named[composite]
     if make then return make() end
-    options.fail(name, ("composite: expected one of %s, or a list, got '%s'"):format(
-      table.concat(options.sorted_keys(composites.named), ", "), composite), depth)
+    errors.refuse(name, "composite: expected one of %s, or a list, got '%s'",
+      table.concat(options.sorted_keys(composites.named), ", "), composite)
   elseif type(composite) ~= "table" then
-    options.fail(name, "composite: expected a name or a list, got " .. options.describe(composite), depth)
+    errors.refuse(name, "composite: expected a name or a list, got " .. options.describe(composite))
   end
   local fault = composite_fault(composite)
-  if fault then options.fail(name, "composite: " .. fault, depth) end
+  if fault then errors.refuse(name, "composite: " .. fault) end
   return composite
 end
 
@@ -239,9 +238,8 @@ end
 -- @string name the public function, for messages
 -- @tparam {table,...} entries of a composite
 -- @tparam {table,...} nodes from graph:nodes()
--- @int[opt=0] depth as in options.fail
 -- @treturn table node name -> rule
-function composites.resolve(name, entries, nodes, depth)
+function composites.resolve(name, entries, nodes)
   local resolved, unmatched = {}, {}
   local described, deepest = describe(nodes)
   for _, node in ipairs(described) do
@@ -256,7 +254,7 @@ function composites.resolve(name, entries, nodes, depth)
     end
   end
   if #unmatched > 0 then
-    options.fail(name, ("composite: no entry matches %s"):format(table.concat(unmatched, ", ")), (depth or 0) + 1)
+    errors.refuse(name, "composite: no entry matches %s", table.concat(unmatched, ", "))
   end
   return resolved
 end

@@ -11,9 +11,10 @@
 -- run a sample many times), `total` (samples in all, where they are the rows of one Tensor), `units` (layers as
 -- [n x units], summed over positions), `input` (whether the attribution of the input is wanted). A family may have
 -- `default_layers(model, options)`: the nodes whose attribution is given unless others are named; and
--- `check(name, options, depth)`: raises, as options.fail does, what rules of single options cannot say.
+-- `check(name, options)`: raises what rules of single options cannot say.
 --
 -- @module secateur.attribution.families
+local errors = require "secateur.util.errors"
 local grad_cam = require "secateur.attribution.grad_cam"
 local gradients = require "secateur.attribution.gradients"
 local integrated = require "secateur.attribution.integrated_gradients"
@@ -49,13 +50,13 @@ families.common = {
 function families.get(method) return of[method] end
 
 -- An option of another method is not unknown, but does nothing here.
-local function refuse_others(name, given, method, own, common, depth)
+local function refuse_others(name, given, method, own, common)
   for key in pairs(given) do
     for _, other in ipairs(families.methods) do
       if not common[key] and not own[key] and of[other].rules[other][key] then
         local known = options.sorted_keys(own)
-        options.fail(name, ("%s: expected an option of method '%s' (%s), got one of '%s'"):format(key, method,
-          #known > 0 and table.concat(known, ", ") or "there are none", other), depth + 1)
+        errors.refuse(name, "%s: expected an option of method '%s' (%s), got one of '%s'", key, method,
+          #known > 0 and table.concat(known, ", ") or "there are none", other)
       end
     end
   end
@@ -65,21 +66,19 @@ end
 -- @string name the public function
 -- @tab[opt] given
 -- @tab common option rules of all methods, that of `method` among them
--- @int[opt=0] depth as in options.fail
 -- @treturn table
-function families.check(name, given, common, depth)
-  depth = (depth or 0) + 1
+function families.check(name, given, common)
   local rules = {}
   for key, rule in pairs(common) do rules[key] = rule end
   if given == nil or type(given) == "table" then
-    local method = options.value(name, "method", given and given.method, common.method, depth)
+    local method = options.value(name, "method", given and given.method, common.method)
     local own = of[method] and of[method].rules[method] or {}
     for key, rule in pairs(own) do rules[key] = rule end
-    if given then refuse_others(name, given, method, own, common, depth) end
+    if given then refuse_others(name, given, method, own, common) end
   end
-  local checked = options.check(name, given, rules, depth)
+  local checked = options.check(name, given, rules)
   local family = of[checked.method]
-  if family and family.check then family.check(name, checked, depth) end
+  if family and family.check then family.check(name, checked) end
   return checked
 end
 

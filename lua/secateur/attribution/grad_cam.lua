@@ -6,6 +6,7 @@
 --
 -- @module secateur.attribution.grad_cam
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local grad_cam = { methods = { "grad_cam" } }
@@ -104,7 +105,7 @@ end
 function grad_cam.prepare(model, request)
   local nodes = model.graph:nodes()
   local known, main = by_name(nodes), request.options.layer or default_layer(nodes)
-  if not main then options.fail(request.name, "layer: expected a model with a convolution or attention") end
+  if not main then errors.refuse(request.name, "layer: expected a model with a convolution or attention") end
   local wanted = { main }
   for _, name in ipairs(request.layers) do
     if name ~= main then wanted[#wanted + 1] = name end
@@ -113,12 +114,12 @@ function grad_cam.prepare(model, request)
   for _, name in ipairs(wanted) do
     local node = known[name]
     if not node then
-      options.fail(request.name, "layer: expected a node of the model, got " .. options.describe(name))
+      errors.refuse(request.name, "layer: expected a node of the model, got " .. options.describe(name))
     end
     layouts[name] = { layout(nodes, node) }
     if not layouts[name][1] then
-      options.fail(request.name, ("layer: expected a node with maps or tokens of patches, got '%s' [%s]"):format(name,
-        table.concat(node.shape, " x ")))
+      errors.refuse(request.name, "layer: expected a node with maps or tokens of patches, got '%s' [%s]", name,
+        table.concat(node.shape, " x "))
     end
   end
   local shape = model.input_shape

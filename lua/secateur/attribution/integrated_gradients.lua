@@ -1,9 +1,9 @@
 --- Integrated Gradients for the input (Sundararajan et al. 2017), conductance for nodes (Dhamdhere et al. 2018).
 -- @module secateur.attribution.integrated_gradients
 local baseline = require "secateur.attribution.baselines"
+local errors = require "secateur.util.errors"
 local folded = require "secateur.attribution.bn_folding"
 local joined = require "secateur.attribution.merge_batches"
-local options = require "secateur.util.options"
 local quadrature = require "secateur.attribution.quadrature"
 local runs = require "secateur.attribution.batch_budget"
 local tensors = require "secateur.util.tensors"
@@ -39,14 +39,14 @@ integrated.rules = {
 local function check_steps(name, opts)
   local most = opts.steps == "auto" and opts.max_steps or opts.steps
   if opts.quadrature == "gauss_legendre" and most > quadrature.most_gauss then
-    options.fail(name, ("%s: expected at most %d for \"gauss_legendre\", got %d"):format(
-      opts.steps == "auto" and "max_steps" or "steps", quadrature.most_gauss, most), 1)
+    errors.refuse(name, "%s: expected at most %d for \"gauss_legendre\", got %d",
+      opts.steps == "auto" and "max_steps" or "steps", quadrature.most_gauss, most)
   end
 end
 
 local function check_finite(name, base_logits)
   if not tensors.finite(base_logits) then
-    options.fail(name, "baseline: expected a baseline that gives finite logits, got one that does not", 1)
+    errors.refuse(name, "baseline: expected a baseline that gives finite logits, got one that does not")
   end
 end
 

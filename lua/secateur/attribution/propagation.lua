@@ -2,7 +2,7 @@
 -- @module secateur.attribution.propagation
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
-local options = require "secateur.util.options"
+local errors = require "secateur.util.errors"
 local relevance = require "secateur.attribution.relevance"
 
 local propagation = { methods = { "lrp", "dlb" } }
@@ -45,16 +45,14 @@ end
 --- Raises where options do not go together, and where a composite is none; whether it fits a model shows there.
 -- @string name the public function
 -- @tab opts
--- @int[opt=0] depth as in options.fail
-function propagation.check(name, opts, depth)
-  depth = (depth or 0) + 1
+function propagation.check(name, opts)
   if opts.compat and opts.mode == "contrastive" then
-    options.fail(name, "compat: expected no mode but 'default' beside it, got 'contrastive': of the package "
-      .. "dl_backtrace, the default mode alone is reproduced", depth)
+    errors.refuse(name, "compat: expected no mode but 'default' beside it, got 'contrastive': of the package "
+      .. "dl_backtrace, the default mode alone is reproduced")
   elseif opts.compat and opts.composite then
-    options.fail(name, "compat: expected no composite beside it, got both", depth)
+    errors.refuse(name, "compat: expected no composite beside it, got both")
   end
-  if opts.composite then composites.get(name, opts.composite, depth) end
+  if opts.composite then composites.get(name, opts.composite) end
 end
 
 -- The composite that the options ask for.

@@ -27,10 +27,10 @@ end
 -- @treturn table `forward(x)` -> logits, `backward(start)`, `get(node)` -> Tensor, `sums(node)` -> Tensor [N x units];
 --   with two signals `backward(start, against)`, and `get(node, true)`, `sums(node, true)` are of the second
 function relevance.prepare(model, name, opts)
-  local entries = composites.get(name, opts.composite, 2)
+  local entries = composites.get(name, opts.composite)
   local folded = entries.fold == false and model.graph or core.fold_batch_norm(model.graph)
   local alias = fold.aliases(model.graph, folded)
-  local rules = composites.resolve(name, entries, folded:nodes(), 2)
+  local rules = composites.resolve(name, entries, folded:nodes())
   local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = fold.nodes(alias, opts.keep or {}),
     sums = fold.nodes(alias, opts.sums or {}), exact = opts.exact, second_relevance = opts.mode == "contrastive" })
   return {

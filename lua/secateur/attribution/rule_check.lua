@@ -1,5 +1,6 @@
 --- What a rule table must look like, see secateur.attribution.rules.
 -- @module secateur.attribution.rule_check
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local MOST = 4 -- groups in a rule, terms in a group
@@ -10,7 +11,7 @@ local gates = { "all", "positive", "negative" }
 
 -- Faults are raised as tables, and caught at the end: { message }.
 local function fail(where, expected, got)
-  error({ ("%sexpected %s, got %s"):format(where == "" and "" or where .. ": ", expected, options.describe(got)) }, 0)
+  errors.raise("%sexpected %s, got %s", where == "" and "" or where .. ": ", expected, options.describe(got))
 end
 
 local function within(where, field) return where == "" and field or where .. "." .. field end
@@ -21,8 +22,8 @@ local function check_table(where, value, known)
     local found = false
     for _, name in ipairs(known) do found = found or key == name end
     if not found then
-      error({ ("%sunknown field %s, expected one of: %s"):format(where == "" and "" or where .. ": ",
-        options.describe(key), table.concat(known, ", ")) }, 0)
+      errors.raise("%sunknown field %s, expected one of: %s", where == "" and "" or where .. ": ",
+        options.describe(key), table.concat(known, ", "))
     end
   end
 end
@@ -49,7 +50,7 @@ local function check_list(where, value, what)
   if count < 1 or count > MOST then fail(where, ("a list of 1 to %d %s"):format(MOST, what), value) end
   for key in pairs(value) do
     if not math.type(key) then
-      error({ ("%s: unknown field %s, expected a list"):format(where, options.describe(key)) }, 0)
+      errors.raise("%s: unknown field %s, expected a list", where, options.describe(key))
     end
   end
 end
@@ -94,8 +95,6 @@ end
 -- @param rule
 -- @treturn string|nil
 return function(rule)
-  local ok, fault = pcall(check_rule, rule)
-  if ok then return nil end
-  if type(fault) == "table" then return fault[1] end
-  error(fault, 0)
+  local ok, fault = errors.try(check_rule, rule)
+  return not ok and fault or nil
 end

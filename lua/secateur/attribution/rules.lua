@@ -25,6 +25,7 @@
 -- Kinds besides "linear": "gated" and "contrastive" (DL-Backtrace), "gradient", "pass", "block", "own".
 --
 -- @module secateur.attribution.rules
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local EPSILON = 1e-6
@@ -49,7 +50,7 @@ end })
 local function check_number(name, argument, value, least, default)
   local rule = { type = "number", min = least, above = not least and -math.huge or nil, below = math.huge,
     default = default, required = default == nil }
-  return (options.value("rules." .. name, argument, value, rule, 1)) -- a tail call would take a level away
+  return options.value("rules." .. name, argument, value, rule)
 end
 
 local function term(input, weight, bias)
@@ -118,7 +119,7 @@ function rules.zbox(low, high)
   low = check_number("zbox", "low", low)
   high = check_number("zbox", "high", high)
   if low > high then
-    options.fail("rules.zbox", ("high: expected at least low (%s), got %s"):format(low, options.describe(high)))
+    errors.refuse("rules.zbox", "high: expected at least low (%s), got %s", low, options.describe(high))
   end
   return linear("zbox", { { terms = {
     term("plain", "plain", "none"),

@@ -3,6 +3,7 @@
 -- `SECATEUR_CPU=level` in the environment forces a lower one, `secateur.cpu` tells which is in use.
 -- @module secateur.core
 local cpu = require "secateur.cpu"
+local errors = require "secateur.util.errors"
 
 local variants = {
   portable = function() return require "secateur.core_portable" end,
@@ -12,4 +13,7 @@ local variants = {
 
 cpu.prepare() -- OpenBLAS and OpenMP look at the environment when the core brings them in
 
-return variants[cpu.level]()
+local core = variants[cpu.level]()
+core.set_raise(errors.raise)
+
+return core

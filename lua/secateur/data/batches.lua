@@ -1,7 +1,7 @@
 --- The iterator behind `split:batches`: an order, a background loader, and the mapping from positions to samples.
 -- @module secateur.data.batches
 local core = require "secateur.core"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 
 local batches = {}
 
@@ -42,7 +42,7 @@ local function advance(self)
 end
 
 function Batches:__call()
-  local x, y, kept = fault.guard("batches", advance, self)
+  local x, y, kept = errors.within("batches", advance, self)
   return x, y, kept
 end
 

@@ -1,7 +1,7 @@
 --- "Covid19-Pneumonia-Normal Chest X-Ray Images" (S. Kumar, Mendeley Data 2022): a folder per class, whose spelling
 -- differs from one copy to the next.
 -- @module secateur.data.cpn
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
 
@@ -59,7 +59,8 @@ end
 function cpn.read(root)
   local top = layout.find(root, DEPTH, holds_classes)
   if not top then
-    fault.raise("%s: expected folders for the classes COVID, PNEUMONIA and NORMAL, at most %d levels down", root, DEPTH)
+    errors.raise("%s: expected folders for the classes COVID, PNEUMONIA and NORMAL, at most %d levels down", root,
+      DEPTH)
   end
   local classes = table.move(CLASSES, 1, #CLASSES, 1, {})
   local base = files.join(root, top)
@@ -69,7 +70,7 @@ function cpn.read(root)
   local found = match_classes(layout.folders(base))
   for label, class in ipairs(CLASSES) do
     if #found[class] > 1 then
-      fault.raise("%s: expected one folder for the class %s, found '%s' and '%s'", base, class, found[class][1],
+      errors.raise("%s: expected one folder for the class %s, found '%s' and '%s'", base, class, found[class][1],
         found[class][2])
     end
     layout.add_class(listing.samples, base, images_folder(base, found[class][1]), label)

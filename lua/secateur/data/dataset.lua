@@ -1,9 +1,10 @@
 --- Puts data sets together: options, the scan for unreadable images, splits, the printed summary.
 -- @module secateur.data.dataset
 local core = require "secateur.core"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
+local reason_of = require "secateur.data.unreadable"
 local split = require "secateur.data.split"
 local splits = require "secateur.data.stratification"
 
@@ -67,11 +68,11 @@ local function per_channel(name, argument, value, channels)
     for channel = 1, channels do list[channel] = value end
   end
   if #list ~= channels then
-    options.fail(name, ("%s: expected %d numbers, one per channel, got %d"):format(argument, channels, #list), 2)
+    errors.refuse(name, "%s: expected %d numbers, one per channel, got %d", argument, channels, #list)
   end
   for _, number in ipairs(list) do
     if argument == "std" and number <= 0 then
-      options.fail(name, ("std: expected numbers above 0, got %s"):format(number), 2)
+      errors.refuse(name, "std: expected numbers above 0, got %s", number)
     end
   end
   return list
@@ -83,7 +84,7 @@ end
 -- @tab rules as `dataset.rules` gives
 -- @treturn table checked; `mean` and `std` are lists
 function dataset.options(name, given, rules)
-  local opts = options.check(name, given, rules, 1)
+  local opts = options.check(name, given, rules)
   opts.mean = per_channel(name, "mean", opts.mean, opts.channels)
   opts.std = per_channel(name, "std", opts.std, opts.channels)
   return opts
@@ -99,14 +100,14 @@ Dataset.__index = Dataset
 local function check_parts(shared, parts)
   for _, name in ipairs(splits.names) do
     if #parts[name].rows == 0 then
-      fault.raise("%s: expected images in the %s split, found none", shared.title, name)
+      errors.raise("%s: expected images in the %s split, found none", shared.title, name)
     end
   end
   local present = {}
   for _, label in ipairs(parts.train.labels) do present[label] = true end
   for label, class in ipairs(shared.classes) do
     if not present[label] then
-      fault.raise("%s: class '%s': expected images in the train split, found none", shared.title, class)
+      errors.raise("%s: class '%s': expected images in the train split, found none", shared.title, class)
     end
   end
 end
@@ -143,14 +144,14 @@ end
 local function scan(name, source, listing, opts)
   local bad, kept, skipped = {}, {}, {}
   for _, failure in ipairs(source:check()) do
-    bad[failure.index] = fault.reason(failure.message, listing.samples[failure.index].path)
+    bad[failure.index] = reason_of(failure.message, listing.samples[failure.index].path)
   end
   for row, sample in ipairs(listing.samples) do
     sample.row = row
     if not bad[row] then
       kept[#kept + 1] = sample
     elseif opts.on_error == "stop" then
-      fault.raise("%s: %s", sample.path, bad[row])
+      errors.raise("%s: %s", sample.path, bad[row])
     else
       skipped[#skipped + 1] = { path = sample.path, message = bad[row] }
     end
@@ -165,9 +166,9 @@ local function check_classes(listing, kept)
   for _, sample in ipairs(listing.samples) do before[sample.label] = (before[sample.label] or 0) + 1 end
   for _, sample in ipairs(kept) do after[sample.label] = true end
   for label, class in ipairs(listing.classes) do
-    if not before[label] then fault.raise("%s: class '%s' has no image", listing.title, class) end
+    if not before[label] then errors.raise("%s: class '%s' has no image", listing.title, class) end
     if not after[label] then
-      fault.raise("%s: class '%s': none of its %d images can be read", listing.title, class, before[label])
+      errors.raise("%s: class '%s': none of its %d images can be read", listing.title, class, before[label])
     end
   end
 end
@@ -210,11 +211,11 @@ end
 
 local function build(name, reader, root, opts)
   if not files.is_dir(root) then
-    fault.raise("root: expected a folder, got '%s' (%s)", root, files.is_file(root) and "a file" or "there is none")
+    errors.raise("root: expected a folder, got '%s' (%s)", root, files.is_file(root) and "a file" or "there is none")
   end
   local listing = reader.read(root, opts)
   listing.title = root
-  if #listing.samples == 0 then fault.raise("%s: expected images, found none", root) end
+  if #listing.samples == 0 then errors.raise("%s: expected images, found none", root) end
   local paths = {}
   for row, sample in ipairs(listing.samples) do paths[row] = sample.path end
   local source = core.image_source { kind = "files", paths = paths, max_pixels = opts.max_pixels,
@@ -234,7 +235,7 @@ function dataset.from_files(name, reader)
   return function(root, given)
     options.value(name, "root", root, { type = "string", required = true })
     local opts = dataset.options(name, given, rules)
-    local result = fault.guard(name, build, name, reader, root, opts)
+    local result = errors.within(name, build, name, reader, root, opts)
     return result
   end
 end

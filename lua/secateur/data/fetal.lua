@@ -2,7 +2,7 @@
 -- Train is the official split; validation is dealt out of its training part by patient.
 -- @module secateur.data.fetal
 local csv = require "secateur.util.csv"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
 
@@ -19,13 +19,13 @@ local split_of = { ["1"] = "train", ["0"] = "test" }
 local function read_record(base, path, record)
   local label, split = label_of[record.Plane:lower():gsub("%s+", " ")], split_of[record.Train]
   if record.Image_name == "" or record.Patient_num == "" then
-    fault.raise("%s:%d: expected an Image_name and a Patient_num", path, record.line)
+    errors.raise("%s:%d: expected an Image_name and a Patient_num", path, record.line)
   end
   if not label then
-    fault.raise("%s:%d: Plane: expected one of %s, got '%s'", path, record.line, table.concat(CLASSES, ", "),
+    errors.raise("%s:%d: Plane: expected one of %s, got '%s'", path, record.line, table.concat(CLASSES, ", "),
       record.Plane)
   end
-  if not split then fault.raise("%s:%d: Train: expected 1 or 0, got '%s'", path, record.line, record.Train) end
+  if not split then errors.raise("%s:%d: Train: expected 1 or 0, got '%s'", path, record.line, record.Train) end
   local name = record.Image_name
   if files.extension(name) ~= "png" then name = name .. ".png" end
   name = files.join("Images", name)
@@ -37,15 +37,15 @@ end
 -- @treturn table listing, see `secateur.data.layout`
 function fetal.read(root)
   local top = layout.find(root, 1, function(folder) return files.is_file(files.join(folder, TABLE)) end)
-  if not top then fault.raise("%s: expected %s there or in a folder of it", root, TABLE) end
+  if not top then errors.raise("%s: expected %s there or in a folder of it", root, TABLE) end
   local base = files.join(root, top)
   local path = files.join(base, TABLE)
   if not files.is_dir(files.join(base, "Images")) then
-    fault.raise("%s: expected the images in a folder 'Images' beside %s", base, TABLE)
+    errors.raise("%s: expected the images in a folder 'Images' beside %s", base, TABLE)
   end
   local columns = { "Image_name", "Patient_num", "Plane", "Train" }
   local samples = {}
-  for i, record in ipairs(fault.check(csv.records(path, columns, { separator = ";" }))) do
+  for i, record in ipairs(errors.check(csv.records(path, columns, { separator = ";" }))) do
     samples[i] = read_record(base, path, record)
   end
   return { classes = table.move(CLASSES, 1, #CLASSES, 1, {}), samples = samples, divide = "train" }

@@ -1,6 +1,6 @@
 --- A folder of images, a folder per class.
 -- @module secateur.data.folder
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
 
@@ -13,13 +13,13 @@ local function split_folders(root, names)
     local split = layout.split_name(name)
     if split then
       if by_split[split] then
-        fault.raise("%s: expected one folder for the %s split, got '%s' and '%s'", root, split, by_split[split], name)
+        errors.raise("%s: expected one folder for the %s split, got '%s' and '%s'", root, split, by_split[split], name)
       end
       by_split[split], count = name, count + 1
     end
   end
   if not by_split.train or count < 2 then return nil end
-  if not by_split.test then fault.raise("%s: expected a 'test' folder beside '%s'", root, by_split.train) end
+  if not by_split.test then errors.raise("%s: expected a 'test' folder beside '%s'", root, by_split.train) end
   return by_split
 end
 
@@ -31,7 +31,7 @@ local function read_split_folders(root, by_split)
     local top = by_split[split]
     for _, class in ipairs(top and layout.folders(files.join(root, top)) or {}) do
       if not number[class] then
-        fault.raise("%s: a class that '%s' does not have", files.join(root, top, class), by_split.train)
+        errors.raise("%s: a class that '%s' does not have", files.join(root, top, class), by_split.train)
       end
       layout.add_class(samples, root, files.join(top, class), number[class], split)
     end
@@ -57,7 +57,7 @@ function folder.read(root)
     end
   end
   if #listing.classes < 2 then
-    fault.raise("%s: expected at least 2 classes, a folder each (or a split.csv), found %s", root,
+    errors.raise("%s: expected at least 2 classes, a folder each (or a split.csv), found %s", root,
       #listing.classes == 0 and "none" or ("only '%s'"):format(listing.classes[1]))
   end
   return listing

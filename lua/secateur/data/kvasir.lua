@@ -1,7 +1,7 @@
 --- Kvasir (Pogorelov et al., MMSys 2017): 8 classes of gastrointestinal endoscopy, versions 1 and 2. Both hold a folder
 -- per class; the root is that of the classes, or the one above.
 -- @module secateur.data.kvasir
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
 
@@ -32,18 +32,18 @@ function kvasir.read(root)
   for _, candidate in ipairs(candidates) do
     local _, count = match_classes(layout.folders(files.join(root, candidate)))
     if count == #CLASSES and most == #CLASSES then
-      fault.raise("%s: expected one version of Kvasir, found '%s' and '%s'; give the folder of one", root, best,
+      errors.raise("%s: expected one version of Kvasir, found '%s' and '%s'; give the folder of one", root, best,
         candidate)
     end
     if count > most then most, best = count, candidate end
   end
   if not best then
-    fault.raise("%s: expected Kvasir's class folders (%s), found none", root, table.concat(CLASSES, ", "))
+    errors.raise("%s: expected Kvasir's class folders (%s), found none", root, table.concat(CLASSES, ", "))
   end
   local found = match_classes(layout.folders(files.join(root, best)))
   local listing = { classes = table.move(CLASSES, 1, #CLASSES, 1, {}), samples = {}, divide = "all" }
   for label, class in ipairs(CLASSES) do
-    if not found[class] then fault.raise("%s: expected a folder '%s'", files.join(root, best), class) end
+    if not found[class] then errors.raise("%s: expected a folder '%s'", files.join(root, best), class) end
     layout.add_class(listing.samples, root, files.join(best, found[class]), label)
   end
   return listing

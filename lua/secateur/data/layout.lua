@@ -5,7 +5,7 @@
 -- of the official train) or nil (every sample has its split).
 -- @module secateur.data.layout
 local csv = require "secateur.util.csv"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 
 local layout = {}
@@ -30,18 +30,18 @@ end
 -- @treturn table list of names
 function layout.folders(root)
   local found = {}
-  for _, name in ipairs(fault.check(files.list(root))) do
+  for _, name in ipairs(errors.check(files.list(root))) do
     if name ~= "__MACOSX" and files.is_dir(files.join(root, name)) then found[#found + 1] = name end
   end
   return found
 end
 
---- The images anywhere below a folder, in byte order, as paths relative to it. None at all is a fault.
+--- The images anywhere below a folder, in byte order, as paths relative to it. None at all is an error.
 -- @string root
 -- @treturn table list of paths
 function layout.images(root)
-  local found = fault.check(files.walk(root, { extensions = EXTENSIONS }))
-  if #found == 0 then fault.raise("%s: expected images (png, jpg, jpeg or bmp), found none", root) end
+  local found = errors.check(files.walk(root, { extensions = EXTENSIONS }))
+  if #found == 0 then errors.raise("%s: expected images (png, jpg, jpeg or bmp), found none", root) end
   return found
 end
 
@@ -102,20 +102,20 @@ function layout.split_csv(root, canonical, classes)
   local path = files.join(root, "split.csv")
   if not files.is_file(path) then return nil end
   local samples, seen, present, names = {}, {}, {}, {}
-  for _, record in ipairs(fault.check(csv.records(path, { "file", "label", "split" }))) do
+  for _, record in ipairs(errors.check(csv.records(path, { "file", "label", "split" }))) do
     local split = layout.split_name(record.split)
     local class = record.label ~= "" and record.label or nil
     if class and canonical then class = canonical(class) end
-    if record.file == "" then fault.raise("%s:%d: file: expected a file's name, got ''", path, record.line) end
+    if record.file == "" then errors.raise("%s:%d: file: expected a file's name, got ''", path, record.line) end
     if not class then
-      fault.raise("%s:%d: label: expected %s, got '%s'", path, record.line,
+      errors.raise("%s:%d: label: expected %s, got '%s'", path, record.line,
         classes and "one of " .. table.concat(classes, ", ") or "a class", record.label)
     end
     if not split then
-      fault.raise("%s:%d: split: expected train, val or test, got '%s'", path, record.line, record.split)
+      errors.raise("%s:%d: split: expected train, val or test, got '%s'", path, record.line, record.split)
     end
     if seen[record.file] then
-      fault.raise("%s:%d: file '%s' is already in line %d", path, record.line, record.file, seen[record.file])
+      errors.raise("%s:%d: file '%s' is already in line %d", path, record.line, record.file, seen[record.file])
     end
     seen[record.file] = record.line
     if not present[class] then

@@ -2,7 +2,7 @@
 -- @module secateur.data.medmnist
 local core = require "secateur.core"
 local dataset = require "secateur.data.dataset"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
 local splits = require "secateur.data.stratification"
@@ -28,10 +28,10 @@ end
 local function check_images(path, key, images)
   local shape = images:shape()
   if images:dtype() ~= "uint8" then
-    fault.raise("%s: %s: expected uint8, got %s", path, key, images:dtype())
+    errors.raise("%s: %s: expected uint8, got %s", path, key, images:dtype())
   end
   if #shape ~= 3 and not (#shape == 4 and shape[4] == 3) then
-    fault.raise("%s: %s: expected [N x H x W] or [N x H x W x 3], got %s%s", path, key, shape_text(shape),
+    errors.raise("%s: %s: expected [N x H x W] or [N x H x W x 3], got %s%s", path, key, shape_text(shape),
       #shape == 4 and " (3-D sets are not supported)" or "")
   end
   return shape
@@ -41,31 +41,31 @@ end
 local function read_labels(path, key, labels, count)
   local shape = labels:shape()
   if #shape == 2 and shape[2] > 1 then
-    fault.raise("%s: %s: expected one label per image, got %s (a multi-label set)", path, key, shape_text(shape))
+    errors.raise("%s: %s: expected one label per image, got %s (a multi-label set)", path, key, shape_text(shape))
   end
   if #shape > 2 or shape[1] ~= count then
-    fault.raise("%s: %s: expected [%d x 1], one label per image, got %s", path, key, count, shape_text(shape))
+    errors.raise("%s: %s: expected [%d x 1], one label per image, got %s", path, key, count, shape_text(shape))
   end
   if labels:dtype() ~= "int64" and labels:dtype() ~= "uint8" then
-    fault.raise("%s: %s: expected int64 or uint8, got %s", path, key, labels:dtype())
+    errors.raise("%s: %s: expected int64 or uint8, got %s", path, key, labels:dtype())
   end
   local list = labels:reshape(count):totable()
   for _, label in ipairs(list) do
-    if label < 0 then fault.raise("%s: %s: expected whole numbers of at least 0, got %d", path, key, label) end
+    if label < 0 then errors.raise("%s: %s: expected whole numbers of at least 0, got %d", path, key, label) end
   end
   return list
 end
 
 local function load_arrays(path)
   if not files.is_file(path) then
-    fault.raise("path: expected an npz file, got '%s' (%s)", path, files.is_dir(path) and "a folder" or "there is none")
+    errors.raise("path: expected an npz file, got '%s' (%s)", path,
+      files.is_dir(path) and "a folder" or "there is none")
   end
-  local ok, arrays = pcall(core.npz_load, path)
-  if not ok then fault.raise("%s", tostring(arrays)) end
+  local arrays = core.npz_load(path)
   for _, split in ipairs(splits.names) do
     for _, kind in ipairs { "images", "labels" } do
       local key = split .. "_" .. kind
-      if not arrays[key] then fault.raise("%s: expected an array '%s', found none", path, key) end
+      if not arrays[key] then errors.raise("%s: expected an array '%s', found none", path, key) end
     end
   end
   return arrays
@@ -80,13 +80,13 @@ local function name_classes(path, given, parts)
     end
   end
   if given and highest >= #given then
-    fault.raise("%s: %s_labels: expected labels in [0, %d] for %d classes, got %d", path, where, #given - 1, #given,
+    errors.raise("%s: %s_labels: expected labels in [0, %d] for %d classes, got %d", path, where, #given - 1, #given,
       highest)
   end
   local classes = {}
   if given then return table.move(given, 1, #given, 1, classes) end
   -- A label of a million would be a mistake, and a table of names as long.
-  if highest > 65535 then fault.raise("%s: %s_labels: expected labels up to 65535, got %d", path, where, highest) end
+  if highest > 65535 then errors.raise("%s: %s_labels: expected labels up to 65535, got %d", path, where, highest) end
   for label = 0, highest do classes[label + 1] = tostring(label) end
   return classes
 end
@@ -99,7 +99,7 @@ local function build(path, opts)
     local shape = check_images(path, split .. "_images", images)
     if not opts.size then
       if shape[2] ~= shape[3] then
-        fault.raise("%s: expected square images where no size is given, got %s", path, shape_text(shape))
+        errors.raise("%s: expected square images where no size is given, got %s", path, shape_text(shape))
       end
       opts.size = shape[2]
     end
@@ -124,6 +124,6 @@ end
 return function(path, opts)
   options.value("medmnist", "path", path, { type = "string", required = true })
   opts = dataset.options("medmnist", opts, rules)
-  local result = fault.guard("medmnist", build, path, opts)
+  local result = errors.within("medmnist", build, path, opts)
   return result
 end

@@ -3,7 +3,7 @@
 -- several studies.
 -- @module secateur.data.mura
 local csv = require "secateur.util.csv"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 
 local mura = { rules = { study = { type = { "string", "table" } } } }
@@ -18,24 +18,24 @@ local function find_base(root)
   for _, base in ipairs { root, files.join(root, "MURA-v1.1") } do
     if files.is_file(files.join(base, "train_image_paths.csv")) then return base end
   end
-  fault.raise("%s: expected train_image_paths.csv there or in its folder MURA-v1.1", root)
+  errors.raise("%s: expected train_image_paths.csv there or in its folder MURA-v1.1", root)
 end
 
 -- Adds the images of one list. Its paths start with the name of the folder as it was packed.
 local function read_list(samples, base, official, split)
   local list = files.join(base, official .. "_image_paths.csv")
-  for _, row in ipairs(fault.check(csv.read(list))) do
+  for _, row in ipairs(errors.check(csv.read(list))) do
     local name = row[1]:match("^.*%f[%w](" .. official .. "/XR_%u+/.+)$")
     local study, patient, verdict = (name or ""):match("^%l+/(XR_%u+)/(patient%w+)/study%d+_(%l+)/[^/]+$")
     if not label_of[verdict] then
-      fault.raise("%s:%d: expected a path such as %s, got '%s'", list, row.line, EXAMPLE, row[1])
+      errors.raise("%s:%d: expected a path such as %s, got '%s'", list, row.line, EXAMPLE, row[1])
     end
     samples[#samples + 1] = { name = name, path = files.join(base, name), label = label_of[verdict], split = split,
       group = patient, study = study, stratum = study .. verdict }
   end
 end
 
--- The set of studies asked for, nil for all; a study that does not occur is a fault.
+-- The set of studies asked for, nil for all; a study that does not occur is an error.
 local function wanted_studies(given, samples)
   if given == nil then return nil end
   local present, names, wanted = {}, {}, {}
@@ -44,10 +44,10 @@ local function wanted_studies(given, samples)
       present[sample.study], names[#names + 1] = true, sample.study
     end
   end
-  if type(given) == "table" and #given == 0 then fault.raise("study: expected at least one, got an empty list") end
+  if type(given) == "table" and #given == 0 then errors.raise("study: expected at least one, got an empty list") end
   for _, study in ipairs(type(given) == "table" and given or { given }) do
     if not present[study] then
-      fault.raise("study: expected some of %s, got '%s'", table.concat(files.sort(names), ", "), tostring(study))
+      errors.raise("study: expected some of %s, got '%s'", table.concat(files.sort(names), ", "), tostring(study))
     end
     wanted[study] = true
   end

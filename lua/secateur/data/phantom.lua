@@ -2,7 +2,7 @@
 -- @module secateur.data.phantom
 local core = require "secateur.core"
 local dataset = require "secateur.data.dataset"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 
 local KINDS = { "normal", "nodule", "effusion", "opacity" }
 
@@ -49,6 +49,6 @@ end
 -- @treturn Dataset
 return function(opts)
   opts = dataset.options("phantom", opts, rules)
-  local result = fault.guard("phantom", build, opts)
+  local result = errors.within("phantom", build, opts)
   return result
 end

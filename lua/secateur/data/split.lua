@@ -2,8 +2,9 @@
 -- @module secateur.data.split
 local batches = require "secateur.data.batches"
 local core = require "secateur.core"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
+local reason_of = require "secateur.data.unreadable"
 
 local split = {}
 
@@ -47,18 +48,18 @@ end
 
 local function check_indices(name, self, indices)
   if type(indices) ~= "table" then
-    options.fail(name, "indices: expected a list, got " .. options.describe(indices), 1)
+    errors.refuse(name, "indices: expected a list, got " .. options.describe(indices))
   end
   local checked = {}
   for i = 1, #indices do
     local index = math.type(indices[i]) and math.tointeger(indices[i])
     if not index or index < 1 or index > #self.rows then
-      options.fail(name, ("indices[%d]: expected a whole number in [1, %d], got %s"):format(i, #self.rows,
-        options.describe(indices[i])), 1)
+      errors.refuse(name, "indices[%d]: expected a whole number in [1, %d], got %s", i, #self.rows,
+        options.describe(indices[i]))
     end
     checked[i] = index
   end
-  if #checked == 0 then options.fail(name, "indices: expected at least one, got none", 1) end
+  if #checked == 0 then errors.refuse(name, "indices: expected at least one, got none") end
   return checked
 end
 
@@ -69,15 +70,15 @@ local function pixel_options(shared, extra)
   return opts
 end
 
--- Takes note of images that could not be decoded. Each is recorded and named once, or a fault where bad images stop.
+-- Takes note of images that could not be decoded. Each is recorded and named once, or an error where bad images stop.
 local function note_failures(self, failures)
   if #failures == 0 then return end
   local shared, path_of = self.shared, {}
   for i, row in ipairs(self.rows) do path_of[row] = self.paths[i] end
   for _, failure in ipairs(failures) do
     local path = path_of[failure.index]
-    local message = fault.reason(failure.message, path)
-    if shared.stop then fault.raise("%s: %s", path, message) end
+    local message = reason_of(failure.message, path)
+    if shared.stop then errors.raise("%s: %s", path, message) end
     if not shared.known[path] then
       shared.known[path] = message
       table.insert(shared.skipped, { path = path, message = message })
@@ -117,7 +118,7 @@ local function decode(self, indices, opts)
   local x, y, kept = self:assemble(indices, self.source:batch(rows, opts))
   if not x then
     local path = self.paths[indices[1]]
-    fault.raise("none of the %d images could be decoded: %s: %s", #indices, path, self.shared.known[path])
+    errors.raise("none of the %d images could be decoded: %s: %s", #indices, path, self.shared.known[path])
   end
   return x, y, kept
 end
@@ -129,7 +130,7 @@ end
 -- @treturn table the indices that were decoded; others than those asked for only where images failed
 function Split:batch(indices)
   indices = check_indices("batch", self, indices)
-  local x, y, kept = fault.guard("batch", decode, self, indices, pixel_options(self.shared))
+  local x, y, kept = errors.within("batch", decode, self, indices, pixel_options(self.shared))
   return x, y, kept
 end
 
@@ -141,7 +142,7 @@ function Split:image(index)
   for channel = 1, shared.channels do zeros[channel], ones[channel] = 0, 1 end
   local rule = { type = "integer", min = 1, max = #self.rows, required = true }
   local indices = { options.value("image", "index", index, rule) }
-  local x = fault.guard("image", decode, self, indices, pixel_options(shared, { mean = zeros, std = ones }))
+  local x = errors.within("image", decode, self, indices, pixel_options(shared, { mean = zeros, std = ones }))
   return x:reshape(shared.channels, shared.size, shared.size)
 end
 

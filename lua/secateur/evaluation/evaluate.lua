@@ -1,7 +1,7 @@
 --- What a model is worth on a split.
 -- @module secateur.evaluation.evaluate
 local core = require "secateur.core"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local metrics = require "secateur.evaluation.metrics"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
@@ -48,7 +48,7 @@ local function check_finite(rows, split, indices)
     for _, value in ipairs(row) do
       if value - value ~= 0 then
         local name = split.names and split.names[indices[i]]
-        fault.raise("logits: expected finite numbers, got %s for sample %d%s",
+        errors.raise("logits: expected finite numbers, got %s for sample %d%s",
           value == value and tostring(value) or "not-a-number", indices[i], name and (" (%s)"):format(name) or "")
       end
     end
@@ -87,7 +87,7 @@ end
 local function evaluate(model, split, opts)
   predict.check("evaluate", model, split)
   opts = options.check("evaluate", opts, rules)
-  local result = fault.guard("evaluate", measure, model, split, opts)
+  local result = errors.within("evaluate", measure, model, split, opts)
   model:release()
   return result
 end

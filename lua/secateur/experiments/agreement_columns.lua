@@ -1,6 +1,7 @@
 --- The column of a sweep that says how much of the explanation each pruned model has kept.
 -- @module secateur.experiments.agreement_columns
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local explainers = require "secateur.explanations.attribution_methods"
 local options = require "secateur.util.options"
 
@@ -17,16 +18,15 @@ local rules = {
 --- The option as a table of settings, or nil where the column is off.
 -- @param given true or nil (on), false, or a table: `method`, `per_class` (3), `top` (0.1), `target` ("prediction"),
 --   `seed`
--- @int[opt=0] depth as in options.fail
 -- @treturn ?table
-function column.settings(given, depth)
+function column.settings(given)
   if given == false then return nil end
   if given ~= nil and given ~= true and type(given) ~= "table" then
-    options.fail("sweep", "agreement: expected a boolean or a table, got " .. options.describe(given), (depth or 0) + 1)
+    errors.refuse("sweep", "agreement: expected a boolean or a table, got " .. options.describe(given))
   end
-  local checked = options.check("sweep: agreement", type(given) == "table" and given or nil, rules, (depth or 0) + 1)
-  if checked.method ~= nil then explainers.check("sweep: agreement", "method", checked.method, (depth or 0) + 1) end
-  return checked -- no tail call, which would take a level away
+  local checked = options.check("sweep: agreement", type(given) == "table" and given or nil, rules)
+  if checked.method ~= nil then explainers.check("sweep: agreement", "method", checked.method) end
+  return checked
 end
 
 -- Scores that explain no prediction; beside these stands what LRP says.

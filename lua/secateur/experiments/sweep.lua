@@ -1,6 +1,7 @@
 --- Methods × samplings × rates × seeds × models × datasets: what does each rate of pruning cost?
 -- @module secateur.experiments.sweep
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local evaluate = require "secateur.evaluation.evaluate"
 local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
@@ -78,7 +79,7 @@ end
 -- One of `single` and `many` as a list of {name, value}, in order of names.
 local function named(opts, single, many)
   if (opts[single] == nil) == (opts[many] == nil) then
-    options.fail("sweep", ("expected either %s or %s"):format(single, many), 2)
+    errors.refuse("sweep", "expected either %s or %s", single, many)
   end
   if opts[single] ~= nil then
     return { { name = name_of(opts[single]) or single, value = opts[single] } }
@@ -86,11 +87,11 @@ local function named(opts, single, many)
   local list = {}
   for key in pairs(opts[many]) do
     if not is_string(key) then
-      options.fail("sweep", ("%s: expected names as keys, got %s"):format(many, options.describe(key)), 2)
+      errors.refuse("sweep", "%s: expected names as keys, got %s", many, options.describe(key))
     end
   end
   for i, name in ipairs(options.sorted_keys(opts[many])) do list[i] = { name = name, value = opts[many][name] } end
-  if #list == 0 then options.fail("sweep", many .. ": expected at least one", 2) end
+  if #list == 0 then errors.refuse("sweep", many .. ": expected at least one") end
   return list
 end
 
@@ -101,7 +102,7 @@ local function samplings_of(given)
   local list, seen = {}, {}
   for i, name in ipairs(given) do
     if not is_string(name) or seen[name] then
-      options.fail("sweep", ("sampling: expected different names, got %s at %d"):format(options.describe(name), i), 2)
+      errors.refuse("sweep", "sampling: expected different names, got %s at %d", options.describe(name), i)
     end
     list[i], seen[name] = { name = name, how = name }, true
   end
@@ -109,14 +110,14 @@ local function samplings_of(given)
   for key, how in pairs(given) do
     if not (math.type(key) and key >= 1 and key <= #list) then
       if not is_string(key) or seen[key] or type(how) ~= "function" then
-        options.fail("sweep", ("sampling: expected name = function, got %s = %s"):format(tostring(key),
-          options.describe(how)), 2)
+        errors.refuse("sweep", "sampling: expected name = function, got %s = %s", tostring(key),
+          options.describe(how))
       end
       custom[key] = how
     end
   end
   for _, name in ipairs(options.sorted_keys(custom)) do list[#list + 1] = { name = name, how = custom[name] } end
-  if #list == 0 then options.fail("sweep", "sampling: expected at least one", 2) end
+  if #list == 0 then errors.refuse("sweep", "sampling: expected at least one") end
   return list
 end
 
@@ -130,16 +131,16 @@ local function model_for(model, dataset)
   if type(value) == "function" or is_model(value) then return value end
   if type(value) == "table" then value = value[dataset.name] end
   if type(value) == "function" or is_model(value) then return value end
-  options.fail("sweep", ("models.%s: expected a model, a function that gives one, or a table with one for dataset '%s'")
-    :format(model.name, dataset.name), 2)
+  errors.refuse("sweep", "models.%s: expected a model, a function that gives one, or a table with one for dataset '%s'",
+    model.name, dataset.name)
 end
 
 local function check_dataset(dataset)
   local value = dataset.value
   local good, complete = pcall(function() return value.classes and value.train and value.test and true end)
   if good and complete then return end
-  options.fail("sweep", ("datasets.%s: expected a dataset with classes, train and test, got %s"):format(dataset.name,
-    options.describe(value)), 2)
+  errors.refuse("sweep", "datasets.%s: expected a dataset with classes, train and test, got %s", dataset.name,
+    options.describe(value))
 end
 
 -- What the rows depend on, as plain data; the order of lists does not matter.
@@ -327,13 +328,13 @@ local function build(job, pair)
   job.progress:update(job.done, ("%s, %s: model"):format(pair.dataset, pair.name))
   local model = pair.source(pair.data, pair.dataset)
   if not is_model(model) then
-    error(("models.%s: expected the function to give a model, got %s"):format(pair.name, options.describe(model)), 0)
+    errors.raise("models.%s: expected the function to give a model, got %s", pair.name, options.describe(model))
   end
   local key, now = json.encode { pair.dataset, pair.name }, fingerprint.model(model)
   local before = cached(job, "model", key, function() return now end)
   if before ~= now then
-    error(("models.%s: the function gives another model for '%s' than when the store was begun; "
-      .. "let it load a saved one"):format(pair.name, pair.dataset), 0)
+    errors.raise("models.%s: the function gives another model for '%s' than when the store was begun; "
+      .. "let it load a saved one", pair.name, pair.dataset)
   end
   return model
 end
@@ -402,24 +403,24 @@ end
 local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch" }
 
 -- All of them, before the first method has taken its time.
-local function check_method_options(given, depth)
+local function check_method_options(given)
   for method, of_method in pairs(given) do
     if not is_method(method) then
-      options.fail("sweep", ("method_options: expected methods as keys, one of %s, got %s"):format(
-        table.concat(methods, ", "), options.describe(method)), depth)
+      errors.refuse("sweep", "method_options: expected methods as keys, one of %s, got %s", table.concat(methods, ", "),
+        options.describe(method))
     end
     local name = "method_options." .. method
     if type(of_method) ~= "table" then
-      options.fail("sweep", ("%s: expected a table, got %s"):format(name, options.describe(of_method)), depth)
+      errors.refuse("sweep", "%s: expected a table, got %s", name, options.describe(of_method))
     end
     for _, key in ipairs(own_options) do
       if of_method[key] ~= nil then
-        options.fail("sweep", ("%s: expected no option '%s', which is the sweep's to choose"):format(name, key), depth)
+        errors.refuse("sweep", "%s: expected no option '%s', which is the sweep's to choose", name, key)
       end
     end
     local whole = { method = method }
     for key, value in pairs(of_method) do whole[key] = value end
-    importance_options.check("sweep: " .. name, whole, depth)
+    importance_options.check("sweep: " .. name, whole)
   end
 end
 
@@ -429,39 +430,39 @@ local function check_targets(job)
     for _, dataset in ipairs(job.datasets) do
       if of_method.target ~= nil then
         targets.reader("sweep: method_options." .. method, targets.with_labels(of_method.target, "prediction"), 1,
-          #dataset.value.classes, 2)
+          #dataset.value.classes)
       end
     end
   end
 end
 
 -- A model that is there already has to fit the dataset; one that a function makes later is checked by evaluate.
-local function check_fit(model, dataset, depth)
+local function check_fit(model, dataset)
   if not model_class.is(model) then return end
   for _, part in ipairs { "train", "test" } do
-    predict.check_fit("sweep", model, dataset.value[part], ("datasets.%s.%s"):format(dataset.name, part), depth + 1)
+    predict.check_fit("sweep", model, dataset.value[part], ("datasets.%s.%s"):format(dataset.name, part))
   end
 end
 
 local function prepare(given)
-  local opts = options.check("sweep", given, rules, 1)
-  if opts.seeds and opts.seed then options.fail("sweep", "expected either seed or seeds", 1) end
+  local opts = options.check("sweep", given, rules)
+  if opts.seeds and opts.seed then errors.refuse("sweep", "expected either seed or seeds") end
   opts.seeds = opts.seeds or { opts.seed or 0 }
   opts.rates = table.move(opts.rates, 1, #opts.rates, 1, {})
   table.sort(opts.rates)
-  check_method_options(opts.method_options, 2)
+  check_method_options(opts.method_options)
   local job = { options = opts, samplings = samplings_of(opts.sampling), models = named(opts, "model", "models"),
     datasets = named(opts, "data", "datasets") }
   for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end
   check_targets(job)
-  job.agreement = sweep_agreement.settings(opts.agreement, 1)
+  job.agreement = sweep_agreement.settings(opts.agreement)
   for _, dataset in ipairs(job.datasets) do
     local test = dataset.value.test
     -- Splits of one's own need not give single images.
     if opts.agreement == nil and not (test.batch and test.labels) then job.agreement = nil end
   end
   for _, dataset in ipairs(job.datasets) do
-    for _, model in ipairs(job.models) do check_fit(model_for(model, dataset), dataset, 1) end
+    for _, model in ipairs(job.models) do check_fit(model_for(model, dataset), dataset) end
   end
   return job
 end
@@ -508,17 +509,16 @@ local function sweep(opts)
   if job.options.store then
     local message
     job.store, message = open_store(job)
-    if not job.store then options.fail("sweep", ("store '%s' %s"):format(job.options.store, message)) end
+    if not job.store then errors.refuse("sweep", "store '%s' %s", job.options.store, message) end
   else
     job.store = store.memory()
   end
   local _ <close> = job.store
-  local good, message = xpcall(run, function(problem)
-    if type(problem) ~= "string" then return problem end
-    problem = problem:gsub("^[^\n:]*secateur/[%w_/]+%.lua:%d+: ", "") -- the position of what the caller wrote is kept
-    return ("sweep: %s: %s"):format(job.where or "start", problem)
-  end, job)
-  if not good then error(message, 2) end
+  local good, problem = errors.catch(run, job)
+  if not good then
+    if type(problem) ~= "string" and not errors.is_fault(problem) then errors.rethrow(problem) end
+    errors.refuse("sweep", "%s: %s", job.where or "start", tostring(problem))
+  end
   return collect(job)
 end
 

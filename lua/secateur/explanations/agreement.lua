@@ -2,6 +2,7 @@
 -- @module secateur.explanations.agreement
 local Agreement = require "secateur.explanations.agreement_result"
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local explainers = require "secateur.explanations.attribution_methods"
 local intervals = require "secateur.evaluation.confidence_intervals"
 local model_class = require "secateur.models.model"
@@ -36,10 +37,9 @@ local function choose_layers(model, checked)
   end
   for i, name in ipairs(checked.layers or {}) do
     if not known[name] then
-      options.fail("agreement", ("layers: expected layers that can be pruned, got %s at %d"):format(
-        options.describe(name), i), 2)
+      errors.refuse("agreement", "layers: expected layers that can be pruned, got %s at %d", options.describe(name), i)
     elseif seen[name] then
-      options.fail("agreement", ("layers: expected different names, got '%s' twice"):format(name), 2)
+      errors.refuse("agreement", "layers: expected different names, got '%s' twice", name)
     end
     chosen[i], seen[name] = known[name], true
   end
@@ -51,9 +51,9 @@ local function per_unit(relevance, layer, count)
   local shape = tensors.is(relevance) and relevance:shape()
   local units = shape and shape[layer.kind == "conv" and 2 or #shape]
   if not shape or #shape < 2 or shape[1] ~= count or units ~= layer.units or not relevance:dtype():find "^float" then
-    error(("method: expected relevance of layer '%s' as [%d x %s], got %s"):format(layer.name, count,
+    errors.raise("method: expected relevance of layer '%s' as [%d x %s], got %s", layer.name, count,
       layer.kind == "conv" and layer.units .. " x ..." or "... x " .. layer.units,
-      shape and ("[%s] %s"):format(table.concat(shape, " x "), relevance:dtype()) or options.describe(relevance)), 0)
+      shape and ("[%s] %s"):format(table.concat(shape, " x "), relevance:dtype()) or options.describe(relevance))
   end
   if layer.kind == "conv" then return relevance:reshape(count, layer.units, -1):sum(3) end
   return relevance:reshape(count, -1, layer.units):sum(2) -- features come last, after tokens where there are any
@@ -70,7 +70,7 @@ local function explain_all(job, model)
       local found = relevance[layer.name]
       if found then told[p].units[layer.name] = per_unit(found, layer, part.x:size(1)) end
       if (found == nil) ~= (told[1].units[layer.name] == nil) then
-        error(("method: expected relevance of layer '%s' for all images or for none"):format(layer.name), 0)
+        errors.raise("method: expected relevance of layer '%s' for all images or for none", layer.name)
       end
     end
     if job.options.on_progress then job.options.on_progress(part.first + part.x:size(1) - 1, job.parts.count) end
@@ -109,7 +109,7 @@ end
 local function check_told(job, told)
   for _, layer in ipairs(job.layers) do
     if (job.before[1].units[layer.name] == nil) ~= (told[1].units[layer.name] == nil) then
-      error(("method: expected relevance of layer '%s' for both models or for neither"):format(layer.name), 0)
+      errors.raise("method: expected relevance of layer '%s' for both models or for neither", layer.name)
     end
   end
   return told
@@ -135,22 +135,22 @@ local function summarise(job, values, class)
 end
 
 local function check_pair(job, pruned)
-  model_class.check("agreement", pruned, "pruned", 1)
+  model_class.check("agreement", pruned, "pruned")
   local wanted, got = job.model, {}
   local shape, shape_of_other = table.concat(wanted.input_shape, " x "), table.concat(pruned.input_shape, " x ")
   if shape ~= shape_of_other or wanted.classes ~= pruned.classes then
-    options.fail("agreement", ("pruned: expected images [%s] and %d classes as the model has, got [%s] and %d"):format(
-      shape, wanted.classes, shape_of_other, pruned.classes), 1)
+    errors.refuse("agreement", "pruned: expected images [%s] and %d classes as the model has, got [%s] and %d", shape,
+      wanted.classes, shape_of_other, pruned.classes)
   end
   for _, layer in ipairs(pruned:layers()) do got[layer.name] = layer.units end
   for _, layer in ipairs(job.layers) do
     if got[layer.name] ~= layer.units then
-      options.fail("agreement", ("pruned: layer '%s': expected %d units, got %s"):format(layer.name, layer.units,
-        got[layer.name] or "no such layer"), 1)
+      errors.refuse("agreement", "pruned: layer '%s': expected %d units, got %s", layer.name, layer.units,
+        got[layer.name] or "no such layer")
     end
   end
   if job.options.units == "left" and not pruned.plan then
-    options.fail("agreement", "units: 'left' needs a model that prune has made, with its plan", 1)
+    errors.refuse("agreement", "units: 'left' needs a model that prune has made, with its plan")
   end
 end
 
@@ -195,9 +195,9 @@ end
 
 -- Explains with the unpruned model, and remembers.
 local function prepare(model, split, opts)
-  model_class.check("agreement", model, nil, 1)
-  local checked = options.check("agreement", opts, rules, 1)
-  explainers.check("agreement", "method", checked.method, 1)
+  model_class.check("agreement", model, nil)
+  local checked = options.check("agreement", opts, rules)
+  explainers.check("agreement", "method", checked.method)
   local job = { model = model, options = checked, method = describe_method(checked.method),
     explain = explainers.make("method", checked.method, checked.batch), layers = choose_layers(model, checked) }
   job.class_names = type(split) == "table" and split.classes or {}
@@ -217,11 +217,11 @@ end
 -- @treturn function pruned model -> Agreement
 function agreement.against(model, split, opts)
   local job = prepare(model, split, opts)
-  model_class.guard("agreement", job.begin)
+  errors.within("agreement", job.begin)
   model:release()
   return function(pruned)
     check_pair(job, pruned)
-    local told = model_class.guard("agreement", function() return check_told(job, explain_all(job, pruned)) end)
+    local told = errors.within("agreement", function() return check_told(job, explain_all(job, pruned)) end)
     pruned:release()
     return finish(job, pruned, told)
   end
@@ -252,7 +252,7 @@ end
 local function hold(_, model, pruned, split, opts)
   local job = prepare(model, split, opts)
   check_pair(job, pruned)
-  local told = model_class.guard("agreement", function()
+  local told = errors.within("agreement", function()
     job.begin()
     return check_told(job, explain_all(job, pruned))
   end)

@@ -2,6 +2,7 @@
 -- @module secateur.explanations.agreement_result
 local columns = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 --- Similarities with their intervals; see `secateur.explanations.agreement`.
@@ -53,7 +54,7 @@ function Agreement:csv(path)
     for _, suffix in ipairs { "", "_low", "_high", "_count" } do names[#names + 1] = measure .. suffix end
   end
   local written, message = csv.write_records(path, names, self:rows())
-  if not written then options.fail("csv", message) end
+  if not written then errors.refuse("csv", message) end
 end
 
 local function line_of(label, measured)

@@ -2,6 +2,7 @@
 -- @module secateur.explanations.attribution_methods
 local attribute = require "secateur.attribution.attribute"
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local families = require "secateur.attribution.families"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
@@ -14,18 +15,18 @@ local function maps_of(label, relevance, x)
   local good = shape and (#shape == 3 or #shape == 4) and shape[1] == wanted[1] and shape[#shape] == wanted[4]
     and shape[#shape - 1] == wanted[3] and relevance:dtype():find "^float"
   if not good then
-    error(("%s: expected relevance like the images, [%s] float32, got %s"):format(label, table.concat(wanted, " x "),
-      shape and ("[%s] %s"):format(table.concat(shape, " x "), relevance:dtype()) or options.describe(relevance)), 0)
+    errors.raise("%s: expected relevance like the images, [%s] float32, got %s", label, table.concat(wanted, " x "),
+      shape and ("[%s] %s"):format(table.concat(shape, " x "), relevance:dtype()) or options.describe(relevance))
   end
   local maps = (#shape == 4 and relevance:sum(2) or relevance):reshape(wanted[1], -1)
-  if not tensors.finite(maps) then error(label .. ": expected finite relevance, got some that is not", 0) end
+  if not tensors.finite(maps) then errors.raise(label .. ": expected finite relevance, got some that is not") end
   return maps
 end
 
 -- A function of one's own gives a Tensor or what attribute gives.
 local function call(label, explain, model, x, target)
   local ok, result = pcall(explain, model, x, target)
-  if not ok then error(("%s: %s"):format(label, result), 0) end
+  if not ok then errors.raise("%s: %s", label, result) end
   if type(result) == "table" and result.input then return result.input, result.layers end
   return result
 end
@@ -54,8 +55,8 @@ function explainers.make(label, how, batch)
   end
   local given = type(how) == "string" and { method = how } or how
   return function(model, x, classes, layers)
-    local ok, result = pcall(attribute, model, x, with(given, classes, layers or {}, batch))
-    if not ok then error(("%s: %s"):format(label, options.bare(result)), 0) end
+    local ok, result, name = errors.try(attribute, model, x, with(given, classes, layers or {}, batch))
+    if not ok then errors.raise("%s: %s: %s", label, name, result) end
     return maps_of(label, result.input, x), result.layers
   end
 end
@@ -71,30 +72,27 @@ function explainers.random(seed)
   end
 end
 
-local function check_how(name, argument, how, depth)
+local function check_how(name, argument, how)
   local kind = type(how)
   if kind ~= "string" and kind ~= "table" and kind ~= "function" then
-    options.fail(name, ("%s: expected a method's name, options of attribute or a function, got %s"):format(argument,
-      options.describe(how)), depth + 1)
+    errors.refuse(name, "%s: expected a method's name, options of attribute or a function, got %s", argument,
+      options.describe(how))
   end
   for _, key in ipairs { "target", "layers" } do
     if kind == "table" and how[key] ~= nil then
-      options.fail(name, ("%s: expected no option '%s', which is the measure's to choose"):format(argument, key),
-        depth + 1)
+      errors.refuse(name, "%s: expected no option '%s', which is the measure's to choose", argument, key)
     end
   end
   if kind == "function" then return end
-  families.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, families.common,
-    depth + 1)
+  families.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, families.common)
 end
 
 --- Checks one way of explaining.
 -- @string name the public function
 -- @string argument
 -- @param how as `make` takes it
--- @int[opt=0] depth as in options.fail
-function explainers.check(name, argument, how, depth)
-  check_how(name, argument, how, (depth or 0) + 1)
+function explainers.check(name, argument, how)
+  check_how(name, argument, how)
 end
 
 -- What `heatmaps` takes as a method, `{name =, label =, map =, …}`, as options of attribute.
@@ -111,31 +109,27 @@ end
 -- @string name the public function
 -- @param given
 -- @int batch
--- @int[opt=0] depth as in options.fail
 -- @treturn {table,...} each `name`, `explain`, `optional`
-function explainers.list(name, given, batch, depth)
-  depth = (depth or 0) + 1
+function explainers.list(name, given, batch)
   local all = given == "all"
   if all then given = families.methods end
   local list, seen, keys = {}, {}, {}
   local function add(label, how)
     if label == "random" or seen[label] then
-      options.fail(name, ("methods: expected different names, and 'random' for nothing else, got '%s'"):format(label),
-        depth + 1)
+      errors.refuse(name, "methods: expected different names, and 'random' for nothing else, got '%s'", label)
     end
-    check_how(name, "methods." .. label, how, depth + 1)
+    check_how(name, "methods." .. label, how)
     seen[label] = true
     list[#list + 1] = { name = label, explain = explainers.make("methods." .. label, how, batch), optional = all }
   end
   for i, method in ipairs(given) do
     local entry = type(method) == "table" and type(method.name) == "string" and method
     if type(method) ~= "string" and not entry then
-      options.fail(name, ("methods: expected a method's name or a table with one, got %s at %d"):format(
-        options.describe(method), i), depth)
+      errors.refuse(name, "methods: expected a method's name or a table with one, got %s at %d",
+        options.describe(method), i)
     end
     if entry and entry.label ~= nil and type(entry.label) ~= "string" then
-      options.fail(name, ("methods: expected a string as label, got %s at %d"):format(options.describe(entry.label), i),
-        depth)
+      errors.refuse(name, "methods: expected a string as label, got %s at %d", options.describe(entry.label), i)
     end
     if entry then add(entry.label or entry.name, options_of(entry)) else add(method, method) end
   end
@@ -143,12 +137,12 @@ function explainers.list(name, given, batch, depth)
     if type(key) == "string" then
       keys[#keys + 1] = key
     elseif not (math.type(key) == "integer" and key >= 1 and key <= #given) then
-      options.fail(name, "methods: expected names as keys, got " .. options.describe(key), depth)
+      errors.refuse(name, "methods: expected names as keys, got " .. options.describe(key))
     end
   end
   table.sort(keys)
   for _, key in ipairs(keys) do add(key, given[key]) end
-  if #list == 0 then options.fail(name, "methods: expected at least one, got none", depth) end
+  if #list == 0 then errors.refuse(name, "methods: expected at least one, got none") end
   return list
 end
 

@@ -4,6 +4,7 @@ local Faithfulness = require "secateur.explanations.faithfulness_result"
 local baseline = require "secateur.attribution.baselines"
 local core = require "secateur.core"
 local curves = require "secateur.explanations.removal_curves"
+local errors = require "secateur.util.errors"
 local explainers = require "secateur.explanations.attribution_methods"
 local intervals = require "secateur.evaluation.confidence_intervals"
 local model_class = require "secateur.models.model"
@@ -52,8 +53,8 @@ local function choose_measures(wanted)
     if chosen[name] == nil then
       local known = {}
       for i, measure in ipairs(Faithfulness.measures) do known[i] = measure.name end
-      options.fail("faithfulness", ("measures: expected names among %s, got %s"):format(table.concat(known, ", "),
-        options.describe(name)), 1)
+      errors.refuse("faithfulness", "measures: expected names among %s, got %s", table.concat(known, ", "),
+        options.describe(name))
     end
     chosen[name] = true
   end
@@ -90,7 +91,7 @@ local function background(job, what, part)
   kind = baseline.slice(kind, part.first, part.first + x:size(1) - 1, job.parts.count, 4)
   local made = baseline.make("faithfulness", kind, x, { normalisation = job.model.info.normalisation })
   if not tensors.finite(made) then
-    error(("faithfulness: %s: expected finite numbers, got some that are not"):format(what), 0)
+    errors.refuse("faithfulness", "%s: expected finite numbers, got some that are not", what)
   end
   return made
 end
@@ -179,11 +180,10 @@ end
 local function explain_all(job, explainer)
   local maps = {}
   for _, part in ipairs(job.parts) do
-    local good, found = pcall(explainer.explain, job.model, part.x, part.targets)
-    if not good and explainer.optional and type(found) == "string" and not found:find "interrupted!?$" then
-      return nil, found
-    elseif not good then
-      error(found, 0)
+    local good, found = errors.catch(explainer.explain, job.model, part.x, part.targets)
+    if not good then
+      if explainer.optional and errors.is_fault(found) then return nil, tostring(found) end
+      errors.rethrow(found)
     end
     maps[part] = found
     job.tick "explaining"
@@ -251,7 +251,7 @@ local function run(model, source, opts, chosen, list)
   local result = Faithfulness.new { chosen = chosen, count = parts.count, indices = parts.indices,
     labels = parts.labels, targets = parts.targets, options = opts }
   for _, explainer in ipairs(list) do measure(job, explainer, result) end
-  if #result.methods == 1 then error("faithfulness: none of the methods can explain this model", 0) end
+  if #result.methods == 1 then errors.refuse("faithfulness", "none of the methods can explain this model") end
   line:finish ""
   return result
 end
@@ -302,7 +302,7 @@ local function faithfulness(model, split, opts)
   local chosen = choose_measures(checked.measures)
   local list = explainers.list("faithfulness", checked.methods, checked.batch)
   list[#list + 1] = { name = "random", explain = explainers.random(core.mix(checked.seed, 1)) }
-  local result = model_class.guard("faithfulness", function() return run(model, split, checked, chosen, list) end)
+  local result = errors.within("faithfulness", function() return run(model, split, checked, chosen, list) end)
   model:release()
   return result
 end

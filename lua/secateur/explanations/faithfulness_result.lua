@@ -2,6 +2,7 @@
 -- @module secateur.explanations.faithfulness_result
 local columns = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 --- Measures of explanations, methods side by side; see `secateur.explanations.faithfulness`.
@@ -75,7 +76,7 @@ local row_columns = { "method", "measure", "better", "mean", "low", "high", "cou
 function Faithfulness:csv(path)
   path = options.value("csv", "path", path, { type = "string", required = true })
   local written, message = csv.write_records(path, row_columns, self:rows())
-  if not written then options.fail("csv", message) end
+  if not written then errors.refuse("csv", message) end
 end
 
 local arrows = { higher = "↑", lower = "↓" }

@@ -1,5 +1,6 @@
 --- Relevance as a picture: red for, blue against, nothing in the middle.
 -- @module secateur.explanations.heatmap
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local shading = require "secateur.explanations.rendering"
 local tensors = require "secateur.util.tensors"
@@ -30,15 +31,15 @@ for name, rule in pairs(shading.rules) do rules[name] = rule end
 return function(relevance, opts)
   local checked = options.check("heatmap", opts, rules)
   if not tensors.is(relevance) then
-    options.fail("heatmap", "relevance: expected a Tensor [H x W] or [C x H x W], got " .. options.describe(relevance))
+    errors.refuse("heatmap", "relevance: expected a Tensor [H x W] or [C x H x W], got " .. options.describe(relevance))
   end
   local plane, message = shading.flatten(relevance, checked.smooth)
-  if not plane then options.fail("heatmap", message) end
+  if not plane then errors.refuse("heatmap", message) end
   local limit
   limit, message = shading.limit(plane, checked.percentile)
-  if not limit then options.fail("heatmap", message) end
+  if not limit then errors.refuse("heatmap", message) end
   local picture
   picture, message = shading.draw(plane, checked.range or limit, checked)
-  if not picture then options.fail("heatmap", message) end
+  if not picture then errors.refuse("heatmap", message) end
   return picture
 end

@@ -2,6 +2,7 @@
 -- @module secateur.explanations.heatmaps
 local attribute = require "secateur.attribution.attribute"
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local families = require "secateur.attribution.families"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
@@ -44,12 +45,11 @@ local function read_methods(opts)
   for i, entry in ipairs(opts.methods == "all" and families.methods or opts.methods) do
     if type(entry) == "string" then entry = { name = entry } end
     if type(entry) ~= "table" or not families.get(entry.name) then
-      options.fail("heatmaps", ("methods: expected names (%s) or tables with a name, got %s at %d"):format(
-        table.concat(families.methods, ", "), options.describe(type(entry) == "table" and entry.name or entry), i), 1)
+      errors.refuse("heatmaps", "methods: expected names (%s) or tables with a name, got %s at %d",
+        table.concat(families.methods, ", "), options.describe(type(entry) == "table" and entry.name or entry), i)
     end
     if entry.label ~= nil and type(entry.label) ~= "string" then
-      options.fail("heatmaps", ("methods: expected a string as label, got %s at %d"):format(
-        options.describe(entry.label), i), 1)
+      errors.refuse("heatmaps", "methods: expected a string as label, got %s at %d", options.describe(entry.label), i)
     end
     local method = { name = entry.name, label = entry.label or method_labels[entry.name] or entry.name,
       map = entry.map or opts.map, options = { method = entry.name, layers = {}, target = opts.target,
@@ -58,19 +58,19 @@ local function read_methods(opts)
     for key, value in pairs(entry) do
       if not own_keys[key] then method.options[key] = value end
     end
-    families.check("heatmaps: " .. method.label, method.options, families.common, 1)
+    families.check("heatmaps: " .. method.label, method.options, families.common)
     method.slug = gnuplot.slug(entry.label and ("%s-%s"):format(entry.name, entry.label) or entry.name, taken)
     list[i] = method
   end
-  if #list == 0 then options.fail("heatmaps", "methods: expected at least one, got none", 1) end
+  if #list == 0 then errors.refuse("heatmaps", "methods: expected at least one, got none") end
   return list
 end
 
 -- Raises at the caller of heatmaps unless these are samples of the split.
 local function check_indices(indices, split)
-  if #indices == 0 then options.fail("heatmaps", "indices: expected at least one, got none", 1) end
+  if #indices == 0 then errors.refuse("heatmaps", "indices: expected at least one, got none") end
   local rule = { type = "integer", min = 1, max = split:count(), required = true }
-  for i, index in ipairs(indices) do options.value("heatmaps", ("indices[%d]"):format(i), index, rule, 1) end
+  for i, index in ipairs(indices) do options.value("heatmaps", ("indices[%d]"):format(i), index, rule) end
 end
 
 -- The first per_class samples of each class.
@@ -83,19 +83,10 @@ local function first_of_each(split, per_class)
   return indices
 end
 
--- A message without its position and the function's name.
-local function reason(message) return (options.bare(message):gsub("^attribute: ", "")) end
-
--- Raises what attribute or the drawing says, and whose it is.
-local function fail_for(method, message)
-  if type(message) ~= "string" then error(message, 0) end
-  error(("heatmaps: %s: %s"):format(method.label, reason(message)), 0)
-end
-
 -- Relevance of all samples by a method: planes [n x H x W], and the attribution. Or nil, message, where attribute
 -- refuses.
 local function explain(model, x, method, opts)
-  local good, result = pcall(attribute, model, x, method.options)
+  local good, result = errors.try(attribute, model, x, method.options)
   if not good then return nil, result end
   local count, height, width = x:size(1), result.input:size(3), result.input:size(4)
   local planes = core.zeros(count, height, width)
@@ -115,15 +106,15 @@ local function explain_all(model, x, methods, opts)
     if planes then
       local m = #drawn.methods + 1
       drawn.methods[m], drawn.planes[m], drawn.results[m] = method, planes, result
-    elseif opts.methods ~= "all" or type(result) ~= "string" or result:find("interrupted!?$") then
-      fail_for(method, result)
+    elseif opts.methods ~= "all" then
+      errors.raise("%s: %s", method.label, result)
     else
       line:clear()
-      io.stderr:write(("heatmaps: left out %s: %s\n"):format(method.label, reason(result)))
+      io.stderr:write(("heatmaps: left out %s: %s\n"):format(method.label, result))
     end
     line:step(count)
   end
-  if #drawn.methods == 0 then error("heatmaps: none of the methods can explain this model", 0) end
+  if #drawn.methods == 0 then errors.raise("none of the methods can explain this model") end
   return drawn
 end
 
@@ -132,7 +123,7 @@ local function find_limits(methods, planes, opts)
   local limits = {}
   local function limit(tensor, method)
     local found, message = shading.limit(tensor, opts.percentile)
-    return opts.range and found and opts.range or found or fail_for(method, message)
+    return opts.range and found and opts.range or found or errors.raise("%s: %s", method.label, message)
   end
   for m, method in ipairs(methods) do
     local shared = opts.scale_by == "method" and limit(planes[m], method)
@@ -240,7 +231,7 @@ local function draw_sample(split, sample, drawn, opts)
     local note = note_of(method, plane)
     local picture, message = shading.draw(plane, limit, { map = method.map, gamma = opts.gamma,
       overlay = opts.overlay, interpolate = opts.interpolate, image = image, scale = scale })
-    if not picture then fail_for(method, message) end
+    if not picture then errors.raise("%s: %s", method.label, message) end
     if note then lines[#lines + 1] = ("%s: %s"):format(method.label, note) end
     images[m + 1] = { label = method.label, method = method.name, limit = limit, note = note,
       path = save(opts, ("%s-%s"):format(stem, method.slug), picture) }
@@ -250,8 +241,8 @@ end
 
 -- The samples that can be decoded: x, and a list of {index=, row=, label=, predicted=, probability=}.
 local function read_samples(model, split, indices, batch)
-  local good, x, labels, kept = pcall(split.batch, split, indices)
-  if not good then error("heatmaps: " .. reason(tostring(x)):gsub("^batch: ", ""), 0) end
+  local good, x, labels, kept = errors.try(split.batch, split, indices)
+  if not good then errors.raise(x) end
   local list = {}
   for first = 1, x:size(1), batch do
     local logits = model:forward(x:view(first, math.min(first + batch - 1, x:size(1))))
@@ -273,18 +264,17 @@ local function settle_targets(model, methods, samples)
   for _, method in ipairs(methods) do
     local target = targets.with_labels(method.options.target, labels)
     if type(target) == "string" and target ~= "prediction" then
-      error(('heatmaps: target: expected a class, a list of classes, "prediction", "label" or a contrast, got %s')
-        :format(options.describe(target)), 0)
+      errors.refuse("heatmaps", 'target: expected a class, a list of classes, "prediction", "label" or a contrast, '
+        .. "got %s", options.describe(target))
     end
-    local good, message = pcall(targets.reader, "heatmaps", target, #samples, model.classes)
-    if not good then error(reason(message), 0) end
+    targets.reader("heatmaps", target, #samples, model.classes)
     method.options.target = target
   end
 end
 
 local function make(model, split, methods, opts)
   local made, folder_there = files.mkdir_p(opts.dir)
-  if not made then error("heatmaps: dir: " .. folder_there, 0) end
+  if not made then errors.raise("dir: %s", folder_there) end
   local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts.per_class), opts.batch)
   settle_targets(model, methods, samples)
   local drawn = explain_all(model, x, methods, opts)
@@ -328,19 +318,19 @@ return function(model, split, opts)
   local checked = options.check("heatmaps", opts, rules)
   predict.check("heatmaps", model, split)
   if not (split.image and split.batch and split.names and split.labels and split.classes) then
-    options.fail("heatmaps", "split: expected one with image, batch, names, labels and classes, as data sets have")
+    errors.refuse("heatmaps", "split: expected one with image, batch, names, labels and classes, as data sets have")
   end
   if checked.indices then check_indices(checked.indices, split) end
   local methods = read_methods(checked)
   for _, method in ipairs(methods) do
     local good, message = shading.check_map(method.map)
-    if not good then options.fail("heatmaps", message) end
+    if not good then errors.refuse("heatmaps", message) end
   end
   if checked.sheet then
     local there, message = gnuplot.check(checked.gnuplot)
-    if not there then options.fail("heatmaps", message) end
+    if not there then errors.refuse("heatmaps", message) end
   end
-  local sheets = model_class.guard("heatmaps", function() return make(model, split, methods, checked) end)
+  local sheets = errors.within("heatmaps", function() return make(model, split, methods, checked) end)
   model:release()
   return sheets
 end

@@ -1,6 +1,7 @@
 --- The images that explanations are measured on: some of a split, or a batch that is there already.
 -- @module secateur.explanations.image_subset
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
 local targets = require "secateur.models.targets"
@@ -34,25 +35,25 @@ local function draw(total, labels, opts)
   return chosen
 end
 
-local function check_indices(name, indices, total, depth)
+local function check_indices(name, indices, total)
   for i, index in ipairs(indices) do
     if math.type(index) ~= "integer" or index < 1 or index > total then
-      options.fail(name, ("indices: expected whole numbers in 1..%d, got %s at %d"):format(total,
-        options.describe(index), i), depth + 1)
+      errors.refuse(name, "indices: expected whole numbers in 1..%d, got %s at %d", total,
+        options.describe(index), i)
     end
   end
-  if #indices == 0 then options.fail(name, "indices: expected at least one", depth + 1) end
+  if #indices == 0 then errors.refuse(name, "indices: expected at least one") end
   return indices
 end
 
-local function from_tensor(name, model, x, opts, depth)
+local function from_tensor(name, model, x, opts)
   local count = model:check_batch(name, x)
   if opts.per_class then
-    options.fail(name, "per_class: a Tensor has no classes; give a split, or samples or indices", depth + 1)
+    errors.refuse(name, "per_class: a Tensor has no classes; give a split, or samples or indices")
   elseif opts.target == "label" then
-    options.fail(name, "target: a Tensor has no labels; give a split, or a list of classes", depth + 1)
+    errors.refuse(name, "target: a Tensor has no labels; give a split, or a list of classes")
   end
-  local indices = opts.indices and check_indices(name, opts.indices, count, depth + 1)
+  local indices = opts.indices and check_indices(name, opts.indices, count)
   if opts.samples and not indices then indices = draw(count, nil, opts) end
   if not indices then
     indices = {}
@@ -61,12 +62,12 @@ local function from_tensor(name, model, x, opts, depth)
   return indices, function(part) return x:take(1, part), nil, part end
 end
 
-local function from_split(name, model, split, opts, depth)
-  predict.check(name, model, split, "split", depth + 1)
+local function from_split(name, model, split, opts)
+  predict.check(name, model, split, "split")
   if not split.batch or not split.labels then
-    options.fail(name, "split: expected one with labels and batch, as data sets have, or a Tensor", depth + 1)
+    errors.refuse(name, "split: expected one with labels and batch, as data sets have, or a Tensor")
   end
-  local indices = opts.indices and check_indices(name, opts.indices, split:count(), depth + 1)
+  local indices = opts.indices and check_indices(name, opts.indices, split:count())
     or draw(split:count(), split.labels, { samples = opts.samples, per_class = opts.per_class or 10, seed = opts.seed })
   return indices, function(part)
     local x, y, kept = split:batch(part)
@@ -78,7 +79,7 @@ end
 local function fill_targets(name, model, parts, target)
   local count = parts.count
   if type(target) == "table" and (target.of or target.against) or tensors.is(target) and target:dtype() ~= "int64" then
-    options.fail(name, "target: expected a class, a list of classes, \"prediction\" or \"label\", got "
+    errors.refuse(name, "target: expected a class, a list of classes, \"prediction\" or \"label\", got "
       .. options.describe(target))
   end
   local all = target == "label" and parts.labels or target
@@ -94,21 +95,19 @@ local function fill_targets(name, model, parts, target)
 end
 
 --- Reads the images, `batch` at a time, and settles which class is explained for each. All stay in memory.
--- @string name the public function; messages go to its caller's level
+-- @string name the public function, for messages
 -- @tparam Model model
 -- @param source a split, or a Tensor [N x C x H x W]
 -- @tab opts as `rules` has checked them: `indices`, or `samples` (how many, drawn by the seed), or `per_class` (10)
--- @int[opt=0] depth as in options.fail
 -- @treturn table list of parts `x`, `targets`, `first` (the number of its first sample); and `count`, `indices`,
 --   `labels` (or nil), `targets` of all
-function specimens.collect(name, model, source, opts, depth)
-  depth = (depth or 0) + 1
+function specimens.collect(name, model, source, opts)
   if #model.input_shape ~= 3 then
-    options.fail(name, ("model: expected one that takes images, got inputs of [%s]"):format(
-      table.concat(model.input_shape, " x ")), depth)
+    errors.refuse(name, "model: expected one that takes images, got inputs of [%s]", table.concat(model.input_shape,
+      " x "))
   end
   local from = tensors.is(source) and from_tensor or from_split
-  local indices, read = from(name, model, source, opts, depth)
+  local indices, read = from(name, model, source, opts)
   local parts = { count = 0, indices = {}, labels = {}, targets = {} }
   for first = 1, #indices, opts.batch do
     local wanted = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
@@ -120,7 +119,7 @@ function specimens.collect(name, model, source, opts, depth)
       parts.count = parts.count + x:size(1)
     end
   end
-  if parts.count == 0 then options.fail(name, "split: expected at least one image that can be read", depth) end
+  if parts.count == 0 then errors.refuse(name, "split: expected at least one image that can be read") end
   fill_targets(name, model, parts, opts.target)
   if #parts.labels == 0 then parts.labels = nil end
   return parts

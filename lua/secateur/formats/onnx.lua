@@ -2,6 +2,7 @@
 -- how it is encoded in csrc/io/onnx.c.
 -- @module secateur.formats.onnx
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local json = require "secateur.util.json"
 local operations = require "secateur.formats.onnx_operations"
 
@@ -182,7 +183,7 @@ end
 -- ---- the file ----
 
 local function check_text(what, text)
-  if not utf8.len(text) then error(("%s: expected UTF-8, got other bytes"):format(what), 0) end
+  if not utf8.len(text) then errors.raise("%s: expected UTF-8, got other bytes", what) end
   return text
 end
 
@@ -201,7 +202,7 @@ local function fill(file, net, opts, shapes)
   end
 end
 
---- Writes a graph as an ONNX model. Raises without a position.
+--- Writes a graph as an ONNX model.
 -- @tparam Graph graph
 -- @tab opts `name` of the graph, `input_name`, `output_name`, `fold` (batch norms into the layers before them),
 --   `softmax` (probabilities instead of logits), `normalisation` ({ mean, std } to apply to images, or nil), `metadata`

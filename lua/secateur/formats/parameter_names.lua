@@ -4,6 +4,8 @@
 -- lay tensors out alike: `attn.qkv` is `in_proj`, the rows of q, k and v one after another. timm's ResNets have
 -- torchvision's names anyway.
 -- @module secateur.formats.parameter_names
+local errors = require "secateur.util.errors"
+
 local names = {}
 
 -- What DataParallel, torch.compile and training frameworks put before all names.
@@ -45,7 +47,7 @@ end
 -- A name that every model of a family has.
 local anchors = { "layer1.0.conv1.weight", "features.0.weight", "conv_proj.weight", "patch_embed.proj.weight" }
 
---- The prefix to look behind: the one given, or what wrappers have put. Raises, without a position, where the one given
+--- The prefix to look behind: the one given, or what wrappers have put. Raises where the one given
 -- is that of no name.
 -- @tparam {string,...} list
 -- @tparam ?string given
@@ -56,7 +58,7 @@ function names.settle_prefix(list, given, own)
   for _, name in ipairs(list) do
     if name:sub(1, #given) == given then return given end
   end
-  if #list > 0 then error(("prefix: no name begins with '%s'"):format(given), 0) end
+  if #list > 0 then errors.raise("prefix: no name begins with '%s'", given) end
   return given
 end
 

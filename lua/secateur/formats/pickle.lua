@@ -9,6 +9,7 @@
 -- "long" (a whole number of more than 64 bits, its little-endian `bytes` or its `text`), "global" (a name not called),
 -- and what the functions of the globals give. They may contain themselves.
 -- @module secateur.formats.pickle
+local errors = require "secateur.util.errors"
 local machine = require "secateur.formats.pickle_machine"
 local options = require "secateur.util.options"
 
@@ -20,7 +21,7 @@ pickle.none = machine.none
 local PROTOCOL = 5
 local STEP, CONTAINER = 16, 192 -- what the budget is charged, in bytes: about what Lua needs
 
-local problem, push, pop, number = machine.problem, machine.push, machine.pop, machine.number
+local push, pop, number = machine.push, machine.pop, machine.number
 local unpack = string.unpack
 
 ---- numbers as text or as bytes ----
@@ -35,7 +36,7 @@ end
 
 local function whole(m, text)
   local digits = text:match("^([+-]?%d+)L?$")
-  if not digits then problem("expected a whole number, got %s", options.describe(text)) end
+  if not digits then errors.raise("pickle: expected a whole number, got %s", options.describe(text)) end
   machine.charge(m, CONTAINER)
   return math.tointeger(tonumber(digits)) or { kind = "long", text = digits }
 end
@@ -43,21 +44,21 @@ end
 -- The number of a memo, as text.
 local function memo_number(m)
   local value = whole(m, machine.line(m))
-  return math.type(value) and value or problem("a memo number of more than 64 bits")
+  return math.type(value) and value or errors.raise("pickle: a memo number of more than 64 bits")
 end
 
 local named = { inf = math.huge, ["+inf"] = math.huge, ["-inf"] = -math.huge, nan = 0 / 0, ["-nan"] = 0 / 0 }
 
 local function real(text)
   local value = named[text:lower()] or text:match("^[%d.eE+-]+$") and tonumber(text)
-  if not value then problem("expected a number, got %s", options.describe(text)) end
+  if not value then errors.raise("pickle: expected a number, got %s", options.describe(text)) end
   return value + 0.0
 end
 
 -- A string as Python 2 wrote it: quoted. Escapes stay as they are; no name of a tensor needs one.
 local function unquoted(text)
   return text:match("^'(.*)'$") or text:match('^"(.*)"$')
-    or problem("expected a quoted string, got %s", options.describe(text))
+    or errors.raise("pickle: expected a quoted string, got %s", options.describe(text))
 end
 
 ---- instructions (pickletools.py describes each) ----
@@ -66,7 +67,7 @@ local steps = {}
 
 steps["\x80"] = function(m) -- PROTO
   local protocol = number(m, "B", 1)
-  if protocol > PROTOCOL then problem("protocol %d is not known", protocol) end
+  if protocol > PROTOCOL then errors.raise("pickle: protocol %d is not known", protocol) end
 end
 steps["\x95"] = function(m) number(m, "<I8", 8) end -- FRAME
 steps["."] = function(m) -- STOP
@@ -154,7 +155,7 @@ steps["c"] = function(m) -- GLOBAL
 end
 steps["\x93"] = function(m) -- STACK_GLOBAL
   local names = machine.pop_items(m, 2)
-  if type(names[1]) ~= "string" or type(names[2]) ~= "string" then problem("a name that is not text") end
+  if type(names[1]) ~= "string" or type(names[2]) ~= "string" then errors.raise("pickle: a name that is not text") end
   push(m, machine.find(m, names[1], names[2]))
 end
 steps["R"] = function(m) -- REDUCE
@@ -165,7 +166,7 @@ steps["\x81"] = steps["R"] -- NEWOBJ
 steps["\x92"] = function(m) -- NEWOBJ_EX: class, arguments, named arguments
   local named_arguments, arguments = pop(m), pop(m)
   if type(named_arguments) ~= "table" or named_arguments.kind ~= "dict" or named_arguments.n > 0 then
-    problem("named arguments are not known")
+    errors.raise("pickle: named arguments are not known")
   end
   push(m, machine.call(m, pop(m), arguments))
 end
@@ -191,7 +192,7 @@ local unknown = { P = "persistent names of protocol 0", ["\x82"] = "registered e
   ["\x83"] = "registered extensions", ["\x84"] = "registered extensions", ["\x97"] = "buffers outside of the stream",
   ["\x98"] = "buffers outside of the stream" }
 
---- Reads one stream. Raises without a position, beginning with "pickle: ", or what `refuse` and the globals' functions
+--- Reads one stream. Messages begin with "pickle: ", or what `refuse` and the globals' functions
 -- raise.
 -- @tab source `fetch(offset, count)`, a function that gives bytes; `offset`, where the stream begins; `size`, how many
 -- bytes there are from there
@@ -210,8 +211,8 @@ function pickle.load(source, known)
     machine.charge(m, STEP)
     local step = steps[code]
     if not step then
-      if unknown[code] then problem("%s are not known", unknown[code]) end
-      problem("%s is no instruction", ("byte 0x%02x"):format(code:byte()))
+      if unknown[code] then errors.raise("pickle: %s are not known", unknown[code]) end
+      errors.raise("pickle: %s is no instruction", ("byte 0x%02x"):format(code:byte()))
     end
     step(m)
   until m.done

@@ -1,6 +1,7 @@
 --- The parts of the pickle machine: its stream, its stack with marks, its memo, and the names that it knows. What the
 -- instructions do with them is in formats/pickle.lua, where values are described.
 -- @module secateur.formats.pickle_machine
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local machine = {}
@@ -16,11 +17,6 @@ local ITEM, CONTAINER, TEXT = 32, 192, 48
 
 local unpack = string.unpack
 
---- Raises with "pickle: " in front.
-function machine.problem(format, ...)
-  error("pickle: " .. format:format(...), 0)
-end
-
 --- What a value is, for messages.
 function machine.describe(value)
   if value == machine.none then return "None" end
@@ -34,7 +30,7 @@ end
 function machine.need(m, count)
   local missing = m.at + count - 1 - #m.text
   if missing <= 0 then return end
-  if missing > m.left then machine.problem("cut short") end
+  if missing > m.left then errors.raise("pickle: cut short") end
   local fetched = math.min(m.left, math.max(missing, CHUNK))
   m.text = m.text:sub(m.at) .. m.fetch(m.offset, fetched)
   m.at, m.offset, m.left = 1, m.offset + fetched, m.left - fetched
@@ -43,7 +39,7 @@ end
 --- Takes bytes off the budget; raises when there are none left.
 function machine.charge(m, bytes)
   m.budget = m.budget - bytes
-  if m.budget < 0 then machine.problem("it describes more than twice what its file holds") end
+  if m.budget < 0 then errors.raise("pickle: it describes more than twice what its file holds") end
 end
 
 --- A number of `size` bytes in string.unpack's format.
@@ -56,7 +52,7 @@ end
 
 --- The next `count` bytes.
 function machine.bytes(m, count)
-  if count < 0 or count > m.left + #m.text - m.at + 1 then machine.problem("cut short") end
+  if count < 0 or count > m.left + #m.text - m.at + 1 then errors.raise("pickle: cut short") end
   machine.charge(m, TEXT + (count > CHUNK and 4 or 1) * count) -- a long one is there several times while it is cut out
   machine.need(m, count)
   local text = m.text:sub(m.at, m.at + count - 1)
@@ -71,8 +67,8 @@ function machine.line(m)
     machine.need(m, math.min(LONGEST_LINE, m.left + #m.text - m.at + 1))
     last = m.text:find("\n", m.at, true)
   end
-  if not last and m.left == 0 and #m.text - m.at < LONGEST_LINE then machine.problem("cut short") end
-  if not last or last - m.at > LONGEST_LINE then machine.problem("expected a line of text") end
+  if not last and m.left == 0 and #m.text - m.at < LONGEST_LINE then errors.raise("pickle: cut short") end
+  if not last or last - m.at > LONGEST_LINE then errors.raise("pickle: expected a line of text") end
   machine.charge(m, TEXT + last - m.at)
   local text = m.text:sub(m.at, last - 1)
   m.at = last + 1
@@ -95,7 +91,7 @@ end
 --- Takes the top of the stack off.
 function machine.pop(m)
   local top = m.top
-  if top <= machine.floor(m) then machine.problem("it takes more off its stack than there is") end
+  if top <= machine.floor(m) then errors.raise("pickle: it takes more off its stack than there is") end
   local value = m.stack[top]
   m.stack[top], m.top = nil, top - 1
   return value
@@ -103,7 +99,7 @@ end
 
 --- The top of the stack.
 function machine.peek(m)
-  if m.top <= machine.floor(m) then machine.problem("it takes more off its stack than there is") end
+  if m.top <= machine.floor(m) then errors.raise("pickle: it takes more off its stack than there is") end
   return m.stack[m.top]
 end
 
@@ -122,7 +118,7 @@ end
 --- Takes all above the last mark off, as a container.
 function machine.pop_to_mark(m, kind)
   local mark = table.remove(m.marks)
-  if not mark then machine.problem("it looks for a mark that is not there") end
+  if not mark then errors.raise("pickle: it looks for a mark that is not there") end
   local items = machine.new(m, kind)
   items.n = m.top - mark
   machine.charge(m, ITEM * items.n)
@@ -143,7 +139,7 @@ end
 --- Adds the items to a list or set.
 function machine.append(m, list, items)
   local kind = type(list) == "table" and list.kind
-  if kind ~= "list" and kind ~= "set" then machine.problem("it appends to %s", machine.describe(list)) end
+  if kind ~= "list" and kind ~= "set" then errors.raise("pickle: it appends to %s", machine.describe(list)) end
   machine.charge(m, ITEM * items.n)
   table.move(items, 1, items.n, list.n + 1, list)
   list.n = list.n + items.n
@@ -152,9 +148,9 @@ end
 --- Adds keys and values by turns to a dictionary.
 function machine.set_items(m, dict, items)
   if type(dict) ~= "table" or dict.kind ~= "dict" then
-    machine.problem("it sets an item of %s", machine.describe(dict))
+    errors.raise("pickle: it sets an item of %s", machine.describe(dict))
   end
-  if items.n % 2 ~= 0 then machine.problem("a key without a value") end
+  if items.n % 2 ~= 0 then errors.raise("pickle: a key without a value") end
   machine.charge(m, ITEM * items.n)
   for i = 1, items.n, 2 do
     dict.n = dict.n + 1
@@ -164,7 +160,7 @@ end
 
 --- Keeps the top of the stack under a number.
 function machine.remember(m, index)
-  if index < 0 then machine.problem("a memo number below zero") end
+  if index < 0 then errors.raise("pickle: a memo number below zero") end
   machine.charge(m, 2 * ITEM)
   if m.memo[index] == nil then m.remembered = m.remembered + 1 end
   m.memo[index] = machine.peek(m)
@@ -173,7 +169,7 @@ end
 --- Puts what is kept under a number on the stack.
 function machine.recall(m, index)
   local value = m.memo[index]
-  if value == nil then machine.problem("it recalls what it never remembered") end
+  if value == nil then errors.raise("pickle: it recalls what it never remembered") end
   machine.push(m, value)
 end
 
@@ -191,15 +187,15 @@ end
 --- What a global makes of the arguments. One that is not a function only stands for its name.
 function machine.call(m, callee, arguments)
   if type(callee) ~= "table" or callee.kind ~= "global" then
-    machine.problem("it calls %s", machine.describe(callee))
+    errors.raise("pickle: it calls %s", machine.describe(callee))
   elseif type(arguments) ~= "table" or arguments.kind ~= "tuple" then
-    machine.problem("it calls %s with %s", callee.name, machine.describe(arguments))
+    errors.raise("pickle: it calls %s with %s", callee.name, machine.describe(arguments))
   elseif type(callee.make) ~= "function" then
-    machine.problem("it calls %s, which only stands for itself", callee.name)
+    errors.raise("pickle: it calls %s, which only stands for itself", callee.name)
   end
   machine.charge(m, CONTAINER)
   local value = callee.make(arguments, callee.name, m)
-  if value == nil then machine.problem("it calls %s with arguments that do not fit", callee.name) end
+  if value == nil then errors.raise("pickle: it calls %s with arguments that do not fit", callee.name) end
   return value
 end
 
@@ -210,7 +206,7 @@ function machine.build(m)
   machine.pop(m)
   local value = machine.peek(m)
   if type(value) ~= "table" or not with_state[value.kind] then
-    machine.problem("it gives a state to %s", machine.describe(value))
+    errors.raise("pickle: it gives a state to %s", machine.describe(value))
   end
 end
 

@@ -4,8 +4,8 @@
 -- @module secateur.formats.safetensors
 local cjson = require "cjson"
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
-local native = require("secateur.formats.file").native
 local options = require "secateur.util.options"
 
 local safetensors = {}
@@ -22,11 +22,6 @@ local stored_as = { float32 = "F32", float64 = "F64", int64 = "I64", uint8 = "U8
 local json = cjson.new() -- of our own, so that its settings touch nobody else
 json.decode_max_depth(8)
 json.decode_invalid_numbers(false)
-
--- Raises without a position: the public function adds its name and its caller's position.
-local function problem(format, ...)
-  error(format:format(...), 0)
-end
 
 -- cjson keeps the last of equal keys silently, so this walks over the text (known to be JSON) and compares.
 local function check_repeated_keys(text)
@@ -51,7 +46,7 @@ local function check_repeated_keys(text)
       local seen = stack[#stack]
       if seen and text:find("^%s*:", at) then
         local key = json.decode("[" .. text:sub(mark, last) .. "]")[1]
-        if seen[key] then problem("header: %s is there twice", options.describe(key)) end
+        if seen[key] then errors.raise("header: %s is there twice", options.describe(key)) end
         seen[key] = true
       end
     end
@@ -66,12 +61,12 @@ local function decoded_size(text)
 end
 
 local function decode(text, room)
-  if text:byte(1) ~= 123 then problem("header: expected a JSON object") end
+  if text:byte(1) ~= 123 then errors.raise("header: expected a JSON object") end
   -- the decoder takes one for the end of the text
-  if text:find("\0", 1, true) then problem("header: expected JSON, got a zero byte") end
-  if decoded_size(text) > room then problem("header: it describes more than twice what its file holds") end
+  if text:find("\0", 1, true) then errors.raise("header: expected JSON, got a zero byte") end
+  if decoded_size(text) > room then errors.raise("header: it describes more than twice what its file holds") end
   local ok, header = pcall(json.decode, text)
-  if not ok then problem("header: %s", header) end
+  if not ok then errors.raise("header: %s", header) end
   check_repeated_keys(text)
   return header
 end
@@ -110,25 +105,25 @@ end
 local function check_entry(name, given, bytes)
   local where = "tensor " .. options.describe(name)
   if type(given) ~= "table" then
-    problem("%s: expected an object, got %s", where, options.describe(given))
+    errors.raise("%s: expected an object, got %s", where, options.describe(given))
   end
   for _, field in ipairs { "dtype", "shape", "data_offsets" } do
-    if given[field] == nil then problem("%s: missing field '%s'", where, field) end
+    if given[field] == nil then errors.raise("%s: missing field '%s'", where, field) end
   end
   local dtype, shape, offsets = given.dtype, whole_numbers(given.shape), whole_numbers(given.data_offsets)
   local size = sizes[dtype]
-  if not size then problem("%s: unknown dtype %s", where, options.describe(dtype)) end
-  if not shape then problem("%s: shape: expected a list of whole numbers", where) end
+  if not size then errors.raise("%s: unknown dtype %s", where, options.describe(dtype)) end
+  if not shape then errors.raise("%s: shape: expected a list of whole numbers", where) end
   if #shape > MAX_DIMS then
-    problem("%s: shape: expected at most %d dimensions, got %d", where, MAX_DIMS, #shape)
+    errors.raise("%s: shape: expected at most %d dimensions, got %d", where, MAX_DIMS, #shape)
   end
-  if not offsets or #offsets ~= 2 then problem("%s: data_offsets: expected two whole numbers", where) end
+  if not offsets or #offsets ~= 2 then errors.raise("%s: data_offsets: expected two whole numbers", where) end
   local first, last = offsets[1], offsets[2]
   if first > last or last > bytes then
-    problem("%s: data_offsets: expected them in order within 0..%d, got %d and %d", where, bytes, first, last)
+    errors.raise("%s: data_offsets: expected them in order within 0..%d, got %d and %d", where, bytes, first, last)
   end
   if byte_count(shape, size, bytes) ~= last - first then
-    problem("%s: data_offsets: %d bytes do not make the shape [%s] of %s", where, last - first,
+    errors.raise("%s: data_offsets: %d bytes do not make the shape [%s] of %s", where, last - first,
       table.concat(shape, "x"), dtype)
   end
   return { name = name, dtype = dtype, shape = shape, first = first, last = last }
@@ -136,10 +131,10 @@ end
 
 local function check_metadata(meta)
   if meta == nil then return {} end
-  if type(meta) ~= "table" then problem("__metadata__: expected an object, got %s", options.describe(meta)) end
+  if type(meta) ~= "table" then errors.raise("__metadata__: expected an object, got %s", options.describe(meta)) end
   for key, value in pairs(meta) do
     if type(key) ~= "string" or type(value) ~= "string" then
-      problem("__metadata__: %s: expected a string, got %s", key, options.describe(value))
+      errors.raise("__metadata__: %s: expected a string, got %s", key, options.describe(value))
     end
   end
   return meta
@@ -159,12 +154,12 @@ local function check_header(header, bytes)
   local reached = 0
   for _, entry in ipairs(entries) do
     if entry.first ~= reached then
-      problem("tensor %s: data_offsets: expected it to begin at %d, where the one before ends, got %d",
+      errors.raise("tensor %s: data_offsets: expected it to begin at %d, where the one before ends, got %d",
         options.describe(entry.name), reached, entry.first)
     end
     reached = entry.last
   end
-  if reached ~= bytes then problem("expected %d bytes of data after the header, got %d", reached, bytes) end
+  if reached ~= bytes then errors.raise("expected %d bytes of data after the header, got %d", reached, bytes) end
   return entries
 end
 
@@ -187,7 +182,7 @@ function Weights:names()
 end
 
 local function entry_of(self, name)
-  return self.entries[name] or problem("'%s': no tensor %s in it", self.path, options.describe(name))
+  return self.entries[name] or errors.raise("'%s': no tensor %s in it", self.path, options.describe(name))
 end
 
 -- Shape and types of one.
@@ -200,7 +195,7 @@ end
 -- A new Tensor of it.
 function Weights:read(name)
   local entry = entry_of(self, name)
-  return native(self.file.tensor, self.file, entry.dtype, entry.shape, entry.first, entry.last)
+  return self.file:tensor(entry.dtype, entry.shape, entry.first, entry.last)
 end
 
 -- Closes the file.
@@ -217,16 +212,16 @@ function safetensors.held_as(dtype)
   return held[dtype] or "int64"
 end
 
---- Opens a file whose tensors are read one by one; see `formats/weights.lua` for what is given. Raises without a
--- position, the path first.
+--- Opens a file whose tensors are read one by one; see `formats/weights.lua` for what is given. Messages begin
+-- with the path.
 -- @string path
 -- @treturn Weights
 function safetensors.open(path)
-  local file = native(core.safetensors_open, path)
-  local good, entries, meta = pcall(parse, native(file.header, file), file:bytes())
+  local file = core.safetensors_open(path)
+  local good, entries, meta = errors.try(parse, file:header(), file:bytes())
   if not good then
     file:close()
-    problem("'%s': %s", path, entries)
+    errors.raise("'%s': %s", path, entries)
   end
   local by_name = {}
   for _, entry in ipairs(entries) do by_name[entry.name] = entry end
@@ -254,18 +249,16 @@ end
 -- @raise when the file is damaged, of another kind, or holds a type that tensors cannot
 function safetensors.load(path)
   options.value("safetensors.load", "path", path, { type = "string", required = true })
-  local ok, tensors, meta = pcall(load, path)
-  if not ok then options.fail("safetensors.load", tensors) end
-  return tensors, meta
+  return errors.within("safetensors.load", load, path)
 end
 
 ---- writing ----
 
 local function check_text(what, text)
   if type(text) ~= "string" then
-    problem("%s: expected a string, got %s", what, options.describe(text))
+    errors.raise("%s: expected a string, got %s", what, options.describe(text))
   elseif not utf8.len(text) then
-    problem("%s: expected UTF-8, got other bytes", what)
+    errors.raise("%s: expected UTF-8, got other bytes", what)
   end
   return text
 end
@@ -291,9 +284,9 @@ local function check_tensors(tensors, names)
     local tensor = tensors[name]
     local known, dtype = pcall(function() return stored_as[tensor:dtype()] end)
     if not known or not dtype then
-      problem("tensors: '%s': expected a Tensor, got %s", name, options.describe(tensor))
+      errors.raise("tensors: '%s': expected a Tensor, got %s", name, options.describe(tensor))
     elseif name == "__metadata__" then
-      problem("tensors: the name '__metadata__' is reserved")
+      errors.raise("tensors: the name '__metadata__' is reserved")
     end
     dtypes[name] = dtype
   end
@@ -330,8 +323,7 @@ function safetensors.save(path, tensors, meta)
   options.value("safetensors.save", "path", path, { type = "string", required = true })
   options.value("safetensors.save", "tensors", tensors, { type = "table", required = true })
   meta = options.value("safetensors.save", "meta", meta, { type = "table", default = {} })
-  local ok, err = pcall(function() native(core.safetensors_write, path, lay_out(tensors, meta)) end)
-  if not ok then options.fail("safetensors.save", err) end
+  errors.within("safetensors.save", function() core.safetensors_write(path, lay_out(tensors, meta)) end)
 end
 
 return safetensors

@@ -1,6 +1,7 @@
 --- Which of the dictionaries in a checkpoint are the weights: training scripts wrap them, beside an epoch, an
 -- optimiser, an average of the weights.
 -- @module secateur.formats.state_dict
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local pickle = require "secateur.formats.pickle"
 
@@ -14,10 +15,6 @@ local usual = {}
 for _, name in ipairs { "state_dict", "model", "model_state_dict", "model_state", "model_weights", "net", "network",
   "net_state_dict", "module", "params", "weights" } do
   usual[name] = true
-end
-
-local function problem(format, ...)
-  error(format:format(...), 0)
 end
 
 local function is(value, kind) return type(value) == "table" and value.kind == kind end
@@ -61,7 +58,7 @@ local function choose_inside(map, depth, done, only_usual)
   end
   if #names == 0 then return nil end
   if #names > 1 and #plain ~= 1 then
-    problem("it holds several dictionaries of tensors, '%s'; choose one of them with key",
+    errors.raise("it holds several dictionaries of tensors, '%s'; choose one of them with key",
       table.concat(names, "', '"))
   end
   return done[map[plain[1] or names[1]]]
@@ -93,7 +90,7 @@ local function instead(map)
     .. (deeper and ("; key = '%s', or dots as in '%s.x', would look further in"):format(deeper, deeper) or "")
 end
 
---- The weights in what a checkpoint holds. Raises without a position.
+--- The weights in what a checkpoint holds.
 -- @param root a value of formats/pickle.lua
 -- @string[opt] key the dictionary to take; dots lead into dictionaries in one another
 -- @treturn table name → tensor (as formats/torch_globals.lua describes it); what is no tensor is left out
@@ -102,16 +99,16 @@ function state_dict.find(root, key)
     local inner = is(root, "dict") and pickle.get(root, part)
     if not is(inner, "dict") then
       local there = is(root, "dict") and table.concat(options.sorted_keys(fields(root)), "', '") or ""
-      problem("key: expected a dictionary in the file, got '%s'%s", key,
+      errors.raise("key: expected a dictionary in the file, got '%s'%s", key,
         there ~= "" and (", where there are '%s'"):format(there) or "")
     end
     root = inner
   end
   if not is(root, "dict") then
-    problem("expected a dictionary of tensors (a state_dict), got %s", pickle.describe(root))
+    errors.raise("expected a dictionary of tensors (a state_dict), got %s", pickle.describe(root))
   end
   local tensors = {}
-  for name, value in pairs(choose(root, 0, {}) or problem("%s", "it holds no tensors under names"
+  for name, value in pairs(choose(root, 0, {}) or errors.raise("it holds no tensors under names"
     .. instead(fields(root)))) do
     if is(value, "tensor") then tensors[name] = value end
   end

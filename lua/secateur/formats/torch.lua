@@ -2,6 +2,7 @@
 --
 -- Gives the object that was saved, as data (`formats/pickle.lua`), and where its storages lie in the file.
 -- @module secateur.formats.torch
+local errors = require "secateur.util.errors"
 local pickle = require "secateur.formats.pickle"
 local torch_globals = require "secateur.formats.torch_globals"
 
@@ -13,12 +14,8 @@ local PROTOCOL_VERSION = 1001
 local SLACK = 64 << 20 -- bytes that the description of the tensors may need beside twice the file
 local SAVE = "save the weights alone, in Python: torch.save(model.state_dict(), path)"
 
-local function problem(format, ...)
-  error(format:format(...), 0)
-end
-
 local function refuse(name)
-  problem("it needs '%s', which is no part of what weights are made of and was not run; %s",
+  errors.raise("it needs '%s', which is no part of what weights are made of and was not run; %s",
     #name <= 200 and name or name:sub(1, 200) .. "...", SAVE)
 end
 
@@ -28,14 +25,14 @@ local function storage(id)
   local type_of = fits and torch_globals.type_of(id[2])
   local key, count, view = fits and id[3], fits and id[5], fits and id[6]
   if not type_of or type(key) ~= "string" or math.type(count) ~= "integer" or count < 0 then
-    problem("a persistent name that is no storage's")
+    errors.raise("a persistent name that is no storage's")
   end
   local made = { kind = "storage", type = type_of, key = key, count = count }
   if view ~= nil and view ~= pickle.none then
     local good = type(view) == "table" and view.kind == "tuple" and math.type(view[2]) == "integer"
       and math.type(view[3]) == "integer" and view[2] >= 0 and view[3] >= 0 and view[2] <= count
       and view[3] <= count - view[2]
-    if not good then problem("storage '%s': a view that is not within it", key) end
+    if not good then errors.raise("storage '%s': a view that is not within it", key) end
     made.shift, made.viewed = view[2], view[3]
   end
   return made
@@ -56,7 +53,8 @@ end
 local function plain_entry(file, name)
   local offset, length, crc, plain = file:entry(name)
   if not offset then return nil end
-  if not plain then problem("entry '%s': expected it stored as it is, as PyTorch does, got it compressed", name) end
+  if not plain then errors.raise("entry '%s': expected it stored as it is, as PyTorch does, got it compressed",
+    name) end
   -- PyTorch writes 0 where it was told not to compute checksums
   return { first = offset, length = length, crc = crc ~= 0 and crc or nil }
 end
@@ -65,17 +63,17 @@ end
 local function check(file, place, what)
   if not place.crc then return end
   local crc = file:crc32(place.first, place.length)
-  if crc ~= place.crc then problem("%s: its checksum is wrong: expected %08x, got %08x", what, place.crc, crc) end
+  if crc ~= place.crc then errors.raise("%s: its checksum is wrong: expected %08x, got %08x", what, place.crc, crc) end
   place.crc = nil
 end
 
 local function find_pickle(file)
   local folder = file:zip() > 0 and file:name(1):match("^([^/]+/)")
   if folder and file:entry(folder .. "constants.pkl") then
-    problem("a TorchScript archive (torch.jit.save), which holds a program; %s", SAVE)
+    errors.raise("a TorchScript archive (torch.jit.save), which holds a program; %s", SAVE)
   end
   local place = folder and plain_entry(file, folder .. "data.pkl")
-  if not place then problem("a zip archive, but no checkpoint of PyTorch: no data.pkl in it") end
+  if not place then errors.raise("a zip archive, but no checkpoint of PyTorch: no data.pkl in it") end
   check(file, place, "entry '" .. folder .. "data.pkl'")
   return folder, place
 end
@@ -84,7 +82,7 @@ local function byte_order(file, folder)
   local place = plain_entry(file, folder .. "byteorder")
   if not place then return "little" end
   local text = place.length <= 16 and file:bytes(place.first, place.length) or ""
-  if text ~= "little" and text ~= "big" then problem("byteorder: expected little or big, got '%s'", text) end
+  if text ~= "little" and text ~= "big" then errors.raise("byteorder: expected little or big, got '%s'", text) end
   return text
 end
 
@@ -98,7 +96,7 @@ local function open_zip(file)
     if not place then
       place = plain_entry(file, folder .. "data/" .. wanted.key)
       if not place and wanted.count == 0 then place = { first = 0, length = 0 } end
-      if not place then problem("storage '%s' is not in the archive", wanted.key) end
+      if not place then errors.raise("storage '%s' is not in the archive", wanted.key) end
       places[wanted.key] = place
     end
     return place
@@ -114,7 +112,7 @@ local function note_storages(into)
     local made = storage(id)
     local known = into[made.key]
     if known and (known.count ~= made.count or known.type.size ~= made.type.size) then
-      problem("storage '%s' is there in two sizes", made.key)
+      errors.raise("storage '%s' is there in two sizes", made.key)
     end
     into[made.key] = known or made
     return made
@@ -124,18 +122,18 @@ end
 -- The storages' bytes follow one another, each after the number of its elements.
 local function place_storages(file, keys, noted, offset)
   local places = {}
-  if type(keys) ~= "table" or keys.kind ~= "list" then problem("expected a list of storages") end
+  if type(keys) ~= "table" or keys.kind ~= "list" then errors.raise("expected a list of storages") end
   for i = 1, keys.n do
     local key = keys[i]
     local made = type(key) == "string" and noted[key]
-    if not made then problem("the list of storages names one that no tensor uses") end
-    if file:size() - offset < 8 then problem("cut short: storage '%s' is missing", key) end
+    if not made then errors.raise("the list of storages names one that no tensor uses") end
+    if file:size() - offset < 8 then errors.raise("cut short: storage '%s' is missing", key) end
     local count = string.unpack("<i8", file:bytes(offset, 8))
     offset = offset + 8
     if count ~= made.count then
-      problem("storage '%s': expected %d elements, got %d", key, made.count, count)
+      errors.raise("storage '%s': expected %d elements, got %d", key, made.count, count)
     elseif count > (file:size() - offset) // made.type.size then
-      problem("cut short: storage '%s' ends behind the file", key)
+      errors.raise("cut short: storage '%s' ends behind the file", key)
     end
     places[key] = { first = offset, length = count * made.type.size }
     offset = offset + count * made.type.size
@@ -153,23 +151,23 @@ local function open_stream(file)
   end
   local magic = next_value()
   if type(magic) ~= "table" or magic.bytes ~= MAGIC_BYTES and magic.text ~= MAGIC_TEXT then
-    problem("a pickle, but no checkpoint of PyTorch (its first value is %s)", pickle.describe(magic))
+    errors.raise("a pickle, but no checkpoint of PyTorch (its first value is %s)", pickle.describe(magic))
   end
   local version = next_value()
   if version ~= PROTOCOL_VERSION then
-    problem("expected version %d of the format, got %s", PROTOCOL_VERSION, pickle.describe(version))
+    errors.raise("expected version %d of the format, got %s", PROTOCOL_VERSION, pickle.describe(version))
   end
   next_value() -- sizes of C's types where it was written; storages are always little-endian
   read = reader(file, note_storages(noted))
   local root = next_value()
   local places = place_storages(file, next_value(), noted, offset)
   local function place_of(wanted)
-    return places[wanted.key] or problem("storage '%s' is not in the file", wanted.key)
+    return places[wanted.key] or errors.raise("storage '%s' is not in the file", wanted.key)
   end
   return { root = root, place_of = place_of, big_endian = false }
 end
 
---- Reads what a file holds, apart from the storages. Raises without a position; messages may begin with the path.
+--- Reads what a file holds, apart from the storages. Messages may begin with the path.
 -- @param file a File of the core
 -- @bool zip whether it is a zip archive
 -- @treturn table `root`: the object; `place_of(storage)`: a table with `first` and `length`, in bytes, and `crc` where

@@ -1,7 +1,8 @@
 --- Files of named tensors of any kind behind one interface: safetensors and PyTorch's checkpoints, told apart by their
 -- content. Tensors are read one by one, straight from the file.
 -- @module secateur.formats.weights
-local files = require "secateur.formats.file"
+local errors = require "secateur.util.errors"
+local core = require "secateur.core"
 local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
 local state_dict = require "secateur.formats.state_dict"
@@ -14,19 +15,15 @@ local MAX_DIMS = 5
 local LONGEST_MESSAGE = 600
 local SLACK = 16 << 20 -- bytes that tensors may take beside twice their file
 
-local function problem(format, ...)
-  error(format:format(...), 0)
-end
-
 -- Calls f; its errors get the path in front, where they do not begin with it (as those of the core do). They quote what
 -- the file says, which may be anything: no more of it than can be read, and nothing that a terminal would obey.
 local function about(path, f, ...)
-  local ok, result = pcall(f, ...)
+  local ok, result = errors.catch(f, ...)
   if ok then return result end
   local lead, message = ("'%s': "):format(path), tostring(result)
   if message:sub(1, #lead) == lead then message = message:sub(#lead + 1) end
   if #message > LONGEST_MESSAGE then message = message:sub(1, LONGEST_MESSAGE) .. "..." end
-  error(lead .. message:gsub("%c", "?"), 0)
+  errors.raise(lead .. message:gsub("%c", "?"))
 end
 
 --- An open file of named tensors.
@@ -38,7 +35,7 @@ Weights.__index = Weights
 Weights.__name = "Weights"
 
 local function tensor_of(self, name)
-  return self.tensors[name] or problem("'%s': no tensor %s in it", self.path, options.describe(name))
+  return self.tensors[name] or errors.raise("'%s': no tensor %s in it", self.path, options.describe(name))
 end
 
 --- The names of all tensors, sorted.
@@ -80,14 +77,14 @@ local function locate(self, tensor)
   local place, size = self.place_of(storage), storage.type.size
   -- divided, because a product of what the file says might overflow
   if place.length // size ~= storage.count or place.length % size ~= 0 then
-    problem("expected a storage of %d elements of %d bytes, got %d bytes", storage.count, size, place.length)
+    errors.raise("expected a storage of %d elements of %d bytes, got %d bytes", storage.count, size, place.length)
   end
   if not storage.shift then return place.first, place.length, place end
   return place.first + storage.shift * size, storage.viewed * size, place
 end
 
 local function read(self, tensor)
-  if tensor.unsupported then problem("expected an ordinary tensor, got %s", tensor.unsupported) end
+  if tensor.unsupported then errors.raise("expected an ordinary tensor, got %s", tensor.unsupported) end
   local first, length, place = locate(self, tensor)
   if extent(tensor, tensor.size) == 0 then first, length, place = 0, 0, {} end
   local crc = place.crc
@@ -117,9 +114,9 @@ function Weights:read(name)
   local made = key and self.made[key]
   if made and pcall(made.numel, made) then return made end -- and was not closed
   made = about(self.path, function()
-    local ok, result = pcall(read, self, tensor)
+    local ok, result = errors.try(read, self, tensor)
     if ok then return result end
-    problem("tensor '%s': %s", name, (tostring(result):gsub("^'" .. self.path:gsub("%p", "%%%0") .. "': ", "")))
+    errors.raise("tensor '%s': %s", name, (tostring(result):gsub("^'" .. self.path:gsub("%p", "%%%0") .. "': ", "")))
   end)
   if key then self.made[key] = made end
   return made
@@ -146,7 +143,7 @@ local function check_extents(tensors, size)
         seen[key] = true
         if extent(tensor, element_bytes[safetensors.held_as(tensor.element)]) > 2 * size + SLACK
           or total > 2 * size + SLACK then
-          problem("tensor '%s': [%s] would take more than twice the file's size", name,
+          errors.raise("tensor '%s': [%s] would take more than twice the file's size", name,
             table.concat(tensor.shape, " x "))
         end
       end
@@ -170,22 +167,22 @@ local function recognise(file)
   if start:sub(1, 4) == "PK\3\4" then return "zip" end
   if start:sub(1, 1) == "\x80" or start:find "^L%d+L\n" then return "pickle" end -- protocols from 2 on, or before
   if start:find("^version https://git%-lfs") then
-    problem("a pointer of Git LFS, which stands for a file that was not fetched")
+    errors.raise("a pointer of Git LFS, which stands for a file that was not fetched")
   elseif start:sub(258, 262) == "ustar" then
-    problem("a checkpoint of PyTorch before version 0.1.10, in tar's format; save it again with a newer one")
+    errors.raise("a checkpoint of PyTorch before version 0.1.10, in tar's format; save it again with a newer one")
   end
-  if start == "" then problem("an empty file") end
-  if start:sub(1, 2) == "\31\139" then problem("compressed with gzip; unpack it first") end
+  if start == "" then errors.raise("an empty file") end
+  if start:sub(1, 2) == "\31\139" then errors.raise("compressed with gzip; unpack it first") end
   if start:find('^%s*{%s*"') then
-    problem("text in JSON, no weights: where these are in several files, join what load_weights gives")
+    errors.raise("text in JSON, no weights: where these are in several files, join what load_weights gives")
   end
-  problem("expected a safetensors file or a checkpoint of PyTorch, got something else")
+  errors.raise("expected a safetensors file or a checkpoint of PyTorch, got something else")
 end
 
 local function open(file, path, key)
   local found = recognise(file)
   if found == "safetensors" then
-    if key then problem("key: a safetensors file holds no dictionaries to choose from") end
+    if key then errors.raise("key: a safetensors file holds no dictionaries to choose from") end
     file:close()
     return safetensors.open(path)
   end
@@ -195,20 +192,18 @@ local function open(file, path, key)
 end
 
 --- Opens a file of weights. In a checkpoint of PyTorch, dictionaries around the weights (`state_dict`, `model`, …) are
--- taken off; an average of the weights (EMA) beside them is only taken by `key`. Raises without a position, beginning
--- with `'path': `.
+-- taken off; an average of the weights (EMA) beside them is only taken by `key`.
+-- Messages begin with `'path': `.
 -- @string path
 -- @tparam[opt] table opts `key`: the dictionary to take, e.g. "model_ema"; dots lead into dictionaries in one another
 -- @treturn Weights
 function weights.open(path, opts)
-  local file = files.open(path)
+  local file = core.file_open(path)
   return about(path, function()
-    local ok, result = pcall(open, file, path, opts and opts.key)
-    if not ok then
-      file:close()
-      error(result, 0)
-    end
-    return result
+    local ok, result = errors.catch(open, file, path, opts and opts.key)
+    if ok then return result end
+    file:close()
+    errors.rethrow(result)
   end)
 end
 
@@ -222,12 +217,10 @@ end
 function weights.load(path, opts)
   options.value("load_weights", "path", path, { type = "string", required = true })
   opts = options.check("load_weights", opts, { key = { type = "string" } })
-  local ok, result = pcall(function()
+  return errors.within("load_weights", function()
     local file <close> = weights.open(path, opts)
     return safetensors.read_all(file)
   end)
-  if not ok then options.fail("load_weights", result) end
-  return result
 end
 
 return weights

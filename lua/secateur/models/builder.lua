@@ -9,6 +9,7 @@
 -- `core.operations()` lists the operations; shapes are judged as nodes are added.
 -- @module secateur.models.builder
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 
 --- A network under construction.
 -- @type Builder
@@ -19,8 +20,7 @@ for _, operation in ipairs(core.operations()) do
   local op = operation.name
   Builder[op] = function(self, name, inputs, attributes, parameters)
     if type(inputs) == "string" then inputs = { inputs } end
-    local ok, message = pcall(self.graph.add, self.graph, op, name, inputs, attributes, parameters)
-    if not ok then error(message, 2) end
+    self.graph:add(op, name, inputs, attributes, parameters)
     return name
   end
 end
@@ -56,7 +56,7 @@ function Builder:shape(name)
   for i = #nodes, 1, -1 do
     if nodes[i].name == name then return nodes[i].shape end
   end
-  error(("shape: node: expected one of the graph, got '%s'"):format(name), 2)
+  errors.raise("shape: node: expected one of the graph, got '%s'", name)
 end
 
 local builder = {}

@@ -5,6 +5,7 @@
 -- secateur.models.initial_weights); `rules` (its options besides the common ones); `free` (those of its options that
 -- named architectures leave open); `configs` (named architecture -> options).
 -- @module secateur.models.constructors
+local errors = require "secateur.util.errors"
 local init_weights = require "secateur.models.initial_weights"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -29,11 +30,11 @@ local function constructor(self, name, rules, config)
   return function(opts)
     local checked = options.check(name, opts, rules)
     for key, value in pairs(config) do checked[key] = value end
-    return (model.guard(name, function()
+    return errors.within(name, function()
       local graph = self.graph(checked)
       init_weights(graph, self.initial, checked.seed)
       return model.new(graph, { architecture = name })
-    end))
+    end)
   end
 end
 

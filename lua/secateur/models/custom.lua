@@ -1,6 +1,7 @@
 --- Models of one's own making.
 -- @module secateur.models.custom
 local builder = require "secateur.models.builder"
+local errors = require "secateur.util.errors"
 local init_weights = require "secateur.models.initial_weights"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -31,9 +32,9 @@ local rules = {
 return function(opts)
   local checked = options.check("model", opts, rules)
   local net, x
-  model.guard("model", function() net, x = builder.new(checked.input) end)
+  errors.within("model", function() net, x = builder.new(checked.input) end)
   local output = checked.build(net, x)
-  return (model.guard("model", function()
+  return (errors.within("model", function()
     if output ~= nil then net.graph:output(output) end
     init_weights(net.graph, checked.init, checked.seed)
     return model.new(net.graph, { architecture = checked.name })

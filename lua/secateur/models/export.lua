@@ -1,5 +1,6 @@
 --- Models for other programs: PyTorch (parameters alone) and whatever reads ONNX (the whole network).
 -- @module secateur.models.export
+local errors = require "secateur.util.errors"
 local file = require "secateur.models.model_file"
 local names = require "secateur.formats.parameter_names"
 local onnx = require "secateur.formats.onnx"
@@ -7,14 +8,6 @@ local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
 
 local export = {}
-
--- Runs f; an error in it becomes one of the public function, at its caller's line.
-local function try(name, f)
-  local ok, message = pcall(f)
-  if ok then return end
-  message = options.bare(message):gsub("^safetensors%.save: ", "")
-  options.fail(name, message, 2)
-end
 
 local state_rules = { names = { one_of = { "torchvision", "timm" }, default = "torchvision" } }
 
@@ -27,8 +20,7 @@ local function in_timm(state)
     if mapped then renamed[mapped] = state[name] end
   end
   if strange then
-    options.fail("export_state", ("names: expected 'torchvision' but for ViTs, which have no parameter '%s'"):format(
-      strange), 2)
+    errors.refuse("export_state", "names: expected 'torchvision' but for ViTs, which have no parameter '%s'", strange)
   end
   return renamed
 end
@@ -38,11 +30,12 @@ end
 -- @string path
 -- @tab[opt] opts see `Model:export_state`
 function export.state(model, path, opts)
-  options.value("export_state", "path", path, { type = "string", required = true }, 1)
-  local checked = options.check("export_state", opts, state_rules, 1)
+  options.value("export_state", "path", path, { type = "string", required = true })
+  local checked = options.check("export_state", opts, state_rules)
   local state = model:state()
   if checked.names == "timm" then state = in_timm(state) end
-  try("export_state", function() safetensors.save(path, state, { format = "pt" }) end)
+  local ok, problem = errors.try(safetensors.save, path, state, { format = "pt" })
+  if not ok then errors.refuse("export_state", problem) end
 end
 
 local function is_name(text)
@@ -63,12 +56,12 @@ local rules = {
 local function normalisation(model)
   local known, channels = model.info.normalisation, model.input_shape[1]
   if not known then
-    options.fail("export_onnx", "normalise: expected a model that knows how its images were normalised, as training "
-      .. "leaves it in info.normalisation", 2)
+    errors.refuse("export_onnx", "normalise: expected a model that knows how its images were normalised, as training "
+      .. "leaves it in info.normalisation")
   end
   if #model.input_shape ~= 3 or #known.mean ~= channels or #known.std ~= channels then
-    options.fail("export_onnx", ("normalise: expected mean and std of %d channels, got %d and %d"):format(channels,
-      #known.mean, #known.std), 2)
+    errors.refuse("export_onnx", "normalise: expected mean and std of %d channels, got %d and %d", channels,
+      #known.mean, #known.std)
   end
   return known
 end
@@ -76,8 +69,8 @@ end
 local function class_names(model, given)
   for i = 1, given and math.max(#given, model.classes) or 0 do
     if #given ~= model.classes or type(given[i]) ~= "string" then
-      options.fail("export_onnx", ("classes: expected a list of %d names, got %s"):format(model.classes,
-        #given ~= model.classes and ("one of %d"):format(#given) or options.describe(given[i])), 2)
+      errors.refuse("export_onnx", "classes: expected a list of %d names, got %s", model.classes,
+        #given ~= model.classes and ("one of %d"):format(#given) or options.describe(given[i]))
     end
   end
   return given or model.info.classes
@@ -100,19 +93,18 @@ end
 -- @string path
 -- @tab[opt] opts see `Model:export_onnx`
 function export.onnx(model, path, opts)
-  options.value("export_onnx", "path", path, { type = "string", required = true }, 1)
-  local checked = options.check("export_onnx", opts, rules, 1)
+  options.value("export_onnx", "path", path, { type = "string", required = true })
+  local checked = options.check("export_onnx", opts, rules)
   local output_name = checked.output_name or (checked.softmax and "probabilities" or "logits")
   if output_name == checked.input_name then
-    options.fail("export_onnx", ("output_name: expected another than the input's, got '%s'"):format(output_name), 1)
+    errors.refuse("export_onnx", "output_name: expected another than the input's, got '%s'", output_name)
   end
-  local good, problem = pcall(file.check_info, model.info, model.classes)
-  if not good then options.fail("export_onnx", problem, 1) end
+  errors.within("export_onnx", file.check_info, model.info, model.classes)
   local baked = checked.normalise and normalisation(model) or nil
   local settings = { name = checked.name or model.info.architecture or "custom", input_name = checked.input_name,
     output_name = output_name, fold = checked.fold, softmax = checked.softmax, normalisation = baked,
     metadata = metadata(model, class_names(model, checked.classes), baked) }
-  try("export_onnx", function()
+  errors.within("export_onnx", function()
     onnx.write(model.graph, settings, { input = model.input_shape, output = model.output_shape }, path)
   end)
 end

@@ -1,5 +1,6 @@
 --- Reads models back from files.
 -- @module secateur.models.load
+local errors = require "secateur.util.errors"
 local file = require "secateur.models.model_file"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -10,22 +11,19 @@ local plans = require "secateur.models.pruning_plan"
 -- @treturn Model
 return function(path)
   options.value("load", "path", path, { type = "string", required = true })
-  return (model.guard("load", function()
+  return errors.within("load", function()
     local graph, info, tensors, plan = file.read(path)
-    local ok, result = pcall(function()
+    local ok, result = errors.try(function()
       local loaded = model.new(graph, info):load_state(tensors)
       file.check_info(info, loaded.classes)
       if plan then
         local fitting, problem = plans.fit(loaded:layers(), plan)
-        if not fitting then error("plan: " .. problem, 0) end
+        if not fitting then errors.raise("plan: " .. problem) end
         loaded.plan = fitting
       end
       return loaded
     end)
-    if not ok then
-      local message = options.bare(result):gsub("^load_state: ", "")
-      error(("'%s': %s"):format(path, message), 0)
-    end
+    if not ok then errors.raise("'%s': %s", path, result) end
     return result
-  end))
+  end)
 end

@@ -1,5 +1,6 @@
 --- Brings tensors from a table or a file to a model's parameters, all or none.
 -- @module secateur.models.load_state
+local errors = require "secateur.util.errors"
 local names = require "secateur.formats.parameter_names"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
@@ -38,7 +39,7 @@ function Table:read(name) return self.tensors[name] end
 function Table:__close() self.tensors = nil end
 
 --- Opens a place that tensors come from: its `names()`, `info(name)` and `read(name)` are those of
--- secateur.formats.weights. Raises without a position.
+-- secateur.formats.weights.
 -- @param from a path, or a table name -> Tensor
 -- @string[opt] key of a dictionary in a file, as in weights.open
 -- @treturn a closable value
@@ -50,7 +51,7 @@ end
 local function fits_any(patterns, name)
   for _, pattern in ipairs(patterns) do
     local ok, found = pcall(string.find, name, pattern)
-    if not ok then error(("leave: expected a Lua pattern, got '%s': %s"):format(pattern, found), 0) end
+    if not ok then errors.raise("leave: expected a Lua pattern, got '%s': %s", pattern, found) end
     if found then return pattern end
   end
   return nil
@@ -145,7 +146,7 @@ local function describe_faults(faults)
   return #parts > 0 and table.concat(parts, "; ") or nil
 end
 
---- Sets the parameters of a graph. Raises, without a position, one message that lists all that does not fit; then the
+--- Sets the parameters of a graph. Raises one message that lists all that does not fit; then the
 -- graph is as before.
 -- @tparam Graph graph
 -- @param source what `open` gave
@@ -155,11 +156,12 @@ function state.load(graph, source, opts)
   local leave = opts and opts.leave or {}
   local found, faults, used = match(graph, source, opts and opts.prefix, leave)
   for _, pattern in ipairs(leave) do
-    if not used[pattern] then error(("leave: no parameter fits '%s'"):format(pattern), 0) end
+    if not used[pattern] then errors.raise("leave: no parameter fits '%s'", pattern) end
   end
   local text = describe_faults(faults)
-  if text then error(text .. (opts and opts.prefix and "" or names.hint(source:names())), 0) end
-  if #found == 0 then error("leave: expected patterns that leave something to load, these fit every parameter", 0) end
+  if text then errors.raise(text .. (opts and opts.prefix and "" or names.hint(source:names()))) end
+  if #found == 0 then errors.raise("leave: expected patterns that leave something to load, these fit every "
+    .. "parameter") end
   for _, one in ipairs(found) do one.value = source:read(one.name) end -- before the first is set: all or none
   for _, one in ipairs(found) do
     graph:set_parameter(one.parameter, one.value)
@@ -173,10 +175,10 @@ end
 -- @tparam[opt] table opts of `load`, and `key`, of `open`
 function state.load_from(graph, from, opts)
   local source <close> = state.open(from, opts and opts.key)
-  local ok, message = pcall(state.load, graph, source, opts)
+  local ok, message = errors.try(state.load, graph, source, opts)
   if ok then return end
   local where = type(from) == "string" and ("'%s': "):format(from) or ""
-  error(message:sub(1, #where) == where and message or where .. message, 0)
+  errors.raise(message:sub(1, #where) == where and message or where .. message)
 end
 
 return state

@@ -1,6 +1,7 @@
 --- A model: a graph with named parameters, and the plans that run it.
 -- @module secateur.models.model
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local export = require "secateur.models.export"
 local file = require "secateur.models.model_file"
 local layers = require "secateur.models.layers"
@@ -22,19 +23,6 @@ local Model = {}
 Model.__index = Model
 Model.__name = "Model"
 
---- Runs `make`; an error in it is raised at the level of the caller's caller, without the position inside the library.
--- Callers put the call in parentheses where they return its result: a tail call would take a level away.
--- @string name of the public function, put before messages that do not name an operation
--- @func make
--- @return what make returns
-function model.guard(name, make)
-  local ok, result = pcall(make)
-  if ok then return result end
-  local message = options.bare(result)
-  if not message:find("^" .. name) then message = name .. ": " .. message end
-  error(message, 3)
-end
-
 --- Wraps a graph.
 -- @tparam Graph graph
 -- @tparam[opt] table info strings that are saved with the model
@@ -46,7 +34,7 @@ function model.new(graph, info)
     if node.op == "input" then self.input_shape = node.shape end
     if node.name == graph:output() then self.output_shape = node.shape end
   end
-  if not self.input_shape then error("the graph has no input", 0) end
+  if not self.input_shape then errors.raise("the graph has no input") end
   self.classes = self.output_shape[#self.output_shape]
   return self
 end
@@ -58,15 +46,13 @@ function model.is(value)
   return getmetatable(value) == Model
 end
 
---- Raises `name: argument: expected a Model, got ...` at the level of the public function's caller unless it is one.
+--- Raises `name: argument: expected a Model, got ...` unless it is one.
 -- @string name the public function
 -- @param value
 -- @string[opt="model"] argument
--- @int[opt=0] depth as in options.fail
-function model.check(name, value, argument, depth)
+function model.check(name, value, argument)
   if model.is(value) then return end
-  options.fail(name, ("%s: expected a Model, got %s"):format(argument or "model", options.describe(value)),
-    (depth or 0) + 1)
+  errors.refuse(name, "%s: expected a Model, got %s", argument or "model", options.describe(value))
 end
 
 --- A plan for runs of up to `batch` samples. The last plan is kept, so that runs of one kind in a row share it.
@@ -94,7 +80,7 @@ function Model:release()
   self.last_plan = nil
 end
 
---- Raises unless x is a batch for this model, at the level of the public function's caller.
+--- Raises unless x is a batch for this model,.
 -- @string name the public function
 -- @param x
 -- @treturn int the number of samples
@@ -103,8 +89,8 @@ function Model:check_batch(name, x)
   local good = shape and #shape == #self.input_shape + 1 and shape[1] > 0 and x:dtype():find("^float")
   for d = 1, good and #self.input_shape or 0 do good = good and shape[d + 1] == self.input_shape[d] end
   if not good then
-    options.fail(name, ("x: expected a Tensor [N x %s], got %s"):format(table.concat(self.input_shape, " x "),
-      shape and ("[%s] %s"):format(table.concat(shape, " x "), x:dtype()) or options.describe(x)), 1)
+    errors.refuse(name, "x: expected a Tensor [N x %s], got %s", table.concat(self.input_shape, " x "),
+      shape and ("[%s] %s"):format(table.concat(shape, " x "), x:dtype()) or options.describe(x))
   end
   return shape[1]
 end
@@ -182,15 +168,14 @@ local load_rules = {
 function Model:load_state(from, opts)
   local checked = options.check("load_state", opts, load_rules)
   if type(from) ~= "table" and type(from) ~= "string" then
-    options.fail("load_state", "from: expected a path or a table, got " .. options.describe(from))
+    errors.refuse("load_state", "from: expected a path or a table, got " .. options.describe(from))
   end
   if checked.key and type(from) == "table" then
-    options.fail("load_state", "key: expected none with a table, which is the dictionary itself")
+    errors.refuse("load_state", "key: expected none with a table, which is the dictionary itself")
   end
   local leave = type(checked.leave) == "string" and { checked.leave } or checked.leave
-  local ok, message = pcall(state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
+  errors.within("load_state", state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
     key = checked.key })
-  if not ok then options.fail("load_state", options.bare(message)) end
   if self.plan and not plans.holds(self.plan, self.graph) then self.plan = nil end
   return self
 end
@@ -210,9 +195,8 @@ end
 -- @string path
 function Model:save(path)
   options.value("save", "path", path, { type = "string", required = true })
-  local ok, message = pcall(file.write, self, path)
-  if ok then return end
-  options.fail("save", (options.bare(message):gsub("^safetensors%.save: ", "")))
+  local ok, message = errors.try(file.write, self, path)
+  if not ok then errors.refuse("save", message) end
 end
 
 --- Writes the parameters alone to a safetensors file that PyTorch loads with `strict=True` into the model of that

@@ -6,6 +6,7 @@
 -- @module secateur.models.model_file
 local bindings = require "secateur.models.parameter_slots"
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 local plans = require "secateur.models.pruning_plan"
@@ -18,11 +19,6 @@ local file = {}
 local VERSION = "1"
 local MOST_NODES = 20000
 local MOST_BYTES = 1 << 24 -- of the graph as JSON
-
--- Raises without a position.
-local function fail(format, ...)
-  error(format:format(...), 0)
-end
 
 -- ---- what is known of a model ----
 
@@ -49,12 +45,12 @@ local function is_positive(value) return is_number(value) and value > 0 end
 function file.check_info(info, classes)
   local known, named = info.normalisation, info.classes
   if info.architecture ~= nil and not is_name(info.architecture) then
-    fail("info: architecture: expected a name, got %s", options.describe(info.architecture))
+    errors.raise("info: architecture: expected a name, got %s", options.describe(info.architecture))
   elseif known ~= nil and not (type(known) == "table" and is_list(known.mean, is_number)
     and is_list(known.std, is_positive) and #known.mean == #known.std) then
-    fail("info: normalisation: expected as many positive numbers in std as numbers in mean")
+    errors.raise("info: normalisation: expected as many positive numbers in std as numbers in mean")
   elseif named ~= nil and not (is_list(named, is_name) and #named == classes) then
-    fail("info: classes: expected a list of %d names", classes)
+    errors.raise("info: classes: expected a list of %d names", classes)
   end
 end
 
@@ -68,19 +64,19 @@ local function describe_graph(graph)
   end
   local text = json.encode { nodes = nodes, output = graph:output() }
   if #nodes > MOST_NODES or #text > MOST_BYTES then
-    fail("graph: expected at most %d nodes in %d bytes, got %d in %d", MOST_NODES, MOST_BYTES, #nodes, #text)
+    errors.raise("graph: expected at most %d nodes in %d bytes, got %d in %d", MOST_NODES, MOST_BYTES, #nodes, #text)
   end
   return text
 end
 
---- Writes a model. Raises without a position.
+--- Writes a model.
 -- @tparam Model model
 -- @string path
 function file.write(model, path)
   local plan, problem
   if model.plan ~= nil then
     plan, problem = plans.fit(model:layers(), model.plan)
-    if not plan then fail("plan: %s", problem) end
+    if not plan then errors.raise("plan: %s", problem) end
   end
   local info = next(model.info) and model.info or { architecture = "custom" }
   file.check_info(info, model.classes)
@@ -92,7 +88,7 @@ end
 
 local function check_keys(what, given, known)
   for key in pairs(given) do
-    if not known[key] then fail("%s: unknown field %s", what, options.describe(key)) end
+    if not known[key] then errors.raise("%s: unknown field %s", what, options.describe(key)) end
   end
 end
 
@@ -101,7 +97,7 @@ local node_fields = { name = true, op = true, inputs = true, attrs = true, param
 
 local function add_node(graph, node, i)
   if type(node) ~= "table" or not is_name(node.op) or not is_name(node.name) then
-    fail("graph: node %d: expected an operation and a name", i)
+    errors.raise("graph: node %d: expected an operation and a name", i)
   end
   check_keys(("graph: node '%s'"):format(node.name), node, node_fields)
   graph:add(node.op, node.name, node.inputs, node.attrs, node.params)
@@ -109,16 +105,17 @@ end
 
 -- The graph may create no more parameters than the file has bytes for: a few words could otherwise ask for all memory.
 local function build(text, bytes)
-  if type(text) ~= "string" then fail("graph: missing") end
-  if #text > MOST_BYTES then fail("graph: expected at most %d bytes, got %d", MOST_BYTES, #text) end
+  if type(text) ~= "string" then errors.raise("graph: missing") end
+  if #text > MOST_BYTES then errors.raise("graph: expected at most %d bytes, got %d", MOST_BYTES, #text) end
   local parsed = json.decode(text)
-  if type(parsed) ~= "table" or type(parsed.nodes) ~= "table" then fail("graph: expected a list of nodes") end
+  if type(parsed) ~= "table" or type(parsed.nodes) ~= "table" then errors.raise("graph: expected a list of nodes") end
   check_keys("graph", parsed, graph_fields)
   local graph, count = core.graph(bytes), 0
   for _ in pairs(parsed.nodes) do count = count + 1 end
-  if count > MOST_NODES then fail("graph: expected at most %d nodes, got %d", MOST_NODES, count) end
+  if count > MOST_NODES then errors.raise("graph: expected at most %d nodes, got %d", MOST_NODES, count) end
   for i = 1, count do add_node(graph, parsed.nodes[i], i) end
-  if not is_name(parsed.output) then fail("graph: output: expected a name, got %s", options.describe(parsed.output)) end
+  if not is_name(parsed.output) then errors.raise("graph: output: expected a name, got %s",
+    options.describe(parsed.output)) end
   graph:output(parsed.output)
   return graph
 end
@@ -127,15 +124,16 @@ local function read_tensors(path)
   local opened <close> = weights.open(path)
   local meta = opened.metadata
   if meta.format ~= "secateur" then
-    fail("'%s': expected a file written by model:save, got one of weights alone (sc.load_checkpoint builds models from "
+    errors.raise("'%s': expected a file written by model:save, got one of weights alone (sc.load_checkpoint builds "
+      .. "models from "
       .. "these)", path)
   elseif meta.version ~= VERSION then
-    fail("'%s': expected format version %s, got %s", path, VERSION, options.describe(meta.version))
+    errors.raise("'%s': expected format version %s, got %s", path, VERSION, options.describe(meta.version))
   end
   return safetensors.read_all(opened), meta
 end
 
---- Reads what `write` wrote. Raises without a position, the path first.
+--- Reads what `write` wrote. Messages begin with the path.
 -- @string path
 -- @treturn Graph without the parameters' values
 -- @treturn table info, to be checked with the model
@@ -145,14 +143,14 @@ function file.read(path)
   local tensors, meta = read_tensors(path)
   local bytes, plan, problem = 0, nil, nil
   for _, tensor in pairs(tensors) do bytes = bytes + tensor:numel() * tensor_tools.element_bytes[tensor:dtype()] end
-  local ok, graph, info = pcall(function()
+  local ok, graph, info = errors.try(function()
     if meta.plan then plan, problem = plans.decode(meta.plan) end
-    if problem then fail("plan: %s", problem) end
+    if problem then errors.raise("plan: %s", problem) end
     local known = json.decode(meta.info or "{}")
-    if type(known) ~= "table" then fail("info: expected an object, got %s", options.describe(known)) end
+    if type(known) ~= "table" then errors.raise("info: expected an object, got %s", options.describe(known)) end
     return build(meta.graph, bytes), known
   end)
-  if not ok then fail("'%s': %s", path, options.bare(graph)) end
+  if not ok then errors.raise("'%s': %s", path, graph) end
   return graph, info, tensors, plan
 end
 

@@ -2,6 +2,7 @@
 -- @module secateur.models.profile
 local columns = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local profile = {}
@@ -96,7 +97,7 @@ local names = { "name", "op", "ms", "gflops", "bytes" }
 function Profile:csv(path)
   path = options.value("csv", "path", path, { type = "string", required = true })
   local written, message = csv.write_records(path, names, self.rows)
-  if not written then options.fail("csv", message) end
+  if not written then errors.refuse("csv", message) end
 end
 
 local function cells_of(row, whole)

@@ -1,5 +1,6 @@
 --- Plans: which units of which layers are removed.
 -- @module secateur.models.pruning_plan
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
@@ -188,7 +189,7 @@ end
 -- @treturn ?Plan
 -- @treturn ?string what is wrong with the text, where something is
 function plan.decode(text)
-  local good, content = pcall(json.decode, text)
+  local good, content = errors.try(json.decode, text)
   if not good then return nil, content end
   if type(content) ~= "table" or content.format ~= "secateur plan" or type(content.layers) ~= "table" then
     return nil, "expected a plan as prune writes it"
@@ -212,17 +213,17 @@ end
 function methods:save(path)
   path = options.value("save", "path", path, { type = "string", required = true })
   local ok, message = files.write_all(path, plan.encode(self) .. "\n")
-  if not ok then options.fail("save", message) end
+  if not ok then errors.refuse("save", message) end
 end
 
---- Reads a plan's file. Raises without a position.
+--- Reads a plan's file.
 -- @string path
 -- @treturn Plan
 function plan.read(path)
   local text, message = files.read_all(path)
-  if not text then error(message, 0) end
+  errors.check(text, message)
   local self, problem = plan.decode(text)
-  if not self then error(("%s: %s"):format(path, problem), 0) end
+  if not self then errors.raise("%s: %s", path, problem) end
   return self
 end
 

@@ -2,6 +2,7 @@
 -- A block's output carries the block's name (`layer1.0`), the sum before it `<block>.add`.
 -- @module secateur.models.resnet
 local builder = require "secateur.models.builder"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local function conv_bn(net, conv, bn, x, out, kernel, stride, groups)
@@ -39,12 +40,12 @@ end
 
 local function check_counts(opts)
   if #opts.blocks ~= #opts.planes or #opts.blocks == 0 then
-    error(("resnet: planes: expected as many as blocks, got %d and %d"):format(#opts.planes, #opts.blocks), 0)
+    errors.raise("planes: expected as many as blocks, got %d and %d", #opts.planes, #opts.blocks)
   end
   for _, list in ipairs { "blocks", "planes" } do
     for i, value in ipairs(opts[list]) do
       if not (math.type(value) == "integer" and value >= 1) then
-        error(("resnet: %s: expected whole numbers above 0, got %s at %d"):format(list, options.describe(value), i), 0)
+        errors.raise("%s: expected whole numbers above 0, got %s at %d", list, options.describe(value), i)
       end
     end
   end

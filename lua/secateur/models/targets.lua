@@ -1,27 +1,27 @@
 --- Which output an explanation is about: a weight per sample and class, one at the class explained as a rule.
 -- @module secateur.models.targets
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 
 local targets = {}
 
-local function check_class(name, value, classes, depth)
+local function check_class(name, value, classes)
   local class = math.type(value) and math.tointeger(value)
   if not class or class < 1 or class > classes then
     local message = ("target: expected a class in 1..%d, got %s"):format(classes, options.describe(value))
-    options.fail(name, message, depth + 1)
+    errors.refuse(name, message)
   end
   return class
 end
 
 -- A list of one class per sample, from a class, a list or an int64 Tensor; words stay as they are.
-local function check_classes(name, target, shape, depth, words)
-  depth = depth + 1
+local function check_classes(name, target, shape, words)
   if words[target] then return target end
   local list = {}
   if math.type(target) then
-    for i = 1, shape[1] do list[i] = check_class(name, target, shape[2], depth) end
+    for i = 1, shape[1] do list[i] = check_class(name, target, shape[2]) end
     return list
   end
   if tensors.is(target) then target = target:totable() end
@@ -29,13 +29,13 @@ local function check_classes(name, target, shape, depth, words)
     local known = {}
     for word in pairs(words) do known[#known + 1] = ('"%s"'):format(word) end
     table.sort(known)
-    options.fail(name, ("target: expected a class, a list of classes or %s, got %s"):format(
-      table.concat(known, " or "), options.describe(target)), depth)
+    errors.refuse(name, "target: expected a class, a list of classes or %s, got %s", table.concat(known, " or "),
+      options.describe(target))
   end
   if #target ~= shape[1] then
-    options.fail(name, ("target: expected %d classes, one per sample, got %d"):format(shape[1], #target), depth)
+    errors.refuse(name, "target: expected %d classes, one per sample, got %d", shape[1], #target)
   end
-  for i = 1, shape[1] do list[i] = check_class(name, target[i], shape[2], depth) end
+  for i = 1, shape[1] do list[i] = check_class(name, target[i], shape[2]) end
   return list
 end
 
@@ -59,8 +59,8 @@ local function runners_up(logits, list)
   return found
 end
 
-local function by_class(name, target, shape, depth)
-  local list = check_classes(name, target, shape, depth + 1, { prediction = true })
+local function by_class(name, target, shape)
+  local list = check_classes(name, target, shape, { prediction = true })
   return function(logits, first)
     local classes = classes_of(list, logits, first or 1)
     local weights = core.zeros(logits:size(1), logits:size(2))
@@ -69,28 +69,27 @@ local function by_class(name, target, shape, depth)
   end
 end
 
-local function by_contrast(name, target, shape, depth)
-  depth = depth + 1
+local function by_contrast(name, target, shape)
   for key in pairs(target) do
     if key ~= "of" and key ~= "against" then
-      options.fail(name, "target: expected { of =, against = }, got a field " .. options.describe(key), depth)
+      errors.refuse(name, "target: expected { of =, against = }, got a field " .. options.describe(key))
     end
   end
   if target.of == nil or target.against == nil then
-    options.fail(name, ("target: expected both of and against, got no %s"):format(target.of == nil and "of"
-      or "against"), depth)
+    errors.refuse(name, "target: expected both of and against, got no %s", target.of == nil and "of"
+      or "against")
   end
-  local of = check_classes(name, target.of, shape, depth, { prediction = true })
-  local against = check_classes(name, target.against, shape, depth, { prediction = true, runner_up = true })
-  if shape[2] < 2 then options.fail(name, "target: expected at least 2 classes to contrast, got 1", depth) end
+  local of = check_classes(name, target.of, shape, { prediction = true })
+  local against = check_classes(name, target.against, shape, { prediction = true, runner_up = true })
+  if shape[2] < 2 then errors.refuse(name, "target: expected at least 2 classes to contrast, got 1") end
   return function(logits, first)
     local plus = classes_of(of, logits, first or 1)
     local minus = against == "runner_up" and runners_up(logits, plus) or classes_of(against, logits, first or 1)
     local weights = core.zeros(logits:size(1), logits:size(2))
     for i, class in ipairs(plus) do
       if class == minus[i] then
-        error(("%s: target: expected two classes to contrast, got %d twice for sample %d"):format(name, class,
-          (first or 1) + i - 1), 0)
+        errors.refuse(name, "target: expected two classes to contrast, got %d twice for sample %d", class,
+          (first or 1) + i - 1)
       end
       weights:set(1, i, class)
       weights:set(-1, i, minus[i])
@@ -99,14 +98,14 @@ local function by_contrast(name, target, shape, depth)
   end
 end
 
-local function by_weights(name, target, shape, depth)
+local function by_weights(name, target, shape)
   local got = target:shape()
   if #got ~= 2 or got[1] ~= shape[1] or got[2] ~= shape[2] then
-    options.fail(name, ("target: expected weights [%d x %d], got [%s]"):format(shape[1], shape[2],
-      table.concat(got, " x ")), depth + 1)
+    errors.refuse(name, "target: expected weights [%d x %d], got [%s]", shape[1], shape[2],
+      table.concat(got, " x "))
   end
   if not tensors.finite(target) then
-    options.fail(name, "target: expected finite weights, got some that are not", depth + 1)
+    errors.refuse(name, "target: expected finite weights, got some that are not")
   end
   return function(logits, first)
     first = first or 1
@@ -123,17 +122,15 @@ end
 --   weights
 -- @int count how many samples there are in all
 -- @int classes
--- @int[opt=0] depth as in options.fail
 -- @treturn function (logits [n x classes], first = 1): of the part that starts with sample `first`, the weights
 --   [n x classes], the classes explained (for weights, those of the largest) and for a contrast those it is against
-function targets.reader(name, target, count, classes, depth)
-  depth = (depth or 0) + 1
+function targets.reader(name, target, count, classes)
   local shape = { count, classes }
-  if tensors.is(target) and target:dtype():find "^float" then return (by_weights(name, target, shape, depth)) end
+  if tensors.is(target) and target:dtype():find "^float" then return by_weights(name, target, shape) end
   if type(target) == "table" and (target.of ~= nil or target.against ~= nil) then
-    return (by_contrast(name, target, shape, depth))
+    return by_contrast(name, target, shape)
   end
-  return (by_class(name, target, shape, depth)) -- in parentheses: a tail call would take a level away
+  return by_class(name, target, shape)
 end
 
 --- A target with "label", by itself or in a contrast, replaced by the labels; `reader` knows none.
@@ -152,7 +149,7 @@ end
 -- @tparam Tensor logits
 function targets.check_finite(name, logits)
   if not tensors.finite(logits) then
-    options.fail(name, "x: expected images and weights that give finite logits, got some that are not")
+    errors.refuse(name, "x: expected images and weights that give finite logits, got some that are not")
   end
 end
 
@@ -163,7 +160,7 @@ end
 -- @treturn Tensor [N x classes]
 -- @treturn {int,...} the classes
 function targets.weights(name, target, logits)
-  return targets.reader(name, target, logits:size(1), logits:size(2), 1)(logits)
+  return targets.reader(name, target, logits:size(1), logits:size(2))(logits)
 end
 
 return targets

@@ -1,6 +1,7 @@
 --- VGG (Simonyan and Zisserman 2015) with torchvision's module names.
 -- @module secateur.models.vgg
 local builder = require "secateur.models.builder"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local layers = {
@@ -24,7 +25,7 @@ local function features(net, x, opts)
       if opts.batch_norm then x = net:batch_norm2d(next_name(), x) end
       x = net:relu(next_name(), x)
     else
-      error(("vgg: config: expected channels or \"M\" at %d, got %s"):format(position, options.describe(layer)), 0)
+      errors.raise("config: expected channels or \"M\" at %d, got %s", position, options.describe(layer))
     end
   end
   return x

@@ -2,6 +2,7 @@
 -- enters the first block, and a block's output carries the block's name.
 -- @module secateur.models.vit
 local builder = require "secateur.models.builder"
+local errors = require "secateur.util.errors"
 
 local function maybe_dropout(net, name, x, p)
   return p > 0 and net:dropout(name, x, { p = p }) or x
@@ -35,7 +36,7 @@ end
 --- Builds the graph: patches, encoder and head.
 local function graph(opts)
   if opts.size % opts.patch ~= 0 then
-    error(("patch: expected a divisor of size %d, got %d"):format(opts.size, opts.patch), 0)
+    errors.raise("patch: expected a divisor of size %d, got %d", opts.size, opts.patch)
   end
   local net, x = builder.new({ opts.channels, opts.size, opts.size }, opts.room)
   x = embed(net, x, opts)

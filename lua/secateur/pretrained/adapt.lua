@@ -2,10 +2,10 @@
 -- @module secateur.pretrained.adapt
 local bindings = require "secateur.models.parameter_slots"
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local families = require "secateur.models.families"
 local init_weights = require "secateur.models.initial_weights"
 local model = require "secateur.models.model"
-local options = require "secateur.util.options"
 local plans = require "secateur.models.pruning_plan"
 local position = require "secateur.pretrained.position_embedding"
 
@@ -15,8 +15,6 @@ local POSITION = "encoder.pos_embedding"
 
 -- How to draw a head of no family that we know: as torch does.
 local default_initial = { { "weight$", "torch_default" }, { "bias$", "torch_default_bias" } }
-
-local function fail(format, ...) error(format:format(...), 0) end
 
 local function find(nodes, name)
   for _, node in ipairs(nodes) do
@@ -63,7 +61,7 @@ end
 local function change_classes(plan, classes)
   local head = find(plan.nodes, plan.graph:output())
   if head.op ~= "linear" or not owns_parameters(plan, head) then
-    fail("classes: expected a model that ends with a linear layer of its own, got %s '%s'", head.op, head.name)
+    errors.raise("classes: expected a model that ends with a linear layer of its own, got %s '%s'", head.op, head.name)
   end
   if head.attrs.out == classes then return end
   plan:note("replaced the head '%s' of %d classes by a new one of %d", head.name, head.attrs.out, classes)
@@ -76,12 +74,12 @@ local function change_channels(plan, channels)
   local image = plan.input.attrs.shape
   if image[1] == channels then return end
   if channels ~= 1 then
-    fail("channels: expected 1 or the %d that the weights are for, got %d", image[1], channels)
+    errors.raise("channels: expected 1 or the %d that the weights are for, got %d", image[1], channels)
   end
   for _, node in ipairs(plan.nodes) do
     if reads(node, plan.input.name) then
       if node.op ~= "conv2d" or node.attrs.groups ~= 1 or not owns_parameters(plan, node) then
-        fail("channels: expected images to enter through plain convolutions, got %s '%s'", node.op, node.name)
+        errors.raise("channels: expected images to enter through plain convolutions, got %s '%s'", node.op, node.name)
       end
       local name = node.params[1].name
       local weight = plan.graph:parameter(name)
@@ -100,7 +98,7 @@ local function change_size(plan, size)
   local embedding, patches = find(plan.nodes, POSITION), find(plan.nodes, "conv_proj")
   if embedding and patches then
     local patch = patches.attrs.stride[1]
-    if size % patch ~= 0 then fail("size: expected a multiple of the patch %d, got %d", patch, size) end
+    if size % patch ~= 0 then errors.raise("size: expected a multiple of the patch %d, got %d", patch, size) end
     local old, new = image[2] // patch, size // patch
     local name = embedding.params[1].name
     plan.attrs[POSITION] = { shape = { 1 + new * new, embedding.attrs.shape[2] } }
@@ -127,13 +125,13 @@ end
 
 -- The channels were judged; what still can fail depends on the image, or on the memory that a head takes.
 local function rebuild_for(wanted, plan)
-  local ok, graph = pcall(rebuild, plan)
+  local ok, graph = errors.try(rebuild, plan)
   if ok then return graph end
-  local message = options.bare(graph)
+  local message = graph
   if plan.drawn and message:find(("linear '%s': "):format(plan.drawn), 1, true) then
-    fail("classes: expected a head that fits into memory, got %d: %s", wanted.classes, message)
+    errors.raise("classes: expected a head that fits into memory, got %d: %s", wanted.classes, message)
   end
-  fail("size: expected one that the model's layers fit, got %s: %s", wanted.size, message)
+  errors.raise("size: expected one that the model's layers fit, got %s: %s", wanted.size, message)
 end
 
 local Plan = {}
@@ -143,7 +141,6 @@ Plan.__index = Plan
 function Plan:note(format, ...) self.notes[#self.notes + 1] = format:format(...) end
 
 --- Changes what is asked for and differs. All other parameters are shared with the model given. Raises without a
--- position.
 -- @tparam Model given
 -- @tab wanted any of `classes`, `channels` (1: the first convolution summed over its input channels), `size`
 -- @int seed for the new head

@@ -1,5 +1,6 @@
 --- A file's tensors under torchvision's names.
 -- @module secateur.pretrained.file_view
+local errors = require "secateur.util.errors"
 local names = require "secateur.formats.parameter_names"
 local options = require "secateur.util.options"
 
@@ -42,7 +43,7 @@ function View:rename(from, to)
   for _, map in ipairs { self.called, self.shapes } do map[to], map[from] = map[from], nil end
 end
 
---- Looks at a source of tensors under torchvision's names; raises, without a position, when two have the same.
+--- Looks at a source of tensors under torchvision's names; raises when two have the same.
 -- @param source what state.open gives
 -- @string[opt] prefix only names that start with it count; by default what names.prefix finds comes off
 -- @treturn View with `names`, `info` and `read`, as the source has, `bytes`, `below` and `rename`; `called`:
@@ -54,7 +55,7 @@ local function open_view(source, prefix)
   for _, name in ipairs(list) do
     if name:sub(1, #prefix) == prefix then
       local own = names.torchvision(name:sub(#prefix + 1))
-      if view.called[own] then error(("'%s' and '%s' name the same tensor"):format(view.called[own], name), 0) end
+      if view.called[own] then errors.raise("'%s' and '%s' name the same tensor", view.called[own], name) end
       view.called[own], view.shapes[own] = name, source:info(name).shape
     end
   end

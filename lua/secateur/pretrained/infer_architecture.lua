@@ -4,20 +4,19 @@
 -- (and that it does not blur: timm's resnetblur50 has the names of a resnet50), the epsilon of norms, and how a ViT's
 -- width is cut into heads (see `heads_of`).
 -- @module secateur.pretrained.infer_architecture
+local errors = require "secateur.util.errors"
 local families = require "secateur.models.families"
 local options = require "secateur.util.options"
 
 local recognise = {}
-
-local function refuse(format, ...) error(format:format(...), 0) end
 
 local function dims(shape) return "[" .. table.concat(shape, "x") .. "]" end
 
 -- The shape of a weight that must be there, with so many dimensions.
 local function weight(shapes, name, ndim)
   local shape = shapes[name]
-  if not shape then refuse("expected a tensor '%s', which is not there", name) end
-  if #shape ~= ndim then refuse("'%s': expected %d dimensions, got %s", name, ndim, dims(shape)) end
+  if not shape then errors.raise("expected a tensor '%s', which is not there", name) end
+  if #shape ~= ndim then errors.raise("'%s': expected %d dimensions, got %s", name, ndim, dims(shape)) end
   return shape
 end
 
@@ -49,9 +48,9 @@ local function vgg_features(shapes)
   for _, conv in ipairs(convs) do
     local shape, pools = conv.shape, conv.index - next_index
     if shape[3] ~= 3 or shape[4] ~= 3 then
-      refuse("'features.%d.weight': expected the 3x3 kernel of a VGG, got %s", conv.index, dims(shape))
+      errors.raise("'features.%d.weight': expected the 3x3 kernel of a VGG, got %s", conv.index, dims(shape))
     elseif pools < 0 or pools > 1 or (pools == 1 and #config == 0) then
-      refuse("'features.%d.weight': expected a VGG's convolutions, with a ReLU and at most one pool between them",
+      errors.raise("'features.%d.weight': expected a VGG's convolutions, with a ReLU and at most one pool between them",
         conv.index)
     end
     if pools == 1 then config[#config + 1] = "M" end
@@ -68,7 +67,8 @@ function vgg.read(shapes)
   local linear, hidden = indexed(shapes, "classifier", 2), {}
   local pool = square_root(linear[1].shape[2] / width)
   if linear[1].index ~= 0 or not pool or pool == 0 then
-    refuse("'classifier.%d.weight': expected a VGG's first linear layer, classifier.0, on square maps of %d channels, "
+    errors.raise("'classifier.%d.weight': expected a VGG's first linear layer, classifier.0, on square maps of %d "
+      .. "channels, "
       .. "got %s", linear[1].index, width, dims(linear[1].shape))
   end
   for i, layer in ipairs(linear) do
@@ -99,7 +99,7 @@ local function bottleneck(shapes, name)
   local groups, planes = width // math.max(inputs, 1), out // 4
   local per_group = planes > 0 and groups > 0 and width // groups * 64 // planes or 0
   if groups * inputs ~= width or planes * 4 ~= out or per_group < 1 or planes * per_group // 64 * groups ~= width then
-    refuse("'%s': expected a bottleneck of torchvision's, got %d, %d and %d channels", name, width, inputs, out)
+    errors.raise("'%s': expected a bottleneck of torchvision's, got %d, %d and %d channels", name, width, inputs, out)
   end
   return planes, groups, per_group
 end
@@ -107,7 +107,7 @@ end
 function resnet.read(shapes)
   local stem = weight(shapes, "conv1.weight", 4)
   if stem[3] ~= 7 or stem[4] ~= 7 then
-    refuse("'conv1.weight': expected the 7x7 kernel of a ResNet's stem, got %s (strides and pools of other stems "
+    errors.raise("'conv1.weight': expected the 7x7 kernel of a ResNet's stem, got %s (strides and pools of other stems "
       .. "cannot be seen in a file)", dims(stem))
   end
   local deep = shapes["layer1.0.conv3.weight"] ~= nil
@@ -121,7 +121,8 @@ function resnet.read(shapes)
     if deep then
       local planes, groups, width = bottleneck(shapes, name .. "0")
       if stage > 1 and (groups ~= opts.groups or width ~= opts.width_per_group) then
-        refuse("'%s0': expected groups x width of %d x %d as in the stages before, got %d x %d", name, opts.groups,
+        errors.raise("'%s0': expected groups x width of %d x %d as in the stages before, got %d x %d", name,
+          opts.groups,
           opts.width_per_group, groups, width)
       end
       opts.planes[stage], opts.groups, opts.width_per_group = planes, groups, width
@@ -150,7 +151,7 @@ local heads_by_width = { [1280] = 16, [1152] = 16, [1408] = 16, [1664] = 16 }
 local function heads_of(dim, mlp, notes)
   local heads = heads_by_width[dim] or mlp == 3 * dim and dim == 768 and 8 or dim % 64 == 0 and dim // 64
   if not heads or heads == 0 then
-    refuse("the number of attention heads cannot be seen in the file, and %d features are not a multiple of 64: "
+    errors.raise("the number of attention heads cannot be seen in the file, and %d features are not a multiple of 64: "
       .. "give heads = n", dim)
   end
   for _, config in pairs(vit.family.configs) do
@@ -166,14 +167,14 @@ function vit.read(shapes, heads, notes)
   local embedding = weight(shapes, "encoder.pos_embedding", 3)
   weight(shapes, "class_token", 3)
   local dim, side = patch[1], square_root(embedding[2] - 1)
-  if patch[3] ~= patch[4] then refuse("'conv_proj.weight': expected square patches, got %s", dims(patch)) end
+  if patch[3] ~= patch[4] then errors.raise("'conv_proj.weight': expected square patches, got %s", dims(patch)) end
   if not side or side == 0 then
-    refuse("'encoder.pos_embedding': expected embeddings of a class token and of a square of patches, got %s",
+    errors.raise("'encoder.pos_embedding': expected embeddings of a class token and of a square of patches, got %s",
       dims(embedding))
   end
   local layers = 0
   while shapes[("encoder.layers.encoder_layer_%d.ln_1.weight"):format(layers)] do layers = layers + 1 end
-  if layers == 0 then refuse("expected the layers of a ViT's encoder, found none") end
+  if layers == 0 then errors.raise("expected the layers of a ViT's encoder, found none") end
   local mlp = weight(shapes, "encoder.layers.encoder_layer_0.mlp.0.weight", 2)[1]
   return { dim = dim, patch = patch[3], channels = patch[2], size = side * patch[3], layers = layers, mlp = mlp,
     dropout = 0, heads = heads or heads_of(dim, mlp, notes),
@@ -221,14 +222,14 @@ local function check_known(list, shapes, called)
   for _, stranger in ipairs(strangers) do
     for _, name in ipairs(list) do
       if name:find(stranger[1]) then
-        refuse("the weights are of a model with %s ('%s' %s); %s", stranger[2], called[name], dims(shapes[name]),
+        errors.raise("the weights are of a model with %s ('%s' %s); %s", stranger[2], called[name], dims(shapes[name]),
           supported)
       end
     end
   end
   for _, name in ipairs(list) do
     for _, size in ipairs(shapes[name]) do
-      if size == 0 then refuse("'%s': expected elements, got %s", called[name], dims(shapes[name])) end
+      if size == 0 then errors.raise("'%s': expected elements, got %s", called[name], dims(shapes[name])) end
     end
   end
 end
@@ -239,7 +240,7 @@ local function some(list, shapes, called)
   return table.concat(shown, ", ") .. (#list > 6 and (", and %d more"):format(#list - 6) or "")
 end
 
---- What a file's tensors are weights of. Raises, without a position, a sentence on what it found where that is no
+--- What a file's tensors are weights of. Raises a sentence on what it found where that is no
 -- architecture it knows, or not one for certain.
 -- @tab shapes torchvision's name of each tensor -> its shape
 -- @tab called torchvision's name of each tensor -> the name in the file, for messages
@@ -255,7 +256,7 @@ function recognise.model(shapes, called, heads)
       return { family = one.family, opts = opts, head = head, notes = notes }
     end
   end
-  return refuse("expected weights of a known architecture, got %s; %s",
+  return errors.raise("expected weights of a known architecture, got %s; %s",
     #list == 0 and "no tensors" or some(list, shapes, called), supported)
 end
 

@@ -1,6 +1,7 @@
 --- Models from files of weights alone.
 -- @module secateur.pretrained.load_checkpoint
 local adapt = require "secateur.pretrained.adapt"
+local errors = require "secateur.util.errors"
 local families = require "secateur.models.families"
 local load = require "secateur.models.load"
 local model = require "secateur.models.model"
@@ -32,7 +33,7 @@ local function settle_head(view, found, classes)
   local head, list = found.head, view:below(found.head)
   local plain = view.shapes[head .. ".weight"]
   if plain and #plain ~= 2 then
-    error(("'%s.weight': expected 2 dimensions, got [%s]"):format(head, table.concat(plain, "x")), 0)
+    errors.raise("'%s.weight': expected 2 dimensions, got [%s]", head, table.concat(plain, "x"))
   elseif plain then
     return
   end
@@ -49,9 +50,9 @@ local function settle_head(view, found, classes)
     return
   end
   if not classes then
-    error(#list == 0 and ("expected a head '%s', which is not there; classes = n puts a new one"):format(head)
+    errors.raise(#list == 0 and ("expected a head '%s', which is not there; classes = n puts a new one"):format(head)
       or ("expected one linear layer as head '%s', got '%s.%s'; classes = n puts a new one in its place"):format(head,
-        head, table.concat(list, ("', '%s."):format(head))), 0)
+        head, table.concat(list, ("', '%s."):format(head))))
   end
   for _, name in ipairs(list) do view.called[head .. "." .. name] = nil end
   found.opts.classes, found.new = classes, true
@@ -63,25 +64,25 @@ local function as_named(found, architecture)
   if not architecture then return end
   local family = families.of(architecture)
   if not family or not family.configs[architecture] then
-    error(("architecture: expected a named one of sc.models, got '%s'"):format(architecture), 0)
+    errors.raise("architecture: expected a named one of sc.models, got '%s'", architecture)
   elseif family ~= found.family then
-    error(("architecture: expected a %s, which the names are of, got '%s'"):format(found.family.name, architecture), 0)
+    errors.raise("architecture: expected a %s, which the names are of, got '%s'", found.family.name, architecture)
   end
   for key, value in pairs(family.configs[architecture]) do found.opts[key] = value end
 end
 
 local function check_heads(found, heads)
   if heads and found.opts.heads == nil then
-    error(("heads: expected none, the weights are of a %s, which has no attention"):format(found.family.name), 0)
+    errors.raise("heads: expected none, the weights are of a %s, which has no attention", found.family.name)
   end
 end
 
 -- The model with the file's classes, channels and, where it tells, size.
 local function build(source, given, where)
   local view = view_of(source, given.prefix)
-  local ok, found = pcall(recognise.model, view.shapes, view.called, given.heads)
+  local ok, found = errors.try(recognise.model, view.shapes, view.called, given.heads)
   if not ok then
-    error(found .. (given.prefix and "" or names.hint(source:names())), 0)
+    errors.raise(found .. (given.prefix and "" or names.hint(source:names())))
   end
   check_heads(found, given.heads)
   as_named(found, given.architecture)
@@ -92,11 +93,10 @@ local function build(source, given, where)
   opts.room = 2 * view:bytes() + SLACK + (found.new and 4 * given.classes * MOST_FEATURES or 0)
   local graph = found.family.graph(opts)
   local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
-  local fits, message = pcall(state.load, graph, view, { prefix = "", leave = leave })
+  local fits, message = errors.try(state.load, graph, view, { prefix = "", leave = leave })
   if not fits then
-    message = options.bare(message)
-    local misfit = message:sub(1, #where) ~= where and not message:find "^interrupted" -- else of the file, or Ctrl-C
-    error(not misfit and message or ("taken for a %s: %s"):format(name, message), 0)
+    local of_file = message:sub(1, #where) == where -- which cannot be read
+    errors.raise(of_file and message or ("taken for a %s: %s"):format(name, message))
   end
   if found.new then adapt.draw(graph, found.head, name, given.seed) end
   return model.new(graph, { architecture = name }), found.notes
@@ -105,10 +105,10 @@ end
 -- A file of model:save has all that is needed.
 local function load_own(path, given)
   for _, key in ipairs { "architecture", "heads", "key", "prefix" } do
-    if given[key] then error(key .. ": expected none, the file says itself what its model is", 0) end
+    if given[key] then errors.raise(key .. ": expected none, the file says itself what its model is") end
   end
-  local ok, loaded = pcall(load, path)
-  if not ok then error((options.bare(loaded):gsub("^load: ", "")), 0) end
+  local ok, loaded = errors.try(load, path)
+  if not ok then errors.raise(loaded) end
   return loaded, {}
 end
 
@@ -140,14 +140,13 @@ return function(path, opts)
   options.value("load_checkpoint", "path", path, { type = "string", required = true })
   local given = options.check("load_checkpoint", opts, rules)
   local where = ("'%s': "):format(path)
-  local result = model.guard("load_checkpoint", function()
-    local ok, loaded, notes = pcall(function()
+  local result = errors.within("load_checkpoint", function()
+    local ok, loaded, notes = errors.try(function()
       local loaded, notes = read(path, given, where)
       return adapt.model(loaded, given, given.seed, notes), notes
     end)
     if ok then return { loaded, notes } end
-    local message = options.bare(loaded)
-    error(message:sub(1, #where) == where and message or where .. message, 0)
+    errors.raise(loaded:sub(1, #where) == where and loaded or where .. loaded)
   end)
   if not given.quiet then
     for _, note in ipairs(result[2]) do io.stderr:write(("load_checkpoint: '%s': %s\n"):format(path, note)) end

@@ -1,6 +1,7 @@
 --- Scores neurons by what they contribute to the predictions on a few samples.
 -- @module secateur.pruning.importance
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local families = require "secateur.attribution.families"
 local importance_options = require "secateur.pruning.importance_options"
 local methods = require "secateur.attribution.methods"
@@ -111,7 +112,7 @@ local function finite(scores, method)
   for name, tensor in pairs(scores) do
     if not tensors.finite(tensor) then
       local message = "%s gives scores that are not finite at layer '%s'; are the weights and images finite?"
-      options.fail("importance", message:format(method, name), 1)
+      errors.refuse("importance", message:format(method, name))
     end
   end
 end
@@ -121,8 +122,8 @@ local function informative(scores, method)
   for _, tensor in pairs(scores) do
     if tensor:abs():max() > 0 then return end
   end
-  options.fail("importance", ("%s gives all units the score 0; is the model's last layer still zero, as a ViT's new "
-    .. "head is until it is trained?"):format(method), 1)
+  errors.refuse("importance", "%s gives all units the score 0; is the model's last layer still zero, as a ViT's new "
+    .. "head is until it is trained?", method)
 end
 
 local function score_samples(model, split, names, indices, opts)
@@ -136,7 +137,7 @@ local function score_samples(model, split, names, indices, opts)
     if opts.on_batch then opts.on_batch(math.min(first + opts.batch - 1, #indices), #indices) end
   end
   finish()
-  if count == 0 then options.fail("importance", "split: expected at least one image that can be read", 1) end
+  if count == 0 then errors.refuse("importance", "split: expected at least one image that can be read") end
   local means = {}
   for name, total in pairs(totals) do
     for unit, sum in ipairs(total) do total[unit] = sum / count end
@@ -164,7 +165,7 @@ local function importance(model, split, opts)
   model_class.check("importance", model)
   local checked = importance_options.check("importance", opts)
   if type(split) ~= "table" or not split.batch then
-    options.fail("importance", "split: expected a split of a data set, got " .. options.describe(split))
+    errors.refuse("importance", "split: expected a split of a data set, got " .. options.describe(split))
   end
   predict.check_fit("importance", model, split)
   local layers, names = model:layers(), {}
@@ -173,15 +174,15 @@ local function importance(model, split, opts)
   if blind[checked.method] then
     scores, indices = blind[checked.method](model, layers, checked), {}
   else
-    indices = checked.indices or model_class.guard("importance", function()
+    indices = checked.indices or errors.within("importance", function()
       return require "secateur.pruning.sample"(model, split, { sampling = checked.sampling,
         per_class = checked.per_class, seed = checked.seed })
     end)
     if #indices == 0 and type(checked.sampling) == "function" then
-      options.fail("importance", "sampling: expected a function that chooses samples that can be read, got none of "
+      errors.refuse("importance", "sampling: expected a function that chooses samples that can be read, got none of "
         .. "any class")
     end
-    scores = model_class.guard("importance", function() return score_samples(model, split, names, indices, checked) end)
+    scores = errors.within("importance", function() return score_samples(model, split, names, indices, checked) end)
     model:release()
   end
   finite(scores, checked.method)

@@ -37,11 +37,9 @@ local rules = {
 --- Checks the options of a method of scoring, those that the method has in `attribute` among them.
 -- @string name what messages begin with
 -- @tab[opt] given
--- @int[opt=0] depth as in options.fail
 -- @treturn table
-function importance_options.check(name, given, depth)
-  local checked = families.check(name, given, rules, (depth or 0) + 1)
-  return checked -- no tail call, which would take a level away
+function importance_options.check(name, given)
+  return families.check(name, given, rules)
 end
 
 return importance_options

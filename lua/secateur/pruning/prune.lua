@@ -3,6 +3,7 @@
 -- The module is the verb itself, `prune(model, scores, opts)`, and a table of what belongs to it.
 -- @module secateur.pruning.prune
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local plans = require "secateur.models.pruning_plan"
@@ -37,14 +38,14 @@ local function choose_layers(model, wanted)
       if names[name] == nil then unknown[#unknown + 1] = name else names[name] = true end
     end
     if #unknown > 0 then
-      options.fail("prune", "layers: expected names of prunable layers, got " .. quote_all(unknown), 2)
+      errors.refuse("prune", "layers: expected names of prunable layers, got " .. quote_all(unknown))
     end
     pick = function(layer) return names[layer.name] end
   end
   for _, layer in ipairs(all) do
     if pick(layer) then chosen[#chosen + 1] = layer end
   end
-  if #chosen == 0 then options.fail("prune", "layers: expected at least one, got none", 2) end
+  if #chosen == 0 then errors.refuse("prune", "layers: expected at least one, got none") end
   return chosen
 end
 
@@ -58,20 +59,20 @@ local function read_scores(scores, layers)
     else
       local shape = tensor:shape()
       if #shape ~= 1 or shape[1] ~= layer.units then
-        options.fail("prune", ("scores: '%s': expected a Tensor [%d], got [%s]"):format(layer.name, layer.units,
-          table.concat(shape, "x")), 2)
+        errors.refuse("prune", "scores: '%s': expected a Tensor [%d], got [%s]", layer.name, layer.units,
+          table.concat(shape, "x"))
       end
       lists[layer.name] = tensor:totable()
       for unit, score in ipairs(lists[layer.name]) do
         if score ~= score then
-          options.fail("prune", ("scores: '%s': expected numbers, got NaN for unit %d"):format(layer.name, unit), 2)
+          errors.refuse("prune", "scores: '%s': expected numbers, got NaN for unit %d", layer.name, unit)
         end
       end
     end
   end
   if #missing > 0 then
-    options.fail("prune", ("scores: expected a Tensor for every layer, %d missing: %s"):format(#missing,
-      quote_all(missing)), 2)
+    errors.refuse("prune", "scores: expected a Tensor for every layer, %d missing: %s", #missing,
+      quote_all(missing))
   end
   return lists
 end
@@ -109,7 +110,7 @@ end
 
 -- Called by the public functions themselves: errors count on one function in between.
 local function make_plan(model, scores, opts)
-  local checked = options.check("prune", opts, rules, 1)
+  local checked = options.check("prune", opts, rules)
   local layers = choose_layers(model, checked.layers)
   local lists, removed, parts = read_scores(scores, layers), {}, { layers }
   for name, units in pairs(model.plan or {}) do -- what is gone goes first, whatever its score
@@ -124,8 +125,8 @@ local function make_plan(model, scores, opts)
     local short = take_lowest(removed, part, lists, count, checked.keep)
     if short > 0 then
       local where = checked.scope == "layer" and (" of '%s'"):format(part[1].name) or ""
-      options.fail("prune", ("keep: expected a number that lets %d of %d units%s go, got %d, which lets %d"):format(
-        count, units, where, checked.keep, count - short), 1)
+      errors.refuse("prune", "keep: expected a number that lets %d of %d units%s go, got %d, which lets %d", count,
+        units, where, checked.keep, count - short)
     end
   end
   return plans.join(model:layers(), plans.new(layers, removed), model.plan)
@@ -145,9 +146,9 @@ local function is_plan(value)
 end
 
 local function check_arguments(model, scores)
-  model_class.check("prune", model, nil, 1)
+  model_class.check("prune", model, nil)
   if type(scores) ~= "table" then
-    options.fail("prune", "scores: expected a table of layer = Tensor, or a plan, got " .. options.describe(scores), 1)
+    errors.refuse("prune", "scores: expected a table of layer = Tensor, or a plan, got " .. options.describe(scores))
   end
 end
 
@@ -167,9 +168,7 @@ end
 -- @treturn Plan
 function prune.load_plan(path)
   path = options.value("load_plan", "path", path, { type = "string", required = true })
-  local ok, plan = pcall(plans.read, path)
-  if not ok then options.fail("load_plan", plan) end
-  return plan
+  return errors.within("load_plan", plans.read, path)
 end
 
 --- Removes units: a copy of the model in which every weight that produces them is zero, their filter and bias, and the
@@ -196,11 +195,11 @@ local function apply(_, model, scores, opts)
   local plan
   if is_plan(scores) then
     if opts ~= nil then
-      options.fail("prune", "options: expected none beside a plan, got " .. options.describe(opts))
+      errors.refuse("prune", "options: expected none beside a plan, got " .. options.describe(opts))
     end
     local problem
     plan, problem = plans.fit(model:layers(), scores)
-    if not plan then options.fail("prune", "plan: " .. problem) end
+    if not plan then errors.refuse("prune", "plan: " .. problem) end
     plan = plans.join(model:layers(), plan, model.plan)
   else
     plan = make_plan(model, scores, opts)

@@ -1,6 +1,7 @@
 --- Chooses the samples that neurons are scored on: a few per class.
 -- @module secateur.pruning.sample
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local running = require "secateur.evaluation.predict"
@@ -50,7 +51,7 @@ local function predict(job, pool)
   for position, entry in ipairs(pool) do
     local confidence, embedded = table.unpack(seen[position] or {})
     if confidence ~= confidence then
-      error(("sample: model: expected finite logits, got others for sample %d"):format(entry.index), 0)
+      errors.refuse("sample", "model: expected finite logits, got others for sample %d", entry.index)
     end
     entry.confidence, entry.features, entry.unreadable = confidence or 0, embedded, confidence == nil or nil
   end
@@ -104,11 +105,11 @@ local function make_context(job, label)
   return ctx
 end
 
--- The first of what a policy chose, as indices; raises at the level of the caller of `sample`.
+-- The first of what a policy chose, as indices.
 local function take(job, label, all, chosen)
   if type(chosen) ~= "table" then
-    options.fail("sample", "sampling: expected the function to give a list of entries or indices, got "
-      .. options.describe(chosen), 2)
+    errors.refuse("sample", "sampling: expected the function to give a list of entries or indices, got "
+      .. options.describe(chosen))
   end
   local by_index, taken, seen = {}, {}, {}
   for _, entry in ipairs(all) do by_index[entry.index] = entry end
@@ -117,11 +118,11 @@ local function take(job, label, all, chosen)
     local index = type(item) == "table" and item.index or item
     local entry = by_index[index]
     if not entry then
-      options.fail("sample", ("sampling: expected entries or indices of class '%s', got %s at %d"):format(
-        job.split.classes[label], options.describe(index), i), 2)
+      errors.refuse("sample", "sampling: expected entries or indices of class '%s', got %s at %d",
+        job.split.classes[label], options.describe(index), i)
     end
     if seen[entry] then
-      options.fail("sample", ("sampling: expected each sample once, got %d twice"):format(entry.index), 2)
+      errors.refuse("sample", "sampling: expected each sample once, got %d twice", entry.index)
     end
     seen[entry] = true
     if not rawget(entry, "unreadable") then taken[#taken + 1] = entry.index end
@@ -139,15 +140,15 @@ end
 
 local function check_split(model, split)
   if type(split) ~= "table" or not split.subset or not split.labels or not split.classes then
-    options.fail("sample", "split: expected a split of a data set, got " .. options.describe(split), 1)
+    errors.refuse("sample", "split: expected a split of a data set, got " .. options.describe(split))
   elseif #split.labels == 0 then
-    options.fail("sample", "split: expected at least one sample, found none", 1)
+    errors.refuse("sample", "split: expected at least one sample, found none")
   end
-  running.check_fit("sample", model, split, nil, 1)
+  running.check_fit("sample", model, split, nil)
   for i, label in ipairs(split.labels) do
     if not split.classes[label] then
-      options.fail("sample", ("split: expected labels in 1..%d, got %s at %d"):format(#split.classes,
-        options.describe(label), i), 1)
+      errors.refuse("sample", "split: expected labels in 1..%d, got %s at %d", #split.classes,
+        options.describe(label), i)
     end
   end
 end

@@ -1,5 +1,6 @@
 --- The figures: accuracy against pruning rate (the paper's Figs 2-4), agreement of explanations, training curves.
 -- @module secateur.report.figures
+local errors = require "secateur.util.errors"
 local gnuplot = require "secateur.report.gnuplot"
 local panels = require "secateur.report.line_plots"
 
@@ -25,7 +26,7 @@ end
 
 -- Draws, or adds what went wrong to the message.
 local function add(list, entry, good, message)
-  if not good then error(message, 0) end
+  errors.check(good, message)
   list[#list + 1] = entry
 end
 

@@ -2,6 +2,7 @@
 -- Works from the rows alone, without models, images or the native core.
 -- @module secateur.report
 local csv = require "secateur.util.csv"
+local errors = require "secateur.util.errors"
 local figures = require "secateur.report.figures"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
@@ -60,7 +61,7 @@ end
 
 -- The world's failures as errors.
 local function need(value, message)
-  if not value then error("report: " .. message, 0) end
+  if not value then errors.refuse("report", message) end
   return value
 end
 
@@ -72,8 +73,7 @@ local function check_bars(name, bars, i)
     for field, required in pairs(bar_fields) do
       local value = type(bar) == "table" and bar[field]
       if type(value) ~= "string" and (required or value) then
-        options.fail(name, ("heatmaps: expected bars of path, low and high, got %s at %d"):format(
-          options.describe(bar), i), 3)
+        errors.refuse(name, "heatmaps: expected bars of path, low and high, got %s at %d", options.describe(bar), i)
       end
     end
   end
@@ -91,14 +91,12 @@ local function heatmap_samples(name, given)
     for j, image in ipairs(images) do
       if type(image) == "string" then image = { path = image } end
       if type(image) ~= "table" or type(image.path) ~= "string" then
-        options.fail(name, ("heatmaps: expected the path of a PNG file, got %s at %d.%d"):format(
-          options.describe(image), i, j), 2)
+        errors.refuse(name, "heatmaps: expected the path of a PNG file, got %s at %d.%d", options.describe(image), i, j)
       end
       list[j] = { path = image.path, label = image.label and tostring(image.label) or "" }
     end
     if #list == 0 then
-      options.fail(name, ("heatmaps: expected {title=, images={…}}, got %s at %d"):format(
-        options.describe(given[i]), i), 2)
+      errors.refuse(name, "heatmaps: expected {title=, images={…}}, got %s at %d", options.describe(given[i]), i)
     end
     local lines
     if type(sample.lines) == "table" then
@@ -134,13 +132,13 @@ end
 local function load_rows(given)
   if type(given) == "string" then
     local rows, message = results.read(given)
-    if not rows then options.fail("report", message, 2) end
+    if not rows then errors.refuse("report", message) end
     given = rows
   elseif not results.is(given) then
-    options.fail("report", "results: expected what sweep gives or the path of its store, got "
-      .. options.describe(given), 2)
+    errors.refuse("report", "results: expected what sweep gives or the path of its store, got "
+      .. options.describe(given))
   end
-  if #given == 0 then options.fail("report", "results: expected at least one row", 2) end
+  if #given == 0 then errors.refuse("report", "results: expected at least one row") end
   return given
 end
 
@@ -165,13 +163,13 @@ local function write_files(rows, folder, opts)
 end
 
 local function write(rows, folder, opts)
-  opts = options.check("report", opts, rules, 1)
-  folder = options.value("report", "dir", folder, { type = "string", required = true }, 1)
+  opts = options.check("report", opts, rules)
+  folder = options.value("report", "dir", folder, { type = "string", required = true })
   rows = load_rows(rows)
   opts.margin = opts.margin or rows.margin
   opts.samples = heatmap_samples("report", opts.heatmaps)
   local there, message = gnuplot.check(opts.gnuplot)
-  if not there then options.fail("report", message, 1) end
+  if not there then errors.refuse("report", message) end
   write_files(rows, folder, opts)
   return files.join(folder, "index.html")
 end
@@ -204,10 +202,10 @@ end
 
 -- Gives the path without an extension.
 local function draw_at(name, path, opts, own_rules, draw)
-  opts = options.check(name, opts, own_rules, 1)
-  path = options.value(name, "path", path, { type = "string", required = true }, 1)
+  opts = options.check(name, opts, own_rules)
+  path = options.value(name, "path", path, { type = "string", required = true })
   local there, message = gnuplot.check(opts.gnuplot)
-  if not there then options.fail(name, message, 1) end
+  if not there then errors.refuse(name, message) end
   opts.folder, opts.name = place(path)
   need(files.mkdir_p(opts.folder))
   need(draw(opts))

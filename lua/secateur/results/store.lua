@@ -3,6 +3,7 @@
 -- row it was working on. The file is locked for as long as it is open.
 -- LuaDBI passes on 32-bit integers and text up to the first NUL only, so every value is kept as JSON text.
 -- @module secateur.results.store
+local errors = require "secateur.util.errors"
 local json = require "secateur.util.json"
 
 local store = {}
@@ -118,7 +119,7 @@ local function read_meta(connection)
   if not rows then return nil, message end
   local meta = {}
   for _, row in ipairs(rows) do
-    local good, value = pcall(json.decode, row[2])
+    local good, value = errors.try(json.decode, row[2])
     if not good then return nil, "is damaged: " .. value end
     meta[row[1]] = value
   end
@@ -239,9 +240,9 @@ end
 
 -- Runs one statement; its failure is an error that names the store.
 function Store:run(sql, ...)
-  if not self.connection then error(("store '%s' is closed"):format(self.path), 0) end
+  if not self.connection then errors.raise("store '%s' is closed", self.path) end
   local rows, message = run(self.connection, sql, ...)
-  if not rows then error(("store '%s': %s"):format(self.path, message), 0) end
+  if not rows then errors.raise("store '%s': %s", self.path, message) end
   return rows
 end
 

@@ -1,7 +1,7 @@
 --- The state of a training in one safetensors file: weights, moments of the optimiser, best weights so far, and as JSON
 -- in the metadata the rows of the history and what the training was made of. Written whole or not at all.
 -- @module secateur.training.checkpoint
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
 local json = require "secateur.util.json"
@@ -68,14 +68,14 @@ local function differences(there, now, prefix, lines)
   return lines
 end
 
--- Calls a function of safetensors; its error becomes a fault that names the checkpoint.
+-- Calls a function of safetensors; its message gets the checkpoint's path in front.
 local function attempt(path, ...)
-  local ok, first, second = pcall(...)
+  local ok, first, second = errors.try(...)
   if ok then return first, second end
-  fault.raise("checkpoint '%s': %s", path, (tostring(first):gsub("^[^\n]-safetensors%.%l+: ", "")))
+  errors.raise("checkpoint '%s': %s", path, first)
 end
 
---- Writes a checkpoint. To be called inside `fault.guard`.
+--- Writes a checkpoint.
 -- @string path
 -- @tab state `model`, `optimiser`, `average`, `best` (name -> Tensor; no `average` where none is kept, no `best` where
 -- it is what the epoch gave), `record` (plain data)
@@ -90,31 +90,30 @@ function checkpoint.save(path, state, description)
 end
 
 local function decode(path, text)
-  local ok, value = pcall(json.decode, text or "")
-  if not ok or type(value) ~= "table" then fault.raise("checkpoint '%s': is damaged: %s", path, tostring(value)) end
+  local ok, value = errors.try(json.decode, text or "")
+  if not ok or type(value) ~= "table" then errors.raise("checkpoint '%s': is damaged: %s", path, tostring(value)) end
   return value
 end
 
---- Reads a checkpoint of a training that is described like this; any other is refused. To be called inside
--- `fault.guard`.
+--- Reads a checkpoint of a training that is described like this; any other is refused.
 -- @string path
 -- @tab description see `checkpoint.describe`
 -- @treturn table state, as `save` takes
 function checkpoint.load(path, description)
   local tensors, meta = attempt(path, safetensors.load, path)
   if meta.format ~= FORMAT then
-    fault.raise("checkpoint '%s': expected a file written by train, got another safetensors file", path)
+    errors.raise("checkpoint '%s': expected a file written by train, got another safetensors file", path)
   elseif meta.version ~= VERSION then
-    fault.raise("checkpoint '%s': expected version %s, got %s", path, VERSION, tostring(meta.version))
+    errors.raise("checkpoint '%s': expected version %s, got %s", path, VERSION, tostring(meta.version))
   end
   local lines = differences(decode(path, meta.description), description, "", {})
   if #lines > 0 then
-    fault.raise("checkpoint '%s': is of another training: %s", path, table.concat(lines, "; "))
+    errors.raise("checkpoint '%s': is of another training: %s", path, table.concat(lines, "; "))
   end
   local state = { record = decode(path, meta.record) }
   for name, tensor in pairs(tensors) do
     local part, rest = name:match("^(%l+)/(.+)$")
-    if not part then fault.raise("checkpoint '%s': is damaged: unexpected tensor '%s'", path, name) end
+    if not part then errors.raise("checkpoint '%s': is damaged: unexpected tensor '%s'", path, name) end
     state[part] = state[part] or {}
     state[part][rest] = tensor
   end

@@ -1,31 +1,31 @@
 --- What a training minimises: cross entropy, weighted by class, whole or in pieces.
 -- @module secateur.training.criterion
 local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local criterion = {}
 
-local function fail(depth, format, ...)
-  options.fail("train", ("class_weights: " .. format):format(...), depth + 1)
-end
-
 -- n / (classes · n_c), so that all classes together weigh the same.
-local function balanced(split, classes, depth)
+local function balanced(split, classes)
   local list, counts = {}, split:class_counts()
   for class = 1, classes do
-    if counts[class] == 0 then fail(depth + 1, "expected samples of every class, found none of class %d", class) end
+    if counts[class] == 0 then errors.refuse("train", "class_weights: expected samples of every class, found none "
+      .. "of class %d",
+      class) end
     list[class] = split:count() / (classes * counts[class])
   end
   return list
 end
 
-local function class_weights(wanted, split, classes, depth)
+local function class_weights(wanted, split, classes)
   if wanted == false then return nil end
-  if wanted == "balanced" then return (balanced(split, classes, depth + 1)) end
-  if #wanted ~= classes then fail(depth + 1, "expected %d numbers, one per class, got %d", classes, #wanted) end
+  if wanted == "balanced" then return (balanced(split, classes)) end
+  if #wanted ~= classes then errors.refuse("train", "class_weights: expected %d numbers, one per class, got %d",
+    classes, #wanted) end
   for _, weight in ipairs(wanted) do
     if not math.type(weight) or not (weight > 0 and weight < math.huge) then
-      fail(depth + 1, "expected numbers above 0, got %s", options.describe(weight))
+      errors.refuse("train", "class_weights: expected numbers above 0, got %s", options.describe(weight))
     end
   end
   return wanted
@@ -35,10 +35,9 @@ end
 -- @tparam Split split of training
 -- @int classes
 -- @tab opts `class_weights`, `label_smoothing`
--- @int depth as in options.fail
 -- @treturn table to be passed to the functions below; `list` holds the weights, or false
-function criterion.new(split, classes, opts, depth)
-  local list = class_weights(opts.class_weights, split, classes, depth + 1)
+function criterion.new(split, classes, opts)
+  local list = class_weights(opts.class_weights, split, classes)
   local tensor = list and core.tensor(list)
   return { list = list or false, tensor = tensor, smoothing = opts.label_smoothing,
     rounded = tensor and tensor:totable() }

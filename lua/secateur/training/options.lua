@@ -1,5 +1,6 @@
 --- The options of a training: what they may be, what they are by default, and which contradict each other.
 -- @module secateur.training.options
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local recipe = {}
@@ -62,34 +63,33 @@ local only_with = {
   { "min_lr", "schedule", { cosine = true }, "'cosine'" },
 }
 
-local function check_together(opts, depth)
+local function check_together(opts)
   for _, entry in ipairs(only_with) do
     local name, other, values, expected = table.unpack(entry)
     if opts[name] and not values[opts[other]] then
-      options.fail("train", ("%s: expected %s to be %s, got %s"):format(name, other, expected,
-        options.describe(opts[other])), depth + 1)
+      errors.refuse("train", "%s: expected %s to be %s, got %s", name, other, expected,
+        options.describe(opts[other]))
     end
   end
   if opts.min_lr and opts.min_lr > opts.lr then
-    options.fail("train", ("min_lr: expected at most lr, %g, got %g"):format(opts.lr, opts.min_lr), depth + 1)
+    errors.refuse("train", "min_lr: expected at most lr, %g, got %g", opts.lr, opts.min_lr)
   end
   if opts.nesterov and opts.momentum == 0 then
-    options.fail("train", "nesterov: expected a momentum above 0", depth + 1)
+    errors.refuse("train", "nesterov: expected a momentum above 0")
   end
   if opts.resume and not opts.checkpoint then
-    options.fail("train", "resume: expected a path in checkpoint", depth + 1)
+    errors.refuse("train", "resume: expected a path in checkpoint")
   end
 end
 
 --- Checks the options of train and fills in what depends on others.
 -- @tab[opt] given
--- @int depth as in options.fail
 -- @treturn table
-function recipe.check(given, depth)
-  local opts = options.check("train", given, rules, depth + 1)
-  check_together(opts, depth + 1)
+function recipe.check(given)
+  local opts = options.check("train", given, rules)
+  check_together(opts)
   if opts.decay == nil then opts.decay = opts.schedule == "step" and {} end
-  if opts.decay then opts.decay = options.check("train: decay", opts.decay, decay_rules, depth + 1) end
+  if opts.decay then opts.decay = options.check("train: decay", opts.decay, decay_rules) end
   if opts.augment == true then opts.augment = augmentation end
   if opts.optimiser == "sgd" then
     opts.momentum, opts.nesterov = opts.momentum or 0.9, opts.nesterov or false

@@ -1,5 +1,6 @@
 --- Which parameters of a model are trained, and how: freezing and groups.
 -- @module secateur.training.parameters
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local parameters = {}
@@ -16,39 +17,35 @@ local function trainable(model)
   return names, vectors
 end
 
-local function fail(depth, format, ...)
-  options.fail("train", format:format(...), depth + 1)
-end
-
 -- The set of names that a pattern or a function picks; raises when it picks none.
-local function pick(names, wanted, argument, depth)
+local function pick(names, wanted, argument)
   local found = {}
   for _, name in ipairs(names) do
     local ok, hit = pcall(type(wanted) == "function" and wanted or string.find, name, wanted)
-    if not ok and type(wanted) == "function" then error(hit, 0) end
+    if not ok and type(wanted) == "function" then errors.rethrow(hit) end
     if not ok then
-      fail(depth + 1, "%s: expected a Lua pattern, got %s: %s", argument, options.describe(wanted), hit)
+      errors.refuse("train", "%s: expected a Lua pattern, got %s: %s", argument, options.describe(wanted), hit)
     end
     if hit then found[name] = true end
   end
   if next(found) == nil then
     local expected = type(wanted) == "function" and "a function that is true for a parameter to train, got one that is "
       .. "for none" or "a pattern that fits a parameter to train, got " .. options.describe(wanted)
-    fail(depth + 1, "%s: expected %s; they are called %s, ...", argument, expected, options.describe(names[1]))
+    errors.refuse("train", "%s: expected %s; they are called %s, ...", argument, expected, options.describe(names[1]))
   end
   return found
 end
 
 -- The same for a list of these.
-local function pick_all(names, wanted, argument, depth)
-  if type(wanted) ~= "table" then return (pick(names, wanted, argument, depth + 1)) end
+local function pick_all(names, wanted, argument)
+  if type(wanted) ~= "table" then return (pick(names, wanted, argument)) end
   local found = {}
-  if #wanted == 0 then fail(depth + 1, "%s: expected at least one pattern, got an empty list", argument) end
+  if #wanted == 0 then errors.refuse("train", "%s: expected at least one pattern, got an empty list", argument) end
   for i, each in ipairs(wanted) do
     if type(each) ~= "string" and type(each) ~= "function" then
-      fail(depth + 1, "%s: %d: expected a pattern or a function, got %s", argument, i, options.describe(each))
+      errors.refuse("train", "%s: %d: expected a pattern or a function, got %s", argument, i, options.describe(each))
     end
-    for name in pairs(pick(names, each, argument, depth + 1)) do found[name] = true end
+    for name in pairs(pick(names, each, argument)) do found[name] = true end
   end
   return found
 end
@@ -56,16 +53,15 @@ end
 --- Which parameters stay as they are.
 -- @tparam Model model
 -- @param freeze nil, or a Lua pattern for parameter names, a function(name) -> boolean, or a list of these
--- @int depth as in options.fail
 -- @treturn table set of trainable parameters that are frozen
 -- @treturn {string,...} the same, sorted, and what never changes beside them: the running statistics of batch norms
 -- whose scale is frozen
-function parameters.frozen(model, freeze, depth)
+function parameters.frozen(model, freeze)
   local names = trainable(model)
-  local set = freeze and pick_all(names, freeze, "freeze", depth + 1) or {}
+  local set = freeze and pick_all(names, freeze, "freeze") or {}
   local all = true
   for _, name in ipairs(names) do all = all and set[name] end
-  if all then fail(depth + 1, "freeze: expected something left to train, got all %d parameters", #names) end
+  if all then errors.refuse("train", "freeze: expected something left to train, got all %d parameters", #names) end
   local fixed = {}
   for name in pairs(set) do fixed[name] = true end
   for _, node in ipairs(model.graph:nodes()) do
@@ -95,11 +91,11 @@ local group_rules = {
 }
 
 -- A group checked: which of the names it means, and its settings.
-local function read_group(names, i, given, lr, depth)
+local function read_group(names, i, given, lr)
   local name = ("train: groups: %d"):format(i)
-  local group = options.check(name, given, group_rules, depth + 1)
-  if group.lr and group.lr_scale then options.fail(name, "lr_scale: expected none beside lr", depth + 1) end
-  return { names = pick_all(names, group.match, ("groups: %d: match"):format(i), depth + 1),
+  local group = options.check(name, given, group_rules)
+  if group.lr and group.lr_scale then errors.refuse(name, "lr_scale: expected none beside lr") end
+  return { names = pick_all(names, group.match, ("groups: %d: match"):format(i)),
     lr_scale = group.lr and group.lr / lr or group.lr_scale or 1, weight_decay = group.weight_decay }
 end
 
@@ -115,17 +111,16 @@ end
 -- @tparam Model model
 -- @tab frozen set of names
 -- @tab opts `groups` (list; may be nil), `lr`, `weight_decay`, `decay_norms`
--- @int depth as in options.fail
 -- @treturn table name -> {lr_scale=, weight_decay=}
 -- @treturn {number,...} lr_scale of each group
-function parameters.settings(model, frozen, opts, depth)
+function parameters.settings(model, frozen, opts)
   local all, vectors = trainable(model)
   local names, groups, scales, settings = {}, {}, {}, {}
   for _, name in ipairs(all) do
     if not frozen[name] then names[#names + 1] = name end
   end
   for i, given in ipairs(opts.groups or {}) do
-    groups[i] = read_group(names, i, given, opts.lr, depth + 1)
+    groups[i] = read_group(names, i, given, opts.lr)
     scales[i] = groups[i].lr_scale
   end
   for _, name in ipairs(names) do
@@ -136,7 +131,7 @@ function parameters.settings(model, frozen, opts, depth)
   end
   for i, group in ipairs(groups) do
     if not group.used then
-      options.fail("train", ("groups: %d: match: expected a parameter that no earlier group has"):format(i), depth + 1)
+      errors.refuse("train", "groups: %d: match: expected a parameter that no earlier group has", i)
     end
   end
   return settings, scales

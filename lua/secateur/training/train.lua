@@ -3,7 +3,7 @@
 local checkpoint = require "secateur.training.checkpoint"
 local core = require "secateur.core"
 local criterion = require "secateur.training.criterion"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local history = require "secateur.training.history"
 local options = require "secateur.util.options"
@@ -15,32 +15,32 @@ local steps = require "secateur.training.train_epoch"
 
 local function check_data(model, data)
   if type(data) ~= "table" or not data.train then
-    options.fail("train", "data: expected a dataset with train and val, got " .. options.describe(data), 2)
+    errors.refuse("train", "data: expected a dataset with train and val, got " .. options.describe(data))
   end
-  predict.check("train", model, data.train, "data.train", 2)
+  predict.check("train", model, data.train, "data.train")
   local has_val = data.val and data.val:count() > 0
-  if has_val then predict.check("train", model, data.val, "data.val", 2) end
+  if has_val then predict.check("train", model, data.val, "data.val") end
   return { train = data.train, val = has_val and data.val or nil }
 end
 
 -- Which parameters are trained and how, and what a batch norm asks for.
 local function choose_parameters(job)
   local model, opts = job.model, job.opts
-  local frozen, fixed = parameters.frozen(model, opts.freeze, 2)
+  local frozen, fixed = parameters.frozen(model, opts.freeze)
   job.frozen, job.fixed = options.sorted_keys(frozen), fixed
-  job.settings, job.group_scales = parameters.settings(model, frozen, opts, 2)
+  job.settings, job.group_scales = parameters.settings(model, frozen, opts)
   job.skip_single = opts.batch > 1 and parameters.has_batch_norm(model, frozen)
   if job.skip_single and opts.micro_batch == 1 then
-    options.fail("train", "micro_batch: expected at least 2 with batch norm, whose statistics are those of a piece", 2)
+    errors.refuse("train", "micro_batch: expected at least 2 with batch norm, whose statistics are those of a piece")
   end
 end
 
 -- Everything that a training needs, checked.
 local function prepare(model, data, given)
   local used = check_data(model, data)
-  local opts = recipe.check(given, 1)
+  local opts = recipe.check(given)
   local job = { model = model, data = used, opts = opts, rows = {}, select = used.val and opts.select or "last",
-    criterion = criterion.new(used.train, model.classes, opts, 1) }
+    criterion = criterion.new(used.train, model.classes, opts) }
   choose_parameters(job)
   local numbers = recipe.numbers(opts)
   numbers.class_weights, numbers.frozen, numbers.zeros = job.criterion.list, job.frozen, model.plan
@@ -146,14 +146,13 @@ local function resume(job)
   local state = checkpoint.load(path, job.description)
   local record = state.record
   if record.epoch > job.opts.epochs then
-    fault.raise("checkpoint '%s': is of epoch %d, expected one of at most %d epochs", path, record.epoch,
+    errors.raise("checkpoint '%s': is of epoch %d, expected one of at most %d epochs", path, record.epoch,
       job.opts.epochs)
   end
-  -- Called by pcall itself, their errors carry no position in this file.
-  local ok, problem = pcall(job.optimiser.load, job.optimiser, state.optimiser)
-  if ok and job.average then ok, problem = pcall(job.average.load, job.average, state.average) end
-  if ok then ok, problem = pcall(job.model.load_state, job.model, state.model or {}) end
-  if not ok then fault.raise("checkpoint '%s': is damaged: %s", path, problem) end
+  local ok, problem = errors.try(job.optimiser.load, job.optimiser, state.optimiser)
+  if ok and job.average then ok, problem = errors.try(job.average.load, job.average, state.average) end
+  if ok then ok, problem = errors.try(job.model.load_state, job.model, state.model or {}) end
+  if not ok then errors.raise("checkpoint '%s': is damaged: %s", path, problem) end
   job.rows, job.saved = record.rows, record.epoch
   job.kept = { epoch = record.best_epoch, state = state.best or state.average or state.model }
   return record.epoch
@@ -175,9 +174,7 @@ end
 
 local function run(job)
   local opts, model = job.opts, job.model
-  local ok, made = pcall(new_optimiser, job)
-  if not ok then fault.raise("%s", options.bare(made)) end -- a plan of another model
-  job.optimiser = made
+  job.optimiser = new_optimiser(job)
   if opts.ema then job.average = core.ema(model.graph, { fixed = job.fixed }) end
   job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }
   local line <close> = job.line
@@ -257,9 +254,9 @@ local function train(model, data, opts)
   if shared then model.info.normalisation = { mean = shared.mean, std = shared.std } end
   model.info.classes = data.classes and table.move(data.classes, 1, #data.classes, 1, {})
   job.kept = { epoch = 0, state = model:state() }
-  local ok, problem = pcall(run, job)
+  local ok, problem = errors.catch(run, job)
   restore(job)
-  if not ok then fault.guard("train", error, explain(job, problem), 0) end
+  if not ok then errors.rethrow(explain(job, problem), "train") end
   return history.new(job.rows, job.kept.epoch), model
 end
 

@@ -3,7 +3,7 @@
 -- @module secateur.training.train_epoch
 local core = require "secateur.core"
 local criterion = require "secateur.training.criterion"
-local fault = require "secateur.data.fault"
+local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local schedule = require "secateur.training.schedule"
 
@@ -27,7 +27,7 @@ end
 -- @string place in the epoch
 function steps.check_finite(job, what, value, epoch, place)
   if value - value == 0 then return end
-  fault.raise("%s is %s in epoch %d, %s, at lr %g; %s", what, value == value and "infinite" or "not a number", epoch,
+  errors.raise("%s is %s in epoch %d, %s, at lr %g; %s", what, value == value and "infinite" or "not a number", epoch,
     place, job.lr, steps.what_is_kept(job))
 end
 
@@ -56,7 +56,7 @@ end
 local function set_rate(job, epoch, step)
   local factor = schedule.factor(job.opts, epoch, step, job.steps)
   if not math.type(factor) or not (factor >= 0 and factor < math.huge) then
-    fault.raise("schedule: expected a finite number of at least 0 from the function, got %s", options.describe(factor))
+    errors.raise("schedule: expected a finite number of at least 0 from the function, got %s", options.describe(factor))
   end
   job.lr = job.opts.lr * factor
 end
@@ -124,7 +124,7 @@ function steps.learn(job, epoch)
       job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(sums.loss / sums.weight, sums.right / sums.count))
     end
   end
-  if step == 0 then fault.raise("data.train: expected images, but none could be decoded") end
+  if step == 0 then errors.raise("data.train: expected images, but none could be decoded") end
   return sums
 end
 

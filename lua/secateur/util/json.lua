@@ -1,6 +1,8 @@
 --- JSON in one canonical spelling: keys sorted, no spaces, numbers with every digit. Equal values give equal text, so
 -- that a text can stand for a value when experiments are compared.
 -- @module secateur.util.json
+local errors = require "secateur.util.errors"
+
 local json = {}
 
 local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
@@ -24,7 +26,7 @@ end
 local encode_value
 
 local function encode_table(value, seen)
-  if seen[value] then error("json: a table that holds itself cannot be written", 0) end
+  if seen[value] then errors.raise("json: a table that holds itself cannot be written") end
   seen[value] = true
   local parts, count = {}, #value
   for _ in pairs(value) do count = count - 1 end
@@ -36,7 +38,7 @@ local function encode_table(value, seen)
   local keys = {}
   for key in pairs(value) do
     if type(key) ~= "string" then
-      error("json: expected names as keys beside a list's 1..n, got " .. tostring(key), 0)
+      errors.raise("json: expected names as keys beside a list's 1..n, got %s", tostring(key))
     end
     keys[#keys + 1] = key
   end
@@ -52,7 +54,7 @@ encode_value = function(value, seen)
   if kind == "string" then return quote(value) end
   if kind == "number" then return number(value) end
   if kind == "boolean" or kind == "nil" then return value == nil and "null" or tostring(value) end
-  error("json: a " .. kind .. " cannot be written", 0)
+  errors.raise("json: a %s cannot be written", kind)
 end
 
 --- The canonical text of a value. NaN becomes null, infinities overflowing numbers; an empty table is a list.
@@ -65,10 +67,6 @@ end
 
 local unescapes = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 
-local function fail(position, message)
-  error(("json: %s at byte %d"):format(message, position), 0)
-end
-
 local function decode_string(text, start)
   local parts, position = {}, start + 1
   while true do
@@ -76,7 +74,7 @@ local function decode_string(text, start)
     parts[#parts + 1] = plain
     local char = text:sub(stop, stop)
     if char == '"' then return table.concat(parts), stop + 1 end
-    if char ~= "\\" then fail(stop, "unfinished string") end
+    if char ~= "\\" then errors.raise("json: unfinished string at byte %d", stop) end
     local hex = text:match("^u(%x%x%x%x)", stop + 1)
     if hex then
       local code, after = tonumber(hex, 16), stop + 6
@@ -87,7 +85,7 @@ local function decode_string(text, start)
       parts[#parts + 1], position = utf8.char(code), after
     else
       local letter = text:sub(stop + 1, stop + 1)
-      if not letter:find('[bfnrt"\\/]') then fail(stop, "unknown escape") end
+      if not letter:find('[bfnrt"\\/]') then errors.raise("json: unknown escape at byte %d", stop) end
       parts[#parts + 1], position = unescapes[letter] or letter, stop + 2
     end
   end
@@ -111,7 +109,7 @@ local function decode_list(text, position, depth)
     position = skip(text, position)
     local char = text:sub(position, position)
     if char == "]" then return list, position + 1 end
-    if char ~= "," then fail(position, "expected , or ]") end
+    if char ~= "," then errors.raise("json: expected , or ] at byte %d", position) end
     position = position + 1
   end
 end
@@ -122,22 +120,22 @@ local function decode_object(text, position, depth)
   if text:sub(position, position) == "}" then return object, position + 1 end
   while true do
     position = skip(text, position)
-    if text:sub(position, position) ~= '"' then fail(position, "expected a name") end
+    if text:sub(position, position) ~= '"' then errors.raise("json: expected a name at byte %d", position) end
     local key
     key, position = decode_string(text, position)
     position = skip(text, position)
-    if text:sub(position, position) ~= ":" then fail(position, "expected :") end
+    if text:sub(position, position) ~= ":" then errors.raise("json: expected : at byte %d", position) end
     object[key], position = decode_value(text, position + 1, depth + 1)
     position = skip(text, position)
     local char = text:sub(position, position)
     if char == "}" then return object, position + 1 end
-    if char ~= "," then fail(position, "expected , or }") end
+    if char ~= "," then errors.raise("json: expected , or } at byte %d", position) end
     position = position + 1
   end
 end
 
 decode_value = function(text, position, depth)
-  if depth > max_depth then fail(position, "nested too deeply") end
+  if depth > max_depth then errors.raise("json: nested too deeply at byte %d", position) end
   position = skip(text, position)
   local char = text:sub(position, position)
   if char == "{" then return decode_object(text, position, depth) end
@@ -148,7 +146,7 @@ decode_value = function(text, position, depth)
   if words[word] ~= nil then return words[word], after end
   local digits, stop = text:match("^(%-?%d+%.?%d*[eE]?[+-]?%d*)()", position)
   local value = digits and tonumber(digits)
-  if not value then fail(position, "expected a value") end
+  if not value then errors.raise("json: expected a value at byte %d", position) end
   return value, stop
 end
 
@@ -159,7 +157,7 @@ end
 function json.decode(text)
   local value, position = decode_value(text, 1, 1)
   position = skip(text, position)
-  if position <= #text then fail(position, "expected nothing more") end
+  if position <= #text then errors.raise("json: expected nothing more at byte %d", position) end
   return value
 end
 

@@ -1,6 +1,8 @@
 --- Checks option tables and arguments at the boundary, with one grammar for all messages:
 -- `function: argument: expected X, got Y`.
 -- @module secateur.util.options
+local errors = require "secateur.util.errors"
+
 local options = {}
 
 --- Describes a value for an error message: numbers, booleans and short strings by value, the rest by type.
@@ -25,14 +27,6 @@ function options.sorted_keys(set)
   for key in pairs(set) do keys[#keys + 1] = key end
   table.sort(keys)
   return keys
-end
-
---- Raises `name: message` at the level of whoever called the public function that calls this.
--- @string name the public function, e.g. "prune"
--- @string message
--- @int[opt=0] depth how many more Lua functions stand between the public function and this call
-function options.fail(name, message, depth)
-  error(name .. ": " .. message, 3 + (depth or 0))
 end
 
 local function range(rule)
@@ -107,14 +101,7 @@ local function check_type(rule, value)
   return nil, table.concat(expected, " or ")
 end
 
---- A message without the position in a Lua file that it may begin with.
--- @param message what was raised
--- @treturn string
-function options.bare(message)
-  return (tostring(message):gsub("^[^\n:]*%.lua:%d+: ", ""))
-end
-
---- Checks one value against a rule; raises at the level of the public function's caller.
+--- Checks one value against a rule; raises.
 -- A rule is a table: `type` (a type name, "integer", "number" or "list", or a list of these), `one_of` (a list of
 -- values), `min`, `max`, `above`, `below` (for numbers), `least` (entries of a list), `default`, `required`, `check` (a
 -- function that gives true, or false and what was expected).
@@ -122,12 +109,10 @@ end
 -- @string argument
 -- @param value
 -- @tab rule
--- @int[opt=0] depth as in `fail`
 -- @return the value, or the rule's default where it is nil
-function options.value(name, argument, value, rule, depth)
-  depth = (depth or 0) + 1
+function options.value(name, argument, value, rule)
   if value == nil then
-    if rule.required then options.fail(name, argument .. ": missing", depth) end
+    if rule.required then errors.refuse(name, argument .. ": missing") end
     return rule.default
   end
   local checked, expected = value, nil
@@ -137,12 +122,12 @@ function options.value(name, argument, value, rule, depth)
     checked, expected = by_type, expected and wanted and expected .. " or " .. wanted or wanted
   end
   if checked == nil then
-    options.fail(name, ("%s: expected %s, got %s"):format(argument, expected, options.describe(value)), depth)
+    errors.refuse(name, "%s: expected %s, got %s", argument, expected, options.describe(value))
   end
   if rule.check then
     local good, wanted = rule.check(checked)
     if not good then
-      options.fail(name, ("%s: expected %s, got %s"):format(argument, wanted, options.describe(value)), depth)
+      errors.refuse(name, "%s: expected %s, got %s", argument, wanted, options.describe(value))
     end
   end
   return checked
@@ -152,22 +137,20 @@ end
 -- @string name the public function
 -- @tab[opt] given the user's options; never changed
 -- @tab rules option name -> rule, see `value`
--- @int[opt=0] depth as in `fail`
 -- @treturn table a new table
-function options.check(name, given, rules, depth)
-  depth = (depth or 0) + 1
+function options.check(name, given, rules)
   if given == nil then given = {} end
   if type(given) ~= "table" then
-    options.fail(name, "options: expected a table, got " .. options.describe(given), depth)
+    errors.refuse(name, "options: expected a table, got " .. options.describe(given))
   end
   for key in pairs(given) do
     if rules[key] == nil then
-      options.fail(name, ("unknown option %s, expected one of: %s"):format(options.describe(key),
-        table.concat(options.sorted_keys(rules), ", ")), depth)
+      errors.refuse(name, "unknown option %s, expected one of: %s", options.describe(key),
+        table.concat(options.sorted_keys(rules), ", "))
     end
   end
   local checked = {}
-  for key, rule in pairs(rules) do checked[key] = options.value(name, key, given[key], rule, depth) end
+  for key, rule in pairs(rules) do checked[key] = options.value(name, key, given[key], rule) end
   return checked
 end
 
