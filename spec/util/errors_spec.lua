@@ -3,7 +3,8 @@ local errors = require "secateur.util.errors"
 
 -- A function of the package: its source is a file below lua/secateur.
 local root = debug.getinfo(errors.raise, "S").source:match "^(.*)util/errors%.lua$"
-local function inside(text) return load(text, root .. "room/file.lua", "t", { errors = errors, core = core, assert = assert })() end
+local environment = { errors = errors, core = core, assert = assert }
+local function inside(text) return load(text, root .. "room/file.lua", "t", environment)() end
 
 local HERE = "spec/util/errors_spec.lua"
 

@@ -78,7 +78,7 @@ local function check_rule(rule)
   check_table("", rule, { "kind", "groups", "mode", "epsilon", "name" })
   check_choice("kind", rule.kind, kinds)
   local kind = rule.kind or "linear"
-  if kind == "own" and rule.mode == "hold" then error({ "mode: 'hold' is called 'detach_weights'" }, 0) end
+  if kind == "own" and rule.mode == "hold" then errors.raise "mode: 'hold' is called 'detach_weights' now" end
   check_choice("mode", rule.mode, modes[kind] or { "default" })
   check_number("epsilon", rule.epsilon, 0)
   if rule.name ~= nil and type(rule.name) ~= "string" then fail("name", "a string", rule.name) end

@@ -175,9 +175,8 @@ function rules.block() return { name = "block", kind = "block" } end
 -- @string[opt="default"] mode "default", "ties" (max pools: equally among tied maxima), "detach_weights" (attention
 --   weights are constants) or "pass" (layer norm: unchanged)
 function rules.own(mode)
-  if mode == "hold" then options.fail("rules.own", "mode: 'hold' is called 'detach_weights'") end
   mode = options.value("rules.own", "mode", mode, { one_of = { "default", "ties", "detach_weights", "pass" },
-    default = "default" })
+    default = "default", renamed = { hold = "detach_weights" } })
   return { name = "own", kind = "own", mode = mode, epsilon = EPSILON }
 end
 

@@ -104,7 +104,8 @@ end
 --- Checks one value against a rule; raises.
 -- A rule is a table: `type` (a type name, "integer", "number" or "list", or a list of these), `one_of` (a list of
 -- values), `min`, `max`, `above`, `below` (for numbers), `least` (entries of a list), `default`, `required`, `check` (a
--- function that gives true, or false and what was expected).
+-- function that gives true, or false and what was expected), `renamed` (words that were values once, to what they are
+-- called now).
 -- @string name the public function
 -- @string argument
 -- @param value
@@ -115,6 +116,8 @@ function options.value(name, argument, value, rule)
     if rule.required then errors.refuse(name, argument .. ": missing") end
     return rule.default
   end
+  local now = rule.renamed and rule.renamed[value]
+  if now then errors.refuse(name, "%s: '%s' is called '%s' now", argument, value, now) end
   local checked, expected = value, nil
   if rule.one_of then checked, expected = check_value(rule, value) end
   if rule.type and (not rule.one_of or checked == nil) then
@@ -136,21 +139,25 @@ end
 --- Checks an option table: refuses unknown keys, checks each value, fills in defaults.
 -- @string name the public function
 -- @tab[opt] given the user's options; never changed
--- @tab rules option name -> rule, see `value`
+-- @tab rules option name -> rule, see `value`; or for an option that had this name once, the name that it has now
 -- @treturn table a new table
 function options.check(name, given, rules)
   if given == nil then given = {} end
   if type(given) ~= "table" then
     errors.refuse(name, "options: expected a table, got " .. options.describe(given))
   end
+  local known, checked = {}, {}
+  for key, rule in pairs(rules) do
+    if type(rule) == "table" then known[key] = rule end
+  end
   for key in pairs(given) do
-    if rules[key] == nil then
+    if type(rules[key]) == "string" then errors.refuse(name, "%s is called %s now", key, rules[key]) end
+    if not known[key] then
       errors.refuse(name, "unknown option %s, expected one of: %s", options.describe(key),
-        table.concat(options.sorted_keys(rules), ", "))
+        table.concat(options.sorted_keys(known), ", "))
     end
   end
-  local checked = {}
-  for key, rule in pairs(rules) do checked[key] = options.value(name, key, given[key], rule) end
+  for key, rule in pairs(known) do checked[key] = options.value(name, key, given[key], rule) end
   return checked
 end
 
