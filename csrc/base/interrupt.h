@@ -10,8 +10,8 @@
  * thread that runs Lua opens them. */
 void sc_interrupt_begin(void);
 
-/* Puts the previous handler back when the outermost scope ends. It gets a SIGINT that nobody was told of: that came
- * after the last look, or where nothing looks. */
+/* Puts the previous handler back when the outermost scope ends. It gets a SIGINT that no check reported: one that
+ * came after the last check, or where nothing checks. */
 void sc_interrupt_end(void);
 
 /* SC_ERROR_INTERRUPTED once SIGINT has come, SC_OK before. Cheap; any thread may ask. Who asks with an `error` has to

@@ -36,7 +36,7 @@ SC_INLINE sc_real sigmoid_back(sc_real y, sc_real dy) {
     return dy * (y * (1 - y));
 }
 
-/* 1 - y^2 would lose what is left where y is near 1. */
+/* 1 - y^2 would cancel where y is near 1. */
 SC_INLINE sc_real tanh_back(sc_real y, sc_real dy) {
     return dy * ((1 - y) * (1 + y));
 }

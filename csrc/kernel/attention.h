@@ -23,12 +23,12 @@ void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *
 void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real *p, const sc_real *v,
                                   const sc_attention_size *s);
 
-/* p = the softmax of the scores of q and k: the same bits as by steps, while the scores of a few queries are at hand.
- */
+/* p = the softmax of the scores of q and k: the same bits as in separate steps, with the scores of a few
+ * queries in the cache. */
 void sc_attention_probabilities_forward(sc_real *p, void *scratch, const sc_real *q, const sc_real *k,
                                         const sc_attention_size *s);
 
-/* context = all three steps, likewise: neither scores nor probabilities are in memory as a whole. */
+/* context = all three steps, likewise: scores and probabilities are never in memory as a whole. */
 void sc_attention_forward(sc_real *context, void *scratch, const sc_real *q, const sc_real *k, const sc_real *v,
                           const sc_attention_size *s);
 

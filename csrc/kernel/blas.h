@@ -1,5 +1,5 @@
-/* OpenBLAS: a second opinion for specs and benchmarks. Its bits hang on the processor, on threads and on the place of a
- * number in its matrix; no result of Secateur's may come from it where bits matter. */
+/* OpenBLAS: a reference for specs and benchmarks. Its bits depend on the processor, on threads and on the place of a
+ * number in its matrix; results of Secateur must not come from it. */
 #ifndef SC_KERNEL_BLAS_H
 #define SC_KERNEL_BLAS_H
 

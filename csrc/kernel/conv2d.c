@@ -29,11 +29,11 @@ static size_t find_runs(sc_run *out, const void *context, size_t column, size_t 
     size_t runs = 0, image = column / p->positions, at = column % p->positions;
     while (count) {
         size_t row = at / p->across, place = at % p->across, left = p->whole ? p->positions - at : p->across - place;
-        size_t some = left < count ? left : count;
+        size_t chunk = left < count ? left : count;
         size_t address = p->whole ? at : row * p->line_stride + place * p->step;
-        out[runs++] = (sc_run){image * p->image_stride + address, some};
-        count -= some;
-        at += some;
+        out[runs++] = (sc_run){image * p->image_stride + address, chunk};
+        count -= chunk;
+        at += chunk;
         if (at == p->positions) {
             at = 0;
             image++;
@@ -66,19 +66,19 @@ static void pack_group(sc_real *packed, const sc_real *w, const sc_conv2d_size *
     sc_pack_rows(packed, &rows, outputs, depth);
 }
 
-static bool by_transform(const sc_conv2d_size *s) {
+static bool uses_winograd(const sc_conv2d_size *s) {
     return s->accuracy == SC_ACCURACY_FAST && sc_winograd_suits(s);
 }
 
 size_t sc_conv2d_packed_size(const sc_conv2d_size *s) {
-    if (by_transform(s))
+    if (uses_winograd(s))
         return sc_winograd_filters_size(s, false);
     return sc_grouped_suits(s) ? 0 : s->groups * packed_group(s);
 }
 
 void sc_conv2d_pack(sc_real *packed, const sc_real *w, const sc_conv2d_size *s) {
-    if (by_transform(s)) {
-        sc_winograd_make_filters(packed, w, s, false);
+    if (uses_winograd(s)) {
+        sc_winograd_transform_filters(packed, w, s, false);
         return;
     }
     for (size_t group = 0; group < s->groups; group++)
@@ -110,7 +110,7 @@ static void forward_group(sc_real *y, void *scratch, const sc_real *x, const sc_
 
 void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *packed,
                        const sc_epilogue *epilogue, const sc_conv2d_size *s, size_t n) {
-    if (by_transform(s)) {
+    if (uses_winograd(s)) {
         sc_winograd_forward(y, scratch, x, w, packed, epilogue, s, n);
         return;
     }
@@ -129,14 +129,14 @@ void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_rea
 /* ---- backward ---- */
 
 /* Weights as rows, one per input channel of a group; sums run over outputs and the taps of a phase. */
-typedef struct turned {
+typedef struct flipped {
     const sc_real *w; /* of the group */
     size_t channels, kh, kw;
     const sc_patch_phase *down, *across;
-} turned;
+} flipped;
 
-static void pack_turned(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
-    const turned *t = context;
+static void pack_flipped(sc_real *to, const void *context, size_t first, size_t count, size_t k, size_t depth) {
+    const flipped *t = context;
     size_t taps = t->down->axis.taps * t->across->axis.taps, kernel = t->kh * t->kw;
     for (size_t i = 0; i < count; i += SC_TILE_ROWS) {
         size_t width = sc_panel_rows(i, count), rows = count - i < width ? count - i : width;
@@ -151,16 +151,26 @@ static void pack_turned(sc_real *to, const void *context, size_t first, size_t c
     }
 }
 
-static void backward_phase(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
-                           size_t n, bool add, size_t group, size_t phase_down, size_t phase_across) {
+/* What the phases of the backward pass to the inputs share. */
+typedef struct backward {
+    sc_real *dx;
+    void *scratch;
+    const sc_real *dy, *w;
+    const sc_conv2d_size *s;
+    size_t n;
+    bool add;
+} backward;
+
+static void backward_phase(const backward *b, size_t group, size_t phase_down, size_t phase_across) {
+    const sc_conv2d_size *s = b->s;
     size_t channels = s->c / s->groups, outputs = s->o / s->groups, plane = s->h * s->w, positions = s->oh * s->ow;
     sc_patch_phase down = sc_patch_phase_find(s->h, s->oh, s->kh, s->sh, s->ph, s->dh, phase_down);
     sc_patch_phase across = sc_patch_phase_find(s->w, s->ow, s->kw, s->sw, s->pw, s->dw, phase_across);
-    sc_patches patches = {.x = dy + group * outputs * positions,
+    sc_patches patches = {.x = b->dy + group * outputs * positions,
                           .image_stride = s->o * positions,
                           .down = down.axis,
                           .across = across.axis};
-    turned weights = {w + group * outputs * depth_of(s), channels, s->kh, s->kw, &down, &across};
+    flipped weights = {b->w + group * outputs * depth_of(s), channels, s->kh, s->kw, &down, &across};
     places to = {.positions = down.axis.positions * across.axis.positions,
                  .across = across.axis.positions,
                  .image_stride = s->c * plane,
@@ -169,20 +179,20 @@ static void backward_phase(sc_real *dx, void *scratch, const sc_real *dy, const 
                  .whole = s->sh == 1 && s->sw == 1};
     sc_product product = {
         .m = channels,
-        .n = n * to.positions,
+        .n = b->n * to.positions,
         .k = outputs * down.axis.taps * across.axis.taps,
         .columns = sc_patches_columns(&patches),
-        .out = {.y = dx,
+        .out = {.y = b->dx,
                 .first = group * channels * plane + phase_down * s->w + phase_across,
                 .row_stride = plane,
                 .runs = find_runs,
                 .context = &to,
                 .step = s->sw,
-                .add = add},
-        .scratch = scratch,
+                .add = b->add},
+        .scratch = b->scratch,
     };
-    sc_real *packed = (sc_real *)((char *)scratch + sc_product_scratch());
-    sc_operand rows = {.pack = pack_turned, .context = &weights};
+    sc_real *packed = (sc_real *)((char *)b->scratch + sc_product_scratch());
+    sc_operand rows = {.pack = pack_flipped, .context = &weights};
     sc_pack_rows(packed, &rows, product.m, product.k);
     product.rows.packed = packed;
     sc_product_run(&product);
@@ -190,7 +200,7 @@ static void backward_phase(sc_real *dx, void *scratch, const sc_real *dy, const 
 
 void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
                               size_t n, bool add) {
-    if (by_transform(s)) {
+    if (uses_winograd(s)) {
         sc_winograd_backward_input(dx, scratch, dy, w, NULL, s, n, add);
         return;
     }
@@ -198,16 +208,17 @@ void sc_conv2d_backward_input(sc_real *dx, void *scratch, const sc_real *dy, con
         sc_grouped_backward_input(dx, scratch, dy, w, s, n, add);
         return;
     }
+    backward b = {.dx = dx, .scratch = scratch, .dy = dy, .w = w, .s = s, .n = n, .add = add};
     for (size_t group = 0; group < s->groups; group++)
         for (size_t down = 0; down < s->sh && down < s->h; down++)
             for (size_t across = 0; across < s->sw && across < s->w; across++)
-                backward_phase(dx, scratch, dy, w, s, n, add, group, down, across);
+                backward_phase(&b, group, down, across);
 }
 
 void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x, const sc_conv2d_size *s,
                                size_t n) {
     size_t outputs = s->o / s->groups, depth = depth_of(s), positions = s->oh * s->ow;
-    if (by_transform(s)) {
+    if (uses_winograd(s)) {
         sc_winograd_backward_weight(dw, scratch, dy, x, s, n);
         return;
     }
@@ -234,9 +245,9 @@ void sc_conv2d_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, co
 /* ---- scratch ---- */
 
 size_t sc_conv2d_scratch(const sc_conv2d_size *s, size_t n, bool weights) {
-    size_t there = packed_group(s);
-    size_t back = sc_packed_rows_size(s->c / s->groups, s->o / s->groups * s->kh * s->kw);
-    size_t plain = sc_product_scratch() + sc_max(there, back) * sizeof(sc_real);
+    size_t filters = packed_group(s); /* packed for forward, and flipped for the backward pass */
+    size_t flipped_filters = sc_packed_rows_size(s->c / s->groups, s->o / s->groups * s->kh * s->kw);
+    size_t plain = sc_product_scratch() + sc_max(filters, flipped_filters) * sizeof(sc_real);
     if (sc_grouped_suits(s))
         plain = sc_max(plain, sc_grouped_scratch(s));
     if (!sc_winograd_suits(s))

@@ -31,7 +31,7 @@ size_t sc_conv2d_packed_size(const sc_conv2d_size *s);
 /* packed = w in that order. */
 void sc_conv2d_pack(sc_real *packed, const sc_real *w, const sc_conv2d_size *s);
 
-/* y = the epilogue of w * x; epilogue (its bias included) may be NULL, and packed, if nobody keeps it. */
+/* y = the epilogue of w * x; epilogue (its bias included) may be NULL, and packed, if there is none. */
 void sc_conv2d_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *packed,
                        const sc_epilogue *epilogue, const sc_conv2d_size *s, size_t n);
 

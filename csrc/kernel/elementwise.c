@@ -70,7 +70,7 @@ static void drop(sc_real *y, const sc_real *x, uint64_t key, uint32_t threshold,
         y[i] = dropped(x[i], i, key, threshold, scale);
 }
 
-static void drop_back(sc_real *dx, const sc_real *dy, uint64_t key, uint32_t threshold, sc_real scale, uint32_t n) {
+static void drop_backward(sc_real *dx, const sc_real *dy, uint64_t key, uint32_t threshold, sc_real scale, uint32_t n) {
 #pragma omp simd
     for (uint32_t i = 0; i < n; i++)
         dx[i] += dropped(dy[i], i, key, threshold, scale);
@@ -83,14 +83,14 @@ static uint64_t chunk_key(uint64_t seed, size_t first) {
     return z ^ (z >> 32);
 }
 
-static void dropout(sc_real *out, const sc_real *in, double p, uint64_t seed, size_t n, bool back) {
+static void dropout(sc_real *out, const sc_real *in, double p, uint64_t seed, size_t n, bool backward) {
     const bool all = p >= 1;
     const uint32_t threshold = all ? 0 : (uint32_t)(p * 4294967296.0);
     const sc_real scale = all ? 0 : (sc_real)(1 / (1 - p));
 #pragma omp parallel for schedule(static) if (n > CHUNK)
     for (size_t first = 0; first < n; first += CHUNK)
-        (back ? drop_back : drop)(out + first, in + first, chunk_key(seed, first), threshold, scale,
-                                  (uint32_t)chunk_at(first, n));
+        (backward ? drop_backward : drop)(out + first, in + first, chunk_key(seed, first), threshold, scale,
+                                          (uint32_t)chunk_at(first, n));
 }
 
 void sc_dropout_forward(sc_real *y, const sc_real *x, double p, uint64_t seed, size_t n) {

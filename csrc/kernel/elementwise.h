@@ -14,7 +14,7 @@ void sc_accumulate(sc_real *y, const sc_real *x, size_t n);
 void sc_add(sc_real *y, const sc_real *const *x, int count, size_t n);
 
 /* y = x with each element set to 0 with probability p and divided by 1 - p otherwise; y may be x. The choice depends on
- * (seed, index of the element) alone, so that the way back draws the same again. */
+ * (seed, index of the element) alone, so that the backward pass draws the same again. */
 void sc_dropout_forward(sc_real *y, const sc_real *x, double p, uint64_t seed, size_t n);
 void sc_dropout_backward(sc_real *dx, const sc_real *dy, double p, uint64_t seed, size_t n);
 

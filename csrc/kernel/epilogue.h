@@ -1,6 +1,6 @@
-/* What is done to the outputs of a product while they are at hand: bias, a channel norm with given statistics, the sum
- * with another tensor, an activation, in this order. Each step rounds as the operation of its own does, so that results
- * are the same, to the bit, whether operations are joined or not. */
+/* What is done to the outputs of a product while they are in the cache: bias, a channel norm with given statistics, the
+ * sum with another tensor, an activation, in this order. Each step rounds as the operation of its own does, so that
+ * results are the same, to the bit, whether operations are fused or not. */
 #ifndef SC_KERNEL_EPILOGUE_H
 #define SC_KERNEL_EPILOGUE_H
 

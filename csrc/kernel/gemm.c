@@ -54,10 +54,10 @@ sc_operand sc_columns_operand(const sc_matrix *b) {
 
 static void pack_pieces(sc_real *to, const sc_pieces *p, size_t width, size_t first, size_t count, size_t k,
                         size_t depth) {
-    for (size_t done = 0, some; done < depth; done += some, k += some) {
+    for (size_t done = 0, chunk; done < depth; done += chunk, k += chunk) {
         const sc_real *from = p->x + k / p->length * p->step + first * p->ld + k % p->length;
-        some = sc_min(p->length - k % p->length, depth - done);
-        sc_pack_lines(to + done * width, width, from, p->ld, count, some);
+        chunk = sc_min(p->length - k % p->length, depth - done);
+        sc_pack_lines(to + done * width, width, from, p->ld, count, chunk);
     }
 }
 

@@ -6,7 +6,7 @@
 #include <omp.h>
 #include <string.h>
 
-/* Rows (outputs of a group) that are summed at a time: powers of two up to MOST_ROWS, which fill the registers of the
+/* Rows (outputs of a group) that are summed at a time: powers of two up to MAX_ROWS, which fill the registers of the
  * level with sums of as many vectors as WIDE_n says. BAND: numbers of an image's copy that suit the cache. */
 enum {
     LINE = 64 / sizeof(sc_real),
@@ -15,9 +15,9 @@ enum {
     WIDE_2 = SC_TILE_ROWS == 12 ? 8 : 4,
     WIDE_4 = SC_TILE_ROWS == 12 ? 6 : 3,
     WIDE_8 = 3,
-    MOST_ROWS = SC_TILE_ROWS == 12 ? 8 : 4,
-    MOST_VECTORS = 8,
-    MOST_STRIDE = 4,
+    MAX_ROWS = SC_TILE_ROWS == 12 ? 8 : 4,
+    MAX_VECTORS = 8,
+    MAX_STRIDE = 4,
 };
 
 /* ---- runs ---- */
@@ -34,7 +34,7 @@ typedef struct maps {
     size_t image, group, channel, line;
 } maps;
 
-/* Sums at all positions of all images: the way forward, or one phase of the way back. */
+/* Sums at all positions of all images: the forward pass, or one phase of the backward pass. */
 typedef struct run {
     sc_patch_axis down, across;
     copy_axis copy_down, copy_across;
@@ -73,7 +73,7 @@ static size_t band_positions(const run *r) {
 
 /* Vectors that begin within a band may end beyond its copy. */
 static size_t copy_reals(const run *r) {
-    return sc_round_up(r->channels * copied_channel(r) + MOST_VECTORS * SC_VECTOR, LINE);
+    return sc_round_up(r->channels * copied_channel(r) + MAX_VECTORS * SC_VECTOR, LINE);
 }
 
 static size_t sums_reals(const run *r) {
@@ -104,7 +104,7 @@ typedef struct weights {
 
 /* How many of `left` rows are summed at a time. */
 static size_t some_rows(size_t left) {
-    size_t rows = MOST_ROWS;
+    size_t rows = MAX_ROWS;
     while (rows > left)
         rows /= 2;
     return rows;
@@ -176,7 +176,7 @@ static void copy_band(sc_real *to, const run *r, const sc_real *x, size_t positi
                         copy_line(to, x + c * r->from.channel + (size_t)at * r->from.line,
                                   r->copy_across.low + (ptrdiff_t)across, r->across.stride, r->across.size, r->pitch);
                 }
-    memset(to, 0, MOST_VECTORS * SC_VECTOR * sizeof *to);
+    memset(to, 0, MAX_VECTORS * SC_VECTOR * sizeof *to);
 }
 
 /* ---- sums ---- */
@@ -185,7 +185,7 @@ static void copy_band(sc_real *to, const run *r, const sc_real *x, size_t positi
  */
 SC_INLINE void chain(sc_real *y, size_t ld, const sc_real *restrict x, const size_t *restrict taps,
                      const sc_real *restrict w, size_t depth, bool add, const size_t rows, const size_t vectors) {
-    sc_vector sum[MOST_ROWS][MOST_VECTORS];
+    sc_vector sum[MAX_ROWS][MAX_VECTORS];
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 8
@@ -193,7 +193,7 @@ SC_INLINE void chain(sc_real *y, size_t ld, const sc_real *restrict x, const siz
             sum[i][j] = (sc_vector){0};
     for (size_t k = 0; k < depth; k++, w += rows) {
         const sc_real *from = x + taps[k];
-        sc_vector right[MOST_VECTORS];
+        sc_vector right[MAX_VECTORS];
 #pragma GCC unroll 8
         for (size_t j = 0; j < vectors; j++)
             right[j] = sc_vector_load(from + j * SC_VECTOR);
@@ -248,7 +248,7 @@ static void sum_band(sc_real *y, const sc_real *x, const run *r, const sc_real *
         else if (rows == 4)
             sum_rows(y, ld, x, r, w, count, 4, WIDE_4);
         else
-            sum_rows(y, ld, x, r, w, count, MOST_ROWS, WIDE_8);
+            sum_rows(y, ld, x, r, w, count, MAX_ROWS, WIDE_8);
     }
 }
 
@@ -301,14 +301,15 @@ static void write_bands(const run *r, const sc_real *sums, size_t at, size_t lin
 /* ---- all runs ---- */
 
 /* [down x across] runs of one convolution; those across have the same bands. */
-typedef struct pass {
-    run run[MOST_STRIDE * MOST_STRIDE];
+typedef struct convolution {
+    run run[MAX_STRIDE * MAX_STRIDE];
     size_t down, across;
     size_t copy, sums; /* most numbers of a copy, and of the sums of runs across */
-} pass;
+} convolution;
 
 /* A thread's part of scratch: a copy, and sums. */
-static void do_band(sc_real *scratch, const pass *p, const run *first, size_t image, size_t group, size_t position) {
+static void compute_band(sc_real *scratch, const convolution *p, const run *first, size_t image, size_t group,
+                         size_t position) {
     sc_real *sums = scratch + p->copy;
     size_t lines = sc_min(first->band, first->down.positions - position);
     size_t place = image * first->to.image + group * first->to.group + position * first->to.line;
@@ -338,7 +339,7 @@ static size_t packed_reals(const run *r) {
     return taps_at(r) + sc_round_up(sc_divide_up(r->depth * sizeof(size_t), sizeof(sc_real)), LINE);
 }
 
-static size_t pass_reals(const pass *p) {
+static size_t convolution_reals(const convolution *p) {
     size_t reals = (size_t)omp_get_max_threads() * (p->copy + p->sums);
     for (size_t i = 0; i < p->down * p->across; i++)
         reals += packed_reals(&p->run[i]);
@@ -346,7 +347,7 @@ static size_t pass_reals(const pass *p) {
 }
 
 /* Packs the weights and finds the taps of a run; *to moves on. */
-static void prepare(run *r, sc_real **to, const weights *w) {
+static void prepare_run(run *r, sc_real **to, const weights *w) {
     size_t *taps = (size_t *)(void *)(*to + taps_at(r));
     pack_weights(*to, w, r);
     find_taps(taps, r);
@@ -355,7 +356,7 @@ static void prepare(run *r, sc_real **to, const weights *w) {
     *to += packed_reals(r);
 }
 
-static void perform(const pass *p, sc_real *scratch, size_t n) {
+static void run_all(const convolution *p, sc_real *scratch, size_t n) {
     size_t groups = p->run[0].groups, each = p->copy + p->sums;
     size_t work = n * groups * p->run[0].down.positions * p->run[0].across.positions;
 #pragma omp parallel for schedule(static) if (work > 16384)
@@ -363,12 +364,12 @@ static void perform(const pass *p, sc_real *scratch, size_t n) {
         sc_real *mine = scratch + (size_t)omp_get_thread_num() * each;
         for (const run *r = p->run; r < p->run + p->down * p->across; r += p->across)
             for (size_t position = 0; position < r->down.positions; position += r->band)
-                do_band(mine, p, r, i / groups, i % groups, position);
+                compute_band(mine, p, r, i / groups, i % groups, position);
     }
 }
 
 /* Gives runs across the same bands, and finds what they take at most. */
-static void match_bands(pass *p) {
+static void match_bands(convolution *p) {
     for (run *r = p->run; r < p->run + p->down * p->across; r += p->across) {
         size_t sums = 0;
         for (size_t j = 1; j < p->across; j++)
@@ -382,11 +383,11 @@ static void match_bands(pass *p) {
     }
 }
 
-/* ---- forward and back ---- */
+/* ---- forward and backward ---- */
 
-static void describe_forward(pass *p, const sc_conv2d_size *s) {
+static void describe_forward(convolution *p, const sc_conv2d_size *s) {
     size_t plane = s->h * s->w, positions = s->oh * s->ow, channels = s->c / s->groups, rows = s->o / s->groups;
-    *p = (pass){.down = 1, .across = 1};
+    *p = (convolution){.down = 1, .across = 1};
     p->run[0] = (run){
         .down = {s->h, s->oh, s->kh, s->sh, -(ptrdiff_t)s->ph, (ptrdiff_t)s->dh},
         .across = {s->w, s->ow, s->kw, s->sw, -(ptrdiff_t)s->pw, (ptrdiff_t)s->dw},
@@ -409,9 +410,9 @@ static sc_patch_phase phase_across(const sc_conv2d_size *s, size_t phase) {
     return sc_patch_phase_find(s->w, s->ow, s->kw, s->sw, s->pw, s->dw, phase);
 }
 
-static void describe_back(pass *p, const sc_conv2d_size *s) {
+static void describe_backward(convolution *p, const sc_conv2d_size *s) {
     size_t plane = s->h * s->w, positions = s->oh * s->ow, channels = s->o / s->groups, rows = s->c / s->groups;
-    *p = (pass){.down = sc_min(s->sh, s->h), .across = sc_min(s->sw, s->w)};
+    *p = (convolution){.down = sc_min(s->sh, s->h), .across = sc_min(s->sw, s->w)};
     for (size_t i = 0; i < p->down * p->across; i++) {
         sc_patch_phase down = phase_down(s, i / p->across), across = phase_across(s, i % p->across);
         p->run[i] = (run){
@@ -432,7 +433,7 @@ static void describe_back(pass *p, const sc_conv2d_size *s) {
 
 void sc_grouped_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_epilogue *epilogue,
                         const sc_conv2d_size *s, size_t n) {
-    pass p;
+    convolution p;
     sc_real *rest = scratch;
     describe_forward(&p, s);
     run *r = p.run;
@@ -440,37 +441,38 @@ void sc_grouped_forward(sc_real *y, void *scratch, const sc_real *x, const sc_re
     r->x = x;
     r->y = y;
     r->epilogue = epilogue;
-    prepare(r, &rest, &all);
-    perform(&p, rest, n);
+    prepare_run(r, &rest, &all);
+    run_all(&p, rest, n);
 }
 
 void sc_grouped_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_conv2d_size *s,
                                size_t n, bool add) {
-    size_t kernel = s->kh * s->kw, turned = s->c / s->groups * kernel;
-    pass p;
+    size_t kernel = s->kh * s->kw, flipped = s->c / s->groups * kernel;
+    convolution p;
     sc_real *rest = scratch;
-    describe_back(&p, s);
+    describe_backward(&p, s);
     for (size_t i = 0; i < p.down * p.across; i++) {
         sc_patch_phase down = phase_down(s, i / p.across), across = phase_across(s, i % p.across);
         weights some = {
-            w, s->o / s->groups * turned, kernel, turned, s->kw, down.first, down.step, across.first, across.step};
+            w, s->o / s->groups * flipped, kernel, flipped, s->kw, down.first, down.step, across.first, across.step};
         p.run[i].x = dy;
         p.run[i].y = dx;
         p.run[i].add = add;
-        prepare(&p.run[i], &rest, &some);
+        prepare_run(&p.run[i], &rest, &some);
     }
-    perform(&p, rest, n);
+    run_all(&p, rest, n);
 }
 
 bool sc_grouped_suits(const sc_conv2d_size *s) {
-    const size_t most = 32; /* channels, above which products are no slower */
-    return s->groups > 1 && s->o / s->groups <= most && s->c / s->groups <= most && s->sh <= MOST_STRIDE &&
-           s->sw <= MOST_STRIDE;
+    const size_t max_channels = 32; /* channels, above which products are no slower */
+    return s->groups > 1 && s->o / s->groups <= max_channels && s->c / s->groups <= max_channels &&
+           s->sh <= MAX_STRIDE && s->sw <= MAX_STRIDE;
 }
 
 size_t sc_grouped_scratch(const sc_conv2d_size *s) {
-    pass there, back;
-    describe_forward(&there, s);
-    describe_back(&back, s);
-    return sc_max(sc_max(pass_reals(&there), pass_reals(&back)) * sizeof(sc_real), sc_grouped_weight_scratch(s));
+    convolution forward, backward;
+    describe_forward(&forward, s);
+    describe_backward(&backward, s);
+    return sc_max(sc_max(convolution_reals(&forward), convolution_reals(&backward)) * sizeof(sc_real),
+                  sc_grouped_weight_scratch(s));
 }

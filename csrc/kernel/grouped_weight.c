@@ -14,7 +14,7 @@ enum {
     BAND = 32768,  /* numbers of the copies that suit the cache */
     MANY_TAPS = 9, /* of a tile with one output, where that is all */
     FEW_TAPS = 3,
-    MOST_OUTPUTS = 4,
+    MAX_OUTPUTS = 4,
 };
 
 typedef struct layout {
@@ -30,8 +30,8 @@ static layout make_layout(const sc_conv2d_size *s) {
     l.all_taps = sc_round_up(l.taps, l.tile);
     l.pitch = (s->ow - 1) * s->sw + (s->kw - 1) * s->dw + 1;
     size_t reach = (s->kh - 1) * s->dh + 1, fixed = reach * l.pitch * SC_VECTOR;
-    size_t each = (s->sh * l.pitch + l.outputs * s->ow) * SC_VECTOR, room = sc_max(BAND, 2 * fixed) - fixed;
-    size_t bands = sc_divide_up(s->oh, sc_min(sc_max(room / each, 1), s->oh));
+    size_t each = (s->sh * l.pitch + l.outputs * s->ow) * SC_VECTOR, left = sc_max(BAND, 2 * fixed) - fixed;
+    size_t bands = sc_divide_up(s->oh, sc_min(sc_max(left / each, 1), s->oh));
     l.band = sc_divide_up(s->oh, bands);
     l.lines = (l.band - 1) * s->sh + reach;
     return l;
@@ -101,7 +101,7 @@ static void copy_gradient(const task *t, const sc_real *dy, size_t position, siz
 SC_INLINE void sum_tile(sc_real *sum, size_t ld, const sc_real *restrict dy, size_t dy_output,
                         const sc_real *restrict x, size_t x_step, const size_t *taps, size_t count,
                         const size_t outputs, const size_t tile) {
-    sc_vector part[MOST_OUTPUTS][MANY_TAPS];
+    sc_vector part[MAX_OUTPUTS][MANY_TAPS];
     const sc_real *from[MANY_TAPS];
 #pragma GCC unroll 9
     for (size_t u = 0; u < tile; u++)
@@ -112,7 +112,7 @@ SC_INLINE void sum_tile(sc_real *sum, size_t ld, const sc_real *restrict dy, siz
         for (size_t u = 0; u < tile; u++)
             part[o][u] = sc_vector_load(sum + o * ld + u * SC_VECTOR);
     for (size_t i = 0, at = 0; i < count; i++, at += x_step, dy += SC_VECTOR) {
-        sc_vector left[MOST_OUTPUTS];
+        sc_vector left[MAX_OUTPUTS];
 #pragma GCC unroll 4
         for (size_t o = 0; o < outputs; o++)
             left[o] = sc_vector_load(dy + o * dy_output);
@@ -181,15 +181,16 @@ static void sum_image(task *t, const sc_real *x, const sc_real *dy) {
 
 /* ---- all of them ---- */
 
-/* Gradients of the task's weights, dw of its first group and channel on, to the vectors of its sums or back. */
-static void move_weights(const task *t, sc_real *dw, bool back) {
+/* Gradients of the task's weights, from dw of its first group and channel on: loads them into the vectors of its sums,
+ * or stores these. */
+static void transfer_weights(const task *t, sc_real *dw, bool store) {
     const layout *l = t->l;
     for (size_t group = 0; group < t->groups; group++)
         for (size_t o = 0; o < l->outputs; o++)
             for (size_t u = 0; u < l->taps; u++) {
                 sc_real *there = dw + ((group * l->outputs + o) * l->channels) * l->taps + u;
                 sc_real *here = t->total + (o * l->all_taps + u) * SC_VECTOR + group;
-                if (back)
+                if (store)
                     *there = *here;
                 else
                     *here = *there;
@@ -204,8 +205,8 @@ static void find_taps(const task *t) {
     }
 }
 
-static void do_task(sc_real *scratch, const layout *l, sc_real *dw, const sc_real *dy, const sc_real *x, size_t n,
-                    size_t first, size_t channel) {
+static void run_task(sc_real *scratch, const layout *l, sc_real *dw, const sc_real *dy, const sc_real *x, size_t n,
+                     size_t first, size_t channel) {
     const sc_conv2d_size *s = l->s;
     size_t plane = s->h * s->w, positions = s->oh * s->ow, sums = sums_reals(l);
     task t = {.l = l, .groups = sc_min(SC_VECTOR, s->groups - first), .left = SC_CHAIN};
@@ -217,13 +218,13 @@ static void do_task(sc_real *scratch, const layout *l, sc_real *dw, const sc_rea
     sc_real *weights = dw + (first * l->outputs * l->channels + channel) * l->taps;
     find_taps(&t);
     memset(t.total, 0, 2 * sums * sizeof *t.total);
-    move_weights(&t, weights, false);
+    transfer_weights(&t, weights, false);
     for (size_t image = 0; image < n; image++)
         sum_image(&t, x + (image * s->c + first * l->channels + channel) * plane,
                   dy + (image * s->o + first * l->outputs) * positions);
     if (t.left < SC_CHAIN)
         end_chain(&t);
-    move_weights(&t, weights, true);
+    transfer_weights(&t, weights, true);
 }
 
 void sc_grouped_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, const sc_real *x,
@@ -232,13 +233,14 @@ void sc_grouped_backward_weight(sc_real *dw, void *scratch, const sc_real *dy, c
     size_t blocks = sc_divide_up(s->groups, SC_VECTOR);
 #pragma omp parallel for schedule(dynamic, 1) if (n * s->o * s->oh * s->ow > 16384)
     for (size_t i = 0; i < blocks * l.channels; i++)
-        do_task((sc_real *)scratch + (size_t)omp_get_thread_num() * thread_reals(&l), &l, dw, dy, x, n,
-                i / l.channels * SC_VECTOR, i % l.channels);
+        run_task((sc_real *)scratch + (size_t)omp_get_thread_num() * thread_reals(&l), &l, dw, dy, x, n,
+                 i / l.channels * SC_VECTOR, i % l.channels);
 }
 
 bool sc_grouped_suits_weight(const sc_conv2d_size *s) {
-    const size_t most = 16; /* channels, above which products are no slower */
-    return sc_grouped_suits(s) && s->o / s->groups <= most && s->c / s->groups <= most && 2 * s->groups >= SC_VECTOR;
+    const size_t max_channels = 16; /* channels, above which products are no slower */
+    return sc_grouped_suits(s) && s->o / s->groups <= max_channels && s->c / s->groups <= max_channels &&
+           2 * s->groups >= SC_VECTOR;
 }
 
 size_t sc_grouped_weight_scratch(const sc_conv2d_size *s) {

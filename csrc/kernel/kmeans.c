@@ -50,7 +50,7 @@ static void place_centroid(kmeans *m, size_t c, size_t row) {
     memcpy(m->centroids + c * m->d, m->x + row * m->d, m->d * sizeof *m->x);
 }
 
-static void start(kmeans *m, sc_random *random) {
+static void seed_centroids(kmeans *m, sc_random *random) {
     place_centroid(m, 0, (size_t)sc_random_below(random, m->n));
     for (size_t i = 0; i < m->n; i++)
         m->distance[i] = INFINITY;
@@ -174,7 +174,7 @@ sc_status sc_kmeans(sc_kmeans_result *out, const sc_real *x, size_t n, size_t d,
         status = sc_memory_alloc(&sum, cells, sizeof *m.sum, error);
     if (status == SC_OK) {
         m.distance = distance, m.count = count, m.sum = sum;
-        start(&m, &random);
+        seed_centroids(&m, &random);
         status = iterate(&m, before, error);
     }
     if (status == SC_OK)

@@ -3,43 +3,43 @@
 enum { SMALL = 16384, TILE = 64 };
 
 /* As in PyTorch: larger, or not a number, which must not vanish in the comparison. */
-SC_INLINE bool wins(sc_real v, sc_real best) {
+SC_INLINE bool exceeds(sc_real v, sc_real best) {
     return (v > best) | (v != v);
 }
 
-SC_INLINE void take_by(sc_real *best, const sc_real *x, size_t n, size_t stride) {
+SC_INLINE void update_max_by(sc_real *best, const sc_real *x, size_t n, size_t stride) {
 #pragma omp simd
     for (size_t j = 0; j < n; j++)
-        best[j] = wins(x[j * stride], best[j]) ? x[j * stride] : best[j];
+        best[j] = exceeds(x[j * stride], best[j]) ? x[j * stride] : best[j];
 }
 
 /* best[n] = the larger of best and x[0], x[stride], ...; known strides vectorise. */
-static void take(sc_real *best, const sc_real *x, size_t n, size_t stride) {
+static void update_max(sc_real *best, const sc_real *x, size_t n, size_t stride) {
     if (stride == 1)
-        take_by(best, x, n, 1);
+        update_max_by(best, x, n, 1);
     else if (stride == 2)
-        take_by(best, x, n, 2);
+        update_max_by(best, x, n, 2);
     else
-        take_by(best, x, n, stride);
+        update_max_by(best, x, n, stride);
 }
 
-SC_INLINE void take_where_by(sc_real *best, int *where, const sc_real *x, int at, int n, int stride) {
+SC_INLINE void update_argmax_by(sc_real *best, int *where, const sc_real *x, int at, int n, int stride) {
 #pragma omp simd
     for (int j = 0; j < n; j++) {
-        bool won = wins(x[j * stride], best[j]);
-        best[j] = won ? x[j * stride] : best[j];
-        where[j] = won ? at + j * stride : where[j];
+        bool larger = exceeds(x[j * stride], best[j]);
+        best[j] = larger ? x[j * stride] : best[j];
+        where[j] = larger ? at + j * stride : where[j];
     }
 }
 
-/* As take, with where[n] = the place of best, x[0] being place `at`. */
-static void take_where(sc_real *best, int *where, const sc_real *x, int at, int n, int stride) {
+/* As update_max, with where[n] = the place of best, x[0] being place `at`. */
+static void update_argmax(sc_real *best, int *where, const sc_real *x, int at, int n, int stride) {
     if (stride == 1)
-        take_where_by(best, where, x, at, n, 1);
+        update_argmax_by(best, where, x, at, n, 1);
     else if (stride == 2)
-        take_where_by(best, where, x, at, n, 2);
+        update_argmax_by(best, where, x, at, n, 2);
     else
-        take_where_by(best, where, x, at, n, stride);
+        update_argmax_by(best, where, x, at, n, stride);
 }
 
 static void forward_row(sc_real *y, const sc_real *x, size_t o, const sc_pool_axis *down, const sc_pool_axis *across) {
@@ -50,8 +50,8 @@ static void forward_row(sc_real *y, const sc_real *x, size_t o, const sc_pool_ax
         for (size_t tap = 0; tap < across->kernel; tap++) {
             sc_window outs = sc_outputs_at(across, tap);
             if (outs.first < outs.last)
-                take(y + outs.first, x + row * across->in + (outs.first * across->stride + tap - across->padding),
-                     outs.last - outs.first, across->stride);
+                update_max(y + outs.first, x + row * across->in + (outs.first * across->stride + tap - across->padding),
+                           outs.last - outs.first, across->stride);
         }
 }
 
@@ -65,8 +65,8 @@ void sc_max_pool_forward(sc_real *y, const sc_real *x, const sc_pool *pool) {
 }
 
 /* best and where of outputs first .. last - 1 of row o. */
-static void find_row(sc_real best[TILE], int where[TILE], const sc_real *x, size_t o, size_t first, size_t last,
-                     const sc_pool *pool) {
+static void row_argmax(sc_real best[TILE], int where[TILE], const sc_real *x, size_t o, size_t first, size_t last,
+                       const sc_pool *pool) {
     const sc_pool_axis *down = &pool->down, *across = &pool->across;
     sc_window rows = sc_window_at(down, o);
     for (size_t j = first; j < last; j++) {
@@ -80,8 +80,8 @@ static void find_row(sc_real best[TILE], int where[TILE], const sc_real *x, size
             if (from >= to)
                 continue;
             size_t at = row * across->in + (from * across->stride + tap - across->padding);
-            take_where(best + (from - first), where + (from - first), x + at, (int)at, (int)(to - from),
-                       (int)across->stride);
+            update_argmax(best + (from - first), where + (from - first), x + at, (int)at, (int)(to - from),
+                          (int)across->stride);
         }
 }
 
@@ -113,7 +113,7 @@ static void distribute(sc_real *dx, const sc_real *x, const sc_real *dy, const s
                 const sc_real *from = x + p * inputs, *grad = dy + p * positions + o * across->out;
                 int where[TILE];
                 size_t last = across->out - first < TILE ? across->out : first + TILE;
-                find_row(best, where, from, o, first, last, pool);
+                row_argmax(best, where, from, o, first, last, pool);
                 for (size_t j = first; j < last; j++)
                     if (ties)
                         share_among_ties(to, from, grad[j], best[j - first], where[j - first], across->in,

@@ -5,7 +5,7 @@
 
 enum {
     LINE = 64 / sizeof(sc_real), /* of the cache */
-    LINES_AHEAD = 4,             /* of those that are packed, which are asked for early */
+    LINES_AHEAD = 4,             /* distance of prefetching, in lines that are packed */
     NUMBERS_AHEAD = 16,          /* the same where lines lie across */
 };
 

@@ -5,7 +5,7 @@
 
 enum {
     SEGMENT = 256, /* columns that are packed at a time; a multiple of SC_TILE_COLUMNS */
-    AHEAD = 8,     /* planes */
+    AHEAD = 8,     /* distance of prefetching, in planes */
     LINE = 64 / sizeof(sc_real),
 };
 
@@ -212,8 +212,8 @@ SC_INLINE void read_piece(sc_real *to, const line *l, const sc_patches *p, const
         read_with_edges(to, from, l, part, p->across.stride);
 }
 
-/* Planes come from far away, and in pieces too short for the processor to guess the next: they are asked for early. */
-SC_INLINE void ask_for(const line *l, const sc_patches *p, const piece *part) {
+/* Planes come from memory in pieces too short for the processor to predict the next. */
+SC_INLINE void prefetch_piece(const line *l, const sc_patches *p, const piece *part) {
     const sc_real *from = l->plane + AHEAD * p->down.size * p->across.size + part->from;
     for (size_t i = 0; i < (part->end - part->across) * p->across.stride; i += LINE)
         __builtin_prefetch(from + i);
@@ -254,7 +254,7 @@ static void pack_segment(sc_real *to, const sc_patches *p, size_t first, size_t 
     for (size_t i = 0; i < depth; i++, advance(&l, p)) {
         if (l.tap_down + l.tap_across == 0)
             for (size_t j = 0; j < found; j++)
-                ask_for(&l, p, &pieces[j]);
+                prefetch_piece(&l, p, &pieces[j]);
         for (size_t j = 0; j < found; j++)
             read_piece(to + pieces[j].to + i * pieces[j].step, &l, p, &pieces[j]);
         if (missing) /* zeros fill up the last panel */

@@ -18,8 +18,8 @@ typedef struct sc_patches {
     sc_patch_axis down, across;
 } sc_patches;
 
-/* The way back to the inputs, in one direction: of the inputs phase, phase + stride, ... those taps that reach them
- * (first, first + step, ...), and what they read of the outputs. Input i = phase + p * stride is read by tap t at
+/* The backward pass to the inputs, in one direction: of the inputs phase, phase + stride, ... those taps that reach
+ * them (first, first + step, ...), and what they read of the outputs. Input i = phase + p * stride is read by tap t at
  * output (i + padding - t * dilation) / stride, where that is whole. */
 typedef struct sc_patch_phase {
     size_t phase, first, step;

@@ -1,7 +1,7 @@
 #include "kernel/product.h"
 
 #include "base/size.h"
-#include "kernel/line_tile.h"
+#include "kernel/unpacked_tile.h"
 
 #include <omp.h>
 
@@ -12,7 +12,7 @@ enum {
     BLOCK_COLUMNS = SC_TILE_COLUMNS * (256 / SC_TILE_COLUMNS),
     BLOCK_ROWS = SC_TILE_ROWS * (144 / SC_TILE_ROWS),
     LINE = 64 / sizeof(sc_real),
-    FEW_ROWS = 2 * SC_LINE_TILE_ROWS,
+    MAX_UNPACKED_ROWS = 2 * SC_UNPACKED_TILE_ROWS,
 };
 
 /* ---- packing ---- */
@@ -33,9 +33,9 @@ static void pack_all(sc_real *to, const sc_operand *operand, size_t lines, size_
 #pragma omp parallel for collapse(2) schedule(static) if (lines * depth > 16384)
     for (size_t chain = 0; chain < chains; chain++)
         for (size_t b = 0; b < blocks; b++) {
-            size_t at = chain * SC_CHAIN, some = sc_min(SC_CHAIN, depth - at), first = b * block;
-            operand->pack(to + at * padded + first * some, operand->context, first, sc_min(block, lines - first),
-                          k + at, some);
+            size_t at = chain * SC_CHAIN, chunk = sc_min(SC_CHAIN, depth - at), first = b * block;
+            operand->pack(to + at * padded + first * chunk, operand->context, first, sc_min(block, lines - first),
+                          k + at, chunk);
         }
 }
 
@@ -192,8 +192,8 @@ static task make_task(const sc_product *p, size_t threads) {
 static void pack_group(sc_real *to, const sc_operand *operand, size_t first, size_t count, size_t padded, size_t at,
                        size_t depth) {
     for (size_t done = 0; done < depth; done += SC_CHAIN) {
-        size_t some = sc_min(SC_CHAIN, depth - done);
-        operand->pack(to + done * padded, operand->context, first, count, at + done, some);
+        size_t chunk = sc_min(SC_CHAIN, depth - done);
+        operand->pack(to + done * padded, operand->context, first, count, at + done, chunk);
     }
 }
 
@@ -265,7 +265,7 @@ static void run_shared(const sc_product *p, size_t threads) {
     size_t columns = sc_divide_up(sc_divide_up(p->n, SC_TILE_COLUMNS), 2 * threads) * SC_TILE_COLUMNS;
     size_t rows = sc_min(sc_divide_up(sc_divide_up(p->m, SC_TILE_ROWS), 4 * threads) * SC_TILE_ROWS, BLOCK_ROWS);
     size_t padded = sc_padded_columns(p->n), blocks = sc_divide_up(p->m, rows);
-    size_t chains = p->rows.packed ? threads * COLUMNS_REALS / (padded * SC_CHAIN) : GROUP; /* that there is room for */
+    size_t chains = p->rows.packed ? threads * COLUMNS_REALS / (padded * SC_CHAIN) : GROUP; /* that fit the scratch */
     for (size_t at = 0, depth; at < p->k; at += depth) {
         depth = sc_min(chains * SC_CHAIN, p->k - at);
         pack_all(p->scratch, &p->columns, p->n, padded, columns, at, depth);
@@ -281,57 +281,57 @@ static void run_shared(const sc_product *p, size_t threads) {
     }
 }
 
-/* Few rows, and columns that are used too seldom to be worth packing: they are read once, from wherever they lie. */
-static bool suits_lines(const sc_product *p) {
-    return p->m <= FEW_ROWS && p->rows.lines && p->columns.lines && !p->columns.packed;
+/* Few rows, and columns that are used too seldom to be worth packing: they are read once, from where they are. */
+static bool suits_unpacked(const sc_product *p) {
+    return p->m <= MAX_UNPACKED_ROWS && p->rows.lines && p->columns.lines && !p->columns.packed;
 }
 
-static void run_lines(const sc_product *p, size_t threads) {
+static void run_unpacked(const sc_product *p, size_t threads) {
     const sc_operand *a = &p->rows, *b = &p->columns;
 #pragma omp parallel for schedule(dynamic, 1) if (threads > 1)
     for (size_t column = 0; column < p->n; column += SC_TILE_COLUMNS) {
-        sc_real tile[FEW_ROWS * SC_TILE_COLUMNS];
+        sc_real tile[MAX_UNPACKED_ROWS * SC_TILE_COLUMNS];
         target t;
         find_target(&t, p, column, SC_TILE_COLUMNS);
         for (size_t at = 0; at < p->k; at += SC_CHAIN)
-            for (size_t row = 0; row < p->m; row += SC_LINE_TILE_ROWS)
-                sc_line_tile_multiply(tile + row * SC_TILE_COLUMNS, a->lines + row * a->line_stride + at,
-                                      a->line_stride, sc_min(SC_LINE_TILE_ROWS, p->m - row),
-                                      b->lines + column * b->line_stride + at, b->line_stride, t.count,
-                                      sc_min(SC_CHAIN, p->k - at), at > 0);
+            for (size_t row = 0; row < p->m; row += SC_UNPACKED_TILE_ROWS)
+                sc_unpacked_tile_multiply(tile + row * SC_TILE_COLUMNS, a->lines + row * a->line_stride + at,
+                                          a->line_stride, sc_min(SC_UNPACKED_TILE_ROWS, p->m - row),
+                                          b->lines + column * b->line_stride + at, b->line_stride, t.count,
+                                          sc_min(SC_CHAIN, p->k - at), at > 0);
         scatter(p, &t, tile, 0, p->m, p->out.add);
         if (p->out.epilogue)
             finish(p, &t, 0, p->m);
     }
 }
 
-/* How the output is cut into tasks. */
+/* How the output is divided into tasks. */
 typedef struct grid {
     size_t rows, columns; /* of a task */
     size_t down, across;  /* tasks */
 } grid;
 
-/* Panels that the busiest thread gets when all are cut into `blocks`. */
-static size_t busiest(size_t panels, size_t blocks, size_t threads) {
+/* Panels of the thread that gets most of them, when all are divided into `blocks`. */
+static size_t max_panels(size_t panels, size_t blocks, size_t threads) {
     size_t each = sc_divide_up(panels, blocks), tasks = sc_divide_up(panels, each);
     return sc_divide_up(tasks, threads) * each;
 }
 
 /* The number of blocks of one direction, at least `blocks`, and how many pieces of the other it takes for all threads
  * to have work, evenly. */
-static void share_out(size_t *blocks, size_t *pieces, size_t panels, size_t most_pieces, size_t threads) {
+static void balance(size_t *blocks, size_t *pieces, size_t panels, size_t max_pieces, size_t threads) {
     size_t fewest = *blocks, best;
     *pieces = 1;
     if (threads == 1 || fewest >= 16 * threads)
         return;
     if (fewest < threads) {
-        *pieces = sc_min(sc_divide_up(2 * threads, fewest), most_pieces);
+        *pieces = sc_min(sc_divide_up(2 * threads, fewest), max_pieces);
         return;
     }
-    best = busiest(panels, fewest, threads);
+    best = max_panels(panels, fewest, threads);
     for (size_t more = fewest + 1; more <= 16 * threads && more <= panels; more++)
-        if (busiest(panels, more, threads) < best) {
-            best = busiest(panels, more, threads);
+        if (max_panels(panels, more, threads) < best) {
+            best = max_panels(panels, more, threads);
             *blocks = more;
         }
 }
@@ -341,10 +341,10 @@ static grid make_grid(const sc_product *p, size_t threads, bool rows_outside) {
     grid g;
     if (rows_outside) {
         g.down = sc_divide_up(p->m, BLOCK_ROWS);
-        share_out(&g.down, &g.across, down, across, threads);
+        balance(&g.down, &g.across, down, across, threads);
     } else {
         g.across = sc_divide_up(p->n, BLOCK_COLUMNS);
-        share_out(&g.across, &g.down, across, down, threads);
+        balance(&g.across, &g.down, across, down, threads);
     }
     g.columns = sc_divide_up(across, g.across) * SC_TILE_COLUMNS;
     g.across = sc_divide_up(p->n, g.columns);
@@ -375,8 +375,8 @@ void sc_product_run(const sc_product *p) {
     }
     bool small = p->m * p->n < 64 * 64 && p->m * p->n * p->k < 64 * 64 * 64;
     size_t threads = small ? 1 : sc_product_threads();
-    if (suits_lines(p)) {
-        run_lines(p, threads);
+    if (suits_unpacked(p)) {
+        run_unpacked(p, threads);
         return;
     }
     bool rows_outside = p->columns.packed && !p->rows.packed;

@@ -1,16 +1,16 @@
 #include "kernel/tile.h"
 
 enum {
-    MOST_VECTORS = SC_TILE_COLUMNS / SC_VECTOR,
+    MAX_VECTORS = SC_TILE_COLUMNS / SC_VECTOR,
     LINE = 64 / sizeof(sc_real), /* of the cache */
-    AHEAD = 128, /* operands are asked for this many steps early: mostly they go on where a tile's part ends */
+    AHEAD = 128,                 /* steps of prefetching: mostly operands go on where a tile's part ends */
 };
 
 /* Unrolled as a whole, so that the sums stay in registers: `rows` and `vectors` are constants wherever this is inlined.
  */
 SC_INLINE void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const sc_real *restrict b, const size_t rows,
                         const size_t vectors, size_t depth, bool add) {
-    sc_vector sum[SC_TILE_ROWS][MOST_VECTORS];
+    sc_vector sum[SC_TILE_ROWS][MAX_VECTORS];
     const size_t columns = vectors * SC_VECTOR;
 #pragma GCC unroll 12
     for (size_t i = 0; i < rows; i++) /* outputs are written when the sums are done: until then they can come near */
@@ -23,7 +23,7 @@ SC_INLINE void multiply(sc_real *c, size_t ldc, const sc_real *restrict a, const
             sum[i][j] = (sc_vector){0};
 #pragma GCC unroll 2
     for (size_t k = 0; k < depth; k++) {
-        sc_vector right[MOST_VECTORS];
+        sc_vector right[MAX_VECTORS];
 #pragma GCC unroll 2
         for (size_t j = 0; j < vectors; j++)
             right[j] = sc_vector_load(b + j * SC_VECTOR);

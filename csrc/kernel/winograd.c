@@ -12,30 +12,30 @@ enum {
     REACH = SC_WINOGRAD_REACH,
     POINTS = SC_WINOGRAD_POINTS,
     PANELS = 8, /* of outputs whose products are kept at a time */
-    MOST_ROWS = PANELS * SC_TILE_ROWS,
+    MAX_ROWS = PANELS * SC_TILE_ROWS,
 };
 
-/* One convolution, or the way back, whose filters are turned by half a turn. */
+/* One convolution, or the backward pass, whose filters are flipped by half a turn. */
 typedef struct winograd {
     sc_tiling t;
-    bool back; /* filters come as [c x o x 3 x 3] and are turned */
+    bool backward; /* filters come as [c x o x 3 x 3] and are flipped */
     size_t u_step, v_step, m_step;
     const sc_real *u; /* filters: POINTS packed operands, u_step apart */
     const sc_real *x;
     sc_real *y;
     const sc_epilogue *epilogue;
     sc_real *v; /* inputs of a block: POINTS packed operands, v_step apart; and again for each thread */
-    sc_real *m; /* products [POINTS x m_step], of at most MOST_ROWS rows of a block; and again for each thread */
+    sc_real *m; /* products [POINTS x m_step], of at most MAX_ROWS rows of a block; and again for each thread */
 } winograd;
 
 /* ---- sizes ---- */
 
-static winograd describe(const sc_conv2d_size *s, size_t n, bool back) {
-    winograd p = {.t = sc_tiling_make(s, n, back), .back = back};
+static winograd describe(const sc_conv2d_size *s, size_t n, bool backward) {
+    winograd p = {.t = sc_tiling_make(s, n, backward), .backward = backward};
     size_t c = p.t.c, o = p.t.o, width = p.t.width;
     p.u_step = sc_tiling_step(sc_packed_rows_size(o, c));
     p.v_step = sc_tiling_step(c * width);
-    p.m_step = sc_tiling_step(sc_min(MOST_ROWS, sc_round_up(o, SC_TILE_ROWS)) * width);
+    p.m_step = sc_tiling_step(sc_min(MAX_ROWS, sc_round_up(o, SC_TILE_ROWS)) * width);
     return p;
 }
 
@@ -49,12 +49,12 @@ bool sc_winograd_suits(const sc_conv2d_size *s) {
            sc_divide_up(s->oh, TILE) * sc_divide_up(s->ow, TILE) >= tiles;
 }
 
-size_t sc_winograd_filters_size(const sc_conv2d_size *s, bool back) {
-    return POINTS * describe(s, 1, back).u_step;
+size_t sc_winograd_filters_size(const sc_conv2d_size *s, bool backward) {
+    return POINTS * describe(s, 1, backward).u_step;
 }
 
-static size_t scratch_reals(const sc_conv2d_size *s, size_t n, bool back, size_t threads) {
-    winograd p = describe(s, n, back);
+static size_t scratch_reals(const sc_conv2d_size *s, size_t n, bool backward, size_t threads) {
+    winograd p = describe(s, n, backward);
     return POINTS * (p.u_step + threads * (p.v_step + p.m_step));
 }
 
@@ -74,19 +74,19 @@ typedef struct panel {
 static void gather_weights(sc_real weights[9][SC_LANES], const winograd *p, const sc_real *w, const panel *part,
                            size_t first) {
     size_t row = first % part->width, k = first / part->width;
-    size_t o_step = p->back ? 9 : p->t.c * 9, c_step = p->back ? p->t.o * 9 : 9;
+    size_t o_step = p->backward ? 9 : p->t.c * 9, c_step = p->backward ? p->t.o * 9 : 9;
     for (size_t l = 0; l < SC_LANES; l++) {
         bool there = row < part->rows && k < part->depth;
         const sc_real *from = w + (part->row + row) * o_step + (part->at + k) * c_step;
         for (size_t i = 0; i < 9; i++)
-            weights[p->back ? 8 - i : i][l] = there ? from[i] : 0;
+            weights[p->backward ? 8 - i : i][l] = there ? from[i] : 0;
         row = row + 1 == part->width ? 0 : row + 1;
         k += row == 0;
     }
 }
 
 /* u[36], u_step apart: a panel, transformed as it is packed. */
-static void make_panel(sc_real *u, const winograd *p, const sc_real *w, const panel *part) {
+static void transform_panel(sc_real *u, const winograd *p, const sc_real *w, const panel *part) {
     size_t count = part->width * part->depth;
     for (size_t first = 0; first < count; first += SC_LANES) {
         sc_real weights[9][SC_LANES];
@@ -102,7 +102,7 @@ static void make_panel(sc_real *u, const winograd *p, const sc_real *w, const pa
     }
 }
 
-static void make_filters(sc_real *u, const winograd *p, const sc_real *w) {
+static void transform_filters(sc_real *u, const winograd *p, const sc_real *w) {
     size_t padded = sc_packed_rows_size(p->t.o, 1);
 #pragma omp parallel for collapse(2) schedule(static)
     for (size_t at = 0; at < p->t.c; at += SC_CHAIN)
@@ -110,13 +110,13 @@ static void make_filters(sc_real *u, const winograd *p, const sc_real *w) {
             panel part = {.row = row, .width = sc_panel_rows(row, p->t.o), .at = at};
             part.rows = sc_min(part.width, p->t.o - row);
             part.depth = sc_min(SC_CHAIN, p->t.c - at);
-            make_panel(u + at * padded + row * part.depth, p, w, &part);
+            transform_panel(u + at * padded + row * part.depth, p, w, &part);
         }
 }
 
-void sc_winograd_make_filters(sc_real *u, const sc_real *w, const sc_conv2d_size *s, bool back) {
-    winograd p = describe(s, 1, back);
-    make_filters(u, &p, w);
+void sc_winograd_transform_filters(sc_real *u, const sc_real *w, const sc_conv2d_size *s, bool backward) {
+    winograd p = describe(s, 1, backward);
+    transform_filters(u, &p, w);
 }
 
 /* ---- products and outputs ---- */
@@ -155,7 +155,7 @@ static void transform_outputs(sc_real *line, size_t length, const sc_real *m, si
     }
 }
 
-static void make_outputs(const winograd *p, const sc_tiling_outputs *w, const sc_real *m, size_t row, size_t end) {
+static void write_outputs(const winograd *p, const sc_tiling_outputs *w, const sc_real *m, size_t row, size_t end) {
     sc_real lines[TILE * TILE * SC_WINOGRAD_TILES], residual[TILE * TILE * SC_WINOGRAD_TILES];
     sc_epilogue epilogue = p->epilogue ? *p->epilogue : (sc_epilogue){0};
     size_t length = TILE * w->tiles;
@@ -181,10 +181,10 @@ static void make_outputs(const winograd *p, const sc_tiling_outputs *w, const sc
 static void finish_block(const winograd *p, size_t block, const sc_real *v, sc_real *m, size_t first, size_t last) {
     sc_tiling_outputs w;
     sc_tiling_find_outputs(&w, &p->t, block);
-    for (size_t row = first; row < last; row += MOST_ROWS) {
-        size_t end = sc_min(row + MOST_ROWS, last);
+    for (size_t row = first; row < last; row += MAX_ROWS) {
+        size_t end = sc_min(row + MAX_ROWS, last);
         multiply(p, m, v, row, end, w.tiles);
-        make_outputs(p, &w, m, row, end);
+        write_outputs(p, &w, m, row, end);
     }
 }
 
@@ -199,7 +199,7 @@ static void run_blocks(const winograd *p, size_t threads) {
 #pragma omp parallel for schedule(dynamic, 1) if (threads > 1)
     for (size_t block = 0; block < p->t.blocks; block++) {
         sc_real *v = of_thread(p->v, p->v_step, threads), *m = of_thread(p->m, p->m_step, threads);
-        sc_tiling_make_inputs(v, p->v_step, &p->t, p->x, block, 0, p->t.c, false);
+        sc_tiling_transform_inputs(v, p->v_step, &p->t, p->x, block, 0, p->t.c, false);
         finish_block(p, block, v, m, 0, p->t.o);
     }
 }
@@ -212,8 +212,8 @@ static void run_pieces(const winograd *p, size_t start, size_t count, size_t thr
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < count * down; i++) {
         size_t first = i % down * channels;
-        sc_tiling_make_inputs(p->v + i / down * POINTS * p->v_step, p->v_step, &p->t, p->x, start + i / down, first,
-                              sc_min(first + channels, p->t.c), false);
+        sc_tiling_transform_inputs(p->v + i / down * POINTS * p->v_step, p->v_step, &p->t, p->x, start + i / down,
+                                   first, sc_min(first + channels, p->t.c), false);
     }
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < count * across; i++) {
@@ -229,7 +229,7 @@ static void convolve(winograd *p, sc_real *scratch, const sc_real *w, const sc_r
     p->m = p->v + threads * POINTS * p->v_step;
     p->u = u ? u : scratch;
     if (!u)
-        make_filters(scratch, p, w);
+        transform_filters(scratch, p, w);
     if (threads == 1 || p->t.blocks >= 8 * threads) {
         run_blocks(p, threads);
         return;

@@ -13,26 +13,26 @@
 
 #include "kernel/conv2d.h"
 
-/* Whether it applies to a convolution, and pays; whatever the batch, or bits would hang on it. */
+/* Whether it applies to a convolution, and pays. The batch does not matter, or bits would depend on it. */
 bool sc_winograd_suits(const sc_conv2d_size *s);
 
 /* Bytes of scratch that sc_winograd_forward and sc_winograd_backward_input need for n images or fewer, with the threads
  * now in force. */
 size_t sc_winograd_scratch(const sc_conv2d_size *s, size_t n);
 
-/* Filters in the transformed space, for the way forward or `back`: how many numbers they are, and u[that many] from the
- * weights w. */
-size_t sc_winograd_filters_size(const sc_conv2d_size *s, bool back);
-void sc_winograd_make_filters(sc_real *u, const sc_real *w, const sc_conv2d_size *s, bool back);
+/* Filters in the transformed space, for the forward pass or the `backward` one: how many numbers they are, and u[that
+ * many] from the weights w. */
+size_t sc_winograd_filters_size(const sc_conv2d_size *s, bool backward);
+void sc_winograd_transform_filters(sc_real *u, const sc_real *w, const sc_conv2d_size *s, bool backward);
 
 /* The same for sc_winograd_backward_weight. */
 size_t sc_winograd_weight_scratch(const sc_conv2d_size *s, size_t n);
 
-/* As sc_conv2d_forward. u: filters from sc_winograd_make_filters, and then w is not read; NULL: they are made. */
+/* As sc_conv2d_forward. u: filters from sc_winograd_transform_filters, and then w is not read; NULL: they are made. */
 void sc_winograd_forward(sc_real *y, void *scratch, const sc_real *x, const sc_real *w, const sc_real *u,
                          const sc_epilogue *epilogue, const sc_conv2d_size *s, size_t n);
 
-/* As sc_conv2d_backward_input; u as above, for the way back. */
+/* As sc_conv2d_backward_input; u as above, for the backward pass. */
 void sc_winograd_backward_input(sc_real *dx, void *scratch, const sc_real *dy, const sc_real *w, const sc_real *u,
                                 const sc_conv2d_size *s, size_t n, bool add);
 

@@ -8,16 +8,16 @@
 enum {
     TILE = SC_WINOGRAD_TILE,
     REACH = SC_WINOGRAD_REACH,
-    MOST_TILES = SC_WINOGRAD_TILES,
-    LINE = 64 / sizeof(sc_real),       /* of the cache */
-    STAGE = 8 * MOST_TILES + 2 * LINE, /* one line of the inputs of a block: of each tile, and of each end of a row */
+    MAX_TILES = SC_WINOGRAD_TILES,
+    LINE = 64 / sizeof(sc_real),      /* of the cache */
+    STAGE = 8 * MAX_TILES + 2 * LINE, /* one line of the inputs of a block: of each tile, and of each end of a row */
 };
 
-sc_tiling sc_tiling_make(const sc_conv2d_size *s, size_t n, bool back) {
+sc_tiling sc_tiling_make(const sc_conv2d_size *s, size_t n, bool backward) {
     sc_tiling t = {.n = n, .c = s->c, .h = s->h, .w = s->w, .o = s->o, .oh = s->oh, .ow = s->ow};
     t.pad_y = s->ph;
     t.pad_x = s->pw;
-    if (back) {
+    if (backward) {
         t = (sc_tiling){.n = n, .c = s->o, .h = s->oh, .w = s->ow, .o = s->c, .oh = s->h, .ow = s->w};
         t.pad_y = 2 - s->ph;
         t.pad_x = 2 - s->pw;
@@ -25,7 +25,7 @@ sc_tiling sc_tiling_make(const sc_conv2d_size *s, size_t n, bool back) {
     t.rows = sc_divide_up(t.oh, TILE);
     t.columns = sc_divide_up(t.ow, TILE);
     t.tiles = t.n * t.rows * t.columns;
-    t.width = sc_min(MOST_TILES, sc_round_up(t.tiles, SC_LANES));
+    t.width = sc_min(MAX_TILES, sc_round_up(t.tiles, SC_LANES));
     t.blocks = sc_divide_up(t.tiles, t.width);
     return t;
 }
@@ -51,10 +51,10 @@ static run find_run(const sc_tiling *t, size_t tile, size_t end) {
 /* Where a block reads. Its inputs are staged as six lines, one for each of the six rows of a tile; there a run of tiles
  * takes four numbers per tile and four more, for the last to reach into. What lies outside of the image is left out. */
 typedef struct reading {
-    size_t at[MOST_TILES]; /* of each tile, in a line */
-    size_t tiles, length;  /* tiles, as many as whole panels have; of a line */
+    size_t at[MAX_TILES]; /* of each tile, in a line */
+    size_t tiles, length; /* tiles, as many as whole panels have; of a line */
     size_t pieces;
-    sc_tiling_piece piece[REACH * MOST_TILES];
+    sc_tiling_piece piece[REACH * MAX_TILES];
 } reading;
 
 static void find_reading(reading *out, const sc_tiling *t, size_t block) {
@@ -79,7 +79,7 @@ static void find_reading(reading *out, const sc_tiling *t, size_t block) {
     out->length = sc_round_up(line, SC_LANES);
     out->tiles = sc_round_up(tiles, SC_LANES);
     while (tiles < out->tiles)
-        out->at[tiles++] = 0; /* any numbers do: nobody reads what becomes of them */
+        out->at[tiles++] = 0; /* any numbers will do: what becomes of them is not read */
 }
 
 void sc_tiling_find_outputs(sc_tiling_outputs *out, const sc_tiling *t, size_t block) {
@@ -141,8 +141,8 @@ static void order_lanes(reading *r) {
     }
 }
 
-void sc_tiling_make_inputs(sc_real *v, size_t step, const sc_tiling *t, const sc_real *x, size_t block, size_t first,
-                           size_t last, bool lines) {
+void sc_tiling_transform_inputs(sc_real *v, size_t step, const sc_tiling *t, const sc_real *x, size_t block,
+                                size_t first, size_t last, bool lines) {
     sc_real stage[2][REACH * STAGE], half[REACH * STAGE]; /* staged one channel ahead: stores are slow to be loaded */
     reading r;
     find_reading(&r, t, block);

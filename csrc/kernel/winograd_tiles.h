@@ -14,8 +14,8 @@ enum {
     SC_WINOGRAD_TILES = 64, /* of a block: few, so that a thread's operands stay near its caches */
 };
 
-/* One convolution: from [n x c x h x w] to [n x o x oh x ow]. The way back to the inputs is one too, with the roles of
- * channels exchanged. */
+/* One convolution: from [n x c x h x w] to [n x o x oh x ow]. The backward pass to the inputs is one too, with the
+ * roles of channels exchanged. */
 typedef struct sc_tiling {
     size_t n, c, h, w, o, oh, ow;
     size_t pad_y, pad_x;         /* zeros above and to the left of the input */
@@ -23,8 +23,8 @@ typedef struct sc_tiling {
     size_t width, blocks;        /* tiles of a block, and their number */
 } sc_tiling;
 
-/* That of a convolution of n images, or of its way back. */
-sc_tiling sc_tiling_make(const sc_conv2d_size *s, size_t n, bool back);
+/* That of a convolution of n images, or of its backward pass. */
+sc_tiling sc_tiling_make(const sc_conv2d_size *s, size_t n, bool backward);
 
 /* From point to point, for so many numbers: what lies a power of two apart is moved by a line of the cache. */
 static inline size_t sc_tiling_step(size_t reals) {
@@ -51,7 +51,7 @@ void sc_tiling_find_outputs(sc_tiling_outputs *out, const sc_tiling *t, size_t b
 
 /* Inputs of a block, channels first .. last - 1 of x, at every point: v + point * step. As packed columns, one per tile
  * in an order of their own, whose sums run over channels; or as `lines`, one per channel, t->width apart. */
-void sc_tiling_make_inputs(sc_real *v, size_t step, const sc_tiling *t, const sc_real *x, size_t block, size_t first,
-                           size_t last, bool lines);
+void sc_tiling_transform_inputs(sc_real *v, size_t step, const sc_tiling *t, const sc_real *x, size_t block,
+                                size_t first, size_t last, bool lines);
 
 #endif

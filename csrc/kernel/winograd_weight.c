@@ -79,7 +79,7 @@ static void transform_across(sc_real *out, size_t step, const sc_real *in, size_
 }
 
 /* m of a block, channels first .. last - 1. */
-static void make_gradients(sc_real *m, const weights *p, size_t block, size_t first, size_t last) {
+static void transform_gradients(sc_real *m, const weights *p, size_t block, size_t first, size_t last) {
     sc_real stage[TILE * TILE * SC_WINOGRAD_TILES], half[REACH * TILE * SC_WINOGRAD_TILES];
     sc_tiling_outputs places;
     sc_tiling_find_outputs(&places, &p->t, block);
@@ -105,12 +105,12 @@ static void transform_group(const weights *p, size_t start, size_t count) {
         size_t block = i / tasks, task = i % tasks, first;
         if (task < of_inputs) {
             first = task * CHANNELS;
-            sc_tiling_make_inputs(p->v + block * POINTS * p->v_step, p->v_step, &p->t, p->x, start + block, first,
-                                  sc_min(first + CHANNELS, p->t.c), true);
+            sc_tiling_transform_inputs(p->v + block * POINTS * p->v_step, p->v_step, &p->t, p->x, start + block, first,
+                                       sc_min(first + CHANNELS, p->t.c), true);
         } else {
             first = (task - of_inputs) * CHANNELS;
-            make_gradients(p->m + block * POINTS * p->m_step, p, start + block, first,
-                           sc_min(first + CHANNELS, p->t.o));
+            transform_gradients(p->m + block * POINTS * p->m_step, p, start + block, first,
+                                sc_min(first + CHANNELS, p->t.o));
         }
     }
 }

@@ -27,7 +27,7 @@ static void backward(const sc_op_call *call) {
         sc_max_pool_backward(call->input_grad[0], call->input[0], call->output_grad, &pool);
 }
 
-/* The other modes mean nothing to a pool: the winner takes all, as in the gradient. */
+/* The other modes mean nothing to a pool: all goes to the first maximum, as in the gradient. */
 static void relevance(const sc_op_call *call, sc_relevance_mode mode, double epsilon) {
     (void)epsilon;
     sc_pool pool = sc_call_pool(call, call->attrs);

@@ -81,7 +81,7 @@ typedef struct sc_op_call {
     const sc_real *input[SC_MAX_INPUTS]; /* in a backward pass NULL unless asked for through `needs` */
     sc_real *output;                     /* written by forward; in a backward pass NULL unless asked for */
     void *param[SC_MAX_PARAMS];          /* sc_real, or the dtype of the slot; NULL where absent */
-    const sc_real *packed; /* (forward) what op->pack made of param; NULL: nobody keeps it, forward does so itself */
+    const sc_real *packed;               /* (forward) what op->pack made of param; NULL: forward does so itself */
 
     /* backward pass: gradients, or relevance */
     const sc_real *output_grad;

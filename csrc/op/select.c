@@ -30,7 +30,7 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
 }
 
 /* Where the token lies in the input. */
-static size_t place(const sc_op_call *call, size_t sample) {
+static size_t token_offset(const sc_op_call *call, size_t sample) {
     const select_attrs *a = call->attrs;
     return (sample * call->input_shape[0]->size[0] + a->index - 1) * call->input_shape[0]->size[1];
 }
@@ -38,13 +38,13 @@ static size_t place(const sc_op_call *call, size_t sample) {
 static void forward(const sc_op_call *call) {
     size_t d = call->output_shape->size[0];
     for (size_t b = 0; b < call->batch; b++)
-        sc_copy(call->output + b * d, call->input[0] + place(call, b), d);
+        sc_copy(call->output + b * d, call->input[0] + token_offset(call, b), d);
 }
 
 static void backward(const sc_op_call *call) {
     size_t d = call->output_shape->size[0];
     for (size_t b = 0; call->input_grad[0] && b < call->batch; b++)
-        sc_accumulate(call->input_grad[0] + place(call, b), call->output_grad + b * d, d);
+        sc_accumulate(call->input_grad[0] + token_offset(call, b), call->output_grad + b * d, d);
 }
 
 const sc_op sc_op_select = {

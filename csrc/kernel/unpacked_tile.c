@@ -1,4 +1,4 @@
-#include "kernel/line_tile.h"
+#include "kernel/unpacked_tile.h"
 
 #include "base/size.h"
 #include "kernel/lanes.h"
@@ -6,7 +6,7 @@
 enum {
     GROUPS = SC_TILE_COLUMNS / SC_LANES,
     LINE = 64 / sizeof(sc_real), /* of the cache */
-    AHEAD = 8 * LINE,            /* numbers of a line that are asked for early */
+    AHEAD = 8 * LINE,            /* distance of prefetching in a line */
 };
 
 /* Lines of b by the places that they take: lane 4 q + r of a group comes from quad q of vector r. */
@@ -33,7 +33,7 @@ static void read_rest(sc_lanes d[4], const sc_real *b, const size_t at[4][SC_QUA
 /* `rows` is a constant wherever this is inlined. */
 SC_INLINE void multiply(sc_real *c, const sc_real *a, size_t lda, const size_t rows, const sc_real *b, const places *p,
                         size_t depth, bool add) {
-    sc_lanes sum[SC_LINE_TILE_ROWS][GROUPS];
+    sc_lanes sum[SC_UNPACKED_TILE_ROWS][GROUPS];
 #pragma GCC unroll 4
     for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 2
@@ -74,8 +74,8 @@ SC_INLINE void multiply(sc_real *c, const sc_real *a, size_t lda, const size_t r
         }
 }
 
-void sc_line_tile_multiply(sc_real *c, const sc_real *a, size_t lda, size_t rows, const sc_real *b, size_t ldb,
-                           size_t columns, size_t depth, bool add) {
+void sc_unpacked_tile_multiply(sc_real *c, const sc_real *a, size_t lda, size_t rows, const sc_real *b, size_t ldb,
+                               size_t columns, size_t depth, bool add) {
     places p = find_places(ldb, columns);
     if (rows == 1)
         multiply(c, a, lda, 1, b, &p, depth, add);
