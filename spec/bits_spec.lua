@@ -2,9 +2,9 @@
 -- threads and the batch: everything is held against spec/fixtures/bits.json, so that a green run on any machine means
 -- the same. What changes a definition of results on purpose is followed by `make bits`.
 local bits_child = require "support.bits_child"
-local cpu = require "secateur.cpu"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
+local needs = require "support.needs"
 
 local SHOWN = 12
 
@@ -45,8 +45,9 @@ local function agree(where, environment, configs)
 end
 
 describe("results are the same bits", function()
-  for _, level in ipairs(cpu.levels) do
+  for _, level in ipairs(needs.levels) do
     it("at the processor level " .. level .. ", with any number of threads and any batch", function()
+      needs.level(pending, level)
       agree("level " .. level, "SECATEUR_CPU=" .. level, level == "portable" and few or all)
     end)
   end

@@ -1,6 +1,8 @@
 local child = require "support.child"
-local sc = require "secateur"
+local cpu = require "secateur.cpu"
 local files = require "secateur.util.files"
+local needs = require "support.needs"
+local sc = require "secateur"
 
 -- Runs Lua code in a fresh process, with OPENBLAS_CORETYPE unset or set, and gives what it printed.
 local function run(coretype, code)
@@ -46,22 +48,29 @@ describe("secateur.cpu", function()
     assert.matches("\tHaswell\tfalse\tHaswell\n$", run("Haswell", report))
   end)
 
-  it("forces a lower level of vector instructions, and none that there is not", function()
-    local script = 'print(require "secateur".cpu, require "secateur.core")'
-    local cpu = require "secateur.cpu"
+  local script = 'print(require "secateur".cpu, require "secateur.core")'
+
+  it("knows the levels of vector instructions that the processor has, from the lowest", function()
     assert.equal("portable", cpu.levels[1])
+    assert.same(table.move(needs.levels, 1, #cpu.levels, 1, {}), cpu.levels)
     assert.equal(cpu.level, sc.cpu)
-    for _, level in ipairs(cpu.levels) do
+    assert.matches("SECATEUR_CPU: expected avx512, avx2 or portable, got 'sse2'",
+      child.run(script, "SECATEUR_CPU=sse2 %s"))
+  end)
+
+  for _, level in ipairs(needs.levels) do
+    it("takes the level " .. level .. " when told to", function()
+      needs.level(pending, level)
       assert.matches("^" .. level .. "\ttable", child.run(script, "SECATEUR_CPU=" .. level .. " %s"))
       local maps = 'require "secateur".zeros(1) for l in io.lines "/proc/self/maps" do print(l:match "core_%w+") end'
       assert.matches("core_" .. level, child.run(maps, "SECATEUR_CPU=" .. level .. " %s"))
-    end
-    assert.matches("SECATEUR_CPU: expected avx512, avx2 or portable, got 'sse2'",
-      child.run(script, "SECATEUR_CPU=sse2 %s"))
-    if cpu.levels[#cpu.levels] ~= "avx512" then
-      assert.matches("SECATEUR_CPU: expected at most " .. cpu.levels[#cpu.levels] .. ", the highest level of this " ..
-        "processor, got 'avx512'", child.run(script, "SECATEUR_CPU=avx512 %s"))
-    end
+    end)
+  end
+
+  it("refuses a level that the processor does not have", function()
+    local level = needs.missing_level(pending)
+    assert.matches(("SECATEUR_CPU: expected at most %s, the highest level of this processor, got '%s'")
+      :format(cpu.levels[#cpu.levels], level), child.run(script, ("SECATEUR_CPU=%s %%s"):format(level)))
   end)
 
   it("speaks before the core is loaded, without loading OpenBLAS itself", function()

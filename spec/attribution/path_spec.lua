@@ -1,9 +1,10 @@
 local interrupt = require "support.interrupt"
+local needs = require "support.needs"
 
 describe("a path", function()
   -- Most of the time goes by outside the runs of the graph, where a signal reaches Lua's own handler.
   it("ends soon after Ctrl-C, wherever that finds it", function()
-    if not interrupt.possible() then return pending(interrupt.NEEDS) end
+    needs.proc(pending)
     interrupt.check { setup = [[
       local graph = core.graph()
       graph:add("input", "input", {}, { shape = { 8, 128, 128 } })

@@ -1,10 +1,11 @@
 local files = require "secateur.util.files"
 local interrupt = require "support.interrupt"
+local needs = require "support.needs"
 local temporary = require "support.temporary"
 
 describe("Ctrl-C", function()
   it("is not forgotten when it comes after native work has looked for it the last time", function()
-    if not interrupt.possible() then return pending(interrupt.NEEDS) end
+    needs.proc(pending)
     local folder = temporary.folder()
     finally(function() files.remove(folder) end)
     -- Nearly all of the time goes by while the system brings the file to disk, when nothing looks. Once forgotten, a

@@ -1,6 +1,7 @@
 local child = require "support.child"
 local core = require "secateur.core"
 local errors = require "support.errors"
+local needs = require "support.needs"
 
 describe("the system's side of the core", function()
   it("counts native memory", function()
@@ -42,27 +43,23 @@ describe("the system's side of the core", function()
       core.full(50, 1000, 1000, 7):close() -- a spare of 200 MB
       print((core.zeros(75, 1000, 1000):max()))
     ]]
-    local status = io.open "/proc/self/status"
-    if not status then return pending "no /proc to read sizes from" end
-    status:close()
+    needs.proc(pending)
     local size = tonumber(child.run(script))
     if size > 1e9 then return pending "address space is not to be limited under the address sanitizer" end
     assert.equal("0.0\n", child.run(script, ("ulimit -v %d; %%s all"):format(size + 400000)))
   end)
 
   it("keeps no more than an eighth of the machine's memory for later", function()
+    needs.proc(pending)
     local output = child.run [[
       local core = require "secateur.core"
-      local meminfo = io.open "/proc/meminfo"
-      if not meminfo then return print "no /proc" end
-      local megabytes = assert(tonumber(meminfo:read("a"):match "MemTotal:%s*(%d+)")) // 1024
+      local megabytes = assert(tonumber(io.open "/proc/meminfo":read("a"):match "MemTotal:%s*(%d+)")) // 1024
       local function size() return tonumber(io.open "/proc/self/status":read("a"):match "VmSize:%s*(%d+)") / 1024 end
       local before, blocks = size(), {}
       for i = 1, 6 do blocks[i] = core.zeros(megabytes // 20, 512, 512) end -- never touched, so they cost nothing
       for i = 1, 6 do blocks[i]:close() end
       print(megabytes, before, size() - before)
     ]]
-    if output == "no /proc\n" then return pending "no /proc to read sizes from" end
     local total, before, kept = output:match "^(%S+)%s+(%S+)%s+(%S+)"
     assert.is_truthy(total, output)
     if tonumber(before) > 1e6 then return pending "the address sanitizer keeps what was freed" end

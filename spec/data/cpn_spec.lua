@@ -1,5 +1,6 @@
 local data = require "secateur.data"
 local files = require "secateur.util.files"
+local needs = require "support.needs"
 local pictures = require "support.pictures"
 local temporary = require "support.temporary"
 
@@ -72,10 +73,7 @@ describe("data.cpn", function()
 
   it("reads a real copy, where there is one", function()
     local copy = "../shared/data/cpn"
-    if not files.is_dir(copy) then
-      print("no copy of the X-rays here: skipped")
-      return
-    end
+    needs.path(pending, copy, "copy of the X-rays")
     local set = data.cpn(copy, { size = 64, channels = 1 })
     assert.same({ 87, 350, 350 }, set.train:class_counts())
     assert.same({ 12, 50, 50 }, set.val:class_counts())

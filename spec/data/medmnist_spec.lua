@@ -1,6 +1,7 @@
 local archives = require "support.archives"
 local data = require "secateur.data"
 local files = require "secateur.util.files"
+local needs = require "support.needs"
 local temporary = require "support.temporary"
 local errors = require "support.errors"
 
@@ -117,10 +118,7 @@ describe("data.medmnist", function()
 
   it("reads a real file, where there is one", function()
     local copy = "../shared/data/pneumoniamnist.npz"
-    if not files.is_file(copy) then
-      print("no copy of PneumoniaMNIST here: skipped")
-      return
-    end
+    needs.path(pending, copy, "copy of PneumoniaMNIST")
     local set = data.medmnist(copy, { classes = { "normal", "pneumonia" }, channels = 1 })
     assert.equal(28, set.size)
     assert.same({ 1214, 3494 }, set.train:class_counts())

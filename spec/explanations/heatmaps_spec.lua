@@ -1,6 +1,7 @@
 -- sc.heatmaps on a small model and phantoms: files, titles, scales, errors.
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local needs = require "support.needs"
 local pictures = require "support.pictures"
 local report = require "secateur.report"
 local sc = require "secateur"
@@ -24,6 +25,7 @@ describe("heatmaps", function()
   end
 
   it("draws a picture per sample and method, and one sheet", function()
+    needs.gnuplot(pending)
     local made = draw { methods = { "lrp", "ig" }, steps = 2 }
     assert.equal(#data.classes, #made)
     for _, sample in ipairs(made) do
@@ -54,6 +56,7 @@ describe("heatmaps", function()
   end)
 
   it("takes a method several times, with options of its own", function()
+    needs.gnuplot(pending)
     local made = draw { methods = { "lrp", { name = "lrp", label = "LRP ε", composite = { { match = "linear",
       rule = require("secateur.attribution.rules").epsilon() }, { match = "conv",
       rule = require("secateur.attribution.rules").epsilon() }, { match = "pool",
@@ -127,6 +130,7 @@ describe("heatmaps", function()
   end)
 
   it("says of an empty panel that it is", function()
+    needs.gnuplot(pending)
     local against = sc.model { input = { data.channels, 16, 16 }, build = function(net, x)
       x = net:relu("relu", net:conv2d("conv", x, { out = 4, kernel = 3, padding = 1 }))
       return net:linear("head", net:flatten("flat", net:adaptive_avg_pool2d("pool", x, { output = 1 })),
@@ -151,6 +155,7 @@ describe("heatmaps", function()
   end)
 
   it("leaves out of all methods those that are not defined for a model, and no others", function()
+    needs.gnuplot(pending)
     local sigmoid = sc.model { input = { data.channels, 16, 16 }, build = function(net, x)
       x = net:sigmoid("act", net:conv2d("conv", x, { out = 2, kernel = 3, padding = 1 }))
       return net:linear("head", net:flatten("flat", x), { out = #data.classes })
@@ -169,11 +174,13 @@ describe("heatmaps", function()
   end)
 
   it("gives the same bytes for the same call", function()
+    needs.gnuplot(pending)
     local first = files.read_all(draw({ methods = { "lrp", "ig" }, steps = 2 }).sheet.png)
     assert.equal(first, files.read_all(draw({ methods = { "lrp", "ig" }, steps = 2 }).sheet.png))
   end)
 
   it("is shown in a report", function()
+    needs.gnuplot(pending)
     local rows = require "support.rows"
     local made = draw { methods = { "lrp" }, per_class = 1 }
     local page = files.read_all(report(rows.results { { { [0] = 0, [0.5] = 0.1 }, {} } }, files.join(folder, "report"),
@@ -206,6 +213,7 @@ describe("heatmaps", function()
   end)
 
   it("draws images of a single pixel", function()
+    needs.gnuplot(pending)
     local one = sc.data.phantom { size = 16, count = 20, seed = 1 }
     local split = setmetatable({ size = 1 }, { __index = function(_, key) return one.test[key] end })
     function split.image() return core.full(3, 1, 1, 0.5) end
@@ -227,6 +235,7 @@ describe("heatmaps", function()
   end)
 
   it("says what is wrong, at the caller's level", function()
+    needs.gnuplot(pending)
     local function wrong(message, opts, other)
       local good, got = pcall(function() sc.heatmaps(other or model, data.test, opts) end)
       assert.is_false(good)

@@ -2,6 +2,7 @@ local core = require "secateur.core"
 local double = require "secateur.core_double"
 local errors = require "support.errors"
 local interrupt = require "support.interrupt"
+local needs = require "support.needs"
 local single = require "support.single"
 
 local function tanh(x) return 1 - 2 / (math.exp(2 * x) + 1) end
@@ -279,7 +280,7 @@ describe("a plan", function()
   end)
 
   it("ends soon after Ctrl-C", function()
-    if not interrupt.possible() then return pending(interrupt.NEEDS) end
+    needs.proc(pending)
     local output = interrupt.check { setup = [[
       core.threads(1)
       local graph = core.graph()

@@ -3,6 +3,7 @@ local core = require "secateur.core"
 local damage = require "support.damage"
 local files = require "secateur.util.files"
 local interrupt = require "support.interrupt"
+local needs = require "support.needs"
 local temporary = require "support.temporary"
 
 local function message_of(f, ...)
@@ -29,7 +30,7 @@ describe("the raw file", function()
   end)
 
   it("ends soon after Ctrl-C", function()
-    if not interrupt.possible() then return pending(interrupt.NEEDS) end
+    needs.proc(pending)
     local handle <close> = assert(io.open(folder .. "/sparse", "wb"))
     handle:seek("set", (1 << 29) - 1)
     handle:write "x"

@@ -1,6 +1,7 @@
 local core = require "secateur.core"
 local errors = require "support.errors"
 local interrupt = require "support.interrupt"
+local needs = require "support.needs"
 local safetensors = require "secateur.formats.safetensors"
 
 describe("a Gaussian blur", function()
@@ -28,7 +29,7 @@ describe("a Gaussian blur", function()
   end)
 
   it("ends soon after Ctrl-C", function()
-    if not interrupt.possible() then return pending(interrupt.NEEDS) end
+    needs.proc(pending)
     interrupt.check { setup = "local x = core.zeros(64, 512, 512)", call = "core.gaussian_blur, x, 1000" }
   end)
 end)

@@ -1,7 +1,8 @@
 -- Convolutions that go through Winograd's transform, against the same ones written as 5 x 5 with a rim of zeros, which
 -- do not.
 local child = require "support.child"
-local cpu = require "secateur.cpu"
+local needs = require "support.needs"
+
 local cores = { float = require "secateur.core", double = require "secateur.core_double" }
 
 -- x -> y, and seeds -> gradients of x and of weights, for weights [o x c x 3 x 3] inside a kernel of 3 or 5.
@@ -49,6 +50,31 @@ local cases = {
   { c = 270, o = 110, h = 7, w = 7, batch = 3, padding = { 1, 1 }, bias = true }, -- more than one chain of sums
   { c = 32, o = 32, h = 40, w = 3, batch = 9, padding = { 2, 2 }, bias = false }, -- rows of one and two tiles
 }
+
+-- Prints a checksum of the values and the gradients of convolutions.
+local BITS = [[
+  local core = require "secateur.core"
+  local hash = 0
+  local function add(tensor)
+    for _, row in ipairs(tensor:reshape(tensor:shape()[1], tensor:numel() // tensor:shape()[1]):totable()) do
+      for _, x in ipairs(row) do hash = (hash ~ string.unpack("<i8", string.pack("<d", x))) * 1099511628211 end
+    end
+  end
+  for _, size in ipairs { { 26, 30, 17, 13, 3 }, { 260, 25, 7, 7, 2 } } do
+    local c, o, h, w, batch = table.unpack(size)
+    local graph = core.graph()
+    graph:add("input", "x", {}, { shape = { c, h, w } })
+    graph:add("conv2d", "n", { "x" }, { out = o, kernel = 3, padding = 1, bias = true })
+    graph:add("relu", "r", { "n" })
+    graph:set_parameter("n.weight", core.randn(o, c, 3, 3, { seed = 1 }))
+    graph:set_parameter("n.bias", core.randn(o, { seed = 2 }))
+    local plan = core.plan(graph, { batch = batch, backward = true, keep_grads = { "x" } })
+    add(plan:forward(core.randn(batch, c, h, w, { seed = 3 })))
+    plan:backward(core.randn(batch, o, h, w, { seed = 4 }))
+    add(plan:grad "x")
+  end
+  io.write(("%x"):format(hash))
+]]
 
 describe("winograd", function()
   for build, tolerance in pairs { float = 5e-6, double = 1e-14 } do
@@ -120,36 +146,14 @@ describe("winograd", function()
     end
   end)
 
-  it("has the same bits at every level", function()
-    local script = [[
-      local core = require "secateur.core"
-      local hash = 0
-      local function add(tensor)
-        for _, row in ipairs(tensor:reshape(tensor:shape()[1], tensor:numel() // tensor:shape()[1]):totable()) do
-          for _, x in ipairs(row) do hash = (hash ~ string.unpack("<i8", string.pack("<d", x))) * 1099511628211 end
-        end
-      end
-      for _, size in ipairs { { 26, 30, 17, 13, 3 }, { 260, 25, 7, 7, 2 } } do
-        local c, o, h, w, batch = table.unpack(size)
-        local graph = core.graph()
-        graph:add("input", "x", {}, { shape = { c, h, w } })
-        graph:add("conv2d", "n", { "x" }, { out = o, kernel = 3, padding = 1, bias = true })
-        graph:add("relu", "r", { "n" })
-        graph:set_parameter("n.weight", core.randn(o, c, 3, 3, { seed = 1 }))
-        graph:set_parameter("n.bias", core.randn(o, { seed = 2 }))
-        local plan = core.plan(graph, { batch = batch, backward = true, keep_grads = { "x" } })
-        add(plan:forward(core.randn(batch, c, h, w, { seed = 3 })))
-        plan:backward(core.randn(batch, o, h, w, { seed = 4 }))
-        add(plan:grad "x")
-      end
-      io.write(("%x"):format(hash))
-    ]]
-    local expected = child.run(script, "SECATEUR_CPU=" .. cpu.levels[1] .. " %s")
-    assert.matches("^%x+$", expected)
-    for _, level in ipairs(cpu.levels) do
-      assert.equal(expected, child.run(script, "SECATEUR_CPU=" .. level .. " %s"), level)
-    end
-  end)
+  for _, level in ipairs(needs.levels) do
+    it(("has the same bits at level %s"):format(level), function()
+      needs.level(pending, level)
+      local expected = child.run(BITS, "SECATEUR_CPU=portable %s")
+      assert.matches("^%x+$", expected)
+      assert.equal(expected, child.run(BITS, ("SECATEUR_CPU=%s %%s"):format(level)))
+    end)
+  end
 
   it("has memory for every smaller batch, which takes no more", function()
     local graph = cores.float.graph()

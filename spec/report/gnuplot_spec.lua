@@ -1,5 +1,6 @@
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
+local needs = require "support.needs"
 local temporary = require "support.temporary"
 
 describe("gnuplot", function()
@@ -25,6 +26,7 @@ describe("gnuplot", function()
   end)
 
   it("draws as SVG and PNG from a script that can be run again", function()
+    needs.gnuplot(pending)
     local odd = files.join(folder, "it's `a` $(folder)")
     assert(files.mkdir_p(odd))
     local title = "A <b> & \"c\" it's `touch pwned` $(touch pwned) @x {/Bold y} ünï \\"
@@ -42,6 +44,7 @@ describe("gnuplot", function()
   end)
 
   it("passes on what gnuplot says", function()
+    needs.gnuplot(pending)
     local good, message = gnuplot.draw { folder = folder, name = "bad", width = 300, height = 200,
       body = "plot nonsense(\n" }
     assert.is_nil(good)

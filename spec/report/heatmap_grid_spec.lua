@@ -1,6 +1,7 @@
 -- Sheets of pictures: sizes, places and what stands in the script, read back.
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local needs = require "support.needs"
 local report = require "secateur.report"
 local sheet = require "secateur.report.heatmap_grid"
 local temporary = require "support.temporary"
@@ -49,6 +50,7 @@ describe("sheet", function()
   end)
 
   it("is as wide as wanted, at least as fine as wanted, and panels have whole pixels", function()
+    needs.gnuplot(pending)
     for _, case in ipairs { { 1, 4, 40, 180, 300 }, { 2, 3, 64, 100, 150 }, { 3, 6, 32, 180, 100 } } do
       local rows, columns, size, width, dpi = table.unpack(case)
       local _, path = report.heatmaps(samples(rows, columns, size), files.join(folder, "out/grid"),
@@ -71,6 +73,7 @@ describe("sheet", function()
   end)
 
   it("puts every panel where its row and column are", function()
+    needs.gnuplot(pending)
     local _, path = report.heatmaps(samples(3, 4, 20), files.join(folder, "out/grid"), { dpi = 72 })
     local image = core.image_load(path)
     local script = files.read_all(files.join(folder, "out/grid.gp")):match("pngcairo.*$")
@@ -91,6 +94,7 @@ describe("sheet", function()
   end)
 
   it("keeps the proportions of pictures, and leaves room for lines of text", function()
+    needs.gnuplot(pending)
     local tall = { { lines = { "a", "b", "c", "d", "e", "f", "g", "h", "i" }, images = {
       { path = picture("tall.png", 30, 20, 1, 0, 0) }, { path = picture("flat.png", 10, 20, 0, 1, 0) } } } }
     report.heatmaps(tall, files.join(folder, "grid"), { dpi = 72, width = 40 })
@@ -106,6 +110,7 @@ describe("sheet", function()
   end)
 
   it("draws equal colour bars once, and says what they mean", function()
+    needs.gnuplot(pending)
     local list = samples(2, 2, 16)
     local function bar(name, title) return { path = picture(name, 4, 40, 1, 1, 0), low = "− against", middle = "0",
       high = "for +", caption = "what 'it' means", title = title } end
@@ -123,6 +128,7 @@ describe("sheet", function()
   end)
 
   it("is not fooled by names", function()
+    needs.gnuplot(pending)
     local odd = files.join(folder, "it's `touch pwned` $(touch pwned) <x> \"y\"")
     assert(files.mkdir_p(odd))
     local path = files.join(odd, "<touch pwned; 'a' \"b\" %d.png")
@@ -143,6 +149,7 @@ describe("sheet", function()
   end)
 
   it("says what is wrong", function()
+    needs.gnuplot(pending)
     local function wrong(message, ...)
       local given = table.pack(...)
       local good, got = pcall(function() report.heatmaps(table.unpack(given, 1, given.n)) end)

@@ -1,5 +1,6 @@
 local csv = require "secateur.util.csv"
 local files = require "secateur.util.files"
+local needs = require "support.needs"
 local report = require "secateur.report"
 local results = require "secateur.results"
 local rows = require "support.rows"
@@ -25,6 +26,7 @@ describe("report", function()
   after_each(function() files.remove(folder) end)
 
   it("writes every file, and nothing else", function()
+    needs.gnuplot(pending)
     local target = files.join(folder, "deep/er")
     assert.equal(target .. "/index.html", report(some(), target))
     local names = files.walk(target)
@@ -35,6 +37,7 @@ describe("report", function()
   end)
 
   it("writes rows that read back the same", function()
+    needs.gnuplot(pending)
     report(some(), folder)
     local lines = assert(csv.read(files.join(folder, "results.csv")))
     assert.equal(5, #lines)
@@ -50,6 +53,7 @@ describe("report", function()
   end)
 
   it("makes a page that needs nothing else and runs nothing", function()
+    needs.gnuplot(pending)
     local picture = temporary.write(folder, "red.png", png)
     report(some(), folder, { title = "T & <i>", heatmaps = { { title = "<s> 1", images = { { label = "LRP",
       path = picture } } } }, history = { { epoch = 1, train_loss = 1, val_loss = 1.1, train_accuracy = 0.5,
@@ -78,6 +82,7 @@ describe("report", function()
   end)
 
   it("shows the best combination's classes and the settings", function()
+    needs.gnuplot(pending)
     report(some(), folder)
     local page = files.read_all(files.join(folder, "index.html"))
     assert.truthy(page:find("IG with random sampling, the combination with the smallest mean drop", 1, true))
@@ -86,6 +91,7 @@ describe("report", function()
   end)
 
   it("draws an overview of several models and datasets", function()
+    needs.gnuplot(pending)
     local all = {}
     for _, dataset in ipairs { "a", "b" } do
       for _, model in ipairs { "vgg", "vit" } do
@@ -107,6 +113,7 @@ describe("report", function()
   end)
 
   it("draws the agreement of explanations from the rows, for those that have it", function()
+    needs.gnuplot(pending)
     local function measured(cosine, changes)
       local list = rows.curve({ [0.3] = 0.1, [0.5] = 0.2 }, changes)
       for i, row in ipairs(list) do
@@ -146,12 +153,14 @@ describe("report", function()
   end)
 
   it("leaves the agreement out where no row has it", function()
+    needs.gnuplot(pending)
     report(some(), folder)
     assert.falsy(files.read_all(files.join(folder, "index.html")):find('id="agreement"', 1, true))
     assert.falsy(files.read_all(files.join(folder, "results.csv")):find("agreement", 1, true))
   end)
 
   it("reads a store, without the native core", function()
+    needs.gnuplot(pending)
     local path = files.join(folder, "runs.db")
     local writer <close> = assert(store.open(path, { methods = { "lrp" }, rates = { 0.5, 0.7 }, seeds = { 0 } }))
     writer:put("row", "1", rows.row { drop = 0.25 })
@@ -162,6 +171,7 @@ describe("report", function()
   end)
 
   it("draws a training's curves, and a grid of pictures", function()
+    needs.gnuplot(pending)
     local svg, image = report.training({ { epoch = 1, train_loss = 1, train_accuracy = 0.5 } },
       files.join(folder, "new/curve.png"), { title = "VGG" })
     assert.equal(files.join(folder, "new/curve.svg"), svg)
@@ -173,6 +183,7 @@ describe("report", function()
   end)
 
   it("says what is wrong, at the caller's level", function()
+    needs.gnuplot(pending)
     local function wrong(expected, ...)
       local given = table.pack(...)
       local good, message = pcall(function() report(table.unpack(given, 1, given.n)) end)

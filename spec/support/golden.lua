@@ -11,12 +11,10 @@ local golden = {}
 
 local FOLDER = "../shared/golden/"
 
---- Whether the reference values are there; says so when they are not.
-function golden.present()
-  local file = io.open(FOLDER .. "vgg.safetensors", "rb")
-  if file then file:close() else print("no reference values in " .. FOLDER .. ": not compared") end
-  return file ~= nil
-end
+--- Where the reference values of a file are, if they are there.
+-- @string file
+-- @treturn string
+function golden.path(file) return FOLDER .. file .. ".safetensors" end
 
 -- Zennit leaves an identity batch norm behind that still divides by sqrt(1 + 1e-5); we fold exactly (lrp), and agree
 -- when our norms shrink activations as much (lrp_eps). Lxt's functions add another epsilon, without regard to sign.
@@ -140,7 +138,7 @@ end
 -- @treturn {table,...} `{file =, group =, name =, absolute =, distance =, tolerance =}`: largest difference, and the
 --   same relative to the largest magnitude of the reference
 function golden.model(file)
-  local tensors = safetensors.load(FOLDER .. file .. ".safetensors")
+  local tensors = safetensors.load(golden.path(file))
   local model = build(file):load_state(tensors, { prefix = "weight/" })
   local rows = {}
   compare(rows, file, "logits", { logits = model:forward(tensors.input) }, { logits = tensors.logits })
@@ -157,8 +155,8 @@ end
 --- DL-Backtrace over the whole vgg model.
 -- @treturn {table,...} as golden.model
 function golden.dlb_model()
-  local weights = safetensors.load(FOLDER .. "vgg.safetensors")
-  local tensors = safetensors.load(FOLDER .. "dlb_vgg.safetensors")
+  local weights = safetensors.load(golden.path "vgg")
+  local tensors = safetensors.load(golden.path "dlb_vgg")
   local model, rows = build("vgg"):load_state(weights, { prefix = "weight/" }), {}
   compare(rows, "dlb_vgg", "dlb", attributed(model, tensors, "dlb/", { method = "dlb" }))
   return rows
@@ -234,7 +232,7 @@ end
 --- DL-Backtrace on single operations: as the package computes it, and as we mean it where that is the same.
 -- @treturn {table,...} as golden.model
 function golden.dlb_ops()
-  local tensors, cases, order, rows = safetensors.load(FOLDER .. "dlb_ops.safetensors"), {}, {}, {}
+  local tensors, cases, order, rows = safetensors.load(golden.path "dlb_ops"), {}, {}, {}
   for name, tensor in pairs(tensors) do
     local key, part = name:match "^(.*)/([^/]+)$"
     if not cases[key] then
@@ -263,7 +261,7 @@ function golden.missing(file, rows)
   for _, row in ipairs(rows) do
     compared[row.group .. "/" .. row.name .. (file == "dlb_ops" and "/relevance_in" or "")] = true
   end
-  for name in pairs(safetensors.load(FOLDER .. file .. ".safetensors")) do
+  for name in pairs(safetensors.load(golden.path(file))) do
     local known = compared[name] or compared[name .. "/" .. name]
     for _, pattern in ipairs(given) do known = known or name:find(pattern) end
     if not known then missing[#missing + 1] = name end

@@ -29,13 +29,8 @@ local function processor_time(process)
   return (fields[12] + fields[13]) / TICKS -- fields 14 and 15, the first two being the number and the name
 end
 
---- What a pending spec says where it is not.
-interrupt.NEEDS = "no /proc to watch a process in"
-
---- Whether this system lets a process be watched from outside; specs are pending where it does not.
-function interrupt.possible() return files.read_all "/proc/self/stat" ~= nil end
-
---- Starts a call in a process of its own, and interrupts it. Raises unless the call ends with "interrupted" soon.
+--- Starts a call in a process of its own, and interrupts it. Raises unless the call ends with "interrupted" soon. Needs
+-- /proc.
 -- @tparam table case `setup` (Lua source before the call; `core` is there), `call` (the arguments of a pcall, as
 --   source), `after` (Lua source), `begun` (function() -> whether the work has begun, where it takes no processor
 --   time), `message` (pattern, "^interrupted$")

@@ -2,6 +2,7 @@ local core = require "secateur.core"
 local double = require "secateur.core_double"
 local errors = require "support.errors"
 local interrupt = require "support.interrupt"
+local needs = require "support.needs"
 
 local nan = 0 / 0
 
@@ -89,7 +90,7 @@ describe("tensor order", function()
   end)
 
   it("ends sorting and ranks soon after Ctrl-C", function()
-    if not interrupt.possible() then return pending(interrupt.NEEDS) end
+    needs.proc(pending)
     for _, call in ipairs { "argsort", "rank" } do
       interrupt.check { setup = "local x = core.randn(1000, 30000)", call = ("x.%s, x, 2"):format(call) }
     end

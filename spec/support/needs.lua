@@ -1,0 +1,50 @@
+--- What a machine or a checkout may lack. A spec calls these first, with busted's `pending` of its own: where the thing
+-- is not there, it ends as pending, with a message, so that what was not compared is counted and named.
+local cpu = require "secateur.cpu"
+local gnuplot = require "secateur.report.gnuplot"
+local lfs = require "lfs"
+
+local needs = {}
+
+--- All levels of vector instructions, from the lowest.
+needs.levels = { "portable", "avx2", "avx512" }
+
+--- A level of vector instructions.
+-- @func pending
+-- @string level
+function needs.level(pending, level)
+  for _, name in ipairs(cpu.levels) do
+    if name == level then return end
+  end
+  pending(("this processor has no %s"):format(level))
+end
+
+--- A processor that does not have the highest level.
+-- @func pending
+-- @treturn string the lowest level that it lacks
+function needs.missing_level(pending)
+  return needs.levels[#cpu.levels + 1] or pending "this processor has every level of vector instructions"
+end
+
+--- A file or a folder that is not part of the checkout.
+-- @func pending
+-- @string path
+-- @string what it is, for the message
+function needs.path(pending, path, what)
+  if not lfs.attributes(path) then pending(("no %s (%s) here: not compared"):format(what, path)) end
+end
+
+--- Gnuplot.
+-- @func pending
+function needs.gnuplot(pending)
+  local found, message = gnuplot.check "gnuplot"
+  if not found then pending(message) end
+end
+
+--- /proc, where processes are seen from outside.
+-- @func pending
+function needs.proc(pending)
+  if not lfs.attributes "/proc/self/stat" then pending "no /proc to see processes in" end
+end
+
+return needs
