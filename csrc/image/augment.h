@@ -19,7 +19,7 @@ typedef struct sc_augment {
 
 enum { SC_JITTERS = 3 }; /* brightness, contrast, saturation */
 
-/* What chance decided for one image. */
+/* The random parameters drawn for one image. */
 typedef struct sc_augment_params {
     sc_box box;
     bool hflip, vflip;
@@ -28,7 +28,7 @@ typedef struct sc_augment_params {
     int order[SC_JITTERS];
 } sc_augment_params;
 
-/* Decides for an image of height x width pixels. */
+/* Draws the parameters for an image of height x width pixels. */
 sc_augment_params sc_augment_sample(const sc_augment *augment, size_t height, size_t width, sc_random *random);
 
 /* Carries out all but the crop, on image [channels (1 or 3), size, size] in 0..1. Rotation fills with black.

@@ -41,7 +41,7 @@ sc_status sc_zip_open(sc_zip *out, const char *path, sc_error *error);
  * be half loaded. */
 sc_status sc_zip_load(sc_zip *zip, sc_error *error);
 
-/* Forgets the directory, and leaves the file open. */
+/* Frees the directory, and leaves the file open. */
 void sc_zip_unload(sc_zip *zip);
 
 /* Whether the entry's bytes are stored as they are, neither compressed nor encrypted. */

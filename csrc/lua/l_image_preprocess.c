@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* Reads list[1] and list[2] of a field; false when the field is absent. */
-static bool field_pair(lua_State *L, int table, const char *function, const char *field, double most, double *pair) {
+static bool field_pair(lua_State *L, int table, const char *function, const char *field, double max, double *pair) {
     bool present = sc_lua_field(L, table, field) != LUA_TNIL;
     if (present) {
         int list = lua_gettop(L);
@@ -18,10 +18,9 @@ static bool field_pair(lua_State *L, int table, const char *function, const char
             pair[i] = sc_lua_check_number(L, lua_gettop(L), function, field);
             lua_pop(L, 1);
         }
-        if (!(pair[0] > 0 && pair[0] <= pair[1] && pair[1] <= most)) {
+        if (!(pair[0] > 0 && pair[0] <= pair[1] && pair[1] <= max)) {
             char message[160]; /* lua_pushfstring would write 1.0 for 1 */
-            snprintf(message, sizeof message, "expected two growing numbers in (0, %g], got {%g, %g}", most, pair[0],
-                     pair[1]);
+            snprintf(message, sizeof message, "expected {min, max} in (0, %g], got {%g, %g}", max, pair[0], pair[1]);
             sc_lua_fail(L, "%s: %s: %s", function, field, message);
         }
     }
@@ -29,11 +28,11 @@ static bool field_pair(lua_State *L, int table, const char *function, const char
     return present;
 }
 
-static double field_within(lua_State *L, int table, const char *function, const char *field, double most) {
+static double field_within(lua_State *L, int table, const char *function, const char *field, double max) {
     double value = sc_lua_field_number(L, table, function, field, 0);
-    if (!(value >= 0 && value <= most)) {
+    if (!(value >= 0 && value <= max)) {
         char message[80];
-        snprintf(message, sizeof message, "expected a number in [0, %g], got %g", most, value);
+        snprintf(message, sizeof message, "expected a number in [0, %g], got %g", max, value);
         sc_lua_fail(L, "%s: %s: %s", function, field, message);
     }
     return value;

@@ -280,10 +280,10 @@ void sc_lua_new_class(lua_State *L, const char *class_name, const luaL_Reg *meth
     lua_pop(L, 1);
 }
 
-/* A quarter more than what is live, 64 MiB at least. */
+/* A quarter more than what is live, at least 64 MiB. */
 static size_t next_collection(size_t live) {
-    const size_t least = (size_t)64 << 20;
-    return live + (live / 4 > least ? live / 4 : least);
+    const size_t min_growth = (size_t)64 << 20;
+    return live + (live / 4 > min_growth ? live / 4 : min_growth);
 }
 
 void sc_lua_collect_if_due(lua_State *L) {

@@ -211,7 +211,7 @@ describe("augmentation", function()
     end
     fails({ flip = 1 }, "unknown option 'flip', expected one of: scale, ratio, hflip, vflip, rotation, brightness, "
       .. "contrast, saturation")
-    fails({ scale = { 0.7, 1.1 } }, "scale: expected two growing numbers in (0, 1], got {0.7, 1.1}")
+    fails({ scale = { 0.7, 1.1 } }, "scale: expected {min, max} in (0, 1], got {0.7, 1.1}")
     fails({ scale = 0.7 }, "scale: expected a list of two numbers, got 0.7")
     fails({ hflip = 2 }, "hflip: expected a number in [0, 1], got 2")
     fails({ rotation = math.huge }, "rotation: expected a number in [0, 180], got inf")
