@@ -202,7 +202,7 @@ describe("attribute", function()
 
   it("refuses images that are not finite, for every method", function()
     local bad = x:clone():set(0 / 0, 1, 1, 1, 1)
-    for _, method in ipairs(require("secateur.attribution.families").methods) do
+    for _, method in ipairs(require("secateur.attribution.methods").explaining) do
       assert.equal("attribute: x: expected images and weights that give finite logits, got some that are not",
         here(function() attribute(model, bad, { method = method }) end))
     end

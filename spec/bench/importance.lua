@@ -40,7 +40,7 @@ end
 if arg[1] == "child" then
   measure(arg[2])
 else
-  local known = require "secateur.attribution.methods"
+  local known = require("secateur.attribution.methods").scoring
   local wanted = #arg > 0 and table.concat(arg, " ") or setting("METHODS", table.concat(known, " "))
   for method in wanted:gmatch "%S+" do
     if not (" " .. table.concat(known, " ") .. " "):find(" " .. method .. " ", 1, true) then

@@ -19,7 +19,8 @@ loaded["secateur.pruning.sample"] = function(model, split, opts)
   return { opts.seed + 1, #how }
 end
 loaded["secateur.pruning.importance"] = function(model, split, opts)
-  count("importance", ("%s %s %s %s"):format(model.name, split.of, opts.method, table.concat(opts.indices, "+")))
+  local method = type(opts.method) == "function" and "function" or opts.method
+  count("importance", ("%s %s %s %s"):format(model.name, split.of, method, table.concat(opts.indices, "+")))
   -- 1/3 needs all nine digits; the eleventh unit is exact.
   return { conv = tensor { 1 / 3, -2.5e-8, 0 }, fc = tensor { 4, 5, 6, 7, 8, 9, opts.steps or 10 },
     method = opts.method, per_class = 10, exact = true, indices = opts.indices }
@@ -35,7 +36,7 @@ loaded["secateur.evaluation.evaluate"] = function(model, split)
   if calls.evaluate == fail_at then error("interrupted!") end
   local accuracy = 0.9 - (model.rate or 0) ^ 2
   return { accuracy = accuracy, balanced_accuracy = accuracy / 2, auroc = 0 / 0, ece = 0.01, loss = 1 / 0,
-    per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
+    macro_f1 = 0.35, per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
       { sensitivity = 0, specificity = 1, precision = 0 / 0, f1 = 0.2 } } }
 end
 
@@ -49,6 +50,7 @@ loaded["secateur.explanations.agreement"] = { against = function(model, split, o
   end
 end }
 
+local fingerprint = require "secateur.util.fingerprint"
 local sweep = require "secateur.experiments.sweep"
 
 local function model(name)
@@ -95,7 +97,7 @@ describe("sweep", function()
     assert.is_true(row.score_seconds >= 0 and row.evaluate_seconds >= 0)
     row.score_seconds, row.evaluate_seconds, row.accuracy, row.drop, row.balanced_accuracy = nil, nil, nil, nil, nil
     assert.same({ dataset = "data", model = "vgg", method = "lrp", sampling = "random", seed = 0, rate = 0.3,
-      scope = "global", units_pruned = 3, units_total = 10, baseline_accuracy = 0.9, macro_f1 = (0.4 + 0.2) / 2,
+      scope = "global", units_pruned = 3, units_total = 10, baseline_accuracy = 0.9, macro_f1 = 0.35,
       ece = 0.01, loss = math.huge, per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
         { sensitivity = 0, specificity = 1, f1 = 0.2 } } }, row)
     local order = {}
@@ -175,6 +177,24 @@ describe("sweep", function()
     assert.same({}, calls)
     assert.equal(#first, #again)
     assert.equal("ig", again[1].method)
+  end)
+
+  it("scores by a function of the user's under its key", function()
+    local function mine() end
+    local opts = settings { methods = { "lrp", mine = mine }, rates = { 0.3 }, seeds = { 0 }, store = path,
+      method_options = { mine = { batch = 4 } } }
+    local rows = sweep(opts)
+    assert.equal(2, #rows)
+    assert.same({ "lrp", "mine" }, { rows[1].method, rows[2].method })
+    assert.truthy(table.concat(calls, "\n"):find("importance vgg cpn/train function 1+6", 1, true))
+    assert.same({ mine = fingerprint.options(mine) }, rows.experiment.custom_methods)
+    calls = {}
+    assert.equal(2, #sweep(opts)) -- the store has all of it
+    assert.is_nil(calls.importance)
+    opts.methods.mine = function() return nil end
+    local good, message = pcall(sweep, opts)
+    assert.is_false(good)
+    assert.matches("custom_methods", message)
   end)
 
   it("says where it stopped", function()
@@ -336,8 +356,11 @@ describe("sweep", function()
     end
     wrong({ rates = { 0, 1 } }, "rates: expected a list of different numbers in [0, 1), got a table")
     wrong({ rates = { 0.5, 0.5 } }, "rates: expected a list of different numbers in [0, 1), got a table")
-    wrong({ methods = {} }, "methods: expected a list of different names among "
-      .. "lrp, dlb, ig, gradient_x_input, random, magnitude, activation, taylor, got a table")
+    wrong({ methods = {} }, "methods: expected at least one")
+    local known = "lrp, dlb, ig, gradient_x_input, random, magnitude, activation, taylor"
+    wrong({ methods = { "lrp", "lrpp" } }, "methods: expected different names among " .. known .. ", got 'lrpp' at 2")
+    wrong({ methods = { "ig", "ig" } }, "methods: expected different names among " .. known .. ", got 'ig' at 2")
+    wrong({ methods = { mine = 3 } }, "methods: expected name = function, got mine = 3")
     wrong({ seed = 1 }, "expected either seed or seeds")
     wrong({ model = false }, "expected either model or models")
     wrong({ datasets = {} }, "expected either data or datasets")

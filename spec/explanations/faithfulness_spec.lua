@@ -255,7 +255,7 @@ describe("faithfulness", function()
         local y = net:sigmoid("act", net:conv2d("conv", image, { out = 2, kernel = 3, padding = 1 }))
         return net:linear("head", net:flatten("flat", y), { out = 3 })
       end }
-      local known, last = require("secateur.attribution.families").methods, nil
+      local known, last = require("secateur.attribution.methods").explaining, nil
       local result = sc.faithfulness(sigmoid, images, { samples = 2, methods = "all", measures = { "sparseness" },
         on_progress = function(done, total) last = { done, total } end })
       assert.equal(#known, #result.methods) -- without one, and with "random"

@@ -148,7 +148,7 @@ describe("heatmaps", function()
   end)
 
   it("knows all methods", function()
-    local known = require("secateur.attribution.families").methods
+    local known = require("secateur.attribution.methods").explaining
     local made = draw { methods = "all", indices = { 1 }, steps = 2, sheet = false }
     assert.equal(1 + #known, #made[1].images)
     for i, name in ipairs(known) do assert.equal(name, made[1].images[i + 1].method) end
@@ -166,7 +166,7 @@ describe("heatmaps", function()
       sheet = false })
     io.stderr = stderr -- luacheck: ignore
     assert.is_true(good, made)
-    local known = require("secateur.attribution.families").methods
+    local known = require("secateur.attribution.methods").explaining
     assert.equal(#known, #said + #made[1].images - 1)
     assert.matches("^heatmaps: left out Guided backprop: .*ReLU", said[1])
     assert.error_matches(function() sc.heatmaps(sigmoid, data.test, { dir = folder, methods = { "guided_backprop" } })
@@ -244,7 +244,7 @@ describe("heatmaps", function()
     wrong("dir: missing", {})
     wrong("methods: expected at least one, got none", { dir = folder, methods = {} })
     wrong(("methods: expected names (%s) or tables with a name, got 'lrpp' at 1"):format(
-      table.concat(require("secateur.attribution.families").methods, ", ")), { dir = folder, methods = { "lrpp" } })
+      table.concat(require("secateur.attribution.methods").explaining, ", ")), { dir = folder, methods = { "lrpp" } })
     wrong("methods: expected one of 'all' or a list, got 'lrp'", { dir = folder, methods = "lrp" })
     wrong("methods: expected one of 'all' or a list, got a table", { dir = folder, methods = { "lrp", flat = {} } })
     wrong("methods: expected a string as label, got a table at 1", { dir = folder,

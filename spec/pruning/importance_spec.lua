@@ -60,6 +60,53 @@ describe("importance", function()
     end)
   end
 
+  it("by a function of the user's is what the function gives", function()
+    local model, given = small(), {}
+    local layers = model:layers()
+    for _, layer in ipairs(layers) do given[layer.name] = sc.rand(layer.units, { seed = layer.units }) end
+    local seen
+    local scores = sc.importance(model, split, { per_class = 2, indices = chosen, seed = 5, method =
+      function(its_model, its_split, ctx)
+        assert.equal(model, its_model)
+        assert.equal(split, its_split)
+        seen = ctx
+        assert.is_nil(rawget(ctx, "indices"))
+        assert.same(chosen, ctx.indices)
+        return given
+      end })
+    for _, layer in ipairs(layers) do assert.equal(given[layer.name], scores[layer.name]) end
+    assert.same({ 5, 2, #layers }, { seen.seed, seen.per_class, #seen.layers })
+    assert.equal("custom", scores.provenance.method)
+    assert.same(seen.indices, scores.provenance.indices)
+    local first = layers[1]
+    local list = {}
+    for unit = 1, first.units do list[unit] = unit end
+    local some = sc.importance(model, split, { method = function() return { [first.name] = list } end })
+    assert.same(list, some[first.name]:totable())
+    assert.same({ first.name }, some.provenance.layers)
+    assert.same({}, some.provenance.indices) -- nobody asked for samples, which this split could not give
+  end)
+
+  it("refuses what a function of the user's gives wrongly", function()
+    local model = small()
+    local first = model:layers()[1]
+    local function refusal(value)
+      return errors.here(function() sc.importance(model, split, { method = function() return value end }) end)
+    end
+    assert.equal("importance: method: expected a table of layer name = scores from the function, got 7", refusal(7))
+    assert.equal("importance: method: expected scores from the function, got none", refusal {})
+    assert.equal("importance: method: expected names of prunable layers from the function, got 'conv'",
+      refusal { conv = {}, [first.name] = sc.ones(first.units) })
+    assert.equal(("importance: method: '%s': expected %d scores from the function, got [1]"):format(first.name,
+      first.units), refusal { [first.name] = { 1 } })
+    assert.equal(("importance: method: '%s': expected a Tensor or a list of %d numbers from the function, got true")
+      :format(first.name, first.units), refusal { [first.name] = true })
+    local message = errors.raised(function()
+      sc.importance(model, split, { method = function() error "mine" end })
+    end)
+    assert.equal("mine", message)
+  end)
+
   it("takes what attribute takes for the method, and targets by label", function()
     local model = small()
     local opts = { indices = chosen, method = "ig", steps = "auto", tolerance = 0.05, quadrature = "gauss_legendre",
@@ -170,7 +217,7 @@ describe("importance", function()
     assert.equal("importance: magnitude gives scores that are not finite at layer 'features.4'; are the weights and "
       .. "images finite?", refusal { method = "magnitude" })
     assert.equal("importance: method: expected one of 'lrp', 'dlb', 'ig', 'gradient_x_input', 'random', 'magnitude', "
-      .. "'activation', 'taylor', got 'lpr'", refusal { method = "lpr" })
+      .. "'activation', 'taylor' or a function, got 'lpr'", refusal { method = "lpr" })
     assert.equal("importance: steps: expected an option of method 'lrp' (composite, exact, start), got one of 'ig'",
       refusal { steps = 4 })
     local words = 'importance: target: expected "label", "prediction", a class or { of =, against = } of these, got '

@@ -1,8 +1,8 @@
 --- Explains predictions: how much each input pixel, and each node inside the network, contributed to an output.
 -- @module secateur.attribution.attribute
 local errors = require "secateur.util.errors"
-local families = require "secateur.attribution.families"
 local joined = require "secateur.attribution.merge_batches"
+local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local targets = require "secateur.models.targets"
@@ -126,9 +126,9 @@ end
 -- @treturn Attribution
 local function attribute(model, x, opts)
   model_class.check("attribute", model)
-  local checked = families.check("attribute", opts, families.common)
+  local checked = methods.check("attribute", opts, methods.common)
   local count = model:check_batch("attribute", x)
-  local family = families.get(checked.method)
+  local family = methods.get(checked.method).family
   local request = { name = "attribute", method = checked.method, options = checked, input = true, units = false,
     layers = choose_layers(model, checked.layers, family, checked), batch = math.min(checked.batch, count),
     rows = checked.batch, total = count }

@@ -9,7 +9,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
-local grad_cam = { methods = { "grad_cam" } }
+local grad_cam = {}
 
 --- Option rules of each method.
 grad_cam.rules = { grad_cam = { layer = { type = "string" } } }
@@ -97,7 +97,7 @@ local function weigh_maps(value, grad, height, width, skip)
   return (value * weights):sum(2):clamp(0, math.huge)
 end
 
---- Prepares a model; see secateur.attribution.families.
+--- Prepares a model; see secateur.attribution.methods.
 -- @tparam Model model
 -- @tab request
 -- @treturn function explain

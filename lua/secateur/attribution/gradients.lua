@@ -3,7 +3,7 @@
 local core = require "secateur.core"
 local runs = require "secateur.attribution.batch_budget"
 
-local gradients = { methods = { "gradient", "gradient_x_input", "smoothgrad", "guided_backprop" } }
+local gradients = {}
 
 --- Option rules of each method.
 gradients.rules = {
@@ -17,7 +17,7 @@ gradients.rules = {
   guided_backprop = {},
 }
 
---- Prepares a model; see secateur.attribution.families.
+--- Prepares a model; see secateur.attribution.methods.
 -- @tparam Model model
 -- @tab request
 -- @treturn function explain

@@ -8,7 +8,7 @@ local quadrature = require "secateur.attribution.quadrature"
 local runs = require "secateur.attribution.batch_budget"
 local tensors = require "secateur.util.tensors"
 
-local integrated = { methods = { "ig" } }
+local integrated = {}
 
 local MOST_STEPS = 1 << 20
 
@@ -135,7 +135,7 @@ local function average(total, part, index)
   return total
 end
 
---- Prepares a model; see secateur.attribution.families.
+--- Prepares a model; see secateur.attribution.methods.
 -- @tparam Model model
 -- @tab request
 -- @treturn function explain

@@ -5,7 +5,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local relevance = require "secateur.attribution.relevance"
 
-local propagation = { methods = { "lrp", "dlb" } }
+local propagation = {}
 
 local start = { one_of = { "one", "logit", "probability" }, default = "one" }
 local exact = { type = "boolean", default = false }
@@ -80,7 +80,7 @@ local function difference(positive, negative)
   return result
 end
 
---- Prepares a model; see secateur.attribution.families. In contrastive mode, results have `positive` and `negative`
+--- Prepares a model; see secateur.attribution.methods. In contrastive mode, results have `positive` and `negative`
 -- besides, tables of `input` and `layers` both, and are the one minus the other.
 -- @tparam Model model
 -- @tab request

@@ -3,6 +3,7 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local explainers = require "secateur.explanations.attribution_methods"
+local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
 
 local column = {}
@@ -29,20 +30,15 @@ function column.settings(given)
   return checked
 end
 
--- Scores that explain no prediction; beside these stands what LRP says.
-local no_explanation = { random = true, magnitude = true, activation = true, taylor = true }
-
--- What scoring takes beside the options of attribute.
-local of_scoring = { sampling = true, per_class = true, indices = true, reduce = true, seed = true, batch = true,
-  target = true, on_batch = true, method = true }
-
--- The way of explaining that goes with a method of scoring, with its options.
+-- How predictions are explained beside scores by a method, with those of its options that `attribute` has too. Scores
+-- that explain no prediction are put beside LRP.
 local function how_for(settings, method, method_options)
   if settings.method then return settings.method end
-  if no_explanation[method] then return "lrp" end
+  local row = methods.get_explaining(method)
+  if not row then return "lrp" end
   local how = { method = method }
   for key, value in pairs(method_options or {}) do
-    if not of_scoring[key] then how[key] = value end
+    if row.rules[key] then how[key] = value end
   end
   return how
 end

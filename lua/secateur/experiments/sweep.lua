@@ -1,147 +1,19 @@
 --- Methods × samplings × rates × seeds × models × datasets: what does each rate of pruning cost?
 -- @module secateur.experiments.sweep
+local agreement_columns = require "secateur.experiments.agreement_columns"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local evaluate = require "secateur.evaluation.evaluate"
-local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
 local importance = require "secateur.pruning.importance"
-local importance_options = require "secateur.pruning.importance_options"
 local json = require "secateur.util.json"
-local methods = require "secateur.attribution.methods"
-local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
-local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
 local prune = require "secateur.pruning.prune"
 local results = require "secateur.results"
 local sample = require "secateur.pruning.sample"
 local store = require "secateur.results.store"
-local sweep_agreement = require "secateur.experiments.agreement_columns"
-local targets = require "secateur.models.targets"
-
-local function list_of(check, what)
-  return function(list)
-    local seen = {}
-    for i, item in ipairs(list) do
-      if not check(item) or seen[item] then return false, "a list of different " .. what end
-      seen[item] = i
-    end
-    return #list > 0, "a list of different " .. what
-  end
-end
-
-local function is_string(value) return type(value) == "string" and value ~= "" end
-local function is_method(value)
-  for _, name in ipairs(methods) do
-    if value == name then return true end
-  end
-  return false
-end
-
-local function is_rate(value) return math.type(value) and value >= 0 and value < 1 end
-local function is_seed(value) return math.type(value) and math.tointeger(value) ~= nil end
-
-local rules = {
-  model = { type = { "userdata", "table", "function" } },
-  models = { type = "table" },
-  data = { type = { "table", "userdata" } },
-  datasets = { type = "table" },
-  methods = { type = "table", default = { "lrp", "dlb", "ig" },
-    check = list_of(is_method, "names among " .. table.concat(methods, ", ")) },
-  sampling = { type = { "table", "string", "function" }, default = { "clustering", "confidence", "random" } },
-  rates = { type = "table", default = { 0, .15, .3, .5, .7 }, check = list_of(is_rate, "numbers in [0, 1)") },
-  seeds = { type = "table", check = list_of(is_seed, "whole numbers") },
-  seed = { type = "integer" },
-  per_class = { type = "integer", min = 1, default = 10 },
-  scope = { one_of = { "global", "layer" }, default = "global" },
-  keep = { type = "integer", min = 0 },
-  reduce = { one_of = { "sum", "abs" } },
-  layers = { type = { "table", "function", "string" } },
-  margin = { type = "number", min = 0, max = 1, default = 0.05 },
-  batch = { type = "integer", min = 1 },
-  method_options = { type = "table", default = {} },
-  agreement = { type = { "boolean", "table" } },
-  store = { type = "string" },
-  progress = { type = "boolean" },
-}
-
--- What a model or dataset calls itself: its architecture, its short name, the last part of the path it was read from,
--- or its name.
-local function name_of(value)
-  if type(value) ~= "table" then return nil end
-  if type(value.info) == "table" and is_string(value.info.architecture) then return value.info.architecture end
-  if is_string(value.short) then return value.short end
-  if is_string(value.title) then return files.base(value.title) end
-  return is_string(value.name) and value.name or nil
-end
-
--- One of `single` and `many` as a list of {name, value}, in order of names.
-local function named(opts, single, many)
-  if (opts[single] == nil) == (opts[many] == nil) then
-    errors.refuse("sweep", "expected either %s or %s", single, many)
-  end
-  if opts[single] ~= nil then
-    return { { name = name_of(opts[single]) or single, value = opts[single] } }
-  end
-  local list = {}
-  for key in pairs(opts[many]) do
-    if not is_string(key) then
-      errors.refuse("sweep", "%s: expected names as keys, got %s", many, options.describe(key))
-    end
-  end
-  for i, name in ipairs(options.sorted_keys(opts[many])) do list[i] = { name = name, value = opts[many][name] } end
-  if #list == 0 then errors.refuse("sweep", many .. ": expected at least one") end
-  return list
-end
-
--- The samplings as a list of {name, how}: names as they are, functions under their keys.
-local function samplings_of(given)
-  if type(given) == "string" then given = { given } end
-  if type(given) == "function" then given = { custom = given } end
-  local list, seen = {}, {}
-  for i, name in ipairs(given) do
-    if not is_string(name) or seen[name] then
-      errors.refuse("sweep", "sampling: expected different names, got %s at %d", options.describe(name), i)
-    end
-    list[i], seen[name] = { name = name, how = name }, true
-  end
-  local custom = {}
-  for key, how in pairs(given) do
-    if not (math.type(key) and key >= 1 and key <= #list) then
-      if not is_string(key) or seen[key] or type(how) ~= "function" then
-        errors.refuse("sweep", "sampling: expected name = function, got %s = %s", tostring(key),
-          options.describe(how))
-      end
-      custom[key] = how
-    end
-  end
-  for _, name in ipairs(options.sorted_keys(custom)) do list[#list + 1] = { name = name, how = custom[name] } end
-  if #list == 0 then errors.refuse("sweep", "sampling: expected at least one") end
-  return list
-end
-
-local function is_model(value)
-  return type(value) == "userdata" or type(value) == "table" and type(value.forward) == "function"
-end
-
--- The model for a dataset, or the function that makes it; checks that there is one.
-local function model_for(model, dataset)
-  local value = model.value
-  if type(value) == "function" or is_model(value) then return value end
-  if type(value) == "table" then value = value[dataset.name] end
-  if type(value) == "function" or is_model(value) then return value end
-  errors.refuse("sweep", "models.%s: expected a model, a function that gives one, or a table with one for dataset '%s'",
-    model.name, dataset.name)
-end
-
-local function check_dataset(dataset)
-  local value = dataset.value
-  local good, complete = pcall(function() return value.classes and value.train and value.test and true end)
-  if good and complete then return end
-  errors.refuse("sweep", "datasets.%s: expected a dataset with classes, train and test, got %s", dataset.name,
-    options.describe(value))
-end
+local sweep_options = require "secateur.experiments.sweep_options"
 
 -- What the rows depend on, as plain data; the order of lists does not matter.
 local function describe(job)
@@ -150,8 +22,16 @@ local function describe(job)
     table.sort(copy)
     return copy
   end
-  local opts = job.options
-  local experiment = { methods = sorted(opts.methods), rates = sorted(opts.rates), seeds = sorted(opts.seeds),
+  local opts, names, custom = job.options, {}, nil
+  for i, method in ipairs(job.methods) do
+    names[i] = method.name
+    if method.how ~= method.name then
+      custom = custom or {}
+      custom[method.name] = fingerprint.options(method.how)
+    end
+  end
+  local experiment = { methods = sorted(names), custom_methods = custom, rates = sorted(opts.rates),
+    seeds = sorted(opts.seeds),
     per_class = opts.per_class, scope = opts.scope, keep = opts.keep, reduce = opts.reduce,
     layers = fingerprint.options(opts.layers), method_options = fingerprint.options(opts.method_options),
     agreement = fingerprint.options(job.agreement), samplings = {}, models = {}, datasets = {} }
@@ -167,25 +47,17 @@ local function describe(job)
     local made = {}
     experiment.models[model.name] = made
     for _, dataset in ipairs(job.datasets) do
-      local value = model_for(model, dataset)
+      local value = sweep_options.model_for(model, dataset)
       made[dataset.name] = type(value) == "function" and "made by a function" or fingerprint.model(value)
     end
   end
   return experiment
 end
 
-local function macro_f1(per_class)
-  local sum, count = 0, 0
-  for _, class in ipairs(per_class or {}) do
-    if class.f1 and class.f1 == class.f1 then sum, count = sum + class.f1, count + 1 end
-  end
-  return count > 0 and sum / count or nil
-end
-
 local function measure(job, model, split)
   local started = core.clock()
   local measured = evaluate(model, split, { batch = job.options.batch })
-  local metrics = { seconds = core.clock() - started, macro_f1 = macro_f1(measured.per_class), per_class = {} }
+  local metrics = { seconds = core.clock() - started, macro_f1 = measured.macro_f1, per_class = {} }
   for _, name in ipairs { "accuracy", "balanced_accuracy", "auroc", "ece", "loss" } do
     metrics[name] = measured[name]
   end
@@ -241,9 +113,9 @@ local function count_units(scores, layers)
 end
 
 local function score(job, pair, way, seed, method, indices)
-  local given = { method = method, indices = indices, sampling = way.how, per_class = job.options.per_class,
+  local given = { method = method.how, indices = indices, sampling = way.how, per_class = job.options.per_class,
     seed = seed, reduce = job.options.reduce }
-  for key, value in pairs(job.options.method_options[method] or {}) do given[key] = value end
+  for key, value in pairs(job.options.method_options[method.name] or {}) do given[key] = value end
   local started = core.clock()
   local scores = importance(pair.model, pair.data.train, given)
   return { scores = flatten(scores), seconds = core.clock() - started }
@@ -262,7 +134,7 @@ end
 local function agree(job, pair, method, pruned)
   if not job.agreement then return {} end
   pair.against = pair.against or {}
-  pair.against[method] = pair.against[method] or sweep_agreement.against(job.agreement, pair.model, pair.data.test,
+  pair.against[method] = pair.against[method] or agreement_columns.against(job.agreement, pair.model, pair.data.test,
     method, job.options.method_options[method])
   return pair.against[method](pruned)
 end
@@ -279,10 +151,10 @@ local function missing(job, pair)
   local groups, count = {}, 0
   for _, seed in ipairs(job.options.seeds) do
     for _, way in ipairs(job.samplings) do
-      for _, method in ipairs(job.options.methods) do
+      for _, method in ipairs(job.methods) do
         local group = { seed = seed, way = way, method = method }
         for _, rate in ipairs(job.options.rates) do
-          local key = json.encode { pair.dataset, pair.name, method, way.name, seed, rate }
+          local key = json.encode { pair.dataset, pair.name, method.name, way.name, seed, rate }
           if not job.store:get("row", key) then
             group[#group + 1], count = { rate = rate, key = key }, count + 1
           end
@@ -300,7 +172,7 @@ local function run_group(job, pair, group)
     return sample(pair.model, pair.data.train,
       { sampling = way.how, per_class = opts.per_class, seed = seed })
   end)
-  local scored = cached(job, "scores", json.encode { pair.dataset, pair.name, way.name, seed, method }, function()
+  local scored = cached(job, "scores", json.encode { pair.dataset, pair.name, way.name, seed, method.name }, function()
     return score(job, pair, way, seed, method, indices)
   end)
   local scores = unflatten(scored.scores)
@@ -308,8 +180,9 @@ local function run_group(job, pair, group)
   for _, todo in ipairs(group) do
     job.where = ("%s, rate %g"):format(group.where, todo.rate)
     job.progress:update(job.done, job.where)
-    local metrics, pruned, agreed = prune_and_measure(job, pair, method, scores, todo.rate)
-    job.store:put("row", todo.key, { dataset = pair.dataset, model = pair.name, method = method, sampling = way.name,
+    local metrics, pruned, agreed = prune_and_measure(job, pair, method.name, scores, todo.rate)
+    job.store:put("row", todo.key, { dataset = pair.dataset, model = pair.name, method = method.name,
+      sampling = way.name,
       seed = seed, rate = todo.rate, scope = opts.scope, units_pruned = pruned, units_total = units,
       baseline_accuracy = pair.baseline.accuracy, accuracy = metrics.accuracy,
       drop = pair.baseline.accuracy - metrics.accuracy, balanced_accuracy = metrics.balanced_accuracy,
@@ -327,7 +200,7 @@ local function build(job, pair)
   if type(pair.source) ~= "function" then return pair.source end
   job.progress:update(job.done, ("%s, %s: model"):format(pair.dataset, pair.name))
   local model = pair.source(pair.data, pair.dataset)
-  if not is_model(model) then
+  if not sweep_options.is_model(model) then
     errors.raise("models.%s: expected the function to give a model, got %s", pair.name, options.describe(model))
   end
   local key, now = json.encode { pair.dataset, pair.name }, fingerprint.model(model)
@@ -346,7 +219,8 @@ local function run_pair(job, pair)
     return measure(job, pair.model, pair.data.test)
   end)
   for _, group in ipairs(pair.groups) do
-    group.where = ("%s, %s, %s, %s, seed %d"):format(pair.dataset, pair.name, group.method, group.way.name, group.seed)
+    group.where = ("%s, %s, %s, %s, seed %d"):format(pair.dataset, pair.name, group.method.name, group.way.name,
+      group.seed)
     job.where = group.where
     job.progress:update(job.done, job.where)
     run_group(job, pair, group)
@@ -358,7 +232,7 @@ local function run(job)
   for _, dataset in ipairs(job.datasets) do
     for _, model in ipairs(job.models) do
       local pair = { name = model.name, dataset = dataset.name, data = dataset.value,
-        source = model_for(model, dataset) }
+        source = sweep_options.model_for(model, dataset) }
       local count
       pair.groups, count = missing(job, pair)
       if count > 0 then pairs_to_do[#pairs_to_do + 1] = pair end
@@ -386,10 +260,10 @@ local function collect(job)
         for _, way in ipairs(job.samplings) do
           local key = json.encode { dataset.name, model.name, way.name, seed }
           samples[key] = job.store:get("samples", key)
-          for _, method in ipairs(job.options.methods) do
+          for _, method in ipairs(job.methods) do
             for _, rate in ipairs(job.options.rates) do
               rows[#rows + 1] = job.store:get("row",
-                json.encode { dataset.name, model.name, method, way.name, seed, rate })
+                json.encode { dataset.name, model.name, method.name, way.name, seed, rate })
             end
           end
         end
@@ -397,74 +271,6 @@ local function collect(job)
     end
   end
   return results.new(rows, { experiment = job.experiment, samples = samples, margin = job.options.margin })
-end
-
--- What the sweep tells importance itself.
-local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch" }
-
--- All of them, before the first method has taken its time.
-local function check_method_options(given)
-  for method, of_method in pairs(given) do
-    if not is_method(method) then
-      errors.refuse("sweep", "method_options: expected methods as keys, one of %s, got %s", table.concat(methods, ", "),
-        options.describe(method))
-    end
-    local name = "method_options." .. method
-    if type(of_method) ~= "table" then
-      errors.refuse("sweep", "%s: expected a table, got %s", name, options.describe(of_method))
-    end
-    for _, key in ipairs(own_options) do
-      if of_method[key] ~= nil then
-        errors.refuse("sweep", "%s: expected no option '%s', which is the sweep's to choose", name, key)
-      end
-    end
-    local whole = { method = method }
-    for key, value in pairs(of_method) do whole[key] = value end
-    importance_options.check("sweep: " .. name, whole)
-  end
-end
-
--- Classes that are to be explained must be there in every dataset.
-local function check_targets(job)
-  for method, of_method in pairs(job.options.method_options) do
-    for _, dataset in ipairs(job.datasets) do
-      if of_method.target ~= nil then
-        targets.reader("sweep: method_options." .. method, targets.with_labels(of_method.target, "prediction"), 1,
-          #dataset.value.classes)
-      end
-    end
-  end
-end
-
--- A model that is there already has to fit the dataset; one that a function makes later is checked by evaluate.
-local function check_fit(model, dataset)
-  if not model_class.is(model) then return end
-  for _, part in ipairs { "train", "test" } do
-    predict.check_fit("sweep", model, dataset.value[part], ("datasets.%s.%s"):format(dataset.name, part))
-  end
-end
-
-local function prepare(given)
-  local opts = options.check("sweep", given, rules)
-  if opts.seeds and opts.seed then errors.refuse("sweep", "expected either seed or seeds") end
-  opts.seeds = opts.seeds or { opts.seed or 0 }
-  opts.rates = table.move(opts.rates, 1, #opts.rates, 1, {})
-  table.sort(opts.rates)
-  check_method_options(opts.method_options)
-  local job = { options = opts, samplings = samplings_of(opts.sampling), models = named(opts, "model", "models"),
-    datasets = named(opts, "data", "datasets") }
-  for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end
-  check_targets(job)
-  job.agreement = sweep_agreement.settings(opts.agreement)
-  for _, dataset in ipairs(job.datasets) do
-    local test = dataset.value.test
-    -- Splits of one's own need not give single images.
-    if opts.agreement == nil and not (test.batch and test.labels) then job.agreement = nil end
-  end
-  for _, dataset in ipairs(job.datasets) do
-    for _, model in ipairs(job.models) do check_fit(model_for(model, dataset), dataset) end
-  end
-  return job
 end
 
 -- The store of the experiment. One begun without the agreement goes on without, unless it is asked for.
@@ -493,7 +299,8 @@ end
 -- undefined are absent.
 --
 -- @tab opts `model` or `models` (name → a model, `function(dataset, dataset_name) → model`, or a table of these by
--- dataset name); `data` or `datasets` (name → dataset); `methods` ({"lrp", "dlb", "ig"}); `sampling` ({"clustering",
+-- dataset name); `data` or `datasets` (name → dataset); `methods` ({"lrp", "dlb", "ig"}, and name = function for scores
+-- of one's own, see `importance`); `sampling` ({"clustering",
 -- "confidence", "random"}, and name = function for strategies of one's own); `rates` ({0, .15, .3, .5, .7});
 -- `seed` (0) or `seeds`; `per_class` (10); `scope` ("global"); `keep`, `layers` (see `prune`); `reduce` (see
 -- `importance`); `method_options` (method → further options of `importance`); `batch` (see `evaluate`); `margin` (0.05,
@@ -504,7 +311,7 @@ end
 -- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, rate; see
 -- `secateur.results`
 local function sweep(opts)
-  local job = prepare(opts)
+  local job = sweep_options.prepare(opts)
   job.experiment = describe(job)
   if job.options.store then
     local message

@@ -3,7 +3,7 @@
 local attribute = require "secateur.attribution.attribute"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local families = require "secateur.attribution.families"
+local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 
@@ -84,7 +84,7 @@ local function check_how(name, argument, how)
     end
   end
   if kind == "function" then return end
-  families.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, families.common)
+  methods.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, methods.common)
 end
 
 --- Checks one way of explaining.
@@ -112,7 +112,7 @@ end
 -- @treturn {table,...} each `name`, `explain`, `optional`
 function explainers.list(name, given, batch)
   local all = given == "all"
-  if all then given = families.methods end
+  if all then given = methods.explaining end
   local list, seen, keys = {}, {}, {}
   local function add(label, how)
     if label == "random" or seen[label] then

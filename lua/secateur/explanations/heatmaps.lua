@@ -3,9 +3,9 @@
 local attribute = require "secateur.attribution.attribute"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local families = require "secateur.attribution.families"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
+local method_registry = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
@@ -32,33 +32,30 @@ local rules = {
 }
 for name, rule in pairs(shading.rules) do rules[name] = rule end
 
-local method_labels = { lrp = "LRP", dlb = "DL-Backtrace", ig = "Integrated Gradients", gradient = "Gradient",
-  gradient_x_input = "Gradient × input", smoothgrad = "SmoothGrad", guided_backprop = "Guided backprop",
-  grad_cam = "Grad-CAM" }
-
 -- Keys of an entry of `methods` that are ours; all others are options of attribute.
 local own_keys = { name = true, label = true, map = true }
 
 -- The methods as a list of {name=, label=, map=, slug=, options=}.
 local function read_methods(opts)
   local list, taken = {}, {}
-  for i, entry in ipairs(opts.methods == "all" and families.methods or opts.methods) do
+  for i, entry in ipairs(opts.methods == "all" and method_registry.explaining or opts.methods) do
     if type(entry) == "string" then entry = { name = entry } end
-    if type(entry) ~= "table" or not families.get(entry.name) then
+    if type(entry) ~= "table" or not method_registry.get_explaining(entry.name) then
       errors.refuse("heatmaps", "methods: expected names (%s) or tables with a name, got %s at %d",
-        table.concat(families.methods, ", "), options.describe(type(entry) == "table" and entry.name or entry), i)
+        table.concat(method_registry.explaining, ", "
+          .. ""), options.describe(type(entry) == "table" and entry.name or entry), i)
     end
     if entry.label ~= nil and type(entry.label) ~= "string" then
       errors.refuse("heatmaps", "methods: expected a string as label, got %s at %d", options.describe(entry.label), i)
     end
-    local method = { name = entry.name, label = entry.label or method_labels[entry.name] or entry.name,
+    local method = { name = entry.name, label = entry.label or method_registry.get(entry.name).label,
       map = entry.map or opts.map, options = { method = entry.name, layers = {}, target = opts.target,
         batch = opts.batch } }
-    if families.get(entry.name).rules[entry.name].steps then method.options.steps = opts.steps end
+    if method_registry.get(entry.name).rules.steps then method.options.steps = opts.steps end
     for key, value in pairs(entry) do
       if not own_keys[key] then method.options[key] = value end
     end
-    families.check("heatmaps: " .. method.label, method.options, families.common)
+    method_registry.check("heatmaps: " .. method.label, method.options, method_registry.common)
     method.slug = gnuplot.slug(entry.label and ("%s-%s"):format(entry.name, entry.label) or entry.name, taken)
     list[i] = method
   end

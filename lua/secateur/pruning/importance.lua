@@ -2,95 +2,30 @@
 -- @module secateur.pruning.importance
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local families = require "secateur.attribution.families"
 local importance_options = require "secateur.pruning.importance_options"
 local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local sample = require "secateur.pruning.sample"
+local scores = require "secateur.pruning.scores"
 local targets = require "secateur.models.targets"
-local tensors = require "secateur.util.tensors"
 
 -- The weights of the classes explained, for a batch with labels y.
 local function weigh(target, y, logits)
   return (targets.weights("importance", targets.with_labels(target, y), logits))
 end
 
--- Each maker gives a function of a batch that returns layer name -> Tensor [N x units], and one that ends it.
-local makers = {}
-
-local function attribution_maker(family)
-  return function(model, names, opts)
-    local explain, close = family.prepare(model, { name = "importance", method = opts.method, options = opts,
-      layers = names, batch = opts.batch, rows = opts.batch, units = true, input = false })
-    local first = 1
-    return function(x, y)
-      local result = explain(x, function(logits) return weigh(opts.target, y, logits) end, first)
-      first = first + x:size(1)
-      return result.layers
-    end, close
-  end
-end
-
-local function measure_maker(measure, backward)
-  return function(model, names, opts)
-    local plan = model:execution(opts.batch, { backward = backward, keep = names,
-      keep_grads = backward and names or nil })
-    return function(x, y)
-      local logits = plan:forward(x)
-      if backward then plan:backward(weigh(opts.target, y, logits)) end
-      local sums = {}
-      for _, name in ipairs(names) do sums[name] = core.unit_reduction(plan, name, measure) end
-      return sums
-    end, function() end
-  end
-end
-
-makers.activation = measure_maker("mean_abs_value", false)
-makers.taylor = measure_maker("mean_abs_value_grad", true)
-for _, method in ipairs(methods) do
-  local family = families.get(method)
-  if family then makers[method] = attribution_maker(family) end
-end
-
--- Baselines that look at no sample.
-local blind = {}
-
-function blind.random(_, layers, opts)
-  local scores = {}
-  for i, layer in ipairs(layers) do scores[layer.name] = core.rand(layer.units, { seed = core.mix(opts.seed, i) }) end
-  return scores
-end
-
--- L2 norm of the weights that make the unit, bias aside.
-function blind.magnitude(model, layers)
-  local by_name, scores = {}, {}
-  for _, node in ipairs(model.graph:nodes()) do by_name[node.name] = node end
-  for _, layer in ipairs(layers) do
-    local param = by_name[layer.name].params[1]
-    local weight = model.graph:parameter(param.name):view(param.first, param.first + layer.units - 1)
-    local rows = weight:reshape(layer.units, -1)
-    local squares = (rows * rows):sum(2)
-    scores[layer.name] = squares
-    for u = 1, layer.units do squares:set(math.sqrt(squares:get(u)), u) end
-  end
-  return scores
-end
-
-local function describe(scores)
-  local p, lines = scores.provenance, {}
-  lines[1] = ("Scores by %s, %s sampling, %d samples"):format(p.method, tostring(p.sampling), #p.indices)
-  for _, name in ipairs(p.layers) do
-    local layer = scores[name]
-    lines[#lines + 1] = ("  %s: %d units, mean %.4g, largest %.4g"):format(name, layer:numel(), layer:mean(),
-      layer:max())
-  end
-  return table.concat(lines, "\n")
-end
-
--- Provenance is looked up, not stored among the layers, so that a loop over the table meets layers alone.
-local function with_provenance(scores, provenance)
-  return setmetatable(scores, { __name = "Scores", __tostring = describe, __index = { provenance = provenance } })
+-- A function of a batch that gives layer name -> Tensor [N x units], and one that ends it.
+local function start(row, model, names, opts)
+  local explain, close = row.family.prepare(model, { name = "importance", method = opts.method, options = opts,
+    layers = names, batch = opts.batch, rows = opts.batch, units = true, input = false })
+  local first = 1
+  return function(x, y)
+    local result = explain(x, function(logits) return weigh(opts.target, y, logits) end, first)
+    first = first + x:size(1)
+    return result.layers
+  end, close
 end
 
 -- Adds each sample's sums (or their magnitudes) to the totals, one after another in double precision, so that they do
@@ -108,27 +43,9 @@ local function accumulate(totals, sums, reduce)
   return count
 end
 
-local function finite(scores, method)
-  for name, tensor in pairs(scores) do
-    if not tensors.finite(tensor) then
-      local message = "%s gives scores that are not finite at layer '%s'; are the weights and images finite?"
-      errors.refuse("importance", message:format(method, name))
-    end
-  end
-end
-
--- Where nothing reaches any unit there is nothing to rank: pruning would go by the order of layers.
-local function informative(scores, method)
-  for _, tensor in pairs(scores) do
-    if tensor:abs():max() > 0 then return end
-  end
-  errors.refuse("importance", "%s gives all units the score 0; is the model's last layer still zero, as a ViT's new "
-    .. "head is until it is trained?", method)
-end
-
-local function score_samples(model, split, names, indices, opts)
+local function score_samples(row, model, split, names, indices, opts)
   model:release() -- the arena of whoever chose the samples: one at a time
-  local step, finish = makers[opts.method](model, names, opts)
+  local step, finish = start(row, model, names, opts)
   local totals, count = {}, 0
   for first = 1, #indices, opts.batch do
     local chunk = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
@@ -146,19 +63,65 @@ local function score_samples(model, split, names, indices, opts)
   return means
 end
 
+-- What a user's function of scoring knows besides model and split. The samples are chosen when they are first asked
+-- for: that may run the model on the whole split.
+local function make_context(layers, opts, choose)
+  local ctx = { layers = layers, seed = opts.seed, per_class = opts.per_class, batch = opts.batch,
+    target = opts.target, reduce = opts.reduce }
+  return setmetatable(ctx, { __index = function(self, key)
+    if key ~= "indices" then return nil end
+    self.indices = choose()
+    return self.indices
+  end })
+end
+
+-- The samples that are scored on.
+local function choose_samples(model, split, opts)
+  local indices = opts.indices or errors.within("importance", sample, model, split, { sampling = opts.sampling,
+    per_class = opts.per_class, seed = opts.seed })
+  if #indices == 0 and type(opts.sampling) == "function" then
+    errors.refuse("importance", "sampling: expected a function that chooses samples that can be read, got none of "
+      .. "any class")
+  end
+  return indices
+end
+
+-- Scores by layer, the samples that they are of, and the method's name.
+local function score(model, split, layers, opts)
+  local row, indices = methods.get(opts.method), {}
+  local function choose()
+    indices = choose_samples(model, split, opts)
+    return indices
+  end
+  if not row then
+    local given = opts.method(model, split, make_context(layers, opts, choose))
+    return scores.read(given, layers), indices, "custom"
+  elseif not row.data then
+    return row.family.score(row.name, model, layers, opts.seed), indices, row.name
+  end
+  local names = {}
+  for i, layer in ipairs(layers) do names[i] = layer.name end
+  choose()
+  return errors.within("importance", score_samples, row, model, split, names, indices, opts), indices, row.name
+end
+
 --- Scores every prunable unit: its relevance summed over positions, averaged over the samples chosen.
 --
 -- Methods: `lrp`, `dlb`, `ig` (conductance) and `gradient_x_input` (h df/dh, with its sign), see `attribute`; and to
 -- compare with, `random`, `magnitude` (L2 norm of the unit's weights), `activation` (mean |h|), `taylor` (mean
--- |h df/dh|).
+-- |h df/dh|). Or a function of one's own, `method = function(model, split, ctx)`, that gives layer name -> Tensor
+-- [units] (or list of numbers) for all prunable layers or some; `ctx` holds `layers` (what `model:layers()` lists),
+-- `indices` (the samples chosen; they are chosen when this is first looked at), `seed`, `per_class`, `batch`,
+-- `target`, `reduce`.
 --
 -- @tparam Model model
 -- @tparam Split split the training split, as a rule
 -- @tparam[opt] table opts
---   `method` ("lrp"), `sampling` ("clustering", "confidence", "random" or a function, see `sample`), `per_class` (10),
---   `indices` (samples chosen already), `reduce` ("sum" keeps the sign; "abs" takes the magnitude of each sample's
---   sum), `seed` (0), `batch` (16), `target` ("label"; "prediction", a class, or a contrast `{ of = "label", against =
---   "runner_up" }` of these), `on_batch` (function(done, total)), and those that the method has in `attribute`
+--   `method` ("lrp"; a name or a function, see above), `sampling` ("clustering", "confidence", "random" or a function,
+--   see `sample`), `per_class` (10), `indices` (samples chosen already), `reduce` ("sum" keeps the sign; "abs" takes
+--   the magnitude of each sample's sum), `seed` (0), `batch` (16), `target` ("label"; "prediction", a class, or a
+--   contrast `{ of = "label", against = "runner_up" }` of these), `on_batch` (function(done, total)), and those that
+--   the method has in `attribute`
 -- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices, layers in order, ...)
 --   is there to be read, but does not show up in a loop
 local function importance(model, split, opts)
@@ -169,25 +132,13 @@ local function importance(model, split, opts)
   end
   predict.check_fit("importance", model, split)
   local layers, names = model:layers(), {}
-  for i, layer in ipairs(layers) do names[i] = layer.name end
-  local scores, indices
-  if blind[checked.method] then
-    scores, indices = blind[checked.method](model, layers, checked), {}
-  else
-    indices = checked.indices or errors.within("importance", function()
-      return require "secateur.pruning.sample"(model, split, { sampling = checked.sampling,
-        per_class = checked.per_class, seed = checked.seed })
-    end)
-    if #indices == 0 and type(checked.sampling) == "function" then
-      errors.refuse("importance", "sampling: expected a function that chooses samples that can be read, got none of "
-        .. "any class")
-    end
-    scores = errors.within("importance", function() return score_samples(model, split, names, indices, checked) end)
-    model:release()
+  local by_layer, indices, method = score(model, split, layers, checked)
+  model:release()
+  for _, layer in ipairs(layers) do
+    if by_layer[layer.name] then names[#names + 1] = layer.name end
   end
-  finite(scores, checked.method)
-  informative(scores, checked.method)
-  return with_provenance(scores, { method = checked.method, indices = indices, layers = names,
+  scores.check(by_layer, method)
+  return scores.new(by_layer, { method = method, indices = indices, layers = names,
     sampling = checked.indices and "given" or checked.sampling, reduce = checked.reduce, seed = checked.seed,
     per_class = checked.per_class })
 end

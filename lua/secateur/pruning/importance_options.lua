@@ -1,6 +1,5 @@
 --- The options of importance, for whoever has to know early that they are good.
 -- @module secateur.pruning.importance_options
-local families = require "secateur.attribution.families"
 local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
 
@@ -10,7 +9,7 @@ local importance_options = {}
 local words = { label = true, prediction = true, runner_up = true }
 
 local rules = {
-  method = { one_of = methods, default = "lrp" },
+  method = { one_of = methods.scoring, type = "function", default = "lrp" },
   sampling = { type = { "string", "function" }, default = "clustering" },
   per_class = { type = "integer", min = 1, default = 10 },
   indices = { type = "list", least = 1 },
@@ -39,7 +38,7 @@ local rules = {
 -- @tab[opt] given
 -- @treturn table
 function importance_options.check(name, given)
-  return families.check(name, given, rules)
+  return methods.check(name, given, rules)
 end
 
 return importance_options

@@ -1,0 +1,219 @@
+--- The options of a sweep: what they may be, which contradict each other, and the job that they describe.
+-- @module secateur.experiments.sweep_options
+local agreement_columns = require "secateur.experiments.agreement_columns"
+local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
+local importance_options = require "secateur.pruning.importance_options"
+local methods = require "secateur.attribution.methods"
+local model_class = require "secateur.models.model"
+local options = require "secateur.util.options"
+local predict = require "secateur.evaluation.predict"
+local targets = require "secateur.models.targets"
+
+local sweep_options = {}
+
+local function list_of(check, what)
+  return function(list)
+    local seen = {}
+    for i, item in ipairs(list) do
+      if not check(item) or seen[item] then return false, "a list of different " .. what end
+      seen[item] = i
+    end
+    return #list > 0, "a list of different " .. what
+  end
+end
+
+local function is_string(value) return type(value) == "string" and value ~= "" end
+local function is_rate(value) return math.type(value) and value >= 0 and value < 1 end
+local function is_seed(value) return math.type(value) and math.tointeger(value) ~= nil end
+
+local rules = {
+  model = { type = { "userdata", "table", "function" } },
+  models = { type = "table" },
+  data = { type = { "table", "userdata" } },
+  datasets = { type = "table" },
+  methods = { type = { "table", "string", "function" }, default = { "lrp", "dlb", "ig" } },
+  sampling = { type = { "table", "string", "function" }, default = { "clustering", "confidence", "random" } },
+  rates = { type = "table", default = { 0, .15, .3, .5, .7 }, check = list_of(is_rate, "numbers in [0, 1)") },
+  seeds = { type = "table", check = list_of(is_seed, "whole numbers") },
+  seed = { type = "integer" },
+  per_class = { type = "integer", min = 1, default = 10 },
+  scope = { one_of = { "global", "layer" }, default = "global" },
+  keep = { type = "integer", min = 0 },
+  reduce = { one_of = { "sum", "abs" } },
+  layers = { type = { "table", "function", "string" } },
+  margin = { type = "number", min = 0, max = 1, default = 0.05 },
+  batch = { type = "integer", min = 1 },
+  method_options = { type = "table", default = {} },
+  agreement = { type = { "boolean", "table" } },
+  store = { type = "string" },
+  progress = { type = "boolean" },
+}
+
+-- What a model or dataset calls itself: its architecture, its short name, the last part of the path it was read from,
+-- or its name.
+local function name_of(value)
+  if type(value) ~= "table" then return nil end
+  if type(value.info) == "table" and is_string(value.info.architecture) then return value.info.architecture end
+  if is_string(value.short) then return value.short end
+  if is_string(value.title) then return files.base(value.title) end
+  return is_string(value.name) and value.name or nil
+end
+
+-- One of `single` and `many` as a list of {name, value}, in order of names.
+local function named(opts, single, many)
+  if (opts[single] == nil) == (opts[many] == nil) then
+    errors.refuse("sweep", "expected either %s or %s", single, many)
+  end
+  if opts[single] ~= nil then
+    return { { name = name_of(opts[single]) or single, value = opts[single] } }
+  end
+  local list = {}
+  for key in pairs(opts[many]) do
+    if not is_string(key) then
+      errors.refuse("sweep", "%s: expected names as keys, got %s", many, options.describe(key))
+    end
+  end
+  for i, name in ipairs(options.sorted_keys(opts[many])) do list[i] = { name = name, value = opts[many][name] } end
+  if #list == 0 then errors.refuse("sweep", many .. ": expected at least one") end
+  return list
+end
+
+-- Named things of ours, and functions of one's own under their keys, as a list of {name=, how=}: samplings, methods.
+-- `known`: whether a name is one of ours.
+local function named_functions(given, argument, known, expected)
+  if type(given) == "string" then given = { given } end
+  if type(given) == "function" then given = { custom = given } end
+  local list, seen, custom = {}, {}, {}
+  for i, name in ipairs(given) do
+    if not known(name) or seen[name] then
+      errors.refuse("sweep", "%s: expected %s, got %s at %d", argument, expected, options.describe(name), i)
+    end
+    list[i], seen[name] = { name = name, how = name }, true
+  end
+  for key, how in pairs(given) do
+    if not (math.type(key) and key >= 1 and key <= #list) then
+      if not is_string(key) or seen[key] or type(how) ~= "function" then
+        errors.refuse("sweep", "%s: expected name = function, got %s = %s", argument, tostring(key),
+          options.describe(how))
+      end
+      custom[key] = how
+    end
+  end
+  for _, name in ipairs(options.sorted_keys(custom)) do list[#list + 1] = { name = name, how = custom[name] } end
+  if #list == 0 then errors.refuse("sweep", argument .. ": expected at least one") end
+  return list
+end
+
+local function is_scoring(name)
+  local row = methods.get(name)
+  return row ~= nil and row.scores
+end
+
+--- Whether a value can stand for a model: a Model, or what forwards as one.
+-- @param value
+-- @treturn boolean
+function sweep_options.is_model(value)
+  return type(value) == "userdata" or type(value) == "table" and type(value.forward) == "function"
+end
+
+--- The model for a dataset, or the function that makes it; raises where there is none.
+-- @tab model `name` and `value`
+-- @tab dataset `name`
+-- @treturn Model|function
+function sweep_options.model_for(model, dataset)
+  local value = model.value
+  if type(value) == "function" or sweep_options.is_model(value) then return value end
+  if type(value) == "table" then value = value[dataset.name] end
+  if type(value) == "function" or sweep_options.is_model(value) then return value end
+  errors.refuse("sweep", "models.%s: expected a model, a function that gives one, or a table with one for dataset '%s'",
+    model.name, dataset.name)
+end
+
+local function check_dataset(dataset)
+  local value = dataset.value
+  local good, complete = pcall(function() return value.classes and value.train and value.test and true end)
+  if good and complete then return end
+  errors.refuse("sweep", "datasets.%s: expected a dataset with classes, train and test, got %s", dataset.name,
+    options.describe(value))
+end
+
+-- What the sweep tells importance itself.
+local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch" }
+
+-- All of them, before the first method has taken its time.
+local function check_method_options(given, chosen)
+  local own = {} -- functions by name
+  for _, method in ipairs(chosen) do own[method.name] = method.how ~= method.name and method.how or nil end
+  for method, of_method in pairs(given) do
+    if not own[method] and not is_scoring(method) then
+      errors.refuse("sweep", "method_options: expected methods as keys, one of %s, got %s",
+        table.concat(methods.scoring, ", "), options.describe(method))
+    end
+    local name = "method_options." .. method
+    if type(of_method) ~= "table" then
+      errors.refuse("sweep", "%s: expected a table, got %s", name, options.describe(of_method))
+    end
+    for _, key in ipairs(own_options) do
+      if of_method[key] ~= nil then
+        errors.refuse("sweep", "%s: expected no option '%s', which is the sweep's to choose", name, key)
+      end
+    end
+    local whole = { method = own[method] or method }
+    for key, value in pairs(of_method) do whole[key] = value end
+    importance_options.check("sweep: " .. name, whole)
+  end
+end
+
+-- Classes that are to be explained must be there in every dataset.
+local function check_targets(job)
+  for method, of_method in pairs(job.options.method_options) do
+    for _, dataset in ipairs(job.datasets) do
+      if of_method.target ~= nil then
+        targets.reader("sweep: method_options." .. method, targets.with_labels(of_method.target, "prediction"), 1,
+          #dataset.value.classes)
+      end
+    end
+  end
+end
+
+-- A model that is there already has to fit the dataset; one that a function makes later is checked by evaluate.
+local function check_fit(model, dataset)
+  if not model_class.is(model) then return end
+  for _, part in ipairs { "train", "test" } do
+    predict.check_fit("sweep", model, dataset.value[part], ("datasets.%s.%s"):format(dataset.name, part))
+  end
+end
+
+local samplings_expected, methods_expected = "different names", "different names among "
+  .. table.concat(methods.scoring, ", ")
+
+--- Checks the options of a sweep.
+-- @tab given
+-- @treturn table the job: `options`; `samplings`, `methods` (lists of `{name=, how=}`); `models`, `datasets` (lists of
+--   `{name=, value=}`); `agreement` (settings, or nil)
+function sweep_options.prepare(given)
+  local opts = options.check("sweep", given, rules)
+  if opts.seeds and opts.seed then errors.refuse("sweep", "expected either seed or seeds") end
+  opts.seeds = opts.seeds or { opts.seed or 0 }
+  opts.rates = table.move(opts.rates, 1, #opts.rates, 1, {})
+  table.sort(opts.rates)
+  local job = { options = opts, samplings = named_functions(opts.sampling, "sampling", is_string, samplings_expected),
+    methods = named_functions(opts.methods, "methods", is_scoring, methods_expected),
+    models = named(opts, "model", "models"), datasets = named(opts, "data", "datasets") }
+  check_method_options(opts.method_options, job.methods)
+  for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end
+  check_targets(job)
+  job.agreement = agreement_columns.settings(opts.agreement)
+  for _, dataset in ipairs(job.datasets) do
+    local test = dataset.value.test
+    -- Splits of one's own need not give single images.
+    if opts.agreement == nil and not (test.batch and test.labels) then job.agreement = nil end
+  end
+  for _, dataset in ipairs(job.datasets) do
+    for _, model in ipairs(job.models) do check_fit(sweep_options.model_for(model, dataset), dataset) end
+  end
+  return job
+end
+
+return sweep_options

@@ -1,0 +1,90 @@
+--- Scores of units: what they must be, and how they print.
+-- @module secateur.pruning.scores
+local core = require "secateur.core"
+local errors = require "secateur.util.errors"
+local options = require "secateur.util.options"
+local tensors = require "secateur.util.tensors"
+
+local scores = {}
+
+local function describe(self)
+  local p, lines = self.provenance, {}
+  lines[1] = ("Scores by %s, %s sampling, %d samples"):format(p.method, tostring(p.sampling), #p.indices)
+  for _, name in ipairs(p.layers) do
+    local layer = self[name]
+    lines[#lines + 1] = ("  %s: %d units, mean %.4g, largest %.4g"):format(name, layer:numel(), layer:mean(),
+      layer:max())
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Scores that know where they come from. Provenance is looked up, not stored among the layers, so that a loop over the
+-- table meets layers alone.
+-- @tab by_layer layer name -> Tensor [units]
+-- @tab provenance
+-- @treturn Scores
+function scores.new(by_layer, provenance)
+  return setmetatable(by_layer, { __name = "Scores", __tostring = describe, __index = { provenance = provenance } })
+end
+
+-- What a user's function gave for one layer, as a Tensor [units].
+local function read_layer(layer, value)
+  local is_list = type(value) == "table" and #value > 0
+  for _, number in ipairs(is_list and value or {}) do is_list = is_list and math.type(number) ~= nil end
+  if not tensors.is(value) and not is_list then
+    errors.refuse("importance", "method: '%s': expected a Tensor or a list of %d numbers from the function, got %s",
+      layer.name, layer.units, options.describe(value))
+  end
+  local tensor = is_list and core.tensor(value) or value
+  local shape = tensor:shape()
+  if #shape ~= 1 or shape[1] ~= layer.units then
+    errors.refuse("importance", "method: '%s': expected %d scores from the function, got [%s]", layer.name,
+      layer.units, table.concat(shape, " x "))
+  end
+  return tensor
+end
+
+--- What a user's function gave, as scores of layers.
+-- @param given layer name -> Tensor [units] or list of numbers, for some of the layers or all
+-- @tparam {table,...} layers what `model:layers()` lists
+-- @treturn table layer name -> Tensor [units]
+function scores.read(given, layers)
+  if type(given) ~= "table" then
+    errors.refuse("importance", "method: expected a table of layer name = scores from the function, got "
+      .. options.describe(given))
+  end
+  local found, known = {}, {}
+  for _, layer in ipairs(layers) do
+    known[layer.name] = true
+    if given[layer.name] ~= nil then found[layer.name] = read_layer(layer, given[layer.name]) end
+  end
+  for name in pairs(given) do
+    if not known[name] then
+      errors.refuse("importance", "method: expected names of prunable layers from the function, got "
+        .. options.describe(name))
+    end
+  end
+  if next(found) == nil then errors.refuse("importance", "method: expected scores from the function, got none") end
+  return found
+end
+
+--- Raises unless all scores are finite, and some are not zero: where nothing reaches any unit there is nothing to rank,
+-- and pruning would go by the order of layers.
+-- @tab by_layer layer name -> Tensor [units]
+-- @string method its name
+function scores.check(by_layer, method)
+  local largest = 0
+  for name, tensor in pairs(by_layer) do
+    if not tensors.finite(tensor) then
+      errors.refuse("importance", "%s gives scores that are not finite at layer '%s'; are the weights and images "
+        .. "finite?", method, name)
+    end
+    largest = math.max(largest, tensor:abs():max())
+  end
+  if largest == 0 then
+    errors.refuse("importance", "%s gives all units the score 0; is the model's last layer still zero, as a ViT's new "
+      .. "head is until it is trained?", method)
+  end
+end
+
+return scores
