@@ -1,4 +1,5 @@
 local data = require "secateur.data"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local pictures = require "support.pictures"
 local temporary = require "support.temporary"
@@ -180,10 +181,7 @@ describe("data.folder", function()
 
   it("checks its options at the caller's level", function()
     fill("a", 1)
-    local function message(opts)
-      local _, text = pcall(function() data.folder(root, opts) end)
-      return (text:gsub("^.*folder_spec.lua:%d+: ", ""))
-    end
+    local function message(opts) return errors.inside(function() data.folder(root, opts) end) end
     assert.matches("^folder: unknown option 'sise', expected one of: cache_bytes, channels, ", message { sise = 3 })
     assert.equal("folder: size: expected a whole number in [1, 8192], got 0", message { size = 0 })
     assert.equal("folder: channels: expected one of 1, 3, got 2", message { channels = 2 })

@@ -1,9 +1,9 @@
 local archives = require "support.archives"
 local data = require "secateur.data"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local needs = require "support.needs"
 local temporary = require "support.temporary"
-local errors = require "support.errors"
 
 describe("data.medmnist", function()
   local root, path
@@ -110,7 +110,7 @@ describe("data.medmnist", function()
 
   it("refuses options that make no sense here", function()
     archives.write(path, arrays(COUNTS, 3, 4))
-    local function message(opts) return select(2, pcall(function() data.medmnist(path, opts) end)) end
+    local function message(opts) return errors.inside(function() data.medmnist(path, opts) end) end
     assert.matches("medmnist: unknown option 'splits', expected one of: ", message { splits = {} }, 1, true)
     assert.matches("medmnist: classes: expected at least 2 names, got a table", message { classes = { "a" } }, 1, true)
     assert.matches("medmnist: classes: expected a list of names, got a table", message { classes = { 1, 2 } }, 1, true)

@@ -1,17 +1,8 @@
 local data = require "secateur.data"
 local files = require "secateur.util.files"
 local pictures = require "support.pictures"
+local stderr = require "support.stderr"
 local temporary = require "support.temporary"
-
--- Runs a function and gives what it wrote to stderr.
-local function warnings(body)
-  local real, written = io.stderr, {}
-  io.stderr = { write = function(_, ...) table.insert(written, table.concat { ... }) end } -- luacheck: ignore 122
-  local ok, message = pcall(body)
-  io.stderr = real -- luacheck: ignore 122
-  assert(ok, message)
-  return table.concat(written)
-end
 
 describe("data: images that cannot be read", function()
   local root
@@ -41,12 +32,12 @@ describe("data: images that cannot be read", function()
 
   it("are named on stderr, the first few of them, unless told to be quiet", function()
     for i = 1, 5 do temporary.write(root, ("a/z%d.png"):format(i), "not an image") end
-    local text = warnings(function() data.folder(root, { size = 8 }) end)
+    local text = stderr.text(function() data.folder(root, { size = 8 }) end)
     assert.matches(("folder: %s: skipped 5 of 25 images that cannot be read:\n"):format(root), text, 1, true)
     for i = 1, 3 do assert.matches(("\n  %s/a/z%d.png: "):format(root, i), text, 1, true) end
     assert.is_nil(text:find("z4.png", 1, true))
     assert.matches("\n  and 2 more\n$", text)
-    assert.equal("", warnings(function() data.folder(root, { size = 8, quiet = true }) end))
+    assert.equal("", stderr.text(function() data.folder(root, { size = 8, quiet = true }) end))
   end)
 
   it("are errors where asked for", function()
@@ -85,7 +76,7 @@ describe("data: images that cannot be read", function()
 
     it("drop out of their batch, are recorded and named once", function()
       local set
-      local text = warnings(function()
+      local text = stderr.text(function()
         set = data.folder(root, { size = 8 })
         assert.equal(0, #set.skipped)
         assert.equal(14, set.train:count())

@@ -1,4 +1,5 @@
 local core = require "secateur.core"
+local errors = require "support.errors"
 local evaluate = require "secateur.evaluation.evaluate"
 local metrics = require "secateur.evaluation.metrics"
 local reference = require "support.reference"
@@ -114,11 +115,7 @@ describe("evaluate", function()
 
   it("says what is wrong", function()
     local model, split = toy.model(), toy.split(6, 1)
-    local function message_of(...)
-      local ok, message = pcall(function(...) evaluate(...) end, ...)
-      assert.is_false(ok)
-      return (message:gsub("^spec/evaluation/evaluate_spec%.lua:%d+: ", ""))
-    end
+    local function message_of(...) return errors.inside(function(...) evaluate(...) end, ...) end
     assert.equal("evaluate: model: expected a Model, got nil", message_of())
     assert.equal("evaluate: split: expected a split of a dataset, got a table", message_of(model, { train = split }))
     assert.equal("evaluate: split: expected at least one sample, found none", message_of(model, toy.split(0, 1)))

@@ -50,6 +50,7 @@ loaded["secateur.explanations.agreement"] = { against = function(model, split, o
   end
 end }
 
+local errors = require "support.errors"
 local fingerprint = require "secateur.util.fingerprint"
 local sweep = require "secateur.experiments.sweep"
 
@@ -347,12 +348,7 @@ describe("sweep", function()
 
   it("checks its options at the caller's level", function()
     local function wrong(changes, expected)
-      local good, message = pcall(function()
-        local rows = sweep(settings(changes)) -- no tail call, so that there is a line to name
-        return rows
-      end)
-      assert.is_false(good)
-      assert.equal("sweep: " .. expected, message:match("^spec/experiments/sweep_spec%.lua:%d+: (.*)$"))
+      assert.equal("sweep: " .. expected, errors.inside(function() sweep(settings(changes)) end))
     end
     wrong({ rates = { 0, 1 } }, "rates: expected a list of different numbers in [0, 1), got a table")
     wrong({ rates = { 0.5, 0.5 } }, "rates: expected a list of different numbers in [0, 1), got a table")

@@ -1,6 +1,7 @@
 -- Colour maps by their promises (symmetry, neutral zero, monotone lightness), and the options of heatmap.
 local colours = require "secateur.explanations.colormaps"
 local core = require "secateur.core"
+local errors = require "support.errors"
 local sc = require "secateur"
 
 local own = { "orange_blue", "purple_green", "red_blue" }
@@ -209,10 +210,7 @@ describe("heatmap", function()
 
   it("says what is wrong, at the caller's level", function()
     local function wrong(message, ...)
-      local given = table.pack(...)
-      local good, got = pcall(function() sc.heatmap(table.unpack(given, 1, given.n)) end)
-      assert.is_false(good)
-      assert.equal("heatmap: " .. message, got:match("^spec/explanations/heatmap_spec%.lua:%d+: (.*)$") or got)
+      assert.equal("heatmap: " .. message, errors.inside(function(...) sc.heatmap(...) end, ...))
     end
     wrong("relevance: expected a Tensor [H x W] or [C x H x W], got 3", 3)
     wrong("relevance: expected a Tensor [H x W] or [C x H x W], got [4]", core.zeros(4))

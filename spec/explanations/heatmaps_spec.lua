@@ -1,10 +1,12 @@
 -- sc.heatmaps on a small model and phantoms: files, titles, scales, errors.
 local core = require "secateur.core"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local needs = require "support.needs"
 local pictures = require "support.pictures"
 local report = require "secateur.report"
 local sc = require "secateur"
+local stderr = require "support.stderr"
 local temporary = require "support.temporary"
 
 describe("heatmaps", function()
@@ -160,12 +162,10 @@ describe("heatmaps", function()
       x = net:sigmoid("act", net:conv2d("conv", x, { out = 2, kernel = 3, padding = 1 }))
       return net:linear("head", net:flatten("flat", x), { out = #data.classes })
     end }
-    local stderr, said = io.stderr, {}
-    io.stderr = { write = function(_, text) said[#said + 1] = text end } -- luacheck: ignore
-    local good, made = pcall(sc.heatmaps, sigmoid, data.test, { dir = folder, methods = "all", indices = { 1 },
-      sheet = false })
-    io.stderr = stderr -- luacheck: ignore
-    assert.is_true(good, made)
+    local made
+    local said = stderr.calls(function()
+      made = sc.heatmaps(sigmoid, data.test, { dir = folder, methods = "all", indices = { 1 }, sheet = false })
+    end)
     local known = require("secateur.attribution.methods").explaining
     assert.equal(#known, #said + #made[1].images - 1)
     assert.matches("^heatmaps: left out Guided backprop: .*ReLU", said[1])
@@ -237,9 +237,7 @@ describe("heatmaps", function()
   it("says what is wrong, at the caller's level", function()
     needs.gnuplot(pending)
     local function wrong(message, opts, other)
-      local good, got = pcall(function() sc.heatmaps(other or model, data.test, opts) end)
-      assert.is_false(good)
-      assert.equal("heatmaps: " .. message, got:match("^spec/explanations/heatmaps_spec%.lua:%d+: (.*)$") or got)
+      assert.equal("heatmaps: " .. message, errors.inside(function() sc.heatmaps(other or model, data.test, opts) end))
     end
     wrong("dir: missing", {})
     wrong("methods: expected at least one, got none", { dir = folder, methods = {} })

@@ -1,8 +1,8 @@
 local core = require "secateur.core"
 local double = require "secateur.core_double"
+local errors = require "support.errors"
 local models = require "secateur.models"
 local single = require "support.single"
-local errors = require "support.errors"
 
 -- Two convolutions with norms, a sum round the second, and a head.
 local function network(build)
@@ -53,9 +53,8 @@ describe("a plan with frozen parameters", function()
       single.compare(name, single.flat(some:param_grad(name)), single.flat(all:param_grad(name)), 1e-14)
     end
     for _, name in ipairs(frozen) do
-      local ok, message = pcall(some.param_grad, some, name)
-      assert.same({ false, ("param_grad: parameter: expected a trainable one of a plan with params, got '%s'")
-        :format(name) }, { ok, message })
+      assert.equal(("param_grad: parameter: expected a trainable one of a plan with params, got '%s'"):format(name),
+        errors.raised(some.param_grad, some, name))
     end
   end)
 
@@ -151,8 +150,7 @@ describe("a plan with frozen parameters", function()
       ["plan: name: expected a string, got 7"] = { 7 },
       ["plan: frozen: expected a list of parameter names, got 'one'"] = "one",
     } do
-      local ok, got = pcall(core.plan, graph, { frozen = frozen })
-      assert.same({ false, message }, { ok, errors.bare(got) })
+      assert.equal(message, errors.raised(core.plan, graph, { frozen = frozen }))
     end
   end)
 end)

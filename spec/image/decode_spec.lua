@@ -1,8 +1,8 @@
 -- Files to pixels and back: exact values of every format, and the name of what is wrong with a file.
 local core = require "secateur.core"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local temporary = require "support.temporary"
-local errors = require "support.errors"
 
 local IMAGES = "spec/fixtures/images/"
 
@@ -38,9 +38,7 @@ describe("decoding", function()
   end
 
   local function fails(path, message, options)
-    local ok, problem = pcall(core.image_load, path, options)
-    assert.is_false(ok)
-    assert.equal("image_load: '" .. path .. "': " .. message, errors.bare(problem))
+    assert.equal("image_load: '" .. path .. "': " .. message, errors.raised(core.image_load, path, options))
   end
 
   for _, depth in ipairs { 8, 16 } do

@@ -1,16 +1,13 @@
 local archives = require "support.archives"
 local core = require "secateur.core"
 local damage = require "support.damage"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local interrupt = require "support.interrupt"
 local needs = require "support.needs"
 local temporary = require "support.temporary"
 
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return (message:gsub("^spec/io/file_spec.lua:%d+: ", ""))
-end
+local message_of = errors.raised
 
 describe("the raw file", function()
   local folder, path
@@ -96,7 +93,7 @@ describe("the raw file", function()
       assert.equal(bytes:byte(at), tensor:get(at))
     end
     assert.equal(("'%s/large': its checksum is wrong: expected %08x, got %08x"):format(folder, crc ~ 1, crc),
-      message_of(read, crc ~ 1))
+      errors.text(read, crc ~ 1))
     assert.equal(("'%s/large': a checksum requires a contiguous view of the whole storage"):format(folder),
       message_of(large.tensor, large, "U8", { 2 }, { 5 }, 0, 0, #bytes, false, crc))
   end)

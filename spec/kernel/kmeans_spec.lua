@@ -113,11 +113,7 @@ describe("kmeans", function()
 
   it("says what is wrong", function()
     local x = core.zeros(3, 2)
-    local function wrong(message, ...)
-      local good, got = pcall(core.kmeans, ...)
-      assert.is_false(good)
-      assert.equal(message, errors.bare(got))
-    end
+    local function wrong(message, ...) assert.equal(message, errors.raised(core.kmeans, ...)) end
     wrong("kmeans: k: expected a whole number in 1..3, got 4", x, 4)
     wrong("kmeans: k: expected a whole number in 1..3, got 0", x, 0)
     wrong("kmeans: features: expected a Tensor, got nil", nil, 1)

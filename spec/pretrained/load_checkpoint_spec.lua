@@ -5,6 +5,7 @@ local families = require "support.families"
 local files = require "secateur.util.files"
 local load_checkpoint = require "secateur.pretrained.load_checkpoint"
 local safetensors = require "secateur.formats.safetensors"
+local stderr = require "support.stderr"
 local temporary = require "support.temporary"
 
 local folder
@@ -37,16 +38,6 @@ local function assert_logits(name, model, suffix)
   assert.is_true(foreign.error(model:forward(x), foreign.tensor(name .. (suffix or "/logits"))) < 1e-5, name)
 end
 
--- Calls f and gives what it wrote to stderr.
-local function on_stderr(f)
-  local real, written_there = io.stderr, {}
-  io.stderr = { write = function(_, text) table.insert(written_there, text) end } -- luacheck: ignore 122
-  local ok, message = pcall(f)
-  io.stderr = real -- luacheck: ignore 122
-  if not ok then error(message, 0) end
-  return table.concat(written_there)
-end
-
 describe("a checkpoint", function()
   before_each(function() folder = temporary.folder() end)
   after_each(function() files.remove(folder) end)
@@ -54,7 +45,7 @@ describe("a checkpoint", function()
   for name, network in pairs(networks) do
     it(("of a %s becomes a model with the same logits"):format(name), function()
       local model, notes
-      assert.equal("", on_stderr(function()
+      assert.equal("", stderr.text(function()
         model, notes = load_checkpoint(written(name), options_of(name))
       end))
       assert_logits(name, model)
@@ -155,13 +146,13 @@ describe("a checkpoint's head", function()
       local file = written(name)
       local old = load_checkpoint(file, options_of(name))
       local model, notes
-      local text = on_stderr(function() model, notes = load_checkpoint(file, options_of(name, { classes = 7 })) end)
+      local text = stderr.text(function() model, notes = load_checkpoint(file, options_of(name, { classes = 7 })) end)
       assert.same({ ("replaced the head '%s' of 4 classes by a new one of 7"):format(head) }, notes)
       assert.equal(("load_checkpoint: '%s': %s\n"):format(file, notes[1]), text)
       assert.equal(7, model.classes)
       local x = foreign.tensor("x/" .. networks[name].size)
       assert.same(features(old, x, head), features(model, x, head))
-      assert.equal("", on_stderr(function()
+      assert.equal("", stderr.text(function()
         load_checkpoint(file, options_of(name, { classes = 7, quiet = true }))
         load_checkpoint(file, options_of(name, { classes = 4 }))
       end))

@@ -1,7 +1,7 @@
 local core = require "secateur.core"
+local errors = require "support.errors"
 local models = require "secateur.models"
 local custom = require "secateur.models.custom"
-local errors = require "support.errors"
 
 local function node_of(model, name)
   for _, node in ipairs(model.graph:nodes()) do
@@ -165,11 +165,7 @@ describe("mask", function()
 
   it("says what is wrong", function()
     local model = small_vgg(true)
-    local function wrong(units, message)
-      local good, got = pcall(core.mask, model.graph, units)
-      assert.is_false(good)
-      assert.equal(message, errors.bare(got))
-    end
+    local function wrong(units, message) assert.equal(message, errors.raised(core.mask, model.graph, units)) end
     wrong(nil, "mask: units: expected a table of node name = list of units, got nil")
     wrong({ nowhere = { 1 } }, "mask: node: expected one of the graph, got 'nowhere'")
     wrong({ { 1 } }, "mask: node: expected a string, got 1")

@@ -1,5 +1,6 @@
 -- Sheets of pictures: sizes, places and what stands in the script, read back.
 local core = require "secateur.core"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local needs = require "support.needs"
 local report = require "secateur.report"
@@ -151,9 +152,7 @@ describe("sheet", function()
   it("says what is wrong", function()
     needs.gnuplot(pending)
     local function wrong(message, ...)
-      local given = table.pack(...)
-      local good, got = pcall(function() report.heatmaps(table.unpack(given, 1, given.n)) end)
-      assert.is_false(good)
+      local got = errors.text(function(...) report.heatmaps(...) end, ...)
       assert.truthy(got:find(message, 1, true), got)
     end
     local text = temporary.write(folder, "text.png", "no picture")

@@ -1,4 +1,5 @@
 local csv = require "secateur.util.csv"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local needs = require "support.needs"
 local report = require "secateur.report"
@@ -185,10 +186,7 @@ describe("report", function()
   it("says what is wrong, at the caller's level", function()
     needs.gnuplot(pending)
     local function wrong(expected, ...)
-      local given = table.pack(...)
-      local good, message = pcall(function() report(table.unpack(given, 1, given.n)) end)
-      assert.is_false(good)
-      assert.equal("report: " .. expected, message:match("^spec/report/report_spec%.lua:%d+: (.*)$") or message)
+      assert.equal("report: " .. expected, errors.text(function(...) report(...) end, ...))
     end
     wrong("results: expected what sweep gives or the path of its store, got 3", 3, folder)
     wrong("results: expected at least one row", rows.results {}, folder)
