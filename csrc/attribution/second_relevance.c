@@ -1,6 +1,7 @@
 #include "attribution/second_relevance.h"
 
 #include "base/memory.h"
+#include "base/size.h"
 #include "base/vector.h"
 #include "graph/memory_planner.h"
 

@@ -1,7 +1,10 @@
 #define _DEFAULT_SOURCE /* madvise, _SC_PHYS_PAGES */
 #include "base/memory.h"
 
+#include "base/size.h"
+
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #ifdef __linux__
@@ -21,20 +24,6 @@ typedef struct block_header {
 /* Accounting only; no behaviour depends on it except when a collector is nudged. */
 static atomic_size_t live_bytes;
 static atomic_size_t peak_bytes;
-
-bool sc_size_multiply(size_t *out, size_t a, size_t b) {
-    if (b != 0 && a > SIZE_MAX / b)
-        return false;
-    *out = a * b;
-    return true;
-}
-
-bool sc_size_add(size_t *out, size_t a, size_t b) {
-    if (a > SIZE_MAX - b)
-        return false;
-    *out = a + b;
-    return true;
-}
 
 static void count_live(size_t bytes) {
     size_t live = atomic_fetch_add(&live_bytes, bytes) + bytes;

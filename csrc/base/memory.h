@@ -5,14 +5,7 @@
 
 #include "base/status.h"
 
-#include <stdbool.h>
 #include <stddef.h>
-
-/* *out = a * b; false (and *out untouched) when the product does not fit a size_t. */
-bool sc_size_multiply(size_t *out, size_t a, size_t b);
-
-/* *out = a + b; false (and *out untouched) when the sum does not fit a size_t. */
-bool sc_size_add(size_t *out, size_t a, size_t b);
 
 /* count * size bytes, aligned to 64, contents undefined. A size of zero gives a valid pointer. */
 sc_status sc_memory_alloc(void **out, size_t count, size_t size, sc_error *error);

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/real.h"
+#include "base/size.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
 #include "graph/plan.h"
 
 #include "base/memory.h"
+#include "base/size.h"
 #include "graph/fusion.h"
 #include "graph/memory_planner.h"
 #include "graph/packed.h"

@@ -3,6 +3,7 @@
 #include "base/math64.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/size.h"
 
 #include <math.h>
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/size.h"
 #include "image/header.h"
 #include "image/stb.h"
 

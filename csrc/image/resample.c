@@ -1,4 +1,5 @@
 #include "image/resample.h"
+#include "base/size.h"
 
 #include <math.h>
 #include <stdint.h>

@@ -3,6 +3,7 @@
 #define SC_IMAGE_SCRATCH_H
 
 #include "base/memory.h"
+#include "base/size.h"
 
 /* Zeroed = empty. */
 typedef struct sc_scratch {

@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "base/memory.h"
+#include "base/size.h"
 #include "io/onnx.pb-c.h"
 
 #include <inttypes.h>

@@ -3,6 +3,7 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/size.h"
 #include "kernel/reduce.h"
 
 #include <float.h>

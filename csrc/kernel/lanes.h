@@ -1,5 +1,5 @@
-/* Lines that become lanes, and lanes that become lines again: vectors of numbers from as many lines, which lie four by
- * four in memory. */
+/* Transposes between memory and vectors: a vector has a lane for each of several lines, whose numbers are read and
+ * written four at a time. */
 #ifndef SC_KERNEL_LANES_H
 #define SC_KERNEL_LANES_H
 

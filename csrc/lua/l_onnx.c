@@ -2,7 +2,7 @@
 #include "io/onnx.h"
 
 #include "base/interrupt.h"
-#include "base/memory.h"
+#include "base/size.h"
 #include "lua/core.h"
 #include "lua/support.h"
 
@@ -128,7 +128,7 @@ static void add_names(lua_State *L, sc_onnx *onnx, const char *field,
 
 /* Memory for the list on top of the stack, in a userdata pushed there. */
 static void *push_array(lua_State *L, size_t count, size_t size) {
-    size_t bytes;
+    size_t bytes = 0;
     if (!sc_size_multiply(&bytes, count + 1, size))
         sc_lua_fail(L, "%s: attributes: too many numbers", FUNCTION);
     return lua_newuserdatauv(L, bytes, 0);

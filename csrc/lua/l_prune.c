@@ -1,7 +1,7 @@
 /* Rewrites of graphs for pruning. lua/secateur/pruning/prune.lua wraps them. */
 #include "lua/l_prune.h"
 
-#include "base/memory.h"
+#include "base/size.h"
 #include "lua/core.h"
 #include "lua/l_graph.h"
 #include "lua/support.h"
@@ -20,7 +20,7 @@ static void measure_lists(lua_State *L, int index, const char *function, size_t 
 
 /* A userdata left on the stack, so that errors do not leak it. */
 static void *new_array(lua_State *L, const char *function, size_t count, size_t size) {
-    size_t bytes;
+    size_t bytes = 0;
     if (!sc_size_multiply(&bytes, count + 1, size))
         sc_lua_fail(L, "%s: too many units", function);
     return lua_newuserdatauv(L, bytes, 0);

@@ -1,8 +1,8 @@
 /* The class Tensor: making, reading and writing tensors. Arithmetic is in l_tensor_math.c. */
 #include "lua/l_tensor.h"
 
-#include "base/memory.h"
 #include "base/random.h"
+#include "base/size.h"
 #include "lua/core.h"
 #include "lua/support.h"
 #include "tensor/format.h"

@@ -1,6 +1,6 @@
 #include "tensor/shape.h"
 
-#include "base/memory.h"
+#include "base/size.h"
 
 #include <stdint.h>
 #include <stdio.h>
