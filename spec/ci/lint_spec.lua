@@ -142,6 +142,19 @@ describe("operations", function()
   end)
 end)
 
+describe("texts", function()
+  it("name files that are there", function()
+    assert.are.same({ "lua/README.md:2: names 'util/errrors.lua', which is not there",
+      "lua/README.md:3: names 'csrc/graph/walk', which is not there" }, findings("texts", {
+        ["lua/README.md"] = "`util/errors.lua`, `util/<name>.lua`, `a/b`, `csrc/graph/plan`, `prune(x)`\n"
+          .. "`util/errrors.lua`\n`csrc/graph/walk`\n",
+        ["lua/secateur/util/errors.lua"] = "",
+        ["lua/secateur/a/b.lua"] = "",
+        ["csrc/graph/plan.h"] = "",
+      }))
+  end)
+end)
+
 describe("documentation", function()
   local function lua(text)
     return findings("documentation", { ["lua/secateur/util/a.lua"] = text })
