@@ -6,6 +6,7 @@ local below = { "core", "util" }
 local allowed = {
   core = { "cpu", "util" },
   util = {},
+  help = below,
   data = below,
   formats = below,
   models = { "formats", table.unpack(below) },
@@ -19,7 +20,7 @@ local allowed = {
   training = { "report", "evaluation", "models", "data", "formats", table.unpack(below) },
   experiments = { "explanations", "pruning", "training", "results", "attribution", "evaluation", "models", "data",
     table.unpack(below) },
-  init = { "cpu", "experiments", "explanations", "pruning", "training", "report", "results", "attribution",
+  init = { "cpu", "help", "experiments", "explanations", "pruning", "training", "report", "results", "attribution",
     "evaluation", "pretrained", "models", "formats", "data", table.unpack(below) },
 }
 

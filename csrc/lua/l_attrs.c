@@ -184,3 +184,60 @@ void sc_lua_push_attrs(lua_State *L, const sc_op *op, const void *attrs) {
         lua_setfield(L, -2, attr->name);
     }
 }
+
+/* Sets the field "default" of the table on top of the stack, unless the attribute has none. */
+static void describe_default(lua_State *L, const sc_attr *attr) {
+    if (attr->required || attr->same_as || attr->kind == SC_ATTR_SHAPE)
+        return;
+    if (attr->kind == SC_ATTR_FLAG)
+        lua_pushboolean(L, attr->fallback != 0);
+    else if (attr->kind == SC_ATTR_ENUM)
+        lua_pushstring(L, attr->choices[(int)attr->fallback]);
+    else if (attr->kind == SC_ATTR_REAL)
+        lua_pushnumber(L, attr->fallback);
+    else
+        lua_pushinteger(L, (lua_Integer)attr->fallback);
+    lua_setfield(L, -2, "default");
+}
+
+static void describe_bounds(lua_State *L, const sc_attr *attr) {
+    if (attr->min == 0 && attr->max == 0)
+        return;
+    lua_pushnumber(L, attr->min);
+    lua_setfield(L, -2, "min");
+    lua_pushnumber(L, attr->max);
+    lua_setfield(L, -2, "max");
+}
+
+static void describe_choices(lua_State *L, const sc_attr *attr) {
+    if (!attr->choices)
+        return;
+    lua_newtable(L);
+    for (int i = 0; attr->choices[i]; i++) {
+        lua_pushstring(L, attr->choices[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "choices");
+}
+
+void sc_lua_describe_attrs(lua_State *L, const sc_op *op) {
+    static const char *const kinds[] = {[SC_ATTR_SIZE] = "size", [SC_ATTR_PAIR] = "pair", [SC_ATTR_REAL] = "real",
+                                        [SC_ATTR_FLAG] = "flag", [SC_ATTR_ENUM] = "enum", [SC_ATTR_SHAPE] = "shape"};
+    lua_Integer count = 0;
+    lua_newtable(L);
+    for (const sc_attr *attr = op->attrs; attr && attr->name; attr++) {
+        lua_newtable(L);
+        lua_pushstring(L, attr->name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, kinds[attr->kind]);
+        lua_setfield(L, -2, "kind");
+        lua_pushboolean(L, attr->required);
+        lua_setfield(L, -2, "required");
+        lua_pushstring(L, attr->same_as);
+        lua_setfield(L, -2, "same_as");
+        describe_default(L, attr);
+        describe_bounds(L, attr);
+        describe_choices(L, attr);
+        lua_rawseti(L, -2, ++count);
+    }
+}

@@ -13,4 +13,8 @@ void sc_lua_read_attrs(lua_State *L, int index, const sc_op *op, const char *nod
 /* Pushes the table that sc_lua_read_attrs would read. */
 void sc_lua_push_attrs(lua_State *L, const sc_op *op, const void *attrs);
 
+/* Pushes a list of {name =, kind =, required =, default =, min =, max =, choices =, same_as =}: what the attributes of
+ * an operation may be. */
+void sc_lua_describe_attrs(lua_State *L, const sc_op *op);
+
 #endif

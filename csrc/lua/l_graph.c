@@ -296,13 +296,13 @@ static int graph_nodes(lua_State *L) {
     return 1;
 }
 
-/* operations() -> list of {name =, doc =, min_inputs =, max_inputs =} */
+/* operations() -> list of {name =, doc =, min_inputs =, max_inputs =, attributes = see sc_lua_describe_attrs} */
 static int operations(lua_State *L) {
     size_t count;
     const sc_op *const *ops = sc_op_list(&count);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
-        lua_createtable(L, 0, 4);
+        lua_createtable(L, 0, 5);
         lua_pushstring(L, ops[i]->name);
         lua_setfield(L, -2, "name");
         lua_pushstring(L, sc_op_doc(ops[i]));
@@ -311,6 +311,8 @@ static int operations(lua_State *L) {
         lua_setfield(L, -2, "min_inputs");
         lua_pushinteger(L, ops[i]->max_inputs);
         lua_setfield(L, -2, "max_inputs");
+        sc_lua_describe_attrs(L, ops[i]);
+        lua_setfield(L, -2, "attributes");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;

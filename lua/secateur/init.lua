@@ -4,6 +4,7 @@
 
 -- Public name -> module; "module:key" is a field of that module.
 local names = {
+  help = "help",
   tensor = "core:tensor",
   zeros = "core:zeros",
   ones = "core:ones",
@@ -47,4 +48,9 @@ local function load_name(secateur, name)
   return value
 end
 
-return setmetatable({}, { __index = load_name })
+local function describe()
+  return "Secateur: interpretability-aware pruning of image classifiers. sc.help() lists what there is, "
+    .. 'sc.help "prune" explains one name.'
+end
+
+return setmetatable({ _VERSION = "Secateur scm" }, { __index = load_name, __tostring = describe })

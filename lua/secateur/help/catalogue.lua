@@ -1,0 +1,89 @@
+--- What is public, by subject: the order in which the documentation tells of it.
+--
+-- A subject: `title`, `about`; `names`, those of lua/secateur/init.lua; `classes`, name -> module whose methods they
+-- have, as a list of pairs; `topics`, from secateur.help.topics.
+-- @module secateur.help.catalogue
+return {
+  {
+    title = "Getting started",
+    about = "What to type first, and what concerns the whole program.",
+    names = { "help", "threads", "cpu" },
+    classes = {},
+    topics = {},
+  },
+  {
+    title = "Data",
+    about = "Images on disk as splits that can be trained on and measured.",
+    names = { "data" },
+    classes = { { "Dataset", "data.dataset" }, { "Split", "data.split" } },
+    topics = {},
+  },
+  {
+    title = "Models",
+    about = "Networks: known architectures, networks of one's own, and files of weights.",
+    names = { "models", "model", "load", "load_checkpoint", "load_weights" },
+    classes = { { "Model", "models.model" }, { "Builder", "models.builder" }, { "Profile", "models.profile" } },
+    topics = { "operations" },
+  },
+  {
+    title = "Training",
+    about = "From scratch, a new head alone, or what is left after pruning.",
+    names = { "train" },
+    classes = { { "History", "training.history" } },
+    topics = {},
+  },
+  {
+    title = "Attribution",
+    about = "What a prediction rests on: relevance of pixels and of neurons, and pictures of it.",
+    names = { "attribute", "rules", "heatmap", "heatmaps" },
+    classes = { { "Attribution", "attribution.attribute" } },
+    topics = { "target", "baseline", "composite" },
+  },
+  {
+    title = "Pruning",
+    about = "Scores of neurons, the samples that they are scored on, and the removal of the lowest.",
+    names = { "importance", "sample", "prune" },
+    classes = { { "PruningPlan", "models.pruning_plan" } },
+    topics = { "scores", "sampling", "reduce" },
+  },
+  {
+    title = "Evaluation",
+    about = "What a model is worth, how good explanations are, and whether they survive pruning.",
+    names = { "evaluate", "faithfulness", "agreement" },
+    classes = { { "Evaluation", "evaluation.evaluate" }, { "Faithfulness", "explanations.faithfulness_result" },
+      { "Agreement", "explanations.agreement_result" } },
+    topics = {},
+  },
+  {
+    title = "Experiments",
+    about = "Methods, samplings, rates, seeds, models and data sets in one resumable table.",
+    names = { "sweep" },
+    classes = { { "Results", "results" } },
+    topics = {},
+  },
+  {
+    title = "Report",
+    about = "Tables, figures and a page of a sweep.",
+    names = { "report" },
+    classes = {},
+    topics = {},
+  },
+  {
+    title = "Tensors",
+    about = "Arrays of numbers: made, calculated with, read and written.",
+    names = { "tensor", "zeros", "ones", "full", "randn", "rand", "save_image", "safetensors" },
+    classes = { { "Tensor", "help.native.tensor" } },
+    topics = {},
+  },
+  {
+    title = "Core classes",
+    about = "The classes of the native core, for methods and training loops of one's own: `require \"secateur.core\"`.",
+    names = {},
+    classes = { { "Graph", "help.native.graph" }, { "ExecutionPlan", "help.native.graph" },
+      { "Relevance", "help.native.attribution" }, { "Gradients", "help.native.attribution" },
+      { "Optimiser", "help.native.training" }, { "Ema", "help.native.training" },
+      { "ImageSource", "help.native.files" }, { "ImageLoader", "help.native.files" }, { "File", "help.native.files" },
+      { "SafetensorsFile", "help.native.files" }, { "Onnx", "help.native.files" } },
+    topics = {},
+  },
+}

@@ -1,0 +1,107 @@
+--- Documentation of what is no function: options that several functions share, and what users write themselves.
+--
+-- There is no code here: `make doc` and `sc.help` read the comments.
+-- @module secateur.help.topics
+
+--- The operations of networks: methods of the `net` that `sc.model` hands to `build`.
+--
+-- Every one is called as `net:operation(name, input, attributes)` and returns the name; several inputs are a list of
+-- names. Shapes are checked as nodes are added. Sizes of pairs are given as one number or as `{ vertical, horizontal
+-- }`.
+-- @function operations
+-- @usage
+-- local model = sc.model { input = { 3, 64, 64 }, build = function(net, x)
+--   x = net:conv2d("conv1", x, { out = 16, kernel = 3, padding = 1 })
+--   x = net:relu("relu1", x)
+--   x = net:adaptive_avg_pool2d("pool", x, { output = 1 })
+--   return net:linear("head", net:flatten("flat", x), { out = 3 })
+-- end }
+
+--- The option `target`: which output is explained.
+--
+-- A class, counted from 1; a list of classes, one per sample; "prediction"; "label" where labels are known;
+-- `{ of =, against = }` of these, which explains the difference of two logits (against also "runner_up": the best other
+-- class); or a Tensor [N x classes] of weights, which explains the sum of weights * logits.
+-- @function target
+-- @usage
+-- sc.attribute(model, x, { target = 2 })
+-- sc.attribute(model, x, { target = { of = "prediction", against = "runner_up" } })
+
+--- The option `baseline`: where the path of Integrated Gradients starts, and what replaces removed pixels.
+--
+-- * "black": the black image, after the model's normalisation (ImageNet's where it has none)
+-- * "zero": zeros after normalisation
+-- * "blurred": the image itself under a Gaussian of `sigma` pixels, by default a fifteenth of its shorter side
+-- * a Tensor of one sample or of the whole batch
+-- * a split: its mean image
+-- * for `method = "ig"` also a list of these, whose attributions are averaged
+-- @function baseline
+-- @usage
+-- sc.attribute(model, x, { method = "ig", baseline = { "black", "blurred", data.train } })
+
+--- The option `composite` of `lrp` and `dlb`: which relevance rule stands at which node.
+--
+-- An ordered list of `{ match =, depth =, rule = }`; the first entry that fits a node gives its rule. `match` is an
+-- operation or kind ("conv", "linear", "activation", "pool", ...), a pattern for node names, or a function(node);
+-- `depth` counts layers with weights, from 1, or backwards from -1, or is a range of these. Where both are given, both
+-- must hold. A node that no entry fits is an error. The named ones are in secateur.attribution.composites.
+-- @function composite
+-- @usage
+-- local rules = sc.rules
+-- sc.attribute(model, x, { method = "lrp", composite = {
+--   { depth = 1, rule = rules.flat() },
+--   { match = "conv", rule = rules.gamma(0.25) },
+--   { match = "linear", rule = rules.epsilon(1e-6) },
+--   { match = "pool", rule = rules.own() },
+--   { match = "activation", rule = rules.pass() },
+--   { match = "routing", rule = rules.gradient() },
+-- } })
+
+--- What `importance` gives: a table layer name -> Tensor [units], which prints as a list of layers.
+--
+-- `scores.provenance` (method, sampling, indices, layers in order, ...) can be read, but does not show up in a loop. A
+-- plain table of Tensors serves `prune` as well.
+-- @function scores
+-- @usage
+-- local scores = sc.importance(model, data.train, { method = "lrp" })
+-- print(scores)
+-- print(scores.provenance.method, #scores.provenance.indices)
+
+--- The option `sampling`: which samples of each class neurons are scored on.
+--
+-- "clustering" (samples nearest to k-means centroids of the penultimate features), "confidence" (highest probability of
+-- the true class), "random", or a function(pool, ctx), called once per class, that gives a list of entries of the pool
+-- or of indices; the first `per_class` are taken.
+--
+-- `pool`: a list, in the order of the split, that may be sorted in place; each entry has
+--
+-- * `index`: the sample's number in the split
+-- * `label`: its class
+-- * `confidence`: the model's probability of that class
+-- * `features`: Tensor [D], what the output layer reads; both are computed when they are first looked at
+--
+-- `ctx`:
+--
+-- * `class`, `class_name`: whose pool it is
+-- * `per_class`, `seed`, `split`: as they were given
+-- * `ctx.shuffle(list)`: a new list in a random order that the seed decides
+-- * `ctx.kmeans(entries, k)`: the entry of each cluster that is nearest to its centroid, and the clusters as lists
+-- @function sampling
+-- @usage
+-- local function hardest(pool)
+--   table.sort(pool, function(a, b) return a.confidence < b.confidence end)
+--   return pool
+-- end
+-- sc.importance(model, data.train, { sampling = hardest, per_class = 10 })
+--
+-- local function diverse(pool, ctx)
+--   return (ctx.kmeans(pool, ctx.per_class))
+-- end
+
+--- The option `reduce` of `importance`: how a unit's relevance is averaged over samples.
+--
+-- Relevance is summed over a unit's positions first. "sum" keeps the sign of each sample's sum, so that what speaks for
+-- one image and against another cancels; "abs" takes its magnitude, so that a unit counts wherever it takes part.
+-- @function reduce
+-- @usage
+-- sc.importance(model, data.train, { method = "lrp", reduce = "abs" })
