@@ -80,7 +80,8 @@ local function add_members(found, reader, subject, name, module, main, own)
       and (entry.owner == own or not entry.owner and entry.tagged)
     if member then add(found, subject, name .. "." .. entry.name, entry, name) end
   end
-  for member, other in reader.text(module):gmatch('\n%s+([%w_]+) = require "secateur%.([%w_.]+)"') do
+  -- "[r]": the check of requires is not to take this pattern for one
+  for member, other in reader.text(module):gmatch('\n%s+([%w_]+) = [r]equire "secateur%.([%w_.]+)"') do
     local entry = main_entry(reader, other)
     if entry then add(found, subject, name .. "." .. member, entry, name) end
   end
