@@ -26,25 +26,25 @@ describe("curves", function()
   it("order patches by their mean relevance", function()
     local grid = curves.grid(2, 4, 2)
     local maps = core.tensor { { 1, 1, 5, 0, 1, 1, 0, 0 }, { 0, 0, 0, 0, 0, 0, 0, 0 } } -- means 1 and 5/4; equal
-    assert.same({ { 2, 2, 1, 1 }, { 2, 2, 1, 1 } }, curves.turns(maps, grid, "most")[1][1]:totable())
-    assert.same({ { 1, 1, 2, 2 }, { 1, 1, 2, 2 } }, curves.turns(maps, grid, "least")[1][1]:totable())
-    assert.same({ { 1, 1, 2, 2 }, { 1, 1, 2, 2 } }, curves.turns(maps, grid, "most")[2][1]:totable())
-    assert.same({ 2, 1, 2, 4 }, curves.turns(maps, grid, "most"):shape())
+    assert.same({ { 2, 2, 1, 1 }, { 2, 2, 1, 1 } }, curves.removal_order(maps, grid, "most")[1][1]:totable())
+    assert.same({ { 1, 1, 2, 2 }, { 1, 1, 2, 2 } }, curves.removal_order(maps, grid, "least")[1][1]:totable())
+    assert.same({ { 1, 1, 2, 2 }, { 1, 1, 2, 2 } }, curves.removal_order(maps, grid, "most")[2][1]:totable())
+    assert.same({ 2, 1, 2, 4 }, curves.removal_order(maps, grid, "most"):shape())
   end)
 
-  it("look at evenly spread stops", function()
-    assert.same({ 0, 5, 10 }, curves.stops(10, 2))
-    assert.same({ 0, 1, 2, 3 }, curves.stops(3, 16))
-    assert.same({ 0, 1 }, curves.stops(1, 4))
+  it("look at evenly spread checkpoints", function()
+    assert.same({ 0, 5, 10 }, curves.checkpoints(10, 2))
+    assert.same({ 0, 1, 2, 3 }, curves.checkpoints(3, 16))
+    assert.same({ 0, 1 }, curves.checkpoints(1, 4))
   end)
 
   it("follow a linear model exactly", function()
     local w, x = { 1, -2, 3, 0.5 }, core.tensor { 2, 1, 1, -2 }:reshape(1, 1, 2, 2)
     local grid = curves.grid(2, 2, 1)
     local relevance = { 2, -2, 3, -1 } -- w * x: pixels go in the order 3 1 4 2
-    local turns = curves.turns(core.tensor { relevance }, grid, "most")
-    local opts = { stops = { 0, 1, 2, 3, 4 }, batch = 2 }
-    local got = curves.follow(linear(w), x, core.zeros(1, 1, 2, 2), turns, { 1 }, opts)
+    local removal_order = curves.removal_order(core.tensor { relevance }, grid, "most")
+    local opts = { checkpoints = { 0, 1, 2, 3, 4 }, batch = 2 }
+    local got = curves.follow(linear(w), x, core.zeros(1, 1, 2, 2), removal_order, { 1 }, opts)
     local logits = { 2, -1, -3, -2, 0 }
     assert.same(logits, got.logit[1])
     for k, logit in ipairs(logits) do assert.near(1 / (1 + math.exp(-logit)), got.probability[1][k], 1e-6) end
@@ -60,8 +60,8 @@ describe("curves", function()
       return core.zeros(images:size(1), 2)
     end
     local grid = curves.grid(4, 4, 2)
-    local turns = curves.turns(core.randn(3, 16, { seed = 3 }), grid, "most")
-    curves.follow(predict, x, other, turns, { 1, 1, 1 }, { stops = { 0, 2, 4 }, batch = 16 })
+    local removal_order = curves.removal_order(core.randn(3, 16, { seed = 3 }), grid, "most")
+    curves.follow(predict, x, other, removal_order, { 1, 1, 1 }, { checkpoints = { 0, 2, 4 }, batch = 16 })
     assert.equal(1, #seen)
     assert.is_true(seen[1][1]:allclose(x[1], 0, 0))
     assert.is_true(seen[1][3]:allclose(other[1], 0, 0))

@@ -1,7 +1,7 @@
 --- Explains predictions: how much each input pixel, and each node inside the network, contributed to an output.
 -- @module secateur.attribution.attribute
 local errors = require "secateur.util.errors"
-local joined = require "secateur.attribution.merge_batches"
+local merge_batches = require "secateur.attribution.merge_batches"
 local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -58,18 +58,18 @@ local function explain_parts(model, x, family, request, read)
   local explain, close = family.prepare(model, request)
   while first <= count do
     local last = math.min(first + request.batch - 1, count)
-    local told = {}
+    local explained = {}
     local part = explain(request.batch < count and x:view(first, last) or x, function(logits)
       targets.check_finite("attribute", logits)
-      told.weights, told.target, told.against = read(logits, first)
-      return told.weights
+      explained.weights, explained.target, explained.against = read(logits, first)
+      return explained.weights
     end, first)
-    for key, value in pairs(told) do part[key] = value end
+    for key, value in pairs(explained) do part[key] = value end
     if last - first + 1 == count then
       result = part
     else
-      joined.add(result, part, first, count)
-      joined.release(part)
+      merge_batches.add(result, part, first, count)
+      merge_batches.release(part)
     end
     first = last + 1
   end

@@ -5,7 +5,7 @@ local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 
-local baseline = {}
+local baselines = {}
 
 local imagenet = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } }
 local grey = { mean = { 0.449 }, std = { 0.226 } }
@@ -70,7 +70,7 @@ end
 -- @param value
 -- @treturn boolean
 -- @treturn string what was expected
-function baseline.check(value)
+function baselines.check(value)
   local list = is_list(value) and value or { value }
   local good = #list > 0
   for i = 1, #list do
@@ -83,7 +83,7 @@ end
 --- The baselines meant, as a list.
 -- @param value one, or a list
 -- @treturn table
-function baseline.list(value) return is_list(value) and value or { value } end
+function baselines.list(value) return is_list(value) and value or { value } end
 
 --- The baseline for a batch.
 -- @string name the public function, for messages
@@ -93,11 +93,11 @@ function baseline.list(value) return is_list(value) and value or { value } end
 -- @tab[opt] opts `normalisation` ({mean = {...}, std = {...}}; by default ImageNet's, or its mean for one channel),
 --   `sigma` (pixels of the Gaussian; by default a fifteenth of the shorter side, as Sturmfels et al. 2020 blur)
 -- @treturn Tensor like x
-function baseline.make(name, kind, x, opts)
+function baselines.make(name, kind, x, opts)
   if makers[kind] then return makers[kind](name, x, opts or {}) end
   if tensors.is(kind) then return fit(name, kind, x, "a Tensor") end
   if is_split(kind) then return fit(name, mean_of(name, kind), x, "a split", true) end
-  local _, expected = baseline.check(nil)
+  local _, expected = baselines.check(nil)
   errors.refuse(name, "baseline: expected %s, got %s", expected, options.describe(kind))
 end
 
@@ -107,11 +107,11 @@ end
 -- @int last
 -- @int total how many samples there are in all
 -- @int dims of a batch of them
-function baseline.slice(kind, first, last, total, dims)
+function baselines.slice(kind, first, last, total, dims)
   if tensors.is(kind) and #kind:shape() == dims and kind:size(1) == total and total > 1 then
     return kind:view(first, last)
   end
   return kind
 end
 
-return baseline
+return baselines

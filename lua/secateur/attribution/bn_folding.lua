@@ -2,14 +2,14 @@
 -- @module secateur.attribution.bn_folding
 local core = require "secateur.core"
 
-local folded = {}
+local bn_folding = {}
 
 --- Where each node of a graph is found after folding: batch norms that fold disappear, and what was at their output is
 -- then at the layer that they went into.
 -- @tparam Graph graph
 -- @tparam Graph after the folded one, or the same
 -- @treturn table name -> name
-function folded.aliases(graph, after)
+function bn_folding.aliases(graph, after)
   local present, alias = {}, {}
   for _, node in ipairs(after:nodes()) do present[node.name] = true end
   for _, node in ipairs(graph:nodes()) do
@@ -22,16 +22,16 @@ end
 -- @tparam Graph graph
 -- @treturn Graph shares what did not change
 -- @treturn table see `aliases`
-function folded.make(graph)
+function bn_folding.make(graph)
   local after = core.fold_batch_norm(graph)
-  return after, folded.aliases(graph, after)
+  return after, bn_folding.aliases(graph, after)
 end
 
 --- The nodes to ask of a folded graph for names of the original, each once.
 -- @tab alias
 -- @tab names
 -- @treturn {string,...}
-function folded.nodes(alias, names)
+function bn_folding.nodes(alias, names)
   local list, seen = {}, {}
   for _, name in ipairs(names) do
     local node = alias[name]
@@ -46,7 +46,7 @@ end
 -- @tab names
 -- @tparam {[string]=Tensor} found by the folded graph's names
 -- @treturn {[string]=Tensor} where two names mean one node, the second has a copy
-function folded.name(alias, names, found)
+function bn_folding.name(alias, names, found)
   local named, taken = {}, {}
   for _, name in ipairs(names) do
     local tensor = found[alias[name]]
@@ -56,4 +56,4 @@ function folded.name(alias, names, found)
   return named
 end
 
-return folded
+return bn_folding

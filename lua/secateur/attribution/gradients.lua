@@ -1,7 +1,7 @@
 --- The gradient and its relatives: gradient x input, SmoothGrad, guided backpropagation.
 -- @module secateur.attribution.gradients
 local core = require "secateur.core"
-local runs = require "secateur.attribution.batch_budget"
+local batch_budget = require "secateur.attribution.batch_budget"
 
 local gradients = {}
 
@@ -27,7 +27,7 @@ function gradients.prepare(model, request)
   local product, smooth = method == "gradient_x_input", method == "smoothgrad"
   -- at nodes, norms scale gradients
   local graph = #request.layers == 0 and core.fold_batch_norm(model.graph) or model.graph
-  local native = runs.gradients(graph, smooth and request.rows or request.batch, { nodes = request.layers,
+  local native = batch_budget.gradients(graph, smooth and request.rows or request.batch, { nodes = request.layers,
     quantity = product and "product" or "gradient", units = request.units, guided = method == "guided_backprop" })
   return function(x, weigh, first)
     local logits = native:forward(x)

@@ -1,14 +1,14 @@
 --- Integrated Gradients for the input (Sundararajan et al. 2017), conductance for nodes (Dhamdhere et al. 2018).
 -- @module secateur.attribution.integrated_gradients
-local baseline = require "secateur.attribution.baselines"
+local baselines = require "secateur.attribution.baselines"
 local errors = require "secateur.util.errors"
-local folded = require "secateur.attribution.bn_folding"
-local joined = require "secateur.attribution.merge_batches"
+local bn_folding = require "secateur.attribution.bn_folding"
+local merge_batches = require "secateur.attribution.merge_batches"
 local quadrature = require "secateur.attribution.quadrature"
-local runs = require "secateur.attribution.batch_budget"
+local batch_budget = require "secateur.attribution.batch_budget"
 local tensors = require "secateur.util.tensors"
 
-local integrated = {}
+local integrated_gradients = {}
 
 local MOST_STEPS = 1 << 20
 
@@ -25,13 +25,13 @@ local function is_steps(value)
 end
 
 --- Option rules of each method.
-integrated.rules = {
+integrated_gradients.rules = {
   ig = {
     steps = { default = 32, check = is_steps },
     tolerance = { type = "number", above = 0, default = 0.01 },
     max_steps = { type = "integer", min = 1, max = MOST_STEPS, default = 1024 },
     quadrature = { one_of = quadrature.names, default = "midpoint" },
-    baseline = { default = "black", check = baseline.check },
+    baseline = { default = "black", check = baselines.check },
     sigma = { type = "number", above = 0, max = 1000 },
   },
 }
@@ -65,7 +65,7 @@ end
 
 -- Rows of `part` into those rows of `whole`.
 local function put_rows(whole, part, rows)
-  for i, row in ipairs(rows) do joined.add(whole, { value = part:view(i, i) }, row, whole.total) end
+  for i, row in ipairs(rows) do merge_batches.add(whole, { value = part:view(i, i) }, row, whole.total) end
 end
 
 -- Doubles the steps of those samples whose gap is above the tolerance. Gives the input map and steps per sample.
@@ -140,26 +140,26 @@ end
 -- @tab request
 -- @treturn function explain
 -- @treturn function close
-function integrated.prepare(model, request)
+function integrated_gradients.prepare(model, request)
   local opts, name = request.options, request.name
   check_steps(name, opts)
   -- Folding changes no conductance: what a norm's scale adds to the change of a value it takes from the gradient there.
-  local graph, alias = folded.make(model.graph)
-  local native = runs.gradients(graph, request.rows, { nodes = folded.nodes(alias, request.layers),
+  local graph, alias = bn_folding.make(model.graph)
+  local native = batch_budget.gradients(graph, request.rows, { nodes = bn_folding.nodes(alias, request.layers),
     quantity = "conductance", units = request.units })
   local function walk(job, steps, input, nodes)
     local map, found = native:along(job.x, job.x0, job.weights,
       quadrature.schedule(opts.quadrature, steps, input, nodes), input)
-    return map, folded.name(alias, request.layers, found)
+    return map, bn_folding.name(alias, request.layers, found)
   end
   return function(x, weigh, first)
     local logits = native:forward(x)
     local weights, total = weigh(logits), nil
-    for index, kind in ipairs(baseline.list(opts.baseline)) do
+    for index, kind in ipairs(baselines.list(opts.baseline)) do
       if request.total then
-        kind = baseline.slice(kind, first, first + x:size(1) - 1, request.total, #x:shape())
+        kind = baselines.slice(kind, first, first + x:size(1) - 1, request.total, #x:shape())
       end
-      local x0 = baseline.make(name, kind, x, { normalisation = model.info.normalisation, sigma = opts.sigma })
+      local x0 = baselines.make(name, kind, x, { normalisation = model.info.normalisation, sigma = opts.sigma })
       local job = { x = x, x0 = x0, weights = weights, logits = logits, base_logits = native:forward(x0) }
       check_finite(name, job.base_logits)
       local part = {}
@@ -174,4 +174,4 @@ function integrated.prepare(model, request)
   end, function() native:close() end
 end
 
-return integrated
+return integrated_gradients

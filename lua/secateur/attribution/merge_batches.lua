@@ -2,7 +2,7 @@
 -- @module secateur.attribution.merge_batches
 local core = require "secateur.core"
 
-local joined = {}
+local merge_batches = {}
 
 -- Rows of the whole Tensor, made when its first part comes.
 local function take_tensor(whole, part, first, total)
@@ -22,14 +22,14 @@ end
 -- @int first from 1
 -- @int total number of samples in all
 -- @treturn table whole
-function joined.add(whole, part, first, total)
+function merge_batches.add(whole, part, first, total)
   for key, value in pairs(part) do
     if type(value) == "userdata" then
       whole[key] = take_tensor(whole[key], value, first, total)
     elseif type(value) == "table" and #value > 0 then
       whole[key] = table.move(value, 1, #value, first, whole[key] or {})
     elseif type(value) == "table" then
-      whole[key] = joined.add(whole[key] or {}, value, first, total)
+      whole[key] = merge_batches.add(whole[key] or {}, value, first, total)
     else
       whole[key] = value
     end
@@ -39,14 +39,14 @@ end
 
 --- Frees the tensors of a part that has been added, without waiting for the collector.
 -- @tab part
-function joined.release(part)
+function merge_batches.release(part)
   for _, value in pairs(part) do
     if type(value) == "userdata" then
       value:close()
     elseif type(value) == "table" then
-      joined.release(value)
+      merge_batches.release(value)
     end
   end
 end
 
-return joined
+return merge_batches

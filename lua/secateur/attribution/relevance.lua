@@ -3,7 +3,7 @@
 -- @module secateur.attribution.relevance
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
-local fold = require "secateur.attribution.bn_folding"
+local bn_folding = require "secateur.attribution.bn_folding"
 
 local relevance = {}
 
@@ -29,10 +29,11 @@ end
 function relevance.prepare(model, name, opts)
   local entries = composites.get(name, opts.composite)
   local folded = entries.fold == false and model.graph or core.fold_batch_norm(model.graph)
-  local alias = fold.aliases(model.graph, folded)
+  local alias = bn_folding.aliases(model.graph, folded)
   local rules = composites.resolve(name, entries, folded:nodes())
-  local walker = core.relevance(folded, { batch = opts.batch, rules = rules, keep = fold.nodes(alias, opts.keep or {}),
-    sums = fold.nodes(alias, opts.sums or {}), exact = opts.exact, second_relevance = opts.mode == "contrastive" })
+  local walker = core.relevance(folded, { batch = opts.batch, rules = rules, exact = opts.exact,
+    keep = bn_folding.nodes(alias, opts.keep or {}), sums = bn_folding.nodes(alias, opts.sums or {}),
+    second_relevance = opts.mode == "contrastive" })
   return {
     forward = function(x) return walker:forward(x) end,
     backward = function(start, against) walker:backward(start, against) end,

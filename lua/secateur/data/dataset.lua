@@ -4,9 +4,9 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
-local reason_of = require "secateur.data.unreadable"
+local unreadable_reason = require "secateur.data.unreadable"
 local split = require "secateur.data.split"
-local splits = require "secateur.data.stratification"
+local stratification = require "secateur.data.stratification"
 
 local dataset = {}
 
@@ -98,7 +98,7 @@ Dataset.__index = Dataset
 
 -- The splits must be usable: someone in each, and every class in train.
 local function check_parts(shared, parts)
-  for _, name in ipairs(splits.names) do
+  for _, name in ipairs(stratification.names) do
     if #parts[name].rows == 0 then
       errors.raise("%s: expected images in the %s split, found none", shared.title, name)
     end
@@ -128,7 +128,7 @@ function dataset.new(name, title, classes, opts, parts, skipped)
   check_parts(shared, parts)
   local self = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
     skipped = shared.skipped }
-  for _, part in ipairs(splits.names) do self[part] = split.new(shared, part, parts[part]) end
+  for _, part in ipairs(stratification.names) do self[part] = split.new(shared, part, parts[part]) end
   return setmetatable(self, Dataset)
 end
 
@@ -144,7 +144,7 @@ end
 local function scan(name, source, listing, opts)
   local bad, kept, skipped = {}, {}, {}
   for _, failure in ipairs(source:check()) do
-    bad[failure.index] = reason_of(failure.message, listing.samples[failure.index].path)
+    bad[failure.index] = unreadable_reason(failure.message, listing.samples[failure.index].path)
   end
   for row, sample in ipairs(listing.samples) do
     sample.row = row
@@ -188,7 +188,7 @@ function dataset.divide(samples, divide, opts)
     end
     list = { shares.train / (shares.train + shares.val), shares.val / (shares.train + shares.val) }
   end
-  for i, part in ipairs(splits.deal(pool, list, opts.seed)) do pool[i].split = splits.names[part] end
+  for i, part in ipairs(stratification.deal(pool, list, opts.seed)) do pool[i].split = stratification.names[part] end
 end
 
 --- Sorts samples into parts by their split.
@@ -197,7 +197,7 @@ end
 -- @treturn table train, val, test -> part, as `dataset.new` takes
 function dataset.parts(samples, source)
   local parts = {}
-  for _, name in ipairs(splits.names) do
+  for _, name in ipairs(stratification.names) do
     parts[name] = { source = source, rows = {}, labels = {}, names = {}, paths = {} }
   end
   for _, sample in ipairs(samples) do
@@ -262,7 +262,7 @@ end
 function Dataset:__tostring()
   local rows, total = { { "class", "train", "val", "test", "all" } }, { 0, 0, 0, 0 }
   local counts = {}
-  for i, part in ipairs(splits.names) do counts[i] = self[part]:class_counts() end
+  for i, part in ipairs(stratification.names) do counts[i] = self[part]:class_counts() end
   for label, class in ipairs(self.classes) do
     local numbers = { counts[1][label], counts[2][label], counts[3][label] }
     numbers[4] = numbers[1] + numbers[2] + numbers[3]

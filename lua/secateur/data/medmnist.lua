@@ -5,7 +5,7 @@ local dataset = require "secateur.data.dataset"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
-local splits = require "secateur.data.stratification"
+local stratification = require "secateur.data.stratification"
 
 local function are_names(classes)
   for i = 1, #classes do
@@ -62,7 +62,7 @@ local function load_arrays(path)
       files.is_dir(path) and "a folder" or "there is none")
   end
   local arrays = core.npz_load(path)
-  for _, split in ipairs(splits.names) do
+  for _, split in ipairs(stratification.names) do
     for _, kind in ipairs { "images", "labels" } do
       local key = split .. "_" .. kind
       if not arrays[key] then errors.raise("%s: expected an array '%s', found none", path, key) end
@@ -74,7 +74,7 @@ end
 -- The names of the classes: those given, else "0", "1", … up to the highest label.
 local function name_classes(path, given, parts)
   local highest, where = 0, nil
-  for _, split in ipairs(splits.names) do
+  for _, split in ipairs(stratification.names) do
     for _, label in ipairs(parts[split].labels) do
       if label > highest then highest, where = label, split end
     end
@@ -94,7 +94,7 @@ end
 local function build(path, opts)
   local arrays, parts = load_arrays(path), {}
   local title = files.base(path):gsub("%.npz$", "")
-  for _, split in ipairs(splits.names) do
+  for _, split in ipairs(stratification.names) do
     local images = arrays[split .. "_images"]
     local shape = check_images(path, split .. "_images", images)
     if not opts.size then

@@ -3,17 +3,17 @@
 -- @module secateur.data.stratification
 local core = require "secateur.core"
 
-local splits = {}
+local stratification = {}
 
 --- The parts of a data set, in the order in which ties are broken.
-splits.names = { "train", "val", "test" }
+stratification.names = { "train", "val", "test" }
 
 --- Divides a number by shares, to whole numbers that add up to it (largest remainder). Where there are enough, no part
 -- goes empty.
 -- @int count
 -- @tab shares list of numbers that add up to 1
 -- @treturn table list of whole numbers
-function splits.quota(count, shares)
+function stratification.quota(count, shares)
   local parts, order, left = {}, {}, count
   local remainder = {}
   for i, share in ipairs(shares) do
@@ -61,7 +61,7 @@ local function deal_single(samples, shares, seed)
   for i, k in ipairs(strata) do table.insert(members[k], i) end
   for k, list in ipairs(members) do
     local order, position = core.permutation(#list, core.mix(seed, k)), 0
-    for p, quota in ipairs(splits.quota(#list, shares)) do
+    for p, quota in ipairs(stratification.quota(#list, shares)) do
       for _ = 1, quota do
         position = position + 1
         part[list[order[position]]] = p
@@ -154,11 +154,11 @@ end
 -- @tab shares list of numbers above 0 that add up to 1
 -- @int seed
 -- @treturn table list: for each sample, the number of its part
-function splits.deal(samples, shares, seed)
+function stratification.deal(samples, shares, seed)
   for _, sample in ipairs(samples) do
     if sample.group then return deal_groups(samples, shares, seed) end
   end
   return deal_single(samples, shares, seed)
 end
 
-return splits
+return stratification

@@ -2,7 +2,7 @@
 -- @module secateur.evaluation.confidence_intervals
 local core = require "secateur.core"
 
-local intervals = {}
+local confidence_intervals = {}
 
 -- The value that a share of a sorted list lies below; between two, in proportion.
 local function quantile(sorted, share)
@@ -19,7 +19,7 @@ end
 -- @tab[opt] opts `level` (0.95), `resamples` (1000), `seed` (0)
 -- @treturn[1] table `mean`, `low`, `high`, `count` (of the numbers)
 -- @treturn[2] nil where there are none
-function intervals.mean(values, count, opts)
+function confidence_intervals.mean(values, count, opts)
   opts = opts or {}
   local present, sum = {}, 0
   for i = 1, count do
@@ -40,4 +40,4 @@ function intervals.mean(values, count, opts)
   return { mean = sum / n, low = quantile(means, tail), high = quantile(means, 1 - tail), count = n }
 end
 
-return intervals
+return confidence_intervals

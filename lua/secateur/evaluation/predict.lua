@@ -2,7 +2,7 @@
 -- @module secateur.evaluation.predict
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local models = require "secateur.models.model"
+local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 
 local predict = {}
@@ -37,7 +37,7 @@ end
 -- @string[opt="split"] argument what the split is called
 function predict.check(name, model, split, argument)
   argument = argument or "split"
-  models.check(name, model, "model")
+  model_class.check(name, model, "model")
   local kind = type(split)
   if (kind ~= "table" and kind ~= "userdata") or not split.batches or not split.count then
     errors.refuse(name, "%s: expected a split of a dataset, got %s", argument, options.describe(split))

@@ -2,7 +2,7 @@
 -- @module secateur.experiments.agreement_columns
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local explainers = require "secateur.explanations.attribution_methods"
+local attribution_methods = require "secateur.explanations.attribution_methods"
 local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
 
@@ -26,7 +26,7 @@ function column.settings(given)
     errors.refuse("sweep", "agreement: expected a boolean or a table, got " .. options.describe(given))
   end
   local checked = options.check("sweep: agreement", type(given) == "table" and given or nil, rules)
-  if checked.method ~= nil then explainers.check("sweep: agreement", "method", checked.method) end
+  if checked.method ~= nil then attribution_methods.check("sweep: agreement", "method", checked.method) end
   return checked
 end
 

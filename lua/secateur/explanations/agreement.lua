@@ -3,12 +3,12 @@
 local Agreement = require "secateur.explanations.agreement_result"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local explainers = require "secateur.explanations.attribution_methods"
-local intervals = require "secateur.evaluation.confidence_intervals"
+local attribution_methods = require "secateur.explanations.attribution_methods"
+local confidence_intervals = require "secateur.evaluation.confidence_intervals"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local similarity = require "secateur.explanations.similarity"
-local specimens = require "secateur.explanations.image_subset"
+local image_subset = require "secateur.explanations.image_subset"
 local tensors = require "secateur.util.tensors"
 
 local agreement = {}
@@ -22,7 +22,7 @@ local rules = {
   level = { type = "number", above = 0, below = 1, default = 0.95 },
   on_progress = { type = "function" },
 }
-for key, rule in pairs(specimens.rules) do rules[key] = rule end
+for key, rule in pairs(image_subset.rules) do rules[key] = rule end
 
 -- Methods that give every layer its relevance; of others only the heatmap is compared, unless layers are named.
 local layered = { lrp = true, dlb = true, ig = true, gradient_x_input = true }
@@ -61,21 +61,21 @@ end
 
 -- What a model says of all images: per part the maps and each layer's units.
 local function explain_all(job, model)
-  local told, names = {}, {}
+  local explained, names = {}, {}
   for i, layer in ipairs(job.layers) do names[i] = layer.name end
   for p, part in ipairs(job.parts) do
     local maps, relevance = job.explain(model, part.x, part.targets, names)
-    told[p] = { maps = maps, units = {} }
+    explained[p] = { maps = maps, units = {} }
     for _, layer in ipairs(job.layers) do
       local found = relevance[layer.name]
-      if found then told[p].units[layer.name] = per_unit(found, layer, part.x:size(1)) end
-      if (found == nil) ~= (told[1].units[layer.name] == nil) then
+      if found then explained[p].units[layer.name] = per_unit(found, layer, part.x:size(1)) end
+      if (found == nil) ~= (explained[1].units[layer.name] == nil) then
         errors.raise("method: expected relevance of layer '%s' for all images or for none", layer.name)
       end
     end
     if job.options.on_progress then job.options.on_progress(part.first + part.x:size(1) - 1, job.parts.count) end
   end
-  return told
+  return explained
 end
 
 -- The units of a layer that a plan leaves, as a list, and as ones among zeros.
@@ -106,13 +106,13 @@ local function compare(found, part, before, after, top)
 end
 
 -- Both models' layers must have been explained, or neither's.
-local function check_told(job, told)
+local function check_explained(job, explained)
   for _, layer in ipairs(job.layers) do
-    if (job.before[1].units[layer.name] == nil) ~= (told[1].units[layer.name] == nil) then
+    if (job.before[1].units[layer.name] == nil) ~= (explained[1].units[layer.name] == nil) then
       errors.raise("method: expected relevance of layer '%s' for both models or for neither", layer.name)
     end
   end
-  return told
+  return explained
 end
 
 local function nothing() return { cosine = {}, spearman = {}, topk = {} } end
@@ -129,7 +129,7 @@ local function summarise(job, values, class)
     for i, value in pairs(of) do
       if not class or job.class_of[i] == class then chosen[i] = value end
     end
-    measured[measure] = intervals.mean(chosen, job.parts.count, job.options)
+    measured[measure] = confidence_intervals.mean(chosen, job.parts.count, job.options)
   end
   return measured
 end
@@ -154,10 +154,10 @@ local function check_pair(job, pruned)
   end
 end
 
-local function finish(job, pruned, told)
+local function finish(job, pruned, explained)
   local values = { input = nothing(), layers = {} }
   for p, part in ipairs(job.parts) do
-    compare(values.input, part, job.before[p].maps, told[p].maps, job.options.top)
+    compare(values.input, part, job.before[p].maps, explained[p].maps, job.options.top)
   end
   local result = Agreement.new { method = job.method, options = job.options, count = job.parts.count,
     indices = job.parts.indices, labels = job.parts.labels, targets = job.parts.targets, values = values,
@@ -167,7 +167,7 @@ local function finish(job, pruned, told)
       local found = nothing()
       for p, part in ipairs(job.parts) do
         local before, after = comparable(job, layer, pruned.plan, job.before[p].units[layer.name],
-          told[p].units[layer.name])
+          explained[p].units[layer.name])
         if before then compare(found, part, before, after, job.options.top) end
       end
       values.layers[layer.name] = found
@@ -197,12 +197,13 @@ end
 local function prepare(model, split, opts)
   model_class.check("agreement", model, nil)
   local checked = options.check("agreement", opts, rules)
-  explainers.check("agreement", "method", checked.method)
+  attribution_methods.check("agreement", "method", checked.method)
   local job = { model = model, options = checked, method = describe_method(checked.method),
-    explain = explainers.make("method", checked.method, checked.batch), layers = choose_layers(model, checked) }
+    explain = attribution_methods.make("method", checked.method, checked.batch),
+    layers = choose_layers(model, checked) }
   job.class_names = type(split) == "table" and split.classes or {}
   job.begin = function()
-    job.parts = specimens.collect("agreement", model, split, checked)
+    job.parts = image_subset.collect("agreement", model, split, checked)
     job.class_of = job.parts.labels or job.parts.targets
     job.before = explain_all(job, model)
   end
@@ -221,9 +222,9 @@ function agreement.against(model, split, opts)
   model:release()
   return function(pruned)
     check_pair(job, pruned)
-    local told = errors.within("agreement", function() return check_told(job, explain_all(job, pruned)) end)
+    local explained = errors.within("agreement", function() return check_explained(job, explain_all(job, pruned)) end)
     pruned:release()
-    return finish(job, pruned, told)
+    return finish(job, pruned, explained)
   end
 end
 
@@ -249,16 +250,16 @@ end
 --   `values.input[measure]` and `values.layers[name][measure]`: number per sample; `count`, `indices`, `labels`,
 --   `targets`. Prints as a table; see its methods `rows` and `csv`
 -- @function agreement
-local function hold(_, model, pruned, split, opts)
+local function run(_, model, pruned, split, opts)
   local job = prepare(model, split, opts)
   check_pair(job, pruned)
-  local told = errors.within("agreement", function()
+  local explained = errors.within("agreement", function()
     job.begin()
-    return check_told(job, explain_all(job, pruned))
+    return check_explained(job, explain_all(job, pruned))
   end)
   model:release()
   pruned:release()
-  return finish(job, pruned, told)
+  return finish(job, pruned, explained)
 end
 
-return setmetatable(agreement, { __call = hold })
+return setmetatable(agreement, { __call = run })

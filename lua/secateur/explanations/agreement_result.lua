@@ -1,6 +1,6 @@
 --- What agreement gives: how alike two models' explanations are, at the input, by layer and by class.
 -- @module secateur.explanations.agreement_result
-local columns = require "secateur.util.text_table"
+local text_table = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
@@ -59,7 +59,7 @@ end
 
 local function line_of(label, measured)
   local line = { label, ("%d"):format(measured.samples) }
-  for _, measure in ipairs(Agreement.measures) do line[#line + 1] = columns.interval(measured[measure]) end
+  for _, measure in ipairs(Agreement.measures) do line[#line + 1] = text_table.interval(measured[measure]) end
   return line
 end
 
@@ -69,7 +69,7 @@ function Agreement:__tostring()
   for _, class in ipairs(self.per_class) do lines[#lines + 1] = line_of("  of " .. class.name, class) end
   for _, layer in ipairs(self.layers) do lines[#lines + 1] = line_of("units of " .. layer.name, layer) end
   return ("Agreement of explanations (%s): mean [%g %% bootstrap interval]; 1 is the same\n\n"):format(self.method,
-    100 * self.options.level) .. columns.format(lines)
+    100 * self.options.level) .. text_table.format(lines)
 end
 
 return Agreement

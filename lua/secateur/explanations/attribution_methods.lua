@@ -7,7 +7,7 @@ local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 
-local explainers = {}
+local attribution_methods = {}
 
 -- Relevance as a map per sample, [n x H * W]: channels added up.
 local function maps_of(label, relevance, x)
@@ -45,7 +45,7 @@ end
 --   Attribution
 -- @int batch the most samples at a time
 -- @treturn function (model, x, classes, layers = {}) -> maps [n x H * W], relevance of layers by name
-function explainers.make(label, how, batch)
+function attribution_methods.make(label, how, batch)
   if type(how) == "function" then
     return function(model, x, classes)
       local own = table.move(classes, 1, #classes, 1, {}) -- what it does to images and classes is its own affair
@@ -64,7 +64,7 @@ end
 --- Relevance that knows nothing: normal numbers, others at each call.
 -- @int seed
 -- @treturn function as `make` gives
-function explainers.random(seed)
+function attribution_methods.random(seed)
   local calls = 0
   return function(_, x)
     calls = calls + 1
@@ -91,7 +91,7 @@ end
 -- @string name the public function
 -- @string argument
 -- @param how as `make` takes it
-function explainers.check(name, argument, how)
+function attribution_methods.check(name, argument, how)
   check_how(name, argument, how)
 end
 
@@ -110,7 +110,7 @@ end
 -- @param given
 -- @int batch
 -- @treturn {table,...} each `name`, `explain`, `optional`
-function explainers.list(name, given, batch)
+function attribution_methods.list(name, given, batch)
   local all = given == "all"
   if all then given = methods.explaining end
   local list, seen, keys = {}, {}, {}
@@ -120,7 +120,8 @@ function explainers.list(name, given, batch)
     end
     check_how(name, "methods." .. label, how)
     seen[label] = true
-    list[#list + 1] = { name = label, explain = explainers.make("methods." .. label, how, batch), optional = all }
+    local explain = attribution_methods.make("methods." .. label, how, batch)
+    list[#list + 1] = { name = label, explain = explain, optional = all }
   end
   for i, method in ipairs(given) do
     local entry = type(method) == "table" and type(method.name) == "string" and method
@@ -146,4 +147,4 @@ function explainers.list(name, given, batch)
   return list
 end
 
-return explainers
+return attribution_methods

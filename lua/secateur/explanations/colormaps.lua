@@ -8,7 +8,7 @@
 local core = require "secateur.core"
 local options = require "secateur.util.options"
 
-local colours = {}
+local colormaps = {}
 
 -- Rows of a table: odd, so that one of them is zero.
 local ENTRIES = 257
@@ -35,7 +35,7 @@ local listed = {
 
 --- The names of all maps, sorted.
 -- @treturn {string,...}
-function colours.names()
+function colormaps.names()
   local names = {}
   for _, group in ipairs { two_sided, listed } do
     for name in pairs(group) do names[#names + 1] = name end
@@ -60,7 +60,7 @@ local function cube(x) return x * x * x end
 -- @number a
 -- @number b
 -- @treturn {number,number,number} red, green, blue in 0..1
-function colours.from_oklab(lightness, a, b)
+function colormaps.from_oklab(lightness, a, b)
   local l = cube(lightness + 0.3963377774 * a + 0.2158037573 * b)
   local m = cube(lightness - 0.1055613458 * a - 0.0638541728 * b)
   local s = cube(lightness - 0.0894841775 * a - 1.2914855480 * b)
@@ -72,7 +72,7 @@ end
 --- sRGB to OKLab.
 -- @tab colour red, green, blue in 0..1
 -- @treturn {number,number,number} lightness, a, b
-function colours.to_oklab(colour)
+function colormaps.to_oklab(colour)
   local red, green, blue = decode(colour[1]), decode(colour[2]), decode(colour[3])
   local l = core.math.pow(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue, 1 / 3)
   local m = core.math.pow(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue, 1 / 3)
@@ -96,7 +96,7 @@ local function two_sided_rows(map)
   for i = 1, ENTRIES do
     local t = 2 * (i - 1) / (ENTRIES - 1) - 1
     local at, hue = interpolate(map, math.abs(t)), math.rad(t < 0 and map.negative or map.positive)
-    rows[i] = colours.from_oklab(at[1], at[2] * core.math.cos(hue), at[2] * core.math.sin(hue))
+    rows[i] = colormaps.from_oklab(at[1], at[2] * core.math.cos(hue), at[2] * core.math.sin(hue))
   end
   return rows
 end
@@ -111,12 +111,12 @@ local function listed_rows(map)
   local stops, rows = {}, {}
   for i, text in ipairs(map) do
     local colour = parse(text)
-    if map.space == "oklab" then colour = colours.to_oklab(colour) end
+    if map.space == "oklab" then colour = colormaps.to_oklab(colour) end
     stops[i] = { map.at and map.at[i] or (i - 1) / (#map - 1), table.unpack(colour) }
   end
   for i = 1, ENTRIES do
     local colour = interpolate(stops, (i - 1) / (ENTRIES - 1))
-    rows[i] = map.space == "oklab" and colours.from_oklab(table.unpack(colour)) or colour
+    rows[i] = map.space == "oklab" and colormaps.from_oklab(table.unpack(colour)) or colour
   end
   return rows
 end
@@ -151,7 +151,7 @@ local known = {}
 -- for negative relevance)
 -- @return[2] nil
 -- @treturn[2] string what is wrong
-function colours.find(map)
+function colormaps.find(map)
   if known[map] then return known[map] end
   local rows, signed
   if type(map) == "string" and two_sided[map] then
@@ -161,7 +161,7 @@ function colours.find(map)
     if type(map) == "table" then list, message = own(map) end
     if not list then
       return nil, message or ("map: expected one of %s or a list of colours, got %s"):format(
-        table.concat(colours.names(), ", "), options.describe(map))
+        table.concat(colormaps.names(), ", "), options.describe(map))
     end
     rows, signed = listed_rows(list), list.signed or false
   end
@@ -170,4 +170,4 @@ function colours.find(map)
   return found
 end
 
-return colours
+return colormaps

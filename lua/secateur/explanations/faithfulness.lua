@@ -1,12 +1,12 @@
 --- How good is an explanation? The field's usual measures, so that methods are compared by number.
 -- @module secateur.explanations.faithfulness
 local Faithfulness = require "secateur.explanations.faithfulness_result"
-local baseline = require "secateur.attribution.baselines"
+local baselines = require "secateur.attribution.baselines"
 local core = require "secateur.core"
-local curves = require "secateur.explanations.removal_curves"
+local removal_curves = require "secateur.explanations.removal_curves"
 local errors = require "secateur.util.errors"
-local explainers = require "secateur.explanations.attribution_methods"
-local intervals = require "secateur.evaluation.confidence_intervals"
+local attribution_methods = require "secateur.explanations.attribution_methods"
+local confidence_intervals = require "secateur.evaluation.confidence_intervals"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local progress = require "secateur.util.progress"
@@ -14,12 +14,12 @@ local randomisation = require "secateur.explanations.randomisation"
 local sensitivity = require "secateur.explanations.sensitivity"
 local similarity = require "secateur.explanations.similarity"
 local sparseness = require "secateur.explanations.sparseness"
-local specimens = require "secateur.explanations.image_subset"
+local image_subset = require "secateur.explanations.image_subset"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 
 local function one_baseline(value)
-  return baseline.check(value) and #baseline.list(value) == 1, '"black", "zero", "blurred", a Tensor or a split'
+  return baselines.check(value) and #baselines.list(value) == 1, '"black", "zero", "blurred", a Tensor or a split'
 end
 
 local rules = {
@@ -38,7 +38,7 @@ local rules = {
   progress = { type = "boolean" },
   on_progress = { type = "function" },
 }
-for key, rule in pairs(specimens.rules) do rules[key] = rule end
+for key, rule in pairs(image_subset.rules) do rules[key] = rule end
 
 -- What to say of an explanation that is as similar as this to that of a model made of random numbers.
 local function unmoved(spearman)
@@ -70,13 +70,14 @@ end
 -- What the curves of one kind need: patches, where a curve starts and ends, whose turn is first.
 local function curve_kinds(job)
   local shape = job.model.input_shape
-  local patches = curves.grid(shape[2], shape[3], job.options.patch or math.max(1, math.min(shape[2], shape[3]) // 16))
-  local pixels = curves.grid(shape[2], shape[3], 1)
+  local patch = job.options.patch or math.max(1, math.min(shape[2], shape[3]) // 16)
+  local patches = removal_curves.grid(shape[2], shape[3], patch)
+  local pixels = removal_curves.grid(shape[2], shape[3], 1)
   local kinds = {}
   local function add(wanted, name, grid, first, inserts)
     if not wanted then return end
     kinds[#kinds + 1] = { name = name, grid = grid, first = first, inserts = inserts,
-      stops = curves.stops(grid.count, job.options.steps) }
+      checkpoints = removal_curves.checkpoints(grid.count, job.options.steps) }
   end
   add(job.chosen.flipping, "morf", patches, "most")
   add(job.chosen.flipping, "lerf", patches, "least")
@@ -87,9 +88,9 @@ end
 
 local function background(job, what, part)
   local x = part.x
-  local kind = baseline.list(job.options[what])[1]
-  kind = baseline.slice(kind, part.first, part.first + x:size(1) - 1, job.parts.count, 4)
-  local made = baseline.make("faithfulness", kind, x, { normalisation = job.model.info.normalisation })
+  local kind = baselines.list(job.options[what])[1]
+  kind = baselines.slice(kind, part.first, part.first + x:size(1) - 1, job.parts.count, 4)
+  local made = baselines.make("faithfulness", kind, x, { normalisation = job.model.info.normalisation })
   if not tensors.finite(made) then
     errors.refuse("faithfulness", "%s: expected finite numbers, got some that are not", what)
   end
@@ -109,14 +110,17 @@ local function follow(job, kind, maps)
   for _, part in ipairs(job.parts) do
     local from, to = part.x, background(job, kind.inserts and "insertion_baseline" or "baseline", part)
     if kind.inserts then from, to = to, from end
-    local turns = curves.turns(maps[part], kind.grid, kind.first)
-    local got = curves.follow(predict, from, to, turns, part.targets, { stops = kind.stops, batch = opts.batch })
+    local removal_order = removal_curves.removal_order(maps[part], kind.grid, kind.first)
+    local got = removal_curves.follow(predict, from, to, removal_order, part.targets,
+      { checkpoints = kind.checkpoints, batch = opts.batch })
     for _, output in ipairs { "probability", "logit" } do spread(curve.samples[output], part, got[output]) end
-    for i, values in ipairs(got[opts.output]) do areas[part.first + i - 1] = curves.area(kind.stops, values) end
+    for i, values in ipairs(got[opts.output]) do
+      areas[part.first + i - 1] = removal_curves.area(kind.checkpoints, values)
+    end
     job.tick(kind.name)
   end
-  for k, stop in ipairs(kind.stops) do
-    curve.fractions[k] = stop / kind.grid.count
+  for k, checkpoint in ipairs(kind.checkpoints) do
+    curve.fractions[k] = checkpoint / kind.grid.count
     for _, output in ipairs { "probability", "logit" } do
       local sum = 0
       for _, values in ipairs(curve.samples[output]) do sum = sum + values[k] end
@@ -231,11 +235,12 @@ local function count_ticks(job)
 end
 
 local function run(model, source, opts, chosen, list)
-  local parts = specimens.collect("faithfulness", model, source, opts)
+  local parts = image_subset.collect("faithfulness", model, source, opts)
   local job = { model = model, options = opts, chosen = chosen, parts = parts }
   job.kinds = curve_kinds(job)
   function job.interval(values)
-    return intervals.mean(values, parts.count, { level = opts.level, resamples = opts.resamples, seed = opts.seed })
+    return confidence_intervals.mean(values, parts.count,
+      { level = opts.level, resamples = opts.resamples, seed = opts.seed })
   end
   local done, begun, each, terminal = 0, 0, count_ticks(job), opts.progress
   local total = each * #list
@@ -275,7 +280,7 @@ end
 --
 -- Where a measure is undefined for a sample (sparseness, complexity and sensitivity of an explanation that is zero,
 -- randomisation of one that is constant) the sample is left out of its mean; `count` tells how many were in. Curves are
--- always defined: equal patches take turns from the upper left. ig explains the change from a baseline of its own
+-- always defined: ties go in order from the upper left. ig explains the change from a baseline of its own
 -- ("black"); with that of the curves, `{ name = "ig", baseline = "zero" }`, it answers the question that they ask.
 --
 -- @tparam Model model never changed
@@ -285,8 +290,8 @@ end
 --   name = function(model, x, classes) -> Tensor like x (or [n x H x W]) or Attribution; "all": every method that is
 --   defined for the model (`warnings` name the others); `measures`: names from above
 --   (all); `per_class` (10 of each class, drawn by the seed), or `samples` (how many in all), or `indices`; `target`
---   ("prediction", "label", a class or a list); `steps` (16: stops on a curve), `patch` (a sixteenth of the image),
---   `baseline` ("zero") and `insertion_baseline` ("blurred"), one of those that `attribute` takes; `output`
+--   ("prediction", "label", a class or a list); `steps` (16: checkpoints on a curve), `patch` (a sixteenth of the
+--   image), `baseline` ("zero") and `insertion_baseline` ("blurred"), one of those that `attribute` takes; `output`
 --   ("probability" or "logit": what areas are of); `radius` (0.02, in units of x) and `draws` (10) of sensitivity;
 --   `stages` (10: the most layers at which randomisation is looked at, evenly spread); `resamples` (1000) and `level`
 --   (0.95) of the percentile bootstrap; `seed` (0); `batch` (16); `progress` (a boolean; by default on a terminal),
@@ -300,8 +305,8 @@ local function faithfulness(model, split, opts)
   model_class.check("faithfulness", model)
   local checked = options.check("faithfulness", opts, rules)
   local chosen = choose_measures(checked.measures)
-  local list = explainers.list("faithfulness", checked.methods, checked.batch)
-  list[#list + 1] = { name = "random", explain = explainers.random(core.mix(checked.seed, 1)) }
+  local list = attribution_methods.list("faithfulness", checked.methods, checked.batch)
+  list[#list + 1] = { name = "random", explain = attribution_methods.random(core.mix(checked.seed, 1)) }
   local result = errors.within("faithfulness", function() return run(model, split, checked, chosen, list) end)
   model:release()
   return result

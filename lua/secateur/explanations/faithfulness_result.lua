@@ -1,6 +1,6 @@
 --- What faithfulness gives: numbers with their intervals, curves, and a table of it all.
 -- @module secateur.explanations.faithfulness_result
-local columns = require "secateur.util.text_table"
+local text_table = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
@@ -92,9 +92,11 @@ local function block(self, first)
   end
   for i, method in ipairs(self.methods) do
     lines[i + 1] = { method }
-    for m = first, last do table.insert(lines[i + 1], columns.interval(self.scores[method][self.measures[m].name])) end
+    for m = first, last do
+      table.insert(lines[i + 1], text_table.interval(self.scores[method][self.measures[m].name]))
+    end
   end
-  return columns.format(lines)
+  return text_table.format(lines)
 end
 
 function Faithfulness:__tostring()

@@ -2,14 +2,14 @@
 -- @module secateur.explanations.heatmap
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
-local shading = require "secateur.explanations.rendering"
+local rendering = require "secateur.explanations.rendering"
 local tensors = require "secateur.util.tensors"
 
 local rules = {
   image = { type = "userdata" },
   scale = { type = "integer", min = 1, max = 64, default = 1 },
 }
-for name, rule in pairs(shading.rules) do rules[name] = rule end
+for name, rule in pairs(rendering.rules) do rules[name] = rule end
 
 --- Draws relevance in a signed, symmetric colour scale with zero in the middle.
 -- @tparam Tensor relevance [H x W] or [C x H x W] (channels are added up)
@@ -33,13 +33,13 @@ return function(relevance, opts)
   if not tensors.is(relevance) then
     errors.refuse("heatmap", "relevance: expected a Tensor [H x W] or [C x H x W], got " .. options.describe(relevance))
   end
-  local plane, message = shading.flatten(relevance, checked.smooth)
+  local plane, message = rendering.flatten(relevance, checked.smooth)
   if not plane then errors.refuse("heatmap", message) end
   local limit
-  limit, message = shading.limit(plane, checked.percentile)
+  limit, message = rendering.limit(plane, checked.percentile)
   if not limit then errors.refuse("heatmap", message) end
   local picture
-  picture, message = shading.draw(plane, checked.range or limit, checked)
+  picture, message = rendering.draw(plane, checked.range or limit, checked)
   if not picture then errors.refuse("heatmap", message) end
   return picture
 end

@@ -11,7 +11,7 @@ local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
 local report = require "secateur.report"
-local shading = require "secateur.explanations.rendering"
+local rendering = require "secateur.explanations.rendering"
 local targets = require "secateur.models.targets"
 
 local rules = {
@@ -30,7 +30,7 @@ local rules = {
   dpi = { type = "number", min = 36, max = 2400, default = 300 },
   gnuplot = { type = "string", default = "gnuplot" },
 }
-for name, rule in pairs(shading.rules) do rules[name] = rule end
+for name, rule in pairs(rendering.rules) do rules[name] = rule end
 
 -- Keys of an entry of `methods` that are ours; all others are options of attribute.
 local own_keys = { name = true, label = true, map = true }
@@ -87,7 +87,7 @@ local function explain(model, x, method, opts)
   if not good then return nil, result end
   local count, height, width = x:size(1), result.input:size(3), result.input:size(4)
   local planes = core.zeros(count, height, width)
-  for i = 1, count do planes[i]:copy(assert(shading.flatten(result.input[i], opts.smooth))) end
+  for i = 1, count do planes[i]:copy(assert(rendering.flatten(result.input[i], opts.smooth))) end
   return planes, result
 end
 
@@ -119,7 +119,7 @@ end
 local function find_limits(methods, planes, opts)
   local limits = {}
   local function limit(tensor, method)
-    local found, message = shading.limit(tensor, opts.percentile)
+    local found, message = rendering.limit(tensor, opts.percentile)
     return opts.range and found and opts.range or found or errors.raise("%s: %s", method.label, message)
   end
   for m, method in ipairs(methods) do
@@ -197,7 +197,7 @@ local function draw_bars(methods, opts, stem)
       bar.title = bar.title .. ", " .. method.label
     else
       local shade = { map = method.map, gamma = opts.gamma, overlay = opts.overlay, image = true }
-      local picture, signed = shading.bar(shade, 600, 20)
+      local picture, signed = rendering.bar(shade, 600, 20)
       local most = opts.range and number_text(opts.range)
       bar = { path = save(opts, ("%s-bar-%d"):format(stem, #bars + 1), picture), title = method.label,
         low = signed and (most and "−" .. most or "− against") or "0", middle = signed and "0" or nil,
@@ -226,7 +226,7 @@ local function draw_sample(split, sample, drawn, opts)
   for m, method in ipairs(drawn.methods) do
     local plane, limit = drawn.planes[m][sample.row], drawn.limits[m][sample.row]
     local note = note_of(method, plane)
-    local picture, message = shading.draw(plane, limit, { map = method.map, gamma = opts.gamma,
+    local picture, message = rendering.draw(plane, limit, { map = method.map, gamma = opts.gamma,
       overlay = opts.overlay, interpolate = opts.interpolate, image = image, scale = scale })
     if not picture then errors.raise("%s: %s", method.label, message) end
     if note then lines[#lines + 1] = ("%s: %s"):format(method.label, note) end
@@ -320,7 +320,7 @@ return function(model, split, opts)
   if checked.indices then check_indices(checked.indices, split) end
   local methods = read_methods(checked)
   for _, method in ipairs(methods) do
-    local good, message = shading.check_map(method.map)
+    local good, message = rendering.check_map(method.map)
     if not good then errors.refuse("heatmaps", message) end
   end
   if checked.sheet then

@@ -7,10 +7,10 @@ local predict = require "secateur.evaluation.predict"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 
-local specimens = {}
+local image_subset = {}
 
 --- The options that choose images, for the verbs that use this.
-specimens.rules = {
+image_subset.rules = {
   samples = { type = "integer", min = 1 },
   per_class = { type = "integer", min = 1 },
   indices = { type = "list" },
@@ -101,7 +101,7 @@ end
 -- @tab opts as `rules` has checked them: `indices`, or `samples` (how many, drawn by the seed), or `per_class` (10)
 -- @treturn table list of parts `x`, `targets`, `first` (the number of its first sample); and `count`, `indices`,
 --   `labels` (or nil), `targets` of all
-function specimens.collect(name, model, source, opts)
+function image_subset.collect(name, model, source, opts)
   if #model.input_shape ~= 3 then
     errors.refuse(name, "model: expected one that takes images, got inputs of [%s]", table.concat(model.input_shape,
       " x "))
@@ -125,4 +125,4 @@ function specimens.collect(name, model, source, opts)
   return parts
 end
 
-return specimens
+return image_subset

@@ -1,14 +1,14 @@
 --- The steps from relevance to a picture, for single heatmaps and for sheets that share a scale. What can go wrong with
 -- a user's data comes back as `nil, message`.
 -- @module secateur.explanations.rendering
-local colours = require "secateur.explanations.colormaps"
+local colormaps = require "secateur.explanations.colormaps"
 local core = require "secateur.core"
 local tensors = require "secateur.util.tensors"
 
-local shading = {}
+local rendering = {}
 
 --- Options of a picture that heatmap and heatmaps share.
-shading.rules = {
+rendering.rules = {
   map = { type = { "string", "table" }, default = "red_blue" },
   percentile = { type = "number", above = 0, max = 100, default = 99.5 },
   range = { type = "number", above = 0, below = math.huge },
@@ -21,7 +21,7 @@ shading.rules = {
 local function is_real(tensor) return tensor:dtype():find("^float") ~= nil end
 
 -- A matrix [size x size] that spreads what it is multiplied with from the left by a Gaussian: columns add up to one.
-local function spreader(size, sigma)
+local function gaussian_matrix(size, sigma)
   local rows = {}
   for i = 1, size do rows[i] = {} end
   for j = 1, size do
@@ -52,7 +52,7 @@ end
 -- @treturn[1] Tensor [H x W]
 -- @return[2] nil
 -- @treturn[2] string what is wrong
-function shading.flatten(relevance, sigma)
+function rendering.flatten(relevance, sigma)
   local shape = relevance:shape()
   if #shape < 2 or #shape > 3 or relevance:numel() == 0 then
     return nil, ("relevance: expected a Tensor [H x W] or [C x H x W], got [%s]"):format(table.concat(shape, " x "))
@@ -63,7 +63,8 @@ function shading.flatten(relevance, sigma)
   local plane = #shape == 3 and relevance:sum(1) or relevance
   if sigma > 0 then
     local height, width = plane:size(1), plane:size(2)
-    plane = core.tensor(spreader(height, sigma)):matmul(plane):matmul(core.tensor(transpose(spreader(width, sigma))))
+    local down, across = gaussian_matrix(height, sigma), transpose(gaussian_matrix(width, sigma))
+    plane = core.tensor(down):matmul(plane):matmul(core.tensor(across))
   end
   return plane
 end
@@ -74,14 +75,14 @@ end
 -- @treturn[1] number
 -- @return[2] nil
 -- @treturn[2] string what is wrong
-function shading.limit(plane, percentile)
+function rendering.limit(plane, percentile)
   local limit, message = core.magnitude_percentile(plane, percentile)
   if limit == 0 then limit = core.magnitude_percentile(plane, 100) end
   return limit, message
 end
 
 -- Grey levels [height x width] of an image, between the darkest and the lightest on which colours still show.
-local function ground_of(image, height, width)
+local function background_of(image, height, width)
   local shape = image.shape and image:shape() or {}
   local rank, h, w = #shape, shape[#shape - 1], shape[#shape]
   if rank < 2 or rank > 3 or image:numel() == 0 or h * width ~= w * height then
@@ -110,8 +111,8 @@ end
 -- @treturn[1] Tensor [3 x scale H x scale W]
 -- @return[2] nil
 -- @treturn[2] string what is wrong
-function shading.draw(plane, limit, opts)
-  local map, message = colours.find(opts.map)
+function rendering.draw(plane, limit, opts)
+  local map, message = colormaps.find(opts.map)
   if not map then return nil, message end
   local lowest = not map.signed and hides(plane, limit)
   if lowest then
@@ -119,10 +120,10 @@ function shading.draw(plane, limit, opts)
       type(opts.map) == "string" and opts.map or "one-sided")
   end
   local height, width, scale = plane:size(1), plane:size(2), opts.scale or 1
-  local ground
+  local background
   if opts.image and opts.overlay > 0 then
-    ground, message = ground_of(opts.image, scale * height, scale * width)
-    if not ground then return nil, message end
+    background, message = background_of(opts.image, scale * height, scale * width)
+    if not background then return nil, message end
   end
   if opts.interpolate and scale > 1 then
     plane = core.image_resize(plane:reshape(1, height, width), scale * height, scale * width)
@@ -130,7 +131,7 @@ function shading.draw(plane, limit, opts)
     scale = 1
   end
   return core.image_colormap(plane, map.table, { limit = limit, zero = map.zero, gamma = opts.gamma,
-    background = ground, alpha = opts.overlay, scale = scale })
+    background = background, alpha = opts.overlay, scale = scale })
 end
 
 --- Whether a map is one: true, or nil and what is wrong.
@@ -138,8 +139,8 @@ end
 -- @treturn[1] boolean true
 -- @return[2] nil
 -- @treturn[2] string
-function shading.check_map(map)
-  local found, message = colours.find(map)
+function rendering.check_map(map)
+  local found, message = colormaps.find(map)
   if found then return true end
   return nil, message
 end
@@ -151,14 +152,14 @@ end
 -- @int height
 -- @treturn Tensor [3 x height x width]
 -- @treturn boolean whether the map has a negative side
-function shading.bar(opts, width, height)
-  local map = assert(colours.find(opts.map))
+function rendering.bar(opts, width, height)
+  local map = assert(colormaps.find(opts.map))
   local ramp, lowest = { {} }, map.signed and -1 or 0
   for x = 1, width do ramp[1][x] = lowest + (1 - lowest) * (x - 1) / (width - 1) end
-  local ground = opts.image and opts.overlay > 0 and core.full(height, width, 0.5) or nil
+  local background = opts.image and opts.overlay > 0 and core.full(height, width, 0.5) or nil
   local plane = core.ones(height, 1):matmul(core.tensor(ramp))
   return core.image_colormap(plane, map.table, { limit = 1, zero = map.zero, gamma = opts.gamma,
-    background = ground, alpha = opts.overlay }), map.signed
+    background = background, alpha = opts.overlay }), map.signed
 end
 
-return shading
+return rendering

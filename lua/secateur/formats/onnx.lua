@@ -4,7 +4,7 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local json = require "secateur.util.json"
-local operations = require "secateur.formats.onnx_operations"
+local onnx_operations = require "secateur.formats.onnx_operations"
 
 local onnx = {}
 
@@ -174,7 +174,7 @@ function onnx.convert(graph, opts)
   for _, node in ipairs(needed(graph)) do
     local inputs = {}
     for i, name in ipairs(node.inputs) do inputs[i] = values[name] end
-    values[node.name] = operations[node.op](net, node, inputs)
+    values[node.name] = onnx_operations[node.op](net, node, inputs)
   end
   finish(net, values[graph:output()], net.shapes[graph:output()], opts)
   return net

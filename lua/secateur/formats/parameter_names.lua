@@ -6,7 +6,7 @@
 -- @module secateur.formats.parameter_names
 local errors = require "secateur.util.errors"
 
-local names = {}
+local parameter_names = {}
 
 -- What DataParallel, torch.compile and training frameworks put before all names.
 local wrappers = { "module.", "_orig_mod.", "model." }
@@ -29,7 +29,7 @@ end
 -- @tparam {string,...} list
 -- @tparam[opt={}] {string,...} own names of the model; what all of these carry as well is not a wrapper's
 -- @treturn string "" when there is nothing in common
-function names.prefix(list, own)
+function parameter_names.prefix(list, own)
   local function next_wrapper(prefix)
     for _, wrapper in ipairs(wrappers) do
       if not all_start(own or {}, wrapper) and all_start(list, prefix .. wrapper) then return wrapper end
@@ -53,8 +53,8 @@ local anchors = { "layer1.0.conv1.weight", "features.0.weight", "conv_proj.weigh
 -- @tparam ?string given
 -- @tparam[opt={}] {string,...} own as in `prefix`
 -- @treturn string
-function names.settle_prefix(list, given, own)
-  if not given then return names.prefix(list, own) end
+function parameter_names.settle_prefix(list, given, own)
+  if not given then return parameter_names.prefix(list, own) end
   for _, name in ipairs(list) do
     if name:sub(1, #given) == given then return given end
   end
@@ -66,7 +66,7 @@ end
 -- "backbone.layer1.0.conv1.weight" that is "backbone.".
 -- @tparam {string,...} list
 -- @treturn string "" where it seems not
-function names.hint(list)
+function parameter_names.hint(list)
   for _, name in ipairs(list) do
     for _, anchor in ipairs(anchors) do
       local behind = name:sub(-#anchor - 1) == "." .. anchor
@@ -126,15 +126,15 @@ end
 --- The name that timm's ViTs have for a parameter of torchvision's.
 -- @string name
 -- @treturn ?string nil when a ViT has no such parameter
-function names.timm(name)
+function parameter_names.timm(name)
   return mapped(to_timm, name)
 end
 
 --- The name that torchvision's models have for a parameter.
 -- @string name
 -- @treturn string the same name where no map is known
-function names.torchvision(name)
+function parameter_names.torchvision(name)
   return mapped(maps, name) or name
 end
 
-return names
+return parameter_names

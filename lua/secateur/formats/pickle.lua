@@ -63,127 +63,127 @@ end
 
 ---- instructions (pickletools.py describes each) ----
 
-local steps = {}
+local opcodes = {}
 
-steps["\x80"] = function(m) -- PROTO
+opcodes["\x80"] = function(m) -- PROTO
   local protocol = number(m, "B", 1)
   if protocol > PROTOCOL then errors.raise("pickle: protocol %d is not known", protocol) end
 end
-steps["\x95"] = function(m) number(m, "<I8", 8) end -- FRAME
-steps["."] = function(m) -- STOP
+opcodes["\x95"] = function(m) number(m, "<I8", 8) end -- FRAME
+opcodes["."] = function(m) -- STOP
   m.result, m.done = pop(m), true
 end
-steps["("] = function(m) m.marks[#m.marks + 1] = m.top end -- MARK
-steps["0"] = function(m) -- POP, which may also take a mark
+opcodes["("] = function(m) m.marks[#m.marks + 1] = m.top end -- MARK
+opcodes["0"] = function(m) -- POP, which may also take a mark
   if m.top <= machine.floor(m) and #m.marks > 0 then table.remove(m.marks) else pop(m) end
 end
-steps["1"] = function(m) machine.pop_to_mark(m, "tuple") end -- POP_MARK
-steps["2"] = function(m) push(m, machine.peek(m)) end -- DUP
+opcodes["1"] = function(m) machine.pop_to_mark(m, "tuple") end -- POP_MARK
+opcodes["2"] = function(m) push(m, machine.peek(m)) end -- DUP
 
-steps["N"] = function(m) push(m, pickle.none) end -- NONE
-steps["\x88"] = function(m) push(m, true) end -- NEWTRUE
-steps["\x89"] = function(m) push(m, false) end -- NEWFALSE
-steps["I"] = function(m) -- INT
+opcodes["N"] = function(m) push(m, pickle.none) end -- NONE
+opcodes["\x88"] = function(m) push(m, true) end -- NEWTRUE
+opcodes["\x89"] = function(m) push(m, false) end -- NEWFALSE
+opcodes["I"] = function(m) -- INT
   local text = machine.line(m)
   if text == "01" then push(m, true) elseif text == "00" then push(m, false) else push(m, whole(m, text)) end
 end
-steps["L"] = function(m) push(m, whole(m, machine.line(m))) end -- LONG
-steps["F"] = function(m) push(m, real(machine.line(m))) end -- FLOAT
-steps["J"] = function(m) push(m, number(m, "<i4", 4)) end -- BININT
-steps["K"] = function(m) push(m, number(m, "B", 1)) end -- BININT1
-steps["M"] = function(m) push(m, number(m, "<I2", 2)) end -- BININT2
-steps["\x8a"] = function(m) push(m, long(m, number(m, "B", 1))) end -- LONG1
-steps["\x8b"] = function(m) push(m, long(m, number(m, "<i4", 4))) end -- LONG4
-steps["G"] = function(m) push(m, number(m, ">d", 8)) end -- BINFLOAT
+opcodes["L"] = function(m) push(m, whole(m, machine.line(m))) end -- LONG
+opcodes["F"] = function(m) push(m, real(machine.line(m))) end -- FLOAT
+opcodes["J"] = function(m) push(m, number(m, "<i4", 4)) end -- BININT
+opcodes["K"] = function(m) push(m, number(m, "B", 1)) end -- BININT1
+opcodes["M"] = function(m) push(m, number(m, "<I2", 2)) end -- BININT2
+opcodes["\x8a"] = function(m) push(m, long(m, number(m, "B", 1))) end -- LONG1
+opcodes["\x8b"] = function(m) push(m, long(m, number(m, "<i4", 4))) end -- LONG4
+opcodes["G"] = function(m) push(m, number(m, ">d", 8)) end -- BINFLOAT
 
-steps["S"] = function(m) push(m, unquoted(machine.line(m))) end -- STRING
-steps["V"] = function(m) push(m, machine.line(m)) end -- UNICODE
-steps["T"] = function(m) push(m, machine.bytes(m, number(m, "<i4", 4))) end -- BINSTRING
-steps["U"] = function(m) push(m, machine.bytes(m, number(m, "B", 1))) end -- SHORT_BINSTRING
-steps["X"] = function(m) push(m, machine.bytes(m, number(m, "<I4", 4))) end -- BINUNICODE
-steps["B"] = steps["X"] -- BINBYTES
-steps["C"] = steps["U"] -- SHORT_BINBYTES
-steps["\x8c"] = steps["U"] -- SHORT_BINUNICODE
-steps["\x8d"] = function(m) push(m, machine.bytes(m, number(m, "<i8", 8))) end -- BINUNICODE8
-steps["\x8e"] = steps["\x8d"] -- BINBYTES8
-steps["\x96"] = steps["\x8d"] -- BYTEARRAY8
+opcodes["S"] = function(m) push(m, unquoted(machine.line(m))) end -- STRING
+opcodes["V"] = function(m) push(m, machine.line(m)) end -- UNICODE
+opcodes["T"] = function(m) push(m, machine.bytes(m, number(m, "<i4", 4))) end -- BINSTRING
+opcodes["U"] = function(m) push(m, machine.bytes(m, number(m, "B", 1))) end -- SHORT_BINSTRING
+opcodes["X"] = function(m) push(m, machine.bytes(m, number(m, "<I4", 4))) end -- BINUNICODE
+opcodes["B"] = opcodes["X"] -- BINBYTES
+opcodes["C"] = opcodes["U"] -- SHORT_BINBYTES
+opcodes["\x8c"] = opcodes["U"] -- SHORT_BINUNICODE
+opcodes["\x8d"] = function(m) push(m, machine.bytes(m, number(m, "<i8", 8))) end -- BINUNICODE8
+opcodes["\x8e"] = opcodes["\x8d"] -- BINBYTES8
+opcodes["\x96"] = opcodes["\x8d"] -- BYTEARRAY8
 
-steps["]"] = function(m) push(m, machine.new(m, "list")) end -- EMPTY_LIST
-steps["}"] = function(m) push(m, machine.new_dict(m)) end -- EMPTY_DICT
-steps[")"] = function(m) push(m, machine.new(m, "tuple")) end -- EMPTY_TUPLE
-steps["\x8f"] = function(m) push(m, machine.new(m, "set")) end -- EMPTY_SET
-steps["\x85"] = function(m) push(m, machine.pop_items(m, 1)) end -- TUPLE1
-steps["\x86"] = function(m) push(m, machine.pop_items(m, 2)) end -- TUPLE2
-steps["\x87"] = function(m) push(m, machine.pop_items(m, 3)) end -- TUPLE3
-steps["t"] = function(m) push(m, machine.pop_to_mark(m, "tuple")) end -- TUPLE
-steps["l"] = function(m) push(m, machine.pop_to_mark(m, "list")) end -- LIST
-steps["\x91"] = function(m) push(m, machine.pop_to_mark(m, "set")) end -- FROZENSET
-steps["d"] = function(m) -- DICT
+opcodes["]"] = function(m) push(m, machine.new(m, "list")) end -- EMPTY_LIST
+opcodes["}"] = function(m) push(m, machine.new_dict(m)) end -- EMPTY_DICT
+opcodes[")"] = function(m) push(m, machine.new(m, "tuple")) end -- EMPTY_TUPLE
+opcodes["\x8f"] = function(m) push(m, machine.new(m, "set")) end -- EMPTY_SET
+opcodes["\x85"] = function(m) push(m, machine.pop_items(m, 1)) end -- TUPLE1
+opcodes["\x86"] = function(m) push(m, machine.pop_items(m, 2)) end -- TUPLE2
+opcodes["\x87"] = function(m) push(m, machine.pop_items(m, 3)) end -- TUPLE3
+opcodes["t"] = function(m) push(m, machine.pop_to_mark(m, "tuple")) end -- TUPLE
+opcodes["l"] = function(m) push(m, machine.pop_to_mark(m, "list")) end -- LIST
+opcodes["\x91"] = function(m) push(m, machine.pop_to_mark(m, "set")) end -- FROZENSET
+opcodes["d"] = function(m) -- DICT
   local items, dict = machine.pop_to_mark(m, "tuple"), machine.new_dict(m)
   machine.set_items(m, dict, items)
   push(m, dict)
 end
-steps["a"] = function(m) -- APPEND
+opcodes["a"] = function(m) -- APPEND
   local items = machine.pop_items(m, 1)
   machine.append(m, machine.peek(m), items)
 end
-steps["e"] = function(m) -- APPENDS
+opcodes["e"] = function(m) -- APPENDS
   local items = machine.pop_to_mark(m, "tuple")
   machine.append(m, machine.peek(m), items)
 end
-steps["\x90"] = steps["e"] -- ADDITEMS
-steps["s"] = function(m) -- SETITEM
+opcodes["\x90"] = opcodes["e"] -- ADDITEMS
+opcodes["s"] = function(m) -- SETITEM
   local items = machine.pop_items(m, 2)
   machine.set_items(m, machine.peek(m), items)
 end
-steps["u"] = function(m) -- SETITEMS
+opcodes["u"] = function(m) -- SETITEMS
   local items = machine.pop_to_mark(m, "tuple")
   machine.set_items(m, machine.peek(m), items)
 end
 
-steps["g"] = function(m) machine.recall(m, memo_number(m)) end -- GET
-steps["h"] = function(m) machine.recall(m, number(m, "B", 1)) end -- BINGET
-steps["j"] = function(m) machine.recall(m, number(m, "<I4", 4)) end -- LONG_BINGET
-steps["p"] = function(m) machine.remember(m, memo_number(m)) end -- PUT
-steps["q"] = function(m) machine.remember(m, number(m, "B", 1)) end -- BINPUT
-steps["r"] = function(m) machine.remember(m, number(m, "<I4", 4)) end -- LONG_BINPUT
-steps["\x94"] = function(m) machine.remember(m, m.remembered) end -- MEMOIZE
+opcodes["g"] = function(m) machine.recall(m, memo_number(m)) end -- GET
+opcodes["h"] = function(m) machine.recall(m, number(m, "B", 1)) end -- BINGET
+opcodes["j"] = function(m) machine.recall(m, number(m, "<I4", 4)) end -- LONG_BINGET
+opcodes["p"] = function(m) machine.remember(m, memo_number(m)) end -- PUT
+opcodes["q"] = function(m) machine.remember(m, number(m, "B", 1)) end -- BINPUT
+opcodes["r"] = function(m) machine.remember(m, number(m, "<I4", 4)) end -- LONG_BINPUT
+opcodes["\x94"] = function(m) machine.remember(m, m.remembered) end -- MEMOIZE
 
-steps["c"] = function(m) -- GLOBAL
+opcodes["c"] = function(m) -- GLOBAL
   local module = machine.line(m)
   push(m, machine.find(m, module, machine.line(m)))
 end
-steps["\x93"] = function(m) -- STACK_GLOBAL
+opcodes["\x93"] = function(m) -- STACK_GLOBAL
   local names = machine.pop_items(m, 2)
   if type(names[1]) ~= "string" or type(names[2]) ~= "string" then errors.raise("pickle: a name that is not text") end
   push(m, machine.find(m, names[1], names[2]))
 end
-steps["R"] = function(m) -- REDUCE
+opcodes["R"] = function(m) -- REDUCE
   local arguments = pop(m)
   push(m, machine.call(m, pop(m), arguments))
 end
-steps["\x81"] = steps["R"] -- NEWOBJ
-steps["\x92"] = function(m) -- NEWOBJ_EX: class, arguments, named arguments
+opcodes["\x81"] = opcodes["R"] -- NEWOBJ
+opcodes["\x92"] = function(m) -- NEWOBJ_EX: class, arguments, named arguments
   local named_arguments, arguments = pop(m), pop(m)
   if type(named_arguments) ~= "table" or named_arguments.kind ~= "dict" or named_arguments.n > 0 then
     errors.raise("pickle: named arguments are not known")
   end
   push(m, machine.call(m, pop(m), arguments))
 end
-steps["i"] = function(m) -- INST
+opcodes["i"] = function(m) -- INST
   local module = machine.line(m)
   local class = machine.find(m, module, machine.line(m))
   push(m, machine.call(m, class, machine.pop_to_mark(m, "tuple")))
 end
-steps["o"] = function(m) -- OBJ
+opcodes["o"] = function(m) -- OBJ
   local items = machine.pop_to_mark(m, "tuple")
   local class = items[1]
   table.move(items, 2, items.n + 1, 1)
   items.n = math.max(0, items.n - 1)
   push(m, machine.call(m, class, items))
 end
-steps["b"] = machine.build -- BUILD
-steps["Q"] = function(m) -- BINPERSID
+opcodes["b"] = machine.build -- BUILD
+opcodes["Q"] = function(m) -- BINPERSID
   machine.charge(m, CONTAINER)
   push(m, m.persistent(pop(m)))
 end
@@ -209,12 +209,12 @@ function pickle.load(source, known)
     local code = m.text:sub(m.at, m.at)
     m.at = m.at + 1
     machine.charge(m, STEP)
-    local step = steps[code]
-    if not step then
+    local opcode = opcodes[code]
+    if not opcode then
       if unknown[code] then errors.raise("pickle: %s are not known", unknown[code]) end
       errors.raise("pickle: %s is no instruction", ("byte 0x%02x"):format(code:byte()))
     end
-    step(m)
+    opcode(m)
   until m.done
   return m.result, m.offset - (#m.text - m.at + 1)
 end

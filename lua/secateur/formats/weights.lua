@@ -17,7 +17,7 @@ local SLACK = 16 << 20 -- bytes that tensors may take beside twice their file
 
 -- Calls f; its errors get the path in front, where they do not begin with it (as those of the core do). They quote what
 -- the file says, which may be anything: no more of it than can be read, and nothing that a terminal would obey.
-local function about(path, f, ...)
+local function with_path(path, f, ...)
   local ok, result = errors.catch(f, ...)
   if ok then return result end
   local lead, message = ("'%s': "):format(path), tostring(result)
@@ -113,7 +113,7 @@ function Weights:read(name)
   local key = not tensor.unsupported and view_key(tensor)
   local made = key and self.made[key]
   if made and pcall(made.numel, made) then return made end -- and was not closed
-  made = about(self.path, function()
+  made = with_path(self.path, function()
     local ok, result = errors.try(read, self, tensor)
     if ok then return result end
     errors.raise("tensor '%s': %s", name, (tostring(result):gsub("^'" .. self.path:gsub("%p", "%%%0") .. "': ", "")))
@@ -160,7 +160,7 @@ local function open_torch(self, zip, key)
 end
 
 -- "safetensors", "zip" or "pickle"; raises for others.
-local function recognise(file)
+local function detect_format(file)
   local start = file:bytes(0, math.min(file:size(), 300))
   local header = #start >= 9 and string.unpack("<I8", start) or -1
   if header >= 0 and header <= file:size() - 8 and start:sub(9, 9) == "{" then return "safetensors" end
@@ -180,7 +180,7 @@ local function recognise(file)
 end
 
 local function open(file, path, key)
-  local found = recognise(file)
+  local found = detect_format(file)
   if found == "safetensors" then
     if key then errors.raise("key: a safetensors file holds no dictionaries to choose from") end
     file:close()
@@ -199,7 +199,7 @@ end
 -- @treturn Weights
 function weights.open(path, opts)
   local file = core.file_open(path)
-  return about(path, function()
+  return with_path(path, function()
     local ok, result = errors.catch(open, file, path, opts and opts.key)
     if ok then return result end
     file:close()

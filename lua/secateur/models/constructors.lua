@@ -6,11 +6,11 @@
 -- named architectures leave open); `configs` (named architecture -> options).
 -- @module secateur.models.constructors
 local errors = require "secateur.util.errors"
-local init_weights = require "secateur.models.initial_weights"
+local initial_weights = require "secateur.models.initial_weights"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
 
-local family = {}
+local constructors = {}
 
 local common = {
   classes = { type = "integer", min = 1, default = 1000 },
@@ -26,36 +26,36 @@ local function with_common(rules)
   return all
 end
 
-local function constructor(self, name, rules, config)
+local function constructor(family, name, rules, config)
   return function(opts)
     local checked = options.check(name, opts, rules)
     for key, value in pairs(config) do checked[key] = value end
     return errors.within(name, function()
-      local graph = self.graph(checked)
-      init_weights(graph, self.initial, checked.seed)
+      local graph = family.graph(checked)
+      initial_weights(graph, family.initial, checked.seed)
       return model.new(graph, { architecture = name })
     end)
   end
 end
 
 --- The constructor of a family's models of any size.
--- @tab self the family
+-- @tab family
 -- @treturn function opts -> Model
-function family.generic(self)
-  return constructor(self, self.name, with_common(self.rules), {})
+function constructors.generic(family)
+  return constructor(family, family.name, with_common(family.rules), {})
 end
 
 --- The constructor of one of torchvision's architectures.
--- @tab self the family
+-- @tab family
 -- @string name a key of its `configs`
 -- @treturn function opts -> Model
-function family.named(self, name)
+function constructors.named(family, name)
   local free, config = {}, {}
-  for _, key in ipairs(self.free) do free[key] = self.rules[key] end
-  for key, rule in pairs(self.rules) do config[key] = rule.default end
-  for key, value in pairs(self.configs[name]) do config[key] = value end
+  for _, key in ipairs(family.free) do free[key] = family.rules[key] end
+  for key, rule in pairs(family.rules) do config[key] = rule.default end
+  for key, value in pairs(family.configs[name]) do config[key] = value end
   for key in pairs(free) do config[key] = nil end
-  return constructor(self, name, with_common(free), config)
+  return constructor(family, name, with_common(free), config)
 end
 
-return family
+return constructors

@@ -2,7 +2,7 @@
 -- @module secateur.models.custom
 local builder = require "secateur.models.builder"
 local errors = require "secateur.util.errors"
-local init_weights = require "secateur.models.initial_weights"
+local initial_weights = require "secateur.models.initial_weights"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
 
@@ -36,7 +36,7 @@ return function(opts)
   local output = checked.build(net, x)
   return (errors.within("model", function()
     if output ~= nil then net.graph:output(output) end
-    init_weights(net.graph, checked.init, checked.seed)
+    initial_weights(net.graph, checked.init, checked.seed)
     return model.new(net.graph, { architecture = checked.name })
   end))
 end

@@ -1,8 +1,8 @@
 --- Models for other programs: PyTorch (parameters alone) and whatever reads ONNX (the whole network).
 -- @module secateur.models.export
 local errors = require "secateur.util.errors"
-local file = require "secateur.models.model_file"
-local names = require "secateur.formats.parameter_names"
+local model_file = require "secateur.models.model_file"
+local parameter_names = require "secateur.formats.parameter_names"
 local onnx = require "secateur.formats.onnx"
 local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
@@ -15,7 +15,7 @@ local state_rules = { names = { one_of = { "torchvision", "timm" }, default = "t
 local function in_timm(state)
   local renamed, strange = {}, nil
   for _, name in ipairs(options.sorted_keys(state)) do
-    local mapped = names.timm(name)
+    local mapped = parameter_names.timm(name)
     strange = strange or not mapped and name
     if mapped then renamed[mapped] = state[name] end
   end
@@ -99,7 +99,7 @@ function export.onnx(model, path, opts)
   if output_name == checked.input_name then
     errors.refuse("export_onnx", "output_name: expected another than the input's, got '%s'", output_name)
   end
-  errors.within("export_onnx", file.check_info, model.info, model.classes)
+  errors.within("export_onnx", model_file.check_info, model.info, model.classes)
   local baked = checked.normalise and normalisation(model) or nil
   local settings = { name = checked.name or model.info.architecture or "custom", input_name = checked.input_name,
     output_name = output_name, fold = checked.fold, softmax = checked.softmax, normalisation = baked,

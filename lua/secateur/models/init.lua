@@ -1,6 +1,6 @@
 --- The architectures, by name: a generic constructor per family, and one for each of its named members.
 -- @module secateur.models
-local family = require "secateur.models.constructors"
+local constructors = require "secateur.models.constructors"
 local families = require "secateur.models.families"
 
 --- VGG (Simonyan and Zisserman 2015), of any size; `vgg11` to `vgg19`, each also with `_bn`, are torchvision's.
@@ -38,8 +38,8 @@ local families = require "secateur.models.families"
 local models = {}
 
 for _, one in ipairs(families.list) do
-  models[one.name] = family.generic(one)
-  for name in pairs(one.configs) do models[name] = family.named(one, name) end
+  models[one.name] = constructors.generic(one)
+  for name in pairs(one.configs) do models[name] = constructors.named(one, name) end
 end
 
 return models

@@ -1,10 +1,10 @@
 --- Reads models back from files.
 -- @module secateur.models.load
 local errors = require "secateur.util.errors"
-local file = require "secateur.models.model_file"
+local model_file = require "secateur.models.model_file"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
-local plans = require "secateur.models.pruning_plan"
+local pruning_plan = require "secateur.models.pruning_plan"
 
 --- Reads a model that `model:save` wrote: graph and parameters, no code needed.
 -- @string path
@@ -12,12 +12,12 @@ local plans = require "secateur.models.pruning_plan"
 return function(path)
   options.value("load", "path", path, { type = "string", required = true })
   return errors.within("load", function()
-    local graph, info, tensors, plan = file.read(path)
+    local graph, info, tensors, plan = model_file.read(path)
     local ok, result = errors.try(function()
       local loaded = model.new(graph, info):load_state(tensors)
-      file.check_info(info, loaded.classes)
+      model_file.check_info(info, loaded.classes)
       if plan then
-        local fitting, problem = plans.fit(loaded:layers(), plan)
+        local fitting, problem = pruning_plan.fit(loaded:layers(), plan)
         if not fitting then errors.raise("plan: " .. problem) end
         loaded.plan = fitting
       end

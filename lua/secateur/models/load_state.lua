@@ -1,12 +1,12 @@
 --- Brings tensors from a table or a file to a model's parameters, all or none.
 -- @module secateur.models.load_state
 local errors = require "secateur.util.errors"
-local names = require "secateur.formats.parameter_names"
+local parameter_names = require "secateur.formats.parameter_names"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 local weights = require "secateur.formats.weights"
 
-local state = {}
+local load_state = {}
 
 local MOST = 20 -- names that a message lists of one kind
 
@@ -43,7 +43,7 @@ function Table:__close() self.tensors = nil end
 -- @param from a path, or a table name -> Tensor
 -- @string[opt] key of a dictionary in a file, as in weights.open
 -- @treturn a closable value
-function state.open(from, key)
+function load_state.open(from, key)
   if type(from) == "string" then return weights.open(from, { key = key }) end
   return setmetatable({ tensors = from }, Table)
 end
@@ -74,7 +74,7 @@ local function assign(source, own, prefix, faults)
   for _, name in ipairs(source:names()) do
     if name:sub(1, #prefix) == prefix then
       local bare = name:sub(#prefix + 1)
-      local mapped = known[bare] and bare or names.torchvision(bare)
+      local mapped = known[bare] and bare or parameter_names.torchvision(bare)
       if not known[mapped] then
         faults.unexpected[#faults.unexpected + 1] = bare
       elseif assigned[mapped] then
@@ -90,7 +90,7 @@ end
 local function without(list, patterns, used)
   local kept = {}
   for _, name in ipairs(list) do
-    local pattern = fits_any(patterns, name) or fits_any(patterns, names.torchvision(name))
+    local pattern = fits_any(patterns, name) or fits_any(patterns, parameter_names.torchvision(name))
     if pattern then used[pattern] = true else kept[#kept + 1] = name end
   end
   return kept
@@ -107,7 +107,7 @@ local function match(graph, source, prefix, leave)
   local faults, own, used, found = { missing = {}, unexpected = {}, twice = {}, wrong = {} }, {}, {}, {}
   local parameters = graph:parameters()
   for i, parameter in ipairs(parameters) do own[i] = parameter.name end
-  prefix = names.settle_prefix(source:names(), prefix, own)
+  prefix = parameter_names.settle_prefix(source:names(), prefix, own)
   local assigned = assign(source, own, prefix, faults)
   for _, parameter in ipairs(parameters) do
     local name = assigned[parameter.name]
@@ -152,14 +152,14 @@ end
 -- @param source what `open` gave
 -- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it (by default
 --   what names.prefix finds); `leave`: list of Lua patterns of parameters that stay as they are
-function state.load(graph, source, opts)
+function load_state.load(graph, source, opts)
   local leave = opts and opts.leave or {}
   local found, faults, used = match(graph, source, opts and opts.prefix, leave)
   for _, pattern in ipairs(leave) do
     if not used[pattern] then errors.raise("leave: no parameter fits '%s'", pattern) end
   end
   local text = describe_faults(faults)
-  if text then errors.raise(text .. (opts and opts.prefix and "" or names.hint(source:names()))) end
+  if text then errors.raise(text .. (opts and opts.prefix and "" or parameter_names.hint(source:names()))) end
   if #found == 0 then errors.raise("leave: expected patterns that leave something to load, these fit every "
     .. "parameter") end
   for _, one in ipairs(found) do one.value = source:read(one.name) end -- before the first is set: all or none
@@ -173,12 +173,12 @@ end
 -- @tparam Graph graph
 -- @tparam string|table from
 -- @tparam[opt] table opts of `load`, and `key`, of `open`
-function state.load_from(graph, from, opts)
-  local source <close> = state.open(from, opts and opts.key)
-  local ok, message = errors.try(state.load, graph, source, opts)
+function load_state.load_from(graph, from, opts)
+  local source <close> = load_state.open(from, opts and opts.key)
+  local ok, message = errors.try(load_state.load, graph, source, opts)
   if ok then return end
   local where = type(from) == "string" and ("'%s': "):format(from) or ""
   errors.raise(message:sub(1, #where) == where and message or where .. message)
 end
 
-return state
+return load_state

@@ -3,12 +3,12 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local export = require "secateur.models.export"
-local file = require "secateur.models.model_file"
+local model_file = require "secateur.models.model_file"
 local layers = require "secateur.models.layers"
 local options = require "secateur.util.options"
-local plans = require "secateur.models.pruning_plan"
+local pruning_plan = require "secateur.models.pruning_plan"
 local profile = require "secateur.models.profile"
-local state = require "secateur.models.load_state"
+local load_state = require "secateur.models.load_state"
 local targets = require "secateur.models.targets"
 
 local model = {}
@@ -174,9 +174,9 @@ function Model:load_state(from, opts)
     errors.refuse("load_state", "key: expected none with a table, which is the dictionary itself")
   end
   local leave = type(checked.leave) == "string" and { checked.leave } or checked.leave
-  errors.within("load_state", state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
+  errors.within("load_state", load_state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
     key = checked.key })
-  if self.plan and not plans.holds(self.plan, self.graph) then self.plan = nil end
+  if self.plan and not pruning_plan.holds(self.plan, self.graph) then self.plan = nil end
   return self
 end
 
@@ -186,7 +186,7 @@ function Model:clone()
   local info = {}
   for key, value in pairs(self.info) do info[key] = value end
   local copy = model.new(self.graph:copy(), info)
-  copy.plan = self.plan and plans.copy(self.plan)
+  copy.plan = self.plan and pruning_plan.copy(self.plan)
   return copy
 end
 
@@ -195,7 +195,7 @@ end
 -- @string path
 function Model:save(path)
   options.value("save", "path", path, { type = "string", required = true })
-  local ok, message = errors.try(file.write, self, path)
+  local ok, message = errors.try(model_file.write, self, path)
   if not ok then errors.refuse("save", message) end
 end
 

@@ -4,17 +4,17 @@
 -- `inputs`, `attrs`, `params`), `info`, and of a pruned model `plan`. Whoever adds a field that older readers must not
 -- pass over raises the version.
 -- @module secateur.models.model_file
-local bindings = require "secateur.models.parameter_slots"
+local parameter_slots = require "secateur.models.parameter_slots"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
-local plans = require "secateur.models.pruning_plan"
+local pruning_plan = require "secateur.models.pruning_plan"
 local safetensors = require "secateur.formats.safetensors"
-local tensor_tools = require "secateur.util.tensors"
 local weights = require "secateur.formats.weights"
+local element_bytes = require("secateur.util.tensors").element_bytes
 
-local file = {}
+local model_file = {}
 
 local VERSION = "1"
 local MOST_NODES = 20000
@@ -42,7 +42,7 @@ local function is_positive(value) return is_number(value) and value > 0 end
 --- Raises unless a model's info is what those who rely on it expect. Whatever else a user keeps there is theirs.
 -- @tab info
 -- @int classes of the model
-function file.check_info(info, classes)
+function model_file.check_info(info, classes)
   local known, named = info.normalisation, info.classes
   if info.architecture ~= nil and not is_name(info.architecture) then
     errors.raise("info: architecture: expected a name, got %s", options.describe(info.architecture))
@@ -60,7 +60,7 @@ local function describe_graph(graph)
   local nodes = {}
   for i, node in ipairs(graph:nodes()) do
     nodes[i] = { name = node.name, op = node.op, inputs = #node.inputs > 0 and node.inputs or nil,
-      attrs = next(node.attrs) and node.attrs or nil, params = bindings(node) }
+      attrs = next(node.attrs) and node.attrs or nil, params = parameter_slots(node) }
   end
   local text = json.encode { nodes = nodes, output = graph:output() }
   if #nodes > MOST_NODES or #text > MOST_BYTES then
@@ -72,16 +72,16 @@ end
 --- Writes a model.
 -- @tparam Model model
 -- @string path
-function file.write(model, path)
+function model_file.write(model, path)
   local plan, problem
   if model.plan ~= nil then
-    plan, problem = plans.fit(model:layers(), model.plan)
+    plan, problem = pruning_plan.fit(model:layers(), model.plan)
     if not plan then errors.raise("plan: %s", problem) end
   end
   local info = next(model.info) and model.info or { architecture = "custom" }
-  file.check_info(info, model.classes)
+  model_file.check_info(info, model.classes)
   safetensors.save(path, model:state(), { format = "secateur", version = VERSION, graph = describe_graph(model.graph),
-    info = json.encode(info), plan = plan and plans.encode(plan) })
+    info = json.encode(info), plan = plan and pruning_plan.encode(plan) })
 end
 
 -- ---- reading ----
@@ -139,12 +139,12 @@ end
 -- @treturn table info, to be checked with the model
 -- @treturn table parameter name -> Tensor
 -- @treturn ?Plan not yet held against the model
-function file.read(path)
+function model_file.read(path)
   local tensors, meta = read_tensors(path)
   local bytes, plan, problem = 0, nil, nil
-  for _, tensor in pairs(tensors) do bytes = bytes + tensor:numel() * tensor_tools.element_bytes[tensor:dtype()] end
+  for _, tensor in pairs(tensors) do bytes = bytes + tensor:numel() * element_bytes[tensor:dtype()] end
   local ok, graph, info = errors.try(function()
-    if meta.plan then plan, problem = plans.decode(meta.plan) end
+    if meta.plan then plan, problem = pruning_plan.decode(meta.plan) end
     if problem then errors.raise("plan: %s", problem) end
     local known = json.decode(meta.info or "{}")
     if type(known) ~= "table" then errors.raise("info: expected an object, got %s", options.describe(known)) end
@@ -154,4 +154,4 @@ function file.read(path)
   return graph, info, tensors, plan
 end
 
-return file
+return model_file

@@ -1,6 +1,6 @@
 --- Where the time of a forward run goes, step by step.
 -- @module secateur.models.profile
-local columns = require "secateur.util.text_table"
+local text_table = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
@@ -71,16 +71,16 @@ end
 
 --- Measures the steps of a plan for inference.
 -- @tparam Graph graph
--- @tparam Plan plan
+-- @tparam ExecutionPlan plan
 -- @tparam Tensor x
 -- @int repeats
 -- @treturn Profile
-function profile.measure(graph, plan, x, repeats)
+function profile.measure(graph, execution_plan, x, repeats)
   local self = setmetatable({ batch = x:size(1), repeats = repeats, ms = 0, gflops = 0 }, Profile)
-  self.rows = rows_of(graph, plan:steps(), x:dtype(), self.batch)
+  self.rows = rows_of(graph, execution_plan:steps(), x:dtype(), self.batch)
   local runs = {}
-  plan:profile(x) -- the first run also fetches weights and buffers from afar
-  for r = 1, repeats do runs[r] = plan:profile(x) end
+  execution_plan:profile(x) -- the first run also fetches weights and buffers from afar
+  for r = 1, repeats do runs[r] = execution_plan:profile(x) end
   for _, row in ipairs(self.rows) do
     local times = {}
     for r, run in ipairs(runs) do times[r] = 1e3 * run[row.step] end
@@ -114,7 +114,7 @@ function Profile:__tostring()
     total.bytes = total.bytes + row.bytes
   end
   lines[#lines + 1] = cells_of(total, self.ms)
-  return ("%s\nbatch of %d, median of %d runs: %.3f ms per image, %.1f images/s"):format(columns.format(lines, 2),
+  return ("%s\nbatch of %d, median of %d runs: %.3f ms per image, %.1f images/s"):format(text_table.format(lines, 2),
     self.batch, self.repeats, self.ms / self.batch, self.ms > 0 and 1e3 * self.batch / self.ms or 0)
 end
 

@@ -5,24 +5,24 @@ local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 
-local plan = {}
+local pruning_plan = {}
 
 --- Which units to remove: layer name -> list of units (from 1, ascending; empty where a layer keeps all of its own).
 -- Methods are looked up, not stored among the layers, so that a loop over the table meets layers alone. Printed, it is
 -- a table of layers, units, removed units and their share.
--- @type Plan
-local Plan = { __name = "PruningPlan" }
+-- @type PruningPlan
+local PruningPlan = { __name = "PruningPlan" }
 local methods = {}
-Plan.__index = methods
+PruningPlan.__index = methods
 
--- Plan -> list of {name =, units =} in the model's order: the layers that were chosen from.
+-- PruningPlan -> list of {name =, units =} in the model's order: the layers that were chosen from.
 local layers_of = setmetatable({}, { __mode = "k" })
 
 --- A plan over these layers.
 -- @tparam {table,...} layers each `name` and `units`, in the model's order
 -- @tab removed layer name -> list of units, which the plan takes over and sorts; none for a layer that keeps all
--- @treturn Plan
-function plan.new(layers, removed)
+-- @treturn PruningPlan
+function pruning_plan.new(layers, removed)
   local self, list = {}, {}
   for i, layer in ipairs(layers) do
     list[i] = { name = layer.name, units = layer.units }
@@ -30,23 +30,23 @@ function plan.new(layers, removed)
     table.sort(self[layer.name])
   end
   layers_of[self] = list
-  return setmetatable(self, Plan)
+  return setmetatable(self, PruningPlan)
 end
 
 --- Whether a value is a plan, as prune makes and loads it.
 -- @param value anything
 -- @treturn boolean
-function plan.is(value)
-  return getmetatable(value) == Plan
+function pruning_plan.is(value)
+  return getmetatable(value) == PruningPlan
 end
 
 --- Another plan that says the same.
--- @tparam Plan self
--- @treturn Plan
-function plan.copy(self)
+-- @tparam PruningPlan self
+-- @treturn PruningPlan
+function pruning_plan.copy(self)
   local removed = {}
   for name, units in pairs(self) do removed[name] = table.move(units, 1, #units, 1, {}) end
-  return plan.new(layers_of[self], removed)
+  return pruning_plan.new(layers_of[self], removed)
 end
 
 --- How many units the plan removes.
@@ -57,7 +57,7 @@ function methods:count()
   return count
 end
 
-function Plan:__tostring()
+function PruningPlan:__tostring()
   local rows, units = { { "layer", "units", "removed", "share" } }, 0
   local function add(name, of, removed)
     rows[#rows + 1] = { name, tostring(of), tostring(removed), ("%.1f%%"):format(of > 0 and 100 * removed / of or 0) }
@@ -101,9 +101,9 @@ end
 --- A plan for these layers from a given one.
 -- @tparam {table,...} layers what `model:layers()` lists
 -- @tab given a PruningPlan, or a table of layer name -> list of units
--- @treturn ?Plan
+-- @treturn ?PruningPlan
 -- @treturn ?string what does not fit, where something does not
-function plan.fit(layers, given)
+function pruning_plan.fit(layers, given)
   local known, unknown, expected = {}, {}, {}
   for _, layer in ipairs(layers) do known[layer.name] = layer end
   for name in pairs(given) do
@@ -124,15 +124,15 @@ function plan.fit(layers, given)
       removed[layer.name] = table.move(list, 1, #list, 1, {})
     end
   end
-  return plan.new(chosen, removed)
+  return pruning_plan.new(chosen, removed)
 end
 
 --- A plan of what either of two removes.
 -- @tparam {table,...} layers what `model:layers()` lists
--- @tparam Plan one
--- @tparam ?Plan other
--- @treturn Plan
-function plan.join(layers, one, other)
+-- @tparam PruningPlan one
+-- @tparam ?PruningPlan other
+-- @treturn PruningPlan
+function pruning_plan.join(layers, one, other)
   if not other then return one end
   local chosen, removed = {}, {}
   for _, layer in ipairs(layers) do
@@ -145,7 +145,7 @@ function plan.join(layers, one, other)
     if one[layer.name] or other[layer.name] then chosen[#chosen + 1] = layer end
     removed[layer.name] = list
   end
-  return plan.new(chosen, removed)
+  return pruning_plan.new(chosen, removed)
 end
 
 -- Whether a row of what a node uses of a parameter is zero.
@@ -155,10 +155,10 @@ local function is_zero(graph, use, unit)
 end
 
 --- Whether the weights and biases that produce the units of a plan are zero in a graph.
--- @tparam Plan self
+-- @tparam PruningPlan self
 -- @tparam Graph graph whose layers the plan fits
 -- @treturn boolean
-function plan.holds(self, graph)
+function pruning_plan.holds(self, graph)
   for _, node in ipairs(graph:nodes()) do
     for _, unit in ipairs(self[node.name] or {}) do
       for _, use in pairs(node.params) do
@@ -174,9 +174,9 @@ end
 local VERSION = 1
 
 --- The plan as JSON.
--- @tparam Plan self
+-- @tparam PruningPlan self
 -- @treturn string
-function plan.encode(self)
+function pruning_plan.encode(self)
   local list = {}
   for i, layer in ipairs(layers_of[self]) do
     list[i] = { name = layer.name, units = layer.units, removed = self[layer.name] or {} }
@@ -186,9 +186,9 @@ end
 
 --- Reads what `encode` gave.
 -- @string text
--- @treturn ?Plan
+-- @treturn ?PruningPlan
 -- @treturn ?string what is wrong with the text, where something is
-function plan.decode(text)
+function pruning_plan.decode(text)
   local good, content = errors.try(json.decode, text)
   if not good then return nil, content end
   if type(content) ~= "table" or content.format ~= "secateur plan" or type(content.layers) ~= "table" then
@@ -205,26 +205,26 @@ function plan.decode(text)
     if problem then return nil, ("layer %d: %s"):format(i, problem) end
     removed[layer.name] = layer.removed
   end
-  return plan.new(content.layers, removed)
+  return pruning_plan.new(content.layers, removed)
 end
 
 --- Writes the plan as JSON; `prune.load_plan` reads it back.
 -- @string path
 function methods:save(path)
   path = options.value("save", "path", path, { type = "string", required = true })
-  local ok, message = files.write_all(path, plan.encode(self) .. "\n")
+  local ok, message = files.write_all(path, pruning_plan.encode(self) .. "\n")
   if not ok then errors.refuse("save", message) end
 end
 
 --- Reads a plan's file.
 -- @string path
--- @treturn Plan
-function plan.read(path)
+-- @treturn PruningPlan
+function pruning_plan.read(path)
   local text, message = files.read_all(path)
   errors.check(text, message)
-  local self, problem = plan.decode(text)
+  local self, problem = pruning_plan.decode(text)
   if not self then errors.raise("%s: %s", path, problem) end
   return self
 end
 
-return plan
+return pruning_plan

@@ -1,7 +1,7 @@
 --- A file's tensors under torchvision's names.
 -- @module secateur.pretrained.file_view
 local errors = require "secateur.util.errors"
-local names = require "secateur.formats.parameter_names"
+local parameter_names = require "secateur.formats.parameter_names"
 local options = require "secateur.util.options"
 
 --- Names, shapes and tensors.
@@ -50,11 +50,11 @@ end
 --   torchvision's name -> the source's; `shapes`: torchvision's name -> shape
 local function open_view(source, prefix)
   local list = source:names()
-  prefix = names.settle_prefix(list, prefix)
+  prefix = parameter_names.settle_prefix(list, prefix)
   local view = setmetatable({ source = source, called = {}, shapes = {} }, View)
   for _, name in ipairs(list) do
     if name:sub(1, #prefix) == prefix then
-      local own = names.torchvision(name:sub(#prefix + 1))
+      local own = parameter_names.torchvision(name:sub(#prefix + 1))
       if view.called[own] then errors.raise("'%s' and '%s' name the same tensor", view.called[own], name) end
       view.called[own], view.shapes[own] = name, source:info(name).shape
     end

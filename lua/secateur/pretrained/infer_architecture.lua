@@ -8,7 +8,7 @@ local errors = require "secateur.util.errors"
 local families = require "secateur.models.families"
 local options = require "secateur.util.options"
 
-local recognise = {}
+local infer_architecture = {}
 
 local function dims(shape) return "[" .. table.concat(shape, "x") .. "]" end
 
@@ -184,7 +184,7 @@ end
 -- ---- all ----
 
 -- Pattern for a name, and what it tells about a model that is not supported.
-local strangers = {
+local unsupported = {
   { "relative_position_bias_table", "windows or biases of relative position (Swin, BEiT)" },
   { "^dist_token$", "a distillation token (DeiT)" },
   { "reg_tokens?$", "register tokens" },
@@ -219,10 +219,10 @@ local supported = "supported are VGG, ResNet (also wide, and ResNeXt) and ViT as
   .. "and ViT as timm does"
 
 local function check_known(list, shapes, called)
-  for _, stranger in ipairs(strangers) do
+  for _, entry in ipairs(unsupported) do
     for _, name in ipairs(list) do
-      if name:find(stranger[1]) then
-        errors.raise("the weights are of a model with %s ('%s' %s); %s", stranger[2], called[name], dims(shapes[name]),
+      if name:find(entry[1]) then
+        errors.raise("the weights are of a model with %s ('%s' %s); %s", entry[2], called[name], dims(shapes[name]),
           supported)
       end
     end
@@ -247,7 +247,7 @@ end
 -- @tparam[opt] int heads of a ViT, where known
 -- @treturn table `family`; `opts`, complete but for what the file does not tell: `classes` without a plain head, `size`
 --   unless of a ViT; `head`, the name of the last layer; `notes`, what had to be assumed
-function recognise.model(shapes, called, heads)
+function infer_architecture.model(shapes, called, heads)
   local list, notes = options.sorted_keys(shapes), {}
   check_known(list, shapes, called)
   for _, one in ipairs { vgg, resnet, vit } do
@@ -260,4 +260,4 @@ function recognise.model(shapes, called, heads)
     #list == 0 and "no tensors" or some(list, shapes, called), supported)
 end
 
-return recognise
+return infer_architecture

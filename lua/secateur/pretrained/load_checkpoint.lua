@@ -5,11 +5,11 @@ local errors = require "secateur.util.errors"
 local families = require "secateur.models.families"
 local load = require "secateur.models.load"
 local model = require "secateur.models.model"
-local names = require "secateur.formats.parameter_names"
+local parameter_names = require "secateur.formats.parameter_names"
 local options = require "secateur.util.options"
-local recognise = require "secateur.pretrained.infer_architecture"
-local state = require "secateur.models.load_state"
-local view_of = require "secateur.pretrained.file_view"
+local infer_architecture = require "secateur.pretrained.infer_architecture"
+local load_state = require "secateur.models.load_state"
+local file_view = require "secateur.pretrained.file_view"
 
 -- A graph may ask for twice what its file holds, so that something may be missing from it and be named, and some bytes
 -- more; a new head reads so many features.
@@ -79,10 +79,10 @@ end
 
 -- The model with the file's classes, channels and, where it tells, size.
 local function build(source, given, where)
-  local view = view_of(source, given.prefix)
-  local ok, found = errors.try(recognise.model, view.shapes, view.called, given.heads)
+  local view = file_view(source, given.prefix)
+  local ok, found = errors.try(infer_architecture.model, view.shapes, view.called, given.heads)
   if not ok then
-    errors.raise(found .. (given.prefix and "" or names.hint(source:names())))
+    errors.raise(found .. (given.prefix and "" or parameter_names.hint(source:names())))
   end
   check_heads(found, given.heads)
   as_named(found, given.architecture)
@@ -93,7 +93,7 @@ local function build(source, given, where)
   opts.room = 2 * view:bytes() + SLACK + (found.new and 4 * given.classes * MOST_FEATURES or 0)
   local graph = found.family.graph(opts)
   local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
-  local fits, message = errors.try(state.load, graph, view, { prefix = "", leave = leave })
+  local fits, message = errors.try(load_state.load, graph, view, { prefix = "", leave = leave })
   if not fits then
     local of_file = message:sub(1, #where) == where -- which cannot be read
     errors.raise(of_file and message or ("taken for a %s: %s"):format(name, message))
@@ -115,7 +115,7 @@ end
 local function read(path, given, where)
   local own
   do
-    local source <close> = state.open(path, given.key)
+    local source <close> = load_state.open(path, given.key)
     own = source.metadata and source.metadata.format == "secateur"
     if not own then return build(source, given, where) end
   end

@@ -2,7 +2,7 @@
 -- @module secateur.pretrained.position_embedding
 local core = require "secateur.core"
 
-local position = {}
+local position_embedding = {}
 
 -- Cubic convolution with a = -1/2 (Keys 1981).
 local function cubic(x)
@@ -39,7 +39,7 @@ end
 -- @int old patches on a side
 -- @int new
 -- @treturn Tensor [1 x (1 + new * new) x dim]
-function position.resize(embedding, old, new)
+function position_embedding.resize(embedding, old, new)
   local dim = embedding:size(3)
   local tokens = embedding:reshape(1 + old * old, dim)
   local resized = core.zeros(1 + new * new, dim)
@@ -53,4 +53,4 @@ function position.resize(embedding, old, new)
   return resized:reshape(1, 1 + new * new, dim)
 end
 
-return position
+return position_embedding

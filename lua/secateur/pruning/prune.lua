@@ -6,7 +6,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
-local plans = require "secateur.models.pruning_plan"
+local pruning_plan = require "secateur.models.pruning_plan"
 local tensors = require "secateur.util.tensors"
 
 local prune = {}
@@ -129,14 +129,14 @@ local function make_plan(model, scores, opts)
         units, where, checked.keep, count - short)
     end
   end
-  return plans.join(model:layers(), plans.new(layers, removed), model.plan)
+  return pruning_plan.join(model:layers(), pruning_plan.new(layers, removed), model.plan)
 end
 
 -- ---- plan → model ----
 
 -- A plan as prune makes and loads it, or a plain table of lists; scores hold Tensors.
 local function is_plan(value)
-  if plans.is(value) then return true end
+  if pruning_plan.is(value) then return true end
   local lists = false
   for name, each in pairs(value) do
     if tensors.is(each) then return false end
@@ -168,7 +168,7 @@ end
 -- @treturn Plan
 function prune.load_plan(path)
   path = options.value("load_plan", "path", path, { type = "string", required = true })
-  return errors.within("load_plan", plans.read, path)
+  return errors.within("load_plan", pruning_plan.read, path)
 end
 
 --- Removes units: a copy of the model in which every weight that produces them is zero, their filter and bias, and the
@@ -198,9 +198,9 @@ local function apply(_, model, scores, opts)
       errors.refuse("prune", "options: expected none beside a plan, got " .. options.describe(opts))
     end
     local problem
-    plan, problem = plans.fit(model:layers(), scores)
+    plan, problem = pruning_plan.fit(model:layers(), scores)
     if not plan then errors.refuse("prune", "plan: " .. problem) end
-    plan = plans.join(model:layers(), plan, model.plan)
+    plan = pruning_plan.join(model:layers(), plan, model.plan)
   else
     plan = make_plan(model, scores, opts)
   end

@@ -4,7 +4,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
-local running = require "secateur.evaluation.predict"
+local predict = require "secateur.evaluation.predict"
 
 local policies = {
   clustering = require "secateur.pruning.sampling.clustering",
@@ -36,7 +36,7 @@ end
 
 -- Runs the model on the samples of a pool and fills in what it says of them. One class at a time, so that the features
 -- of one class are in memory and not those of the whole split.
-local function predict(job, pool)
+local function predict_pool(job, pool)
   local indices = {}
   for i, entry in ipairs(pool) do indices[i] = entry.index end
   job.node = job.node or penultimate(job.model)
@@ -65,7 +65,7 @@ local function make_pool(job, label)
   local lazy = { __index = function(entry, key)
     if ready or not predicted[key] then return nil end
     ready = true
-    predict(job, all)
+    predict_pool(job, all)
     return rawget(entry, key)
   end }
   for index, of in ipairs(job.split.labels) do
@@ -144,7 +144,7 @@ local function check_split(model, split)
   elseif #split.labels == 0 then
     errors.refuse("sample", "split: expected at least one sample, found none")
   end
-  running.check_fit("sample", model, split, nil)
+  predict.check_fit("sample", model, split, nil)
   for i, label in ipairs(split.labels) do
     if not split.classes[label] then
       errors.refuse("sample", "split: expected labels in 1..%d, got %s at %d", #split.classes,

@@ -2,9 +2,9 @@
 -- @module secateur.report.figures
 local errors = require "secateur.util.errors"
 local gnuplot = require "secateur.report.gnuplot"
-local panels = require "secateur.report.line_plots"
+local line_plots = require "secateur.report.line_plots"
 
-local number = panels.number
+local number = line_plots.number
 
 local figures = {}
 
@@ -50,7 +50,7 @@ function figures.accuracy(rows, opts)
   local key = { { "unpruned", unpruned_look }, { ("−%g points"):format(100 * margin), margin_look } }
   local function draw(kind, about, drawn, columns, size)
     local name = gnuplot.slug("accuracy-" .. table.concat(about, "-"), taken)
-    add(list, { kind = kind, name = name, title = table.concat(about, " · ") }, panels.draw(rows, drawn,
+    add(list, { kind = kind, name = name, title = table.concat(about, " · ") }, line_plots.draw(rows, drawn,
       { folder = opts.folder, name = name, label = "accuracy", low = low, high = high, key = key, columns = columns,
         gnuplot = opts.gnuplot, cell_width = size and size[1], cell_height = size and size[2] }))
     return list[#list]
@@ -115,7 +115,7 @@ function figures.agreement(rows, opts)
       if measured then
         local name = gnuplot.slug(("agreement-%s-%s"):format(dataset, model), taken)
         add(list, { name = name, dataset = dataset, model = model, title = ("%s · %s"):format(dataset, model) },
-          panels.draw(rows, drawn, { folder = opts.folder, name = name, label = "agreement", low = low, high = high,
+          line_plots.draw(rows, drawn, { folder = opts.folder, name = name, label = "agreement", low = low, high = high,
             gnuplot = opts.gnuplot }))
       end
     end
@@ -141,7 +141,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string
 function figures.training(history, opts)
-  local data, body = {}, { panels.axes, "set multiplot layout 1,2\nset xlabel 'epoch'\n" }
+  local data, body = {}, { line_plots.axes, "set multiplot layout 1,2\nset xlabel 'epoch'\n" }
   if opts.title then
     body[2] = ("set multiplot layout 1,2 title %s\nset xlabel 'epoch'\n"):format(gnuplot.quote(opts.title))
   end
@@ -151,7 +151,7 @@ function figures.training(history, opts)
       local name, lines = part .. "_" .. what, series(history, part .. "_" .. what)
       if #lines > 0 then
         data[name] = lines
-        local colour, mark = panels.style(j)
+        local colour, mark = line_plots.style(j)
         plots[#plots + 1] = ("$%s using 1:2 with linespoints lw 2 lc rgb '%s' pt %d ps 0.6 title '%s'"):format(name,
           colour, mark, part == "val" and "validation" or "training")
       end

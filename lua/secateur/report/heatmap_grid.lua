@@ -4,9 +4,9 @@
 -- @module secateur.report.heatmap_grid
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
-local text = require "secateur.report.text_width"
+local text_width = require "secateur.report.text_width"
 
-local sheet = {}
+local heatmap_grid = {}
 
 -- Lengths in points, 1/72 inch.
 local FONT, LEADING = 7, 8.6
@@ -21,7 +21,7 @@ local MOST_PIXELS = 32000
 -- @treturn[1] int
 -- @treturn[1] int
 -- @return[2] nil
-function sheet.size(png)
+function heatmap_grid.size(png)
   if #png < 24 or png:sub(1, 8) ~= "\137PNG\r\n\26\n" then return nil end
   local width, height = string.unpack(">I4I4", png, 17)
   if width > 0 and height > 0 then return width, height end
@@ -42,7 +42,7 @@ end
 -- @string png
 -- @number dpi pixels per inch
 -- @treturn string
-function sheet.with_resolution(png, dpi)
+function heatmap_grid.with_resolution(png, dpi)
   local per_metre = math.floor(dpi / 0.0254 + 0.5)
   local chunk = string.pack(">c4I4I4B", "pHYs", per_metre, per_metre, 1)
   return png:sub(1, 33) .. string.pack(">I4", #chunk - 4) .. chunk .. string.pack(">I4", checksum(chunk)) .. png:sub(34)
@@ -52,7 +52,7 @@ end
 local function load(path)
   local png, message = files.read_all(path)
   if not png then return nil, message end
-  local width, height = sheet.size(png)
+  local width, height = heatmap_grid.size(png)
   if not width then return nil, path .. ": expected a PNG file, got something else" end
   return { bytes = png, width = width, height = height }
 end
@@ -107,9 +107,9 @@ local function side_titles(samples, most)
   for i, sample in ipairs(samples) do
     local lines = {}
     for _, line in ipairs(sample.lines or { sample.title }) do
-      for _, part in ipairs(text.wrap(line, most, FONT)) do lines[#lines + 1] = part end
+      for _, part in ipairs(text_width.wrap(line, most, FONT)) do lines[#lines + 1] = part end
     end
-    for _, line in ipairs(lines) do widest = math.max(widest, text.width(line, FONT)) end
+    for _, line in ipairs(lines) do widest = math.max(widest, text_width.width(line, FONT)) end
     rows[i] = lines
   end
   return rows, math.min(widest, most)
@@ -121,7 +121,7 @@ local function head_titles(samples, columns, width)
   for j = 1, columns do
     local label
     for _, sample in ipairs(samples) do label = label or sample.images[j] and sample.images[j].label end
-    heads[j] = text.wrap(label or "", width, FONT)
+    heads[j] = text_width.wrap(label or "", width, FONT)
     lines = math.max(lines, #heads[j])
   end
   return heads, lines
@@ -163,30 +163,30 @@ local function layout(samples, grid, bars, opts)
   local scale = pixels / panel
   local function px(points) return math.floor(points * scale + 0.5) end
   local heads, head_lines = head_titles(samples, columns, panel + GAP)
-  local plan = { scale = scale, panel = pixels, panel_height = math.ceil(pixels * aspect), columns = columns,
+  local page = { scale = scale, panel = pixels, panel_height = math.ceil(pixels * aspect), columns = columns,
     titles = titles, heads = heads, left = px(MARGIN + side), gap = px(GAP), margin = px(MARGIN), px = px }
-  plan.top = px(MARGIN + head_lines * LEADING + (head_lines > 0 and 2 or 0))
-  plan.width = plan.left + columns * pixels + (columns - 1) * plan.gap + plan.margin
-  plan.rows, plan.bottom = {}, plan.top
+  page.top = px(MARGIN + head_lines * LEADING + (head_lines > 0 and 2 or 0))
+  page.width = page.left + columns * pixels + (columns - 1) * page.gap + page.margin
+  page.rows, page.bottom = {}, page.top
   for i in ipairs(samples) do
-    local height = math.max(plan.panel_height, px(#titles[i] * LEADING))
-    plan.rows[i] = { top = plan.bottom, height = height }
-    plan.bottom = plan.bottom + height + px(ROW_GAP)
+    local height = math.max(page.panel_height, px(#titles[i] * LEADING))
+    page.rows[i] = { top = page.bottom, height = height }
+    page.bottom = page.bottom + height + px(ROW_GAP)
   end
-  plan.height = plan.bottom - px(ROW_GAP) + plan.margin
+  page.height = page.bottom - px(ROW_GAP) + page.margin
   if #bars > 0 then
     local titled = false
     for _, each in ipairs(bars) do titled = titled or each.bar.title ~= nil end
-    plan.bars = plan.bottom + px(titled and 5 + LEADING or 5)
-    plan.height = plan.bars + px(BAR_HEIGHT + (1.1 + #captions(bars)) * LEADING + 2)
+    page.bars = page.bottom + px(titled and 5 + LEADING or 5)
+    page.height = page.bars + px(BAR_HEIGHT + (1.1 + #captions(bars)) * LEADING + 2)
   end
-  return plan
+  return page
 end
 
 -- Commands that place text and pictures at pixels.
-local function new_canvas(plan)
+local function new_canvas(page)
   local canvas, labels, plots = {}, {}, {}
-  local function at(x, y) return ("screen %.9f,%.9f"):format(x / plan.width, 1 - y / plan.height) end
+  local function at(x, y) return ("screen %.9f,%.9f"):format(x / page.width, 1 - y / page.height) end
 
   function canvas.label(x, y, content, where)
     labels[#labels + 1] = ("set label %d %s at %s %s\n"):format(#labels + 1, gnuplot.quote(content), at(x, y), where)
@@ -194,8 +194,8 @@ local function new_canvas(plan)
 
   function canvas.picture(picture, x, y, width, height)
     plots[#plots + 1] = ("set lmargin at screen %.9f\nset rmargin at screen %.9f\nset tmargin at screen %.9f\n"
-      .. "set bmargin at screen %.9f\nplot '%s' binary filetype=png with rgbimage\n"):format(x / plan.width,
-      (x + width) / plan.width, 1 - y / plan.height, 1 - (y + height) / plan.height, picture.file)
+      .. "set bmargin at screen %.9f\nplot '%s' binary filetype=png with rgbimage\n"):format(x / page.width,
+      (x + width) / page.width, 1 - y / page.height, 1 - (y + height) / page.height, picture.file)
   end
 
   function canvas.body()
@@ -208,28 +208,28 @@ local function new_canvas(plan)
 end
 
 -- Lines of text around the height y.
-local function label_lines(canvas, plan, x, y, lines, where)
-  local pitch = LEADING * plan.scale
+local function label_lines(canvas, page, x, y, lines, where)
+  local pitch = LEADING * page.scale
   for i, line in ipairs(lines) do
     canvas.label(x, y + (i - (#lines + 1) / 2) * pitch, line, where)
   end
 end
 
 -- Panels keep their proportions, in the middle of their cell.
-local function place_panel(canvas, plan, picture, x, row)
-  local ratio = math.min(plan.panel / picture.width, plan.panel_height / picture.height)
+local function place_panel(canvas, page, picture, x, row)
+  local ratio = math.min(page.panel / picture.width, page.panel_height / picture.height)
   local width, height = picture.width * ratio, picture.height * ratio
-  canvas.picture(picture, x + (plan.panel - width) / 2, row.top + (row.height - height) / 2, width, height)
+  canvas.picture(picture, x + (page.panel - width) / 2, row.top + (row.height - height) / 2, width, height)
 end
 
-local function place_bar(canvas, plan, each, x, y, width)
-  local bar, height = each.bar, plan.px(BAR_HEIGHT)
+local function place_bar(canvas, page, each, x, y, width)
+  local bar, height = each.bar, page.px(BAR_HEIGHT)
   if bar.title then
-    local title = text.elide(bar.title, 1.3 * width / plan.scale, FONT)
-    canvas.label(x + width / 2, y - plan.px(0.55 * LEADING), title, "center")
+    local title = text_width.elide(bar.title, 1.3 * width / page.scale, FONT)
+    canvas.label(x + width / 2, y - page.px(0.55 * LEADING), title, "center")
   end
   canvas.picture(each.picture, x, y, width, height)
-  local below = y + height + plan.px(0.62 * LEADING)
+  local below = y + height + page.px(0.62 * LEADING)
   canvas.label(x, below, bar.low, "left")
   if bar.middle then canvas.label(x + width / 2, below, bar.middle, "center") end
   canvas.label(x + width, below, bar.high, "right")
@@ -237,18 +237,18 @@ local function place_bar(canvas, plan, each, x, y, width)
 end
 
 -- Bars side by side below the explanations, that is to the right of the first column.
-local function place_bars(canvas, plan, bars)
-  local left = plan.columns > 1 and plan.left + plan.panel + plan.gap or plan.left
-  local room = (plan.width - plan.margin - left) / #bars
-  local width, below = math.floor(math.min(plan.px(BAR_WIDTH), 0.75 * room)), nil
+local function place_bars(canvas, page, bars)
+  local left = page.columns > 1 and page.left + page.panel + page.gap or page.left
+  local room = (page.width - page.margin - left) / #bars
+  local width, below = math.floor(math.min(page.px(BAR_WIDTH), 0.75 * room)), nil
   for i, each in ipairs(bars) do
-    below = place_bar(canvas, plan, each, left + math.floor((i - 0.5) * room - width / 2), plan.bars, width)
+    below = place_bar(canvas, page, each, left + math.floor((i - 0.5) * room - width / 2), page.bars, width)
   end
   for i, line in ipairs(captions(bars)) do
-    local half = text.width(line, FONT) * plan.scale / 2
-    local centre = math.max(math.min((left + plan.width - plan.margin) / 2, plan.width - plan.margin - half),
-      plan.margin + half)
-    canvas.label(centre, below + i * plan.px(LEADING), line, "center")
+    local half = text_width.width(line, FONT) * page.scale / 2
+    local centre = math.max(math.min((left + page.width - page.margin) / 2, page.width - page.margin - half),
+      page.margin + half)
+    canvas.label(centre, below + i * page.px(LEADING), line, "center")
   end
 end
 
@@ -261,38 +261,38 @@ end
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string
-function sheet.draw(samples, opts)
+function heatmap_grid.draw(samples, opts)
   local grid, message = gather_panels(samples, opts)
   if not grid then return nil, message end
   local bars
   bars, message = gather_bars(samples, opts)
   if not bars then return nil, message end
-  local plan = layout(samples, grid, bars, { width = opts.width or 180, dpi = opts.dpi or 300 })
-  if plan.width > MOST_PIXELS or plan.height > MOST_PIXELS then
+  local page = layout(samples, grid, bars, { width = opts.width or 180, dpi = opts.dpi or 300 })
+  if page.width > MOST_PIXELS or page.height > MOST_PIXELS then
     return nil, ("a sheet of %d x %d pixels is too large: %d at most each way; draw fewer samples, or with fewer dots "
-      .. "per inch"):format(plan.width, plan.height, MOST_PIXELS)
+      .. "per inch"):format(page.width, page.height, MOST_PIXELS)
   end
-  local canvas = new_canvas(plan)
-  for j, lines in ipairs(plan.heads) do
-    local x = plan.left + (j - 1) * (plan.panel + plan.gap) + plan.panel / 2
-    label_lines(canvas, plan, x, plan.top - plan.px(2) - #lines * LEADING * plan.scale / 2, lines, "center")
+  local canvas = new_canvas(page)
+  for j, lines in ipairs(page.heads) do
+    local x = page.left + (j - 1) * (page.panel + page.gap) + page.panel / 2
+    label_lines(canvas, page, x, page.top - page.px(2) - #lines * LEADING * page.scale / 2, lines, "center")
   end
-  for i, row in ipairs(plan.rows) do
-    label_lines(canvas, plan, plan.margin, row.top + row.height / 2, plan.titles[i], "left")
+  for i, row in ipairs(page.rows) do
+    label_lines(canvas, page, page.margin, row.top + row.height / 2, page.titles[i], "left")
     for j, picture in ipairs(grid[i]) do
-      place_panel(canvas, plan, picture, plan.left + (j - 1) * (plan.panel + plan.gap), row)
+      place_panel(canvas, page, picture, page.left + (j - 1) * (page.panel + page.gap), row)
     end
   end
-  if #bars > 0 then place_bars(canvas, plan, bars) end
+  if #bars > 0 then place_bars(canvas, page, bars) end
   local drawn
   drawn, message = gnuplot.draw { folder = opts.folder, name = opts.name, body = canvas.body(),
-    program = opts.gnuplot, terminals = gnuplot.print_terminals(plan.width, plan.height, plan.scale, FONT) }
+    program = opts.gnuplot, terminals = gnuplot.print_terminals(page.width, page.height, page.scale, FONT) }
   if not drawn then return nil, message end
   local path = files.join(opts.folder, opts.name .. ".png")
   local png
   png, message = files.read_all(path)
   if not png then return nil, message end
-  return files.write_all(path, sheet.with_resolution(png, 72 * plan.scale))
+  return files.write_all(path, heatmap_grid.with_resolution(png, 72 * page.scale))
 end
 
-return sheet
+return heatmap_grid

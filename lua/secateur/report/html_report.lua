@@ -5,7 +5,7 @@ local results = require "secateur.results"
 local style = require "secateur.report.style"
 local tables = require "secateur.report.tables"
 
-local page = {}
+local html_report = {}
 
 local escape = html.escape
 
@@ -23,7 +23,7 @@ end
 -- @treturn[1] string sampling
 -- @treturn[1] number its mean drop
 -- @treturn[2] nil where no combination has all rates
-function page.best(drops)
+function html_report.best(drops)
   local best, smallest
   for _, line in ipairs(drops.lines) do
     local sum, complete = 0, #line.cells > 0
@@ -46,7 +46,7 @@ end
 
 local function summary(rows, drops, margin)
   local cards = {}
-  local method, sampling = page.best(drops)
+  local method, sampling = html_report.best(drops)
   if method then
     cards[#cards + 1] = card(("%s · %s"):format(tables.method_name(method), sampling), "smallest drop, mean over rates")
   end
@@ -166,7 +166,7 @@ local function class_table(rows, dataset, model, method, sampling)
 end
 
 local function per_class(rows, drops)
-  local method, sampling = page.best(drops)
+  local method, sampling = html_report.best(drops)
   if not method then return "" end
   local out, several = {}, #rows:distinct "dataset" * #rows:distinct "model" > 1
   for _, dataset in ipairs(rows:distinct "dataset") do
@@ -266,7 +266,7 @@ end
 -- `figures.agreement`), `heatmaps, trainings`, and `read`,
 -- a function from a figure's file name to its bytes
 -- @treturn string
-function page.make(rows, parts)
+function html_report.make(rows, parts)
   local several = #rows:distinct "dataset" * #rows:distinct "model" > 1
   local title = escape(parts.title)
   return table.concat {
@@ -291,4 +291,4 @@ function page.make(rows, parts)
     "</body>\n</html>\n" }
 end
 
-return page
+return html_report

@@ -7,9 +7,9 @@ local figures = require "secateur.report.figures"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
 local options = require "secateur.util.options"
-local page = require "secateur.report.html_report"
+local html_report = require "secateur.report.html_report"
 local results = require "secateur.results"
-local sheet = require "secateur.report.heatmap_grid"
+local heatmap_grid = require "secateur.report.heatmap_grid"
 local tables = require "secateur.report.tables"
 
 local report = {}
@@ -154,11 +154,11 @@ local function write_files(rows, folder, opts)
   local drawn = figures.accuracy(rows, { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot })
   local agreements = figures.agreement(rows, { folder = pictures, gnuplot = opts.gnuplot })
   if #opts.samples > 0 then
-    need(sheet.draw(opts.samples, { folder = pictures, name = "heatmaps", copy = true, gnuplot = opts.gnuplot }))
+    need(heatmap_grid.draw(opts.samples, { folder = pictures, name = "heatmaps", copy = true, gnuplot = opts.gnuplot }))
   end
   local trainings = draw_trainings(histories(opts.history), pictures, opts.gnuplot)
-  write("index.html", page.make(rows, { title = opts.title, margin = opts.margin, drops = drops, caption = caption,
-    drawn = drawn, agreements = agreements, heatmaps = opts.samples, trainings = trainings,
+  write("index.html", html_report.make(rows, { title = opts.title, margin = opts.margin, drops = drops,
+    caption = caption, drawn = drawn, agreements = agreements, heatmaps = opts.samples, trainings = trainings,
     read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
 end
 
@@ -238,7 +238,7 @@ function report.heatmaps(samples, path, opts)
   local function checked() return (heatmap_samples("report.heatmaps", samples)) end
   samples = checked()
   local stem = draw_at("report.heatmaps", path, opts, sheet_rules,
-    function(where) return sheet.draw(samples, where) end)
+    function(where) return heatmap_grid.draw(samples, where) end)
   return stem .. ".svg", stem .. ".png", stem .. ".pdf"
 end
 

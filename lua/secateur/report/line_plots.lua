@@ -4,7 +4,7 @@ local gnuplot = require "secateur.report.gnuplot"
 local results = require "secateur.results"
 local tables = require "secateur.report.tables"
 
-local panels = {}
+local line_plots = {}
 
 -- Okabe and Ito's palette, told apart with every kind of colour vision; each colour has its own mark as well.
 local colours = { "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9" }
@@ -15,14 +15,14 @@ local marks = { 7, 9, 5, 13, 11, 15 }
 -- @treturn string colour
 -- @treturn int mark
 -- @treturn string dashes
-function panels.style(i)
+function line_plots.style(i)
   local round = (i - 1) // #colours
   i = (i - 1) % #colours + 1
   return colours[i], marks[i], round == 0 and "solid" or ("(%d,4)"):format(12 // round)
 end
 
 --- The look of axes, as commands.
-panels.axes = [[
+line_plots.axes = [[
 set border 3 lw 1 lc rgb '#444444'
 set tics nomirror out scale 0.6 textcolor rgb '#222222'
 set grid ytics lt 1 dt solid lw 0.7 lc rgb '#dddddd'
@@ -33,8 +33,8 @@ set key noautotitle
 --- A number as scripts and data have it.
 -- @number value
 -- @treturn string
-function panels.number(value) return ("%.9g"):format(value) end
-local number = panels.number
+function line_plots.number(value) return ("%.9g"):format(value) end
+local number = line_plots.number
 
 -- Lines `rate mean low high` of one curve, at rate 0 what it starts from; low and high one deviation off.
 local function curve(rows, panel)
@@ -57,7 +57,7 @@ end
 local function key_entries(rows, more)
   local entries = {}
   for i, method in ipairs(rows:distinct "method") do
-    local colour, mark, dashes = panels.style(i)
+    local colour, mark, dashes = line_plots.style(i)
     entries[i] = { tables.method_name(method), ("lw 2 dt %s lc rgb '%s'"):format(dashes, colour),
       ("point pt %d ps 0.8 lc rgb '%s'"):format(mark, colour) }
   end
@@ -112,7 +112,7 @@ local function panel_body(rows, panel, data)
   local bands, lines, plots = {}, {}, {}
   for i, method in ipairs(rows:distinct "method") do
     local points = curve(results.new(subset:where { method = method }), panel)
-    local colour, mark, dashes = panels.style(i)
+    local colour, mark, dashes = line_plots.style(i)
     if #points > 0 then
       local name = ("%s_%d"):format(panel.id, i)
       data[name] = points
@@ -143,7 +143,7 @@ end
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string
-function panels.draw(rows, list, opts)
+function line_plots.draw(rows, list, opts)
   local data, count = {}, #list
   local columns = math.min(opts.columns or count, count)
   local lines = math.ceil(count / columns)
@@ -156,7 +156,7 @@ function panels.draw(rows, list, opts)
   local gap = lines > 1 and 42 or 0 -- for the title of the panel below
   local bottom = 67 - gap + key_line * key_lines
   local height = bottom + lines * cell_height + upper
-  local body = { panels.axes, ("set xrange [0:%s]\nset yrange [%s:%s]\n"):format(number(math.max(top, 0.05) * 1.02),
+  local body = { line_plots.axes, ("set xrange [0:%s]\nset yrange [%s:%s]\n"):format(number(math.max(top, 0.05) * 1.02),
     number(opts.low), number(opts.high)) }
   body[#body + 1] = "set multiplot\n" .. rate_tics(rows, cell_width) .. key(height)
   for i, panel in ipairs(list) do
@@ -181,4 +181,4 @@ function panels.draw(rows, list, opts)
     body = table.concat(body), program = opts.gnuplot }
 end
 
-return panels
+return line_plots

@@ -3,7 +3,7 @@
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
-local recipe = {}
+local training_options = {}
 
 local augmentation = { scale = { 0.7, 1 }, ratio = { 0.75, 1.33 }, hflip = 0.5, vflip = 0.5, rotation = 30,
   brightness = 0.2, contrast = 0.2, saturation = 0.2 }
@@ -85,7 +85,7 @@ end
 --- Checks the options of train and fills in what depends on others.
 -- @tab[opt] given
 -- @treturn table
-function recipe.check(given)
+function training_options.check(given)
   local opts = options.check("train", given, rules)
   check_together(opts)
   if opts.decay == nil then opts.decay = opts.schedule == "step" and {} end
@@ -105,7 +105,7 @@ end
 -- because a finished training may go on; workers, which change no number.
 -- @tab opts as `check` gives them
 -- @treturn table
-function recipe.numbers(opts)
+function training_options.numbers(opts)
   local numbers = {}
   for _, name in ipairs { "batch", "micro_batch", "optimiser", "betas", "eps", "momentum", "nesterov", "weight_decay",
     "decay_norms", "lr", "schedule", "decay", "min_lr", "warmup", "label_smoothing", "clip", "ema", "augment", "select",
@@ -117,4 +117,4 @@ function recipe.numbers(opts)
   return numbers
 end
 
-return recipe
+return training_options

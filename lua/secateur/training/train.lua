@@ -10,8 +10,8 @@ local options = require "secateur.util.options"
 local parameters = require "secateur.training.parameters"
 local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
-local recipe = require "secateur.training.options"
-local steps = require "secateur.training.train_epoch"
+local training_options = require "secateur.training.options"
+local train_epoch = require "secateur.training.train_epoch"
 
 local function check_data(model, data)
   if type(data) ~= "table" or not data.train then
@@ -38,11 +38,11 @@ end
 -- Everything that a training needs, checked.
 local function prepare(model, data, given)
   local used = check_data(model, data)
-  local opts = recipe.check(given)
+  local opts = training_options.check(given)
   local job = { model = model, data = used, opts = opts, rows = {}, select = used.val and opts.select or "last",
     criterion = criterion.new(used.train, model.classes, opts) }
   choose_parameters(job)
-  local numbers = recipe.numbers(opts)
+  local numbers = training_options.numbers(opts)
   numbers.class_weights, numbers.frozen, numbers.zeros = job.criterion.list, job.frozen, model.plan
   numbers.parameters = opts.groups and job.settings
   job.description = checkpoint.describe(model, used, numbers)
@@ -64,9 +64,9 @@ end
 local function validate(job, epoch, row)
   if not job.data.val then return end
   local run = predict.run(job.model, job.data.val, job.opts)
-  local sums, loss = steps.new_sums(), criterion.loss(job.criterion, run.logits, run.labels)
-  steps.check_finite(job, "loss", loss, epoch, "validation")
-  steps.add(job, sums, loss, run.logits, run.labels)
+  local sums, loss = train_epoch.new_sums(), criterion.loss(job.criterion, run.logits, run.labels)
+  train_epoch.check_finite(job, "loss", loss, epoch, "validation")
+  train_epoch.add(job, sums, loss, run.logits, run.labels)
   row.val_loss, row.val_accuracy = loss, sums.right / sums.count
 end
 
@@ -125,7 +125,7 @@ local function run_epoch(job, epoch)
   job.line.label = ("epoch %d/%d"):format(epoch, job.opts.epochs)
   collectgarbage() -- ends the tensors that share the weights, which would have to be copied for them
   job.model.graph:own_parameters { except = job.fixed }
-  local sums = steps.learn(job, epoch)
+  local sums = train_epoch.learn(job, epoch)
   local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = sums.loss / sums.weight,
     train_accuracy = sums.right / sums.count, images_per_second = sums.count / (core.clock() - job.epoch_started) }
   local state = job.model:state()
@@ -188,7 +188,7 @@ end
 -- Ctrl-C ends native work with "interrupted", and Lua code, by its own signal handler, with "interrupted!".
 local function explain(job, problem)
   if type(problem) ~= "string" or not problem:find("interrupted!?$") then return problem end
-  return ("train: interrupted; %s"):format(steps.what_is_kept(job))
+  return ("train: interrupted; %s"):format(train_epoch.what_is_kept(job))
 end
 
 --- Trains a model in place; models that shared its weights (clones) keep theirs.

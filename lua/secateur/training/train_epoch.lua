@@ -7,12 +7,12 @@ local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local schedule = require "secateur.training.schedule"
 
-local steps = {}
+local train_epoch = {}
 
 --- What is left when a training stops early.
 -- @tab job
 -- @treturn string
-function steps.what_is_kept(job)
+function train_epoch.what_is_kept(job)
   local kept = job.kept.epoch > 0 and "those of epoch " .. job.kept.epoch or "those that it had before"
   local saved = job.saved and ("the last good checkpoint is '%s' (epoch %d)"):format(job.opts.checkpoint, job.saved)
     or "no checkpoint was written"
@@ -25,15 +25,15 @@ end
 -- @number value
 -- @int epoch
 -- @string place in the epoch
-function steps.check_finite(job, what, value, epoch, place)
+function train_epoch.check_finite(job, what, value, epoch, place)
   if value - value == 0 then return end
   errors.raise("%s is %s in epoch %d, %s, at lr %g; %s", what, value == value and "infinite" or "not a number", epoch,
-    place, job.lr, steps.what_is_kept(job))
+    place, job.lr, train_epoch.what_is_kept(job))
 end
 
 --- Sums over samples, from which means are made.
 -- @treturn table
-function steps.new_sums()
+function train_epoch.new_sums()
   return { loss = 0, weight = 0, right = 0, count = 0 }
 end
 
@@ -43,7 +43,7 @@ end
 -- @number loss mean over the batch, weighted by class
 -- @tparam Tensor logits
 -- @tparam Tensor labels
-function steps.add(job, sums, loss, logits, labels)
+function train_epoch.add(job, sums, loss, logits, labels)
   local predictions, actual, weight = logits:argmax(2):totable(), labels:totable(), 0
   for i, label in ipairs(actual) do
     weight = weight + (job.criterion.list and job.criterion.list[label] or 1)
@@ -68,7 +68,7 @@ local function accumulate(job, plan, x, y, seed, sums)
     local logits = plan:forward(x, seed)
     local loss, dlogits = criterion.loss(job.criterion, logits, y)
     if loss - loss == 0 then plan:backward(dlogits) end
-    steps.add(job, sums, loss, logits, y)
+    train_epoch.add(job, sums, loss, logits, y)
     return loss
   end
   local total, whole = criterion.weight(job.criterion, y), 0
@@ -79,7 +79,7 @@ local function accumulate(job, plan, x, y, seed, sums)
     whole = whole + loss
     if whole - whole ~= 0 then return whole end
     plan:backward(dlogits, i > 1)
-    steps.add(job, sums, loss * total / criterion.weight(job.criterion, labels), logits, labels)
+    train_epoch.add(job, sums, loss * total / criterion.weight(job.criterion, labels), logits, labels)
   end
   return whole
 end
@@ -96,7 +96,7 @@ local function take_step(job, plan, epoch, step)
   local scale = 1
   if job.opts.clip then
     local norm = job.optimiser:gradient_norm(plan)
-    steps.check_finite(job, "norm of the gradient", norm, epoch, "step " .. step)
+    train_epoch.check_finite(job, "norm of the gradient", norm, epoch, "step " .. step)
     scale = math.min(1, job.opts.clip / (norm + 1e-6))
   end
   job.optimiser:step(plan, job.lr, scale)
@@ -107,11 +107,11 @@ end
 -- @tab job
 -- @int epoch
 -- @treturn table sums over the samples
-function steps.learn(job, epoch)
+function train_epoch.learn(job, epoch)
   local model, train, opts = job.model, job.data.train, job.opts
   local plan = model:execution(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
     { training = true, backward = true, params = true, frozen = job.frozen })
-  local sums, step, seed = steps.new_sums(), 0, core.mix(opts.seed, epoch)
+  local sums, step, seed = train_epoch.new_sums(), 0, core.mix(opts.seed, epoch)
   for x, y in train:batches { batch = opts.batch, shuffle = true, seed = opts.seed, epoch = epoch,
     augment = opts.augment or nil, workers = opts.workers } do
     -- The statistics of one sample would say nothing about the class.
@@ -119,7 +119,7 @@ function steps.learn(job, epoch)
       step = step + 1
       set_rate(job, epoch, step)
       local loss = accumulate(job, plan, x, y, core.mix(seed, step), sums)
-      steps.check_finite(job, "loss", loss, epoch, "step " .. step)
+      train_epoch.check_finite(job, "loss", loss, epoch, "step " .. step)
       take_step(job, plan, epoch, step)
       job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(sums.loss / sums.weight, sums.right / sums.count))
     end
@@ -128,4 +128,4 @@ function steps.learn(job, epoch)
   return sums
 end
 
-return steps
+return train_epoch

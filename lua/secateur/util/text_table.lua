@@ -1,6 +1,6 @@
 --- Text in columns, for values that print as a table.
 -- @module secateur.util.text_table
-local columns = {}
+local text_table = {}
 
 local function width_of(text) return utf8.len(text) or #text end
 
@@ -8,7 +8,7 @@ local function width_of(text) return utf8.len(text) or #text end
 -- @tab lines list of lists of strings; all as long as the first
 -- @int[opt=1] left
 -- @treturn string without a line break at the end
-function columns.format(lines, left)
+function text_table.format(lines, left)
   local widths, out = {}, {}
   for _, line in ipairs(lines) do
     for j, cell in ipairs(line) do widths[j] = math.max(widths[j] or 0, width_of(cell)) end
@@ -34,9 +34,9 @@ end
 --- A mean with its interval: "0.412 [0.390, 0.433]"; a dash for nil.
 -- @tab[opt] interval `mean`, `low`, `high`
 -- @treturn string
-function columns.interval(interval)
+function text_table.interval(interval)
   if not interval then return "–" end
   return ("%s [%s, %s]"):format(number_text(interval.mean), number_text(interval.low), number_text(interval.high))
 end
 
-return columns
+return text_table
