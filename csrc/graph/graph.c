@@ -221,7 +221,8 @@ static sc_status bind(sc_param_ref *ref, sc_graph *graph, const char *node, cons
         return sc_error_set(error, SC_ERROR_ARGUMENT, "%s: expected %s of shape %s, got %s of shape %s", spec->name,
                             sc_dtype_name(spec->dtype), sc_shape_format(wanted, &full), sc_dtype_name(value->dtype),
                             sc_shape_format(found, &value->shape));
-    *ref = (sc_param_ref){.present = true, .parameter = (size_t)index, .first_row = first, .shape = spec->shape};
+    *ref = (sc_param_ref){
+        .present = true, .slot = spec->name, .parameter = (size_t)index, .first_row = first, .shape = spec->shape};
     return SC_OK;
 }
 

@@ -14,6 +14,7 @@ typedef struct sc_parameter {
 /* A node's use of a parameter. */
 typedef struct sc_param_ref {
     bool present;
+    const char *slot; /* "weight"; as the operation names it */
     size_t parameter; /* index into graph->parameters */
     size_t first_row; /* of the parameter's first dimension */
     sc_shape shape;   /* of the part used */

@@ -1,6 +1,8 @@
 /* The class Graph: building and reading. lua/secateur/models wraps it. */
 #include "lua/l_graph.h"
 
+#include "base/memory.h"
+#include "graph/unit_walk.h"
 #include "lua/core.h"
 #include "lua/l_attrs.h"
 #include "lua/l_tensor.h"
@@ -234,7 +236,9 @@ static void push_params(lua_State *L, const sc_graph *graph, const sc_node *node
         if (!ref->present)
             continue;
         const sc_parameter *p = &graph->parameters[ref->parameter];
-        lua_createtable(L, 0, 3);
+        lua_createtable(L, 0, 5);
+        lua_pushstring(L, ref->slot);
+        lua_setfield(L, -2, "slot");
         lua_pushstring(L, p->name);
         lua_setfield(L, -2, "name");
         lua_pushinteger(L, (lua_Integer)ref->first_row + 1);
@@ -258,12 +262,23 @@ static const char *const linearity_names[] = {
     [SC_LINEARITY_ROUTING] = "routing",     [SC_LINEARITY_ELEMENTWISE] = "elementwise",
     [SC_LINEARITY_NONLINEAR] = "nonlinear", [SC_LINEARITY_SOURCE] = "source"};
 
+/* Sets kind, channels and linearity in the table on top of the stack. */
+static void push_op_facts(lua_State *L, const sc_op *op) {
+    lua_pushstring(L, op->kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, channel_names[op->channels]);
+    lua_setfield(L, -2, "channels");
+    lua_pushstring(L, linearity_names[op->linearity]);
+    lua_setfield(L, -2, "linearity");
+}
+
 static void push_node(lua_State *L, const sc_graph *graph, const sc_node *node) {
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     lua_pushstring(L, node->name);
     lua_setfield(L, -2, "name");
     lua_pushstring(L, node->op->name);
     lua_setfield(L, -2, "op");
+    push_op_facts(L, node->op);
     sc_lua_push_attrs(L, node->op, node->attrs);
     lua_setfield(L, -2, "attrs");
     lua_createtable(L, node->input_count, 0);
@@ -278,14 +293,11 @@ static void push_node(lua_State *L, const sc_graph *graph, const sc_node *node) 
     lua_setfield(L, -2, "shape");
     lua_pushnumber(L, node->macs);
     lua_setfield(L, -2, "macs");
-    lua_pushstring(L, channel_names[node->op->channels]);
-    lua_setfield(L, -2, "channels");
-    lua_pushstring(L, linearity_names[node->op->linearity]);
-    lua_setfield(L, -2, "linearity");
 }
 
-/* graph:nodes() -> list of {name =, op =, attrs =, inputs = names, params = by slot {name, first, total, shape},
- * shape = of one sample, macs = per sample, channels =, map =} in order of computation. */
+/* graph:nodes() -> list of {name =, op =, kind =, channels =, linearity =, attrs =, inputs = names, params = by number
+ * of the slot {slot =, name =, first =, total =, shape =}, shape = of one sample, macs = per sample} in order of
+ * computation. */
 static int graph_nodes(lua_State *L) {
     const sc_graph *graph = sc_lua_check_graph(L, 1, "nodes");
     lua_createtable(L, (int)graph->node_count, 0);
@@ -296,21 +308,67 @@ static int graph_nodes(lua_State *L) {
     return 1;
 }
 
-/* operations() -> list of {name =, doc =, min_inputs =, max_inputs =, attributes = see sc_lua_describe_attrs} */
+/* Sets an integer in the table on top of the stack. */
+static void set_integer(lua_State *L, const char *field, size_t value) {
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, field);
+}
+
+/* graph:unit_walk(name) -> list of {node = name, from = name, first =, stride =, count =, step =, axis = "first" |
+ * "last", shared =}: where the units of a node that produces units are further on, see graph/unit_walk.h. Unit u, from
+ * 1, is at first + (u - 1) * stride, counted from 1. */
+static int graph_unit_walk(lua_State *L) {
+    const sc_graph *graph = sc_lua_check_graph(L, 1, "unit_walk");
+    size_t producer = sc_lua_check_node(L, 2, graph, "unit_walk"), count;
+    if (graph->nodes[producer].op->channels != SC_CHANNELS_PRODUCE)
+        sc_lua_fail(L, "unit_walk: node: expected one that produces units, got %s '%s'",
+                    graph->nodes[producer].op->name, graph->nodes[producer].name);
+    sc_unit_place **box = sc_lua_new_object(L, SC_LUA_CLASS("UnitPlaces"), sizeof(sc_unit_place *));
+    sc_error error;
+    sc_lua_try(L, sc_unit_walk(box, &count, graph, producer, &error), &error);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        const sc_unit_place *place = &(*box)[i];
+        lua_createtable(L, 0, 8);
+        lua_pushstring(L, graph->nodes[place->node].name);
+        lua_setfield(L, -2, "node");
+        lua_pushstring(L, graph->nodes[place->from].name);
+        lua_setfield(L, -2, "from");
+        set_integer(L, "first", place->units.first + 1);
+        set_integer(L, "stride", place->units.stride);
+        set_integer(L, "count", place->units.count);
+        set_integer(L, "step", place->units.step);
+        lua_pushstring(L, place->units.last_axis ? "last" : "first");
+        lua_setfield(L, -2, "axis");
+        lua_pushboolean(L, place->units.shared);
+        lua_setfield(L, -2, "shared");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int unit_places_finalize(lua_State *L) {
+    sc_unit_place **box = luaL_checkudata(L, 1, SC_LUA_CLASS("UnitPlaces"));
+    sc_memory_free(*box);
+    *box = NULL;
+    return 0;
+}
+
+/* operations() -> list of {name =, doc =, kind =, channels =, linearity =, min_inputs =, max_inputs =,
+ * attributes = see sc_lua_describe_attrs} */
 static int operations(lua_State *L) {
     size_t count;
     const sc_op *const *ops = sc_op_list(&count);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
-        lua_createtable(L, 0, 5);
+        lua_createtable(L, 0, 8);
         lua_pushstring(L, ops[i]->name);
         lua_setfield(L, -2, "name");
+        push_op_facts(L, ops[i]);
         lua_pushstring(L, sc_op_doc(ops[i]));
         lua_setfield(L, -2, "doc");
-        lua_pushinteger(L, ops[i]->min_inputs);
-        lua_setfield(L, -2, "min_inputs");
-        lua_pushinteger(L, ops[i]->max_inputs);
-        lua_setfield(L, -2, "max_inputs");
+        set_integer(L, "min_inputs", (size_t)ops[i]->min_inputs);
+        set_integer(L, "max_inputs", (size_t)ops[i]->max_inputs);
         sc_lua_describe_attrs(L, ops[i]);
         lua_setfield(L, -2, "attributes");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -370,6 +428,7 @@ static int graph_finalize(lua_State *L) {
 
 void sc_lua_open_graph(lua_State *L) {
     static const luaL_Reg functions[] = {{"graph", graph_create}, {"operations", operations}, {NULL, NULL}};
+    static const luaL_Reg none[] = {{NULL, NULL}};
     static const luaL_Reg methods[] = {
         {"add", graph_add},
         {"output", graph_output},
@@ -379,9 +438,11 @@ void sc_lua_open_graph(lua_State *L) {
         {"own_parameters", graph_own_parameters},
         {"parameters", graph_parameters},
         {"nodes", graph_nodes},
+        {"unit_walk", graph_unit_walk},
         {"__tostring", graph_tostring},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("Graph"), methods, graph_finalize);
+    sc_lua_new_class(L, SC_LUA_CLASS("UnitPlaces"), none, unit_places_finalize);
 }

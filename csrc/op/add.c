@@ -34,6 +34,7 @@ static bool epilogue(const sc_op_call *call, sc_epilogue *out) {
 
 const sc_op sc_op_add = {
     .name = "add",
+    .kind = "add",
     .min_inputs = 2,
     .max_inputs = SC_MAX_INPUTS,
     .linearity = SC_LINEARITY_FIXED,

@@ -51,6 +51,7 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
 
 const sc_op sc_op_attention_context = {
     .name = "attention_context",
+    .kind = "attention",
     .min_inputs = 2,
     .max_inputs = 2,
     .linearity = SC_LINEARITY_NONLINEAR,

@@ -61,6 +61,7 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
 
 const sc_op sc_op_attention_scores = {
     .name = "attention_scores",
+    .kind = "attention",
     .min_inputs = 2,
     .max_inputs = 2,
     .attrs_size = sizeof(scores_attrs),

@@ -38,6 +38,7 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_avg_pool2d = {
     .name = "avg_pool2d",
+    .kind = "avg_pool",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(avg_pool_attrs),

@@ -126,6 +126,7 @@ static void channel_affine(const sc_op_call *call, double *scale, double *shift)
 
 const sc_op sc_op_batch_norm2d = {
     .name = "batch_norm2d",
+    .kind = "norm",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(batch_norm_attrs),

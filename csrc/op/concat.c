@@ -45,12 +45,21 @@ static void backward(const sc_op_call *call) {
     }
 }
 
+/* Channels come after those of the inputs before; features stay, but in other rows are those of other inputs. */
+static void move_units(sc_unit_map *units, const sc_shape *const *inputs, int input) {
+    units->shared |= units->last_axis;
+    for (int k = 0; k < input && !units->last_axis; k++)
+        units->first += inputs[k]->size[0];
+}
+
 const sc_op sc_op_concat = {
     .name = "concat",
+    .kind = "routing",
     .min_inputs = 2,
     .max_inputs = SC_MAX_INPUTS,
     .linearity = SC_LINEARITY_ROUTING,
     .channels = SC_CHANNELS_MOVE,
+    .move_units = move_units,
     .infer = infer,
     .forward = forward,
     .backward = backward,

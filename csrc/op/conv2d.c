@@ -120,6 +120,7 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_conv2d = {
     .name = "conv2d",
+    .kind = "conv",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(conv2d_attrs),

@@ -33,6 +33,7 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_dropout = {
     .name = "dropout",
+    .kind = "activation",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(dropout_attrs),

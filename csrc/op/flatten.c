@@ -19,12 +19,31 @@ static void backward(const sc_op_call *call) {
         sc_accumulate(call->input_grad[0], call->output_grad, sc_call_numel(call));
 }
 
+/* A channel becomes a run of features; the features of tokens recur with every token. */
+static void move_units(sc_unit_map *units, const sc_shape *const *inputs, int input) {
+    size_t numel = sc_shape_numel(inputs[input]);
+    if (inputs[input]->ndim < 2)
+        return;
+    if (units->last_axis) {
+        units->step = inputs[input]->size[inputs[input]->ndim - 1];
+        units->count = numel / units->step;
+    } else {
+        units->count = numel / inputs[input]->size[0];
+        units->step = 1;
+        units->first *= units->count;
+        units->stride *= units->count;
+    }
+    units->last_axis = false;
+}
+
 const sc_op sc_op_flatten = {
     .name = "flatten",
+    .kind = "routing",
     .min_inputs = 1,
     .max_inputs = 1,
     .linearity = SC_LINEARITY_ROUTING,
     .channels = SC_CHANNELS_MOVE,
+    .move_units = move_units,
     .inplace = true,
     .unit_axis = -1,
     .infer = infer,

@@ -38,6 +38,7 @@ static double activation(const void *attributes, double x) {
 
 const sc_op sc_op_gelu = {
     .name = "gelu",
+    .kind = "activation",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(gelu_attrs),

@@ -71,6 +71,7 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
 
 const sc_op sc_op_layer_norm = {
     .name = "layer_norm",
+    .kind = "norm",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(layer_norm_attrs),

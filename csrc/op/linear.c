@@ -127,6 +127,7 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_linear = {
     .name = "linear",
+    .kind = "linear",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(linear_attrs),

@@ -39,6 +39,7 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
 
 const sc_op sc_op_max_pool2d = {
     .name = "max_pool2d",
+    .kind = "max_pool",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(sc_pool_attrs),

@@ -142,8 +142,17 @@ typedef enum sc_op_channels {
     SC_CHANNELS_MIX,     /* anything else: softmax, attention */
 } sc_op_channels;
 
+/* Where the units of an earlier node are found in a value: unit u at `count` places from first + u * stride on, `step`
+ * apart. An operation that moves units maps it in move_units(). */
+typedef struct sc_unit_map {
+    size_t first, stride, count, step;
+    bool last_axis; /* places are along the last dimension, else along the first */
+    bool shared;    /* values of other nodes stand at the same places, or are added to them */
+} sc_unit_map;
+
 typedef struct sc_op {
     const char *name;
+    const char *kind; /* the class of operations that it belongs to, e.g. "activation"; NULL: in a class of its own */
     int min_inputs, max_inputs;
     size_t attrs_size;    /* of the attribute struct; at most SC_MAX_ATTRS_SIZE */
     const sc_attr *attrs; /* NULL-name-ended; NULL when there are none */
@@ -158,6 +167,9 @@ typedef struct sc_op {
     bool fuses_epilogue;      /* forward heeds call->epilogue */
     int unit_axis; /* of one sample of the output: 0 (maps [C x H x W]) or -1, the last (vectors, tokens [T x D]) */
 
+    /* (SC_CHANNELS_MOVE) Turns the places of units in an input into those in the output, given the shapes of all
+     * inputs. */
+    void (*move_units)(sc_unit_map *units, const sc_shape *const *inputs, int input);
     /* Checks attributes and input shapes, gives output and parameter shapes. The only place that does; messages
      * start with the argument: "weight: expected ..., got ...", the graph adds operation and node. */
     sc_status (*infer)(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,

@@ -29,6 +29,7 @@ static double activation(const void *attrs, double x) {
 
 const sc_op sc_op_relu = {
     .name = "relu",
+    .kind = "activation",
     .min_inputs = 1,
     .max_inputs = 1,
     .linearity = SC_LINEARITY_ELEMENTWISE,

@@ -49,6 +49,7 @@ static void backward(const sc_op_call *call) {
 
 const sc_op sc_op_select = {
     .name = "select",
+    .kind = "routing",
     .min_inputs = 1,
     .max_inputs = 1,
     .attrs_size = sizeof(select_attrs),

@@ -21,6 +21,7 @@ static double activation(const void *attrs, double x) {
 
 const sc_op sc_op_sigmoid = {
     .name = "sigmoid",
+    .kind = "activation",
     .min_inputs = 1,
     .max_inputs = 1,
     .linearity = SC_LINEARITY_ELEMENTWISE,

@@ -19,12 +19,20 @@ static void backward(const sc_op_call *call) {
                                 call->output_shape->size[1]);
 }
 
+/* Channels become features. */
+static void move_units(sc_unit_map *units, const sc_shape *const *inputs, int input) {
+    (void)inputs, (void)input;
+    units->last_axis = true;
+}
+
 const sc_op sc_op_tokens = {
     .name = "tokens",
+    .kind = "routing",
     .min_inputs = 1,
     .max_inputs = 1,
     .linearity = SC_LINEARITY_ROUTING,
     .channels = SC_CHANNELS_MOVE,
+    .move_units = move_units,
     .unit_axis = -1,
     .infer = infer,
     .forward = forward,

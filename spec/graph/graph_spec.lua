@@ -29,8 +29,8 @@ describe("a graph", function()
     assert.equal("produce", a.channels)
     assert.equal(12, a.macs)
     assert.same({ out = 3, bias = true }, a.attrs)
-    assert.same({ { name = "a.weight", first = 1, shape = { 3, 4 } }, { name = "a.bias", first = 1, shape = { 3 } } },
-      a.params)
+    assert.same({ { slot = "weight", name = "a.weight", first = 1, shape = { 3, 4 } },
+      { slot = "bias", name = "a.bias", first = 1, shape = { 3 } } }, a.params)
     assert.same({ { name = "a.weight", shape = { 3, 4 }, trainable = true, dtype = "float32" },
       { name = "a.bias", shape = { 3 }, trainable = true, dtype = "float32" } }, small():parameters())
   end)
@@ -61,7 +61,8 @@ describe("a graph", function()
     assert.same({ { 18, 26, 40 } }, plan:value("c"):totable())
     plan:close()
     assert.equal(3, #graph:parameters())
-    assert.same({ name = "both", first = 3, total = 5, shape = { 3, 2 } }, graph:nodes()[3].params[1])
+    assert.same({ slot = "weight", name = "both", first = 3, total = 5, shape = { 3, 2 } },
+      graph:nodes()[3].params[1])
     assert.equal("linear 'd': weight: expected rows within 1..5, got 4..6",
       errors.text(graph.add, graph, "linear", "d", { "x" }, { out = 3 },
         { weight = { name = "both", first = 4, total = 5 } }))
