@@ -1,6 +1,7 @@
 #include "prune/mask.h"
 
 #include "base/memory.h"
+#include "graph/unit_walk.h"
 
 #include <string.h>
 
@@ -40,49 +41,52 @@ typedef struct range_list {
     size_t count;
 } range_list;
 
-/* The rows of those units in the part of a parameter that the node's slot uses; neighbours are one range. */
-static void add_rows(range_list *out, const sc_param_ref *ref, const sc_unit_list *list) {
+/* The rows of those units, which are found at `places`, in the part of a parameter that the node's slot uses;
+ * neighbours are one range. */
+static void add_rows(range_list *out, const sc_param_ref *ref, const sc_unit_list *list, const sc_unit_map *places) {
     size_t row = sc_shape_numel(&ref->shape) / ref->shape.size[0];
     for (size_t i = 0; i < list->count; i++) {
-        if (i > 0 && list->units[i] == list->units[i - 1] + 1) {
+        if (i > 0 && places->stride == 1 && list->units[i] == list->units[i - 1] + 1) {
             if (out->ranges)
                 out->ranges[out->count - 1].count += row;
             continue;
         }
+        size_t place = places->first + list->units[i] * places->stride;
         if (out->ranges)
-            out->ranges[out->count] = (sc_param_range){
-                .parameter = ref->parameter, .first = (ref->first_row + list->units[i]) * row, .count = row};
+            out->ranges[out->count] =
+                (sc_param_range){.parameter = ref->parameter, .first = (ref->first_row + place) * row, .count = row};
         out->count++;
     }
 }
 
-/* What the node multiplies or adds per unit; running statistics are left out, they do neither on their own. */
+/* What the node multiplies or adds per unit of its output; running statistics are left out, they do neither on their
+ * own. */
 static void add_node(range_list *out, const sc_graph *graph, const sc_node *node, const sc_unit_list *list,
-                     size_t units) {
+                     const sc_unit_map *places) {
     for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
         const sc_param_ref *ref = &node->param[slot];
-        if (ref->present && graph->parameters[ref->parameter].trainable && ref->shape.ndim >= 1 &&
-            ref->shape.size[0] == units)
-            add_rows(out, ref, list);
+        if (ref->present && graph->parameters[ref->parameter].trainable)
+            add_rows(out, ref, list, places);
     }
 }
 
-static bool reads(const sc_node *node, size_t input) {
-    for (int k = 0; k < node->input_count; k++)
-        if (node->input[k] == input)
-            return true;
-    return false;
+/* Whether these are channels of a norm that nothing else contributes to. */
+static bool is_own_norm(const sc_graph *graph, const sc_unit_place *place) {
+    return graph->nodes[place->node].op->channel_affine && !place->units.shared && !place->units.last_axis &&
+           place->units.count == 1;
 }
 
-static void add_list(range_list *out, const sc_graph *graph, const sc_unit_list *list) {
-    const sc_node *node = &graph->nodes[list->node];
-    size_t units = unit_count(node);
-    add_node(out, graph, node, list, units);
-    for (size_t i = list->node + 1; i < graph->node_count; i++) {
-        const sc_node *next = &graph->nodes[i];
-        if (next->op->channel_affine && reads(next, list->node))
-            add_node(out, graph, next, list, units);
-    }
+static sc_status add_list(range_list *out, const sc_graph *graph, const sc_unit_list *list, sc_error *error) {
+    static const sc_unit_map own = {.stride = 1, .count = 1, .step = 1};
+    sc_unit_place *places;
+    size_t count;
+    SC_TRY(sc_unit_walk(&places, &count, graph, list->node, error));
+    add_node(out, graph, &graph->nodes[list->node], list, &own);
+    for (size_t i = 0; i < count; i++)
+        if (is_own_norm(graph, &places[i]))
+            add_node(out, graph, &graph->nodes[places[i].node], list, &places[i].units);
+    sc_memory_free(places);
+    return SC_OK;
 }
 
 sc_status sc_mask_ranges(sc_param_range **out, size_t *count, const sc_graph *graph, const sc_unit_list *lists,
@@ -91,13 +95,18 @@ sc_status sc_mask_ranges(sc_param_range **out, size_t *count, const sc_graph *gr
     range_list found = {0};
     for (size_t i = 0; i < list_count; i++) {
         SC_TRY(check_list(graph, &lists[i], error));
-        add_list(&found, graph, &lists[i]);
+        SC_TRY(add_list(&found, graph, &lists[i], error));
     }
     void *memory;
     SC_TRY(sc_memory_alloc(&memory, found.count + 1, sizeof *found.ranges, error));
     found = (range_list){.ranges = memory};
-    for (size_t i = 0; i < list_count; i++)
-        add_list(&found, graph, &lists[i]);
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < list_count && status == SC_OK; i++)
+        status = add_list(&found, graph, &lists[i], error);
+    if (status != SC_OK) {
+        sc_memory_free(memory);
+        return status;
+    }
     *out = found.ranges;
     *count = found.count;
     return SC_OK;

@@ -17,10 +17,11 @@ sc_status sc_mask_ranges(sc_param_range **out, size_t *count, const sc_graph *gr
                          size_t list_count, sc_error *error);
 
 /* A graph in which the listed units are exactly 0 before their activation: every weight that produces them is zero,
- * filter and bias, and so are scale and shift of each norm that reads the node directly (a norm with a shift or a
- * running mean would otherwise bring the unit back). Parameters that change are cloned, whole; all others are shared.
- * Where nodes share rows of a parameter, the unit goes from all of them.
- * Errors: a node that produces no units, a unit out of range or listed twice. */
+ * filter and bias, and so are scale and shift of each batch norm that the units reach as its own channels, directly or
+ * through activations, pools and concatenations (a shift or a running mean would otherwise bring the unit back). A
+ * residual sum ends this: behind it the channel is not the unit's alone. Parameters that change are cloned, whole; all
+ * others are shared. Where nodes share rows of a parameter, the unit goes from all of them. Errors: a node that
+ * produces no units, a unit out of range or listed twice. */
 sc_status sc_graph_mask(sc_graph **out, const sc_graph *graph, const sc_unit_list *lists, size_t count,
                         sc_error *error);
 

@@ -155,6 +155,73 @@ describe("mask", function()
     assert.is_nil(node_of(model, "conv").params[2])
   end)
 
+  -- Values of a net of 6 channels on [4 x 5 x 5], whose node "a" is a convolution of 6 filters of which 2 and 5 go.
+  local function masked_values(build, names)
+    local model = unsettle(custom { input = { 4, 5, 5 }, build = function(net, x)
+      local last = build(net, net:conv2d("a", x, { out = 6, kernel = 3, padding = 1 }), x)
+      return net:linear("head", net:flatten("flat", last), { out = 2 })
+    end })
+    local x = core.randn(2, 4, 5, 5, { seed = 7 })
+    return values(core.mask(model.graph, { a = { 2, 5 } }), x, names), values(model.graph, x, names)
+  end
+
+  -- The channels of a node that are exactly zero in all samples.
+  local function zero_channels(value)
+    local zero = {}
+    for unit = 1, value:size(2) do
+      if value[1][unit]:abs():max() == 0 and value[2][unit]:abs():max() == 0 then zero[#zero + 1] = unit end
+    end
+    return zero
+  end
+
+  it("silences norms behind a concat, at the places that the units have there", function()
+    local cut, full = masked_values(function(net, a, x)
+      local b = net:conv2d("b", x, { out = 3, kernel = 1 })
+      return net:batch_norm2d("norm", net:concat("both", { b, a }))
+    end, { "both", "norm" })
+    assert.same({ 5, 8 }, zero_channels(cut.both))
+    assert.same({ 5, 8 }, zero_channels(cut.norm))
+    assert.same({}, zero_channels(full.norm))
+    for _, unit in ipairs { 1, 2, 3, 4, 6, 7, 9 } do
+      assert.is_true(cut.norm[1][unit]:allclose(full.norm[1][unit], 0, 0))
+    end
+  end)
+
+  it("silences norms behind a unit that is concatenated twice", function()
+    local cut = masked_values(function(net, a)
+      return net:batch_norm2d("norm", net:concat("both", { a, net:relu("relu", a) }))
+    end, { "norm" })
+    assert.same({ 2, 5, 8, 11 }, zero_channels(cut.norm))
+  end)
+
+  it("silences norms behind activations, pools and other norms", function()
+    local cut, full = masked_values(function(net, a)
+      local first = net:batch_norm2d("first", net:sigmoid("sigmoid", a))
+      return net:batch_norm2d("second", net:avg_pool2d("pool", net:dropout("drop", first), { kernel = 2 }))
+    end, { "first", "second" })
+    assert.same({ 2, 5 }, zero_channels(cut.first))
+    assert.same({ 2, 5 }, zero_channels(cut.second))
+    assert.same({}, zero_channels(full.second))
+  end)
+
+  it("leaves norms behind a sum with others alone, as the channel is not the unit's", function()
+    local cut, full = masked_values(function(net, a, x)
+      local b = net:conv2d("b", x, { out = 6, kernel = 1 })
+      return net:batch_norm2d("norm", net:relu("relu", net:add("sum", { net:batch_norm2d("own", a), b })))
+    end, { "own", "norm", "sum" })
+    assert.same({ 2, 5 }, zero_channels(cut.own))
+    assert.same({}, zero_channels(cut.norm))
+    assert.is_true(cut.norm[1][1]:allclose(full.norm[1][1], 0, 0))
+  end)
+
+  it("silences norms behind a sum of nothing but the unit", function()
+    local cut = masked_values(function(net, a)
+      local one, two = net:batch_norm2d("one", a), net:batch_norm2d("two", a)
+      return net:batch_norm2d("norm", net:add("sum", { one, two, a }))
+    end, { "norm" })
+    assert.same({ 2, 5 }, zero_channels(cut.norm))
+  end)
+
   it("gives an equal graph for empty lists", function()
     local model = small_vgg(true)
     local x = core.randn(1, 2, 8, 8, { seed = 6 })
