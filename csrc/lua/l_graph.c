@@ -308,6 +308,17 @@ static int graph_nodes(lua_State *L) {
     return 1;
 }
 
+/* graph:node(name) -> one of graph:nodes(), or nil where no node has the name. */
+static int graph_node(lua_State *L) {
+    const sc_graph *graph = sc_lua_check_graph(L, 1, "node");
+    const char *name = sc_lua_check_string(L, 2, "node", "name");
+    ptrdiff_t node = sc_graph_find_node(graph, name);
+    if (node == SC_NOT_FOUND || strlen(name) != lua_rawlen(L, 2))
+        return lua_pushnil(L), 1;
+    push_node(L, graph, &graph->nodes[node]);
+    return 1;
+}
+
 /* Sets an integer in the table on top of the stack. */
 static void set_integer(lua_State *L, const char *field, size_t value) {
     lua_pushinteger(L, (lua_Integer)value);
@@ -438,6 +449,7 @@ void sc_lua_open_graph(lua_State *L) {
         {"own_parameters", graph_own_parameters},
         {"parameters", graph_parameters},
         {"nodes", graph_nodes},
+        {"node", graph_node},
         {"unit_walk", graph_unit_walk},
         {"__tostring", graph_tostring},
         {NULL, NULL},

@@ -155,14 +155,13 @@ end)
 
 -- What the values of a plan's forward run need at the widest step: bytes, and how many values.
 local function widest(graph, plan, batch)
-  local node, last, of = {}, {}, {}
+  local last, of = {}, {}
   local list = plan:steps()
-  for _, each in ipairs(graph:nodes()) do node[each.name] = each end
   for s, step in ipairs(list) do
     for _, name in ipairs(step.nodes) do
-      for _, input in ipairs(node[name].inputs) do last[input] = s end
+      for _, input in ipairs(graph:node(name).inputs) do last[input] = s end
     end
-    of[s] = node[step.nodes[#step.nodes]]
+    of[s] = graph:node(step.nodes[#step.nodes])
   end
   last[graph:output()] = #list
   local most, count = 0, 0

@@ -35,6 +35,14 @@ describe("a graph", function()
       { name = "a.bias", shape = { 3 }, trainable = true, dtype = "float32" } }, small():parameters())
   end)
 
+  it("gives one node by its name", function()
+    local graph = small()
+    for _, node in ipairs(graph:nodes()) do assert.same(node, graph:node(node.name)) end
+    assert.is_nil(graph:node "c")
+    assert.is_nil(graph:node "a\0")
+    assert.equal("node: name: expected a string, got nil", errors.text(graph.node, graph))
+  end)
+
   it("gives what was added last, unless told otherwise", function()
     local graph = small()
     assert.is_nil(core.graph():output())

@@ -134,8 +134,7 @@ describe("a checkpoint's head", function()
 
   -- Logits of the old head where they should not change: what enters the head.
   local function features(model, x, head)
-    local input
-    for _, node in ipairs(model.graph:nodes()) do if node.name == head then input = node.inputs[1] end end
+    local input = model.graph:node(head).inputs[1]
     local plan = model:execution(x:size(1), { keep = { input } })
     plan:forward(x)
     return plan:value(input):totable()

@@ -3,12 +3,6 @@ local errors = require "support.errors"
 local models = require "secateur.models"
 local custom = require "secateur.models.custom"
 
-local function node_of(model, name)
-  for _, node in ipairs(model.graph:nodes()) do
-    if node.name == name then return node end
-  end
-end
-
 -- Norms as training leaves them: no mean at 0, no shift at 0.
 local function unsettle(model)
   for i, parameter in ipairs(model.graph:parameters()) do
@@ -152,7 +146,7 @@ describe("mask", function()
       assert.equal(0, kept.sum[n][5]:abs():max())
       assert.is_true(kept.sum[n][4]:abs():max() > 0)
     end
-    assert.is_nil(node_of(model, "conv").params[2])
+    assert.is_nil(model.graph:node("conv").params[2])
   end)
 
   -- Values of a net of 6 channels on [4 x 5 x 5], whose node "a" is a convolution of 6 filters of which 2 and 5 go.

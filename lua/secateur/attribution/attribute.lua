@@ -34,9 +34,8 @@ end
 -- The nodes whose attribution is wanted.
 local function choose_layers(model, wanted, family, checked)
   if wanted == nil and family.default_layers then return family.default_layers(model, checked) end
-  local known, default, all = {}, {}, {}
+  local default, all = {}, {}
   for _, node in ipairs(model.graph:nodes()) do
-    known[node.name] = true
     if node.channels == "produce" then default[#default + 1] = node.name end
     if node.op ~= "input" then all[#all + 1] = node.name end
   end
@@ -44,7 +43,7 @@ local function choose_layers(model, wanted, family, checked)
   if wanted == "all" then return all end
   if type(wanted) == "string" then wanted = { wanted } end
   for _, name in ipairs(wanted) do
-    if not known[name] then
+    if type(name) ~= "string" or not model.graph:node(name) then
       errors.refuse("attribute", "layers: expected nodes of the model, got " .. options.describe(name))
     end
   end

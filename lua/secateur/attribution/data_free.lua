@@ -15,10 +15,9 @@ end
 
 -- L2 norm of the weights that make the unit, bias aside.
 function score.magnitude(model, layers)
-  local by_name, scores = {}, {}
-  for _, node in ipairs(model.graph:nodes()) do by_name[node.name] = node end
+  local scores = {}
   for _, layer in ipairs(layers) do
-    local param = by_name[layer.name].params[1]
+    local param = model.graph:node(layer.name).params[1]
     local weight = model.graph:parameter(param.name):view(param.first, param.first + layer.units - 1)
     local rows = weight:reshape(layer.units, -1)
     local squares = (rows * rows):sum(2)

@@ -14,18 +14,11 @@ local grad_cam = {}
 --- Option rules of each method.
 grad_cam.rules = { grad_cam = { layer = { type = "string" } } }
 
-local function by_name(nodes)
-  local found = {}
-  for _, node in ipairs(nodes) do found[node.name] = node end
-  return found
-end
-
 -- The height and width of the map that was made into tokens; nil where there are none.
-local function token_grid(nodes)
-  local known = by_name(nodes)
-  for _, node in ipairs(nodes) do
+local function token_grid(graph)
+  for _, node in ipairs(graph:nodes()) do
     if node.op == "tokens" then
-      local shape = known[node.inputs[1]].shape
+      local shape = graph:node(node.inputs[1]).shape
       return shape[2], shape[3]
     end
   end
@@ -33,9 +26,9 @@ end
 
 -- How a node's numbers lie: height, width, and for tokens how many stand before those of the patches; nil where they
 -- make no map.
-local function layout(nodes, node)
+local function layout(graph, node)
   if #node.shape == 3 then return node.shape[2], node.shape[3] end
-  local height, width = token_grid(nodes)
+  local height, width = token_grid(graph)
   if #node.shape == 2 and height and node.shape[1] >= height * width then
     return height, width, node.shape[1] - height * width
   end
@@ -56,19 +49,19 @@ end
 
 -- Gradients at the last block's output reach the class token alone, so that nothing can be weighted there; before the
 -- last attention they reach all tokens.
-local function before_attention(nodes)
-  local known = by_name(nodes)
+local function before_attention(graph)
+  local nodes = graph:nodes()
   for i = #nodes, 1, -1 do
     if nodes[i].op == "attention_scores" then
       local node = nodes[i]
-      while node and node.op ~= "layer_norm" do node = known[node.inputs[1]] end
+      while node and node.op ~= "layer_norm" do node = graph:node(node.inputs[1]) end
       return node
     end
   end
 end
 
-local function default_layer(nodes)
-  local norm = before_attention(nodes)
+local function default_layer(graph)
+  local nodes, norm = graph:nodes(), before_attention(graph)
   if norm then return norm.name end
   for i = #nodes, 1, -1 do
     if nodes[i].op == "conv2d" then return end_of_block(nodes, nodes[i]).name end
@@ -80,7 +73,7 @@ end
 -- @tab opts
 -- @treturn {string,...}
 function grad_cam.default_layers(model, opts)
-  return { opts.layer or default_layer(model.graph:nodes()) }
+  return { opts.layer or default_layer(model.graph) }
 end
 
 -- The map of one node, [n x height x width].
@@ -103,8 +96,7 @@ end
 -- @treturn function explain
 -- @treturn function close
 function grad_cam.prepare(model, request)
-  local nodes = model.graph:nodes()
-  local known, main = by_name(nodes), request.options.layer or default_layer(nodes)
+  local main = request.options.layer or default_layer(model.graph)
   if not main then errors.refuse(request.name, "layer: expected a model with a convolution or attention") end
   local wanted = { main }
   for _, name in ipairs(request.layers) do
@@ -112,11 +104,11 @@ function grad_cam.prepare(model, request)
   end
   local layouts = {}
   for _, name in ipairs(wanted) do
-    local node = known[name]
+    local node = model.graph:node(name)
     if not node then
       errors.refuse(request.name, "layer: expected a node of the model, got " .. options.describe(name))
     end
-    layouts[name] = { layout(nodes, node) }
+    layouts[name] = { layout(model.graph, node) }
     if not layouts[name][1] then
       errors.refuse(request.name, "layer: expected a node with maps or tokens of patches, got '%s' [%s]", name,
         table.concat(node.shape, " x "))

@@ -11,12 +11,10 @@ local function product(shape)
 end
 
 -- The nodes whose units are the classes: producers that reach the output through operations that keep units.
-local function output_layers(nodes, output)
-  local by_name, found, seen = {}, {}, {}
-  for _, node in ipairs(nodes) do by_name[node.name] = node end
-  local open = { output }
+local function output_layers(graph)
+  local found, seen, open = {}, {}, { graph:output() }
   while #open > 0 do
-    local node = by_name[table.remove(open)]
+    local node = graph:node(table.remove(open))
     if node.channels == "produce" then
       found[node.name] = true
     elseif not seen[node.name] then
@@ -31,10 +29,8 @@ end
 -- @tparam Model model
 -- @treturn {table,...}
 function layers.list(model)
-  local nodes = model.graph:nodes()
-  local last = output_layers(nodes, model.graph:output())
-  local list = {}
-  for _, node in ipairs(nodes) do
+  local last, list = output_layers(model.graph), {}
+  for _, node in ipairs(model.graph:nodes()) do
     if node.channels == "produce" and not last[node.name] then
       local params = 0
       for _, param in pairs(node.params) do params = params + product(param.shape) end

@@ -30,32 +30,31 @@ local function count_bytes(shape, dtype)
 end
 
 -- What the nodes of a step read and write, and what they compute, for one sample; parameters are read once per batch.
-local function cost_of(step, node_named, dtypes, dtype, batch)
+local function cost_of(graph, step, dtypes, dtype, batch)
   local seen, bytes, macs = {}, 0, 0
   for k, name in ipairs(step.nodes) do
-    local node = node_named[name]
+    local node = graph:node(name)
     for _, input in ipairs(node.inputs) do
       if input ~= step.nodes[k - 1] and not seen[input] then
-        bytes = bytes + batch * count_bytes(node_named[input].shape, dtype)
+        bytes = bytes + batch * count_bytes(graph:node(input).shape, dtype)
         seen[input] = true
       end
     end
     for _, param in pairs(node.params) do bytes = bytes + count_bytes(param.shape, dtypes[param.name]) end
     macs = macs + batch * node.macs
   end
-  return bytes + batch * count_bytes(node_named[step.nodes[#step.nodes]].shape, dtype), macs
+  return bytes + batch * count_bytes(graph:node(step.nodes[#step.nodes]).shape, dtype), macs
 end
 
 -- The steps with their operations and costs; not those of the input, which is there already.
 local function rows_of(graph, steps, dtype, batch)
-  local node_named, dtypes, rows = {}, {}, {}
-  for _, node in ipairs(graph:nodes()) do node_named[node.name] = node end
+  local dtypes, rows = {}, {}
   for _, parameter in ipairs(graph:parameters()) do dtypes[parameter.name] = parameter.dtype end
   for s, step in ipairs(steps) do
     local ops = {}
-    for k, name in ipairs(step.nodes) do ops[k] = node_named[name].op end
+    for k, name in ipairs(step.nodes) do ops[k] = graph:node(name).op end
     if ops[1] ~= "input" then
-      local bytes, macs = cost_of(step, node_named, dtypes, dtype, batch)
+      local bytes, macs = cost_of(graph, step, dtypes, dtype, batch)
       rows[#rows + 1] = { step = s, name = step.nodes[1], op = table.concat(ops, " + "), gflops = 2 * macs / 1e9,
         bytes = bytes }
     end

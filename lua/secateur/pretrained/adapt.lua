@@ -16,13 +16,6 @@ local POSITION = "encoder.pos_embedding"
 -- How to draw a head of no family that we know: as torch does.
 local default_initial = { { "weight$", "torch_default" }, { "bias$", "torch_default_bias" } }
 
-local function find(nodes, name)
-  for _, node in ipairs(nodes) do
-    if node.name == name then return node end
-  end
-  return nil
-end
-
 --- Draws the parameters of a last layer, as its architecture does.
 -- @tparam Graph graph
 -- @string head node
@@ -30,7 +23,7 @@ end
 -- @int seed
 function adapt.draw(graph, head, architecture, seed)
   local wanted, family = {}, architecture and families.of(architecture)
-  for _, param in pairs(find(graph:nodes(), head).params) do wanted[param.name] = true end
+  for _, param in pairs(graph:node(head).params) do wanted[param.name] = true end
   initial_weights(graph, family and family.initial or default_initial, seed, wanted)
 end
 
@@ -59,7 +52,7 @@ end
 -- Each of these notes in `plan` which attributes change and which parameters get other values.
 
 local function change_classes(adaptation, classes)
-  local head = find(adaptation.nodes, adaptation.graph:output())
+  local head = adaptation.graph:node(adaptation.graph:output())
   if head.op ~= "linear" or not owns_parameters(adaptation, head) then
     errors.raise("classes: expected a model that ends with a linear layer of its own, got %s '%s'", head.op, head.name)
   end
@@ -95,7 +88,7 @@ end
 local function change_size(adaptation, size)
   local image = adaptation.input.attrs.shape
   if image[2] == size and image[3] == size then return end
-  local embedding, patches = find(adaptation.nodes, POSITION), find(adaptation.nodes, "conv_proj")
+  local embedding, patches = adaptation.graph:node(POSITION), adaptation.graph:node "conv_proj"
   if embedding and patches then
     local patch = patches.attrs.stride[1]
     if size % patch ~= 0 then errors.raise("size: expected a multiple of the patch %d, got %d", patch, size) end

@@ -21,10 +21,9 @@ local rules = {
 
 -- The node whose value the output layer reads.
 local function penultimate(model)
-  local by_name, name = {}, model.graph:output()
-  for _, node in ipairs(model.graph:nodes()) do by_name[node.name] = node end
-  while by_name[name].channels ~= "produce" and by_name[name].inputs[1] do name = by_name[name].inputs[1] end
-  return by_name[name].inputs[1] or name
+  local node = model.graph:node(model.graph:output())
+  while node.channels ~= "produce" and node.inputs[1] do node = model.graph:node(node.inputs[1]) end
+  return node.inputs[1] or node.name
 end
 
 -- Softmax probability of one class, from a list of logits.

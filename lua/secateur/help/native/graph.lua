@@ -54,6 +54,11 @@
 --   `shape`), `shape` (of one sample), `macs` (per sample), `channels` ("produce", "keep", "move", "mix") and
 --   `linearity` ("weighted", "fixed", "routing", "elementwise", "nonlinear", "source")
 
+--- One node of those that `nodes` gives.
+-- @function Graph:node
+-- @string name
+-- @treturn table|nil nil where no node has the name
+
 --- A graph made ready to run: the order of steps, and one arena for all values. `core.plan(graph, opts)` makes it, with
 -- `batch` (1: the most samples of a run), `backward`, `training`, `params` (gradients of parameters), `keep` and
 -- `keep_grads` (names of nodes whose values or gradients can be asked for), `frozen` (names of parameters).
