@@ -13,10 +13,10 @@ parser:option("--composite", "composites of LRP by name, such as epsilon_plus_fl
 parser:option("--per-class", "samples of each class", 2):convert(whole)
 parser:option("--indices", "these samples of the split instead"):args("+"):convert(whole)
 parser:option("--target", "explain this class (its name) instead of the predicted one")
-parser:option("--map", "colours, such as red_blue, purple_green, orange_blue, bwr, seismic", "red_blue")
-parser:option("--scale-by", "what shares a scale", "panel"):choices { "panel", "method", "row" }
+parser:option("--colormap", "colours, such as red_blue, purple_green, orange_blue, bwr, seismic", "red_blue")
+parser:option("--normalise-by", "what shares a scale", "panel"):choices { "panel", "method", "row" }
 parser:option("--percentile", "percentile of magnitudes that gets full colour", 99.5):convert(tonumber)
-parser:option("--overlay", "opacity over the image; 0: without the image", 1):convert(tonumber)
+parser:option("--alpha", "opacity over the image; 0: without the image", 1):convert(tonumber)
 parser:option("--smooth", "spread relevance over so many pixels", 0):convert(tonumber)
 parser:option("--size", "side of the images in pixels where a model is trained", 64):convert(whole)
 parser:option("--epochs", "epochs where a model is trained", 12):convert(whole)
@@ -57,7 +57,7 @@ end
 if args.target and not target then parser:error("the classes are " .. table.concat(data.classes, ", ")) end
 
 local made = sc.heatmaps(model, data[args.split], { dir = args.out, methods = methods, per_class = args.per_class,
-  indices = args.indices, target = target, map = args.map, scale_by = args.scale_by, percentile = args.percentile,
-  overlay = args.overlay, smooth = args.smooth, sheet_width = args.width, dpi = args.dpi })
+  indices = args.indices, target = target, colormap = args.colormap, normalise_by = args.normalise_by,
+  percentile = args.percentile, alpha = args.alpha, smooth = args.smooth, sheet_width = args.width, dpi = args.dpi })
 for _, sample in ipairs(made) do print(sample.title) end
 print(("The sheet is %s, also as SVG and PDF; the pictures are beside it."):format(made.sheet.png))

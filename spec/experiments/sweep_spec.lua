@@ -388,7 +388,7 @@ describe("sweep", function()
     wrong({ agreement = { method = { method = "ig", stepz = 3 } } }, "agreement: method: unknown option 'stepz', "
       .. "expected one of: baseline, batch, layers, max_steps, method, quadrature, sigma, steps, target, tolerance")
     wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, data, datasets, "
-      .. "keep, layers, margin, method_options, methods, model, models, per_class, progress, rates, reduce, sampling, "
-      .. "scope, seed, seeds, store")
+      .. "layers, margin, method_options, methods, min_units, model, models, per_class, progress, rates, reduce, "
+      .. "sampling, scope, seed, seeds, store")
   end)
 end)

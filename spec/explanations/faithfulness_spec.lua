@@ -155,7 +155,7 @@ describe("faithfulness", function()
 
     it("takes methods as heatmaps does", function()
       local result = sc.faithfulness(model, split, { measures = { "sparseness" }, indices = { 1, 2 }, methods = { "ig",
-        { name = "ig", label = "few", steps = 2, map = "heat" }, plain = { method = "ig", steps = 2 } } })
+        { name = "ig", label = "few", steps = 2, colormap = "heat" }, plain = { method = "ig", steps = 2 } } })
       assert.same({ "ig", "few", "plain", "random" }, result.methods)
       assert.same(result.values.plain, result.values.few)
       assert.not_same(result.values.ig, result.values.few)

@@ -122,13 +122,13 @@ describe("heatmap", function()
 
   it("draws zero neutral, and opposite relevance equally far from it", function()
     for _, name in ipairs(own) do
-      local picture = sc.heatmap(relevance, { map = name, percentile = 100 })
+      local picture = sc.heatmap(relevance, { colormap = name, percentile = 100 })
       local neutral = pixel(picture, 1, 3)
       assert.same(colours.find(name).table[129]:totable(), neutral)
       assert.near(distance(lab(pixel(picture, 1, 1)), lab(neutral)), distance(lab(pixel(picture, 1, 2)), lab(neutral)),
         2e-4)
-      assert.same(sc.heatmap(-relevance, { map = name }):view(1, 3)[1][1]:get(1), pixel(sc.heatmap(relevance,
-        { map = name }), 1, 2)[1])
+      assert.same(sc.heatmap(-relevance, { colormap = name }):view(1, 3)[1][1]:get(1), pixel(sc.heatmap(relevance,
+        { colormap = name }), 1, 2)[1])
     end
   end)
 
@@ -189,11 +189,11 @@ describe("heatmap", function()
     assert.not_same(sc.heatmap(plane):totable(), sc.heatmap(plane, { smooth = 1 }):totable())
   end)
 
-  it("shows images of any size below, and none at overlay 0", function()
+  it("shows images of any size below, and none at alpha 0", function()
     local image = core.rand(3, 8, 12, { seed = 4 })
     assert.same({ 3, 4, 6 }, sc.heatmap(relevance, { image = image, scale = 2 }):shape())
-    assert.same(sc.heatmap(relevance):totable(), sc.heatmap(relevance, { image = image, overlay = 0 }):totable())
-    local faint, strong = sc.heatmap(relevance, { image = image, overlay = 0.2 }), sc.heatmap(relevance,
+    assert.same(sc.heatmap(relevance):totable(), sc.heatmap(relevance, { image = image, alpha = 0 }):totable())
+    local faint, strong = sc.heatmap(relevance, { image = image, alpha = 0.2 }), sc.heatmap(relevance,
       { image = image })
     local function colourful(p) return math.abs(p[1] - p[2]) end
     assert.is_true(colourful(pixel(faint, 1, 1)) < colourful(pixel(strong, 1, 1)))
@@ -223,16 +223,19 @@ describe("heatmap", function()
     wrong("image: expected [C x H x W] or [H x W] of the relevance's proportions, got [3 x 3]", relevance,
       { image = core.ones(3, 3) })
     wrong("image: expected finite numbers, got some that are not", relevance, { image = core.full(2, 3, 0 / 0) })
-    wrong("map: expected one of bwr, cold_hot, grey, heat, hot, orange_blue, purple_green, red_blue, seismic, viridis "
-      .. "or a list of colours, got 'jet'", relevance, { map = "jet" })
-    wrong("map: expected an odd number of colours from 3, zero in the middle, got 2", relevance,
-      { map = { "#000000", "#ffffff" } })
-    wrong("map: expected colours like '#b2182b', got 'red' at 1", relevance, { map = { "red" } })
-    wrong("map: expected a list of colours and one_sided, got the key 'names'", relevance, { map = { names = 1 } })
-    wrong("map: expected one with two sides, since relevance is as low as -4, got 'heat'", relevance, { map = "heat" })
+    wrong("colormap: expected one of bwr, cold_hot, grey, heat, hot, orange_blue, purple_green, red_blue, seismic, "
+      .. "viridis or a list of colours, got 'jet'", relevance, { colormap = "jet" })
+    wrong("colormap: expected an odd number of colours from 3, zero in the middle, got 2", relevance,
+      { colormap = { "#000000", "#ffffff" } })
+    wrong("colormap: expected colours like '#b2182b', got 'red' at 1", relevance, { colormap = { "red" } })
+    wrong("colormap: expected a list of colours and one_sided, got the key 'names'", relevance,
+      { colormap = { names = 1 } })
+    wrong("colormap: expected one with two sides, since relevance is as low as -4, got 'heat'", relevance,
+      { colormap = "heat" })
     wrong("range: expected a number in (0, inf), got 0", relevance, { range = 0 })
     wrong("percentile: expected a number in (0, 100], got 101", relevance, { percentile = 101 })
-    wrong("unknown option 'colour', expected one of: gamma, image, interpolate, map, overlay, percentile, range, "
+    wrong("map is called colormap now", relevance, { map = "bwr" })
+    wrong("unknown option 'colour', expected one of: alpha, colormap, gamma, image, interpolate, percentile, range, "
       .. "scale, smooth", relevance, { colour = 1 })
   end)
 end)

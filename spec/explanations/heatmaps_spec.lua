@@ -48,11 +48,11 @@ describe("heatmaps", function()
   end)
 
   it("draws what heatmap draws", function()
-    local made = draw { methods = { "lrp" }, indices = { 5 }, map = "purple_green", gamma = 1, percentile = 95,
-      overlay = 0.5, width = 16, sheet = false }
+    local made = draw { methods = { "lrp" }, indices = { 5 }, colormap = "purple_green", gamma = 1, percentile = 95,
+      alpha = 0.5, width = 16, sheet = false }
     local x = data.test:batch { 5 }
     local expected = sc.heatmap(sc.attribute(model, x, { method = "lrp" }).input[1], { image = data.test:image(5),
-      map = "purple_green", gamma = 1, percentile = 95, overlay = 0.5 })
+      colormap = "purple_green", gamma = 1, percentile = 95, alpha = 0.5 })
     assert.is_true(core.image_load(made[1].images[2].path):allclose(expected, 0, 0.5 / 255 + 1e-6))
     assert.is_nil(made.sheet)
   end)
@@ -65,7 +65,8 @@ describe("heatmaps", function()
       rule = require("secateur.attribution.rules").own() }, { match = "average",
       rule = require("secateur.attribution.rules").epsilon() }, { match = "activation",
       rule = require("secateur.attribution.rules").pass() }, { match = "routing",
-      rule = require("secateur.attribution.rules").gradient() } } }, { name = "dlb", map = "heat" } }, per_class = 2 }
+      rule = require("secateur.attribution.rules").gradient() } } }, { name = "dlb", colormap = "heat" } },
+      per_class = 2 }
     assert.equal(2 * #data.classes, #made)
     local images = made[1].images
     assert.equal("LRP ε", images[3].label)
@@ -83,8 +84,8 @@ describe("heatmaps", function()
       for i, sample in ipairs(made) do list[i] = { sample.images[2].limit, sample.images[3].limit } end
       return list
     end
-    local panel, method, row = limits { percentile = 100 }, limits { percentile = 100, scale_by = "method" },
-      limits { percentile = 100, scale_by = "row" }
+    local panel, method, row = limits { percentile = 100 }, limits { percentile = 100, normalise_by = "method" },
+      limits { percentile = 100, normalise_by = "row" }
     local most = { 0, 0 }
     for _, each in ipairs(panel) do
       for m = 1, 2 do most[m] = math.max(most[m], each[m]) end
@@ -249,7 +250,8 @@ describe("heatmaps", function()
       methods = { { name = "lrp", label = {} } } })
     wrong("Integrated Gradients: steps: expected \"auto\" or a whole number in [1, 1048576], got 'atuo'",
       { dir = folder .. "/none", methods = { "lrp", { name = "ig", steps = "atuo" } } })
-    wrong("scale_by: expected one of 'panel', 'method', 'row', got 'sheet'", { dir = folder, scale_by = "sheet" })
+    wrong("normalise_by: expected one of 'panel', 'method', 'row', got 'sheet'", { dir = folder,
+      normalise_by = "sheet" })
     wrong("target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = { "lrp" } })
     wrong("target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = "all" })
     wrong('target: expected a class, a list of classes, "prediction", "label" or a contrast, got \'lable\'',
@@ -273,10 +275,11 @@ describe("heatmaps", function()
     local file = temporary.write(folder, "file", "")
     wrong("dir: " .. file .. ": File exists", { dir = file })
     local list = table.concat(require("secateur.explanations.colormaps").names(), ", ")
-    wrong(("map: expected one of %s or a list of colours, got 'jet'"):format(list), { dir = folder, map = "jet" })
-    good, got = pcall(draw, { methods = { "ig" }, map = "heat", steps = 2 })
+    wrong(("colormap: expected one of %s or a list of colours, got 'jet'"):format(list), { dir = folder,
+      colormap = "jet" })
+    good, got = pcall(draw, { methods = { "ig" }, colormap = "heat", steps = 2 })
     assert.is_false(good)
-    assert.truthy(got:find("heatmaps: Integrated Gradients: map: expected one with two sides, since relevance is as "
-      .. "low as", 1, true), got)
+    assert.truthy(got:find("heatmaps: Integrated Gradients: colormap: expected one with two sides, since relevance is "
+      .. "as low as", 1, true), got)
   end)
 end)

@@ -118,7 +118,7 @@ describe("loading a state", function()
       local pruned = prune(families.shake(model), units)
       local zeros = pruned:state()
       assert.is_true(plans.is(pruned:load_state(zeros).plan))
-      pruned:load_state(zeros, { leave = "weight$" })
+      pruned:load_state(zeros, { exclude = "weight$" })
       assert.is_true(plans.is(pruned.plan))
       assert.is_nil(pruned:load_state(model:state()).plan)
     end
@@ -131,26 +131,26 @@ describe("loading a state", function()
     assert.equal("load_state: 2 of another shape: classifier.3.bias (expected float32 [3], got float32 [2]), "
       .. "classifier.3.weight (expected float32 [3x5], got float32 [2x5])",
       errors.here(function() b:load_state(state) end))
-    b:load_state(state, { leave = "^classifier%.3%." })
+    b:load_state(state, { exclude = "^classifier%.3%." })
     assert.same(kept, b:state()["classifier.3.weight"]:totable())
     assert.same(state["classifier.0.weight"]:totable(), b:state()["classifier.0.weight"]:totable())
     state["classifier.3.weight"], state["classifier.6.weight"] = nil, core.zeros(1)
-    b:load_state(state, { leave = { "^classifier%.3%.", "^classifier%.6%." } })
+    b:load_state(state, { exclude = { "^classifier%.3%.", "^classifier%.6%." } })
     assert.same(kept, b:state()["classifier.3.weight"]:totable())
     local timm_state = renamed(families.shake(vit(5)):state(), timm)
-    vit():load_state(timm_state, { leave = "^heads%.head%." })
-    vit():load_state(timm_state, { leave = "head" })
+    vit():load_state(timm_state, { exclude = "^heads%.head%." })
+    vit():load_state(timm_state, { exclude = "head" })
     local here = errors.here
-    assert.equal("load_state: leave: expected patterns that leave something to load, these fit every parameter",
-      here(function() b:load_state(state, { leave = "" }) end))
-    assert.equal("load_state: leave: no parameter fits '^fc%.'",
-      here(function() b:load_state(state, { leave = { "^fc%." } }) end))
-    assert.equal("load_state: leave: expected Lua patterns, got a table",
-      here(function() b:load_state(state, { leave = { 3 } }) end))
-    assert.equal("load_state: leave: expected Lua patterns, got '%'",
-      here(function() b:load_state(state, { leave = "%" }) end))
-    assert.equal("load_state: leave: expected a Lua pattern, got '^classifier[': malformed pattern (missing ']')",
-      here(function() b:load_state(state, { leave = "^classifier[" }) end))
+    assert.equal("load_state: the exclude patterns match every parameter",
+      here(function() b:load_state(state, { exclude = "" }) end))
+    assert.equal("load_state: exclude: no parameter matches '^fc%.'",
+      here(function() b:load_state(state, { exclude = { "^fc%." } }) end))
+    assert.equal("load_state: exclude: expected Lua patterns, got a table",
+      here(function() b:load_state(state, { exclude = { 3 } }) end))
+    assert.equal("load_state: exclude: expected Lua patterns, got '%'",
+      here(function() b:load_state(state, { exclude = "%" }) end))
+    assert.equal("load_state: exclude: expected a Lua pattern, got '^classifier[': malformed pattern (missing ']')",
+      here(function() b:load_state(state, { exclude = "^classifier[" }) end))
     assert.equal("load_state: key: expected none with a table, which is the dictionary itself",
       here(function() b:load_state(state, { key = "model" }) end))
   end)

@@ -54,7 +54,7 @@ describe("a model's parameters", function()
       errors.here(function() model:load_state(state) end))
     assert.equal("load_state: from: expected a path or a table, got nil",
       errors.here(function() model:load_state() end))
-    assert.equal("load_state: unknown option 'strict', expected one of: key, leave, prefix",
+    assert.equal("load_state: unknown option 'strict', expected one of: exclude, key, prefix",
       errors.here(function() model:load_state({}, { strict = false }) end))
   end)
 

@@ -43,7 +43,7 @@ describe("prune", function()
       [0.3] = { { 2, 4 }, {}, { 3 } },
       [0.5] = { { 2, 4 }, { 2, 3 }, { 2, 3 } },
       [0.6] = { { 1, 2, 4 }, { 2, 3 }, { 2, 3 } },
-      [0.7] = { { 1, 2, 4 }, { 2, 3 }, { 2, 3, 5 } }, -- the last of features.4 (2) stays: keep
+      [0.7] = { { 1, 2, 4 }, { 2, 3 }, { 2, 3, 5 } }, -- the last of features.4 (2) stays: min_units
     }
     for rate, units in pairs(expected) do
       local plan = prune.plan(small(), scores, { rate = rate })
@@ -67,18 +67,18 @@ describe("prune", function()
     assert.same({ ["features.0"] = { 2, 4 }, ["features.4"] = { 3 }, ["classifier.0"] = { 2, 3 } }, plain(plan))
   end)
 
-  it("leaves keep units in each layer and takes the next lowest elsewhere", function()
+  it("leaves min_units units in each layer and takes the next lowest elsewhere", function()
     local low = scores_of({ 10, 11, 12, 13 }, { 0, 1, 2 }, { 20, 21, 22, 23, 24 })
     local function lists(opts) return plain(prune.plan(small(), low, opts)) end
     assert.same({ ["features.0"] = { 1 }, ["features.4"] = { 1, 2 }, ["classifier.0"] = {} }, lists { rate = 0.25 })
     assert.same({ ["features.0"] = {}, ["features.4"] = { 1, 2, 3 }, ["classifier.0"] = {} },
-      lists { rate = 0.25, keep = 0 })
+      lists { rate = 0.25, min_units = 0 })
     assert.same({ ["features.0"] = { 1, 2 }, ["features.4"] = { 1 }, ["classifier.0"] = {} },
-      lists { rate = 0.25, keep = 2 })
-    assert.has_error(function() prune.plan(small(), low, { rate = 0.9, keep = 2 }) end,
-      "prune: keep: expected a number that lets 10 of 12 units go, got 2, which lets 6")
-    assert.has_error(function() prune.plan(small(), low, { rate = 0.5, keep = 3, scope = "layer" }) end,
-      "prune: keep: expected a number that lets 2 of 4 units of 'features.0' go, got 3, which lets 1")
+      lists { rate = 0.25, min_units = 2 })
+    assert.has_error(function() prune.plan(small(), low, { rate = 0.9, min_units = 2 }) end,
+      "prune: min_units = 2 leaves only 6 of the 10 units that rate = 0.9 would remove from the 12")
+    assert.has_error(function() prune.plan(small(), low, { rate = 0.5, min_units = 3, scope = "layer" }) end,
+      "prune: min_units = 3 leaves only 1 of the 2 units that rate = 0.5 would remove from the 4 of 'features.0'")
   end)
 
   it("prunes chosen layers only, and takes the rate of their units", function()
@@ -115,7 +115,7 @@ describe("prune", function()
     local first = prune(small(), { ["features.0"] = { 3, 1 } }) -- 3 has the highest score but two
     local function again(...) return plain(prune(first, ...).plan) end
     assert.same({ ["features.0"] = { 1, 2, 3 }, ["features.4"] = { 3 }, ["classifier.0"] = { 3 } },
-      again(scores, { rate = 5 / 12, keep = 1 }))
+      again(scores, { rate = 5 / 12, min_units = 1 }))
     assert.same({ ["features.0"] = { 1, 3 }, ["features.4"] = {}, ["classifier.0"] = {} }, again(scores, { rate = 0 }))
     assert.same({ ["features.0"] = { 1, 3 }, ["features.4"] = { 3 } },
       again(scores, { rate = 0.34, layers = "features.4" }))
@@ -216,7 +216,9 @@ describe("prune", function()
     wrong(scores, nil, "rate: missing")
     wrong(scores, { rate = 1.5 }, "rate: expected a number in [0, 1), got 1.5")
     wrong(scores, { rate = 1 }, "rate: expected a number in [0, 1), got 1")
-    wrong(scores, { rate = 0.5, scop = "layer" }, "unknown option 'scop', expected one of: keep, layers, rate, scope")
+    wrong(scores, { rate = 0.5, keep = 1 }, "keep is called min_units now")
+    wrong(scores, { rate = 0.5, scop = "layer" },
+      "unknown option 'scop', expected one of: layers, min_units, rate, scope")
     wrong(scores, { rate = 0.5, scope = "all" }, "scope: expected one of 'global', 'layer', got 'all'")
     wrong(scores, { rate = 0.5, layers = { "features.0", "x", "classifier.3" } },
       "layers: expected names of prunable layers, got 'x', 'classifier.3'")

@@ -70,8 +70,16 @@ describe("store", function()
       refused { rates = { 0, 0.3 } })
     assert.equal('holds a different experiment: models.vgg.cpn: "a1" in the store, now "b2"',
       refused { models = { vgg = { cpn = "b2" } } })
-    assert.equal('holds a different experiment: keep: nothing in the store, now 2', refused { keep = 2 })
+    assert.equal('holds a different experiment: min_units: nothing in the store, now 2', refused { min_units = 2 })
     assert.matches("; and 2 more$", refused { a = 1, b = 1, c = 1, d = 1, e = 1, f = 1, g = 1 })
+  end)
+
+  it("may have a setting under the name that it had before", function()
+    local old, new = { keep = 2 }, { min_units = 2 }
+    for key, value in pairs(experiment) do old[key], new[key] = value, value end
+    assert(store.open(path, old)):close()
+    assert(store.open(path, new)):close()
+    assert.equal(2, store.read(path).experiment.min_units)
   end)
 
   it("is one process's at a time", function()

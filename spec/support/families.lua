@@ -58,7 +58,7 @@ function families.halved(model)
   local core, prune = require "secateur.core", require "secateur.pruning.prune"
   local scores = {}
   for _, layer in ipairs(model:layers()) do scores[layer.name] = core.randn(layer.units, { seed = layer.units }) end
-  return prune(model, scores, { rate = 0.5, keep = 0 })
+  return prune(model, scores, { rate = 0.5, min_units = 0 })
 end
 
 --- A batch that a model takes.

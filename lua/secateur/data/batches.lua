@@ -24,7 +24,7 @@ function batches.new(split, opts, pixels)
   local order, rows = make_order(split:count(), opts), {}
   for i, index in ipairs(order) do rows[i] = split.rows[index] end
   local wanted = { indices = rows, batch = opts.batch, augment = opts.augment, seed = opts.seed, epoch = opts.epoch,
-    workers = opts.workers, prefetch = opts.ahead }
+    workers = opts.workers, prefetch = opts.prefetch }
   for key, value in pairs(pixels) do wanted[key] = value end
   return setmetatable({ split = split, order = order, loader = core.image_loader(split.source, wanted) }, Batches)
 end

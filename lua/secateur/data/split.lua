@@ -171,14 +171,15 @@ local batch_rules = {
   epoch = { type = "integer", min = 0, default = 1 },
   augment = { type = "table" },
   workers = { type = "integer", min = 1, max = 64, default = 1 },
-  ahead = { type = "integer", min = 1, max = 64, default = 4 },
+  prefetch = { type = "integer", min = 1, max = 64, default = 4 },
+  ahead = "prefetch",
 }
 
 --- Goes through all samples once, in batches that are decoded in the background, ahead of the consumer:
 -- `for x, y, indices in split:batches { batch = 32 } do … end`. Order and augmentation depend on seed and epoch alone,
 -- not on the number of workers. Leaving the loop early stops the background work; outside a generic for, call
 -- `:close()` on the iterator or keep it in a `<close>` variable.
--- @tab[opt] opts `batch` (32), `shuffle` (false), `seed` (0), `epoch` (1), `workers` (1), `ahead` (4 batches),
+-- @tab[opt] opts `batch` (32), `shuffle` (false), `seed` (0), `epoch` (1), `workers` (1), `prefetch` (4 batches),
 -- `augment` (none): a table of random changes with torchvision's meanings, those left out being off: `scale` and
 -- `ratio` of a crop (pairs: least, most), `hflip` and `vflip` (probabilities), `rotation` (degrees to either side),
 -- `brightness`, `contrast`, `saturation` (v: a factor in 1 - v .. 1 + v)

@@ -32,7 +32,7 @@ local function describe(job)
   end
   local experiment = { methods = sorted(names), custom_methods = custom, rates = sorted(opts.rates),
     seeds = sorted(opts.seeds),
-    per_class = opts.per_class, scope = opts.scope, keep = opts.keep, reduce = opts.reduce,
+    per_class = opts.per_class, scope = opts.scope, min_units = opts.min_units, reduce = opts.reduce,
     layers = fingerprint.options(opts.layers), method_options = fingerprint.options(opts.method_options),
     agreement = fingerprint.options(job.agreement), samplings = {}, models = {}, datasets = {} }
   for _, way in ipairs(job.samplings) do
@@ -142,7 +142,8 @@ end
 local function prune_and_measure(job, pair, method, scores, rate)
   if rate == 0 then return pair.baseline, 0, agree(job, pair, method) end
   local opts = job.options
-  local pruned = prune(pair.model, scores, { rate = rate, scope = opts.scope, keep = opts.keep, layers = opts.layers })
+  local pruned = prune(pair.model, scores, { rate = rate, scope = opts.scope, min_units = opts.min_units,
+    layers = opts.layers })
   return measure(job, pruned, pair.data.test), count_planned(pruned.plan), agree(job, pair, method, pruned)
 end
 
@@ -302,7 +303,7 @@ end
 -- dataset name); `data` or `datasets` (name → dataset); `methods` ({"lrp", "dlb", "ig"}, and name = function for scores
 -- of one's own, see `importance`); `sampling` ({"clustering",
 -- "confidence", "random"}, and name = function for strategies of one's own); `rates` ({0, .15, .3, .5, .7});
--- `seed` (0) or `seeds`; `per_class` (10); `scope` ("global"); `keep`, `layers` (see `prune`); `reduce` (see
+-- `seed` (0) or `seeds`; `per_class` (10); `scope` ("global"); `min_units`, `layers` (see `prune`); `reduce` (see
 -- `importance`); `method_options` (method → further options of `importance`); `batch` (see `evaluate`); `margin` (0.05,
 -- of lossless pruning); `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining;
 -- by default that of the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed`

@@ -95,11 +95,11 @@ function attribution_methods.check(name, argument, how)
   check_how(name, argument, how)
 end
 
--- What `heatmaps` takes as a method, `{name =, label =, map =, …}`, as options of attribute.
+-- What `heatmaps` takes as a method, `{name =, label =, colormap =, …}`, as options of attribute.
 local function options_of(entry)
   local how = { method = entry.name }
   for key, value in pairs(entry) do
-    if key ~= "name" and key ~= "label" and key ~= "map" then how[key] = value end
+    if key ~= "name" and key ~= "label" and key ~= "colormap" then how[key] = value end
   end
   return how
 end

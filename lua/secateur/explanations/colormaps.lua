@@ -126,18 +126,18 @@ local function own(list)
   local map = { space = "oklab", signed = not list.one_sided }
   for key in pairs(list) do
     if math.type(key) ~= "integer" and key ~= "one_sided" then
-      return nil, ("map: expected a list of colours and one_sided, got the key %s"):format(options.describe(key))
+      return nil, ("colormap: expected a list of colours and one_sided, got the key %s"):format(options.describe(key))
     end
   end
   for i, colour in ipairs(list) do
     if type(colour) ~= "string" or not colour:find("^#%x%x%x%x%x%x$") then
-      return nil, ("map: expected colours like '#b2182b', got %s at %d"):format(options.describe(colour), i)
+      return nil, ("colormap: expected colours like '#b2182b', got %s at %d"):format(options.describe(colour), i)
     end
     map[i] = colour
   end
   if #map < 2 or map.signed and #map % 2 == 0 then
-    return nil, ("map: expected %s, got %d"):format(map.signed and "an odd number of colours from 3, zero in the middle"
-      or "at least 2 colours", #map)
+    return nil, ("colormap: expected %s, got %d"):format(map.signed and "an odd number of colours from 3, zero in the "
+      .. "middle" or "at least 2 colours", #map)
   end
   return map
 end
@@ -160,7 +160,7 @@ function colormaps.find(map)
     local list, message = listed[map], nil
     if type(map) == "table" then list, message = own(map) end
     if not list then
-      return nil, message or ("map: expected one of %s or a list of colours, got %s"):format(
+      return nil, message or ("colormap: expected one of %s or a list of colours, got %s"):format(
         table.concat(colormaps.names(), ", "), options.describe(map))
     end
     rows, signed = listed_rows(list), list.signed or false

@@ -15,14 +15,14 @@ for name, rule in pairs(rendering.rules) do rules[name] = rule end
 -- @tparam Tensor relevance [H x W] or [C x H x W] (channels are added up)
 -- @tparam[opt] table opts
 --
--- * `map` ("red_blue"): "red_blue", "purple_green", "orange_blue" (even to the eye and for every kind of colour
+-- * `colormap` ("red_blue"): "red_blue", "purple_green", "orange_blue" (even to the eye and for every kind of colour
 --   vision), "bwr", "seismic", "cold_hot"; for relevance that is never negative also "heat", "hot", "viridis", "grey";
 --   or colours of one's own, `{ "#2166ac", "#f7f7f7", "#b2182b" }` (`one_sided = true`: zero first)
 -- * `percentile` (99.5): the percentile of magnitudes that gets full colour; or `range`, that magnitude itself, so that
 --   several maps share a scale
 -- * `gamma` (0.7): colours follow magnitude ^ gamma; below 1 lifts what is faint, 1 is linear
 -- * `image`: Tensor [C x h x w] or [h x w] in 0..1, shown in grey under the colours; any size of the same proportions
--- * `overlay` (1, at most 100): how opaque the colours are over the image; above 1 faint ones, too, cover it; 0 leaves
+-- * `alpha` (1, at most 100): how opaque the colours are over the image; above 1 faint ones, too, cover it; 0 leaves
 --   the image out
 -- * `smooth` (0): spreads relevance by a Gaussian of that many pixels
 -- * `scale` (1): pixels per pixel; `interpolate` (false): without steps between them

@@ -24,7 +24,8 @@ local rules = {
   width = { type = "integer", min = 16, max = 4096, default = 224 },
   steps = { type = { "integer", "string" }, min = 1 },
   batch = { type = "integer", min = 1, default = 16 },
-  scale_by = { one_of = { "panel", "method", "row" }, default = "panel" },
+  normalise_by = { one_of = { "panel", "method", "row" }, default = "panel" },
+  scale_by = "normalise_by",
   sheet = { type = "boolean", default = true },
   sheet_width = { type = "number", min = 20, max = 2000, default = 180 },
   dpi = { type = "number", min = 36, max = 2400, default = 300 },
@@ -33,9 +34,9 @@ local rules = {
 for name, rule in pairs(rendering.rules) do rules[name] = rule end
 
 -- Keys of an entry of `methods` that are ours; all others are options of attribute.
-local own_keys = { name = true, label = true, map = true }
+local own_keys = { name = true, label = true, colormap = true }
 
--- The methods as a list of {name=, label=, map=, slug=, options=}.
+-- The methods as a list of {name=, label=, colormap=, slug=, options=}.
 local function read_methods(opts)
   local list, taken = {}, {}
   for i, entry in ipairs(opts.methods == "all" and method_registry.explaining or opts.methods) do
@@ -45,11 +46,12 @@ local function read_methods(opts)
         table.concat(method_registry.explaining, ", "
           .. ""), options.describe(type(entry) == "table" and entry.name or entry), i)
     end
+    if entry.map ~= nil then errors.refuse("heatmaps", "methods: map is called colormap now") end
     if entry.label ~= nil and type(entry.label) ~= "string" then
       errors.refuse("heatmaps", "methods: expected a string as label, got %s at %d", options.describe(entry.label), i)
     end
     local method = { name = entry.name, label = entry.label or method_registry.get(entry.name).label,
-      map = entry.map or opts.map, options = { method = entry.name, layers = {}, target = opts.target,
+      colormap = entry.colormap or opts.colormap, options = { method = entry.name, layers = {}, target = opts.target,
         batch = opts.batch } }
     if method_registry.get(entry.name).rules.steps then method.options.steps = opts.steps end
     for key, value in pairs(entry) do
@@ -123,11 +125,11 @@ local function find_limits(methods, planes, opts)
     return opts.range and found and opts.range or found or errors.raise("%s: %s", method.label, message)
   end
   for m, method in ipairs(methods) do
-    local shared = opts.scale_by == "method" and limit(planes[m], method)
+    local shared = opts.normalise_by == "method" and limit(planes[m], method)
     limits[m] = {}
     for i = 1, planes[m]:size(1) do limits[m][i] = shared or limit(planes[m][i], method) end
   end
-  if opts.scale_by == "row" then
+  if opts.normalise_by == "row" then
     for i = 1, planes[1]:size(1) do
       local row = core.zeros(#methods, planes[1]:size(2), planes[1]:size(3))
       for m in ipairs(methods) do row[m]:copy(planes[m][i]) end
@@ -185,24 +187,24 @@ local function caption(opts)
     or opts.target == "label" and "Relevance for the true class" or "Relevance for what is explained"
   if opts.range then return what end
   return ("%s; full colour at the %s of each %s"):format(what, opts.percentile == 100 and "largest magnitude"
-    or ordinal(opts.percentile) .. " percentile", opts.scale_by)
+    or ordinal(opts.percentile) .. " percentile", opts.normalise_by)
 end
 
 -- Colour bars, one for each map in use; where there are several, each says whose it is.
 local function draw_bars(methods, opts, stem)
   local bars, of = {}, {}
   for _, method in ipairs(methods) do
-    local bar = of[method.map]
+    local bar = of[method.colormap]
     if bar then
       bar.title = bar.title .. ", " .. method.label
     else
-      local shade = { map = method.map, gamma = opts.gamma, overlay = opts.overlay, image = true }
+      local shade = { colormap = method.colormap, gamma = opts.gamma, alpha = opts.alpha, image = true }
       local picture, signed = rendering.bar(shade, 600, 20)
       local most = opts.range and number_text(opts.range)
       bar = { path = save(opts, ("%s-bar-%d"):format(stem, #bars + 1), picture), title = method.label,
         low = signed and (most and "−" .. most or "− against") or "0", middle = signed and "0" or nil,
         high = most and (signed and "+" .. most or most) or signed and "for +" or "max", caption = caption(opts) }
-      of[method.map], bars[#bars + 1] = bar, bar
+      of[method.colormap], bars[#bars + 1] = bar, bar
     end
   end
   if #bars == 1 then bars[1].title = nil end
@@ -226,8 +228,8 @@ local function draw_sample(split, sample, drawn, opts)
   for m, method in ipairs(drawn.methods) do
     local plane, limit = drawn.planes[m][sample.row], drawn.limits[m][sample.row]
     local note = note_of(method, plane)
-    local picture, message = rendering.draw(plane, limit, { map = method.map, gamma = opts.gamma,
-      overlay = opts.overlay, interpolate = opts.interpolate, image = image, scale = scale })
+    local picture, message = rendering.draw(plane, limit, { colormap = method.colormap, gamma = opts.gamma,
+      alpha = opts.alpha, interpolate = opts.interpolate, image = image, scale = scale })
     if not picture then errors.raise("%s: %s", method.label, message) end
     if note then lines[#lines + 1] = ("%s: %s"):format(method.label, note) end
     images[m + 1] = { label = method.label, method = method.name, limit = limit, note = note,
@@ -296,14 +298,14 @@ end
 -- @tparam table opts
 --
 -- * `dir`: folder for the files, made if missing; `name` ("sample"): how their names begin
--- * `methods` ({"lrp", "dlb", "ig"}): names, or tables `{name =, label =, map =, …}` whose other keys are options of
---   `sc.attribute`, so that a method can stand there several times; "all" for every method that is defined for the
+-- * `methods` ({"lrp", "dlb", "ig"}): names, or tables `{name =, label =, colormap =, …}` whose other keys are options
+--   of `sc.attribute`, so that a method can stand there several times; "all" for every method that is defined for the
 --   model
 -- * `target` ("prediction"; "label", which may also stand in a contrast; else as `sc.attribute` has it); `steps` of
 --   methods that have steps; `batch` (16): samples at a time
 -- * `indices` of samples; else the first `per_class` (1) of each class
--- * `map`, `percentile`, `range`, `gamma`, `overlay`, `smooth`, `interpolate`: see `sc.heatmap`; `scale_by` ("panel",
---   "method", "row"): what shares the magnitude of full colour
+-- * `colormap`, `percentile`, `range`, `gamma`, `alpha`, `smooth`, `interpolate`: see `sc.heatmap`; `normalise_by`
+--   ("panel", "method", "row"): what shares the magnitude of full colour
 -- * `width` (224): pixels of a picture, about; `sheet_width` (180 mm) and `dpi` (300, at least) of the sheet; `sheet` =
 --   false: no sheet; `gnuplot` (the program that draws it)
 --
@@ -320,7 +322,7 @@ return function(model, split, opts)
   if checked.indices then check_indices(checked.indices, split) end
   local methods = read_methods(checked)
   for _, method in ipairs(methods) do
-    local good, message = rendering.check_map(method.map)
+    local good, message = rendering.check_colormap(method.colormap)
     if not good then errors.refuse("heatmaps", message) end
   end
   if checked.sheet then

@@ -9,11 +9,13 @@ local rendering = {}
 
 --- Options of a picture that heatmap and heatmaps share.
 rendering.rules = {
-  map = { type = { "string", "table" }, default = "red_blue" },
+  colormap = { type = { "string", "table" }, default = "red_blue" },
+  map = "colormap",
   percentile = { type = "number", above = 0, max = 100, default = 99.5 },
   range = { type = "number", above = 0, below = math.huge },
   gamma = { type = "number", min = 0.05, max = 20, default = 0.7 },
-  overlay = { type = "number", min = 0, max = 100, default = 1 },
+  alpha = { type = "number", min = 0, max = 100, default = 1 },
+  overlay = "alpha",
   smooth = { type = "number", min = 0, max = 1000, default = 0 },
   interpolate = { type = "boolean", default = false },
 }
@@ -107,21 +109,21 @@ end
 --- Draws a plane of relevance.
 -- @tparam Tensor plane [H x W]
 -- @number limit the magnitude that gets full colour
--- @tab opts `map`, `gamma`, `overlay`, `interpolate`, `image`, `scale`
+-- @tab opts `colormap`, `gamma`, `alpha`, `interpolate`, `image`, `scale`
 -- @treturn[1] Tensor [3 x scale H x scale W]
 -- @return[2] nil
 -- @treturn[2] string what is wrong
 function rendering.draw(plane, limit, opts)
-  local map, message = colormaps.find(opts.map)
+  local map, message = colormaps.find(opts.colormap)
   if not map then return nil, message end
   local lowest = not map.signed and hides(plane, limit)
   if lowest then
-    return nil, ("map: expected one with two sides, since relevance is as low as %.3g, got '%s'"):format(lowest,
-      type(opts.map) == "string" and opts.map or "one-sided")
+    return nil, ("colormap: expected one with two sides, since relevance is as low as %.3g, got '%s'"):format(lowest,
+      type(opts.colormap) == "string" and opts.colormap or "one-sided")
   end
   local height, width, scale = plane:size(1), plane:size(2), opts.scale or 1
   local background
-  if opts.image and opts.overlay > 0 then
+  if opts.image and opts.alpha > 0 then
     background, message = background_of(opts.image, scale * height, scale * width)
     if not background then return nil, message end
   end
@@ -131,7 +133,7 @@ function rendering.draw(plane, limit, opts)
     scale = 1
   end
   return core.image_colormap(plane, map.table, { limit = limit, zero = map.zero, gamma = opts.gamma,
-    background = background, alpha = opts.overlay, scale = scale })
+    background = background, alpha = opts.alpha, scale = scale })
 end
 
 --- Whether a map is one: true, or nil and what is wrong.
@@ -139,7 +141,7 @@ end
 -- @treturn[1] boolean true
 -- @return[2] nil
 -- @treturn[2] string
-function rendering.check_map(map)
+function rendering.check_colormap(map)
   local found, message = colormaps.find(map)
   if found then return true end
   return nil, message
@@ -147,19 +149,19 @@ end
 
 --- The scale itself as a picture: from the most negative (of a one-sided map: from zero) on the left to the most
 -- positive. Over an image's middle grey where the maps are drawn over images.
--- @tab opts `map`, `gamma`, `overlay`, and whether there is an `image`
+-- @tab opts `colormap`, `gamma`, `alpha`, and whether there is an `image`
 -- @int width
 -- @int height
 -- @treturn Tensor [3 x height x width]
 -- @treturn boolean whether the map has a negative side
 function rendering.bar(opts, width, height)
-  local map = assert(colormaps.find(opts.map))
+  local map = assert(colormaps.find(opts.colormap))
   local ramp, lowest = { {} }, map.signed and -1 or 0
   for x = 1, width do ramp[1][x] = lowest + (1 - lowest) * (x - 1) / (width - 1) end
-  local background = opts.image and opts.overlay > 0 and core.full(height, width, 0.5) or nil
+  local background = opts.image and opts.alpha > 0 and core.full(height, width, 0.5) or nil
   local plane = core.ones(height, 1):matmul(core.tensor(ramp))
   return core.image_colormap(plane, map.table, { limit = 1, zero = map.zero, gamma = opts.gamma,
-    background = background, alpha = opts.overlay }), map.signed
+    background = background, alpha = opts.alpha }), map.signed
 end
 
 return rendering

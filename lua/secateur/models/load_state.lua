@@ -51,7 +51,7 @@ end
 local function fits_any(patterns, name)
   for _, pattern in ipairs(patterns) do
     local ok, found = pcall(string.find, name, pattern)
-    if not ok then errors.raise("leave: expected a Lua pattern, got '%s': %s", pattern, found) end
+    if not ok then errors.raise("exclude: expected a Lua pattern, got '%s': %s", pattern, found) end
     if found then return pattern end
   end
   return nil
@@ -103,7 +103,7 @@ local function is_cast_counter(parameter, info)
   return may_be_missing(parameter.name) and info.dtype == "float32" and same(info.shape, parameter.shape)
 end
 
-local function match(graph, source, prefix, leave)
+local function match(graph, source, prefix, exclude)
   local faults, own, used, found = { missing = {}, unexpected = {}, twice = {}, wrong = {} }, {}, {}, {}
   local parameters = graph:parameters()
   for i, parameter in ipairs(parameters) do own[i] = parameter.name end
@@ -113,7 +113,7 @@ local function match(graph, source, prefix, leave)
     local name = assigned[parameter.name]
     local info = name and source:info(name)
     if name and is_cast_counter(parameter, info) then name = nil end -- stays as it is
-    local left = fits_any(leave, parameter.name)
+    local left = fits_any(exclude, parameter.name)
     if left then
       used[left] = true
     elseif not name and not may_be_missing(parameter.name) then
@@ -125,7 +125,7 @@ local function match(graph, source, prefix, leave)
       found[#found + 1] = { parameter = parameter.name, name = name }
     end
   end
-  faults.unexpected = without(faults.unexpected, leave, used)
+  faults.unexpected = without(faults.unexpected, exclude, used)
   return found, faults, used
 end
 
@@ -151,17 +151,16 @@ end
 -- @tparam Graph graph
 -- @param source what `open` gave
 -- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it (by default
---   what names.prefix finds); `leave`: list of Lua patterns of parameters that stay as they are
+--   what names.prefix finds); `exclude`: list of Lua patterns of parameters that stay as they are
 function load_state.load(graph, source, opts)
-  local leave = opts and opts.leave or {}
-  local found, faults, used = match(graph, source, opts and opts.prefix, leave)
-  for _, pattern in ipairs(leave) do
-    if not used[pattern] then errors.raise("leave: no parameter fits '%s'", pattern) end
+  local exclude = opts and opts.exclude or {}
+  local found, faults, used = match(graph, source, opts and opts.prefix, exclude)
+  for _, pattern in ipairs(exclude) do
+    if not used[pattern] then errors.raise("exclude: no parameter matches '%s'", pattern) end
   end
   local text = describe_faults(faults)
   if text then errors.raise(text .. (opts and opts.prefix and "" or parameter_names.hint(source:names()))) end
-  if #found == 0 then errors.raise("leave: expected patterns that leave something to load, these fit every "
-    .. "parameter") end
+  if #found == 0 then errors.raise("the exclude patterns match every parameter") end
   for _, one in ipairs(found) do one.value = source:read(one.name) end -- before the first is set: all or none
   for _, one in ipairs(found) do
     graph:set_parameter(one.parameter, one.value)

@@ -152,7 +152,8 @@ end
 local load_rules = {
   key = { type = "string" },
   prefix = { type = "string" },
-  leave = { type = { "string", "list" }, default = {}, check = is_patterns },
+  exclude = { type = { "string", "list" }, default = {}, check = is_patterns },
+  leave = "exclude",
 }
 
 --- Takes parameters from a table or from a file of weights (safetensors, PyTorch), all or none. Every name of the model
@@ -161,7 +162,7 @@ local load_rules = {
 -- "model.". The model shares a table's tensors until it trains. A pruned model loses its plan to weights that are not
 -- zero there.
 -- @tparam string|table from path, or table name -> Tensor
--- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it; `leave`: a Lua
+-- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it; `exclude`: a Lua
 --   pattern, or a list of them, of parameters that stay as they are, as `"^fc%."` for a head of another size; `key`:
 --   which dictionary in a PyTorch file to take, as "model_ema"
 -- @treturn Model self
@@ -173,8 +174,8 @@ function Model:load_state(from, opts)
   if checked.key and type(from) == "table" then
     errors.refuse("load_state", "key: expected none with a table, which is the dictionary itself")
   end
-  local leave = type(checked.leave) == "string" and { checked.leave } or checked.leave
-  errors.within("load_state", load_state.load_from, self.graph, from, { prefix = checked.prefix, leave = leave,
+  local exclude = type(checked.exclude) == "string" and { checked.exclude } or checked.exclude
+  errors.within("load_state", load_state.load_from, self.graph, from, { prefix = checked.prefix, exclude = exclude,
     key = checked.key })
   if self.plan and not pruning_plan.holds(self.plan, self.graph) then self.plan = nil end
   return self

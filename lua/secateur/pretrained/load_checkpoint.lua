@@ -92,8 +92,8 @@ local function build(source, given, where)
   local name = families.name(found.family, opts)
   opts.room = 2 * view:bytes() + SLACK + (found.new and 4 * given.classes * MOST_FEATURES or 0)
   local graph = found.family.graph(opts)
-  local leave = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
-  local fits, message = errors.try(load_state.load, graph, view, { prefix = "", leave = leave })
+  local exclude = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
+  local fits, message = errors.try(load_state.load, graph, view, { prefix = "", exclude = exclude })
   if not fits then
     local of_file = message:sub(1, #where) == where -- which cannot be read
     errors.raise(of_file and message or ("taken for a %s: %s"):format(name, message))

@@ -23,7 +23,8 @@ local rules = {
   rate = { type = "number", min = 0, below = 1, required = true },
   scope = { one_of = { "global", "layer" }, default = "global" },
   layers = { type = { "string", "table", "function" } },
-  keep = { type = "integer", min = 0, default = 1 },
+  min_units = { type = "integer", min = 0, default = 1 },
+  keep = "min_units",
 }
 
 -- The layers that units are removed from, in the model's order.
@@ -77,8 +78,9 @@ local function read_scores(scores, layers)
   return lists
 end
 
--- Adds the `count` lowest-scored units of these layers to `removed`; gives how many could not be had because of `keep`.
-local function take_lowest(removed, layers, scores, count, keep)
+-- Adds the `count` lowest-scored units of these layers to `removed`; gives how many are
+-- missing because of `min_units`.
+local function take_lowest(removed, layers, scores, count, min_units)
   local score_of, layer_of, unit_of, order = {}, {}, {}, {}
   for _, layer in ipairs(layers) do
     removed[layer.name] = {}
@@ -94,7 +96,7 @@ local function take_lowest(removed, layers, scores, count, keep)
   for _, id in ipairs(order) do
     if count == 0 then break end
     local units = removed[layer_of[id].name]
-    if layer_of[id].units - #units > keep then
+    if layer_of[id].units - #units > min_units then
       units[#units + 1] = unit_of[id]
       count = count - 1
     end
@@ -122,11 +124,11 @@ local function make_plan(model, scores, opts)
   for _, part in ipairs(parts) do
     local units = count_units(part)
     local count = math.floor(checked.rate * units)
-    local short = take_lowest(removed, part, lists, count, checked.keep)
+    local short = take_lowest(removed, part, lists, count, checked.min_units)
     if short > 0 then
       local where = checked.scope == "layer" and (" of '%s'"):format(part[1].name) or ""
-      errors.refuse("prune", "keep: expected a number that lets %d of %d units%s go, got %d, which lets %d", count,
-        units, where, checked.keep, count - short)
+      errors.refuse("prune", "min_units = %d leaves only %d of the %d units that rate = %g would remove from the %d%s",
+        checked.min_units, count - short, count, checked.rate, units, where)
     end
   end
   return pruning_plan.join(model:layers(), pruning_plan.new(layers, removed), model.plan)
@@ -175,8 +177,8 @@ end
 -- scale and shift of the batch norm that follows. Shapes stay as they are, and weights that do not change are shared.
 --
 -- Exactly `floor(rate * units)` units of the chosen layers go, lowest scores first, ties in the order of layers and
--- units. No layer falls below `keep` units: the rest of such a layer is passed over and the next lowest elsewhere go
--- instead; where that leaves too few (with scope "layer" there is no elsewhere) it is an error.
+-- units. No layer falls below `min_units` units: the rest of such a layer is passed over and the next lowest elsewhere
+-- go instead; where that leaves too few (with scope "layer" there is no elsewhere) it is an error.
 --
 -- Of a model that was pruned before, the units that are gone come first and count among those that go: 30 % and then
 -- 50 % make 50 %. They stay in the plan also where the rate or the layers would leave them out, so that training keeps
@@ -187,7 +189,7 @@ end
 --   `pruned.plan`, `prune.plan` or `prune.load_plan` or as a plain table, which is then applied as it is, without opts
 -- @tab[opt] opts `rate` in [0, 1); `scope`: "global" (all units ranked together, the default) or "layer" (the rate of
 --   each layer); `layers`: names, or a function(layer) -> boolean on what `model:layers()` lists (all by default);
---   `keep` (1)
+--   `min_units` (1)
 -- @treturn Model with the Plan in its field `plan`
 -- @function prune
 local function apply(_, model, scores, opts)

@@ -248,7 +248,7 @@ local function settings(rows, margin)
   end
   add("Samples per class", experiment.per_class)
   add("Units ranked", experiment.scope == "layer" and "within each layer" or experiment.scope and "all together")
-  add("Units kept per layer, at least", experiment.keep)
+  add("Units kept per layer, at least", experiment.min_units)
   add("Reduction of relevance", experiment.reduce)
   add("Layers", experiment.layers)
   add("Agreement of explanations", experiment.agreement)

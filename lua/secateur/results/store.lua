@@ -11,6 +11,7 @@ local Store = { __name = "Store" }
 Store.__index = Store
 
 local format = 1
+local renamed = { keep = "min_units" } -- settings that older stores have under another name
 local application = 0x53454341 -- "SECA", so that another program's SQLite file is told apart
 
 local schema = {
@@ -127,6 +128,10 @@ local function read_meta(connection)
     return nil, ("has format %s, this version reads %d"):format(tostring(meta.format), format)
   end
   if type(meta.experiment) ~= "table" then return nil, "is damaged: it describes no experiment" end
+  for was, now in pairs(renamed) do
+    local value = meta.experiment[was]
+    if value ~= nil then meta.experiment[was], meta.experiment[now] = nil, value end
+  end
   return meta.experiment
 end
 
