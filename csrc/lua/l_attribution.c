@@ -7,6 +7,7 @@
 #include "lua/l_graph.h"
 #include "lua/l_plan.h"
 #include "lua/l_tensor.h"
+#include "lua/rule_table.h"
 #include "lua/support.h"
 
 #include <string.h>
@@ -21,102 +22,15 @@ static int fold_batch_norm(lua_State *L) {
     return 1;
 }
 
-/* ---- rules from Lua tables ---- */
-
-static void read_modifier(lua_State *L, int table, const char *field, sc_modifier *m) {
-    static const char *const known[] = {"plain", "positive", "negative", "square", "constant", NULL};
-    if (sc_lua_field(L, table, field) != LUA_TNIL) {
-        if (!lua_istable(L, -1))
-            sc_lua_expected(L, -1, "rule", field, "a table of coefficients");
-        int at = lua_gettop(L);
-        sc_lua_check_keys(L, at, "rule", known);
-        m->plain = sc_lua_field_number(L, at, "rule", "plain", 0);
-        m->positive = sc_lua_field_number(L, at, "rule", "positive", 0);
-        m->negative = sc_lua_field_number(L, at, "rule", "negative", 0);
-        m->square = sc_lua_field_number(L, at, "rule", "square", 0);
-        m->constant = sc_lua_field_number(L, at, "rule", "constant", 0);
-    }
-    lua_pop(L, 1);
-}
-
-/* The index of the string in a field among the choices; the first when the field is absent. */
-static int read_choice(lua_State *L, int table, const char *field, const char *const *choices) {
-    int found = 0;
-    if (sc_lua_field(L, table, field) != LUA_TNIL) {
-        const char *text = sc_lua_check_string(L, lua_gettop(L), "rule", field);
-        found = sc_lua_find_choice(text, choices);
-        if (found < 0)
-            sc_lua_fail(L, "rule: %s: unknown '%s'", field, text);
-    }
-    lua_pop(L, 1);
-    return found;
-}
-
-static double read_epsilon(lua_State *L, int table) {
-    double epsilon = sc_lua_field_number(L, table, "rule", "epsilon", 1e-6);
-    if (!(epsilon >= 0))
-        sc_lua_fail(L, "rule: epsilon: expected at least 0, got %f", epsilon);
-    return epsilon;
-}
-
-/* The group table on top of the stack. */
-static void read_group(lua_State *L, sc_group *group) {
-    static const char *const known[] = {"coefficient", "gate", "epsilon", "terms", NULL};
-    static const char *const gates[] = {"all", "positive", "negative", NULL};
-    static const char *const term_known[] = {"input", "weight", "bias", NULL};
-    int table = lua_gettop(L);
-    if (!lua_istable(L, table))
-        sc_lua_expected(L, table, "rule", "groups", "a list of tables");
-    sc_lua_check_keys(L, table, "rule", known);
-    group->coefficient = sc_lua_field_number(L, table, "rule", "coefficient", 1);
-    group->epsilon = read_epsilon(L, table);
-    group->gate = (sc_gate)read_choice(L, table, "gate", gates);
-    sc_lua_field(L, table, "terms");
-    if (!lua_istable(L, -1) || lua_rawlen(L, -1) < 1 || lua_rawlen(L, -1) > SC_MAX_TERMS)
-        sc_lua_fail(L, "rule: terms: expected a list of 1 to %d", SC_MAX_TERMS);
-    int terms = lua_gettop(L);
-    group->term_count = (int)lua_rawlen(L, terms);
-    for (int t = 0; t < group->term_count; t++) {
-        lua_rawgeti(L, terms, t + 1);
-        if (!lua_istable(L, -1))
-            sc_lua_expected(L, -1, "rule", "terms", "a list of tables");
-        sc_lua_check_keys(L, lua_gettop(L), "rule", term_known);
-        read_modifier(L, lua_gettop(L), "input", &group->terms[t].input);
-        read_modifier(L, lua_gettop(L), "weight", &group->terms[t].weight);
-        read_modifier(L, lua_gettop(L), "bias", &group->terms[t].bias);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-}
-
-/* The rule table on top of the stack. */
-static void read_rule(lua_State *L, sc_rule *rule) {
-    static const char *const known[] = {"kind", "groups", "mode", "epsilon", "name", NULL};
-    static const char *const kinds[] = {"linear", "gated", "contrastive", "gradient", "pass", "own", "block", NULL};
-    static const char *const gated_modes[] = {"default", "package", NULL};
-    static const char *const modes[] = {"default", "ties", "detach_weights", "pass", NULL};
-    int table = lua_gettop(L);
-    if (!lua_istable(L, table))
-        sc_lua_expected(L, table, "relevance", "rules", "a table of rules by node name");
-    sc_lua_check_keys(L, table, "rule", known);
-    rule->kind = (sc_rule_kind)read_choice(L, table, "kind", kinds);
-    if (rule->kind == SC_RULE_GATED)
-        rule->gated = (sc_gated_mode)read_choice(L, table, "mode", gated_modes);
-    else
-        rule->mode = (sc_relevance_mode)read_choice(L, table, "mode", modes);
-    rule->epsilon = read_epsilon(L, table);
-    if (rule->kind != SC_RULE_LINEAR)
-        return;
-    sc_lua_field(L, table, "groups");
-    if (!lua_istable(L, -1) || lua_rawlen(L, -1) < 1 || lua_rawlen(L, -1) > SC_MAX_GROUPS)
-        sc_lua_fail(L, "rule: groups: expected a list of 1 to %d", SC_MAX_GROUPS);
-    rule->group_count = (int)lua_rawlen(L, -1);
-    for (int g = 0; g < rule->group_count; g++) {
-        lua_rawgeti(L, -1, g + 1);
-        read_group(L, &rule->groups[g]);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
+/* check_rule(rule) -> nil, or what is wrong with it: "groups[1].epsilon: expected a finite number of at least 0, got
+ * -1".
+ */
+static int check_rule(lua_State *L) {
+    sc_rule rule;
+    lua_settop(L, 1);
+    if (sc_lua_read_rule(L, 1, &rule))
+        lua_pushnil(L);
+    return 1;
 }
 
 /* ---- the class Relevance ---- */
@@ -151,9 +65,11 @@ static int relevance_create(lua_State *L) {
     for (size_t i = 0; i < graph->node_count; i++) {
         if (graph->nodes[i].op->linearity == SC_LINEARITY_SOURCE)
             continue;
-        if (sc_lua_field(L, -1, graph->nodes[i].name) == LUA_TNIL)
-            sc_lua_fail(L, "relevance: rules: expected one for every node, got none for '%s'", graph->nodes[i].name);
-        read_rule(L, &rules[i]);
+        const sc_node *node = &graph->nodes[i];
+        if (sc_lua_field(L, -1, node->name) == LUA_TNIL)
+            sc_lua_fail(L, "relevance: rules: expected one for every node, got none for '%s'", node->name);
+        if (!sc_lua_read_rule(L, lua_gettop(L), &rules[i]))
+            sc_lua_fail(L, "%s '%s': rule: %s", node->op->name, node->name, lua_tostring(L, -1));
         lua_pop(L, 1);
     }
     sc_relevance_request request = {.batch = batch, .rules = rules};
@@ -272,6 +188,7 @@ static int unit_reduction(lua_State *L) {
 void sc_lua_open_attribution(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"fold_batch_norm", fold_batch_norm},
+        {"check_rule", check_rule},
         {"relevance", relevance_create},
         {"unit_reduction", unit_reduction},
         {NULL, NULL},

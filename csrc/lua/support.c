@@ -41,8 +41,7 @@ void sc_lua_try_in(lua_State *L, const char *function, sc_status status, const s
     sc_lua_try(L, status, error);
 }
 
-/* Pushes a short description of the value at index: numbers and strings by value, the rest by type. */
-static const char *describe(lua_State *L, int index) {
+const char *sc_lua_describe(lua_State *L, int index) {
     switch (lua_type(L, index)) {
     case LUA_TNUMBER:
         return lua_pushfstring(L, "%s", luaL_tolstring(L, index, NULL));
@@ -66,7 +65,7 @@ static const char *describe(lua_State *L, int index) {
 }
 
 int sc_lua_expected(lua_State *L, int index, const char *function, const char *argument, const char *expected) {
-    const char *got = describe(L, index);
+    const char *got = sc_lua_describe(L, index);
     return sc_lua_fail(L, "%s: %s: expected %s, got %s", function, argument, expected, got);
 }
 
@@ -159,7 +158,7 @@ void sc_lua_check_keys(lua_State *L, int table, const char *function, const char
         lua_pop(L, 1);
         if (lua_type(L, -1) != LUA_TSTRING || sc_lua_find_choice(lua_tostring(L, -1), known) < 0) {
             luaL_Buffer list;
-            const char *key = describe(L, -1);
+            const char *key = sc_lua_describe(L, -1);
             luaL_buffinit(L, &list);
             for (const char *const *name = known; *name; name++) {
                 if (name != known)

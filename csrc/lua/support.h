@@ -34,6 +34,9 @@ void sc_lua_try(lua_State *L, sc_status status, const sc_error *error);
 /* The same, with the function's name before the message of a failure. */
 void sc_lua_try_in(lua_State *L, const char *function, sc_status status, const sc_error *error);
 
+/* Pushes a short description of the value at index, for a message: numbers and strings by value, the rest by type. */
+const char *sc_lua_describe(lua_State *L, int index);
+
 /* Raises "function: argument: expected EXPECTED, got <what stands at index>". */
 int sc_lua_expected(lua_State *L, int index, const char *function, const char *argument, const char *expected);
 

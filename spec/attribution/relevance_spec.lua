@@ -45,7 +45,7 @@ describe("relevance", function()
     for _, epsilon in ipairs { -1e-6, 0 / 0 } do
       assert.error_matches(function()
         walk("softmax", { core.tensor { { 1, 2 } } }, nil, { kind = "own", epsilon = epsilon }, core.ones(1, 2))
-      end, "epsilon: expected at least 0, got")
+      end, "epsilon: expected a finite number of at least 0, got")
     end
   end)
 

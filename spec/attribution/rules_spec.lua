@@ -174,20 +174,25 @@ describe("a rule", function()
 
   it("is a table of the known form", function()
     local function of(rule) return refusal("linear", { out = 2 }, { 3 }, rule) end
-    assert.equal("relevance: rules: expected a table of rules by node name, got 'epsilon'", of "epsilon")
+    local function refused(message, rule) assert.equal("linear 'n': rule: " .. message, of(rule)) end
+    local function term(fault) return { kind = "linear", groups = { { terms = { fault } } } } end
     assert.equal("relevance: rules: expected one for every node, got none for 'n'", of(nil))
-    assert.equal("rule: kind: unknown 'lrp'", of { kind = "lrp" })
-    assert.equal("rule: unknown option 'eps', expected one of: kind, groups, mode, epsilon, name", of { eps = 1 })
-    assert.equal("rule: groups: expected a list of 1 to 4", of { kind = "linear" })
-    assert.equal("rule: groups: expected a list of 1 to 4", of { kind = "linear", groups = { {}, {}, {}, {}, {} } })
-    assert.equal("rule: terms: expected a list of 1 to 4", of { kind = "linear", groups = { {} } })
-    assert.equal("rule: epsilon: expected at least 0, got -1.0",
-      of { kind = "linear", groups = { { epsilon = -1, terms = { {} } } } })
-    assert.equal("rule: gate: unknown 'odd'", of { kind = "linear", groups = { { gate = "odd", terms = { {} } } } })
-    assert.equal("rule: input: expected a table of coefficients, got 3",
-      of { kind = "linear", groups = { { terms = { { input = 3 } } } } })
-    assert.equal("rule: unknown option 'cube', expected one of: plain, positive, negative, square, constant",
-      of { kind = "linear", groups = { { terms = { { weight = { cube = 1 } } } } } })
-    assert.equal("rule: mode: unknown 'x'", of { kind = "own", mode = "x" })
+    refused("expected a table, got 'epsilon'", "epsilon")
+    refused("kind: expected one of 'linear', 'gated', 'contrastive', 'gradient', 'pass', 'own', 'block', got 'lrp'",
+      { kind = "lrp" })
+    refused("unknown field 'eps', expected one of: kind, groups, mode, epsilon, name", { eps = 1 })
+    refused("groups: expected a list of 1 to 4 groups, got nil", { kind = "linear" })
+    refused("groups: expected a list of 1 to 4 groups, got a table",
+      { kind = "linear", groups = { {}, {}, {}, {}, {} } })
+    refused("groups[1].terms: expected a list of 1 to 4 terms, got nil", { kind = "linear", groups = { {} } })
+    refused("groups[1].epsilon: expected a finite number of at least 0, got -1",
+      { kind = "linear", groups = { { epsilon = -1, terms = { {} } } } })
+    refused("groups[1].gate: expected one of 'all', 'positive', 'negative', got 'odd'",
+      { kind = "linear", groups = { { gate = "odd", terms = { {} } } } })
+    refused("groups[1].terms[1].input: expected a table, got 3", term { input = 3 })
+    refused("groups[1].terms[1].weight: unknown field 'cube', expected one of: plain, positive, negative, square, "
+      .. "constant", term { weight = { cube = 1 } })
+    refused("mode: expected one of 'default', 'ties', 'detach_weights', 'pass', got 'x'", { kind = "own", mode = "x" })
+    refused("name: expected a string, got 7", { kind = "pass", name = 7 })
   end)
 end)

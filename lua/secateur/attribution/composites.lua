@@ -21,7 +21,6 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
-local rule_fault = require "secateur.attribution.rule_check"
 local rules = require "secateur.attribution.rules"
 
 local composites = {}
@@ -197,7 +196,7 @@ local function entry_fault(entry)
   if not readable then
     return ("match: expected a kind or a pattern, got %s: %s"):format(options.describe(match), why)
   end
-  local fault = rule_fault(entry.rule)
+  local fault = core.check_rule(entry.rule)
   return depth_fault(entry.depth) or fault and "rule: " .. fault
 end
 
