@@ -119,8 +119,8 @@ describe("faithfulness", function()
       assert.same({ "lrp", "edges", "random" }, result.methods)
       assert.near(1, result.scores.edges.randomisation.mean, 1e-6)
       assert.equal(1, #result.warnings)
-      assert.matches("^edges: with all weights random the explanation is still much the same %(Spearman 1%.00%): "
-        .. "it does not come", result.warnings[1])
+      assert.matches("^edges: nearly unchanged when weights are randomised %(Spearman 1%.00%): "
+        .. "independent of the model", result.warnings[1])
       local names = {}
       for i, layer in ipairs(result.randomisation.lrp) do names[i] = layer.layer end
       assert.same({ "classifier.3", "classifier.0", "features.3", "features.0" }, names)

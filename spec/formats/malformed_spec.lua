@@ -149,10 +149,10 @@ describe("a malformed file of weights", function()
       "torch.jit._load", "numpy.load", "collections.OrderedDict.__init__", "torchvision.models.vgg.VGG",
       "__main__.Net" } do
       local module, last = name:match("^(.*)%.([^.]+)$")
-      both("global " .. name, p.call(module, last, p.str("touch " .. marker)), "it needs '" .. name .. "'")
+      both("global " .. name, p.call(module, last, p.str("touch " .. marker)), "global \'" .. name .. "'")
       local text = p.str(module) .. p.str(last) .. "\x93" .. p.tuple(p.str("touch " .. marker)) .. "R"
       refuse("text " .. name, checkpoints.zip(p.dict(p.str "a", p.tensor { shape = { 1 } }, p.str "b", text)),
-        "it needs '" .. name .. "'")
+        "global \'" .. name .. "'")
     end
     for label, body in pairs {
       inst = "(S'true'\nios\nsystem\n", obj = "(cos\nsystem\nS'true'\no", newobj = "cos\nsystem\n)\x81",
@@ -161,18 +161,18 @@ describe("a malformed file of weights", function()
       rebuild = p.call("torch._tensor", "_rebuild_from_type_v2", p.global("os", "system"), p.global("torch", "Tensor"),
         p.tuple(p.str "true"), p.dict()),
     } do
-      both(label, body, "it needs 'os.system'")
+      both(label, body, "global 'os.system'")
     end
-    both("called data", p.str "os.system" .. p.tuple(p.str "true") .. "R", "it calls 'os.system'")
-    both("a method", p.tensor { shape = { 3 } } .. ")R", "it calls a tensor")
-    both("a type", p.call("torch", "float32", p.int(1)), "it calls torch.float32")
+    both("called data", p.str "os.system" .. p.tuple(p.str "true") .. "R", "'os.system' is not callable")
+    both("a method", p.tensor { shape = { 3 } } .. ")R", "a tensor is not callable")
+    both("a type", p.call("torch", "float32", p.int(1)), "torch.float32 is not callable")
     assert.is_nil(files.read_all(marker))
   end)
 
   it("that is deep, endless or long is refused", function()
     local deep = ("]"):rep(100000) .. ("a"):rep(99999)
     both("lists in lists", deep, "expected a dictionary of tensors")
-    both("marks", ("("):rep(100000), "it takes more off its stack than there is")
+    both("marks", ("("):rep(100000), "stack underflow")
     both("tuples in tuples", ")" .. ("\x85"):rep(100000), "expected a dictionary of tensors")
     both("dictionaries", p.dict(p.str "state_dict", ("}" .. p.str "model"):rep(20000) .. "N" .. ("s"):rep(20000)),
       "it holds no tensors")
@@ -187,10 +187,10 @@ describe("a malformed file of weights", function()
     refuse("parameters of parameters", checkpoints.zip(p.dict(p.str "v", nested)), "storage '0' is not in the archive")
     local endless = one({ shape = {}, strides = {}, count = 3 }):gsub("%(t", "(" .. p.int(1):rep(50000) .. "t", 2)
     both("an endless shape", endless, "expected an ordinary tensor, got one of 50000 dimensions")
-    both("much of little", ("]"):rep(400000), "it describes more than twice what its file holds")
-    both("memory of little", "]" .. ("\x94"):rep(1500000), "it describes more than twice what its file holds")
+    both("much of little", ("]"):rep(400000), "contents exceed twice the size of the file")
+    both("memory of little", "]" .. ("\x94"):rep(1500000), "contents exceed twice the size of the file")
     both("copies", "](" .. ("N"):rep(2000) .. "eq\0" .. (p.global("builtins", "list") .. "h\0\x85R0"):rep(2000),
-      "it describes more than twice what its file holds")
+      "contents exceed twice the size of the file")
   end)
 
   it("with lengths and numbers that cannot be is refused", function()
@@ -200,13 +200,13 @@ describe("a malformed file of weights", function()
       array8 = "\x96\0\0\0\x40\0\0\0\0", B = "B\xfe\xff\xff\xff" } do
       both(label, body, cut)
     end
-    both("a far memo", "Nr\xff\xff\xff\xffj\xfe\xff\xff\xff", "it recalls what it never remembered")
+    both("a far memo", "Nr\xff\xff\xff\xffj\xfe\xff\xff\xff", "undefined memo index")
     both("a far memo, kept", "Nr\xff\xff\xff\xff", "expected a dictionary of tensors")
-    both("no memo", "j\xff\xff\xff\xff", "it recalls what it never remembered")
+    both("no memo", "j\xff\xff\xff\xff", "undefined memo index")
     both("a long of text", "L" .. ("9"):rep(4000) .. "L\n", "expected a dictionary of tensors")
     both("a longer one", "L" .. ("9"):rep(5000) .. "L\n", "expected a line of text")
-    both("an extension", "\x82\1", "registered extensions are not known")
-    both("no instruction", "\xee", "byte 0xee is no instruction")
+    both("an extension", "\x82\1", "registered extensions are not supported")
+    both("no instruction", "\xee", "unknown opcode 0xee")
   end)
 
   it("with shapes, strides and offsets that cannot be is refused", function()
@@ -276,7 +276,7 @@ describe("a malformed file of weights", function()
     refuse("a wide one", tensors('{"a":' .. entry("[4294967296,4294967296,4]", 0, 8) .. "}"), "do not make the shape")
     refuse("wider", tensors('{"a":' .. entry("[1e308]", 0, 8) .. "}"), "expected a list of whole numbers")
     refuse("deep", tensors('{"a":' .. ("["):rep(5000) .. ("]"):rep(5000) .. "}"), "nested")
-    refuse("much of little", tensors('{"a":[' .. ("[],"):rep(600000) .. "1]}"), "describes more than twice")
+    refuse("much of little", tensors('{"a":[' .. ("[],"):rep(600000) .. "1]}"), "contents exceed twice")
     refuse("a long header", string.pack("<I8", 1 << 62) .. "{}", "something else")
     refuse("a header to the end", string.pack("<I8", 10) .. "{         " .. "}", "header")
     refuse("twice a name", tensors('{"a":' .. entry("[2]", 0, 8) .. ',"a":' .. entry("[2]", 0, 8) .. "}"), "twice")

@@ -144,20 +144,20 @@ describe("the pickle machine", function()
   end)
 
   it("calls nothing but what it knows how to call", function()
-    assert.equal("it calls 'x'", complaint(p.stream(p.str "x" .. p.tuple() .. "R")))
-    assert.equal("it calls a list", complaint(p.stream "])R"))
-    assert.equal("it calls None", complaint(p.stream "N)\x81"))
-    assert.equal("it calls builtins.int, which only stands for itself",
+    assert.equal("'x' is not callable", complaint(p.stream(p.str "x" .. p.tuple() .. "R")))
+    assert.equal("a list is not callable", complaint(p.stream "])R"))
+    assert.equal("None is not callable", complaint(p.stream "N)\x81"))
+    assert.equal("builtins.int is not callable",
       complaint(p.stream(p.call("builtins", "int", p.str "1"))))
-    assert.equal("it calls collections.OrderedDict with a list",
+    assert.equal("call of collections.OrderedDict: expected a tuple of arguments, got a list",
       complaint(p.stream(p.global("collections", "OrderedDict") .. "]R")))
-    assert.equal("it calls collections.OrderedDict with arguments that do not fit",
+    assert.equal("call of collections.OrderedDict: invalid arguments",
       complaint(p.stream(p.call("collections", "OrderedDict", p.int(3)))))
-    assert.equal("it gives a state to a tuple", complaint(p.stream ")}b"))
-    assert.equal("it gives a state to 1", complaint(p.stream "K\1}b"))
-    assert.equal("it gives a state to collections.OrderedDict",
+    assert.equal("state for a tuple, which is no object", complaint(p.stream ")}b"))
+    assert.equal("state for 1, which is no object", complaint(p.stream "K\1}b"))
+    assert.equal("state for collections.OrderedDict, which is no object",
       complaint(p.stream(p.global("collections", "OrderedDict") .. "}b")))
-    assert.equal("named arguments are not known",
+    assert.equal("keyword arguments are not supported",
       complaint(p.stream(p.global("argparse", "Namespace") .. ")" .. p.dict(p.str "a", p.int(1)) .. "\x92")))
   end)
 
@@ -172,28 +172,28 @@ describe("the pickle machine", function()
 
   it("refuses what its stack, marks and memo do not have", function()
     for body, message in pairs {
-      [""] = "it takes more off its stack than there is",
-      ["(K\1R"] = "it takes more off its stack than there is",
-      ["K\1(a"] = "it takes more off its stack than there is",
-      ["t"] = "it looks for a mark that is not there",
-      ["h\5"] = "it recalls what it never remembered",
-      ["j\xff\xff\xff\xff"] = "it recalls what it never remembered",
-      ["q\5"] = "it takes more off its stack than there is",
-      ["p-1\n"] = "a memo number below zero",
-      ["K\1K\1a"] = "it appends to 1",
-      ["}K\1a"] = "it appends to a dict",
-      ["](K\1K\1u"] = "it sets an item of a list",
-      ["}(K\1u"] = "a key without a value",
-      ["\xff"] = "byte 0xff is no instruction",
-      ["\x82\1"] = "registered extensions are not known",
-      ["Px\n"] = "persistent names of protocol 0 are not known",
-      ["\x97"] = "buffers outside of the stream are not known",
-      ["\x80\9"] = "protocol 9 is not known",
+      [""] = "stack underflow",
+      ["(K\1R"] = "stack underflow",
+      ["K\1(a"] = "stack underflow",
+      ["t"] = "mark not found on the stack",
+      ["h\5"] = "undefined memo index",
+      ["j\xff\xff\xff\xff"] = "undefined memo index",
+      ["q\5"] = "stack underflow",
+      ["p-1\n"] = "negative memo index",
+      ["K\1K\1a"] = "append to 1, which is no list",
+      ["}K\1a"] = "append to a dict, which is no list",
+      ["](K\1K\1u"] = "item assignment to a list, which is no dictionary",
+      ["}(K\1u"] = "dictionary key without a value",
+      ["\xff"] = "unknown opcode 0xff",
+      ["\x82\1"] = "registered extensions are not supported",
+      ["Px\n"] = "persistent names of protocol 0 are not supported",
+      ["\x97"] = "buffers outside of the stream are not supported",
+      ["\x80\9"] = "protocol 9 is not supported",
       ["Ix\n"] = "expected a whole number, got 'x'",
-      ["g99999999999999999999\n"] = "a memo number of more than 64 bits",
+      ["g99999999999999999999\n"] = "memo index of more than 64 bits",
       ["F0x1p4\n"] = "expected a number, got '0x1p4'",
       ["Sx\n"] = "expected a quoted string, got 'x'",
-      ["K\1K\2\x93"] = "a name that is not text",
+      ["K\1K\2\x93"] = "global name is no text",
     } do
       assert.equal(message, complaint("\x80\2" .. body .. "."))
     end
@@ -214,7 +214,7 @@ describe("the pickle machine", function()
     while deep do deep, depth = deep[1], depth + 1 end
     assert.equal(20000, depth)
     load(p.stream(("]"):rep(20000) .. ("a"):rep(19999)), { budget = 1 << 24 })
-    local budget = "it describes more than twice what its file holds"
+    local budget = "contents exceed twice the size of the file"
     assert.equal(budget, complaint(p.stream(("]"):rep(20000))))
     assert.equal(budget, complaint(p.stream("]" .. ("\x94"):rep(40000))))
     assert.equal(budget, complaint(p.stream("(" .. ("N"):rep(70000) .. "t")))

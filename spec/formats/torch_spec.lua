@@ -95,8 +95,8 @@ describe("a checkpoint of PyTorch", function()
   end)
 
   it("that is a whole model is refused by its class, with advice", function()
-    assert.equal("'" .. fixtures .. "model.pth': it needs 'torch.nn.modules.linear.Linear', which is no part of what "
-      .. "weights are made of and was not run; save the weights alone, in Python: torch.save(model.state_dict(), path)",
+    assert.equal("'" .. fixtures .. "model.pth': global 'torch.nn.modules.linear.Linear' is not allow-listed; "
+      .. "nothing was executed; save the weights alone, in Python: torch.save(model.state_dict(), path)",
       message_of(weights.open, fixtures .. "model.pth"))
   end)
 end)
@@ -212,12 +212,12 @@ describe("a checkpoint put together", function()
     } do
       assert.equal(case[1], complaint(checkpoints.zip(one(case[2]), { ["0"] = floats(1, 2, 3) })))
     end
-    local never = "pickle: it calls torch._utils._rebuild_tensor_v2 with arguments that do not fit"
+    local never = "pickle: call of torch._utils._rebuild_tensor_v2: invalid arguments"
     for _, given in ipairs { { shape = { -1 }, count = 3 }, { shape = { 3 }, count = 3, strides = { -1 } },
       { shape = { 3 }, count = 3, offset = -1 }, { shape = { 3 }, count = 3, strides = {} } } do
       assert.equal(never, complaint(checkpoints.zip(one(given), { ["0"] = floats(1, 2, 3) })))
     end
-    assert.equal("a persistent name that is no storage's",
+    assert.equal("persistent id is no storage",
       complaint(checkpoints.zip(one { shape = { 3 }, count = -3 }, { ["0"] = floats(1, 2, 3) })))
     assert.equal("tensor 'w': data: expected whole numbers below 2^63, got a larger one", complaint(checkpoints.zip(
       p.dict(p.str "w", p.call("torch._utils", "_rebuild_tensor_v3", p.tuple(p.str "storage",
@@ -285,11 +285,11 @@ describe("a checkpoint put together", function()
       ["storage '0': expected 3 elements, got -1"] = checkpoints.stream(body, { { "0", -1, "" } }),
       ["the list of storages names one that no tensor uses"] = checkpoints.stream(body, { storage, { "1", 0, "" } }),
       ["tensor 'w': storage '0' is not in the file"] = checkpoints.stream(body, {}),
-      ["it needs 'my.Net', which is no part of what weights are made of and was not run; " .. advice] =
+      ["global 'my.Net' is not allow-listed; nothing was executed; " .. advice] =
         checkpoints.stream(p.tuple(p.str "module", p.global("my", "Net"), p.str "net.py", p.str "code") .. "Q"),
-      ["a persistent name that is no storage's"] =
+      ["persistent id is no storage"] =
         checkpoints.stream(p.tuple(p.str "module", p.str "Net", p.str "net.py", p.str "code") .. "Q"),
-      ["storage '0' is there in two sizes"] = checkpoints.stream(p.dict(p.str "w", p.tensor { shape = { 3 } },
+      ["storage '0' is declared with two sizes"] = checkpoints.stream(p.dict(p.str "w", p.tensor { shape = { 3 } },
         p.str "v", p.tensor { shape = { 4 } }), { storage }),
     } do
       assert.equal(message, complaint(bytes))

@@ -195,8 +195,8 @@ describe("a damaged safetensors file", function()
     assert.matches("^header: .*nested", complaint(file('{"a":' .. ("["):rep(100) .. ("]"):rep(100) .. "}")))
     assert.matches("^header: .*invalid token", complaint(file((good:gsub("%[2%]", "[NaN]")), ("x"):rep(8))))
     assert.equal("header: expected JSON, got a zero byte", complaint(file(good .. '\0"', ("x"):rep(8))))
-    assert.equal("header: 'a' is there twice", complaint(file('{"a":{},"\\u0061":{}}')))
-    assert.equal("header: 'dtype' is there twice",
+    assert.equal("header: duplicate key 'a'", complaint(file('{"a":{},"\\u0061":{}}')))
+    assert.equal("header: duplicate key 'dtype'",
       complaint(file('{"a\\"}":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"dtype":"F32"}}', ("x"):rep(8))))
   end)
 

@@ -215,7 +215,7 @@ describe("a damaged file", function()
     assert.equal("plan: json: expected a value at byte 1", replaced("plan", ""))
     assert.equal("plan: layer 1: expected name and units", plan "[3]")
     assert.equal("plan: layer 1: expected units in 1..4, got 5", plan '[{"name":"features.0","units":4,"removed":[5]}]')
-    assert.equal("plan: layer 2: 'features.0' is there twice",
+    assert.equal("plan: layer 2: duplicate layer 'features.0'",
       plan '[{"name":"features.0","units":4,"removed":[]},{"name":"features.0","units":4,"removed":[]}]')
     assert.equal("plan: 'features.0': expected a layer of 5 units, the model's has 4",
       plan '[{"name":"features.0","units":5,"removed":[5]}]')

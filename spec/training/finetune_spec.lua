@@ -80,7 +80,7 @@ describe("train's freeze", function()
   it("says what fits nothing, or too much", function()
     local model, data = plain(), toy.data()
     for message, freeze in pairs {
-      ["train: freeze: expected a pattern that fits a parameter to train, got '^layer'; they are called "
+      ["train: freeze: expected a pattern that fits a parameter to train, got '^layer'; known parameters: "
         .. "'features.0.weight', ..."] = "^layer",
       ["train: freeze: expected something left to train, got all 8 parameters"] = ".",
       ["train: freeze: expected a Lua pattern, got '[': malformed pattern (missing ']')"] = "[",
@@ -92,7 +92,7 @@ describe("train's freeze", function()
     end
     local message = message_of(model, data, quietly { freeze = function() return false end })
     assert.equal("train: freeze: expected a function that is true for a parameter to train, got one that is for "
-      .. "none; they are called 'features.0.weight', ...", message)
+      .. "none; known parameters: 'features.0.weight', ...", message)
     local ok, own = pcall(train, model, data, quietly { freeze = function() error("mine", 0) end })
     assert.same({ false, "mine" }, { ok, own })
   end)
@@ -132,7 +132,7 @@ describe("train's groups", function()
       ["train: groups: 1: match: missing"] = { { lr = 1 } },
       ["train: groups: 2: lr_scale: expected none beside lr"] =
         { { match = "." }, { match = ".", lr = 1, lr_scale = 1 } },
-      ["train: groups: 1: match: expected a pattern that fits a parameter to train, got 'fc'; they are called "
+      ["train: groups: 1: match: expected a pattern that fits a parameter to train, got 'fc'; known parameters: "
         .. "'features.0.weight', ..."] = { { match = "fc" } },
       ["train: groups: 1: unknown option 'rate', expected one of: lr, lr_scale, match, weight_decay"] =
         { { match = ".", rate = 1 } },

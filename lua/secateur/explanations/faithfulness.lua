@@ -42,8 +42,7 @@ for key, rule in pairs(image_subset.rules) do rules[key] = rule end
 
 -- What to say of an explanation that is as similar as this to that of a model made of random numbers.
 local function unmoved(spearman)
-  return spearman >= 0.9 and "it does not come from the model"
-    or spearman >= 0.5 and "it owes as much to the image alone"
+  return spearman >= 0.9 and "independent of the model" or spearman >= 0.5 and "partly independent of the model"
 end
 
 local function choose_measures(wanted)
@@ -213,8 +212,8 @@ local function measure(job, explainer, result)
     local last = layers[#layers] and layers[#layers].spearman
     local doubt = last and unmoved(math.abs(last.mean))
     if doubt then
-      result.warnings[#result.warnings + 1] = ("%s: with all weights random the explanation is still much the same "
-        .. "(Spearman %.2f): %s"):format(name, last.mean, doubt)
+      result.warnings[#result.warnings + 1] = ("%s: nearly unchanged when weights are randomised (Spearman %.2f): %s")
+        :format(name, last.mean, doubt)
     end
   end
   result.values[name], result.scores[name] = {}, {}

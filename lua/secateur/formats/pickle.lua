@@ -44,7 +44,7 @@ end
 -- The number of a memo, as text.
 local function memo_number(m)
   local value = whole(m, machine.line(m))
-  return math.type(value) and value or errors.raise("pickle: a memo number of more than 64 bits")
+  return math.type(value) and value or errors.raise("pickle: memo index of more than 64 bits")
 end
 
 local named = { inf = math.huge, ["+inf"] = math.huge, ["-inf"] = -math.huge, nan = 0 / 0, ["-nan"] = 0 / 0 }
@@ -67,7 +67,7 @@ local opcodes = {}
 
 opcodes["\x80"] = function(m) -- PROTO
   local protocol = number(m, "B", 1)
-  if protocol > PROTOCOL then errors.raise("pickle: protocol %d is not known", protocol) end
+  if protocol > PROTOCOL then errors.raise("pickle: protocol %d is not supported", protocol) end
 end
 opcodes["\x95"] = function(m) number(m, "<I8", 8) end -- FRAME
 opcodes["."] = function(m) -- STOP
@@ -155,7 +155,7 @@ opcodes["c"] = function(m) -- GLOBAL
 end
 opcodes["\x93"] = function(m) -- STACK_GLOBAL
   local names = machine.pop_items(m, 2)
-  if type(names[1]) ~= "string" or type(names[2]) ~= "string" then errors.raise("pickle: a name that is not text") end
+  if type(names[1]) ~= "string" or type(names[2]) ~= "string" then errors.raise("pickle: global name is no text") end
   push(m, machine.find(m, names[1], names[2]))
 end
 opcodes["R"] = function(m) -- REDUCE
@@ -166,7 +166,7 @@ opcodes["\x81"] = opcodes["R"] -- NEWOBJ
 opcodes["\x92"] = function(m) -- NEWOBJ_EX: class, arguments, named arguments
   local named_arguments, arguments = pop(m), pop(m)
   if type(named_arguments) ~= "table" or named_arguments.kind ~= "dict" or named_arguments.n > 0 then
-    errors.raise("pickle: named arguments are not known")
+    errors.raise("pickle: keyword arguments are not supported")
   end
   push(m, machine.call(m, pop(m), arguments))
 end
@@ -211,8 +211,8 @@ function pickle.load(source, known)
     machine.charge(m, STEP)
     local opcode = opcodes[code]
     if not opcode then
-      if unknown[code] then errors.raise("pickle: %s are not known", unknown[code]) end
-      errors.raise("pickle: %s is no instruction", ("byte 0x%02x"):format(code:byte()))
+      if unknown[code] then errors.raise("pickle: %s are not supported", unknown[code]) end
+      errors.raise("pickle: unknown opcode %s", ("0x%02x"):format(code:byte()))
     end
     opcode(m)
   until m.done

@@ -39,7 +39,7 @@ end
 --- Takes bytes off the budget; raises when there are none left.
 function machine.charge(m, bytes)
   m.budget = m.budget - bytes
-  if m.budget < 0 then errors.raise("pickle: it describes more than twice what its file holds") end
+  if m.budget < 0 then errors.raise("pickle: contents exceed twice the size of the file") end
 end
 
 --- A number of `size` bytes in string.unpack's format.
@@ -91,7 +91,7 @@ end
 --- Takes the top of the stack off.
 function machine.pop(m)
   local top = m.top
-  if top <= machine.floor(m) then errors.raise("pickle: it takes more off its stack than there is") end
+  if top <= machine.floor(m) then errors.raise("pickle: stack underflow") end
   local value = m.stack[top]
   m.stack[top], m.top = nil, top - 1
   return value
@@ -99,7 +99,7 @@ end
 
 --- The top of the stack.
 function machine.peek(m)
-  if m.top <= machine.floor(m) then errors.raise("pickle: it takes more off its stack than there is") end
+  if m.top <= machine.floor(m) then errors.raise("pickle: stack underflow") end
   return m.stack[m.top]
 end
 
@@ -118,7 +118,7 @@ end
 --- Takes all above the last mark off, as a container.
 function machine.pop_to_mark(m, kind)
   local mark = table.remove(m.marks)
-  if not mark then errors.raise("pickle: it looks for a mark that is not there") end
+  if not mark then errors.raise("pickle: mark not found on the stack") end
   local items = machine.new(m, kind)
   items.n = m.top - mark
   machine.charge(m, ITEM * items.n)
@@ -139,7 +139,8 @@ end
 --- Adds the items to a list or set.
 function machine.append(m, list, items)
   local kind = type(list) == "table" and list.kind
-  if kind ~= "list" and kind ~= "set" then errors.raise("pickle: it appends to %s", machine.describe(list)) end
+  if kind ~= "list" and kind ~= "set" then errors.raise("pickle: append to %s, which is no list",
+    machine.describe(list)) end
   machine.charge(m, ITEM * items.n)
   table.move(items, 1, items.n, list.n + 1, list)
   list.n = list.n + items.n
@@ -148,9 +149,9 @@ end
 --- Adds keys and values by turns to a dictionary.
 function machine.set_items(m, dict, items)
   if type(dict) ~= "table" or dict.kind ~= "dict" then
-    errors.raise("pickle: it sets an item of %s", machine.describe(dict))
+    errors.raise("pickle: item assignment to %s, which is no dictionary", machine.describe(dict))
   end
-  if items.n % 2 ~= 0 then errors.raise("pickle: a key without a value") end
+  if items.n % 2 ~= 0 then errors.raise("pickle: dictionary key without a value") end
   machine.charge(m, ITEM * items.n)
   for i = 1, items.n, 2 do
     dict.n = dict.n + 1
@@ -160,7 +161,7 @@ end
 
 --- Keeps the top of the stack under a number.
 function machine.remember(m, index)
-  if index < 0 then errors.raise("pickle: a memo number below zero") end
+  if index < 0 then errors.raise("pickle: negative memo index") end
   machine.charge(m, 2 * ITEM)
   if m.memo[index] == nil then m.remembered = m.remembered + 1 end
   m.memo[index] = machine.peek(m)
@@ -169,7 +170,7 @@ end
 --- Puts what is kept under a number on the stack.
 function machine.recall(m, index)
   local value = m.memo[index]
-  if value == nil then errors.raise("pickle: it recalls what it never remembered") end
+  if value == nil then errors.raise("pickle: undefined memo index") end
   machine.push(m, value)
 end
 
@@ -187,15 +188,15 @@ end
 --- What a global makes of the arguments. One that is not a function only stands for its name.
 function machine.call(m, callee, arguments)
   if type(callee) ~= "table" or callee.kind ~= "global" then
-    errors.raise("pickle: it calls %s", machine.describe(callee))
+    errors.raise("pickle: %s is not callable", machine.describe(callee))
   elseif type(arguments) ~= "table" or arguments.kind ~= "tuple" then
-    errors.raise("pickle: it calls %s with %s", callee.name, machine.describe(arguments))
+    errors.raise("pickle: call of %s: expected a tuple of arguments, got %s", callee.name, machine.describe(arguments))
   elseif type(callee.make) ~= "function" then
-    errors.raise("pickle: it calls %s, which only stands for itself", callee.name)
+    errors.raise("pickle: %s is not callable", callee.name)
   end
   machine.charge(m, CONTAINER)
   local value = callee.make(arguments, callee.name, m)
-  if value == nil then errors.raise("pickle: it calls %s with arguments that do not fit", callee.name) end
+  if value == nil then errors.raise("pickle: call of %s: invalid arguments", callee.name) end
   return value
 end
 
@@ -206,7 +207,7 @@ function machine.build(m)
   machine.pop(m)
   local value = machine.peek(m)
   if type(value) ~= "table" or not with_state[value.kind] then
-    errors.raise("pickle: it gives a state to %s", machine.describe(value))
+    errors.raise("pickle: state for %s, which is no object", machine.describe(value))
   end
 end
 

@@ -46,7 +46,7 @@ local function check_repeated_keys(text)
       local seen = stack[#stack]
       if seen and text:find("^%s*:", at) then
         local key = json.decode("[" .. text:sub(mark, last) .. "]")[1]
-        if seen[key] then errors.raise("header: %s is there twice", options.describe(key)) end
+        if seen[key] then errors.raise("header: duplicate key %s", options.describe(key)) end
         seen[key] = true
       end
     end
@@ -64,7 +64,7 @@ local function decode(text, room)
   if text:byte(1) ~= 123 then errors.raise("header: expected a JSON object") end
   -- the decoder takes one for the end of the text
   if text:find("\0", 1, true) then errors.raise("header: expected JSON, got a zero byte") end
-  if decoded_size(text) > room then errors.raise("header: it describes more than twice what its file holds") end
+  if decoded_size(text) > room then errors.raise("header: contents exceed twice the size of the file") end
   local ok, header = pcall(json.decode, text)
   if not ok then errors.raise("header: %s", header) end
   check_repeated_keys(text)

@@ -15,7 +15,7 @@ local SLACK = 64 << 20 -- bytes that the description of the tensors may need bes
 local SAVE = "save the weights alone, in Python: torch.save(model.state_dict(), path)"
 
 local function refuse(name)
-  errors.raise("it needs '%s', which is no part of what weights are made of and was not run; %s",
+  errors.raise("global '%s' is not allow-listed; nothing was executed; %s",
     #name <= 200 and name or name:sub(1, 200) .. "...", SAVE)
 end
 
@@ -25,7 +25,7 @@ local function storage(id)
   local type_of = fits and torch_globals.type_of(id[2])
   local key, count, view = fits and id[3], fits and id[5], fits and id[6]
   if not type_of or type(key) ~= "string" or math.type(count) ~= "integer" or count < 0 then
-    errors.raise("a persistent name that is no storage's")
+    errors.raise("persistent id is no storage")
   end
   local made = { kind = "storage", type = type_of, key = key, count = count }
   if view ~= nil and view ~= pickle.none then
@@ -112,7 +112,7 @@ local function note_storages(into)
     local made = storage(id)
     local known = into[made.key]
     if known and (known.count ~= made.count or known.type.size ~= made.type.size) then
-      errors.raise("storage '%s' is there in two sizes", made.key)
+      errors.raise("storage '%s' is declared with two sizes", made.key)
     end
     into[made.key] = known or made
     return made

@@ -201,7 +201,7 @@ function pruning_plan.decode(text)
   for i, layer in ipairs(content.layers) do
     local named = type(layer) == "table" and type(layer.name) == "string" and math.type(layer.units) == "integer"
     local problem = not named and "expected name and units" or problem_with(layer.removed, layer)
-    if not problem and removed[layer.name] then problem = ("'%s' is there twice"):format(layer.name) end
+    if not problem and removed[layer.name] then problem = ("duplicate layer '%s'"):format(layer.name) end
     if problem then return nil, ("layer %d: %s"):format(i, problem) end
     removed[layer.name] = layer.removed
   end

@@ -31,7 +31,7 @@ local function pick(names, wanted, argument)
   if next(found) == nil then
     local expected = type(wanted) == "function" and "a function that is true for a parameter to train, got one that is "
       .. "for none" or "a pattern that fits a parameter to train, got " .. options.describe(wanted)
-    errors.refuse("train", "%s: expected %s; they are called %s, ...", argument, expected, options.describe(names[1]))
+    errors.refuse("train", "%s: expected %s; known parameters: %s, ...", argument, expected, options.describe(names[1]))
   end
   return found
 end
