@@ -216,6 +216,35 @@ describe("modules", function()
   end)
 end)
 
+describe("errors", function()
+  it("wants messages of Lua raised by util/errors alone", function()
+    local message = ": calls error: secateur.util.errors raises messages"
+    assert.are.same({}, findings("errors", {
+      ["lua/secateur/util/errors.lua"] = "error(place, 0)\n",
+      ["lua/secateur/data/a.lua"] = "errors.raise(1) -- error(1)\nlocal error_of = on_error(2)\nself.error(3)\n",
+      ["spec/a_spec.lua"] = "error(1)\n",
+    }))
+    assert.are.same({ "lua/secateur/data/a.lua:2" .. message, "lua/secateur/data/a.lua:3" .. message,
+      "lua/secateur/data/errors.lua:1" .. message }, findings("errors", {
+        ["lua/secateur/data/a.lua"] = "local a\nif not a then error (1) end\nerror 'x'\n",
+        ["lua/secateur/data/errors.lua"] = "return error(1)\n",
+      }))
+  end)
+
+  it("wants messages of the bindings raised by support.c, or where it is not loaded yet", function()
+    local message = ": calls luaL_error: sc_lua_fail raises messages"
+    assert.are.same({}, findings("errors", {
+      ["csrc/lua/support.c"] = "return luaL_error(L, message);\n",
+      ["csrc/lua/cpu.c"] = "luaL_error(L, message);\n",
+      ["csrc/lua/a.c"] = "/* luaL_error(L) */ sc_lua_fail(L, message);\n",
+    }))
+    assert.are.same({ "csrc/lua/a.c:2" .. message, "csrc/lua/a.h:1" .. message }, findings("errors", {
+      ["csrc/lua/a.c"] = "int x;\nreturn luaL_error(L, message);\n",
+      ["csrc/lua/a.h"] = "luaL_error(L, message);\n",
+    }))
+  end)
+end)
+
 describe("spec_rooms", function()
   it("wants a room of csrc or lua/secateur for each folder of specs", function()
     local tree = { ["csrc/graph/a.c"] = "", ["lua/secateur/data/b.lua"] = "", ["lua/secateur/init.lua"] = "",
