@@ -17,8 +17,8 @@ local model = sc.load_checkpoint(args.checkpoint, { size = args.size })
 print(model)
 local shape = { size = model.input_shape[2], channels = model.input_shape[1] }
 local data = args.data and sc.data.folder(args.data, shape) or sc.data.phantom(shape)
-if #data.classes ~= model.classes then
-  parser:error(("the images are of %d classes, the checkpoint of %d"):format(#data.classes, model.classes))
+if #data.classes ~= model.class_count then
+  parser:error(("the images are of %d classes, the checkpoint of %d"):format(#data.classes, model.class_count))
 end
 print(("accuracy as loaded: %.3f"):format(sc.evaluate(model, data.test).accuracy))
 

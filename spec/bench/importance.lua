@@ -26,7 +26,7 @@ end
 local function measure(method)
   local sc = require "secateur"
   local model = bench.model(setting("MODEL", "resnet50"), setting("SIZE", 224))
-  local split, each = pool(sc, model.classes)
+  local split, each = pool(sc, model.class_count)
   local opts = { method = method, sampling = setting("SAMPLING", "random"), per_class = each,
     batch = setting("BATCH", 16) }
   if method == "ig" then opts.steps, opts.baseline = STEPS, "zero" end

@@ -102,7 +102,7 @@ describe("evaluate", function()
     local before = toy.weights(model)
     evaluate(model, toy.split(6, 1))
     assert.same(before, toy.weights(model))
-    assert.is_nil(model.last_plan)
+    assert.is_nil(model.last_execution_plan)
   end)
 
   it("prints itself, dashes for what is undefined", function()

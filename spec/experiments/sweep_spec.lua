@@ -28,7 +28,7 @@ end
 loaded["secateur.pruning.prune"] = function(model, scores, opts)
   local units = {}
   for i = 1, math.floor(opts.rate * 10) do units[i] = i end
-  return { name = model.name, rate = opts.rate, plan = { fc = units }, last = scores.fc.list[7],
+  return { name = model.name, rate = opts.rate, pruning_plan = { fc = units }, last = scores.fc.list[7],
     third = scores.conv.list[1] }
 end
 loaded["secateur.evaluation.evaluate"] = function(model, split)

@@ -203,7 +203,7 @@ describe("the arena of inference", function()
       for _ = 1, 3 do plan:forward(x) end -- whose results stay, as nothing is collected
       local live, peak = core.memory()
       collectgarbage "restart"
-      assert.is_true(live - before <= 3 * (4 * model.classes * 4 + 128), name)
+      assert.is_true(live - before <= 3 * (4 * model.class_count * 4 + 128), name)
       assert.equal(live, peak, name)
     end
   end)

@@ -121,7 +121,7 @@ describe("the architectures", function()
       local y = model:forward(x)
       assert.same({ 2, 4 }, y:shape())
       assert.is_true(y:abs():sum() < 1e6)
-      assert.equal(4, model.classes)
+      assert.equal(4, model.class_count)
       assert.same({ 1, 32, 32 }, model.input_shape)
     end
   end)

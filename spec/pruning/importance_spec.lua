@@ -131,7 +131,8 @@ describe("importance", function()
     for unit = 1, 4 do
       assert.near(math.sqrt((weight[unit] * weight[unit]):sum()), magnitude[unit], 1e-5)
     end
-    local plan = model:execution(#chosen, { backward = true, keep = { "features.4" }, keep_grads = { "features.4" } })
+    local plan = model:execution_plan(#chosen, { backward = true, keep = { "features.4" },
+      keep_grads = { "features.4" } })
     local logits = plan:forward(x)
     local seeds = sc.zeros(#chosen, 3)
     for row, label in ipairs(y:totable()) do seeds:set(1, row, label) end

@@ -96,7 +96,7 @@ describe("sample", function()
         for _, entry in ipairs(pool) do features[entry.index] = entry.features end
         return pool
       end })
-      local plan = deep:execution(4, { keep = { "act" } })
+      local plan = deep:execution_plan(4, { keep = { "act" } })
       plan:forward(split.x)
       for i = 1, 4 do
         assert.same({ 5 }, features[i]:shape())

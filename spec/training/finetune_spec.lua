@@ -174,8 +174,8 @@ describe("train in pieces", function()
   it("needs the memory of a piece", function()
     local function arena(micro_batch)
       local model, most = plain(), 0
-      local execution = model.execution
-      model.execution = function(...)
+      local execution = model.execution_plan
+      model.execution_plan = function(...)
         local plan = execution(...)
         most = math.max(most, (plan:memory()))
         return plan

@@ -97,7 +97,7 @@ describe("train", function()
     train(model, toy.data(), quietly { epochs = 1 })
     assert.same(before, toy.weights(clone))
     assert.not_same(before, toy.weights(model))
-    assert.is_nil(model.last_plan)
+    assert.is_nil(model.last_execution_plan)
   end)
 
   it("lowers the learning rate by steps, or not", function()
@@ -121,7 +121,7 @@ describe("train", function()
     local logits
     do
       local model, x, y = toy.model(), data.train:batches { batch = 10 }()
-      local plan = model:execution(10, { training = true, backward = true, params = true })
+      local plan = model:execution_plan(10, { training = true, backward = true, params = true })
       -- The order of an epoch and the seed of its first step, as train derives them.
       local order = core.permutation(10, core.mix(0, 1))
       local images, shuffled, all, ys = {}, {}, x:totable(), y:totable()

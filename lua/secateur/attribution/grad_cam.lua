@@ -116,15 +116,15 @@ function grad_cam.prepare(model, request)
   end
   local shape = model.input_shape
   return function(x, weigh)
-    local plan = model:execution(request.batch, { backward = true, keep = wanted, keep_grads = wanted })
-    local logits = plan:forward(x)
+    local execution_plan = model:execution_plan(request.batch, { backward = true, keep = wanted, keep_grads = wanted })
+    local logits = execution_plan:forward(x)
     local weights = weigh(logits)
     local values = {}
-    for _, name in ipairs(wanted) do values[name] = plan:value(name) end
-    plan:backward(weights)
+    for _, name in ipairs(wanted) do values[name] = execution_plan:value(name) end
+    execution_plan:backward(weights)
     local maps, layers = {}, {}
     for _, name in ipairs(wanted) do
-      maps[name] = weigh_maps(values[name], plan:grad(name), table.unpack(layouts[name]))
+      maps[name] = weigh_maps(values[name], execution_plan:grad(name), table.unpack(layouts[name]))
     end
     for _, name in ipairs(request.layers) do layers[name] = maps[name] end
     local large = core.image_resize(maps[main], shape[2], shape[3])

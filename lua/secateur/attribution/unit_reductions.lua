@@ -14,7 +14,7 @@ local reductions = { activation = "mean_abs_value", taylor = "mean_abs_value_gra
 -- @treturn function close
 function unit_reductions.prepare(model, request)
   local names, backward = request.layers, request.method == "taylor"
-  local execution_plan = model:execution(request.batch, { backward = backward, keep = names,
+  local execution_plan = model:execution_plan(request.batch, { backward = backward, keep = names,
     keep_grads = backward and names or nil })
   return function(x, weigh)
     local logits = execution_plan:forward(x)

@@ -16,8 +16,8 @@ local predict = {}
 -- @string[opt="split"] argument what the split is called
 function predict.check_fit(name, model, split, argument)
   argument = argument or "split"
-  if split.classes and #split.classes ~= model.classes then
-    errors.refuse(name, "%s: expected %d classes, as many as the model has, got %d", argument, model.classes,
+  if split.classes and #split.classes ~= model.class_count then
+    errors.refuse(name, "%s: expected %d classes, as many as the model has, got %d", argument, model.class_count,
       #split.classes)
   end
   local shape = model.input_shape
@@ -55,10 +55,10 @@ end
 -- that cannot be decoded are left out)
 function predict.run(model, split, opts)
   local rows, labels, indices = {}, {}, {}
-  local plan = model:execution(math.min(opts.batch, split:count()))
+  local execution_plan = model:execution_plan(math.min(opts.batch, split:count()))
   for x, y, kept in split:batches { batch = opts.batch, workers = opts.workers } do
     local first = #rows
-    for i, row in ipairs(plan:forward(x):totable()) do
+    for i, row in ipairs(execution_plan:forward(x):totable()) do
       rows[first + i], labels[first + i], indices[first + i] = row, y[i], kept and kept[i] or first + i
     end
   end

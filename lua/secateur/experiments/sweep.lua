@@ -144,7 +144,7 @@ local function prune_and_measure(job, pair, method, scores, rate)
   local opts = job.options
   local pruned = prune(pair.model, scores, { rate = rate, scope = opts.scope, min_units = opts.min_units,
     layers = opts.layers })
-  return measure(job, pruned, pair.data.test), count_planned(pruned.plan), agree(job, pair, method, pruned)
+  return measure(job, pruned, pair.data.test), count_planned(pruned.pruning_plan), agree(job, pair, method, pruned)
 end
 
 -- Every combination of a pair of model and dataset, in order, without those that have a row already.

@@ -138,9 +138,9 @@ local function check_pair(job, pruned)
   model_class.check("agreement", pruned, "pruned")
   local wanted, got = job.model, {}
   local shape, shape_of_other = table.concat(wanted.input_shape, " x "), table.concat(pruned.input_shape, " x ")
-  if shape ~= shape_of_other or wanted.classes ~= pruned.classes then
+  if shape ~= shape_of_other or wanted.class_count ~= pruned.class_count then
     errors.refuse("agreement", "pruned: expected images [%s] and %d classes as the model has, got [%s] and %d", shape,
-      wanted.classes, shape_of_other, pruned.classes)
+      wanted.class_count, shape_of_other, pruned.class_count)
   end
   for _, layer in ipairs(pruned:layers()) do got[layer.name] = layer.units end
   for _, layer in ipairs(job.layers) do
@@ -149,7 +149,7 @@ local function check_pair(job, pruned)
         got[layer.name] or "no such layer")
     end
   end
-  if job.options.units == "left" and not pruned.plan then
+  if job.options.units == "left" and not pruned.pruning_plan then
     errors.refuse("agreement", "units: 'left' needs a model that prune has made, with its plan")
   end
 end
@@ -166,7 +166,7 @@ local function finish(job, pruned, explained)
     if job.before[1].units[layer.name] then
       local found = nothing()
       for p, part in ipairs(job.parts) do
-        local before, after = comparable(job, layer, pruned.plan, job.before[p].units[layer.name],
+        local before, after = comparable(job, layer, pruned.pruning_plan, job.before[p].units[layer.name],
           explained[p].units[layer.name])
         if before then compare(found, part, before, after, job.options.top) end
       end
@@ -176,7 +176,7 @@ local function finish(job, pruned, explained)
       result.layers[#result.layers + 1] = measured
     end
   end
-  for class = 1, job.model.classes do
+  for class = 1, job.model.class_count do
     local measured = summarise(job, values.input, class)
     measured.class, measured.name = class, job.class_names[class] or tostring(class)
     measured.layers = {}

@@ -102,7 +102,7 @@ local function follow(job, kind, maps)
   local curve = { fractions = {}, samples = { probability = {}, logit = {} }, probability = {}, logit = {} }
   local areas = {}
   local function predict(x)
-    local logits = job.model:execution(opts.batch):forward(x)
+    local logits = job.model:execution_plan(opts.batch):forward(x)
     targets.check_finite("faithfulness", logits)
     return logits
   end

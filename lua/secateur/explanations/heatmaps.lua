@@ -266,7 +266,7 @@ local function settle_targets(model, methods, samples)
       errors.refuse("heatmaps", 'target: expected a class, a list of classes, "prediction", "label" or a contrast, '
         .. "got %s", options.describe(target))
     end
-    targets.reader("heatmaps", target, #samples, model.classes)
+    targets.reader("heatmaps", target, #samples, model.class_count)
     method.options.target = target
   end
 end

@@ -83,7 +83,7 @@ local function fill_targets(name, model, parts, target)
       .. options.describe(target))
   end
   local all = target == "label" and parts.labels or target
-  local read = targets.reader(name, all, count, model.classes)
+  local read = targets.reader(name, all, count, model.class_count)
   local first = 1
   for _, part in ipairs(parts) do
     local logits = model:forward(part.x)

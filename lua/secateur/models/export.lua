@@ -67,10 +67,10 @@ local function normalisation(model)
 end
 
 local function class_names(model, given)
-  for i = 1, given and math.max(#given, model.classes) or 0 do
-    if #given ~= model.classes or type(given[i]) ~= "string" then
-      errors.refuse("export_onnx", "classes: expected a list of %d names, got %s", model.classes,
-        #given ~= model.classes and ("one of %d"):format(#given) or options.describe(given[i]))
+  for i = 1, given and math.max(#given, model.class_count) or 0 do
+    if #given ~= model.class_count or type(given[i]) ~= "string" then
+      errors.refuse("export_onnx", "classes: expected a list of %d names, got %s", model.class_count,
+        #given ~= model.class_count and ("one of %d"):format(#given) or options.describe(given[i]))
     end
   end
   return given or model.info.classes
@@ -99,7 +99,7 @@ function export.onnx(model, path, opts)
   if output_name == checked.input_name then
     errors.refuse("export_onnx", "output_name: expected another than the input's, got '%s'", output_name)
   end
-  errors.within("export_onnx", model_file.check_info, model.info, model.classes)
+  errors.within("export_onnx", model_file.check_info, model.info, model.class_count)
   local baked = checked.normalise and normalisation(model) or nil
   local settings = { name = checked.name or model.info.architecture or "custom", input_name = checked.input_name,
     output_name = output_name, fold = checked.fold, softmax = checked.softmax, normalisation = baked,

@@ -15,11 +15,11 @@ return function(path)
     local graph, info, tensors, plan = model_file.read(path)
     local ok, result = errors.try(function()
       local loaded = model.new(graph, info):load_state(tensors)
-      model_file.check_info(info, loaded.classes)
+      model_file.check_info(info, loaded.class_count)
       if plan then
         local fitting, problem = pruning_plan.fit(loaded:layers(), plan)
         if not fitting then errors.raise("plan: " .. problem) end
-        loaded.plan = fitting
+        loaded.pruning_plan = fitting
       end
       return loaded
     end)

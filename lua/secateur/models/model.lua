@@ -18,10 +18,22 @@ local model = {}
 -- @field graph the native Graph
 -- @field info what is saved with the model: `architecture`; `normalisation` ({mean, std} of its training images);
 --   `classes` (list of names)
--- @field plan of a pruned model: which units are gone
+-- @field class_count how many classes it tells apart
+-- @field classes their names, those of `info`, where they are known
+-- @field pruning_plan of a pruned model: which units are gone; `plan` for short
 local Model = {}
-Model.__index = Model
 Model.__name = "Model"
+
+local aliases = { plan = "pruning_plan" }
+
+function Model:__index(key)
+  if key == "classes" then return rawget(self, "info").classes end
+  local name = aliases[key]
+  if name then return rawget(self, name) end
+  return Model[key]
+end
+
+function Model:__newindex(key, value) rawset(self, aliases[key] or key, value) end
 
 --- Wraps a graph.
 -- @tparam Graph graph
@@ -35,7 +47,7 @@ function model.new(graph, info)
     if node.name == graph:output() then self.output_shape = node.shape end
   end
   if not self.input_shape then errors.raise("the graph has no input") end
-  self.classes = self.output_shape[#self.output_shape]
+  self.class_count = self.output_shape[#self.output_shape]
   return self
 end
 
@@ -55,29 +67,31 @@ function model.check(name, value, argument)
   errors.refuse(name, "%s: expected a Model, got %s", argument or "model", options.describe(value))
 end
 
---- A plan for runs of up to `batch` samples. The last plan is kept, so that runs of one kind in a row share it.
+--- An execution plan for runs of up to `batch` samples. The last plan is kept, so that runs of one kind in a row share
+-- it.
 -- @int batch
 -- @tparam[opt] table request fields of core.plan: `backward`, `training`, `params`, `frozen`, `keep`,
 -- `keep_grads`
--- @treturn Plan
-function Model:execution(batch, request)
+-- @treturn ExecutionPlan
+function Model:execution_plan(batch, request)
   request = request or {}
   local key = table.concat({ tostring(request.backward), tostring(request.training), tostring(request.params),
     table.concat(request.frozen or {}, "\0"), table.concat(request.keep or {}, "\0"),
     table.concat(request.keep_grads or {}, "\0") }, "\1")
-  if self.last_plan and self.last_key == key and self.last_batch >= batch then return self.last_plan end
-  if self.last_plan then self.last_plan:close() end -- before the next is made: one arena at a time
-  self.last_plan = nil
+  local last = self.last_execution_plan
+  if last and self.last_key == key and self.last_batch >= batch then return last end
+  if last then last:close() end -- before the next is made: one arena at a time
+  self.last_execution_plan = nil
   local given = { batch = batch }
   for name, value in pairs(request) do given[name] = value end
-  self.last_plan, self.last_key, self.last_batch = core.plan(self.graph, given), key, batch
-  return self.last_plan
+  self.last_execution_plan, self.last_key, self.last_batch = core.plan(self.graph, given), key, batch
+  return self.last_execution_plan
 end
 
---- Frees the memory of the last run's plan.
+--- Frees the memory of the last execution plan.
 function Model:release()
-  if self.last_plan then self.last_plan:close() end
-  self.last_plan = nil
+  if self.last_execution_plan then self.last_execution_plan:close() end
+  self.last_execution_plan = nil
 end
 
 --- Raises unless x is a batch for this model,.
@@ -100,7 +114,7 @@ end
 -- @treturn Tensor [N x classes]
 function Model:forward(x)
   local count = self:check_batch("forward", x)
-  return self:execution(count):forward(x)
+  return self:execution_plan(count):forward(x)
 end
 
 --- Where the time of `forward` goes: each step of a run is measured, the first run not counted. Operations that are
@@ -112,7 +126,7 @@ end
 function Model:profile(x, opts)
   local checked = options.check("profile", opts, { repeats = { type = "integer", min = 1, default = 5 } })
   local count = self:check_batch("profile", x)
-  return profile.measure(self.graph, self:execution(count), x, checked.repeats)
+  return profile.measure(self.graph, self:execution_plan(count), x, checked.repeats)
 end
 
 --- Gradients of the target logits with respect to the input and to every node, in inference mode.
@@ -124,11 +138,11 @@ function Model:gradient(x, opts)
   local count = self:check_batch("gradient", x)
   local names = {}
   for _, node in ipairs(self.graph:nodes()) do names[#names + 1] = node.name end
-  local plan = self:execution(count, { backward = true, keep_grads = names })
-  local logits = plan:forward(x)
-  plan:backward((targets.weights("gradient", checked.target, logits)))
+  local execution_plan = self:execution_plan(count, { backward = true, keep_grads = names })
+  local logits = execution_plan:forward(x)
+  execution_plan:backward((targets.weights("gradient", checked.target, logits)))
   local gradients = {}
-  for _, name in ipairs(names) do gradients[name] = plan:grad(name) end
+  for _, name in ipairs(names) do gradients[name] = execution_plan:grad(name) end
   return gradients
 end
 
@@ -177,7 +191,7 @@ function Model:load_state(from, opts)
   local exclude = type(checked.exclude) == "string" and { checked.exclude } or checked.exclude
   errors.within("load_state", load_state.load_from, self.graph, from, { prefix = checked.prefix, exclude = exclude,
     key = checked.key })
-  if self.plan and not pruning_plan.holds(self.plan, self.graph) then self.plan = nil end
+  if self.pruning_plan and not pruning_plan.holds(self.pruning_plan, self.graph) then self.pruning_plan = nil end
   return self
 end
 
@@ -187,7 +201,7 @@ function Model:clone()
   local info = {}
   for key, value in pairs(self.info) do info[key] = value end
   local copy = model.new(self.graph:copy(), info)
-  copy.plan = self.plan and pruning_plan.copy(self.plan)
+  copy.pruning_plan = self.pruning_plan and pruning_plan.copy(self.pruning_plan)
   return copy
 end
 
@@ -235,7 +249,7 @@ end
 function Model:__tostring()
   local parameters, macs = layers.totals(self)
   return ("Model %s: [%s] -> %d classes, %.2f M parameters, %.3f GMAC"):format(self.info.architecture or "custom",
-    table.concat(self.input_shape, " x "), self.classes, parameters / 1e6, macs / 1e9)
+    table.concat(self.input_shape, " x "), self.class_count, parameters / 1e6, macs / 1e9)
 end
 
 return model

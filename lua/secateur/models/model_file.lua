@@ -74,12 +74,12 @@ end
 -- @string path
 function model_file.write(model, path)
   local plan, problem
-  if model.plan ~= nil then
-    plan, problem = pruning_plan.fit(model:layers(), model.plan)
+  if model.pruning_plan ~= nil then
+    plan, problem = pruning_plan.fit(model:layers(), model.pruning_plan)
     if not plan then errors.raise("plan: %s", problem) end
   end
   local info = next(model.info) and model.info or { architecture = "custom" }
-  model_file.check_info(info, model.classes)
+  model_file.check_info(info, model.class_count)
   safetensors.save(path, model:state(), { format = "secateur", version = VERSION, graph = describe_graph(model.graph),
     info = json.encode(info), plan = plan and pruning_plan.encode(plan) })
 end

@@ -153,7 +153,7 @@ function adapt.model(given, wanted, seed, notes)
   if wanted.size then change_size(adaptation, wanted.size) end
   if not adaptation.drawn and table.concat(adaptation.input.attrs.shape, "x") == before then return given end
   local changed = model.new(rebuild_for(wanted, adaptation), info)
-  changed.plan = given.plan and pruning_plan.copy(given.plan)
+  changed.pruning_plan = given.pruning_plan and pruning_plan.copy(given.pruning_plan)
   if adaptation.drawn then adapt.draw(changed.graph, adaptation.drawn, given.info.architecture, seed) end
   return changed
 end

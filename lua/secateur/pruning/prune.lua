@@ -115,7 +115,7 @@ local function make_plan(model, scores, opts)
   local checked = options.check("prune", opts, rules)
   local layers = choose_layers(model, checked.layers)
   local lists, removed, parts = read_scores(scores, layers), {}, { layers }
-  for name, units in pairs(model.plan or {}) do -- what is gone goes first, whatever its score
+  for name, units in pairs(model.pruning_plan or {}) do -- what is gone goes first, whatever its score
     for _, unit in ipairs(lists[name] and units or {}) do lists[name][unit] = -math.huge end
   end
   if checked.scope == "layer" then
@@ -131,7 +131,7 @@ local function make_plan(model, scores, opts)
         checked.min_units, count - short, count, checked.rate, units, where)
     end
   end
-  return pruning_plan.join(model:layers(), pruning_plan.new(layers, removed), model.plan)
+  return pruning_plan.join(model:layers(), pruning_plan.new(layers, removed), model.pruning_plan)
 end
 
 -- ---- plan → model ----
@@ -158,7 +158,7 @@ end
 -- @tparam Model model
 -- @tab scores see `prune`
 -- @tab opts see `prune`
--- @treturn Plan
+-- @treturn PruningPlan
 function prune.plan(model, scores, opts)
   check_arguments(model, scores)
   local plan = make_plan(model, scores, opts)
@@ -167,7 +167,7 @@ end
 
 --- Reads a plan that `plan:save` wrote.
 -- @string path
--- @treturn Plan
+-- @treturn PruningPlan
 function prune.load_plan(path)
   path = options.value("load_plan", "path", path, { type = "string", required = true })
   return errors.within("load_plan", pruning_plan.read, path)
@@ -186,11 +186,12 @@ end
 --
 -- @tparam Model model
 -- @tab scores layer name -> Tensor [units], as `importance` gives them (other values are ignored); or a plan, from
---   `pruned.plan`, `prune.plan` or `prune.load_plan` or as a plain table, which is then applied as it is, without opts
+--   `pruned.pruning_plan`, `prune.plan` or `prune.load_plan` or as a plain table, which is then applied as it is,
+--   without opts
 -- @tab[opt] opts `rate` in [0, 1); `scope`: "global" (all units ranked together, the default) or "layer" (the rate of
 --   each layer); `layers`: names, or a function(layer) -> boolean on what `model:layers()` lists (all by default);
 --   `min_units` (1)
--- @treturn Model with the Plan in its field `plan`
+-- @treturn Model with the PruningPlan in its field `pruning_plan`
 -- @function prune
 local function apply(_, model, scores, opts)
   check_arguments(model, scores)
@@ -202,13 +203,13 @@ local function apply(_, model, scores, opts)
     local problem
     plan, problem = pruning_plan.fit(model:layers(), scores)
     if not plan then errors.refuse("prune", "plan: " .. problem) end
-    plan = pruning_plan.join(model:layers(), plan, model.plan)
+    plan = pruning_plan.join(model:layers(), plan, model.pruning_plan)
   else
     plan = make_plan(model, scores, opts)
   end
   local pruned = model:clone()
   pruned.graph = core.mask(model.graph, plan)
-  pruned.plan = plan
+  pruned.pruning_plan = plan
   return pruned
 end
 

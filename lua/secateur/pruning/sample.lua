@@ -39,10 +39,10 @@ local function predict_pool(job, pool)
   local indices = {}
   for i, entry in ipairs(pool) do indices[i] = entry.index end
   job.node = job.node or penultimate(job.model)
-  local plan = job.model:execution(job.batch, { keep = { job.node } })
+  local execution_plan = job.model:execution_plan(job.batch, { keep = { job.node } })
   local seen = {}
   for x, _, positions in job.split:subset(indices):batches { batch = job.batch } do
-    local logits, features = plan:forward(x):totable(), plan:value(job.node)
+    local logits, features = execution_plan:forward(x):totable(), execution_plan:value(job.node)
     for i, position in ipairs(positions) do
       seen[position] = { probability(logits[i], pool[position].label), features[i]:reshape(-1) }
     end

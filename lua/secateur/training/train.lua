@@ -40,10 +40,10 @@ local function prepare(model, data, given)
   local used = check_data(model, data)
   local opts = training_options.check(given)
   local job = { model = model, data = used, opts = opts, rows = {}, select = used.val and opts.select or "last",
-    criterion = criterion.new(used.train, model.classes, opts) }
+    criterion = criterion.new(used.train, model.class_count, opts) }
   choose_parameters(job)
   local numbers = training_options.numbers(opts)
-  numbers.class_weights, numbers.frozen, numbers.zeros = job.criterion.list, job.frozen, model.plan
+  numbers.class_weights, numbers.frozen, numbers.zeros = job.criterion.list, job.frozen, model.pruning_plan
   numbers.parameters = opts.groups and job.settings
   job.description = checkpoint.describe(model, used, numbers)
   -- The batches of an epoch, each of which is a step.
@@ -169,7 +169,7 @@ local function new_optimiser(job)
   local betas = opts.betas or {}
   return core.optimiser(job.model.graph, { kind = opts.optimiser, beta1 = betas[1], beta2 = betas[2], eps = opts.eps,
     momentum = opts.momentum, nesterov = opts.nesterov, parameters = job.settings, frozen = job.frozen,
-    masked = job.model.plan })
+    masked = job.model.pruning_plan })
 end
 
 local function run(job)

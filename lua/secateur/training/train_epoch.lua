@@ -61,24 +61,25 @@ local function set_rate(job, epoch, step)
   job.lr = job.opts.lr * factor
 end
 
--- Way there and back of a batch, in pieces if so wanted; leaves the gradient of the batch's loss in the plan.
-local function accumulate(job, plan, x, y, seed, sums)
+-- Forward and backward pass of a batch, in micro-batches where those are asked for; the gradient of the batch's loss
+-- stays in the execution plan.
+local function accumulate(job, execution_plan, x, y, seed, sums)
   local most = job.opts.micro_batch or #y
   if #y <= most then
-    local logits = plan:forward(x, seed)
+    local logits = execution_plan:forward(x, seed)
     local loss, dlogits = criterion.loss(job.criterion, logits, y)
-    if loss - loss == 0 then plan:backward(dlogits) end
+    if loss - loss == 0 then execution_plan:backward(dlogits) end
     train_epoch.add(job, sums, loss, logits, y)
     return loss
   end
   local total, whole = criterion.weight(job.criterion, y), 0
   for i, piece in ipairs(criterion.pieces(#y, most)) do
     local labels = y:view(table.unpack(piece))
-    local logits = plan:forward(x:view(table.unpack(piece)), core.mix(seed, i))
+    local logits = execution_plan:forward(x:view(table.unpack(piece)), core.mix(seed, i))
     local loss, dlogits = criterion.loss(job.criterion, logits, labels, total)
     whole = whole + loss
     if whole - whole ~= 0 then return whole end
-    plan:backward(dlogits, i > 1)
+    execution_plan:backward(dlogits, i > 1)
     train_epoch.add(job, sums, loss * total / criterion.weight(job.criterion, labels), logits, labels)
   end
   return whole
@@ -91,15 +92,15 @@ local function average_decay(job, epoch, step)
   return copies and 0 or job.opts.ema
 end
 
--- One step of the optimiser along the gradient in the plan.
-local function take_step(job, plan, epoch, step)
+-- One step of the optimiser along the gradient in the execution plan.
+local function take_step(job, execution_plan, epoch, step)
   local scale = 1
   if job.opts.clip then
-    local norm = job.optimiser:gradient_norm(plan)
+    local norm = job.optimiser:gradient_norm(execution_plan)
     train_epoch.check_finite(job, "norm of the gradient", norm, epoch, "step " .. step)
     scale = math.min(1, job.opts.clip / (norm + 1e-6))
   end
-  job.optimiser:step(plan, job.lr, scale)
+  job.optimiser:step(execution_plan, job.lr, scale)
   if job.average then job.average:update(average_decay(job, epoch, step)) end
 end
 
@@ -109,7 +110,7 @@ end
 -- @treturn table sums over the samples
 function train_epoch.learn(job, epoch)
   local model, train, opts = job.model, job.data.train, job.opts
-  local plan = model:execution(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
+  local execution_plan = model:execution_plan(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
     { training = true, backward = true, params = true, frozen = job.frozen })
   local sums, step, seed = train_epoch.new_sums(), 0, core.mix(opts.seed, epoch)
   for x, y in train:batches { batch = opts.batch, shuffle = true, seed = opts.seed, epoch = epoch,
@@ -118,9 +119,9 @@ function train_epoch.learn(job, epoch)
     if not (job.skip_single and #y == 1 and train:count() > 1) then
       step = step + 1
       set_rate(job, epoch, step)
-      local loss = accumulate(job, plan, x, y, core.mix(seed, step), sums)
+      local loss = accumulate(job, execution_plan, x, y, core.mix(seed, step), sums)
       train_epoch.check_finite(job, "loss", loss, epoch, "step " .. step)
-      take_step(job, plan, epoch, step)
+      take_step(job, execution_plan, epoch, step)
       job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(sums.loss / sums.weight, sums.right / sums.count))
     end
   end
