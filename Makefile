@@ -184,7 +184,7 @@ bits: module
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 
-LUA_FILES = lua spec examples $(wildcard .ci/*.lua .ci/lint/*.lua)
+LUA_FILES = lua spec examples $(wildcard .ci/*.lua .ci/lint/*.lua .ci/doc/*.lua)
 C_FILES := $(wildcard csrc/*/*.c csrc/*/*.h spec/support/*.c)
 
 lint: lint-warnings lint-lua lint-format lint-house
@@ -208,9 +208,8 @@ lint-house:
 format: clang-format-14
 	$(CLANG_FORMAT) -i $(C_FILES)
 
-doc:
-	@$(INSTALL_PACKAGES) doc
-	ldoc --quiet --fatalwarnings -c .ci/config.ld -d $(BUILD)/doc lua/secateur
+doc: module
+	@$(RUN) .ci/doc.lua $(BUILD)/doc
 
 # --- installing -------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,9 @@
 -- Every public function says what it is for. Lua: what a module returns has a comment that starts with ---; methods of
 -- classes have a comment (--- when users call them, so that LDoc shows them). C: what a header declares has a comment
--- above it, above the run of declarations that it stands in, or behind it.
+-- above it, above the run of declarations that it stands in, or behind it. What is public (the names of
+-- lua/secateur/init.lua, the methods of classes) has an entry in what `make doc` and sc.help show.
+local catalogue = require "secateur.help.catalogue"
+local index = require "secateur.help.index"
 
 -- The first line of the comment that ends on the line before `number`, or nil.
 local function comment_above(lines, number)
@@ -79,6 +82,76 @@ local function check_header(path, text, report, source)
   end
 end
 
+-- The methods that a binding file gives a class: its name, and a list of {name, line}.
+local function native_methods(code)
+  local class = code:match('sc_lua_new_class%s*%(%s*L,%s*SC_LUA_CLASS%s*%(%s*"(%w+)"')
+    or code:match("void%s+sc_lua_add_tensor_%w+%s*%(") and "Tensor"
+  local at, block = code:match("luaL_Reg%s+methods%[%]%s*=%s*()(%b{})")
+  local methods = {}
+  for position, name in (block or ""):gmatch('{%s*()"([%w_]+)"') do
+    local _, newlines = code:sub(1, at + position):gsub("\n", "")
+    if not name:find("^__") then methods[#methods + 1] = { name, newlines + 1 } end
+  end
+  return class, methods
+end
+
+local function check_native(root, report, source, found)
+  local there = {}
+  for _, path in ipairs(source.list(root, "csrc/lua", { c = true })) do
+    local class, methods = native_methods(source.read(root, path))
+    for _, method in ipairs(class and methods or {}) do
+      local name = class .. ":" .. method[1]
+      there[name], there[class] = true, true
+      if not found.by_name[name] then report(path, method[2], name .. " has no entry in lua/secateur/help/native") end
+    end
+  end
+  for name in pairs(found.by_name) do
+    if there[name:match("^(%w+):")] and not there[name] then
+      report("lua/secateur/help/catalogue.lua", 1, name .. " is documented, but there is no such method")
+    end
+  end
+end
+
+-- Public methods of the classes that are written in Lua.
+local function check_classes(report, source, read, found)
+  for _, subject in ipairs(catalogue) do
+    for _, class in ipairs(subject.classes) do
+      local text, path = read(class[2])
+      for number, line in ipairs(text and source.lines(source.without_lua_comments(text)) or {}) do
+        local method = line:match("^function%s+[%w_]+:([%w_]+)")
+        if method and not method:find("^__") and not found.by_name[class[1] .. ":" .. method] then
+          report(path, number, class[1] .. ":" .. method .. " has no --- comment, so that sc.help does not know it")
+        end
+      end
+    end
+  end
+end
+
+local function check_public(root, report, source)
+  local function read(module)
+    local stem = "lua/secateur" .. (module == "" and "" or "/" .. module:gsub("%.", "/"))
+    for _, path in ipairs { stem .. ".lua", stem .. "/init.lua" } do
+      if source.exists(root, path) then return source.read(root, path), path end
+    end
+  end
+  local text, path = read ""
+  local found = index.build(read)
+  local names = {}
+  for name in pairs(index.names(text or "")) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local message = "'%s' has no documentation, or stands in no subject of lua/secateur/help/catalogue.lua"
+    if not found.by_name[name] then report(path, 1, message:format(name)) end
+  end
+  check_classes(report, source, read, found)
+  check_native(root, report, source, found)
+  for _, item in ipairs(found.list) do
+    for _, tag in ipairs(item.entry.unknown) do
+      report("lua/secateur/init.lua", 1, ("%s has an unknown tag @%s"):format(item.name, tag))
+    end
+  end
+end
+
 return function(root, report, source)
   for _, path in ipairs(source.list(root, "lua", { lua = true })) do
     check_lua(path, source.read(root, path), report, source)
@@ -86,4 +159,5 @@ return function(root, report, source)
   for _, path in ipairs(source.list(root, "csrc", { h = true })) do
     check_header(path, source.read(root, path), report, source)
   end
+  check_public(root, report, source)
 end

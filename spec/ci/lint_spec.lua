@@ -155,6 +155,36 @@ describe("texts", function()
   end)
 end)
 
+describe("documentation of what is public", function()
+  local init = '--- All.\n-- @module secateur\nlocal names = {\n  load = "models.load",\n}\n'
+
+  it("accepts names and methods that have an entry", function()
+    assert.are.same({}, findings("documentation", {
+      ["lua/secateur/init.lua"] = init,
+      ["lua/secateur/models/load.lua"] = "--- Loads.\n-- @module m\n\n--- Loads.\nreturn function() end\n",
+      ["lua/secateur/help/native/training.lua"] = "--- M.\n-- @module m\n\n--- E.\n-- @type Ema\n\n--- U.\n"
+        .. "-- @function Ema:update\n",
+      ["csrc/lua/l_ema.c"] = 'static const luaL_Reg methods[] = {{"update", f}, {"__tostring", g}};\n'
+        .. 'sc_lua_new_class(L, SC_LUA_CLASS("Ema"), methods, f);\n',
+    }))
+  end)
+
+  it("names those without one, and entries without a method", function()
+    assert.are.same({
+      "lua/secateur/init.lua:1: 'load' has no documentation, or stands in no subject of "
+        .. "lua/secateur/help/catalogue.lua",
+      "csrc/lua/l_ema.c:2: Ema:load has no entry in lua/secateur/help/native",
+      "lua/secateur/help/catalogue.lua:1: Ema:update is documented, but there is no such method",
+    }, findings("documentation", {
+      ["lua/secateur/init.lua"] = init,
+      ["lua/secateur/help/native/training.lua"] = "--- M.\n-- @module m\n\n--- E.\n-- @type Ema\n\n--- U.\n"
+        .. "-- @function Ema:update\n",
+      ["csrc/lua/l_ema.c"] = '\nstatic const luaL_Reg methods[] = {{"load", f}};\n'
+        .. 'sc_lua_new_class(L, SC_LUA_CLASS("Ema"), methods, f);\n',
+    }))
+  end)
+end)
+
 describe("documentation", function()
   local function lua(text)
     return findings("documentation", { ["lua/secateur/util/a.lua"] = text })

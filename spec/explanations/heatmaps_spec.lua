@@ -41,6 +41,7 @@ describe("heatmaps", function()
       assert.same({ data.test.names[index], "true: " .. data.classes[data.test.labels[index]],
         ("pred.: %s (%.2f)"):format(data.classes[class], probabilities:get(1, class)) }, sample.lines)
     end
+    assert.matches("^sample +picture +file\n.*LRP +" .. folder:gsub("%p", "%%%0"), tostring(made))
     assert.same({ "png", "sample-sheet.png" }, { files.extension(made.sheet.png), files.base(made.sheet.png) })
     for _, path in pairs(made.sheet) do assert.is_true(files.is_file(path)) end
     assert.truthy(files.read_all(made.sheet.svg):find("Relevance for the predicted class; full colour at the 99.5th "

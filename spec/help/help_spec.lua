@@ -91,3 +91,31 @@ describe("secateur", function()
     assert.equal("string", type(sc._VERSION))
   end)
 end)
+
+-- What the public functions give prints as something that can be read, never as an address.
+describe("values", function()
+  local data = sc.data.phantom { size = 16, count = 40, seed = 1 }
+  local model = sc.models.vgg { config = { 4, "M", 8, "M" }, hidden = { 8 }, pool = 2, size = 16,
+    channels = data.channels, classes = #data.classes, seed = 3 }
+  local x = data.test:batch { 1 }
+  local scores = sc.importance(model, data.train, { method = "magnitude" })
+
+  it("print as tables where they are lists", function()
+    assert.matches("^layer +kind +units +parameters +MAC\nfeatures%.0 +conv +4 +", tostring(model:layers()))
+    local evaluation = sc.evaluate(model, data.test)
+    local counted = evaluation.confusion[1]
+    assert.matches("^true \\ predicted +normal +nodule.*\nnormal +" .. table.concat(counted, " +") .. "\n",
+      tostring(evaluation.confusion))
+  end)
+
+  it("print without an address", function()
+    local pruned = sc.prune(model, scores, { rate = 0.5 })
+    for name, value in pairs { dataset = data, split = data.test, model = model, layers = model:layers(),
+      summary = model:summary(), shape = x:shape(), scores = scores, plan = pruned.plan,
+      evaluation = sc.evaluate(pruned, data.test), attribution = sc.attribute(model, x, { method = "gradient" }),
+      profile = model:profile(x, { repeats = 1 }), graph = model.graph,
+      agreement = sc.agreement(model, pruned, data.test, { method = "gradient_x_input", per_class = 1 }) } do
+      assert.is_nil(tostring(value):find "0x%x%x%x%x", name)
+    end
+  end)
+end)

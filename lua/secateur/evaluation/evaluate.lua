@@ -5,6 +5,7 @@ local errors = require "secateur.util.errors"
 local metrics = require "secateur.evaluation.metrics"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local text_table = require "secateur.util.text_table"
 
 local rules = {
   batch = { type = "integer", min = 1, default = 64 },
@@ -42,6 +43,17 @@ function Evaluation:__tostring()
     cell(self.ece), self.loss, class_lines(self))
 end
 
+-- The confusion matrix as a table: a row per true class, a column per predicted one.
+local function confusion_cells(self)
+  local lines = { { "true \\ predicted" } }
+  for i, class in ipairs(self.per_class) do
+    lines[1][i + 1] = class.name
+    lines[i + 1] = { class.name }
+    for j, count in ipairs(self.confusion[i]) do lines[i + 1][j + 1] = tostring(count) end
+  end
+  return lines
+end
+
 -- Not-a-number compares with nothing, and would pass for a wrong prediction.
 local function check_finite(rows, split, indices)
   for i, row in ipairs(rows) do
@@ -65,6 +77,7 @@ local function measure(model, split, opts)
   for class, entry in ipairs(result.per_class) do
     entry.name = split.classes and tostring(split.classes[class]) or tostring(class)
   end
+  text_table.listing(result.confusion, function() return confusion_cells(result) end)
   result.loss = core.cross_entropy(run.logits, run.labels)
   result.probabilities, result.predictions, result.labels = probabilities, predictions, labels
   result.indices, result.seconds = run.indices, core.clock() - started
@@ -75,10 +88,10 @@ end
 --
 -- The result: `accuracy`, `balanced_accuracy` (mean sensitivity), `macro_f1`, `auroc` (mean over classes of one against
 -- the rest), `ece` (expected calibration error, 15 bins), `loss` (mean cross entropy, all samples alike), `count`,
--- `confusion` (`confusion[true][predicted]`), `per_class` (list of `{name, count, sensitivity, specificity, precision,
--- f1, auroc}`), `probabilities` (list of rows), `predictions`, `labels`, `indices` (lists, from 1), `seconds`. Printed,
--- it is a table. What is undefined, such as the sensitivity of a class without samples, is nil and left out of means;
--- see `secateur.evaluation.metrics`.
+-- `confusion` (`confusion[true][predicted]`; prints as a table), `per_class` (list of `{name, count, sensitivity,
+-- specificity, precision, f1, auroc}`), `probabilities` (list of rows), `predictions`, `labels`, `indices` (lists, from
+-- 1), `seconds`. Printed, it is a table. What is undefined, such as the sensitivity of a class without samples, is nil
+-- and left out of means; see `secateur.evaluation.metrics`.
 -- @tparam Model model
 -- @tparam Split split such as `data.test`
 -- @tab[opt] opts `batch` (64), `workers` (threads that decode, 1)

@@ -13,6 +13,7 @@ local progress = require "secateur.util.progress"
 local report = require "secateur.report"
 local rendering = require "secateur.explanations.rendering"
 local targets = require "secateur.models.targets"
+local text_table = require "secateur.util.text_table"
 
 local rules = {
   dir = { type = "string", required = true, check = function(dir) return dir ~= "", "a folder's path" end },
@@ -271,6 +272,16 @@ local function settle_targets(model, methods, samples)
   end
 end
 
+-- What the list of samples prints as: where each picture is.
+local function cells_of(list)
+  local lines = { { "sample", "picture", "file" } }
+  for _, sample in ipairs(list) do
+    for _, image in ipairs(sample.images) do lines[#lines + 1] = { sample.title, image.label, image.path } end
+  end
+  if list.sheet then lines[#lines + 1] = { "all", "sheet", list.sheet.png } end
+  return lines
+end
+
 local function make(model, split, methods, opts)
   local made, folder_there = files.mkdir_p(opts.dir)
   if not made then errors.raise("dir: %s", folder_there) end
@@ -287,7 +298,7 @@ local function make(model, split, methods, opts)
       { width = opts.sheet_width, dpi = opts.dpi, gnuplot = opts.gnuplot })
     list.sheet = { svg = svg, png = png, pdf = pdf }
   end
-  return list
+  return text_table.listing(list, function(self) return cells_of(self), 3 end)
 end
 
 --- Explains samples of a split by several methods and draws them: a picture per sample and method, and all together as

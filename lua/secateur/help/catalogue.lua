@@ -9,7 +9,7 @@ return {
     about = "What to type first, and what concerns the whole program.",
     names = { "help", "threads", "cpu" },
     classes = {},
-    topics = {},
+    topics = { "tour" },
   },
   {
     title = "Data",

@@ -80,6 +80,7 @@ local function add_members(found, reader, subject, name, module, main, own)
       and (entry.owner == own or not entry.owner and entry.tagged)
     if member then add(found, subject, name .. "." .. entry.name, entry, name) end
   end
+  if not main or main.kind ~= "module" then return end -- a function: modules that it uses are its own business
   -- "[r]": the check of requires is not to take this pattern for one
   for member, other in reader.text(module):gmatch('\n%s+([%w_]+) = [r]equire "secateur%.([%w_.]+)"') do
     local entry = main_entry(reader, other)

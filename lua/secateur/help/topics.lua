@@ -3,6 +3,33 @@
 -- There is no code here: `make doc` and `sc.help` read the comments.
 -- @module secateur.help.topics
 
+--- A short tour: from images to a report.
+--
+-- A data set is three splits; a model is trained on the first, validated on the second and measured on the third.
+-- `importance` scores every neuron on a few samples, `prune` zeroes the lowest, `sweep` does so for many methods and
+-- rates, and `report` writes what came of it. All functions are fields of `sc`, take their options as a table, and
+-- give values that print.
+-- @function tour
+-- @usage
+-- local sc = require "secateur"
+--
+-- local data = sc.data.phantom { count = 400 }                -- or sc.data.folder "xrays": a folder per class
+-- local model = sc.models.vgg { config = { 16, "M", 32, "M", 64, "M" }, hidden = { 64 }, pool = 2,
+--   size = data.size, channels = data.channels, classes = #data.classes }
+-- sc.train(model, data, { epochs = 5 })
+-- print(sc.evaluate(model, data.test))
+--
+-- local x = data.test:batch { 1 }                             -- what does the model look at?
+-- local explained = sc.attribute(model, x, { method = "lrp" })
+-- sc.save_image("why.png", sc.heatmap(explained.input[1], { image = data.test:image(1) }))
+--
+-- local scores = sc.importance(model, data.train, { method = "lrp", sampling = "clustering", per_class = 10 })
+-- local pruned = sc.prune(model, scores, { rate = 0.5 })
+-- print(pruned.plan, sc.evaluate(pruned, data.test).accuracy)
+--
+-- local results = sc.sweep { model = model, data = data, rates = { 0, .3, .5, .7 }, store = "runs.db" }
+-- sc.report(results, "report/")
+
 --- The operations of networks: methods of the `net` that `sc.model` hands to `build`.
 --
 -- Every one is called as `net:operation(name, input, attributes)` and returns the name; several inputs are a list of

@@ -1,5 +1,7 @@
 --- What a model is made of: prunable layers, parameter counts, the summary.
 -- @module secateur.models.layers
+local text_table = require "secateur.util.text_table"
+
 local layers = {}
 
 local kinds = { conv2d = "conv", linear = "linear" }
@@ -25,6 +27,15 @@ local function output_layers(graph)
   return found
 end
 
+local function cells_of(list)
+  local lines = { { "layer", "kind", "units", "parameters", "MAC" } }
+  for i, layer in ipairs(list) do
+    lines[i + 1] = { layer.name, layer.kind, tostring(layer.units), tostring(layer.params),
+      ("%.0f"):format(layer.macs) }
+  end
+  return lines
+end
+
 --- See Model:layers.
 -- @tparam Model model
 -- @treturn {table,...}
@@ -38,7 +49,7 @@ function layers.list(model)
         macs = node.macs }
     end
   end
-  return list
+  return text_table.listing(list, cells_of)
 end
 
 --- Trainable parameters and multiply-adds per sample.

@@ -235,7 +235,8 @@ function Model:export_onnx(path, opts)
 end
 
 --- The layers that can be pruned, in order: every convolution and linear layer except the one that makes the output.
--- @treturn {table,...} each `name`, `kind` ("conv" or "linear"), `units`, `params` (numbers in weight and bias), `macs`
+-- @treturn {table,...} each `name`, `kind` ("conv" or "linear"), `units`, `params` (numbers in weight and bias),
+-- `macs`; printed, the list is a table
 function Model:layers()
   return layers.list(self)
 end

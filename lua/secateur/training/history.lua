@@ -2,6 +2,11 @@
 -- @module secateur.training.history
 local history = {}
 
+--- What `train` gives: a list with a row per epoch, `{epoch=, train_loss=, train_accuracy=, val_loss=, val_accuracy=,
+-- lr=, seconds=, images_per_second=}`. Printed, it is a table.
+-- @type History
+-- @field best_epoch whose weights the model has
+
 local columns = {
   { "epoch", "%d", "epoch" },
   { "lr", "%s", "lr" },
@@ -47,7 +52,10 @@ local function to_text(self)
   return table.concat(lines, "\n")
 end
 
--- history:draw(path [, opts]): as `secateur.report.training`; the report is loaded only now.
+--- Draws the curves as PATH.svg and PATH.png.
+-- @function History:draw
+-- @string path with or without an extension
+-- @tab[opt] opts `title`, `gnuplot`
 local function draw(self, path, opts)
   return require("secateur.report").training(self, path, opts)
 end

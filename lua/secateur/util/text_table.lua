@@ -39,4 +39,12 @@ function text_table.interval(interval)
   return ("%s [%s, %s]"):format(number_text(interval.mean), number_text(interval.low), number_text(interval.high))
 end
 
+--- A list that prints as a table; it stays a list otherwise.
+-- @tab list
+-- @func to_lines the list -> lines of cells, the heading first, and how many columns are aligned at the left (1)
+-- @treturn table the same list
+function text_table.listing(list, to_lines)
+  return setmetatable(list, { __tostring = function(self) return text_table.format(to_lines(self)) end })
+end
+
 return text_table

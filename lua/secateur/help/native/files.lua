@@ -150,6 +150,3 @@
 --- Writes the file, whole or not at all.
 -- @function Onnx:write
 -- @string path
-
---- Frees the memory now.
--- @function Onnx:close

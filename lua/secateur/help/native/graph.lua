@@ -50,14 +50,25 @@
 
 --- All nodes in order of computation.
 -- @function Graph:nodes
--- @treturn {table,...} each `name`, `op`, `attrs`, `inputs` (names), `params` (by slot: `name`, `first`, `total`,
---   `shape`), `shape` (of one sample), `macs` (per sample), `channels` ("produce", "keep", "move", "mix") and
---   `linearity` ("weighted", "fixed", "routing", "elementwise", "nonlinear", "source")
+-- @treturn {table,...} each `name`, `op`, `kind`, `attrs`, `inputs` (names), `params` (by number of the slot: `slot`,
+-- `name`, `first`, `total`, `shape`), `shape` (of one sample), `macs` (per sample), `channels` ("produce", "keep",
+-- "move", "mix") and `linearity` ("weighted", "fixed", "routing", "elementwise", "nonlinear", "source")
 
 --- One node of those that `nodes` gives.
 -- @function Graph:node
 -- @string name
 -- @treturn table|nil nil where no node has the name
+
+--- Where the units of a node that produces units are further on.
+-- @function Graph:unit_walk
+-- @string name
+-- @treturn {table,...} each `node`, `from`, `first`, `stride`, `count`, `step`, `axis` ("first" or "last"), `shared`:
+-- unit u, from 1, is at first + (u - 1) * stride, counted from 1
+
+--- One node, or nil where none has the name.
+-- @function Graph:node
+-- @string name
+-- @treturn ?table as in `nodes`
 
 --- A graph made ready to run: the order of steps, and one arena for all values. `core.plan(graph, opts)` makes it, with
 -- `batch` (1: the most samples of a run), `backward`, `training`, `params` (gradients of parameters), `keep` and
