@@ -12,7 +12,7 @@ local x = families.batch(model, 2)
 local split = { batch = function(_, indices) return x:take(1, indices), core.tensor({ 1, 2 }, "int64") end }
 
 local function rest(entries)
-  for _, entry in ipairs { { match = "activation", rule = rules.pass() }, { match = "pool", rule = rules.own() },
+  for _, entry in ipairs { { match = "activation", rule = rules.pass() }, { match = "max_pool", rule = rules.own() },
     { match = "routing", rule = rules.gradient() }, { match = "any", rule = rules.epsilon() } } do
     entries[#entries + 1] = entry
   end
@@ -142,7 +142,7 @@ describe("an entry of a composite", function()
     local vit = families.all().vit
     local function refused(what, list)
       list[#list + 1] = { match = "routing", rule = rules.gradient() }
-      list[#list + 1] = { match = "pool", rule = rules.own() }
+      list[#list + 1] = { match = "max_pool", rule = rules.own() }
       list[#list + 1] = { match = "any", rule = rules.pass() }
       local images = families.batch(what, 2)
       local through = errors.here(function() importance(what, { batch = function() return images, core.tensor({ 1, 2 },
@@ -163,10 +163,14 @@ describe("an entry of a composite", function()
     assert.equal("attribute: conv2d 'features.0': rule: expected a rule that applies here, got one for operations with "
       .. "a rule of their own", refused(model, { { match = "conv", rule = rules.own() } }))
     assert.equal("attribute: linear 'classifier.0': rule: expected a rule that shares relevance among inputs, got pass",
-      refused(model, { { match = "conv", rule = rules.zplus() }, { match = "average", rule = rules.epsilon() } }))
+      refused(model, { { match = "conv", rule = rules.zplus() }, { match = "avg_pool", rule = rules.epsilon() } }))
     assert.equal("attribute: max_pool2d 'features.2': rule: expected a rule for an operation without weights, got one "
       .. "that gates weights", refused(model, { { match = "conv", rule = rules.zplus() },
-        { match = "pool", rule = rules.dlb() } }))
+        { match = "max_pool", rule = rules.dlb() } }))
+    for old, new in pairs { pool = "max_pool", average = "avg_pool" } do
+      assert.equal(("attribute: composite: entry 1: match: kind '%s' is called '%s' now"):format(old, new),
+        refused(model, { { match = old, rule = rules.own() } }))
+    end
   end)
 end)
 

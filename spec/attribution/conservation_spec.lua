@@ -14,7 +14,7 @@ local function everywhere(rule, other)
   other = other or rules.epsilon(0)
   local entries = composites.get("spec", "epsilon_plus")
   for i, kind in ipairs { "conv", "linear" } do table.insert(entries, i, { match = kind, rule = rule }) end
-  for i, kind in ipairs { "add", "average" } do table.insert(entries, i, { match = kind, rule = other }) end
+  for i, kind in ipairs { "add", "avg_pool" } do table.insert(entries, i, { match = kind, rule = other }) end
   return entries
 end
 

@@ -264,9 +264,9 @@ end
 
 describe("relevance without biases", function()
   local exact = { { match = "conv", rule = rules.epsilon(0) }, { match = "linear", rule = rules.epsilon(0) },
-    { match = "add", rule = rules.epsilon(0) }, { match = "average", rule = rules.epsilon(0) },
+    { match = "add", rule = rules.epsilon(0) }, { match = "avg_pool", rule = rules.epsilon(0) },
     { match = "activation", rule = rules.pass() }, { match = "routing", rule = rules.gradient() },
-    { match = "pool", rule = rules.own() } }
+    { match = "max_pool", rule = rules.own() } }
   local ways = { { exact, 1e-6 }, { "epsilon_plus", 1e-2 }, { "epsilon_alpha2_beta1", 2e-2 },
     { "epsilon_plus_flat", 1e-2 }, { "epsilon_gamma_box", 1e-2 }, { "dlb", 1e-9 } }
 

@@ -62,8 +62,8 @@ describe("heatmaps", function()
     needs.gnuplot(pending)
     local made = draw { methods = { "lrp", { name = "lrp", label = "LRP ε", composite = { { match = "linear",
       rule = require("secateur.attribution.rules").epsilon() }, { match = "conv",
-      rule = require("secateur.attribution.rules").epsilon() }, { match = "pool",
-      rule = require("secateur.attribution.rules").own() }, { match = "average",
+      rule = require("secateur.attribution.rules").epsilon() }, { match = "max_pool",
+      rule = require("secateur.attribution.rules").own() }, { match = "avg_pool",
       rule = require("secateur.attribution.rules").epsilon() }, { match = "activation",
       rule = require("secateur.attribution.rules").pass() }, { match = "routing",
       rule = require("secateur.attribution.rules").gradient() } } }, { name = "dlb", colormap = "heat" } },

@@ -5,7 +5,7 @@
 -- must hold. `match` is
 --
 -- * an operation ("conv2d", "max_pool2d"; `core.operations()` has them all) or a kind: "conv", "linear", "activation",
---   "pool" (max), "average" (average pools), "norm", "add", "routing" (flatten, concat, tokens, select), "attention"
+--   "max_pool", "avg_pool", "norm", "add", "routing" (flatten, concat, tokens, select), "attention"
 --   (the two products), "any";
 -- * else a Lua pattern for the node's name, e.g. "^features%.0$";
 -- * or a function of the node (`name`, `op`, `shape`, `depth` from 1 among weighted nodes, `first_conv`,
@@ -25,29 +25,27 @@ local rules = require "secateur.attribution.rules"
 
 local composites = {}
 
-local operations = {}
-for _, operation in ipairs(core.operations()) do operations[operation.name] = true end
+-- Of each kind the set of its operations, and the set of all operations.
+local kinds, operations = {}, {}
+for _, operation in ipairs(core.operations()) do
+  operations[operation.name] = true
+  if operation.kind then
+    kinds[operation.kind] = kinds[operation.kind] or {}
+    kinds[operation.kind][operation.name] = true
+  end
+end
 
-local kinds = {
-  conv = { conv2d = true },
-  linear = { linear = true },
-  activation = { relu = true, gelu = true, sigmoid = true, tanh = true, silu = true, dropout = true },
-  pool = { max_pool2d = true },
-  average = { avg_pool2d = true, adaptive_avg_pool2d = true },
-  norm = { batch_norm2d = true, layer_norm = true },
-  add = { add = true },
-  routing = { flatten = true, concat = true, tokens = true, select = true },
-  attention = { attention_scores = true, attention_context = true },
-}
+-- What kinds were called before.
+local renamed = { pool = "max_pool", average = "avg_pool" }
 
 -- What most composites share: sums and averages in proportion, activations pass, the rest as the network routes.
 local function common()
   return {
     { match = "add", rule = rules.epsilon() },
-    { match = "average", rule = rules.epsilon() },
+    { match = "avg_pool", rule = rules.epsilon() },
     { match = "batch_norm2d", rule = rules.epsilon() },
     { match = "activation", rule = rules.pass() },
-    { match = "pool", rule = rules.own() },
+    { match = "max_pool", rule = rules.own() },
     { match = "routing", rule = rules.gradient() },
     { match = "layer_norm", rule = rules.own() },
     { match = "softmax", rule = rules.own() },
@@ -66,8 +64,8 @@ local function first_weighted(node) return node.first_weighted end
 -- DL-Backtrace with one signal, behind some entries.
 local function dlb(mode, entries)
   for _, entry in ipairs { { match = "conv", rule = rules.dlb(mode) }, { match = "linear", rule = rules.dlb(mode) },
-    { match = "add", rule = rules.magnitudes() }, { match = "average", rule = rules.magnitudes() },
-    { match = "batch_norm2d", rule = rules.dlb(mode) }, { match = "pool", rule = rules.own "ties" } } do
+    { match = "add", rule = rules.magnitudes() }, { match = "avg_pool", rule = rules.magnitudes() },
+    { match = "batch_norm2d", rule = rules.dlb(mode) }, { match = "max_pool", rule = rules.own "ties" } } do
     entries[#entries + 1] = entry
   end
   return with_common(entries)
@@ -123,7 +121,7 @@ composites.named = {
   dlb_contrastive = function()
     return with_common { { match = "conv", rule = rules.contrastive() },
       { match = "linear", rule = rules.contrastive() }, { match = "add", rule = rules.contrastive() },
-      { match = "average", rule = rules.contrastive() }, { match = "pool", rule = rules.own "ties" },
+      { match = "avg_pool", rule = rules.contrastive() }, { match = "max_pool", rule = rules.own "ties" },
       { match = "batch_norm2d", rule = rules.contrastive() } }
   end,
 }
@@ -192,6 +190,7 @@ local function entry_fault(entry)
       return ("unknown field %s, expected one of: match, depth, rule"):format(options.describe(key))
     end
   end
+  if renamed[match] then return ("match: kind '%s' is called '%s' now"):format(match, renamed[match]) end
   local readable, why = pcall(string.find, "", type(match) == "string" and match or "")
   if not readable then
     return ("match: expected a kind or a pattern, got %s: %s"):format(options.describe(match), why)

@@ -69,7 +69,7 @@
 --- The option `composite` of `lrp` and `dlb`: which relevance rule stands at which node.
 --
 -- An ordered list of `{ match =, depth =, rule = }`; the first entry that fits a node gives its rule. `match` is an
--- operation or kind ("conv", "linear", "activation", "pool", ...), a pattern for node names, or a function(node);
+-- operation or kind ("conv", "linear", "activation", "max_pool", ...), a pattern for node names, or a function(node);
 -- `depth` counts layers with weights, from 1, or backwards from -1, or is a range of these. Where both are given, both
 -- must hold. A node that no entry fits is an error. The named ones are in secateur.attribution.composites.
 -- @function composite
@@ -79,7 +79,7 @@
 --   { depth = 1, rule = rules.flat() },
 --   { match = "conv", rule = rules.gamma(0.25) },
 --   { match = "linear", rule = rules.epsilon(1e-6) },
---   { match = "pool", rule = rules.own() },
+--   { match = "max_pool", rule = rules.own() },
 --   { match = "activation", rule = rules.pass() },
 --   { match = "routing", rule = rules.gradient() },
 -- } })

@@ -4,8 +4,6 @@ local text_table = require "secateur.util.text_table"
 
 local layers = {}
 
-local kinds = { conv2d = "conv", linear = "linear" }
-
 local function product(shape)
   local n = 1
   for _, size in ipairs(shape) do n = n * size end
@@ -45,7 +43,7 @@ function layers.list(model)
     if node.channels == "produce" and not last[node.name] then
       local params = 0
       for _, param in pairs(node.params) do params = params + product(param.shape) end
-      list[#list + 1] = { name = node.name, kind = kinds[node.op] or node.op, units = node.attrs.out, params = params,
+      list[#list + 1] = { name = node.name, kind = node.kind or node.op, units = node.attrs.out, params = params,
         macs = node.macs }
     end
   end

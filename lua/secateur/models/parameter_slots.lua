@@ -5,11 +5,10 @@
 -- @tab node one of `graph:nodes()`
 -- @treturn table|nil slot -> { `name`, `first`, `total` }; nil when all have their own names
 return function(node)
-  local slots = node.op == "parameter" and { "value" } or { "weight", "bias" }
   local special
-  for slot, param in pairs(node.params) do
-    local name = slots[slot]
-    if name and (param.name ~= node.name .. "." .. name or param.total) then
+  for _, param in pairs(node.params) do
+    local name = param.slot
+    if param.name ~= node.name .. "." .. name or param.total then
       special = special or {}
       special[name] = { name = param.name, first = param.first, total = param.total }
     end
