@@ -48,7 +48,7 @@ describe("data.fetal", function()
     end
   end)
 
-  it("deals val out by patient", function()
+  it("splits val off by patient", function()
     local set = data.fetal(root, { size = 8 })
     -- 30 patients, 1 in 8: 3.75
     assert.same({ 26, 26, 26, 26, 26, 26 }, set.train:class_counts())

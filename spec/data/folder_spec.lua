@@ -32,7 +32,7 @@ describe("data.folder", function()
     for i = 1, count do pictures.save(root, ("%s/%02d.png"):format(folder, i), i / (count + 1)) end
   end
 
-  it("takes a folder per class and deals the images out by class", function()
+  it("takes a folder per class and splits the images by class", function()
     fill("b", 20)
     fill("a", 10)
     local set = data.folder(root, OPTS)
@@ -90,7 +90,7 @@ describe("data.folder", function()
     end
   end)
 
-  it("deals val out of train where only train and test are given", function()
+  it("splits val off train where only train and test are given", function()
     fill("train/x", 16)
     fill("train/y", 8)
     fill("test/x", 3)

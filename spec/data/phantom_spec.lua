@@ -1,7 +1,7 @@
 local data = require "secateur.data"
 
 describe("data.phantom", function()
-  it("makes all classes equally often, and deals them out by class", function()
+  it("makes all classes equally often, and splits them by class", function()
     local set = data.phantom()
     assert.same({ "normal", "nodule", "effusion", "opacity" }, set.classes)
     assert.same({ 70, 70, 70, 70 }, set.train:class_counts())

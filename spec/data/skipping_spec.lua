@@ -15,7 +15,7 @@ describe("data: images that cannot be read", function()
   end)
   after_each(function() assert(files.remove(root)) end)
 
-  it("are left out before the rest is dealt out, and listed", function()
+  it("are left out before the rest is split, and listed", function()
     temporary.write(root, "a/00.png", "not an image")
     temporary.write(root, "b/99.jpg", "")
     local set = data.folder(root, { size = 8, quiet = true })

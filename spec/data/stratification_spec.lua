@@ -43,17 +43,17 @@ describe("data.splits", function()
 
   it("keeps the share of every class", function()
     local samples = of_labels(100, 40, 10)
-    assert.same({ { 70, 28, 7 }, { 10, 4, 1 }, { 20, 8, 2 } }, tally(samples, splits.deal(samples, SHARES, 0)))
+    assert.same({ { 70, 28, 7 }, { 10, 4, 1 }, { 20, 8, 2 } }, tally(samples, splits.assign(samples, SHARES, 0)))
   end)
 
   it("depends on the seed alone", function()
     local samples = of_labels(60, 40)
-    assert.same(splits.deal(samples, SHARES, 3), splits.deal(samples, SHARES, 3))
-    assert.not_same(splits.deal(samples, SHARES, 3), splits.deal(samples, SHARES, 4))
+    assert.same(splits.assign(samples, SHARES, 3), splits.assign(samples, SHARES, 3))
+    assert.not_same(splits.assign(samples, SHARES, 3), splits.assign(samples, SHARES, 4))
   end)
 
-  it("deals classes out independently of each other", function()
-    local parts = splits.deal(of_labels(50, 50), SHARES, 0)
+  it("splits classes independently of each other", function()
+    local parts = splits.assign(of_labels(50, 50), SHARES, 0)
     assert.not_same(table.move(parts, 1, 50, 1, {}), table.move(parts, 51, 100, 1, {}))
   end)
 
@@ -61,7 +61,7 @@ describe("data.splits", function()
     local samples = {}
     for i = 1, 40 do samples[i] = { label = 1 + i % 2, stratum = i <= 20 and "a" or "b" } end
     local counts = {}
-    for i, part in ipairs(splits.deal(samples, SHARES, 0)) do
+    for i, part in ipairs(splits.assign(samples, SHARES, 0)) do
       local key = samples[i].stratum .. part
       counts[key] = (counts[key] or 0) + 1
     end
@@ -84,7 +84,7 @@ describe("data.splits", function()
     it("never divides one", function()
       local samples = patients(100)
       local part_of = {}
-      for i, part in ipairs(splits.deal(samples, SHARES, 0)) do
+      for i, part in ipairs(splits.assign(samples, SHARES, 0)) do
         local group = samples[i].group
         assert.equal(part_of[group] or part, part)
         part_of[group] = part
@@ -93,9 +93,9 @@ describe("data.splits", function()
 
     it("still keeps the share of every class, to a few samples", function()
       local samples = patients(100)
-      local all = tally(samples, splits.deal(samples, { 1 }, 0))[1]
+      local all = tally(samples, splits.assign(samples, { 1 }, 0))[1]
       for seed = 1, 5 do
-        local counts = tally(samples, splits.deal(samples, SHARES, seed))
+        local counts = tally(samples, splits.assign(samples, SHARES, seed))
         for part, share in ipairs(SHARES) do
           for label, total in ipairs(all) do
             assert.is_true(math.abs(counts[part][label] - share * total) <= 3)
@@ -106,15 +106,15 @@ describe("data.splits", function()
 
     it("depends on the seed alone", function()
       local samples = patients(50)
-      assert.same(splits.deal(samples, SHARES, 3), splits.deal(samples, SHARES, 3))
-      assert.not_same(splits.deal(samples, SHARES, 3), splits.deal(samples, SHARES, 4))
+      assert.same(splits.assign(samples, SHARES, 3), splits.assign(samples, SHARES, 3))
+      assert.not_same(splits.assign(samples, SHARES, 3), splits.assign(samples, SHARES, 4))
     end)
 
     it("leaves no part empty where there are enough groups", function()
       for count = 3, 12 do
         local samples = {}
         for i = 1, count do samples[i] = { label = 1, group = "p" .. i } end
-        local counts = tally(samples, splits.deal(samples, SHARES, 0))
+        local counts = tally(samples, splits.assign(samples, SHARES, 0))
         assert.is_true(counts[1] ~= nil and counts[2] ~= nil and counts[3] ~= nil)
       end
     end)
@@ -122,7 +122,7 @@ describe("data.splits", function()
     it("takes samples without one as groups of their own", function()
       local samples = of_labels(20)
       samples[1].group, samples[2].group = "p", "p"
-      local parts = splits.deal(samples, SHARES, 0)
+      local parts = splits.assign(samples, SHARES, 0)
       assert.equal(parts[1], parts[2])
       assert.same({ { 14 }, { 2 }, { 4 } }, tally(samples, parts))
     end)

@@ -53,7 +53,7 @@ local function images_folder(root, folder)
   return folder
 end
 
---- Reads the layout; a `split.csv` beside the classes is honoured, else the samples are dealt out.
+--- Reads the layout; a `split.csv` beside the classes is honoured, else the samples are assigned to splits.
 -- @string root
 -- @treturn table listing, see `secateur.data.layout`
 function cpn.read(root)

@@ -173,7 +173,7 @@ local function check_classes(listing, kept)
   end
 end
 
---- Gives every sample its split: deals out those that have none, in place.
+--- Gives every sample its split: assigns one to those that have none, in place.
 -- @tab samples list of samples, see `secateur.data.layout`
 -- @tab divide "all": over train, val and test; "train": those of train over train and val; nil: as they are
 -- @tab opts `splits` (shares), `seed`
@@ -188,7 +188,7 @@ function dataset.divide(samples, divide, opts)
     end
     list = { shares.train / (shares.train + shares.val), shares.val / (shares.train + shares.val) }
   end
-  for i, part in ipairs(stratification.deal(pool, list, opts.seed)) do pool[i].split = stratification.names[part] end
+  for i, part in ipairs(stratification.assign(pool, list, opts.seed)) do pool[i].split = stratification.names[part] end
 end
 
 --- Sorts samples into parts by their split.

@@ -1,5 +1,5 @@
 --- FETAL_PLANES_DB (Burgos-Artizzu et al., Scientific Reports 2020): maternal-fetal ultrasound, 6 planes. The column
--- Train is the official split; validation is dealt out of its training part by patient.
+-- Train is the official split; validation is split off its training part by patient.
 -- @module secateur.data.fetal
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"

@@ -1,7 +1,7 @@
 --- What the readers of data set layouts share: images below a folder, class folders, split.csv.
 --
 -- A reader turns a folder into a *listing*: `classes` (list of names), `samples` (list of `{name=, path=, label=,
--- split=, group=, stratum=}`) and `divide`: "all" (deal all samples out to train, val and test), "train" (deal val out
+-- split=, group=, stratum=}`) and `divide`: "all" (assign all samples to train, val and test), "train" (split val off
 -- of the official train) or nil (every sample has its split).
 -- @module secateur.data.layout
 local csv = require "secateur.util.csv"

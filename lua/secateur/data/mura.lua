@@ -1,5 +1,5 @@
 --- MURA v1.1 (Rajpurkar et al., MIDL 2018): bone X-rays, normal or abnormal, labelled per study. The official
--- validation set serves as test; validation is dealt out of the official training set by patient, since patients have
+-- validation set serves as test; validation is split off the official training set by patient, since patients have
 -- several studies.
 -- @module secateur.data.mura
 local csv = require "secateur.util.csv"

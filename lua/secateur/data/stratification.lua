@@ -54,7 +54,7 @@ local function number_strata(samples)
   return strata, sizes
 end
 
-local function deal_single(samples, shares, seed)
+local function assign_samples(samples, shares, seed)
   local strata, sizes = number_strata(samples)
   local members, part = {}, {}
   for k in ipairs(sizes) do members[k] = {} end
@@ -122,7 +122,7 @@ local function fill_empty(parts)
   end
 end
 
-local function deal_groups(samples, shares, seed)
+local function assign_groups(samples, shares, seed)
   local strata, sizes = number_strata(samples)
   local parts = {}
   for p, share in ipairs(shares) do
@@ -154,11 +154,11 @@ end
 -- @tab shares list of numbers above 0 that add up to 1
 -- @int seed
 -- @treturn table list: for each sample, the number of its part
-function stratification.deal(samples, shares, seed)
+function stratification.assign(samples, shares, seed)
   for _, sample in ipairs(samples) do
-    if sample.group then return deal_groups(samples, shares, seed) end
+    if sample.group then return assign_groups(samples, shares, seed) end
   end
-  return deal_single(samples, shares, seed)
+  return assign_samples(samples, shares, seed)
 end
 
 return stratification
