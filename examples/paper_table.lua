@@ -27,7 +27,7 @@ local function numbers(text)
 end
 
 local function open(path)
-  local kind, rest = path:match("^(%a+):(.+)$")
+  local kind, rest = path:match("^([%w_]+):(.+)$")
   if kind then return sc.data[kind](rest, { size = args.size }) end
   if path:find("%.npz$") then return sc.data.medmnist(path) end
   return sc.data.folder(path, { size = args.size })

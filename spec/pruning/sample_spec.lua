@@ -36,6 +36,11 @@ describe("sample", function()
 
   before_each(function() model = identity(2) end)
 
+  it("prints what it chose", function()
+    local split = by_margin { 1, 0.5, 3, -2 }
+    assert.equal("2 samples: 3 2", tostring(sample(model, split, { sampling = "confidence", per_class = 1 })))
+  end)
+
   describe("by confidence", function()
     it("takes the highest probability of the true class first", function()
       --                       1  2    3  4   5   6  7  8

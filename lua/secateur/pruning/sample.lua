@@ -13,7 +13,7 @@ local policies = {
 }
 
 local rules = {
-  sampling = { one_of = { "clustering", "confidence", "random" }, type = "function", default = "clustering" },
+  sampling = { one_of = options.sorted_keys(policies), type = "function", default = "clustering" },
   per_class = { type = "integer", min = 1, default = 10 },
   seed = { type = "integer", default = 0 },
   batch = { type = "integer", min = 1, default = 64 },
@@ -137,6 +137,14 @@ local function sample_class(job, label, policy)
   return taken
 end
 
+--- What `sample` gives: a list of indices, which prints itself.
+-- @type Samples
+local Samples = { __name = "Samples" }
+
+function Samples:__tostring()
+  return ("%d samples: %s"):format(#self, table.concat(self, " "))
+end
+
 local function check_split(model, split)
   if type(split) ~= "table" or not split.subset or not split.labels or not split.classes then
     errors.refuse("sample", "split: expected a split of a data set, got " .. options.describe(split))
@@ -183,7 +191,7 @@ local function sample(model, split, opts)
     table.move(taken, 1, #taken, #indices + 1, indices)
   end
   if job.node then model:release() end
-  return indices
+  return setmetatable(indices, Samples)
 end
 
 return sample
