@@ -8,7 +8,6 @@
  *     spec/op/<name>_spec.lua   values against a replica from the formula, `gradcheck.check`, messages; for values of
  *                               PyTorch a case in spec/fixtures/make_ops.py. What adds up: spec/op/bits_spec.lua too
  *     lua/secateur/formats/onnx_operations.lua   `function operations.<name>`, its form in ONNX
- *     lua/secateur/attribution/composites.lua    the kind by which composites match it
  *
  * The graph, its execution, relevance, model files and secateur.models.builder then have it. `make lint` refuses a row
  * without text, spec or ONNX form. Activations give `activation`, and one that an epilogue can compute is a member of

@@ -219,7 +219,7 @@ describe("sweep", function()
       .. 'models.vgg: {"data":"weights of vgg"} in the store, now nothing')
     refused({ data = dataset "mura" }, 'datasets.data.fingerprint: "images of cpn" in the store, now "images of mura"')
     refused({ method_options = { lrp = { start = "logit" } } },
-      'method_options: [] in the store, now {"lrp":{"start":"logit"}}')
+      'method_options.lrp: nothing in the store, now {"start":"logit"}')
   end)
 
   it("tells strategies of one's own apart by their code", function()

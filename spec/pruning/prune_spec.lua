@@ -134,11 +134,11 @@ describe("prune", function()
   it("prints the plan as a table", function()
     local plan = prune.plan(small(), scores, { rate = 0.3 })
     assert.equal(table.concat({
-      "layer            units   removed   share",
-      "features.0           4         2   50.0%",
-      "features.4           3         0    0.0%",
-      "classifier.0         5         1   20.0%",
-      "total               12         3   25.0%" }, "\n"), tostring(plan))
+      "layer         units  removed  share",
+      "features.0        4        2  50.0%",
+      "features.4        3        0   0.0%",
+      "classifier.0      5        1  20.0%",
+      "total            12        3  25.0%" }, "\n"), tostring(plan))
   end)
 
   describe("with a plan", function()

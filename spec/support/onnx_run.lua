@@ -295,7 +295,8 @@ function run.forward(onnx, x)
     local inputs = {}
     for i, name in ipairs(node.input) do inputs[i] = assert(values[name], name) end
     assert(#node.output == 1 and not values[node.output[1]], "a value twice")
-    values[node.output[1]] = ops[node.op_type](attributes(node), table.unpack(inputs))
+    local evaluate = ops[node.op_type] or error("no evaluator for " .. node.op_type)
+    values[node.output[1]] = evaluate(attributes(node), table.unpack(inputs))
   end
   return values[graph.output[1].name]
 end

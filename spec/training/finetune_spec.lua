@@ -355,7 +355,7 @@ describe("a training with everything", function()
       ["options.frozen: [] there, [\"features.0.weight\"] now"] = { freeze = "features.0.weight" },
       ["options.optimiser: \"adam\" there, \"adamw\" now"] = { optimiser = "adamw" },
       ["options.epochs: 1 there, 2 now"] = { epochs = 2 },
-      ["options.parameters: null there, {"] = { groups = { { match = "^classifier", lr = 1 } } },
+      ["options.parameters: nothing there, {"] = { groups = { { match = "^classifier", lr = 1 } } },
     } do
       local opts = quietly { epochs = 1, checkpoint = path, resume = true, schedule = "cosine" }
       for key, value in pairs(changes) do opts[key] = value end

@@ -2,13 +2,11 @@
 -- @module secateur.attribution.baselines
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local imagenet = require "secateur.util.imagenet"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 
 local baselines = {}
-
-local imagenet = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } }
-local grey = { mean = { 0.449 }, std = { 0.226 } }
 
 local makers = {}
 
@@ -17,7 +15,7 @@ function makers.zero(_, x) return core.zeros(table.unpack(x:shape())) end
 function makers.black(name, x, opts)
   local shape, norm = x:shape(), opts.normalisation
   local channels = shape[2]
-  norm = norm or (channels == 3 and imagenet) or (channels == 1 and grey)
+  norm = norm or imagenet[channels]
   if not norm or #norm.mean ~= channels then
     errors.refuse(name, "baseline: expected a normalisation of %d channels for \"black\"; give a Tensor or \"zero\"",
       channels)

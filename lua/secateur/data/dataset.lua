@@ -3,18 +3,13 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local imagenet = require "secateur.util.imagenet"
 local options = require "secateur.util.options"
 local unreadable_reason = require "secateur.data.unreadable"
 local split = require "secateur.data.split"
 local stratification = require "secateur.data.stratification"
 
 local dataset = {}
-
--- ImageNet's, which torchvision's weights expect; for grey images the means over its channels.
-local NORMALISATION = {
-  [1] = { mean = { 0.449 }, std = { 0.226 } },
-  [3] = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } },
-}
 
 -- How many bad images a warning names.
 local NAMED = 3
@@ -62,7 +57,7 @@ function dataset.rules(extra)
 end
 
 local function per_channel(name, argument, value, channels)
-  if value == nil then return NORMALISATION[channels][argument] end
+  if value == nil then return imagenet[channels][argument] end
   local list = type(value) == "number" and {} or value
   if type(value) == "number" then
     for channel = 1, channels do list[channel] = value end

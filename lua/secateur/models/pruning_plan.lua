@@ -4,6 +4,7 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
+local text_table = require "secateur.util.text_table"
 
 local pruning_plan = {}
 
@@ -67,10 +68,7 @@ function PruningPlan:__tostring()
     units = units + layer.units
   end
   add("total", units, methods.count(self))
-  local width = 0
-  for _, row in ipairs(rows) do width = math.max(width, #row[1]) end
-  for i, row in ipairs(rows) do rows[i] = ("%-" .. width .. "s  %8s  %8s  %6s"):format(table.unpack(row)) end
-  return table.concat(rows, "\n")
+  return text_table.format(rows)
 end
 
 -- ---- does it fit? ----
@@ -92,12 +90,6 @@ local function problem_with(list, layer, expected_units)
   end
 end
 
-local function quote_all(names)
-  local quoted = {}
-  for i, name in ipairs(names) do quoted[i] = options.describe(name) end
-  return table.concat(quoted, ", ")
-end
-
 --- A plan for these layers from a given one.
 -- @tparam {table,...} layers what `model:layers()` lists
 -- @tab given a PruningPlan, or a table of layer name -> list of units
@@ -111,7 +103,7 @@ function pruning_plan.fit(layers, given)
   end
   if #unknown > 0 then
     table.sort(unknown, function(a, b) return tostring(a) < tostring(b) end)
-    return nil, "the model has no prunable layer " .. quote_all(unknown)
+    return nil, "the model has no prunable layer " .. options.describe_all(unknown)
   end
   for _, layer in ipairs(layers_of[given] or {}) do expected[layer.name] = layer.units end
   local chosen, removed = {}, {}

@@ -13,12 +13,6 @@ local prune = {}
 
 -- ---- scores → plan ----
 
-local function quote_all(names)
-  local quoted = {}
-  for i, name in ipairs(names) do quoted[i] = options.describe(name) end
-  return table.concat(quoted, ", ")
-end
-
 local rules = {
   rate = { type = "number", min = 0, below = 1, required = true },
   scope = { one_of = { "global", "layer" }, default = "global" },
@@ -39,7 +33,7 @@ local function choose_layers(model, wanted)
       if names[name] == nil then unknown[#unknown + 1] = name else names[name] = true end
     end
     if #unknown > 0 then
-      errors.refuse("prune", "layers: expected names of prunable layers, got " .. quote_all(unknown))
+      errors.refuse("prune", "layers: expected names of prunable layers, got " .. options.describe_all(unknown))
     end
     pick = function(layer) return names[layer.name] end
   end
@@ -73,7 +67,7 @@ local function read_scores(scores, layers)
   end
   if #missing > 0 then
     errors.refuse("prune", "scores: expected a Tensor for every layer, %d missing: %s", #missing,
-      quote_all(missing))
+      options.describe_all(missing))
   end
   return lists
 end

@@ -3,6 +3,7 @@
 -- @module secateur.results
 local options = require "secateur.util.options"
 local store = require "secateur.results.store"
+local text_table = require "secateur.util.text_table"
 
 local results = {}
 local Results = { __name = "Results" }
@@ -180,7 +181,7 @@ local headings = { balanced_accuracy = "balanced", agreement_cosine = "cosine", 
 --- A readable table of the rows.
 -- @treturn string
 function Results:__tostring()
-  local lines, widths, shown = { {} }, {}, table.move(columns, 1, #columns, 1, {})
+  local lines, shown = { {} }, table.move(columns, 1, #columns, 1, {})
   for _, column in ipairs { "agreement_cosine", "agreement_spearman", "agreement_topk" } do
     if #self:distinct(column) > 0 then shown[#shown + 1] = column end
   end
@@ -193,17 +194,7 @@ function Results:__tostring()
       lines[i + 1][j] = format_cell(value)
     end
   end
-  for _, line in ipairs(lines) do
-    for j, cell in ipairs(line) do widths[j] = math.max(widths[j] or 0, utf8.len(cell) or #cell) end
-  end
-  for i, line in ipairs(lines) do
-    for j, cell in ipairs(line) do
-      local pad = (" "):rep(widths[j] - (utf8.len(cell) or #cell))
-      line[j] = j > 4 and pad .. cell or cell .. pad
-    end
-    lines[i] = table.concat(line, "  ")
-  end
-  return table.concat(lines, "\n")
+  return text_table.format(lines, 4)
 end
 
 return results

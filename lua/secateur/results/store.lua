@@ -3,6 +3,7 @@
 -- row it was working on. The file is locked for as long as it is open.
 -- LuaDBI passes on 32-bit integers and text up to the first NUL only, so every value is kept as JSON text.
 -- @module secateur.results.store
+local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
 local json = require "secateur.util.json"
 
@@ -135,50 +136,13 @@ local function read_meta(connection)
   return meta.experiment
 end
 
-local function shorten(value)
-  if value == nil then return "nothing" end
-  local text = json.encode(value)
-  return #text <= 80 and text or text:sub(1, 77) .. "..."
-end
-
-local function is_object(value)
-  return type(value) == "table" and next(value) ~= nil and #value == 0
-end
-
---- What differs between two experiments: a list of lines `name: X in the store, now Y`, sorted by name.
--- @tab old
--- @tab new
--- @string[opt] prefix
--- @treturn {string,…}
-function store.differences(old, new, prefix)
-  prefix = prefix or ""
-  local names, found = {}, {}
-  for _, side in ipairs { old, new } do
-    for name in pairs(side) do
-      if not found[name] then names[#names + 1], found[name] = name, true end
-    end
-  end
-  table.sort(names)
-  local lines = {}
-  for _, name in ipairs(names) do
-    local a, b = old[name], new[name]
-    if is_object(a) and is_object(b) then
-      local inner = store.differences(a, b, prefix .. name .. ".")
-      table.move(inner, 1, #inner, #lines + 1, lines)
-    elseif json.encode(a) ~= json.encode(b) then
-      lines[#lines + 1] = ("%s%s: %s in the store, now %s"):format(prefix, name, shorten(a), shorten(b))
-    end
-  end
-  return lines
-end
-
 local function compare(old, new)
   if json.encode(old) == json.encode(new) then return true end
-  local lines = store.differences(old, json.decode(json.encode(new)))
-  if #lines > 5 then
-    lines[6] = ("and %d more"):format(#lines - 5)
-    lines = table.move(lines, 1, 6, 1, {})
+  local found, lines = differences(old, json.decode(json.encode(new)), 80), {}
+  for i = 1, math.min(#found, 5) do
+    lines[i] = ("%s: %s in the store, now %s"):format(found[i].name, found[i].old, found[i].new)
   end
+  if #found > 5 then lines[6] = ("and %d more"):format(#found - 5) end
   return nil, "holds a different experiment: " .. table.concat(lines, "; ")
 end
 

@@ -1,8 +1,8 @@
 --- The state of a training in one safetensors file: weights, moments of the optimiser, best weights so far, and as JSON
 -- in the metadata the rows of the history and what the training was made of. Written whole or not at all.
 -- @module secateur.training.checkpoint
+local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
-local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
 local json = require "secateur.util.json"
 local safetensors = require "secateur.formats.safetensors"
@@ -40,32 +40,6 @@ end
 function checkpoint.describe(model, data, options)
   return { model = describe_model(model), train = describe_split(data.train),
     val = data.val and describe_split(data.val) or { count = 0 }, options = options }
-end
-
--- A value as JSON, of which a message can show so much.
-local function shown(value)
-  local text = json.encode(value)
-  return #text <= LONGEST and text or text:sub(1, LONGEST) .. "..."
-end
-
--- "name: X there, Y now" for all that differs between two descriptions, sorted by name.
-local function differences(there, now, prefix, lines)
-  local names, seen = {}, {}
-  for _, side in ipairs { there, now } do
-    for name in pairs(side) do
-      if not seen[name] then names[#names + 1], seen[name] = name, true end
-    end
-  end
-  files.sort(names)
-  for _, name in ipairs(names) do
-    local a, b = there[name], now[name]
-    if type(a) == "table" and type(b) == "table" and #a == 0 and #b == 0 then
-      differences(a, b, prefix .. name .. ".", lines)
-    elseif json.encode(a) ~= json.encode(b) then
-      lines[#lines + 1] = ("%s%s: %s there, %s now"):format(prefix, name, shown(a), shown(b))
-    end
-  end
-  return lines
 end
 
 -- Calls a function of safetensors; its message gets the checkpoint's path in front.
@@ -106,7 +80,10 @@ function checkpoint.load(path, description)
   elseif meta.version ~= VERSION then
     errors.raise("checkpoint '%s': expected version %s, got %s", path, VERSION, tostring(meta.version))
   end
-  local lines = differences(decode(path, meta.description), description, "", {})
+  local lines = {}
+  for i, field in ipairs(differences(decode(path, meta.description), description, LONGEST)) do
+    lines[i] = ("%s: %s there, %s now"):format(field.name, field.old, field.new)
+  end
   if #lines > 0 then
     errors.raise("checkpoint '%s': is of another training: %s", path, table.concat(lines, "; "))
   end

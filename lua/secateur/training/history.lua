@@ -1,5 +1,7 @@
 --- The course of a training: a row per epoch, which prints and draws itself.
 -- @module secateur.training.history
+local text_table = require "secateur.util.text_table"
+
 local history = {}
 
 --- What `train` gives: a list with a row per epoch, `{epoch=, train_loss=, train_accuracy=, val_loss=, val_accuracy=,
@@ -38,16 +40,13 @@ local function cells_of(row)
 end
 
 local function to_text(self)
-  local rows, widths, lines = { {} }, {}, {}
+  local rows = { {} }
   for i, column in ipairs(columns) do rows[1][i] = column[1] end
   for i, row in ipairs(self) do rows[i + 1] = cells_of(row) end
-  for _, cells in ipairs(rows) do
-    for i, cell in ipairs(cells) do widths[i] = math.max(widths[i] or 0, #cell) end
-  end
-  for r, cells in ipairs(rows) do
-    for i, cell in ipairs(cells) do cells[i] = (" "):rep(widths[i] - #cell) .. cell end
-    local kept = r > 1 and self[r - 1].epoch == self.best_epoch
-    lines[r] = table.concat(cells, "  ") .. (kept and "  kept" or "")
+  local lines = {}
+  for line in (text_table.format(rows, 0) .. "\n"):gmatch "(.-)\n" do
+    local row = self[#lines]
+    lines[#lines + 1] = line .. (row and row.epoch == self.best_epoch and "  kept" or "")
   end
   return table.concat(lines, "\n")
 end

@@ -19,6 +19,15 @@ function options.describe(value)
   return "a " .. (type(meta) == "table" and rawget(meta, "__name") or kind)
 end
 
+--- Values as a message lists them: each described, with commas.
+-- @tparam {...} list
+-- @treturn string
+function options.describe_all(list)
+  local described = {}
+  for i, value in ipairs(list) do described[i] = options.describe(value) end
+  return table.concat(described, ", ")
+end
+
 --- The keys of a table, sorted: what messages list, and what loops go by whose order must not vary.
 -- @tab set keys are all strings, or all numbers
 -- @treturn list
@@ -77,9 +86,7 @@ local function check_value(rule, value)
     for _, allowed in ipairs(rule.one_of) do
       if value == allowed then return value end
     end
-    local names = {}
-    for i, allowed in ipairs(rule.one_of) do names[i] = options.describe(allowed) end
-    return nil, "one of " .. table.concat(names, ", ")
+    return nil, "one of " .. options.describe_all(rule.one_of)
   end
   return nil
 end
