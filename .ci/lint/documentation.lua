@@ -1,7 +1,7 @@
 -- Every public function says what it is for. Lua: what a module returns has a comment that starts with ---; methods of
--- classes have a comment (--- when users call them, so that sc.help and `make doc` show them). C: what a header declares has a comment
--- above it, above the run of declarations that it stands in, or behind it. What is public (the names of
--- lua/secateur/init.lua, the methods of classes) has an entry in what `make doc` and sc.help show.
+-- classes have a comment (--- when users call them, so that sc.help and `make doc` show them). C: what a header
+-- declares has a comment above it, above the run of declarations that it stands in, or behind it. What is public (the
+-- names of lua/secateur/init.lua, the methods of classes) has an entry in what `make doc` and sc.help show.
 local catalogue = require "secateur.help.catalogue"
 local index = require "secateur.help.index"
 
