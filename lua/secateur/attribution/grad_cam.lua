@@ -34,11 +34,12 @@ local function layout(graph, node)
   end
 end
 
--- From a node on through what keeps its units and positions apart: the norm, the sum and the activation of its block.
-local function end_of_block(nodes, start)
+-- From a convolution on through what keeps its units and positions apart: the norm, the sum and the activation of its
+-- block.
+local function end_of_block(graph, start)
   local last = start
-  for _, node in ipairs(nodes) do
-    local follows = false
+  for _, place in ipairs(graph:unit_walk(start.name)) do
+    local node, follows = graph:node(place.node), false
     for _, input in ipairs(node.inputs) do follows = follows or input == last.name end
     if follows and node.channels == "keep" and table.concat(node.shape, "x") == table.concat(start.shape, "x") then
       last = node
@@ -64,7 +65,7 @@ local function default_layer(graph)
   local nodes, norm = graph:nodes(), before_attention(graph)
   if norm then return norm.name end
   for i = #nodes, 1, -1 do
-    if nodes[i].op == "conv2d" then return end_of_block(nodes, nodes[i]).name end
+    if nodes[i].op == "conv2d" then return end_of_block(graph, nodes[i]).name end
   end
 end
 
