@@ -35,8 +35,9 @@ local function describe(job)
     per_class = opts.per_class, scope = opts.scope, min_units = opts.min_units, reduce = opts.reduce,
     layers = fingerprint.options(opts.layers), method_options = fingerprint.options(opts.method_options),
     agreement = fingerprint.options(job.agreement), samplings = {}, models = {}, datasets = {} }
-  for _, way in ipairs(job.samplings) do
-    experiment.samplings[way.name] = way.how == way.name and "built-in" or fingerprint.options(way.how)
+  for _, sampling in ipairs(job.samplings) do
+    local is_custom = sampling.how ~= sampling.name
+    experiment.samplings[sampling.name] = is_custom and fingerprint.options(sampling.how) or "built-in"
   end
   for _, dataset in ipairs(job.datasets) do
     local data = dataset.value
@@ -112,8 +113,8 @@ local function count_units(scores, layers)
   return units
 end
 
-local function score(job, pair, way, seed, method, indices)
-  local given = { method = method.how, indices = indices, sampling = way.how, per_class = job.options.per_class,
+local function score(job, pair, sampling, seed, method, indices)
+  local given = { method = method.how, indices = indices, sampling = sampling.how, per_class = job.options.per_class,
     seed = seed, reduce = job.options.reduce }
   for key, value in pairs(job.options.method_options[method.name] or {}) do given[key] = value end
   local started = core.clock()
@@ -151,11 +152,11 @@ end
 local function missing(job, pair)
   local groups, count = {}, 0
   for _, seed in ipairs(job.options.seeds) do
-    for _, way in ipairs(job.samplings) do
+    for _, sampling in ipairs(job.samplings) do
       for _, method in ipairs(job.methods) do
-        local group = { seed = seed, way = way, method = method }
+        local group = { seed = seed, sampling = sampling, method = method }
         for _, rate in ipairs(job.options.rates) do
-          local key = json.encode { pair.dataset, pair.name, method.name, way.name, seed, rate }
+          local key = json.encode { pair.dataset, pair.name, method.name, sampling.name, seed, rate }
           if not job.store:get("row", key) then
             group[#group + 1], count = { rate = rate, key = key }, count + 1
           end
@@ -168,13 +169,14 @@ local function missing(job, pair)
 end
 
 local function run_group(job, pair, group)
-  local opts, way, seed, method = job.options, group.way, group.seed, group.method
-  local indices = cached(job, "samples", json.encode { pair.dataset, pair.name, way.name, seed }, function()
+  local opts, sampling, seed, method = job.options, group.sampling, group.seed, group.method
+  local indices = cached(job, "samples", json.encode { pair.dataset, pair.name, sampling.name, seed }, function()
     return sample(pair.model, pair.data.train,
-      { sampling = way.how, per_class = opts.per_class, seed = seed })
+      { sampling = sampling.how, per_class = opts.per_class, seed = seed })
   end)
-  local scored = cached(job, "scores", json.encode { pair.dataset, pair.name, way.name, seed, method.name }, function()
-    return score(job, pair, way, seed, method, indices)
+  local scored = cached(job, "scores", json.encode { pair.dataset, pair.name, sampling.name, seed, method.name },
+    function()
+    return score(job, pair, sampling, seed, method, indices)
   end)
   local scores = unflatten(scored.scores)
   local units = count_units(scores, opts.layers)
@@ -183,7 +185,7 @@ local function run_group(job, pair, group)
     job.progress:update(job.done, job.where)
     local metrics, pruned, agreed = prune_and_measure(job, pair, method.name, scores, todo.rate)
     job.store:put("row", todo.key, { dataset = pair.dataset, model = pair.name, method = method.name,
-      sampling = way.name,
+      sampling = sampling.name,
       seed = seed, rate = todo.rate, scope = opts.scope, units_pruned = pruned, units_total = units,
       baseline_accuracy = pair.baseline.accuracy, accuracy = metrics.accuracy,
       drop = pair.baseline.accuracy - metrics.accuracy, balanced_accuracy = metrics.balanced_accuracy,
@@ -220,7 +222,7 @@ local function run_pair(job, pair)
     return measure(job, pair.model, pair.data.test)
   end)
   for _, group in ipairs(pair.groups) do
-    group.where = ("%s, %s, %s, %s, seed %d"):format(pair.dataset, pair.name, group.method.name, group.way.name,
+    group.where = ("%s, %s, %s, %s, seed %d"):format(pair.dataset, pair.name, group.method.name, group.sampling.name,
       group.seed)
     job.where = group.where
     job.progress:update(job.done, job.where)
@@ -258,13 +260,13 @@ local function collect(job)
   for _, dataset in ipairs(job.datasets) do
     for _, model in ipairs(job.models) do
       for _, seed in ipairs(job.options.seeds) do
-        for _, way in ipairs(job.samplings) do
-          local key = json.encode { dataset.name, model.name, way.name, seed }
+        for _, sampling in ipairs(job.samplings) do
+          local key = json.encode { dataset.name, model.name, sampling.name, seed }
           samples[key] = job.store:get("samples", key)
           for _, method in ipairs(job.methods) do
             for _, rate in ipairs(job.options.rates) do
               rows[#rows + 1] = job.store:get("row",
-                json.encode { dataset.name, model.name, method.name, way.name, seed, rate })
+                json.encode { dataset.name, model.name, method.name, sampling.name, seed, rate })
             end
           end
         end

@@ -1,5 +1,5 @@
---- Files of named tensors of any kind behind one interface: safetensors and PyTorch's checkpoints, told apart by their
--- content. Tensors are read one by one, straight from the file.
+--- Files of named tensors of any kind behind one interface: safetensors and PyTorch's checkpoints, distinguished by
+-- their content. Tensors are read one by one, straight from the file.
 -- @module secateur.formats.weights
 local errors = require "secateur.util.errors"
 local core = require "secateur.core"

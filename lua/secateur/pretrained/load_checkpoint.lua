@@ -123,13 +123,13 @@ local function read(path, given, where)
 end
 
 --- Reads weights that PyTorch, torchvision or timm (or `model:save`) has written and builds the model that they are of.
--- The architecture is told by names and shapes: VGG, ResNet and ViT as torchvision has them, of any size, and ViT under
--- timm's names. Whatever else is an error that says what was found.
+-- The architecture is inferred from names and shapes: VGG, ResNet and ViT as torchvision has them, of any size, and ViT
+-- under timm's names. Whatever else is an error that says what was found.
 --
 -- `classes` puts a new head where the file's has another number of classes, drawn as in a new model (a ViT's is zero,
 -- as in Dosovitskiy et al. 2021). `size`: a ViT's position embedding is interpolated bicubically, as timm does; other
 -- models take images of any size (224 by default). `channels = 1`: the first convolution is summed over its input
--- channels. All such changes are told on stderr.
+-- channels. All such changes are reported on stderr.
 -- @string path a safetensors file, or one of torch.save
 -- @tparam[opt] table opts `classes`, `size`, `channels`, `heads` (attention heads of a ViT, which a file does not
 --   tell), `architecture` (one of sc.models' names), `prefix` (only names that start with it count), `key` (the

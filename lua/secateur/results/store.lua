@@ -13,7 +13,7 @@ Store.__index = Store
 
 local format = 1
 local renamed = { keep = "min_units" } -- settings that older stores have under another name
-local application = 0x53454341 -- "SECA", so that another program's SQLite file is told apart
+local application = 0x53454341 -- "SECA", so that another program's SQLite file is recognised
 
 local schema = {
   "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",

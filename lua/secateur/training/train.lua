@@ -125,7 +125,7 @@ local function run_epoch(job, epoch)
   job.line.label = ("epoch %d/%d"):format(epoch, job.opts.epochs)
   collectgarbage() -- ends the tensors that share the weights, which would have to be copied for them
   job.model.graph:own_parameters { except = job.fixed }
-  local sums = train_epoch.learn(job, epoch)
+  local sums = train_epoch.run(job, epoch)
   local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = sums.loss / sums.weight,
     train_accuracy = sums.right / sums.count, images_per_second = sums.count / (core.clock() - job.epoch_started) }
   local state = job.model:state()
@@ -188,7 +188,7 @@ end
 -- Ctrl-C ends native work with "interrupted", and Lua code, by its own signal handler, with "interrupted!".
 local function explain(job, problem)
   if type(problem) ~= "string" or not problem:find("interrupted!?$") then return problem end
-  return ("train: interrupted; %s"):format(train_epoch.what_is_kept(job))
+  return ("train: interrupted; %s"):format(train_epoch.checkpoint_contents(job))
 end
 
 --- Trains a model in place; models that shared its weights (clones) keep theirs.

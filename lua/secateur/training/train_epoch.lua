@@ -12,7 +12,7 @@ local train_epoch = {}
 --- What is left when a training stops early.
 -- @tab job
 -- @treturn string
-function train_epoch.what_is_kept(job)
+function train_epoch.checkpoint_contents(job)
   local kept = job.kept.epoch > 0 and "those of epoch " .. job.kept.epoch or "those that it had before"
   local saved = job.saved and ("the last good checkpoint is '%s' (epoch %d)"):format(job.opts.checkpoint, job.saved)
     or "no checkpoint was written"
@@ -28,7 +28,7 @@ end
 function train_epoch.check_finite(job, what, value, epoch, place)
   if value - value == 0 then return end
   errors.raise("%s is %s in epoch %d, %s, at lr %g; %s", what, value == value and "infinite" or "not a number", epoch,
-    place, job.lr, train_epoch.what_is_kept(job))
+    place, job.lr, train_epoch.checkpoint_contents(job))
 end
 
 --- Sums over samples, from which means are made.
@@ -108,7 +108,7 @@ end
 -- @tab job
 -- @int epoch
 -- @treturn table sums over the samples
-function train_epoch.learn(job, epoch)
+function train_epoch.run(job, epoch)
   local model, train, opts = job.model, job.data.train, job.opts
   local execution_plan = model:execution_plan(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
     { training = true, backward = true, params = true, frozen = job.frozen })
