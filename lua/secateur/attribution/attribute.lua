@@ -123,6 +123,9 @@ end
 -- @tparam Tensor x [N x C x H x W]
 -- @tparam[opt] table opts see above
 -- @treturn Attribution
+-- @usage
+-- local result = sc.attribute(model, data.test:batch { 1 }, { method = "lrp" })
+-- sc.save_image("why.png", sc.heatmap(result.input[1]))
 local function attribute(model, x, opts)
   model_class.check("attribute", model)
   local checked = methods.check("attribute", opts, methods.common)

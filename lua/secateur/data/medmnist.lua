@@ -121,6 +121,8 @@ end
 -- @tab[opt] opts `classes` (list of names; "0", "1", … by default), `size` (that of the images by default), and those
 -- of `sc.data.folder` that make sense here: `channels`, `mean`, `std`, `quiet`
 -- @treturn Dataset
+-- @usage
+-- local data = sc.data.medmnist("pneumoniamnist.npz")
 return function(path, opts)
   options.value("medmnist", "path", path, { type = "string", required = true })
   opts = dataset.options("medmnist", opts, rules)

@@ -47,6 +47,8 @@ end
 -- @tab[opt] opts `count` (400), `size` (64), `classes` (normal, nodule, effusion, opacity; or some of these), and those
 -- of `sc.data.folder`; `seed` decides both images and splits
 -- @treturn Dataset
+-- @usage
+-- local data = sc.data.phantom { count = 400, size = 64 }
 return function(opts)
   opts = dataset.options("phantom", opts, rules)
   local result = errors.within("phantom", build, opts)

@@ -97,6 +97,9 @@ end
 -- @tab[opt] opts `batch` (64), `workers` (threads that decode, 1)
 -- @treturn Evaluation
 -- @raise when the model and the split do not fit each other, or a logit is not finite
+-- @usage
+-- local result = sc.evaluate(model, data.test)
+-- print(result, result.accuracy, result.confusion)
 local function evaluate(model, split, opts)
   predict.check("evaluate", model, split)
   opts = options.check("evaluate", opts, rules)

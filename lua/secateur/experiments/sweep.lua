@@ -313,6 +313,9 @@ end
 -- by default on a terminal)
 -- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, rate; see
 -- `secateur.results`
+-- @usage
+-- local results = sc.sweep { model = model, data = data, methods = { "lrp", "ig" }, rates = { 0, 0.3, 0.5 },
+--   store = "runs.db" }
 local function sweep(opts)
   local job = sweep_options.prepare(opts)
   job.experiment = describe(job)

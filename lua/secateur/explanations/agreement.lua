@@ -249,6 +249,8 @@ end
 --   and `samples`;
 --   `values.input[measure]` and `values.layers[name][measure]`: number per sample; `count`, `indices`, `labels`,
 --   `targets`. Prints as a table; see its methods `rows` and `csv`
+-- @usage
+-- print(sc.agreement(model, pruned, data.test, { method = "lrp" }))
 -- @function agreement
 local function run(_, model, pruned, split, opts)
   local job = prepare(model, split, opts)

@@ -300,6 +300,8 @@ end
 --   `curves[method]`: "morf", "lerf", "deletion", "insertion" -> `fractions`, mean `probability` and `logit`, and
 --   `samples` with both; `randomisation[method]`: list of `layer`, `spearman`, `cosine`; `warnings`; `count`,
 --   `indices`, `targets`, `labels`. Prints as a table; see its methods `rows`, `csv`, `curve_rows`
+-- @usage
+-- print(sc.faithfulness(model, data.test, { methods = { "lrp", "ig" } }))
 local function faithfulness(model, split, opts)
   model_class.check("faithfulness", model)
   local checked = options.check("faithfulness", opts, rules)

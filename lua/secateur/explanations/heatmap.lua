@@ -28,6 +28,8 @@ for name, rule in pairs(rendering.rules) do rules[name] = rule end
 -- * `scale` (1): pixels per pixel; `interpolate` (false): without steps between them
 --
 -- @treturn Tensor [3 x scale H x scale W] in 0..1, for save_image
+-- @usage
+-- sc.save_image("why.png", sc.heatmap(result.input[1], { image = data.test:image(1) }))
 return function(relevance, opts)
   local checked = options.check("heatmap", opts, rules)
   if not tensors.is(relevance) then

@@ -323,6 +323,8 @@ end
 -- @treturn {table,...} each `title`, `lines` (the same in lines), `index`, `images` (list of `label`, `path`, and of
 -- explanations `method`, `limit`, the magnitude of full colour, and `note`, what `lines` say of one that is empty) and
 -- `bars` (colour bars); `sheet`: paths `png`, `svg`, `pdf`
+-- @usage
+-- sc.heatmaps(model, data.test, { dir = "heatmaps" })
 return function(model, split, opts)
   model_class.check("heatmaps", model)
   local checked = options.check("heatmaps", opts, rules)

@@ -29,6 +29,10 @@ local rules = {
 --   method per operation, see secateur.models.builder), `name` ("custom"), `seed` (0), `init` (rules for initial
 --   weights, see secateur.models.initial_weights)
 -- @treturn Model
+-- @usage
+-- local model = sc.model { input = { 1, 28, 28 }, build = function(net, x)
+--   return net:linear("head", net:flatten("flat", x), { out = 2 })
+-- end }
 return function(opts)
   local checked = options.check("model", opts, rules)
   local net, x

@@ -9,6 +9,9 @@ local pruning_plan = require "secateur.models.pruning_plan"
 --- Reads a model that `model:save` wrote: graph and parameters, no code needed.
 -- @string path
 -- @treturn Model
+-- @usage
+-- model:save("model.safetensors")
+-- local same = sc.load("model.safetensors")
 return function(path)
   options.value("load", "path", path, { type = "string", required = true })
   return errors.within("load", function()

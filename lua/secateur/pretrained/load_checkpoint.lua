@@ -136,6 +136,8 @@ end
 --   dictionary in a PyTorch file to take, as "model_ema"), `seed` (0; of a new head), `quiet` (false)
 -- @treturn Model
 -- @treturn {string,...} what was changed or assumed
+-- @usage
+-- local model = sc.load_checkpoint("resnet50.pth", { classes = 4 })
 return function(path, opts)
   options.value("load_checkpoint", "path", path, { type = "string", required = true })
   local given = options.check("load_checkpoint", opts, rules)

@@ -124,6 +124,8 @@ end
 --   the method has in `attribute`
 -- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices, layers in order, ...)
 --   is there to be read, but does not show up in a loop
+-- @usage
+-- local scores = sc.importance(model, data.train, { method = "lrp", sampling = "clustering", per_class = 10 })
 local function importance(model, split, opts)
   model_class.check("importance", model)
   local checked = importance_options.check("importance", opts)

@@ -186,6 +186,9 @@ end
 --   each layer); `layers`: names, or a function(layer) -> boolean on what `model:layers()` lists (all by default);
 --   `min_units` (1)
 -- @treturn Model with the PruningPlan in its field `pruning_plan`
+-- @usage
+-- local pruned = sc.prune(model, scores, { rate = 0.5 })
+-- print(pruned.pruning_plan, sc.evaluate(pruned, data.test).accuracy)
 -- @function prune
 local function apply(_, model, scores, opts)
   check_arguments(model, scores)

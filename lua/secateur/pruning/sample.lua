@@ -178,6 +178,8 @@ end
 -- @tparam Split split the training split, as a rule
 -- @tparam[opt] table opts `sampling` ("clustering"), `per_class` (10), `seed` (0), `batch` (64)
 -- @treturn {int,...} indices into the split, class by class
+-- @usage
+-- local indices = sc.sample(model, data.train, { sampling = "confidence", per_class = 5 })
 local function sample(model, split, opts)
   model_class.check("sample", model)
   local checked = options.check("sample", opts, rules)

@@ -6,6 +6,9 @@ local store = require "secateur.results.store"
 local text_table = require "secateur.util.text_table"
 
 local results = {}
+
+--- The rows of a sweep, a list of tables, as `sweep` gives them. Printed, they are a table.
+-- @type Results
 local Results = { __name = "Results" }
 Results.__index = Results
 

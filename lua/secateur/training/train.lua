@@ -248,6 +248,8 @@ end
 -- @treturn Model the model
 -- @raise when model, data and options do not fit, a pattern fits nothing or nothing is left to train; when the loss or
 -- the norm of its gradient (with clip) is not finite; when the checkpoint cannot be written, or is of another training
+-- @usage
+-- sc.train(model, data, { epochs = 20, lr = 1e-3 })
 local function train(model, data, opts)
   local job = prepare(model, data, opts)
   local shared = data.train.shared -- says what black is, for the baseline of Integrated Gradients
