@@ -44,6 +44,6 @@ local composite = {
 
 local scores = sc.importance(model, data.train, { method = "lrp", composite = composite, sampling = "random" })
 local pruned = sc.prune(model, scores, { rate = args.rate })
-print(pruned.plan)
+print(pruned.pruning_plan)
 print(("accuracy %.3f, pruned %.3f"):format(sc.evaluate(model, data.test).accuracy,
   sc.evaluate(pruned, data.test).accuracy))

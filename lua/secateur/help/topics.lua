@@ -25,7 +25,7 @@
 --
 -- local scores = sc.importance(model, data.train, { method = "lrp", sampling = "clustering", per_class = 10 })
 -- local pruned = sc.prune(model, scores, { rate = 0.5 })
--- print(pruned.plan, sc.evaluate(pruned, data.test).accuracy)
+-- print(pruned.pruning_plan, sc.evaluate(pruned, data.test).accuracy)
 --
 -- local results = sc.sweep { model = model, data = data, rates = { 0, .3, .5, .7 }, store = "runs.db" }
 -- sc.report(results, "report/")
