@@ -6,12 +6,13 @@ local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
 local parser = argparse("from_pytorch.lua", "Prune a classifier that PyTorch has trained, and hand it on as ONNX.")
 parser:argument("checkpoint", "what torch.save or safetensors wrote of a VGG, ResNet or ViT")
-parser:argument("onnx", "the file to write"):args "?":default "pruned.onnx"
+parser:argument("onnx", "the file to write; pruned.onnx if not given"):args "?"
 parser:option("--data", "the images it was trained on, a folder per class; phantoms of four classes if not given")
 parser:option("--size", "side of the images it was trained on; by default what the file tells, or 224"):convert(whole)
 parser:option("--rate", "share of the neurons to remove", "0.3"):convert(tonumber)
 parser:option("--epochs", "epochs of fine-tuning after that", "3"):convert(whole)
 local args = parser:parse()
+args.onnx = args.onnx or "pruned.onnx"
 
 local model = sc.load_checkpoint(args.checkpoint, { size = args.size })
 print(model)

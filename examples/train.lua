@@ -5,8 +5,9 @@ local sc = require "secateur"
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
 local parser = argparse("train.lua", "Train a VGG, ResNet or ViT on images of your own, on MedMNIST or on phantoms.")
-parser:argument("model", "where to save the model (.safetensors); the curve goes beside it"):args "?"
-  :default "model.safetensors"
+parser:argument("model", "where to save the model (.safetensors; model.safetensors if not given); the curve goes "
+  .. "beside it")
+  :args "?"
 parser:option("--data", "a folder of images (class per folder) or a MedMNIST .npz; phantoms if not given")
 parser:option("--arch", "architecture", "resnet"):choices { "vgg", "resnet", "vit" }
 parser:option("--size", "side of the images in pixels (MedMNIST: as stored)", "64"):convert(whole)
@@ -18,6 +19,7 @@ parser:option("--workers", "threads that decode images", "1"):convert(whole)
 parser:option("--checkpoint", "file to keep the state of the training in, after each epoch")
 parser:flag("--resume", "go on from the checkpoint, if it is there")
 local args = parser:parse()
+args.model = args.model or "model.safetensors"
 
 local data
 if not args.data then
