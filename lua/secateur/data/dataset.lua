@@ -5,7 +5,6 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local imagenet = require "secateur.util.imagenet"
 local options = require "secateur.util.options"
-local unreadable_reason = require "secateur.data.unreadable"
 local split = require "secateur.data.split"
 local stratification = require "secateur.data.stratification"
 
@@ -73,7 +72,7 @@ local function per_channel(name, argument, value, channels)
   return list
 end
 
---- Checks the options of a data set's constructor. To be called from the public function itself.
+--- Checks the options of a data set's constructor.
 -- @string name the public function
 -- @tab[opt] given
 -- @tab rules as `dataset.rules` gives
@@ -139,7 +138,7 @@ end
 local function scan(name, source, listing, opts)
   local bad, kept, skipped = {}, {}, {}
   for _, failure in ipairs(source:check()) do
-    bad[failure.index] = unreadable_reason(failure.message, listing.samples[failure.index].path)
+    bad[failure.index] = files.without_path(failure.message, listing.samples[failure.index].path)
   end
   for row, sample in ipairs(listing.samples) do
     sample.row = row

@@ -3,8 +3,8 @@
 local batches = require "secateur.data.batches"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
 local options = require "secateur.util.options"
-local unreadable_reason = require "secateur.data.unreadable"
 
 local split = {}
 
@@ -77,7 +77,7 @@ local function note_failures(self, failures)
   for i, row in ipairs(self.rows) do path_of[row] = self.paths[i] end
   for _, failure in ipairs(failures) do
     local path = path_of[failure.index]
-    local message = unreadable_reason(failure.message, path)
+    local message = files.without_path(failure.message, path)
     if shared.stop then errors.raise("%s: %s", path, message) end
     if not shared.known[path] then
       shared.known[path] = message

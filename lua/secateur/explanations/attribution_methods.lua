@@ -72,7 +72,11 @@ function attribution_methods.random(seed)
   end
 end
 
-local function check_how(name, argument, how)
+--- Checks one way of explaining.
+-- @string name the public function
+-- @string argument
+-- @param how as `make` takes it
+function attribution_methods.check(name, argument, how)
   local kind = type(how)
   if kind ~= "string" and kind ~= "table" and kind ~= "function" then
     errors.refuse(name, "%s: expected a method's name, options of attribute or a function, got %s", argument,
@@ -85,14 +89,6 @@ local function check_how(name, argument, how)
   end
   if kind == "function" then return end
   methods.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, methods.common)
-end
-
---- Checks one way of explaining.
--- @string name the public function
--- @string argument
--- @param how as `make` takes it
-function attribution_methods.check(name, argument, how)
-  check_how(name, argument, how)
 end
 
 -- What `heatmaps` takes as a method, `{name =, label =, colormap =, …}`, as options of attribute.
@@ -118,7 +114,7 @@ function attribution_methods.list(name, given, batch)
     if label == "random" or seen[label] then
       errors.refuse(name, "methods: expected different names, and 'random' for nothing else, got '%s'", label)
     end
-    check_how(name, "methods." .. label, how)
+    attribution_methods.check(name, "methods." .. label, how)
     seen[label] = true
     local explain = attribution_methods.make("methods." .. label, how, batch)
     list[#list + 1] = { name = label, explain = explain, optional = all }

@@ -3,6 +3,7 @@
 -- @module secateur.formats.weights
 local errors = require "secateur.util.errors"
 local core = require "secateur.core"
+local files = require "secateur.util.files"
 local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
 local state_dict = require "secateur.formats.state_dict"
@@ -18,12 +19,11 @@ local SLACK = 16 << 20 -- bytes that tensors may take beside twice their file
 -- Calls f; its errors get the path in front, where they do not begin with it (as those of the core do). They quote what
 -- the file says, which may be anything: no more of it than can be read, and nothing that a terminal would obey.
 local function with_path(path, f, ...)
-  local ok, result = errors.catch(f, ...)
+  local ok, result = errors.try(f, ...)
   if ok then return result end
-  local lead, message = ("'%s': "):format(path), tostring(result)
-  if message:sub(1, #lead) == lead then message = message:sub(#lead + 1) end
+  local message = files.without_path(result, path)
   if #message > LONGEST_MESSAGE then message = message:sub(1, LONGEST_MESSAGE) .. "..." end
-  errors.raise(lead .. message:gsub("%c", "?"))
+  errors.raise("'%s': %s", path, (message:gsub("%c", "?")))
 end
 
 --- An open file of named tensors.
@@ -116,7 +116,7 @@ function Weights:read(name)
   made = with_path(self.path, function()
     local ok, result = errors.try(read, self, tensor)
     if ok then return result end
-    errors.raise("tensor '%s': %s", name, (tostring(result):gsub("^'" .. self.path:gsub("%p", "%%%0") .. "': ", "")))
+    errors.raise("tensor '%s': %s", name, files.without_path(result, self.path))
   end)
   if key then self.made[key] = made end
   return made

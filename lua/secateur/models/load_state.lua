@@ -1,6 +1,7 @@
 --- Brings tensors from a table or a file to a model's parameters, all or none.
 -- @module secateur.models.load_state
 local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
 local parameter_names = require "secateur.formats.parameter_names"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
@@ -176,8 +177,8 @@ function load_state.load_from(graph, from, opts)
   local source <close> = load_state.open(from, opts and opts.key)
   local ok, message = errors.try(load_state.load, graph, source, opts)
   if ok then return end
-  local where = type(from) == "string" and ("'%s': "):format(from) or ""
-  errors.raise(message:sub(1, #where) == where and message or where .. message)
+  if type(from) ~= "string" then errors.raise(message) end
+  errors.raise("'%s': %s", from, files.without_path(message, from))
 end
 
 return load_state

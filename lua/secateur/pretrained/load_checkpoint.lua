@@ -2,6 +2,7 @@
 -- @module secateur.pretrained.load_checkpoint
 local adapt = require "secateur.pretrained.adapt"
 local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
 local families = require "secateur.models.families"
 local load = require "secateur.models.load"
 local model = require "secateur.models.model"
@@ -148,7 +149,7 @@ return function(path, opts)
       return adapt.model(loaded, given, given.seed, notes), notes
     end)
     if ok then return { loaded, notes } end
-    errors.raise(loaded:sub(1, #where) == where and loaded or where .. loaded)
+    errors.raise("'%s': %s", path, files.without_path(loaded, path))
   end)
   if not given.quiet then
     for _, note in ipairs(result[2]) do io.stderr:write(("load_checkpoint: '%s': %s\n"):format(path, note)) end

@@ -104,7 +104,6 @@ local function count_units(layers)
   return units
 end
 
--- Called by the public functions themselves: errors count on one function in between.
 local function make_plan(model, scores, opts)
   local checked = options.check("prune", opts, rules)
   local layers = choose_layers(model, checked.layers)
@@ -155,8 +154,7 @@ end
 -- @treturn PruningPlan
 function prune.plan(model, scores, opts)
   check_arguments(model, scores)
-  local plan = make_plan(model, scores, opts)
-  return plan
+  return make_plan(model, scores, opts)
 end
 
 --- Reads a plan that `plan:save` wrote.

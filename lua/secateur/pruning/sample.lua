@@ -133,8 +133,7 @@ local function sample_class(job, label, policy)
   local pool, all = make_pool(job, label)
   if #pool == 0 then return {} end
   local chosen = policy(pool, make_context(job, label))
-  local taken = take(job, label, all, chosen)
-  return taken
+  return take(job, label, all, chosen)
 end
 
 --- What `sample` gives: a list of indices, which prints itself.

@@ -186,8 +186,7 @@ end
 -- @treturn string the path of index.html
 -- @raise `report: …` where gnuplot is missing, the store is none, or a file cannot be written
 function report.write(rows, folder, opts)
-  local index = write(rows, folder, opts)
-  return index
+  return write(rows, folder, opts)
 end
 
 local picture_rules = { title = { type = "string" }, gnuplot = { type = "string", default = "gnuplot" } }
@@ -235,14 +234,12 @@ end
 -- @treturn string the path of the PDF
 function report.heatmaps(samples, path, opts)
   samples = options.value("report.heatmaps", "samples", samples, { type = "table", required = true })
-  local function checked() return (heatmap_samples("report.heatmaps", samples)) end
-  samples = checked()
+  samples = heatmap_samples("report.heatmaps", samples)
   local stem = draw_at("report.heatmaps", path, opts, sheet_rules,
     function(where) return heatmap_grid.draw(samples, where) end)
   return stem .. ".svg", stem .. ".png", stem .. ".pdf"
 end
 
 return setmetatable(report, { __call = function(_, rows, folder, opts)
-  local index = write(rows, folder, opts)
-  return index
+  return write(rows, folder, opts)
 end })

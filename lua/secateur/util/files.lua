@@ -229,4 +229,13 @@ function files.remove(path)
   return true
 end
 
+--- A message about a file without the path that it may begin with (`'path': `), for those who name the file themselves.
+-- @string message
+-- @string path
+-- @treturn string
+function files.without_path(message, path)
+  local lead = "'" .. path .. "': "
+  return message:sub(1, #lead) == lead and message:sub(#lead + 1) or message
+end
+
 return files
