@@ -20,6 +20,7 @@ local names = {
   load_weights = "formats.weights:load",
   train = "training.train",
   evaluate = "evaluation.evaluate",
+  cost = "models.cost",
   attribute = "attribution.attribute",
   faithfulness = "explanations.faithfulness",
   agreement = "explanations.agreement",

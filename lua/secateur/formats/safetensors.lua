@@ -7,6 +7,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
+local element_bytes = require("secateur.util.tensors").element_bytes
 
 local safetensors = {}
 
@@ -311,6 +312,17 @@ local function lay_out(tensors, meta)
     end
   end
   return "{" .. table.concat(parts, ",") .. "}", list
+end
+
+--- How many bytes a file of these tensors has, without writing it.
+-- @tparam {[string]=Tensor} tensors as `save` takes them
+-- @tparam[opt] {[string]=string} meta
+-- @treturn int
+function safetensors.file_size(tensors, meta)
+  local header, list = lay_out(tensors, meta or {})
+  local bytes = 8 + #header + -#header % 8 -- the header's length, and spaces that align what follows
+  for _, tensor in ipairs(list) do bytes = bytes + tensor:numel() * element_bytes[tensor:dtype()] end
+  return bytes
 end
 
 --- Writes tensors to a file: float32 as F32, int64 as I64, uint8 as U8. The file appears, or an old one is replaced,

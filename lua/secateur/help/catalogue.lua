@@ -48,10 +48,10 @@ return {
   },
   {
     title = "Evaluation",
-    about = "What a model is worth, how good explanations are, and whether they survive pruning.",
-    names = { "evaluate", "faithfulness", "agreement" },
-    classes = { { "Evaluation", "evaluation.evaluate" }, { "Faithfulness", "explanations.faithfulness_result" },
-      { "Agreement", "explanations.agreement_result" } },
+    about = "What a model is worth and what it costs, how good explanations are, and whether they survive pruning.",
+    names = { "evaluate", "cost", "faithfulness", "agreement" },
+    classes = { { "Evaluation", "evaluation.evaluate" }, { "Cost", "models.cost" },
+      { "Faithfulness", "explanations.faithfulness_result" }, { "Agreement", "explanations.agreement_result" } },
     topics = {},
   },
   {

@@ -69,10 +69,8 @@ local function describe_graph(graph)
   return text
 end
 
---- Writes a model.
--- @tparam Model model
--- @string path
-function model_file.write(model, path)
+-- Tensors and metadata of a model's file.
+local function contents(model)
   local plan, problem
   if model.pruning_plan ~= nil then
     plan, problem = pruning_plan.fit(model:layers(), model.pruning_plan)
@@ -80,8 +78,22 @@ function model_file.write(model, path)
   end
   local info = next(model.info) and model.info or { architecture = "custom" }
   model_file.check_info(info, model.class_count)
-  safetensors.save(path, model:state(), { format = "secateur", version = VERSION, graph = describe_graph(model.graph),
-    info = json.encode(info), plan = plan and pruning_plan.encode(plan) })
+  return model:state(), { format = "secateur", version = VERSION, graph = describe_graph(model.graph),
+    info = json.encode(info), plan = plan and pruning_plan.encode(plan) }
+end
+
+--- Writes a model.
+-- @tparam Model model
+-- @string path
+function model_file.write(model, path)
+  safetensors.save(path, contents(model))
+end
+
+--- How many bytes `write` would write.
+-- @tparam Model model
+-- @treturn int
+function model_file.file_size(model)
+  return safetensors.file_size(contents(model))
 end
 
 -- ---- reading ----
