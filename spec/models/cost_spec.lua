@@ -114,7 +114,8 @@ describe("cost", function()
     assert.matches("\nfile +493%.8 kB +123%.5 kB +25%.0%%\n", text)
     assert.matches("\ntime, batch 1 +%- +[%d.e-]+ ms +%-\ntime, batch 4 +5 ms +2%.5 ms +50%.0%%$", text)
     assert.matches("^ +dense +pruned +share\n", tostring(a:relative(b, { "dense", "pruned" })))
-    assert.matches("^parameters +445\nmultiply%-adds +500\nfile +123%.5 kB\nmemory, batch 1 +[%d.]+ [kM]B\n", tostring(a))
+    assert.matches("^parameters +445\n" .. "multiply%-adds +500\nfile +123%.5 kB\nmemory, batch 1 +[%d.]+ [kM]B\n",
+      tostring(a))
     assert.is_nil(cost(network(), { latency = false, batches = { 4 } }):relative(b).latency)
   end)
 

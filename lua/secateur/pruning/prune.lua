@@ -7,6 +7,7 @@ local errors = require "secateur.util.errors"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local pruning_plan = require "secateur.models.pruning_plan"
+local ranking = require "secateur.pruning.ranking"
 local tensors = require "secateur.util.tensors"
 
 local prune = {}
@@ -21,110 +22,9 @@ local rules = {
   keep = "min_units",
 }
 
--- The layers that units are removed from, in the model's order.
-local function choose_layers(model, wanted)
-  local all = model:layers()
-  if wanted == nil then return all end
-  local chosen, pick = {}, wanted
-  if type(wanted) ~= "function" then
-    local names, unknown = {}, {}
-    for _, layer in ipairs(all) do names[layer.name] = false end
-    for _, name in ipairs(type(wanted) == "string" and { wanted } or wanted) do
-      if names[name] == nil then unknown[#unknown + 1] = name else names[name] = true end
-    end
-    if #unknown > 0 then
-      errors.refuse("prune", "layers: expected names of prunable layers, got " .. options.describe_all(unknown))
-    end
-    pick = function(layer) return names[layer.name] end
-  end
-  for _, layer in ipairs(all) do
-    if pick(layer) then chosen[#chosen + 1] = layer end
-  end
-  if #chosen == 0 then errors.refuse("prune", "layers: expected at least one, got none") end
-  return chosen
-end
-
--- The scores of each layer as a list.
-local function read_scores(scores, layers)
-  local lists, missing = {}, {}
-  for _, layer in ipairs(layers) do
-    local tensor = scores[layer.name]
-    if not tensors.is(tensor) then
-      missing[#missing + 1] = layer.name
-    else
-      local shape = tensor:shape()
-      if #shape ~= 1 or shape[1] ~= layer.units then
-        errors.refuse("prune", "scores: '%s': expected a Tensor [%d], got [%s]", layer.name, layer.units,
-          table.concat(shape, "x"))
-      end
-      lists[layer.name] = tensor:totable()
-      for unit, score in ipairs(lists[layer.name]) do
-        if score ~= score then
-          errors.refuse("prune", "scores: '%s': expected numbers, got NaN for unit %d", layer.name, unit)
-        end
-      end
-    end
-  end
-  if #missing > 0 then
-    errors.refuse("prune", "scores: expected a Tensor for every layer, %d missing: %s", #missing,
-      options.describe_all(missing))
-  end
-  return lists
-end
-
--- Adds the `count` lowest-scored units of these layers to `removed`; gives how many are
--- missing because of `min_units`.
-local function take_lowest(removed, layers, scores, count, min_units)
-  local score_of, layer_of, unit_of, order = {}, {}, {}, {}
-  for _, layer in ipairs(layers) do
-    removed[layer.name] = {}
-    for unit, score in ipairs(scores[layer.name]) do
-      local id = #order + 1 -- counts in the order of layers and units, which decides ties
-      score_of[id], layer_of[id], unit_of[id], order[id] = score, layer, unit, id
-    end
-  end
-  table.sort(order, function(a, b)
-    if score_of[a] ~= score_of[b] then return score_of[a] < score_of[b] end
-    return a < b
-  end)
-  for _, id in ipairs(order) do
-    if count == 0 then break end
-    local units = removed[layer_of[id].name]
-    if layer_of[id].units - #units > min_units then
-      units[#units + 1] = unit_of[id]
-      count = count - 1
-    end
-  end
-  return count
-end
-
-local function count_units(layers)
-  local units = 0
-  for _, layer in ipairs(layers) do units = units + layer.units end
-  return units
-end
-
 local function make_plan(model, scores, opts)
   local checked = options.check("prune", opts, rules)
-  local layers = choose_layers(model, checked.layers)
-  local lists, removed, parts = read_scores(scores, layers), {}, { layers }
-  for name, units in pairs(model.pruning_plan or {}) do -- what is gone goes first, whatever its score
-    for _, unit in ipairs(lists[name] and units or {}) do lists[name][unit] = -math.huge end
-  end
-  if checked.scope == "layer" then
-    for i, layer in ipairs(layers) do parts[i] = { layer } end
-  end
-  for _, part in ipairs(parts) do
-    local units = count_units(part)
-    local count = math.floor(checked.rate * units)
-    local short = take_lowest(removed, part, lists, count, checked.min_units)
-    if short > 0 then
-      local where = checked.scope == "layer" and (" of '%s'"):format(part[1].name) or ""
-      errors.refuse("prune", "min_units = %d leaves only %d of the %d units that rate = %g would remove from the %d%s",
-        checked.min_units, count - short, count, checked.rate, units, where)
-    end
-  end
-  return pruning_plan.join(model:layers(), pruning_plan.new(layers, removed), model.pruning_plan)
+  return ranking.new(model, scores, checked):plan(checked.rate)
 end
 
 -- ---- plan → model ----
