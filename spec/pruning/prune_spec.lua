@@ -218,7 +218,7 @@ describe("prune", function()
     wrong(scores, { rate = 1 }, "rate: expected a number in [0, 1), got 1")
     wrong(scores, { rate = 0.5, keep = 1 }, "keep is called min_units now")
     wrong(scores, { rate = 0.5, scop = "layer" },
-      "unknown option 'scop', expected one of: layers, min_units, rate, scope")
+      "unknown option 'scop', expected one of: cost_aware, layers, min_units, rate, scope, target")
     wrong(scores, { rate = 0.5, scope = "all" }, "scope: expected one of 'global', 'layer', got 'all'")
     wrong(scores, { rate = 0.5, layers = { "features.0", "x", "classifier.3" } },
       "layers: expected names of prunable layers, got 'x', 'classifier.3'")

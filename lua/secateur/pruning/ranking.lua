@@ -3,6 +3,7 @@
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local pruning_plan = require "secateur.models.pruning_plan"
+local savings = require "secateur.pruning.savings"
 local tensors = require "secateur.util.tensors"
 
 local ranking = {}
@@ -95,11 +96,12 @@ Ranking.__index = Ranking
 --- Ranks the units of a model.
 -- @tparam Model model
 -- @tab scores layer name -> Tensor [units]
--- @tab opts `scope`, `layers`, `min_units` of `prune`, checked
+-- @tab opts `scope`, `layers`, `min_units`, `cost_aware` of `prune`, checked
 -- @treturn Ranking with `parts`, those that a rate is a share of: each `units` (how many), `layers`, and `order`
 function ranking.new(model, scores, opts)
   local layers = choose_layers(model, opts.layers)
   local lists, parts = read_scores(scores, layers), {}
+  if opts.cost_aware then savings.weigh(lists, model.graph, layers) end
   for name, units in pairs(model.pruning_plan or {}) do -- what is gone goes first, whatever its score
     for _, unit in ipairs(lists[name] and units or {}) do lists[name][unit] = -math.huge end
   end
