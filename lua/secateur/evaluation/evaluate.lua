@@ -70,7 +70,8 @@ end
 local function measure(model, split, opts)
   local started = core.clock()
   local run = predict.run(model, split, opts)
-  check_finite(run.logits:totable(), split, run.indices)
+  local logits = run.logits:totable()
+  check_finite(logits, split, run.indices)
   local labels, predictions = run.labels:totable(), run.logits:argmax(2):totable()
   local probabilities = core.softmax(run.logits):totable()
   local result = metrics.measure(probabilities, labels, predictions)
@@ -79,7 +80,7 @@ local function measure(model, split, opts)
   end
   text_table.listing(result.confusion, function() return confusion_cells(result) end)
   result.loss = core.cross_entropy(run.logits, run.labels)
-  result.probabilities, result.predictions, result.labels = probabilities, predictions, labels
+  result.logits, result.probabilities, result.predictions, result.labels = logits, probabilities, predictions, labels
   result.indices, result.seconds = run.indices, core.clock() - started
   return setmetatable(result, Evaluation)
 end
@@ -89,9 +90,9 @@ end
 -- The result: `accuracy`, `balanced_accuracy` (mean sensitivity), `macro_f1`, `auroc` (mean over classes of one against
 -- the rest), `ece` (expected calibration error, 15 bins), `loss` (mean cross entropy, all samples alike), `count`,
 -- `confusion` (`confusion[true][predicted]`; prints as a table), `per_class` (list of `{name, count, sensitivity,
--- specificity, precision, f1, auroc}`), `probabilities` (list of rows), `predictions`, `labels`, `indices` (lists, from
--- 1), `seconds`. Printed, it is a table. What is undefined, such as the sensitivity of a class without samples, is nil
--- and left out of means; see `secateur.evaluation.metrics`.
+-- specificity, precision, f1, auroc}`), `logits`, `probabilities` (lists of rows), `predictions`, `labels`, `indices`
+-- (lists, from 1), `seconds`. Printed, it is a table. What is undefined, such as the sensitivity of a class without
+-- samples, is nil and left out of means; see `secateur.evaluation.metrics`.
 -- @tparam Model model
 -- @tparam Split split such as `data.test`
 -- @tab[opt] opts `batch` (64), `workers` (threads that decode, 1)
