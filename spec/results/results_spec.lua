@@ -24,6 +24,29 @@ describe("results", function()
     assert.is_nil(results.statistics({}, "drop"))
   end)
 
+  it("tell repair and redundancy apart, and take rows without them for plain ones", function()
+    local some = rows.results { { { [0.5] = 0.2 } }, { { [0.5] = 0.1 }, { repair = "bias" } },
+      { { [0.5] = 0.3 }, { redundancy = true } }, { { [0.5] = 0.4 }, { repair = "bias", seed = 1 } } }
+    assert.same({ "none", "bias" }, some:distinct "repair")
+    assert.same({ false, true }, some:distinct "redundancy")
+    assert.equal(2, #some:where { repair = "bias", redundancy = false })
+    assert.same({ { repair = "none", redundancy = false }, { repair = "bias", redundancy = false },
+      { repair = "none", redundancy = true } }, some:combinations { "repair", "redundancy" })
+    assert.is_true(some:varies "repair")
+    assert.is_false(results.new(some:where { repair = "none" }):varies "repair")
+    local list = {}
+    for i, each in ipairs(some:lossless(0.25)) do list[i] = { each.repair, each.redundancy, each.rate } end
+    assert.same({ { "none", false, 0 }, { "bias", false, 0 }, { "none", true, 0 } }, list)
+    some[2].relative_macs, some[2].decision_agreement = 0.25, 0.75
+    assert.equal([[
+dataset  model  method  redundancy  repair  sampling  seed  rate  accuracy   drop  balanced  decisions   MACs
+cpn      vgg    lrp     no          none    random       0  0.50     0.700  0.200     0.800          -      -
+cpn      vgg    lrp     no          bias    random       0  0.50     0.800  0.100     0.800      0.750  0.250
+cpn      vgg    lrp     yes         none    random       0  0.50     0.600  0.300     0.800          -      -
+cpn      vgg    lrp     no          bias    random       1  0.50     0.500  0.400     0.800          -      -]],
+      tostring(some))
+  end)
+
   it("print as a table", function()
     local text = tostring(rows.results { { { [0] = 0, [0.5] = 0.25 }, { dataset = "Fötal" } } })
     assert.equal([[
@@ -72,8 +95,8 @@ Fötal    vgg    lrp     random       0  0.50     0.650  0.250     0.800]], text
     it("holds for every seed", function()
       local both = rows.results { { { [0.15] = 0.01, [0.3] = 0.02 }, { seed = 0 } },
         { { [0.15] = 0.03, [0.3] = 0.07 }, { seed = 1 } } }
-      assert.same({ { dataset = "cpn", model = "vgg", method = "lrp", sampling = "random", rate = 0.15, drop = 0.03 } },
-        both:lossless())
+      assert.same({ { dataset = "cpn", model = "vgg", method = "lrp", sampling = "random", redundancy = false,
+        repair = "none", rate = 0.15, drop = 0.03 } }, both:lossless())
     end)
 
     it("is found per combination, and stops at a gap", function()

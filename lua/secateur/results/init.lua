@@ -15,13 +15,19 @@ Results.__index = Results
 -- 0.90 - 0.85 exceeds 0.05 in binary; no accuracy is measured this finely.
 local slack = 1e-9
 
---- Wraps rows. The result is the list of rows itself (`#results`, `results[i]`, `ipairs`), with methods.
+--- Wraps rows. The result is the list of rows itself (`#results`, `results[i]`, `ipairs`), with methods. Rows from
+-- before there was repair are told so: `repair` "none", `redundancy` false.
 -- @tab rows list of rows, see `sweep`
 -- @tab[opt] context `experiment` (settings), `samples`, `margin` (0.05), `total` (how many rows the sweep has)
 -- @treturn Results
 function results.new(rows, context)
   context = context or {}
-  local self = table.move(rows, 1, #rows, 1, {})
+  local self = {}
+  for i, row in ipairs(rows) do
+    if row.repair == nil then row.repair = "none" end
+    if row.redundancy == nil then row.redundancy = false end
+    self[i] = row
+  end
   self.experiment = context.experiment or {}
   self.samples = context.samples or {}
   self.margin = context.margin or 0.05
@@ -44,7 +50,9 @@ end
 
 local function expected_rows(experiment)
   local total = 1
-  for _, key in ipairs { "methods", "rates", "seeds" } do total = total * math.max(1, #(experiment[key] or {})) end
+  for _, key in ipairs { "methods", "rates", "seeds", "repair", "redundancy" } do
+    total = total * math.max(1, #(experiment[key] or {}))
+  end
   for _, key in ipairs { "samplings", "models", "datasets" } do
     total = total * math.max(1, count_keys(experiment[key]))
   end
@@ -77,6 +85,33 @@ function Results:distinct(column)
   end
   if numeric then table.sort(values) end
   return values
+end
+
+--- The distinct combinations of several columns, in the order they first occur.
+-- @tab columns list of names
+-- @treturn list of tables, column name → value, as `where` takes them
+function Results:combinations(columns)
+  local found, seen = {}, {}
+  for _, row in ipairs(self) do
+    local each, words = {}, {}
+    for i, column in ipairs(columns) do
+      each[column], words[i] = row[column], tostring(row[column])
+    end
+    local key = table.concat(words, "\0")
+    if not seen[key] then seen[key], found[#found + 1] = true, each end
+  end
+  return found
+end
+
+--- Whether some row was repaired, or scored with redundancy: what tables and figures then have to say.
+-- @string column "repair" or "redundancy"
+-- @treturn boolean
+function Results:varies(column)
+  local default = column == "repair" and "none" or false
+  for _, row in ipairs(self) do
+    if row[column] ~= default then return true end
+  end
+  return false
 end
 
 --- The rows whose columns have the given values, in order.
@@ -142,23 +177,16 @@ end
 --- The lossless rate of every combination: the largest rate of the sweep up to which no drop (of any seed) exceeds the
 -- margin; 0 where the first one does.
 -- @number[opt] margin the sweep's, by default 0.05
--- @treturn list of `{dataset=, model=, method=, sampling=, rate=, drop=, next_missing=}`: `drop` is the largest drop at
--- that rate, `next_missing` the rate whose rows are missing where that is why the search ended (a sweep cut short)
+-- @treturn list of `{dataset=, model=, method=, sampling=, redundancy=, repair=, rate=, drop=, next_missing=}`: `drop`
+-- is the largest drop at that rate, `next_missing` the rate whose rows are missing where that is why the search ended
+-- (a sweep cut short)
 function Results:lossless(margin)
   margin = options.value("lossless", "margin", margin, { type = "number", min = 0, max = 1, default = self.margin })
   local rates, seeds = self:distinct "rate", #self:distinct "seed"
-  local groups, order = {}, {}
-  for _, row in ipairs(self) do
-    local key = table.concat({ row.dataset, row.model, row.method, row.sampling }, "\0")
-    if not groups[key] then groups[key], order[#order + 1] = {}, key end
-    table.insert(groups[key], row)
-  end
   local list = {}
-  for i, key in ipairs(order) do
-    local rows = groups[key]
-    local rate, drop, gap = lossless_rate(rows, rates, seeds, margin)
-    list[i] = { dataset = rows[1].dataset, model = rows[1].model, method = rows[1].method, sampling = rows[1].sampling,
-      rate = rate, drop = drop, next_missing = gap }
+  for i, each in ipairs(self:combinations { "dataset", "model", "method", "sampling", "redundancy", "repair" }) do
+    each.rate, each.drop, each.next_missing = lossless_rate(self:where(each), rates, seeds, margin)
+    list[i] = each
   end
   return list
 end
@@ -173,19 +201,30 @@ function Results:baseline(dataset, model)
 end
 
 local function format_cell(value)
+  if type(value) == "boolean" then return value and "yes" or "no" end
   if type(value) ~= "number" then return tostring(value or "-") end
   return math.type(value) == "integer" and ("%d"):format(value) or ("%.3f"):format(value)
 end
 
 local columns = { "dataset", "model", "method", "sampling", "seed", "rate", "accuracy", "drop", "balanced_accuracy" }
-local headings = { balanced_accuracy = "balanced", agreement_cosine = "cosine", agreement_spearman = "Spearman",
-  agreement_topk = "top-k" }
+-- Shown where some row has them.
+local more_columns = { "decision_agreement", "relative_macs", "relative_parameters", "relative_latency_1",
+  "agreement_cosine", "agreement_spearman", "agreement_topk" }
+local headings = { balanced_accuracy = "balanced", decision_agreement = "decisions", relative_macs = "MACs",
+  relative_parameters = "parameters", relative_latency_1 = "time", agreement_cosine = "cosine",
+  agreement_spearman = "Spearman", agreement_topk = "top-k" }
 
 --- A readable table of the rows.
 -- @treturn string
 function Results:__tostring()
-  local lines, shown = { {} }, table.move(columns, 1, #columns, 1, {})
-  for _, column in ipairs { "agreement_cosine", "agreement_spearman", "agreement_topk" } do
+  local lines, shown, left = { {} }, table.move(columns, 1, #columns, 1, {}), 4
+  for _, column in ipairs { "repair", "redundancy" } do
+    if self:varies(column) then
+      table.insert(shown, 4, column)
+      left = left + 1
+    end
+  end
+  for _, column in ipairs(more_columns) do
     if #self:distinct(column) > 0 then shown[#shown + 1] = column end
   end
   for j, column in ipairs(shown) do lines[1][j] = headings[column] or column end
@@ -197,7 +236,7 @@ function Results:__tostring()
       lines[i + 1][j] = format_cell(value)
     end
   end
-  return text_table.format(lines, 4)
+  return text_table.format(lines, left)
 end
 
 return results
