@@ -46,6 +46,11 @@ describe("the agreement column of a sweep", function()
       assert.is_true(row.agreement_cosine == nil or row.agreement_cosine <= 1)
     end
     assert.is_true(rows[2].agreement_cosine < 1)
+    assert.same({ 1, 0, 1 }, { rows[1].decision_agreement, rows[1].kl, rows[1].relative_macs })
+    local evaluation = sc.evaluate(model, test)
+    assert.near(rows[1].accuracy, evaluation.accuracy, 1e-12)
+    assert.equal(sc.cost(model, { latency = false }).macs, rows[1].macs)
+    assert.is_true(rows[2].kl > 0 and rows[2].latency_16 > 0 and rows[2].drop_low <= rows[2].drop_high)
     local again = run()
     for i, row in ipairs(rows) do assert.equal(row.agreement_cosine, again[i].agreement_cosine) end
     files.remove(folder)

@@ -20,7 +20,9 @@ loaded["secateur.pruning.sample"] = function(model, split, opts)
 end
 loaded["secateur.pruning.importance"] = function(model, split, opts)
   local method = type(opts.method) == "function" and "function" or opts.method
-  count("importance", ("%s %s %s %s"):format(model.name, split.of, method, table.concat(opts.indices, "+")))
+  count("importance", ("%s %s %s %s%s"):format(model.name, split.of, method, table.concat(opts.indices, "+"),
+    opts.redundancy and (" redundancy %d"):format(opts.calibration_count) or ""))
+  table.insert(calls, "reduce " .. tostring(opts.reduce))
   -- 1/3 needs all nine digits; the eleventh unit is exact.
   return { conv = tensor { 1 / 3, -2.5e-8, 0 }, fc = tensor { 4, 5, 6, 7, 8, 9, opts.steps or 10 },
     method = opts.method, per_class = 10, exact = true, indices = opts.indices }
@@ -28,14 +30,30 @@ end
 loaded["secateur.pruning.prune"] = function(model, scores, opts)
   local units = {}
   for i = 1, math.floor(opts.rate * 10) do units[i] = i end
+  count("prune", ("%g %s %s %s %s"):format(opts.rate, opts.repair, opts.calibration and opts.calibration.of,
+    opts.calibration_count, opts.seed))
   return { name = model.name, rate = opts.rate, pruning_plan = { fc = units }, last = scores.fc.list[7],
-    third = scores.conv.list[1] }
+    third = scores.conv.list[1], repaired = opts.repair, repair = opts.repair and { seconds = 2 } or nil }
+end
+loaded["secateur.pruning.compact"] = function(model)
+  local small = { compact = true }
+  for key, value in pairs(model) do small[key] = value end
+  return small
+end
+loaded["secateur.models.cost"] = function(model, opts)
+  count("cost", ("%s %g %s"):format(model.name, model.rate or 0, opts.latency))
+  local share = model.compact and 1 - model.rate or 1
+  return { parameters = 1000 * share, macs = 2000 * share, bytes = 4000 * share,
+    latency = opts.latency and { 8 * share, [16] = 64 * share } or nil, peak_bytes = { [16] = 16000 * share } }
 end
 loaded["secateur.evaluation.evaluate"] = function(model, split)
   count("evaluate", ("%s %s %g"):format(model.name, split.of, model.rate or 0))
   if calls.evaluate == fail_at then error("interrupted!") end
-  local accuracy = 0.9 - (model.rate or 0) ^ 2
-  return { accuracy = accuracy, balanced_accuracy = accuracy / 2, auroc = 0 / 0, ece = 0.01, loss = 1 / 0,
+  local accuracy = 0.9 - (model.rate or 0) ^ 2 * (model.repaired == "least_squares" and 0.5 or 1)
+  -- Two images of label 1: the dense model is right about both, a pruned one about the first.
+  local logits = { { 2, 0 }, { 1, model.rate and 3 or 0 } }
+  return { logits = logits, indices = { 4, 9 }, labels = { 1, 1 }, accuracy = accuracy,
+    balanced_accuracy = accuracy / 2, auroc = 0 / 0, ece = 0.01, loss = 1 / 0,
     macro_f1 = 0.35, per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
       { sensitivity = 0, specificity = 1, precision = 0 / 0, f1 = 0.2 } } }
 end
@@ -45,13 +63,15 @@ loaded["secateur.explanations.agreement"] = { against = function(model, split, o
   count("explain", ("%s %s %s %d"):format(model.name, split.of, type(how) == "table" and how.method
     .. (how.steps or "") or how, opts.per_class))
   return function(pruned)
-    count("agree", ("%s %g"):format(model.name, pruned.rate))
+    count("agree", ("%s %g%s"):format(model.name, pruned.rate, pruned.compact and " compact" or ""))
     return { input = { cosine = { mean = 1 - pruned.rate }, spearman = { mean = 0.5 } } }
   end
 end }
 
 local errors = require "support.errors"
 local fingerprint = require "secateur.util.fingerprint"
+local json = require "secateur.util.json"
+local store = require "secateur.results.store"
 local sweep = require "secateur.experiments.sweep"
 
 local function model(name)
@@ -96,9 +116,25 @@ describe("sweep", function()
     assert.equal(12, #rows)
     local row = rows[2]
     assert.is_true(row.score_seconds >= 0 and row.evaluate_seconds >= 0)
-    row.score_seconds, row.evaluate_seconds, row.accuracy, row.drop, row.balanced_accuracy = nil, nil, nil, nil, nil
+    -- The dense model says (2, 0) of its second image, (1, 0) of its first; the pruned one (1, 3) of the latter.
+    local function log_p(a, b) return a - math.log(math.exp(a) + math.exp(b)) end
+    local kl = math.exp(log_p(1, 0)) * (log_p(1, 0) - log_p(1, 3))
+      + math.exp(log_p(0, 1)) * (log_p(0, 1) - log_p(3, 1))
+    assert.near(kl / 2, row.kl, 1e-12)
+    for _, name in ipairs { "parameters", "macs", "bytes", "latency_1", "latency_16" } do
+      assert.near(0.7, row["relative_" .. name], 1e-12)
+      assert.near(0.7 * rows[1][name], row[name], 1e-9)
+    end
+    for _, name in ipairs { "score_seconds", "evaluate_seconds", "accuracy", "drop", "balanced_accuracy", "kl" } do
+      row[name] = nil
+    end
+    for name in pairs(row) do
+      if name:find "^relative_" or rows[1]["relative_" .. name] then row[name] = nil end
+    end
     assert.same({ dataset = "data", model = "vgg", method = "lrp", sampling = "random", seed = 0, rate = 0.3,
-      scope = "global", units_pruned = 3, units_total = 10, baseline_accuracy = 0.9, macro_f1 = 0.35,
+      redundancy = false, repair = "none", repair_seconds = 0, decision_agreement = 0.5, drop_low = 0, drop_high = 1,
+      peak_bytes = 11200, scope = "global", units_pruned = 3, units_total = 10, baseline_accuracy = 0.9,
+      macro_f1 = 0.35,
       ece = 0.01, loss = math.huge, per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
         { sensitivity = 0, specificity = 1, f1 = 0.2 } } }, row)
     local order = {}
@@ -123,6 +159,92 @@ describe("sweep", function()
     assert.equal(2, #rows)
     assert.equal(0.25, rows[1].drop)
     assert.equal(7, rows[1].seed)
+  end)
+
+  it("takes repair and redundancy as axes, scores once for all repairs", function()
+    local rows = sweep(settings { seeds = { 0 }, methods = { "lrp" }, rates = { 0, 0.5 }, redundancy = { false, true },
+      repair = { "none", "least_squares" }, calibration_count = 99 })
+    local order = {}
+    for i, row in ipairs(rows) do
+      order[i] = ("%s %s %g %.3f %g"):format(row.redundancy, row.repair, row.rate, row.accuracy, row.repair_seconds)
+    end
+    assert.same({ "false none 0 0.900 0", "false none 0.5 0.650 0", "false least_squares 0 0.900 0",
+      "false least_squares 0.5 0.775 2", "true none 0 0.900 0", "true none 0.5 0.650 0", "true least_squares 0 0.900 0",
+      "true least_squares 0.5 0.775 2" }, order)
+    assert.equal(2, calls.importance)
+    local made = table.concat(calls, "\n")
+    assert.truthy(made:find("importance vgg cpn/train lrp 1+6\n", 1, true))
+    assert.truthy(made:find("importance vgg cpn/train lrp 1+6 redundancy 99\n", 1, true))
+    assert.truthy(made:find("prune 0.5 nil nil nil nil\n", 1, true))
+    assert.truthy(made:find("prune 0.5 least_squares cpn/train 99 0\n", 1, true))
+    assert.same({ "false/none", "false/least_squares", "true/none", "true/least_squares" }, (function()
+      local names = {}
+      for i, each in ipairs(rows:lossless(0.2)) do names[i] = ("%s/%s"):format(each.redundancy, each.repair) end
+      return names
+    end)())
+  end)
+
+  it("evaluates compact models unless told otherwise, and leaves timing out on request", function()
+    local opts = settings { rates = { 0.5 }, seeds = { 0 }, methods = { "lrp" }, evaluate = "masked" }
+    opts.latency = false
+    local row = sweep(opts)[1]
+    assert.same({ 1000, 1, nil, nil, nil }, { row.parameters, row.relative_macs, row.latency_1, row.latency_16,
+      row.relative_latency_1 })
+    assert.equal("cost vgg 0.5 false", calls[#calls])
+    opts.latency, opts.evaluate = nil, nil
+    row = sweep(opts)[1]
+    assert.same({ 500, 0.5, 4, 0.5 }, { row.parameters, row.relative_macs, row.latency_1, row.relative_latency_16 })
+  end)
+
+  it("goes on with a store from before there were repair and costs as it was begun", function()
+    local old = path .. "-old"
+    finally(function() os.remove(old) end)
+    sweep(settings { store = path, agreement = false })
+    local described = assert(store.read(path)).experiment
+    for _, name in ipairs { "repair", "redundancy", "calibration_count", "evaluate", "latency" } do
+      assert.is_not_nil(described[name], name)
+      described[name] = nil
+    end
+    local function begin()
+      os.remove(old)
+      local writer <close> = assert(store.open(old, described))
+      writer:put("row", json.encode { "data", "vgg", "lrp", "random", 0, 0.3 }, { dataset = "data", model = "vgg",
+        method = "lrp", sampling = "random", seed = 0, rate = 0.3, accuracy = 0.125, drop = 0.775 })
+      writer:put("baseline", json.encode { "data", "vgg" }, { accuracy = 0.9, seconds = 5 })
+    end
+    begin()
+    calls = {}
+    local rows = sweep(settings { store = old })
+    assert.equal(12, #rows)
+    assert.same({ 0.125, "none", false }, { rows[2].accuracy, rows[2].repair, rows[2].redundancy })
+    assert.same({ 0.9 - 0.25, nil, nil, nil }, { rows[3].accuracy, rows[3].macs, rows[3].decision_agreement,
+      rows[3].drop_low })
+    assert.equal(5, rows[1].evaluate_seconds)
+    assert.is_nil(calls.cost)
+    assert.truthy(table.concat(calls, "\n"):find("reduce sum", 1, true))
+    begin()
+    assert.equal(12, #sweep(settings { store = old, evaluate = "masked", repair = "none" }))
+    begin()
+    for changes, expected in pairs { [{ evaluate = "compact" }] = "evaluate", [{ repair = "bias" }] = "repair",
+      [{ redundancy = true }] = "redundancy", [{ latency = true }] = "latency" } do
+      changes.store = old
+      assert.error_matches(function() sweep(settings(changes)) end,
+        "holds a different experiment: " .. expected .. ": nothing in the store, now")
+    end
+  end)
+
+  it("keeps the outputs of the dense model in the store, and how it was begun", function()
+    fail_at = 4
+    local opts = settings { store = path }
+    opts.latency = false
+    assert.has_error(function() sweep(opts) end)
+    calls, fail_at = {}, nil
+    local rows = sweep(settings { store = path })
+    assert.falsy(table.concat(calls, "\n"):find("evaluate vgg cpn/test 0\n", 1, true))
+    assert.same({ 0.5, nil }, { rows[#rows].decision_agreement, rows[#rows].latency_1 })
+    assert.is_nil(assert(store.read(path)).cache.logits) -- nothing for who only reads
+    assert.error_matches(function() sweep(settings { store = path, evaluate = "masked" }) end,
+      'evaluate: "compact" in the store, now "masked"')
   end)
 
   it("calls models and datasets what they call themselves", function()
@@ -387,8 +509,17 @@ describe("sweep", function()
       .. "'gradient', 'gradient_x_input', 'smoothgrad', 'guided_backprop', 'grad_cam', got 'lpr'")
     wrong({ agreement = { method = { method = "ig", stepz = 3 } } }, "agreement: method: unknown option 'stepz', "
       .. "expected one of: baseline, batch, layers, max_steps, method, quadrature, sigma, steps, target, tolerance")
-    wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, data, datasets, "
-      .. "layers, margin, method_options, methods, min_units, model, models, per_class, progress, rates, reduce, "
-      .. "sampling, scope, seed, seeds, store")
+    wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, "
+      .. "calibration_count, data, datasets, evaluate, latency, layers, margin, method_options, methods, min_units, "
+      .. "model, models, "
+      .. "per_class, progress, rates, reduce, redundancy, repair, sampling, scope, seed, seeds, store")
+    wrong({ repair = { "none", "glue" } }, "repair: expected a list of different names among none, bias, batch_norm, "
+      .. "least_squares, got 'none', 'glue'")
+    wrong({ repair = {} }, "repair: expected a list of different names among none, bias, batch_norm, least_squares, "
+      .. "got nothing")
+    wrong({ redundancy = { true, true } }, "redundancy: expected a list of different booleans, got true, true")
+    wrong({ evaluate = "dense" }, "evaluate: expected one of 'compact', 'masked', got 'dense'")
+    wrong({ method_options = { lrp = { redundancy = true } } },
+      "method_options.lrp: expected no option 'redundancy', which is the sweep's to choose")
   end)
 end)

@@ -3,7 +3,6 @@
 local agreement_columns = require "secateur.experiments.agreement_columns"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local evaluate = require "secateur.evaluation.evaluate"
 local fingerprint = require "secateur.util.fingerprint"
 local importance = require "secateur.pruning.importance"
 local json = require "secateur.util.json"
@@ -13,61 +12,9 @@ local prune = require "secateur.pruning.prune"
 local results = require "secateur.results"
 local sample = require "secateur.pruning.sample"
 local store = require "secateur.results.store"
+local sweep_experiment = require "secateur.experiments.sweep_experiment"
 local sweep_options = require "secateur.experiments.sweep_options"
-
--- What the rows depend on, as plain data; the order of lists does not matter.
-local function describe(job)
-  local function sorted(list)
-    local copy = table.move(list, 1, #list, 1, {})
-    table.sort(copy)
-    return copy
-  end
-  local opts, names, custom = job.options, {}, nil
-  for i, method in ipairs(job.methods) do
-    names[i] = method.name
-    if method.how ~= method.name then
-      custom = custom or {}
-      custom[method.name] = fingerprint.options(method.how)
-    end
-  end
-  local experiment = { methods = sorted(names), custom_methods = custom, rates = sorted(opts.rates),
-    seeds = sorted(opts.seeds),
-    per_class = opts.per_class, scope = opts.scope, min_units = opts.min_units, reduce = opts.reduce,
-    layers = fingerprint.options(opts.layers), method_options = fingerprint.options(opts.method_options),
-    agreement = fingerprint.options(job.agreement), samplings = {}, models = {}, datasets = {} }
-  for _, sampling in ipairs(job.samplings) do
-    local is_custom = sampling.how ~= sampling.name
-    experiment.samplings[sampling.name] = is_custom and fingerprint.options(sampling.how) or "built-in"
-  end
-  for _, dataset in ipairs(job.datasets) do
-    local data = dataset.value
-    experiment.datasets[dataset.name] = { fingerprint = fingerprint.dataset(data), classes = data.classes,
-      train = data.train:count(), test = data.test:count() }
-  end
-  for _, model in ipairs(job.models) do
-    local made = {}
-    experiment.models[model.name] = made
-    for _, dataset in ipairs(job.datasets) do
-      local value = sweep_options.model_for(model, dataset)
-      made[dataset.name] = type(value) == "function" and "made by a function" or fingerprint.model(value)
-    end
-  end
-  return experiment
-end
-
-local function measure(job, model, split)
-  local started = core.clock()
-  local measured = evaluate(model, split, { batch = job.options.batch })
-  local metrics = { seconds = core.clock() - started, macro_f1 = measured.macro_f1, per_class = {} }
-  for _, name in ipairs { "accuracy", "balanced_accuracy", "auroc", "ece", "loss" } do
-    metrics[name] = measured[name]
-  end
-  for i, class in ipairs(measured.per_class or {}) do
-    metrics.per_class[i] = { sensitivity = class.sensitivity, specificity = class.specificity,
-      precision = class.precision, f1 = class.f1 }
-  end
-  return metrics
-end
+local sweep_row = require "secateur.experiments.sweep_row"
 
 -- What `make` gives, from the store where it is kept already.
 local function cached(job, kind, key, make)
@@ -113,10 +60,12 @@ local function count_units(scores, layers)
   return units
 end
 
-local function score(job, pair, sampling, seed, method, indices)
-  local given = { method = method.how, indices = indices, sampling = sampling.how, per_class = job.options.per_class,
-    seed = seed, reduce = job.options.reduce }
-  for key, value in pairs(job.options.method_options[method.name] or {}) do given[key] = value end
+local function score(job, pair, group, indices)
+  local method, opts = group.method, job.options
+  local given = { method = method.how, indices = indices, sampling = group.sampling.how, per_class = opts.per_class,
+    seed = group.seed, reduce = opts.reduce }
+  if group.redundancy then given.redundancy, given.calibration_count = true, opts.calibration_count end
+  for key, value in pairs(opts.method_options[method.name] or {}) do given[key] = value end
   local started = core.clock()
   local scores = importance(pair.model, pair.data.train, given)
   return { scores = flatten(scores), seconds = core.clock() - started }
@@ -140,59 +89,98 @@ local function agree(job, pair, method, pruned)
   return pair.against[method](pruned)
 end
 
-local function prune_and_measure(job, pair, method, scores, rate)
-  if rate == 0 then return pair.baseline, 0, agree(job, pair, method) end
+-- The model that a row is of: pruned, repaired, and compacted unless it is the masked one that is asked for; and the
+-- columns that say how it came about.
+local function make_pruned(job, pair, group, scores, todo)
+  if todo.rate == 0 then return pair.model, { units_pruned = 0, repair_seconds = 0 } end
   local opts = job.options
-  local pruned = prune(pair.model, scores, { rate = rate, scope = opts.scope, min_units = opts.min_units,
-    layers = opts.layers })
-  return measure(job, pruned, pair.data.test), count_planned(pruned.pruning_plan), agree(job, pair, method, pruned)
+  local given = { rate = todo.rate, scope = opts.scope, min_units = opts.min_units, layers = opts.layers }
+  if todo.repair ~= "none" then
+    given.repair = todo.repair
+    given.calibration, given.calibration_count, given.seed = pair.data.train, opts.calibration_count, group.seed
+  end
+  local pruned = prune(pair.model, scores, given)
+  local about = { units_pruned = count_planned(pruned.pruning_plan),
+    repair_seconds = pruned.repair and pruned.repair.seconds or 0 }
+  return job.evaluate == "compact" and sweep_row.compact(pruned) or pruned, about
 end
 
--- Every combination of a pair of model and dataset, in order, without those that have a row already.
-local function missing(job, pair)
-  local groups, count = {}, 0
+-- A row's key, without the axes that older stores do not have where these are at their defaults.
+local function row_key(pair, group, todo)
+  local key = { pair.dataset, pair.name, group.method.name, group.sampling.name, group.seed, todo.rate }
+  if group.redundancy or todo.repair ~= "none" then key[7], key[8] = group.redundancy, todo.repair end
+  return json.encode(key)
+end
+
+local function score_key(pair, group)
+  return json.encode { pair.dataset, pair.name, group.sampling.name, group.seed, group.method.name,
+    group.redundancy or nil }
+end
+
+-- Calls a function with every group of a pair, in order: what shares scores.
+local function each_group(job, visit)
   for _, seed in ipairs(job.options.seeds) do
     for _, sampling in ipairs(job.samplings) do
       for _, method in ipairs(job.methods) do
-        local group = { seed = seed, sampling = sampling, method = method }
-        for _, rate in ipairs(job.options.rates) do
-          local key = json.encode { pair.dataset, pair.name, method.name, sampling.name, seed, rate }
-          if not job.store:get("row", key) then
-            group[#group + 1], count = { rate = rate, key = key }, count + 1
-          end
+        for _, redundancy in ipairs(job.redundancies) do
+          visit { seed = seed, sampling = sampling, method = method, redundancy = redundancy }
         end
-        if #group > 0 then groups[#groups + 1] = group end
       end
     end
   end
+end
+
+-- Calls a function with every row of a group, in order.
+local function each_row(job, pair, group, visit)
+  for _, repair in ipairs(job.repairs) do
+    for _, rate in ipairs(job.options.rates) do
+      local todo = { repair = repair, rate = rate }
+      visit(todo, row_key(pair, group, todo))
+    end
+  end
+end
+
+-- Every group of a pair of model and dataset, in order, each a list of its rows that are not there already.
+local function missing(job, pair)
+  local groups, count = {}, 0
+  each_group(job, function(group)
+    each_row(job, pair, group, function(todo, key)
+      if job.store:get("row", key) then return end
+      todo.key = key
+      group[#group + 1], count = todo, count + 1
+    end)
+    if #group > 0 then groups[#groups + 1] = group end
+  end)
   return groups, count
 end
 
+local function make_row(job, pair, group, todo, shared)
+  local model, about = make_pruned(job, pair, group, shared.scores, todo)
+  local row = sweep_row.columns(job, pair, model)
+  for _, columns in ipairs { about, agree(job, pair, group.method.name, todo.rate > 0 and model or nil),
+    { dataset = pair.dataset, model = pair.name, method = group.method.name, sampling = group.sampling.name,
+      seed = group.seed, redundancy = group.redundancy, repair = todo.repair, rate = todo.rate,
+      scope = job.options.scope, units_total = shared.units, score_seconds = shared.seconds } } do
+    for name, value in pairs(columns) do row[name] = value end
+  end
+  return row
+end
+
 local function run_group(job, pair, group)
-  local opts, sampling, seed, method = job.options, group.sampling, group.seed, group.method
+  local opts, sampling, seed = job.options, group.sampling, group.seed
   local indices = cached(job, "samples", json.encode { pair.dataset, pair.name, sampling.name, seed }, function()
     return sample(pair.model, pair.data.train,
       { sampling = sampling.how, per_class = opts.per_class, seed = seed })
   end)
-  local scored = cached(job, "scores", json.encode { pair.dataset, pair.name, sampling.name, seed, method.name },
-    function()
-    return score(job, pair, sampling, seed, method, indices)
+  local scored = cached(job, "scores", score_key(pair, group), function()
+    return score(job, pair, group, indices)
   end)
   local scores = unflatten(scored.scores)
-  local units = count_units(scores, opts.layers)
+  local shared = { scores = scores, units = count_units(scores, opts.layers), seconds = scored.seconds }
   for _, todo in ipairs(group) do
-    job.where = ("%s, rate %g"):format(group.where, todo.rate)
+    job.where = ("%s%s, rate %g"):format(group.where, todo.repair ~= "none" and ", " .. todo.repair or "", todo.rate)
     job.progress:update(job.done, job.where)
-    local metrics, pruned, agreed = prune_and_measure(job, pair, method.name, scores, todo.rate)
-    job.store:put("row", todo.key, { dataset = pair.dataset, model = pair.name, method = method.name,
-      sampling = sampling.name,
-      seed = seed, rate = todo.rate, scope = opts.scope, units_pruned = pruned, units_total = units,
-      baseline_accuracy = pair.baseline.accuracy, accuracy = metrics.accuracy,
-      drop = pair.baseline.accuracy - metrics.accuracy, balanced_accuracy = metrics.balanced_accuracy,
-      macro_f1 = metrics.macro_f1, auroc = metrics.auroc, ece = metrics.ece, loss = metrics.loss,
-      agreement_cosine = agreed.agreement_cosine, agreement_spearman = agreed.agreement_spearman,
-      agreement_topk = agreed.agreement_topk, agreement_seconds = agreed.agreement_seconds,
-      score_seconds = scored.seconds, evaluate_seconds = metrics.seconds, per_class = metrics.per_class })
+    job.store:put("row", todo.key, make_row(job, pair, group, todo, shared))
     job.done = job.done + 1
     job.progress:update(job.done, job.where)
   end
@@ -218,12 +206,10 @@ end
 local function run_pair(job, pair)
   job.where = ("%s, %s"):format(pair.dataset, pair.name)
   pair.model = build(job, pair)
-  pair.baseline = cached(job, "baseline", json.encode { pair.dataset, pair.name }, function()
-    return measure(job, pair.model, pair.data.test)
-  end)
+  sweep_row.measure_dense(job, pair)
   for _, group in ipairs(pair.groups) do
-    group.where = ("%s, %s, %s, %s, seed %d"):format(pair.dataset, pair.name, group.method.name, group.sampling.name,
-      group.seed)
+    group.where = ("%s, %s, %s%s, %s, seed %d"):format(pair.dataset, pair.name, group.method.name,
+      group.redundancy and " with redundancy" or "", group.sampling.name, group.seed)
     job.where = group.where
     job.progress:update(job.done, job.where)
     run_group(job, pair, group)
@@ -259,69 +245,68 @@ local function collect(job)
   local rows, samples = {}, {}
   for _, dataset in ipairs(job.datasets) do
     for _, model in ipairs(job.models) do
-      for _, seed in ipairs(job.options.seeds) do
-        for _, sampling in ipairs(job.samplings) do
-          local key = json.encode { dataset.name, model.name, sampling.name, seed }
-          samples[key] = job.store:get("samples", key)
-          for _, method in ipairs(job.methods) do
-            for _, rate in ipairs(job.options.rates) do
-              rows[#rows + 1] = job.store:get("row",
-                json.encode { dataset.name, model.name, method.name, sampling.name, seed, rate })
-            end
-          end
-        end
-      end
+      local pair = { dataset = dataset.name, name = model.name }
+      each_group(job, function(group)
+        local key = json.encode { dataset.name, model.name, group.sampling.name, group.seed }
+        samples[key] = samples[key] or job.store:get("samples", key)
+        each_row(job, pair, group, function(_, row) rows[#rows + 1] = job.store:get("row", row) end)
+      end)
     end
   end
   return results.new(rows, { experiment = job.experiment, samples = samples, margin = job.options.margin })
 end
 
--- The store of the experiment. One begun without the agreement goes on without, unless it is asked for.
-local function open_store(job)
-  local path = job.options.store
-  local opened, message = store.open(path, job.experiment)
-  if not opened and job.agreement and job.options.agreement == nil
-    and message:find("agreement: nothing in the store", 1, true) then
-    job.agreement, job.experiment.agreement = nil, nil
-    opened, message = store.open(path, job.experiment)
-  end
-  return opened, message
-end
-
---- Prunes at every rate by the scores of every method and sampling, and measures each pruned model on the test split.
+--- Prunes at every rate by the scores of every method and sampling, repairs and compacts what is left, and measures
+-- each pruned model on the test split: what it is worth, and what it costs.
 --
 -- Samples are chosen once per sampling, seed, model and dataset and shared by the methods; scores are computed once per
--- method and serve all rates; the unpruned model is evaluated once per dataset. With a `store` each row is on the disk
--- as soon as it is measured: a stopped sweep goes on where it was when the same call is made again, a finished one
--- returns at once, and a store of another experiment is refused.
+-- method (and redundancy) and serve all rates and repairs; the dense model is evaluated once per dataset. With a
+-- `store` each row is on the disk as soon as it is measured: a stopped sweep goes on where it was when the same call is
+-- made again, a finished one returns at once, and a store of another experiment is refused.
 --
--- A row: `dataset, model, method, sampling, seed, rate, scope, units_pruned, units_total, baseline_accuracy, accuracy,
--- drop` (baseline − accuracy), `balanced_accuracy, macro_f1, auroc, ece, loss, agreement_cosine, agreement_spearman,
--- agreement_topk` (of heatmaps with those of the unpruned model, see `agreement`), `score_seconds, evaluate_seconds,
--- agreement_seconds` and `per_class`, a list of `{sensitivity=, specificity=, precision=, f1=}`. Measures that are
--- undefined are absent.
+-- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total`;
+-- `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low, drop_high` (its paired bootstrap interval over
+-- the test images, 95 %), `balanced_accuracy, macro_f1, auroc, ece, loss`; `decision_agreement` (share of test images
+-- whose decision is the dense model's) and `kl` (mean KL(dense || pruned), nats); `parameters, macs, bytes` (of the
+-- saved file), `latency_1, latency_16` (ms of a batch of 1 and of 16, medians of few runs), `peak_bytes` (at 16), of
+-- the model that is evaluated, and all but the last also as shares of the dense model's, `relative_parameters,
+-- relative_macs, relative_bytes, relative_latency_1, relative_latency_16`; `agreement_cosine, agreement_spearman,
+-- agreement_topk` (of heatmaps with those of the dense model, see `agreement`); `score_seconds, repair_seconds,
+-- evaluate_seconds, agreement_seconds` and `per_class`, a list of `{sensitivity=, specificity=, precision=, f1=}`.
+-- Measures that are undefined are absent.
 --
--- @tab opts `model` or `models` (name → a model, `function(dataset, dataset_name) → model`, or a table of these by
--- dataset name); `data` or `datasets` (name → dataset); `methods` ({"lrp", "dlb", "ig"}, and name = function for scores
--- of one's own, see `importance`); `sampling` ({"clustering",
--- "confidence", "random"}, and name = function for strategies of one's own); `rates` ({0, .15, .3, .5, .7});
--- `seed` (0) or `seeds`; `per_class` (10); `scope` ("global"); `min_units`, `layers` (see `prune`); `reduce` (see
--- `importance`); `method_options` (method → further options of `importance`); `batch` (see `evaluate`); `margin` (0.05,
--- of lossless pruning); `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining;
--- by default that of the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed`
--- (see `agreement`); a store begun without goes on without; `store` (a path; none by default); `progress` (a boolean;
--- by default on a terminal)
--- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, rate; see
+-- A store from before there were repair and costs goes on as it was begun: masked models, without repair, the columns
+-- of costs and outputs absent.
+--
+-- @tab opts
+--
+-- * `model` or `models` (name → a model, `function(dataset, dataset_name) → model`, or a table of these by dataset
+--   name); `data` or `datasets` (name → dataset)
+-- * `methods` ({"lrp", "dlb", "ig"}, and name = function for scores of one's own, see `importance`); `sampling`
+--   ({"clustering", "confidence", "random"}, and name = function for strategies of one's own); `seed` (0) or `seeds`;
+--   `per_class` (10); `reduce` (see `importance`); `method_options` (method → further options of `importance`)
+-- * `redundancy` ({false}, the paper's, for every method; a boolean or both, see `importance`); `repair` ({"none"}, the
+--   paper's; "least_squares", "batch_norm", "bias", see `prune`); `calibration_count` (256): images of the training
+--   split that both go by, drawn by the seed
+-- * `rates` ({0, .15, .3, .5, .7}); `scope` ("global"), `min_units`, `layers` (see `prune`)
+-- * `evaluate` ("compact"; "masked" evaluates the models that zeros were written into, whose costs are the dense
+--   model's); `latency` (true; false leaves timing out); `batch` (see `evaluate`); `margin` (0.05, of lossless pruning)
+-- * `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining; by default that of
+--   the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed` (see
+--   `agreement`); a store begun without goes on without
+-- * `store` (a path; none by default); `progress` (a boolean; by default on a terminal)
+--
+-- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, redundancy, repair, rate; see
 -- `secateur.results`
 -- @usage
 -- local results = sc.sweep { model = model, data = data, methods = { "lrp", "ig" }, rates = { 0, 0.3, 0.5 },
---   store = "runs.db" }
+--   repair = { "none", "least_squares" }, store = "runs.db" }
 local function sweep(opts)
   local job = sweep_options.prepare(opts)
-  job.experiment = describe(job)
+  job.experiment = sweep_experiment.describe(job)
   if job.options.store then
     local message
-    job.store, message = open_store(job)
+    job.store, message = sweep_experiment.open_store(job)
     if not job.store then errors.refuse("sweep", "store '%s' %s", job.options.store, message) end
   else
     job.store = store.memory()

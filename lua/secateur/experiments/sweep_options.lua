@@ -46,6 +46,11 @@ local rules = {
   margin = { type = "number", min = 0, max = 1, default = 0.05 },
   batch = { type = "integer", min = 1 },
   method_options = { type = "table", default = {} },
+  repair = { type = { "table", "string" }, default = { "none" } },
+  redundancy = { type = { "table", "boolean" }, default = { false } },
+  calibration_count = { type = "integer", min = 1, default = 256 },
+  evaluate = { one_of = { "compact", "masked" } },
+  latency = { type = "boolean" },
   agreement = { type = { "boolean", "table" } },
   store = { type = "string" },
   progress = { type = "boolean" },
@@ -139,8 +144,24 @@ local function check_dataset(dataset)
     options.describe(value))
 end
 
+local repairs = { "none", "bias", "batch_norm", "least_squares" }
+
+-- One of the axes that are lists of fixed values; a value stands for a list of one.
+local function axis(opts, name, allowed, what)
+  local list = type(opts[name]) == "table" and opts[name] or { opts[name] }
+  local known = {}
+  for _, value in ipairs(allowed) do known[value] = true end
+  local good, expected = list_of(function(value) return known[value] end, what)(list)
+  if not good then
+    errors.refuse("sweep", "%s: expected %s, got %s", name, expected,
+      #list > 0 and options.describe_all(list) or "nothing")
+  end
+  return table.move(list, 1, #list, 1, {})
+end
+
 -- What the sweep tells importance itself.
-local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch" }
+local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch", "redundancy", "calibration",
+  "calibration_count" }
 
 -- All of them, before the first method has taken its time.
 local function check_method_options(given, chosen)
@@ -192,7 +213,8 @@ local samplings_expected, methods_expected = "different names", "different names
 --- Checks the options of a sweep.
 -- @tab given
 -- @treturn table the job: `options`; `samplings`, `methods` (lists of `{name=, how=}`); `models`, `datasets` (lists of
---   `{name=, value=}`); `agreement` (settings, or nil)
+--   `{name=, value=}`); `repairs`, `redundancies` (lists of values); `evaluate` ("compact" or "masked"); `costs`
+--   (whether rows have them), `latency` (whether that is among them); `agreement` (settings, or nil)
 function sweep_options.prepare(given)
   local opts = options.check("sweep", given, rules)
   if opts.seeds and opts.seed then errors.refuse("sweep", "expected either seed or seeds") end
@@ -202,6 +224,9 @@ function sweep_options.prepare(given)
   local job = { options = opts, samplings = named_functions(opts.sampling, "sampling", is_string, samplings_expected),
     methods = named_functions(opts.methods, "methods", is_scoring, methods_expected),
     models = named(opts, "model", "models"), datasets = named(opts, "data", "datasets") }
+  job.repairs = axis(opts, "repair", repairs, "names among " .. table.concat(repairs, ", "))
+  job.redundancies = axis(opts, "redundancy", { false, true }, "booleans")
+  job.evaluate, job.costs, job.latency = opts.evaluate or "compact", true, opts.latency ~= false
   check_method_options(opts.method_options, job.methods)
   for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end
   check_targets(job)

@@ -64,6 +64,9 @@ local function run(connection, sql, ...)
   return rows
 end
 
+-- What `read` gives of the cache; scores and logits serve those who go on with the experiment.
+local kept_small = "SELECT kind, key, value FROM cache WHERE kind NOT IN ('scores', 'logits')"
+
 local function run_all(connection, statements)
   for _, sql in ipairs(statements) do
     local done, message = run(connection, sql)
@@ -149,10 +152,12 @@ end
 --- Opens a store for writing, or makes it. The experiment in it must be the one given.
 -- @string path
 -- @tab experiment what the rows depend on, as plain data; see `secateur.util.json`
+-- @func[opt] adapt called with the experiment in a store that is there already, before the two are compared; it may
+--   change the one given in place, since an older store describes less
 -- @treturn[1] Store
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong with the file: not a store, damaged, in use, or a different experiment
-function store.open(path, experiment)
+function store.open(path, experiment, adapt)
   local connection, message, fresh = connect(path)
   if not connection then return nil, message end
   local good
@@ -161,6 +166,7 @@ function store.open(path, experiment)
   else
     local old
     old, message = read_meta(connection)
+    if old and adapt then adapt(old) end
     if old then good, message = compare(old, experiment) end
   end
   if not good then
@@ -193,7 +199,7 @@ function store.read(path)
   local rows, cache
   whole.experiment, message = read_meta(connection)
   if whole.experiment then rows, message = run(connection, "SELECT row FROM rows ORDER BY position") end
-  if rows then cache, message = run(connection, "SELECT kind, key, value FROM cache WHERE kind <> 'scores'") end
+  if rows then cache, message = run(connection, kept_small) end
   connection:close()
   if not cache then return nil, message end
   local good, why = pcall(function()

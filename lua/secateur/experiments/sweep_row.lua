@@ -1,0 +1,127 @@
+--- What one pruned model of a sweep is worth, and what it costs: the columns of its row.
+-- @module secateur.experiments.sweep_row
+local core = require "secateur.core"
+local cost = require "secateur.models.cost"
+local evaluate = require "secateur.evaluation.evaluate"
+local json = require "secateur.util.json"
+local output_agreement = require "secateur.evaluation.output_agreement"
+
+local sweep_row = {}
+
+-- Timings of a row are medians of few runs: a sweep has many rows, and its figures show the trend.
+local repeats = 3
+
+-- STUB until compaction is there.
+local there, compact = pcall(require, "secateur.pruning.compact")
+sweep_row.compact = there and compact or function(model) return model end
+
+local function columns_of(measured, seconds)
+  local columns = { evaluate_seconds = seconds, macro_f1 = measured.macro_f1, per_class = {} }
+  for _, name in ipairs { "accuracy", "balanced_accuracy", "auroc", "ece", "loss" } do
+    columns[name] = measured[name]
+  end
+  for i, class in ipairs(measured.per_class or {}) do
+    columns.per_class[i] = { sensitivity = class.sensitivity, specificity = class.specificity,
+      precision = class.precision, f1 = class.f1 }
+  end
+  return columns
+end
+
+--- Evaluates a model on the test split.
+-- @tab job
+-- @tab pair `data`
+-- @tparam Model model
+-- @treturn table columns of a row
+-- @treturn table the Evaluation, for its outputs
+function sweep_row.measure(job, pair, model)
+  local started = core.clock()
+  local measured = evaluate(model, pair.data.test, { batch = job.options.batch })
+  return columns_of(measured, core.clock() - started), measured
+end
+
+-- Outputs as the store keeps them, and back. Nine digits give every float32 back exactly.
+local function pack_outputs(measured)
+  local rows = {}
+  for i, row in ipairs(measured.logits) do
+    local words = {}
+    for j, logit in ipairs(row) do words[j] = ("%.9g"):format(logit) end
+    rows[i] = table.concat(words, " ")
+  end
+  return { logits = rows, indices = measured.indices }
+end
+
+local function unpack_outputs(kept)
+  local logits = {}
+  for i, text in ipairs(kept.logits) do
+    logits[i] = {}
+    for word in text:gmatch "%S+" do table.insert(logits[i], tonumber(word)) end
+  end
+  return { logits = logits, indices = kept.indices }
+end
+
+--- Evaluates the dense model of a pair, unless the store has what came of it: `pair.baseline`, columns of a row, and
+-- `pair.dense`, its outputs.
+-- @tab job
+-- @tab pair `model`, `data`, `dataset`, `name`
+function sweep_row.measure_dense(job, pair)
+  local key = json.encode { pair.dataset, pair.name }
+  local baseline, dense = job.store:get("baseline", key), job.store:get("logits", key)
+  if not baseline or job.costs and not dense then
+    local columns, measured = sweep_row.measure(job, pair, pair.model)
+    if job.costs and not dense then dense = job.store:put("logits", key, pack_outputs(measured)) end
+    baseline = baseline or job.store:put("baseline", key, columns)
+  end
+  -- Stores from before there were costs call it by its old name.
+  baseline.evaluate_seconds = baseline.evaluate_seconds or baseline.seconds
+  pair.baseline, pair.dense = baseline, dense and unpack_outputs(dense)
+end
+
+local function cost_of(job, model)
+  local found = cost(model, { batches = job.latency and { 1, 16 } or { 16 }, repeats = repeats, latency = job.latency })
+  return { parameters = found.parameters, macs = found.macs, bytes = found.bytes,
+    latency_1 = found.latency and found.latency[1], latency_16 = found.latency and found.latency[16],
+    peak_bytes = found.peak_bytes[16] }
+end
+
+local relative = { "parameters", "macs", "bytes", "latency_1", "latency_16" }
+
+-- Columns of costs. The dense model is timed anew in every run of the sweep, since the store may have come from
+-- another machine.
+local function add_costs(job, pair, columns, model)
+  pair.cost = pair.cost or cost_of(job, pair.model)
+  local found = model == pair.model and pair.cost or cost_of(job, model)
+  for name, value in pairs(found) do columns[name] = value end
+  for _, name in ipairs(relative) do
+    columns["relative_" .. name] = found[name] and pair.cost[name] and found[name] / pair.cost[name]
+  end
+end
+
+--- The columns of a model that is evaluated: measures, costs, and how far its decisions are those of the dense model.
+-- @tab job
+-- @tab pair as `measure_dense` leaves it
+-- @tparam Model model the pruned model, or the dense one itself, which is not evaluated again
+-- @treturn table columns of a row
+function sweep_row.columns(job, pair, model)
+  local columns = {}
+  if model == pair.model then
+    for name, value in pairs(pair.baseline) do columns[name] = value end
+    columns.decision_agreement, columns.kl, columns.drop_low, columns.drop_high = 1, 0, 0, 0
+  else
+    local measured
+    columns, measured = sweep_row.measure(job, pair, model)
+    for name, value in pairs(job.costs and output_agreement.compare(pair.dense, measured) or {}) do
+      columns[name] = value
+    end
+  end
+  columns.drop = pair.baseline.accuracy - columns.accuracy
+  columns.baseline_accuracy = pair.baseline.accuracy
+  if job.costs then
+    add_costs(job, pair, columns, model)
+  else
+    columns.decision_agreement, columns.kl, columns.drop_low, columns.drop_high = nil, nil, nil, nil
+  end
+  columns.seconds = nil
+  return columns
+end
+
+return sweep_row
