@@ -42,8 +42,8 @@ return {
   {
     title = "Pruning",
     about = "Scores of neurons, the samples that they are scored on, and the removal of the lowest.",
-    names = { "importance", "sample", "prune" },
-    classes = { { "PruningPlan", "models.pruning_plan" } },
+    names = { "importance", "sample", "prune", "lossless" },
+    classes = { { "PruningPlan", "models.pruning_plan" }, { "Lossless", "pruning.lossless" } },
     topics = { "scores", "sampling", "reduce" },
   },
   {

@@ -68,6 +68,16 @@ function prune.plan(model, scores, opts)
   return make_plan(model, scores, opts)
 end
 
+--- The rates that differ: those in [0, 1) at which another unit goes, ascending, as far as `min_units` allows.
+-- @tparam Model model
+-- @tab scores see `prune`
+-- @tab[opt] opts see `prune`, without `rate` and `target`
+-- @treturn {number,...}
+function prune.rates(model, scores, opts)
+  check_arguments(model, scores)
+  return ranking.new(model, scores, options.check("prune", opts, rules)):rates()
+end
+
 --- Reads a plan that `plan:save` wrote.
 -- @string path
 -- @treturn PruningPlan
