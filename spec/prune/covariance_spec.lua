@@ -114,9 +114,10 @@ describe("covariance", function()
   it("says what is wrong", function()
     local covariance = core.covariance(3)
     assert.equal("Covariance of 3 units, 0 rows of 0 images", tostring(covariance))
-    assert.error_matches(function() covariance:means() end, "covariance: expected at least one row, got none", nil, true)
-    assert.error_matches(function() covariance:add_rows(core.zeros(2, 4)) end, "add_rows: x: expected [N x 3], got [2x4]",
+    assert.error_matches(function() covariance:means() end, "covariance: expected at least one row, got none",
       nil, true)
+    assert.error_matches(function() covariance:add_rows(core.zeros(2, 4)) end,
+      "add_rows: x: expected [N x 3], got [2x4]", nil, true)
     covariance:close()
     covariance:close()
     assert.equal("Covariance (closed)", tostring(covariance))
