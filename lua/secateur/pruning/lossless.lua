@@ -1,12 +1,12 @@
 --- How much of a model can go before it loses more than a margin.
 -- @module secateur.pruning.lossless
-local confidence_intervals = require "secateur.evaluation.confidence_intervals"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local evaluate = require "secateur.evaluation.evaluate"
 local importance = require "secateur.pruning.importance"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local output_agreement = require "secateur.evaluation.output_agreement"
 local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
 local prune = require "secateur.pruning.prune"
@@ -39,7 +39,8 @@ local rules = {
 -- @field evaluations list in the order of the search, of `{rate, drop, interval, accuracy, units, within}`
 -- @field monotone whether the drops rise with the rate wherever they were measured, as bisection assumes
 -- @field test at this rate on the test split: `accuracy`, `baseline_accuracy`, `drop`, `interval`,
---   `decision_agreement` (share of images decided alike), `count`; nil where the data have no test split
+--   `decision_agreement` (share of images decided alike), `kl` (mean divergence from what the unpruned model says, in
+--   nats), `count`; nil where the data have no test split
 -- @field scores what the units were ranked by
 -- @field baseline_accuracy of the unpruned model on the validation split
 -- @field margin as given; so are `tolerance`, `level`, `strict`
@@ -75,19 +76,13 @@ end
 
 -- ---- measuring ----
 
--- The drop between two evaluations of the same images, with its interval: images are drawn, each with what both models
--- make of it, so that what both get wrong does not widen it.
+-- The drop between two evaluations of the same images, with its interval, and what else tells them apart.
 local function compare(dense, pruned, opts)
-  local lost, alike = {}, 0
-  for i, label in ipairs(dense.labels) do
-    local before, after = dense.predictions[i], pruned.predictions[i]
-    lost[i] = (before == label and 1 or 0) - (after == label and 1 or 0)
-    alike = alike + (before == after and 1 or 0)
-  end
-  local found = confidence_intervals.mean(lost, #lost, { level = opts.level, resamples = opts.resamples,
+  local found = output_agreement.compare(dense, pruned, { level = opts.level, resamples = opts.resamples,
     seed = opts.seed })
-  return { drop = found.mean, interval = { found.low, found.high }, accuracy = pruned.accuracy,
-    baseline_accuracy = dense.accuracy, decision_agreement = alike / #lost, count = #lost }
+  return { drop = dense.accuracy - pruned.accuracy, interval = { found.drop_low, found.drop_high },
+    accuracy = pruned.accuracy, baseline_accuracy = dense.accuracy, decision_agreement = found.decision_agreement,
+    kl = found.kl, count = pruned.count }
 end
 
 local function measure(model, split, opts)
