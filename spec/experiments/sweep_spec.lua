@@ -73,6 +73,7 @@ local fingerprint = require "secateur.util.fingerprint"
 local json = require "secateur.util.json"
 local store = require "secateur.results.store"
 local sweep = require "secateur.experiments.sweep"
+require "secateur.experiments.sweep_row".compact = loaded["secateur.pruning.compact"]
 
 local function model(name)
   return { name = name, forward = function() end, fingerprint = function() return "weights of " .. name end }
