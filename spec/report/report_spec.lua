@@ -153,11 +153,51 @@ describe("report", function()
     assert.matches("cosine  Spearman  top%-k\n", tostring(results.new(all)))
   end)
 
+  it("draws accuracy against what models cost, and agreement of decisions, a panel per repair", function()
+    needs.gnuplot(pending)
+    local all = {}
+    for _, repair in ipairs { "none", "least_squares" } do
+      for _, row in ipairs(rows.curve({ [0.3] = 0.1, [0.5] = 0.2 }, { repair = repair, redundancy = true })) do
+        row.relative_macs, row.relative_latency_1, row.decision_agreement = 1 - row.rate, 1.1 - row.rate, 0.75
+        row.drop_low, row.drop_high, row.macs = row.drop - 0.05, row.drop + 0.25, 1000
+        all[#all + 1] = row
+      end
+    end
+    report(results.new(all), folder)
+    local drawn = files.join(folder, "figures")
+    local names = {}
+    for _, name in ipairs(files.list(drawn)) do
+      if name:find "svg$" then names[#names + 1] = name end
+    end
+    assert.same({ "accuracy-cpn-vgg-random-least_squares.svg", "accuracy-cpn-vgg-random-none.svg",
+      "accuracy-cpn-vgg.svg", "decisions-cpn-vgg.svg", "latency-1-cpn-vgg.svg", "macs-cpn-vgg.svg" }, names)
+    local function script(name) return files.read_all(files.join(drawn, name .. ".gp")) end
+    -- A single seed: the bootstrap interval of the drop, off the unpruned accuracy of 0.9.
+    assert.truthy(script("accuracy-cpn-vgg"):find("$p2_1 << EOD\n0 0.9 0.9 0.9\n0.3 0.8 0.55 0.85\n0.5 0.7 0.45 0.75\n",
+      1, true))
+    assert.truthy(script("accuracy-cpn-vgg"):find("random · repair: least squares", 1, true))
+    assert.truthy(script("macs-cpn-vgg"):find("$p1_1 << EOD\n1 0.9 0.9 0.9\n0.7 0.8 0.55 0.85\n0.5 0.7 0.45 0.75\n", 1,
+      true))
+    assert.truthy(script("latency-1-cpn-vgg"):find("yerrorbars", 1, true))
+    assert.truthy(script("decisions-cpn-vgg"):find("$p1_1 << EOD\n0 1 1 1\n0.3 0.75 0.75 0.75\n", 1, true))
+    local page = files.read_all(files.join(folder, "index.html"))
+    for _, part in ipairs { '<section id="costs">', '<section id="decisions">', "LRP with redundancy · random",
+      "Accuracy against relative multiply-adds: cpn · vgg", "not repaired" } do
+      assert.truthy(page:find(part, 1, true), part)
+    end
+    local record = csv.records(files.join(folder, "results.csv"), { "repair", "redundancy", "drop_high", "macs" })[3]
+    assert.same({ "least_squares", "true", "0.35", "1000" }, { record.repair, record.redundancy, record.drop_high,
+      record.macs })
+    assert.truthy(files.read_all(files.join(folder, "costs.md")):find("| LRP | yes | least squares | 0.30 |", 1, true))
+  end)
+
   it("leaves the agreement out where no row has it", function()
     needs.gnuplot(pending)
     report(some(), folder)
     assert.falsy(files.read_all(files.join(folder, "index.html")):find('id="agreement"', 1, true))
     assert.falsy(files.read_all(files.join(folder, "results.csv")):find("agreement", 1, true))
+    assert.falsy(files.read_all(files.join(folder, "index.html")):find('id="costs"', 1, true))
+    assert.falsy(files.is_file(files.join(folder, "costs.md")))
   end)
 
   it("reads a store, without the native core", function()

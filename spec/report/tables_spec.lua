@@ -66,6 +66,45 @@ describe("table of drops", function()
       tables.drops_caption(rows.results { { { [0.5] = 0 } }, { { [0.5] = 0 }, { model = "vit" } } }))
   end)
 
+  local function repaired()
+    return rows.results { { { [0.5] = 0.4 }, { repair = "none", seed = 0 } },
+      { { [0.5] = 0.2 }, { repair = "none", seed = 1 } }, { { [0.5] = 0.1 }, { repair = "least_squares" } },
+      { { [0.5] = 0.05 }, { repair = "least_squares", redundancy = true } } }
+  end
+
+  it("has a line per redundancy and repair, and columns for them", function()
+    local drops = tables.drops(repaired())
+    local list = {}
+    for i, line in ipairs(drops.lines) do
+      list[i] = ("%s %s %s"):format(line.redundancy, line.repair, line.cells[1].text)
+    end
+    assert.same({ "false none 0.300 ± 0.10", "false least_squares 0.100 ± 0.00", "true none –",
+      "true least_squares 0.050 ± 0.00" }, list)
+    assert.equal("| Method | Redundancy | Sampling | Repair | Δ at 0.50 |\n| --- | --- | --- | --- | ---: |\n"
+      .. "| LRP | no | random | none | 0.300 ± 0.10 |\n| LRP | no | random | least squares | 0.100 ± 0.00 |\n"
+      .. "| LRP | yes | random | none | – |\n| LRP | yes | random | least squares | **0.050 ± 0.00** |\n\nWhy.\n",
+      tables.drops_markdown(drops, "Why."))
+    local page = tables.drops_html(drops, "")
+    assert.truthy(page:find('<th scope="row">LRP</th><td>yes</td><td>random</td><td>least squares</td><td><strong>', 1,
+      true))
+    local lossless = tables.lossless_html(repaired(), 0.1)
+    assert.truthy(lossless:find('<th scope="row">LRP</th><td>no</td><td>none</td><td>0.00</td>', 1, true))
+    assert.equal("sensitivity with redundancy", tables.scoring_name { method = "sensitivity", redundancy = true })
+  end)
+
+  it("of costs has a line per scoring, repair and rate, and what was measured", function()
+    assert.is_nil(tables.costs(repaired()))
+    local some = repaired()
+    for i, row in ipairs(some) do row.relative_macs, row.decision_agreement = 0.1 * i, i < 3 and 0.5 or nil end
+    local costs = tables.costs(some)
+    assert.same({ "Method", "Redundancy", "Repair", "Rate", "Δ accuracy", "Same decisions", "MACs" }, costs.heads)
+    assert.same({ { "LRP", "no", "none", "0.50", "0.300 ± 0.100", "0.500", "0.150 ± 0.050" },
+      { "LRP", "no", "least squares", "0.50", "0.100", "–", "0.300" },
+      { "LRP", "yes", "least squares", "0.50", "0.050", "–", "0.400" } }, costs.lines)
+    assert.truthy(tables.costs_markdown(costs):find("| LRP | no | none | 0.50 | 0.300 ± 0.100 | 0.500 |", 1, true))
+    assert.truthy(tables.costs_html(costs):find('<th scope="row">LRP</th><td>yes</td><td>least squares</td>', 1, true))
+  end)
+
   it("is Markdown", function()
     local drops = tables.drops(rows.results { { { [0.15] = 0.1, [0.125] = 0.2 }, { sampling = "my|own_*way*" } } })
     assert.equal("| Method | Sampling | Δ at 0.125 | Δ at 0.15 |\n| --- | --- | ---: | ---: |\n"

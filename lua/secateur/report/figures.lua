@@ -1,8 +1,10 @@
---- The figures: accuracy against pruning rate (the paper's Figs 2-4), agreement of explanations, training curves.
+--- The figures: accuracy against pruning rate (the paper's Figs 2-4) and against what pruned models cost, agreement of
+-- decisions and of explanations, training curves.
 -- @module secateur.report.figures
 local errors = require "secateur.util.errors"
 local gnuplot = require "secateur.report.gnuplot"
 local line_plots = require "secateur.report.line_plots"
+local tables = require "secateur.report.tables"
 
 local number = line_plots.number
 
@@ -37,16 +39,34 @@ local function accuracy_panel(rows, margin, where, title)
     levels = baseline and { { baseline, unpruned_look }, { baseline - margin, margin_look } } }
 end
 
---- Draws accuracy against rate: a figure per dataset and model with a panel per sampling (and each panel by itself),
--- and where there are several, an overview per sampling with a panel per dataset and model. Several seeds: mean and a
--- band of one standard deviation.
+-- The values of an axis that have a panel each: a list of {value, title}; one without a title where none varies.
+local function repairs_of(rows)
+  local list = {}
+  for i, repair in ipairs(rows:distinct "repair") do
+    local name = repair == "none" and "not repaired" or "repair: " .. tables.repair_name(repair)
+    list[i] = { repair, rows:varies "repair" and name or nil }
+  end
+  return list
+end
+
+local function join(...)
+  local parts = {}
+  for _, part in ipairs { ... } do
+    if part ~= "" then parts[#parts + 1] = part end
+  end
+  return table.concat(parts, " · ")
+end
+
+--- Draws accuracy against rate: a figure per dataset and model with a panel per sampling and repair (and each panel by
+-- itself), and where there are several, an overview per sampling and repair with a panel per dataset and model. Several
+-- seeds: mean and a band of one standard deviation; one: a band of the bootstrap interval, where rows have it.
 -- @tab rows Results
 -- @tab opts `folder`, `margin`, `gnuplot`
--- @treturn list of `{kind = "panel"/"pair"/"overview", name=, dataset=, model=, sampling=, title=}`
+-- @treturn list of `{kind = "panel"/"pair"/"overview", name=, dataset=, model=, sampling=, repair=, title=}`
 function figures.accuracy(rows, opts)
   local list, taken, margin = {}, {}, opts.margin
   local samplings, datasets, models = rows:distinct "sampling", rows:distinct "dataset", rows:distinct "model"
-  local low, high = accuracy_range(rows, margin)
+  local repairs, low, high = repairs_of(rows), accuracy_range(rows, margin)
   local key = { { "unpruned", unpruned_look }, { ("−%g points"):format(100 * margin), margin_look } }
   local function draw(kind, about, drawn, columns, size)
     local name = gnuplot.slug("accuracy-" .. table.concat(about, "-"), taken)
@@ -55,29 +75,112 @@ function figures.accuracy(rows, opts)
         gnuplot = opts.gnuplot, cell_width = size and size[1], cell_height = size and size[2] }))
     return list[#list]
   end
-  local overview = {}
+  -- What names the panels of a sampling and a repair; the repair's where it has a title.
+  local function names(dataset, model, sampling, repair)
+    return { dataset, model, sampling, repair[2] and repair[1] }
+  end
+  local overviews = {}
   for _, dataset in ipairs(datasets) do
     for _, model in ipairs(models) do
       local together = {}
-      for i, sampling in ipairs(samplings) do
-        local where = { dataset = dataset, model = model, sampling = sampling }
-        together[i] = accuracy_panel(rows, margin, where, sampling)
-        overview[sampling] = overview[sampling] or {}
-        table.insert(overview[sampling], accuracy_panel(rows, margin, where, ("%s · %s"):format(dataset, model)))
-        local entry = draw("panel", { dataset, model, sampling }, { together[i] }, 1, { 340, 250 })
-        entry.dataset, entry.model, entry.sampling = dataset, model, sampling
+      for s, sampling in ipairs(samplings) do
+        for r, repair in ipairs(repairs) do
+          local where = { dataset = dataset, model = model, sampling = sampling, repair = repair[1] }
+          local panel = accuracy_panel(rows, margin, where, join(sampling, repair[2] or ""))
+          together[#together + 1] = panel
+          local overview = overviews[(s - 1) * #repairs + r] or { sampling = sampling, repair = repair }
+          overviews[(s - 1) * #repairs + r] = overview
+          table.insert(overview, accuracy_panel(rows, margin, where, ("%s · %s"):format(dataset, model)))
+          local entry = draw("panel", names(dataset, model, sampling, repair), { panel }, 1, { 340, 250 })
+          entry.dataset, entry.model, entry.sampling, entry.repair = dataset, model, sampling, repair[2]
+        end
       end
-      if #samplings > 1 then
-        local entry = draw("pair", { dataset, model }, together)
+      if #together > 1 then
+        local entry = draw("pair", { dataset, model }, together, #repairs > 1 and #repairs or nil)
         entry.dataset, entry.model = dataset, model
       end
     end
   end
   if #datasets * #models > 1 then
-    for _, sampling in ipairs(samplings) do
-      draw("overview", { "all", sampling }, overview[sampling], #models, { 260, 200 }).sampling = sampling
+    for _, overview in ipairs(overviews) do
+      local entry = draw("overview", { "all", overview.sampling, overview.repair[2] and overview.repair[1] }, overview,
+        #models, { 260, 200 })
+      entry.sampling, entry.repair = overview.sampling, overview.repair[2]
     end
   end
+  return list
+end
+
+-- Calls a function with each dataset and model whose rows have a column.
+local function each_measured(rows, column, visit)
+  for _, pair in ipairs(rows:combinations { "dataset", "model" }) do
+    for _, row in ipairs(rows:where(pair)) do
+      if row[column] ~= nil then
+        visit(pair.dataset, pair.model)
+        break
+      end
+    end
+  end
+end
+
+-- What accuracy is drawn against: column, beginning of the file's name, label of the axis.
+local costs = {
+  { "relative_macs", "macs", "relative multiply-adds" },
+  { "relative_latency_1", "latency-1", "relative time, 1 image" },
+  { "relative_latency_16", "latency-16", "relative time, 16 images" },
+}
+
+--- Draws accuracy against what pruned models cost: figures per dataset and model, against multiply-adds and times, with
+-- a panel per repair, over all samplings and seeds. Nothing where no row has been measured so.
+-- @tab rows Results
+-- @tab opts `folder`, `margin`, `gnuplot`
+-- @treturn list of `{name=, dataset=, model=, title=, against=}`
+function figures.costs(rows, opts)
+  local list, taken = {}, {}
+  local low, high = accuracy_range(rows, opts.margin)
+  local key = { { "unpruned", unpruned_look }, { ("−%g points"):format(100 * opts.margin), margin_look } }
+  for _, each in ipairs(costs) do
+    local column, stem, label = table.unpack(each)
+    each_measured(rows, column, function(dataset, model)
+      local drawn, most = {}, 1
+      for _, row in ipairs(rows:where { dataset = dataset, model = model }) do
+        most = math.max(most, row[column] or 0)
+      end
+      for i, repair in ipairs(repairs_of(rows)) do
+        drawn[i] = accuracy_panel(rows, opts.margin, { dataset = dataset, model = model, repair = repair[1] },
+          repair[2] or join(dataset, model))
+        drawn[i].against, drawn[i].bars = column, column ~= "relative_macs"
+      end
+      local name = gnuplot.slug(("%s-%s-%s"):format(stem, dataset, model), taken)
+      add(list, { name = name, dataset = dataset, model = model, against = label, title = join(dataset, model) },
+        line_plots.draw(rows, drawn, { folder = opts.folder, name = name, label = "accuracy", low = low, high = high,
+          key = key, x_label = label, x_high = most * 1.02, cell_width = #drawn == 1 and 400 or nil,
+          gnuplot = opts.gnuplot }))
+    end)
+  end
+  return list
+end
+
+--- Draws the share of decisions that are the dense model's against rate: a figure per dataset and model with a panel
+-- per repair, over all samplings and seeds. Nothing where no row has been measured so.
+-- @tab rows Results
+-- @tab opts `folder`, `gnuplot`
+-- @treturn list of `{name=, dataset=, model=, title=}`
+function figures.decisions(rows, opts)
+  local list, taken, low = {}, {}, 0.8
+  for _, row in ipairs(rows) do low = math.min(low, row.decision_agreement or 1) end
+  low = math.max(0, math.floor(low * 10 - 0.5) / 10)
+  each_measured(rows, "decision_agreement", function(dataset, model)
+    local drawn = {}
+    for i, repair in ipairs(repairs_of(rows)) do
+      drawn[i] = { where = { dataset = dataset, model = model, repair = repair[1] }, column = "decision_agreement",
+        title = repair[2] or join(dataset, model), start = 1 }
+    end
+    local name = gnuplot.slug(("decisions-%s-%s"):format(dataset, model), taken)
+    add(list, { name = name, dataset = dataset, model = model, title = join(dataset, model) }, line_plots.draw(rows,
+      drawn, { folder = opts.folder, name = name, label = "same decisions", low = low, high = 1.01,
+        cell_width = #drawn == 1 and 400 or nil, gnuplot = opts.gnuplot }))
+  end)
   return list
 end
 
@@ -94,20 +197,22 @@ local function agreement_range(rows)
 end
 
 --- Draws how far explanations agree with those of the unpruned model against rate: a figure per dataset and model with
--- a panel per measure, over all samplings and seeds (mean and a band of one standard deviation). Nothing where no row
--- has been measured so.
+-- a panel per measure and repair, over all samplings and seeds (mean and a band of one standard deviation). Nothing
+-- where no row has been measured so.
 -- @tab rows Results
 -- @tab opts `folder`, `gnuplot`
 -- @treturn list of `{name=, dataset=, model=, title=}`
 function figures.agreement(rows, opts)
-  local list, taken = {}, {}
+  local list, taken, repairs = {}, {}, repairs_of(rows)
   local low, high = agreement_range(rows)
   for _, dataset in ipairs(rows:distinct "dataset") do
     for _, model in ipairs(rows:distinct "model") do
       local drawn, measured = {}, false
-      for i, each in ipairs(agreements) do
-        drawn[i] = { where = { dataset = dataset, model = model }, column = each[1], title = each[2],
-          start = 1 }
+      for _, repair in ipairs(repairs) do
+        for _, each in ipairs(agreements) do
+          drawn[#drawn + 1] = { where = { dataset = dataset, model = model, repair = repair[1] }, column = each[1],
+            title = join(each[2], repair[2] or ""), start = 1 }
+        end
       end
       for _, row in ipairs(rows:where { dataset = dataset, model = model }) do
         for _, each in ipairs(agreements) do measured = measured or row[each[1]] ~= nil end
@@ -116,7 +221,7 @@ function figures.agreement(rows, opts)
         local name = gnuplot.slug(("agreement-%s-%s"):format(dataset, model), taken)
         add(list, { name = name, dataset = dataset, model = model, title = ("%s · %s"):format(dataset, model) },
           line_plots.draw(rows, drawn, { folder = opts.folder, name = name, label = "agreement", low = low, high = high,
-            gnuplot = opts.gnuplot }))
+            columns = #agreements, gnuplot = opts.gnuplot }))
       end
     end
   end

@@ -17,10 +17,10 @@ local function wide(element)
   return '<div class="wide" tabindex="0">' .. element .. "</div>\n"
 end
 
---- The combination of method and sampling with the smallest drop, averaged over the rates of Table 1.
+--- The combination of method, sampling, redundancy and repair with the smallest drop, averaged over the rates of
+-- Table 1.
 -- @tab drops what `table.drops` gives
--- @treturn[1] string method
--- @treturn[1] string sampling
+-- @treturn[1] table `method`, `sampling`, `redundancy`, `repair`
 -- @treturn[1] number its mean drop
 -- @treturn[2] nil where no combination has all rates
 function html_report.best(drops)
@@ -33,7 +33,16 @@ function html_report.best(drops)
     end
     if complete and (not smallest or sum / #line.cells < smallest) then best, smallest = line, sum / #line.cells end
   end
-  if best then return best.method, best.sampling, smallest end
+  if best then
+    return { method = best.method, sampling = best.sampling, redundancy = best.redundancy, repair = best.repair },
+      smallest
+  end
+end
+
+-- A combination in a few words: "LRP with redundancy, random, least squares".
+local function combination_text(each, separator)
+  local list = { tables.scoring_name(each), each.sampling, each.repair ~= "none" and tables.repair_name(each.repair) }
+  return table.concat(list, separator, 1, list[3] and 3 or 2)
 end
 
 local function percent(value)
@@ -46,17 +55,18 @@ end
 
 local function summary(rows, drops, margin)
   local cards = {}
-  local method, sampling = html_report.best(drops)
-  if method then
-    cards[#cards + 1] = card(("%s · %s"):format(tables.method_name(method), sampling), "smallest drop, mean over rates")
+  local best = html_report.best(drops)
+  if best then
+    cards[#cards + 1] = card(combination_text(best, " · "),
+      "smallest drop, mean over rates")
   end
   local largest
   for _, entry in ipairs(rows:lossless(margin)) do
     if not largest or entry.rate > largest.rate then largest = entry end
   end
   if largest then
-    cards[#cards + 1] = card(tables.rate_text(largest.rate), ("largest lossless rate: %s, %s, %s, %s"):format(
-      largest.dataset, largest.model, tables.method_name(largest.method), largest.sampling))
+    cards[#cards + 1] = card(tables.rate_text(largest.rate), ("largest lossless rate: %s, %s, %s"):format(
+      largest.dataset, largest.model, combination_text(largest, ", ")))
   end
   local shown, lowest, highest = 0, math.huge, -math.huge
   for _, dataset in ipairs(rows:distinct "dataset") do
@@ -99,7 +109,8 @@ local function accuracy_figures(drawn, read)
   end
   for _, entry in ipairs(drawn) do
     if entry.kind == "overview" then
-      out[#out + 1] = ("<h3>%s sampling</h3>\n"):format(escape(entry.sampling)) .. wide(element(entry, "overview"))
+      out[#out + 1] = ("<h3>%s sampling%s</h3>\n"):format(escape(entry.sampling),
+        entry.repair and ", " .. escape(entry.repair) or "") .. wide(element(entry, "overview"))
     elseif entry.kind == "panel" then
       local name = entry.dataset .. " · " .. entry.model
       if not by_name[name] then by_name[name], groups[#groups + 1] = {}, name end
@@ -114,18 +125,41 @@ local function accuracy_figures(drawn, read)
   return table.concat(out)
 end
 
+-- Figures one below the other, each with its title where there are several.
+local function figure_list(drawn, read, about)
+  local out = {}
+  for _, entry in ipairs(drawn) do
+    if #drawn > 1 then out[#out + 1] = ("<h3>%s</h3>\n"):format(escape(entry.title)) end
+    out[#out + 1] = wide(('<figure class="overview">%s</figure>\n'):format(html.svg(read(entry.name .. ".svg"),
+      entry.name, about(entry) .. ": " .. entry.title)))
+  end
+  return table.concat(out)
+end
+
+-- What pruned models cost; nothing where it was not measured.
+local function cost_section(costs, drawn, read)
+  if not costs and #drawn == 0 then return "" end
+  return section("costs", "What pruned models cost", costs and wide(tables.costs_html(costs)) or "",
+    figure_list(drawn, read, function(entry) return "Accuracy against " .. entry.against end))
+end
+
+-- How many decisions stay; nothing where it was not measured.
+local function decision_section(drawn, read)
+  if #drawn == 0 then return "" end
+  return section("decisions", "Agreement of decisions", "<p>The share of test images whose decision is the dense "
+    .. "model's, right or wrong. Means over samplings and seeds.</p>\n", figure_list(drawn, read, function()
+      return "Agreement of decisions against pruning rate"
+    end))
+end
+
 -- How much of the explanations pruning leaves; nothing where it was not measured.
 local function agreement_section(drawn, read)
   if #drawn == 0 then return "" end
-  local out = { "<p>Heatmaps of each pruned model against those of the unpruned one, for the same images and the same "
-    .. "class: cosine, rank correlation, and overlap of the most relevant pixels; 1 is the same. Means over samplings "
-    .. "and seeds.</p>\n" }
-  for _, entry in ipairs(drawn) do
-    out[#out + 1] = wide(('<figure class="overview">%s</figure>\n'):format(html.svg(read(entry.name .. ".svg"),
-      entry.name, "Agreement of explanations against pruning rate: " .. entry.title)))
-    if #drawn > 1 then table.insert(out, #out, ("<h3>%s</h3>\n"):format(escape(entry.title))) end
-  end
-  return section("agreement", "Agreement of explanations", table.concat(out))
+  return section("agreement", "Agreement of explanations", "<p>Heatmaps of each pruned model against those of the "
+    .. "unpruned one, for the same images and the same class: cosine, rank correlation, and overlap of the most "
+    .. "relevant pixels; 1 is the same. Means over samplings and seeds.</p>\n", figure_list(drawn, read, function()
+      return "Agreement of explanations against pruning rate"
+    end))
 end
 
 local class_measures = { "sensitivity", "specificity", "precision", "f1" }
@@ -142,8 +176,8 @@ local function class_cells(rows, class)
   return table.concat(cells)
 end
 
-local function class_table(rows, dataset, model, method, sampling)
-  local found = results.new(rows:where { dataset = dataset, model = model, method = method, sampling = sampling })
+local function class_table(rows, dataset, model, combination)
+  local found = results.new(results.new(rows:where(combination)):where { dataset = dataset, model = model })
   local described = (rows.experiment.datasets or {})[dataset] or {}
   local names = described.classes or {}
   local out = { "<table>\n<thead><tr>" }
@@ -166,12 +200,12 @@ local function class_table(rows, dataset, model, method, sampling)
 end
 
 local function per_class(rows, drops)
-  local method, sampling = html_report.best(drops)
-  if not method then return "" end
+  local best = html_report.best(drops)
+  if not best then return "" end
   local out, several = {}, #rows:distinct "dataset" * #rows:distinct "model" > 1
   for _, dataset in ipairs(rows:distinct "dataset") do
     for _, model in ipairs(rows:distinct "model") do
-      local element = class_table(rows, dataset, model, method, sampling)
+      local element = class_table(rows, dataset, model, best)
       if element then
         out[#out + 1] = ("<details%s><summary>%s · %s</summary>\n%s</details>\n"):format(several and "" or " open",
           escape(dataset), escape(model), element)
@@ -179,8 +213,11 @@ local function per_class(rows, drops)
     end
   end
   if #out == 0 then return "" end
-  local about = ("<p>%s with %s sampling, the combination with the smallest mean drop%s.</p>\n"):format(
-    escape(tables.method_name(method)), escape(sampling), #rows:distinct "seed" > 1 and "; means over the seeds" or "")
+  local what = ("%s with %s sampling%s%s"):format(tables.method_name(best.method), best.sampling,
+    best.redundancy and ", redundancy counted" or "",
+    best.repair ~= "none" and ", repair: " .. tables.repair_name(best.repair) or "")
+  local about = ("<p>%s, the combination with the smallest mean drop%s.</p>\n"):format(escape(what),
+    #rows:distinct "seed" > 1 and "; means over the seeds" or "")
   return section("classes", "Per class", about, table.concat(out))
 end
 
@@ -215,6 +252,7 @@ end
 
 local function value_text(value)
   if type(value) == "number" then return ("%.14g"):format(value) end
+  if type(value) == "boolean" then return value and "yes" or "no" end
   if type(value) ~= "table" then return tostring(value) end
   local parts = {}
   if #value > 0 then
@@ -234,8 +272,8 @@ local function settings(rows, margin)
         escape(value_text(value)))
     end
   end
-  for _, each in ipairs { { "Methods", "method" }, { "Samplings", "sampling" }, { "Rates", "rate" },
-    { "Seeds", "seed" }, { "Models", "model" } } do
+  for _, each in ipairs { { "Methods", "method" }, { "Samplings", "sampling" }, { "Redundancy", "redundancy" },
+    { "Repair", "repair" }, { "Rates", "rate" }, { "Seeds", "seed" }, { "Models", "model" } } do
     add(each[1], rows:distinct(each[2]))
   end
   local names = rows:distinct "dataset"
@@ -247,6 +285,13 @@ local function settings(rows, margin)
     add("Dataset " .. name, table.concat(about, "; "))
   end
   add("Samples per class", experiment.per_class)
+  if rows:varies "repair" or rows:varies "redundancy" then
+    add("Calibration images", experiment.calibration_count)
+  end
+  if experiment.evaluate then
+    add("Models evaluated", experiment.evaluate == "compact" and "compact: what is pruned is gone"
+      or "masked: what is pruned is zero")
+  end
   add("Units ranked", experiment.scope == "layer" and "within each layer" or experiment.scope and "all together")
   add("Units kept per layer, at least", experiment.min_units)
   add("Reduction of relevance", experiment.reduce)
@@ -262,8 +307,8 @@ end
 
 --- Makes the page.
 -- @tab rows Results
--- @tab parts `title, margin, drops, caption, drawn` (figures of `figures.accuracy`), `agreements` (those of
--- `figures.agreement`), `heatmaps, trainings`, and `read`,
+-- @tab parts `title, margin, drops, caption`, `costs` (what `tables.costs` gives), `drawn, drawn_costs, decisions,
+-- agreements` (figures of `figures.accuracy`, `costs`, `decisions` and `agreement`), `heatmaps, trainings`, and `read`,
 -- a function from a figure's file name to its bytes
 -- @treturn string
 function html_report.make(rows, parts)
@@ -280,6 +325,7 @@ function html_report.make(rows, parts)
     summary(rows, parts.drops, parts.margin),
     section("drops", "Accuracy drop", wide(tables.drops_html(parts.drops, parts.caption))),
     section("figures", "Accuracy against pruning rate", accuracy_figures(parts.drawn, parts.read)),
+    cost_section(parts.costs, parts.drawn_costs, parts.read), decision_section(parts.decisions, parts.read),
     agreement_section(parts.agreements, parts.read),
     section("lossless", "Lossless pruning", wide(tables.lossless_html(rows, parts.margin)),
       several and baseline_table(rows) or ""),

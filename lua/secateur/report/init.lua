@@ -23,16 +23,19 @@ local rules = {
   gnuplot = { type = "string", default = "gnuplot" },
 }
 
-local columns = { "dataset", "model", "method", "sampling", "seed", "rate", "scope", "units_pruned", "units_total",
-  "baseline_accuracy", "accuracy", "drop", "balanced_accuracy", "macro_f1", "auroc", "ece", "loss", "score_seconds",
-  "evaluate_seconds" }
+local columns = { "dataset", "model", "method", "redundancy", "sampling", "repair", "seed", "rate", "scope",
+  "units_pruned", "units_total", "baseline_accuracy", "accuracy", "drop", "balanced_accuracy", "macro_f1", "auroc",
+  "ece", "loss", "score_seconds", "evaluate_seconds" }
 -- Only there where some row has them.
-local agreement_columns = { "agreement_cosine", "agreement_spearman", "agreement_topk", "agreement_seconds" }
+local more_columns = { "repair_seconds", "drop_low", "drop_high", "decision_agreement", "kl", "parameters", "macs",
+  "bytes", "latency_1", "latency_16", "peak_bytes", "relative_parameters", "relative_macs", "relative_bytes",
+  "relative_latency_1", "relative_latency_16", "agreement_cosine", "agreement_spearman", "agreement_topk",
+  "agreement_seconds" }
 local class_columns = { "sensitivity", "specificity", "precision", "f1" }
 
 local function results_lines(rows)
   local names = table.move(columns, 1, #columns, 1, {})
-  for _, column in ipairs(agreement_columns) do
+  for _, column in ipairs(more_columns) do
     if #rows:distinct(column) > 0 then names[#names + 1] = column end
   end
   local lines = { names }
@@ -45,14 +48,15 @@ local function results_lines(rows)
 end
 
 local function class_lines(rows)
-  local lines = { { "dataset", "model", "method", "sampling", "seed", "rate", "class" } }
-  table.move(class_columns, 1, #class_columns, 8, lines[1])
+  local lines = { { "dataset", "model", "method", "redundancy", "sampling", "repair", "seed", "rate", "class" } }
+  local before = #lines[1]
+  table.move(class_columns, 1, #class_columns, before + 1, lines[1])
   for _, row in ipairs(rows) do
     local names = ((rows.experiment.datasets or {})[row.dataset] or {}).classes or {}
     for class, measured in ipairs(row.per_class or {}) do
-      local line = { row.dataset, row.model, row.method, row.sampling, row.seed, row.rate, names[class] or class,
-        n = 7 + #class_columns }
-      for j, column in ipairs(class_columns) do line[7 + j] = measured[column] end
+      local line = { row.dataset, row.model, row.method, row.redundancy, row.sampling, row.repair, row.seed, row.rate,
+        names[class] or class, n = before + #class_columns }
+      for j, column in ipairs(class_columns) do line[before + j] = measured[column] end
       lines[#lines + 1] = line
     end
   end
@@ -151,14 +155,21 @@ local function write_files(rows, folder, opts)
   local drops, caption = tables.drops(rows, opts), tables.drops_caption(rows)
   write("table1.md", tables.drops_markdown(drops, caption))
   write("table1.html", tables.drops_html(drops, caption))
-  local drawn = figures.accuracy(rows, { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot })
-  local agreements = figures.agreement(rows, { folder = pictures, gnuplot = opts.gnuplot })
+  local costs = tables.costs(rows)
+  if costs then
+    write("costs.md", tables.costs_markdown(costs))
+    write("costs.html", tables.costs_html(costs))
+  end
+  local where = { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot }
+  local drawn, drawn_costs = figures.accuracy(rows, where), figures.costs(rows, where)
+  local decisions, agreements = figures.decisions(rows, where), figures.agreement(rows, where)
   if #opts.samples > 0 then
     need(heatmap_grid.draw(opts.samples, { folder = pictures, name = "heatmaps", copy = true, gnuplot = opts.gnuplot }))
   end
   local trainings = draw_trainings(histories(opts.history), pictures, opts.gnuplot)
   write("index.html", html_report.make(rows, { title = opts.title, margin = opts.margin, drops = drops,
-    caption = caption, drawn = drawn, agreements = agreements, heatmaps = opts.samples, trainings = trainings,
+    caption = caption, costs = costs, drawn = drawn, drawn_costs = drawn_costs, decisions = decisions,
+    agreements = agreements, heatmaps = opts.samples, trainings = trainings,
     read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
 end
 
@@ -175,12 +186,15 @@ local function write(rows, folder, opts)
 end
 
 --- Writes a report: results.csv and per_class.csv (all rows), table1.md and table1.html (mean ± standard deviation of
--- the drop), figures/*.svg, *.png and the *.gp that draw them, and index.html, one page with all of it.
+-- the drop), costs.md and costs.html (what pruned models keep and cost, where rows say so), figures/*.svg, *.png and
+-- the *.gp that draw them, and index.html, one page with all of it. The figures: accuracy against rate, multiply-adds
+-- and time, agreement of decisions and of explanations against rate, a panel per repair.
 -- @tparam Results|string rows what `sweep` gives, or the path of its store
 -- @string folder made where it is missing; files of the same names are overwritten
 -- @tab[opt] opts `title`; `margin` (the sweep's, 0.05); `bold`: "column" (the best of each column) or "method" (the
 -- best of each column within each method, as in the paper); `heatmaps`, a list of
--- `{title=, images={{label=, path=}, …}}` with paths of PNG files, as `heatmaps` makes it (`lines`: the title beside a
+-- `{title=, images={{label=, path=}, …}}` with paths of PNG files, as `heatmaps` makes it, of one model or of a dense
+-- and a pruned one side by side (`lines`: the title beside a
 -- row, by line; `bars`: colour bars, `{path=, low=, middle=, high=, title=, caption=}`); `history`, what
 -- `train` returns, or a table of these by name; `gnuplot` (the program)
 -- @treturn string the path of index.html

@@ -1,4 +1,5 @@
---- Curves of a column of the rows against pruning rate, a curve per method, in panels side by side with one key.
+--- Curves of a column of the rows against pruning rate, or against another column, a curve per way of scoring, in
+-- panels side by side with one key.
 -- @module secateur.report.line_plots
 local gnuplot = require "secateur.report.gnuplot"
 local results = require "secateur.results"
@@ -36,29 +37,47 @@ set key noautotitle
 function line_plots.number(value) return ("%.9g"):format(value) end
 local number = line_plots.number
 
--- Lines `rate mean low high` of one curve, at rate 0 what it starts from; low and high one deviation off.
+-- What has a curve of its own.
+local scorings = { "method", "redundancy" }
+
+-- How far the rows at one rate reach around their mean: a standard deviation where there are several (seeds,
+-- samplings), else the paired bootstrap interval of the drop, where it is accuracy that is drawn and the row has one.
+local function interval(found, column, mean, deviation)
+  local row = found[1]
+  if #found == 1 and column == "accuracy" and row.drop_low then
+    return row.baseline_accuracy - row.drop_high, row.baseline_accuracy - row.drop_low
+  end
+  return mean - deviation, mean + deviation
+end
+
+-- Lines `x mean low high` of one curve, a line per rate, and whether there is something between low and high. x is
+-- the rate, or the mean of the panel's column `against`; at rate 0 what the curve starts from.
 local function curve(rows, panel)
-  local lines = {}
+  local lines, spread = {}, false
   local rates = rows:distinct "rate"
   for _, rate in ipairs(rates) do
-    local mean, deviation = results.statistics(rows:where { rate = rate }, panel.column)
-    if mean then
-      lines[#lines + 1] = table.concat({ number(rate), number(mean), number(mean - deviation),
-        number(mean + deviation) }, " ")
+    local found = rows:where { rate = rate }
+    local mean, deviation = results.statistics(found, panel.column)
+    local x = rate
+    if panel.against then x = results.statistics(found, panel.against) end
+    if mean and x then
+      local low, high = interval(found, panel.column, mean, deviation)
+      lines[#lines + 1] = table.concat({ number(x), number(mean), number(low), number(high) }, " ")
+      spread = spread or #found > 1 or high > low
     end
   end
   if #lines > 0 and panel.start and rates[1] ~= 0 then
-    table.insert(lines, 1, ("0 %s %s %s"):format(panel.start, panel.start, panel.start))
+    table.insert(lines, 1, ("%d %s %s %s"):format(panel.against and 1 or 0, panel.start, panel.start, panel.start))
   end
-  return lines
+  return lines, spread
 end
 
--- What the key shows: the methods, then `more`; each {title, look of the line, look of the mark or nil}.
+-- What the key shows: the ways of scoring, then `more`; each {title, look of the line, look of the mark or nil}.
 local function key_entries(rows, more)
   local entries = {}
-  for i, method in ipairs(rows:distinct "method") do
+  for i, scoring in ipairs(rows:combinations(scorings)) do
     local colour, mark, dashes = line_plots.style(i)
-    entries[i] = { tables.method_name(method), ("lw 2 dt %s lc rgb '%s'"):format(dashes, colour),
+    entries[i] = { tables.scoring_name(scoring), ("lw 2 dt %s lc rgb '%s'"):format(dashes, colour),
       ("point pt %d ps 0.8 lc rgb '%s'"):format(mark, colour) }
   end
   return table.move(more, 1, #more, #entries + 1, entries)
@@ -101,24 +120,22 @@ local function rate_tics(rows, width)
   return ("set xtics (%s)\n"):format(table.concat(rates, ", "))
 end
 
--- Whether some curve has more than one row at a rate, and so a band around it.
-local function many(rows)
-  return #rows:distinct "seed" > 1 or #rows:distinct "sampling" > 1
-end
-
 -- The commands of one panel, its data added to `data`.
 local function panel_body(rows, panel, data)
   local subset = results.new(rows:where(panel.where))
   local bands, lines, plots = {}, {}, {}
-  for i, method in ipairs(rows:distinct "method") do
-    local points = curve(results.new(subset:where { method = method }), panel)
+  for i, scoring in ipairs(rows:combinations(scorings)) do
+    local points, spread = curve(results.new(subset:where(scoring)), panel)
     local colour, mark, dashes = line_plots.style(i)
     if #points > 0 then
       local name = ("%s_%d"):format(panel.id, i)
       data[name] = points
-      if many(subset) then
+      if spread and not panel.bars then
         bands[#bands + 1] = ("$%s using 1:3:4 with filledcurves fc rgb '%s' fs transparent solid 0.15 noborder notitle")
           :format(name, colour)
+      end
+      if spread and panel.bars then
+        bands[#bands + 1] = ("$%s using 1:2:3:4 with yerrorbars lw 1 lc rgb '%s' pt -1 notitle"):format(name, colour)
       end
       lines[#lines + 1] = ("$%s using 1:2 with linespoints lw 2 dt %s lc rgb '%s' pt %d ps 0.8 notitle"):format(name,
         dashes, colour, mark)
@@ -134,12 +151,15 @@ local function panel_body(rows, panel, data)
 end
 
 --- Draws a figure of panels; all share the axes, and the key stands once, below. Several rows at one rate of a curve
--- (seeds, or samplings where a panel does not choose one): mean and a band of one standard deviation.
+-- (seeds, or samplings where a panel does not choose one): mean and a band of one standard deviation. A single one, of
+-- accuracy: the bootstrap interval of its drop, where it has one.
 -- @tab rows Results
 -- @tab list of panels: `where` (columns and the values that choose its rows), `column` (what is drawn), `title`,
---   `start` (the value at rate 0 where no row has that), `levels` (level lines: {value, look})
+--   `start` (the value at rate 0 where no row has that), `levels` (level lines: {value, look}), `against` (the column
+--   along the horizontal axis; the rate by default), `bars` (bars instead of bands, where that axis may go to and fro)
 -- @tab opts `folder`, `name` (a slug), `label` (of the vertical axis), `low`, `high` (its range), `key` (entries after
---   the methods: {title, look}), `columns` (panels per row), `cell_width`, `cell_height`, `gnuplot`
+--   the methods: {title, look}), `columns` (panels per row), `cell_width`, `cell_height`, `gnuplot`; where panels are
+--   drawn against a column: `x_label`, `x_high` (its axis goes from 0 to that)
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string
@@ -156,9 +176,10 @@ function line_plots.draw(rows, list, opts)
   local gap = lines > 1 and 42 or 0 -- for the title of the panel below
   local bottom = 67 - gap + key_line * key_lines
   local height = bottom + lines * cell_height + upper
-  local body = { line_plots.axes, ("set xrange [0:%s]\nset yrange [%s:%s]\n"):format(number(math.max(top, 0.05) * 1.02),
-    number(opts.low), number(opts.high)) }
-  body[#body + 1] = "set multiplot\n" .. rate_tics(rows, cell_width) .. key(height)
+  local body = { line_plots.axes, ("set xrange [0:%s]\nset yrange [%s:%s]\n"):format(
+    number(opts.x_high or math.max(top, 0.05) * 1.02), number(opts.low), number(opts.high)) }
+  body[#body + 1] = "set multiplot\n" .. (opts.x_high and "set xtics autofreq\n" or rate_tics(rows, cell_width))
+    .. key(height)
   for i, panel in ipairs(list) do
     local column, line = (i - 1) % columns, (i - 1) // columns
     local inner = 22 -- between panels
@@ -171,8 +192,8 @@ function line_plots.draw(rows, list, opts)
     local lowest = line == lines - 1 or i + columns > count
     body[#body + 1] = column == 0 and ("set ylabel %s offset 0.5,0\nset format y '%%.2f'\n"):format(
       gnuplot.quote(opts.label)) or "unset ylabel\nset format y ''\n"
-    body[#body + 1] = lowest and "set xlabel 'pruning rate' offset 0,0.35\nset format x '%g'\n"
-      or "unset xlabel\nset format x ''\n"
+    body[#body + 1] = lowest and ("set xlabel %s offset 0,0.35\nset format x '%%g'\n"):format(
+      gnuplot.quote(opts.x_label or "pruning rate")) or "unset xlabel\nset format x ''\n"
     body[#body + 1] = panel_body(rows, panel, data)
     if i == 1 then body[#body + 1] = "unset label\nunset arrow\n" end
   end

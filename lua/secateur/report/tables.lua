@@ -230,7 +230,7 @@ function tables.lossless_html(rows, margin)
 end
 
 local function share_text(mean, deviation)
-  return deviation > 0.0005 and ("%.3f ± %.2f"):format(mean, deviation) or ("%.3f"):format(mean)
+  return deviation >= 0.0005 and ("%s ± %.3f"):format(mean_text(mean), deviation) or mean_text(mean)
 end
 
 -- Columns of the table of costs: column of the rows, heading.
@@ -258,7 +258,7 @@ function tables.costs(rows)
     line[#line + 1] = tables.rate_text(group.rate)
     for _, each in ipairs(shown) do
       local mean, deviation = results.statistics(rows:where(group), each[1])
-      line[#line + 1] = mean and share_text(mean, deviation):gsub("^-0%.000", "0.000") or "–"
+      line[#line + 1] = mean and share_text(mean, deviation) or "–"
     end
     if group.rate > 0 then table_of.lines[#table_of.lines + 1] = line end
   end
