@@ -11,11 +11,11 @@ trained_models.augment = { scale = { 0.8, 1 }, ratio = { 0.9, 1.1 }, hflip = 0.5
 
 -- Data set -> where it is in the folder of all, how it is read, and how many epochs each family takes on it.
 local sets = {
-  cpn = { size = 64, epochs = { vgg = 16, resnet = 20, vit = 36 },
+  cpn = { size = 64, epochs = { vgg = 16, resnet = 20, vit = 40 },
     open = function(root) return sc.data.cpn(root .. "/cpn", { size = 64, channels = 1 }) end },
-  pneumonia = { size = 32, epochs = { vgg = 5, resnet = 6, vit = 10 },
+  pneumonia = { size = 32, epochs = { vgg = 5, resnet = 6, vit = 12 },
     open = function(root) return sc.data.medmnist(root .. "/pneumoniamnist.npz", { size = 32, channels = 1 }) end },
-  mri = { size = 64, epochs = { vgg = 9, resnet = 10, vit = 24 },
+  mri = { size = 64, epochs = { vgg = 16, resnet = 10, vit = 24 },
     -- The test folder is of another kind than the training folder, so that what is held out here is of the latter.
     open = function(root) return sc.data.folder(root .. "/mri/Training", { size = 64, channels = 1 }) end },
 }
@@ -31,7 +31,7 @@ local families = {
     opts.block, opts.stem, opts.planes, opts.blocks = "basic", 32, { 32, 64, 96 }, { 2, 2, 2 }
     return sc.models.resnet(opts)
   end },
-  vit = { lr = 1e-3, make = function(opts)
+  vit = { lr = 5e-4, make = function(opts)
     opts.patch, opts.layers, opts.heads, opts.dim, opts.mlp = opts.size // 8, 4, 4, 96, 192
     return sc.models.vit(opts)
   end },
