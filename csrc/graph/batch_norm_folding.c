@@ -39,14 +39,6 @@ static ptrdiff_t norm_after(const sc_graph *graph, size_t i) {
     return next;
 }
 
-/* Copies the attributes, with the flag "bias" set. */
-static void attrs_with_bias(unsigned char *attrs, const sc_node *node) {
-    memcpy(attrs, node->attrs, sizeof node->attrs);
-    for (const sc_attr *attr = node->op->attrs; attr && attr->name; attr++)
-        if (attr->kind == SC_ATTR_FLAG && strcmp(attr->name, "bias") == 0)
-            *(bool *)(attrs + attr->offset) = true;
-}
-
 static void scale_row(sc_real *restrict to, const sc_real *restrict from, double scale, size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = (sc_real)((double)from[i] * scale);
@@ -103,7 +95,8 @@ static sc_status fold_node(sc_graph *out, const sc_graph *graph, size_t i, size_
     size_t per_unit = sc_shape_numel(&node->param[WEIGHT].shape) / units;
     _Alignas(16) unsigned char attrs[SC_MAX_ATTRS_SIZE];
     void *memory;
-    attrs_with_bias(attrs, node);
+    memcpy(attrs, node->attrs, sizeof node->attrs);
+    sc_op_set_flag(node->op, attrs, "bias", true);
     SC_TRY(copy_node(out, graph, i, attrs, true, moved, error));
     SC_TRY(sc_memory_alloc(&memory, 2 * units, sizeof(double), error));
     double *scale = memory, *shift = scale + units;

@@ -8,9 +8,27 @@
 #include <math.h>
 #include <omp.h>
 
+/* Features of one head of one sample. */
+static size_t width_of(const sc_attention_size *s, size_t i) {
+    return s->widths ? s->widths[i % s->heads] : s->d / s->heads;
+}
+
+static size_t max_width(const sc_attention_size *s) {
+    size_t widest = s->d / s->heads;
+    for (size_t h = 0; s->widths && h < s->heads; h++)
+        widest = sc_max(widest, s->widths[h]);
+    return widest;
+}
+
 /* Where one head of one sample starts: in [n x t x d], and in [n x heads x t x t]. */
 static size_t head_of(const sc_attention_size *s, size_t i) {
-    return i / s->heads * s->t * s->d + i % s->heads * (s->d / s->heads);
+    size_t first = i % s->heads * (s->d / s->heads);
+    if (s->widths) {
+        first = 0;
+        for (size_t h = 0; h < i % s->heads; h++)
+            first += s->widths[h];
+    }
+    return i / s->heads * s->t * s->d + first;
 }
 
 static size_t square_of(const sc_attention_size *s, size_t i) {
@@ -18,7 +36,7 @@ static size_t square_of(const sc_attention_size *s, size_t i) {
 }
 
 static sc_real scale_of(const sc_attention_size *s) {
-    return (sc_real)(1 / sqrt((double)(s->d / s->heads)));
+    return (sc_real)(s->scale != 0 ? s->scale : 1 / sqrt((double)(s->d / s->heads)));
 }
 
 /* Queries whose scores, softmax and context are made one after the other. */
@@ -32,7 +50,7 @@ static size_t padded_keys(const sc_attention_size *s) {
 /* Numbers of one thread: two [t x t] and two [t x width] matrices, or packed keys, packed values and the scores of a
  * block; and the products' own. */
 static size_t matrices(const sc_attention_size *s) {
-    size_t width = s->d / s->heads;
+    size_t width = max_width(s);
     size_t packed = sc_packed_columns_size(s->t, width) + sc_packed_columns_size(width, s->t);
     return (sc_max(2 * s->t * (s->t + width), packed + BLOCK * padded_keys(s)) + 31) / 16 * 16;
 }
@@ -69,10 +87,10 @@ static sc_gemm_operand transposed(sc_gemm_operand x) {
     return x;
 }
 
-/* c[t x t] = scale a[t x width] b[width x t], or with `add` c +=. */
+/* c[t x t] = scale a[t x width] b[width x t] of head i, or with `add` c +=. */
 static void multiply_square(sc_real *c, sc_gemm_operand a, sc_gemm_operand b, sc_real scale, bool add, void *scratch,
-                            const sc_attention_size *s) {
-    sc_gemm product = {.m = s->t, .n = s->t, .k = s->d / s->heads, .scale = scale, .a = a, .b = b};
+                            const sc_attention_size *s, size_t i) {
+    sc_gemm product = {.m = s->t, .n = s->t, .k = width_of(s, i), .scale = scale, .a = a, .b = b};
     product.c = c;
     product.ldc = s->t;
     product.add = add;
@@ -80,10 +98,10 @@ static void multiply_square(sc_real *c, sc_gemm_operand a, sc_gemm_operand b, sc
     sc_gemm_run(&product);
 }
 
-/* c[t x width] = scale a[t x t] b[t x width], or with `add` c +=. */
+/* c[t x width] = scale a[t x t] b[t x width] of head i, or with `add` c +=. */
 static void multiply_head(sc_real *c, size_t ldc, sc_gemm_operand a, sc_gemm_operand b, sc_real scale, bool add,
-                          void *scratch, const sc_attention_size *s) {
-    sc_gemm product = {.m = s->t, .n = s->d / s->heads, .k = s->t, .scale = scale, .a = a, .b = b};
+                          void *scratch, const sc_attention_size *s, size_t i) {
+    sc_gemm product = {.m = s->t, .n = width_of(s, i), .k = s->t, .scale = scale, .a = a, .b = b};
     product.c = c;
     product.ldc = ldc;
     product.add = add;
@@ -96,7 +114,7 @@ void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++)
         multiply_square(scores + square_of(s, i), head_at(s, q, i), transposed(head_at(s, k, i)), scale_of(s), false,
-                        scratch, s);
+                        scratch, s, i);
 }
 
 void sc_attention_scores_backward(const sc_attention_backward *g, const sc_attention_size *s) {
@@ -104,10 +122,11 @@ void sc_attention_scores_backward(const sc_attention_backward *g, const sc_atten
     for (size_t i = 0; i < s->n * s->heads; i++) {
         sc_gemm_operand dz = square_at(s, g->dz, i);
         if (g->da)
-            multiply_head(g->da + head_of(s, i), s->d, dz, head_at(s, g->b, i), scale_of(s), g->add_a, g->scratch, s);
+            multiply_head(g->da + head_of(s, i), s->d, dz, head_at(s, g->b, i), scale_of(s), g->add_a, g->scratch, s,
+                          i);
         if (g->db)
             multiply_head(g->db + head_of(s, i), s->d, transposed(dz), head_at(s, g->a, i), scale_of(s), g->add_b,
-                          g->scratch, s);
+                          g->scratch, s, i);
     }
 }
 
@@ -115,7 +134,7 @@ void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real
                                   const sc_attention_size *s) {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++)
-        multiply_head(context + head_of(s, i), s->d, square_at(s, p, i), head_at(s, v, i), 1, false, scratch, s);
+        multiply_head(context + head_of(s, i), s->d, square_at(s, p, i), head_at(s, v, i), 1, false, scratch, s, i);
 }
 
 void sc_attention_context_backward(const sc_attention_backward *g, const sc_attention_size *s) {
@@ -123,10 +142,11 @@ void sc_attention_context_backward(const sc_attention_backward *g, const sc_atte
     for (size_t i = 0; i < s->n * s->heads; i++) {
         sc_gemm_operand dz = head_at(s, g->dz, i);
         if (g->da)
-            multiply_square(g->da + square_of(s, i), dz, transposed(head_at(s, g->b, i)), 1, g->add_a, g->scratch, s);
+            multiply_square(g->da + square_of(s, i), dz, transposed(head_at(s, g->b, i)), 1, g->add_a, g->scratch, s,
+                            i);
         if (g->db)
             multiply_head(g->db + head_of(s, i), s->d, transposed(square_at(s, g->a, i)), dz, 1, g->add_b, g->scratch,
-                          s);
+                          s, i);
     }
 }
 
@@ -134,7 +154,8 @@ void sc_attention_context_backward(const sc_attention_backward *g, const sc_atte
 
 /* What the blocks of one head share. */
 typedef struct shared {
-    const sc_attention_size *s;
+    const sc_attention_size *s, *of_values; /* of queries and keys, and of values */
+    size_t i;
     const sc_real *q;
     sc_real *keys, *values; /* packed as columns */
     void *products;
@@ -156,7 +177,7 @@ static void find_probabilities(sc_real *p, size_t ld, const shared *h, size_t ro
     sc_product product = {
         .m = count,
         .n = padded ? padded_keys(s) : s->t,
-        .k = s->d / s->heads,
+        .k = width_of(s, h->i),
         .rows = sc_rows_operand(&queries),
         .columns = {.packed = h->keys},
         .out = {.y = p, .row_stride = ld},
@@ -167,11 +188,11 @@ static void find_probabilities(sc_real *p, size_t ld, const shared *h, size_t ro
 }
 
 static void find_context(sc_real *context, const sc_real *p, size_t ld, const shared *h, size_t count) {
-    const sc_attention_size *s = h->s;
+    const sc_attention_size *s = h->of_values;
     sc_matrix probabilities = sc_matrix_rows(SC_PLAIN, p, ld);
     sc_product product = {
         .m = count,
-        .n = s->d / s->heads,
+        .n = width_of(s, h->i),
         .k = s->t,
         .rows = sc_rows_operand(&probabilities),
         .columns = {.packed = h->values},
@@ -185,27 +206,29 @@ void sc_attention_probabilities_forward(sc_real *p, void *scratch, const sc_real
                                         const sc_attention_size *s) {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
-        shared h = {s, q + head_of(s, i), matrices_of(scratch, s), NULL, products_of(scratch, s)};
-        pack_head(h.keys, SC_TRANSPOSED, k + head_of(s, i), s, s->t, s->d / s->heads);
+        shared h = {s, NULL, i, q + head_of(s, i), matrices_of(scratch, s), NULL, products_of(scratch, s)};
+        pack_head(h.keys, SC_TRANSPOSED, k + head_of(s, i), s, s->t, width_of(s, i));
         for (size_t row = 0; row < s->t; row += BLOCK)
             find_probabilities(p + square_of(s, i) + row * s->t, s->t, &h, row, sc_min(BLOCK, s->t - row), false);
     }
 }
 
 void sc_attention_forward(sc_real *context, void *scratch, const sc_real *q, const sc_real *k, const sc_real *v,
-                          const sc_attention_size *s) {
-    size_t width = s->d / s->heads, ld = padded_keys(s);
+                          const sc_attention_size *keys, const sc_attention_size *values) {
+    const sc_attention_size *widest = max_width(keys) > max_width(values) ? keys : values;
+    size_t ld = padded_keys(keys);
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < s->n * s->heads; i++) {
-        shared h = {s, q + head_of(s, i), matrices_of(scratch, s), NULL, products_of(scratch, s)};
-        h.values = h.keys + sc_packed_columns_size(s->t, width);
-        sc_real *p = h.values + sc_packed_columns_size(width, s->t);
-        pack_head(h.keys, SC_TRANSPOSED, k + head_of(s, i), s, s->t, width);
-        pack_head(h.values, SC_PLAIN, v + head_of(s, i), s, width, s->t);
-        for (size_t row = 0; row < s->t; row += BLOCK) {
-            size_t count = sc_min(BLOCK, s->t - row);
+    for (size_t i = 0; i < keys->n * keys->heads; i++) {
+        shared h = {
+            keys, values, i, q + head_of(keys, i), matrices_of(scratch, widest), NULL, products_of(scratch, widest)};
+        h.values = h.keys + sc_packed_columns_size(keys->t, width_of(keys, i));
+        sc_real *p = h.values + sc_packed_columns_size(width_of(values, i), keys->t);
+        pack_head(h.keys, SC_TRANSPOSED, k + head_of(keys, i), keys, keys->t, width_of(keys, i));
+        pack_head(h.values, SC_PLAIN, v + head_of(values, i), values, width_of(values, i), keys->t);
+        for (size_t row = 0; row < keys->t; row += BLOCK) {
+            size_t count = sc_min(BLOCK, keys->t - row);
             find_probabilities(p, ld, &h, row, count, true);
-            find_context(context + head_of(s, i) + row * s->d, p, ld, &h, count);
+            find_context(context + head_of(values, i) + row * values->d, p, ld, &h, count);
         }
     }
 }
@@ -229,38 +252,38 @@ static void add_product(sc_real *to, const sc_real *x, size_t ld, const sc_real 
 }
 
 void sc_attention_scores_relevance(const sc_attention_backward *g, const sc_attention_size *s) {
-    size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
+        size_t width = width_of(s, i);
         sc_real *quotient = matrices_of(g->scratch, s), *part = quotient + s->t * s->t;
         sc_gemm_operand shares = {quotient, s->t, SC_PLAIN};
         size_t head = head_of(s, i), square = square_of(s, i);
         divide(quotient, g->dz + square, g->z + square, s->t, s->t, 2, g->epsilon, s);
         if (g->da) {
-            multiply_head(part, width, shares, head_at(s, g->b, i), scale_of(s), false, g->scratch, s);
+            multiply_head(part, width, shares, head_at(s, g->b, i), scale_of(s), false, g->scratch, s, i);
             add_product(g->da + head, g->a + head, s->d, part, width, s);
         }
         if (g->db) {
-            multiply_head(part, width, transposed(shares), head_at(s, g->a, i), scale_of(s), false, g->scratch, s);
+            multiply_head(part, width, transposed(shares), head_at(s, g->a, i), scale_of(s), false, g->scratch, s, i);
             add_product(g->db + head, g->b + head, s->d, part, width, s);
         }
     }
 }
 
 void sc_attention_context_relevance(const sc_attention_backward *g, bool detach_weights, const sc_attention_size *s) {
-    size_t width = s->d / s->heads;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < s->n * s->heads; i++) {
+        size_t width = width_of(s, i);
         sc_real *quotient = matrices_of(g->scratch, s), *part = quotient + s->t * width;
         sc_gemm_operand shares = {quotient, width, SC_PLAIN};
         size_t head = head_of(s, i), square = square_of(s, i);
         divide(quotient, g->dz + head, g->z + head, s->d, width, detach_weights ? 1 : 2, g->epsilon, s);
         if (g->da && !detach_weights) {
-            multiply_square(part, shares, transposed(head_at(s, g->b, i)), 1, false, g->scratch, s);
+            multiply_square(part, shares, transposed(head_at(s, g->b, i)), 1, false, g->scratch, s, i);
             add_product(g->da + square, g->a + square, s->t, part, s->t, s);
         }
         if (g->db) {
-            multiply_head(part, width, transposed(square_at(s, g->a, i)), shares, 1, false, g->scratch, s);
+            multiply_head(part, width, transposed(square_at(s, g->a, i)), shares, 1, false, g->scratch, s, i);
             add_product(g->db + head, g->b + head, s->d, part, width, s);
         }
     }

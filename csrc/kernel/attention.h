@@ -1,5 +1,6 @@
 /* The products of multi-head attention. q, k, v and context are [n x t x d], heads side by side in d; scores and
- * probabilities p are [n x heads x t x t], one row per query. */
+ * probabilities p are [n x heads x t x t], one row per query. Heads may differ in the number of their features, and
+ * queries and keys from values. */
 #ifndef SC_KERNEL_ATTENTION_H
 #define SC_KERNEL_ATTENTION_H
 
@@ -7,15 +8,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct sc_attention_size {
     size_t n, t, d, heads;
+    const uint32_t *widths; /* [heads] features of each, d in all; NULL: d / heads each */
+    double scale;           /* of the scores; 0: 1 / sqrt(d / heads) */
 } sc_attention_size;
 
 /* Bytes of scratch that each function below needs, with the threads now in force. */
 size_t sc_attention_scratch(const sc_attention_size *s);
 
-/* scores = scale q k^T per head, scale = 1 / sqrt(d / heads). */
+/* scores = scale q k^T per head. */
 void sc_attention_scores_forward(sc_real *scores, void *scratch, const sc_real *q, const sc_real *k,
                                  const sc_attention_size *s);
 
@@ -28,9 +32,10 @@ void sc_attention_context_forward(sc_real *context, void *scratch, const sc_real
 void sc_attention_probabilities_forward(sc_real *p, void *scratch, const sc_real *q, const sc_real *k,
                                         const sc_attention_size *s);
 
-/* context = all three steps, likewise: scores and probabilities are never in memory as a whole. */
+/* context = all three steps, likewise: scores and probabilities are never in memory as a whole. `keys` is the size of q
+ * and k, `values` that of v and context, which differ in d and widths alone; scratch has to be enough for each. */
 void sc_attention_forward(sc_real *context, void *scratch, const sc_real *q, const sc_real *k, const sc_real *v,
-                          const sc_attention_size *s);
+                          const sc_attention_size *keys, const sc_attention_size *values);
 
 /* The backward pass of a product z = a b: scores of a = q and b = k, or context of a = p and b = v. */
 typedef struct sc_attention_backward {

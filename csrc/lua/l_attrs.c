@@ -62,6 +62,20 @@ static void read_shape(lua_State *L, int index, const char *function, const sc_a
     lua_settop(L, top);
 }
 
+static void read_list(lua_State *L, int index, const char *function, const sc_attr *attr, sc_size_list *list) {
+    if (!lua_istable(L, index))
+        sc_lua_expected(L, index, function, attr->name, "a list of sizes");
+    size_t count = (size_t)lua_rawlen(L, index);
+    if (count > SC_MAX_LIST)
+        sc_lua_fail(L, "%s: %s: expected at most %d sizes, got %d", function, attr->name, SC_MAX_LIST, (int)count);
+    list->count = count;
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        list->sizes[i] = (uint32_t)check_size(L, lua_gettop(L), function, attr);
+        lua_pop(L, 1);
+    }
+}
+
 /* Reads the value at index into one field. */
 static void read_attr(lua_State *L, int index, const char *function, const sc_attr *attr, void *field) {
     switch (attr->kind) {
@@ -90,6 +104,9 @@ static void read_attr(lua_State *L, int index, const char *function, const sc_at
     case SC_ATTR_SHAPE:
         read_shape(L, index, function, attr, field);
         break;
+    case SC_ATTR_LIST:
+        read_list(L, index, function, attr, field);
+        break;
     }
 }
 
@@ -107,6 +124,8 @@ static size_t field_size(sc_attr_kind kind) {
         return sizeof(int);
     case SC_ATTR_SHAPE:
         return sizeof(sc_shape);
+    case SC_ATTR_LIST:
+        return sizeof(sc_size_list);
     }
     return 0;
 }
@@ -157,6 +176,19 @@ static void push_sizes(lua_State *L, const size_t *sizes, int count) {
     }
 }
 
+/* Nothing for an empty one, as where it is not given. */
+static void push_list(lua_State *L, const sc_size_list *list) {
+    if (list->count == 0) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, (int)list->count, 0);
+    for (size_t i = 0; i < list->count; i++) {
+        lua_pushinteger(L, (lua_Integer)list->sizes[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
 void sc_lua_push_attrs(lua_State *L, const sc_op *op, const void *attrs) {
     lua_newtable(L);
     for (const sc_attr *attr = op->attrs; attr && attr->name; attr++) {
@@ -180,6 +212,9 @@ void sc_lua_push_attrs(lua_State *L, const sc_op *op, const void *attrs) {
         case SC_ATTR_SHAPE:
             push_sizes(L, ((const sc_shape *)field)->size, ((const sc_shape *)field)->ndim);
             break;
+        case SC_ATTR_LIST:
+            push_list(L, field);
+            break;
         }
         lua_setfield(L, -2, attr->name);
     }
@@ -187,7 +222,7 @@ void sc_lua_push_attrs(lua_State *L, const sc_op *op, const void *attrs) {
 
 /* Sets the field "default" of the table on top of the stack, unless the attribute has none. */
 static void describe_default(lua_State *L, const sc_attr *attr) {
-    if (attr->required || attr->same_as || attr->kind == SC_ATTR_SHAPE)
+    if (attr->required || attr->same_as || attr->kind == SC_ATTR_SHAPE || attr->kind == SC_ATTR_LIST)
         return;
     if (attr->kind == SC_ATTR_FLAG)
         lua_pushboolean(L, attr->fallback != 0);
@@ -221,8 +256,9 @@ static void describe_choices(lua_State *L, const sc_attr *attr) {
 }
 
 void sc_lua_describe_attrs(lua_State *L, const sc_op *op) {
-    static const char *const kinds[] = {[SC_ATTR_SIZE] = "size", [SC_ATTR_PAIR] = "pair", [SC_ATTR_REAL] = "real",
-                                        [SC_ATTR_FLAG] = "flag", [SC_ATTR_ENUM] = "enum", [SC_ATTR_SHAPE] = "shape"};
+    static const char *const kinds[] = {
+        [SC_ATTR_SIZE] = "size", [SC_ATTR_PAIR] = "pair",   [SC_ATTR_REAL] = "real", [SC_ATTR_FLAG] = "flag",
+        [SC_ATTR_ENUM] = "enum", [SC_ATTR_SHAPE] = "shape", [SC_ATTR_LIST] = "list"};
     lua_Integer count = 0;
     lua_newtable(L);
     for (const sc_attr *attr = op->attrs; attr && attr->name; attr++) {

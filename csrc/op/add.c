@@ -39,6 +39,7 @@ const sc_op sc_op_add = {
     .max_inputs = SC_MAX_INPUTS,
     .linearity = SC_LINEARITY_FIXED,
     .channels = SC_CHANNELS_KEEP,
+    .sums_inputs = true,
     .inplace = true,
     .writes_grad = true,
     .infer = infer,

@@ -57,6 +57,66 @@ sc_status sc_infer_sample(sc_op_signature *out, const sc_shape *shape, sc_error 
     return SC_OK;
 }
 
+sc_attention_size sc_call_scores_size(const sc_op_call *call) {
+    const sc_scores_attrs *a = call->attrs;
+    const size_t *in = call->input_shape[0]->size;
+    return (sc_attention_size){.n = call->batch,
+                               .t = in[0],
+                               .d = in[1],
+                               .heads = a->heads,
+                               .widths = a->widths.count ? a->widths.sizes : NULL,
+                               .scale = a->scale};
+}
+
+sc_attention_size sc_call_context_size(const sc_op_call *call) {
+    const sc_context_attrs *a = call->attrs;
+    const size_t *p = call->input_shape[0]->size, *v = call->input_shape[1]->size;
+    return (sc_attention_size){
+        .n = call->batch, .t = v[0], .d = v[1], .heads = p[0], .widths = a->widths.count ? a->widths.sizes : NULL};
+}
+
+size_t sc_head_width(const sc_attention_size *size, size_t head) {
+    return size->widths ? size->widths[head] : size->d / size->heads;
+}
+
+size_t sc_head_first(const sc_attention_size *size, size_t head) {
+    size_t first = 0;
+    for (size_t h = 0; h < head; h++)
+        first += sc_head_width(size, h);
+    return first;
+}
+
+sc_status sc_check_widths(const sc_size_list *widths, size_t heads, size_t features, sc_error *error) {
+    if (widths->count == 0) {
+        if (features % heads)
+            return sc_error_set(error, SC_ERROR_ARGUMENT, "heads: expected a divisor of %zu features, got %zu",
+                                features, heads);
+        return SC_OK;
+    }
+    if (widths->count != heads)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "widths: expected %zu, one per head, got %zu", heads,
+                            widths->count);
+    uint64_t sum = 0;
+    for (size_t h = 0; h < heads; h++)
+        sum += widths->sizes[h];
+    if (sum != features)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "widths: expected %zu features in all, got %zu", features,
+                            (size_t)sum);
+    return SC_OK;
+}
+
+void sc_narrow_widths(sc_size_list *widths, const sc_attention_size *size, const bool *kept) {
+    sc_size_list narrowed = {0};
+    for (size_t h = 0, f = 0; h < size->heads; h++) {
+        uint32_t count = 0;
+        for (size_t i = 0; i < sc_head_width(size, h); i++)
+            count += kept[f++];
+        if (count > 0)
+            narrowed.sizes[narrowed.count++] = count;
+    }
+    *widths = narrowed;
+}
+
 sc_attention_backward sc_call_attention_backward(const sc_op_call *call, double epsilon) {
     return (sc_attention_backward){
         .a = call->input[0],

@@ -118,6 +118,22 @@ static void backward(const sc_op_call *call) {
         sc_channels_sum(call->param_grad[1], call->output_grad, call->batch, size.o, size.oh * size.ow);
 }
 
+static size_t count_set(const bool *flags, size_t count) {
+    size_t set = 0;
+    for (size_t i = 0; i < count; i++)
+        set += flags[i];
+    return set;
+}
+
+/* Groups are kept whole. */
+static void narrow(void *attributes, const sc_op_call *call, const bool *output, const bool *const *inputs) {
+    conv2d_attrs *a = attributes;
+    size_t channels = call->input_shape[0]->size[0];
+    if (a->groups > 1)
+        a->groups = count_set(inputs[0], channels) / (channels / a->groups);
+    a->out = count_set(output, a->out);
+}
+
 const sc_op sc_op_conv2d = {
     .name = "conv2d",
     .kind = "conv",
@@ -130,6 +146,7 @@ const sc_op sc_op_conv2d = {
     .needs = SC_NEEDS_INPUT_FOR_PARAMS,
     .writes_grad = true,
     .fuses_epilogue = true,
+    .narrow = narrow,
     .infer = infer,
     .scratch = scratch,
     .packed_size = packed_size,

@@ -125,6 +125,15 @@ static void backward(const sc_op_call *call) {
         sc_rows_sum(call->param_grad[1], call->output_grad, m, out);
 }
 
+static void narrow(void *attributes, const sc_op_call *call, const bool *output, const bool *const *inputs) {
+    linear_attrs *a = attributes;
+    size_t units = a->out;
+    (void)call, (void)inputs;
+    a->out = 0;
+    for (size_t u = 0; u < units; u++)
+        a->out += output[u];
+}
+
 const sc_op sc_op_linear = {
     .name = "linear",
     .kind = "linear",
@@ -138,6 +147,7 @@ const sc_op sc_op_linear = {
     .unit_axis = -1,
     .writes_grad = true,
     .fuses_epilogue = true,
+    .narrow = narrow,
     .infer = infer,
     .scratch = scratch,
     .packed_size = packed_size,

@@ -29,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SC_MAX_INPUTS = 16, SC_MAX_PARAMS = 5, SC_MAX_CHAIN = 3 };
+enum { SC_MAX_INPUTS = 16, SC_MAX_PARAMS = 5, SC_MAX_CHAIN = 3, SC_MAX_LIST = 64 };
 
 /* ---- attributes: a typed struct per operation, described so that Lua tables and files map to it ---- */
 
@@ -40,7 +40,14 @@ typedef enum sc_attr_kind {
     SC_ATTR_FLAG,  /* bool */
     SC_ATTR_ENUM,  /* int, an index into choices; in Lua its name */
     SC_ATTR_SHAPE, /* sc_shape; in Lua a list of numbers */
+    SC_ATTR_LIST,  /* sc_size_list; in Lua a list of numbers; empty where it is not given */
 } sc_attr_kind;
+
+/* Some sizes, e.g. one per head. */
+typedef struct sc_size_list {
+    size_t count;
+    uint32_t sizes[SC_MAX_LIST];
+} sc_size_list;
 
 typedef struct sc_attr {
     const char *name; /* NULL ends the list */
@@ -149,6 +156,14 @@ typedef struct sc_unit_map {
     bool shared;    /* values of other nodes stand at the same places, or are added to them */
 } sc_unit_map;
 
+/* What is known of the units of a value before the network runs: flags per unit. */
+typedef struct sc_unit_facts {
+    size_t count;
+    const bool *fixed;   /* the same for every image */
+    const bool *zero;    /* fixed, and 0 at every position */
+    const bool *uniform; /* fixed, and the same at every position */
+} sc_unit_facts;
+
 typedef struct sc_op {
     const char *name;
     const char *kind; /* the class of operations that it belongs to, e.g. "activation"; NULL: in a class of its own */
@@ -169,6 +184,19 @@ typedef struct sc_op {
     /* (SC_CHANNELS_MOVE) Turns the places of units in an input into those in the output, given the shapes of all
      * inputs. */
     void (*move_units)(sc_unit_map *units, const sc_shape *const *inputs, int input);
+    /* The output is the sum of the inputs: what is zero in one of them can be left out there. */
+    bool sums_inputs;
+    /* (optional, sums_inputs) Where each unit of an input is in the output, SIZE_MAX: nowhere. NULL: unit u at u. */
+    void (*unit_targets)(size_t *targets, const sc_op_call *call, int input);
+    /* Compaction (SC_CHANNELS_MIX; optional: all units of the output depend on all of the inputs). Which units of the
+     * output are fixed, by what is known of the inputs. `fixed` comes as false. The call has attributes, shapes and
+     * parameters. */
+    void (*fixed_units)(bool *fixed, const sc_op_call *call, const sc_unit_facts *inputs);
+    /* Compaction (with fixed_units) Adds to the units that are kept of output and inputs, until what is kept of the
+     * output can be computed from what is kept of the inputs. Called again until nothing changes. */
+    void (*keep_units)(bool *output, bool *const *inputs, const sc_op_call *call, const sc_unit_facts *facts);
+    /* Compaction (optional) Adapts the attributes to the units that are kept, flags as in keep_units. */
+    void (*narrow)(void *attrs, const sc_op_call *call, const bool *output, const bool *const *inputs);
     /* Checks attributes and input shapes, gives output and parameter shapes. The only place that does; messages
      * start with the argument: "weight: expected ..., got ...", the graph adds operation and node. */
     sc_status (*infer)(sc_op_signature *out, const void *attrs, int input_count, const sc_shape *const *inputs,
@@ -212,7 +240,7 @@ typedef struct sc_op {
     void (*channel_affine)(const sc_op_call *call, double *scale, double *shift);
 } sc_op;
 
-enum { SC_MAX_ATTRS_SIZE = 128 };
+enum { SC_MAX_ATTRS_SIZE = 320 };
 
 /* The operation of that name, or NULL. */
 const sc_op *sc_op_find(const char *name);
@@ -222,6 +250,9 @@ const sc_op *const *sc_op_list(size_t *count);
 
 /* One line on the operation, from ops.def. */
 const char *sc_op_doc(const sc_op *op);
+
+/* Sets the flag of that name in the attributes, where the operation has one. */
+void sc_op_set_flag(const sc_op *op, void *attrs, const char *name, bool value);
 
 /* Fills attrs with the fallbacks of the descriptor; required ones stay 0. */
 void sc_op_default_attrs(const sc_op *op, void *attrs);

@@ -39,6 +39,12 @@ const char *sc_op_doc(const sc_op *op) {
     return "";
 }
 
+void sc_op_set_flag(const sc_op *op, void *attrs, const char *name, bool value) {
+    for (const sc_attr *attr = op->attrs; attr && attr->name; attr++)
+        if (attr->kind == SC_ATTR_FLAG && strcmp(attr->name, name) == 0)
+            *(bool *)((char *)attrs + attr->offset) = value;
+}
+
 void sc_op_default_attrs(const sc_op *op, void *attrs) {
     memset(attrs, 0, op->attrs_size);
     for (const sc_attr *attr = op->attrs; attr && attr->name; attr++) {
@@ -61,6 +67,7 @@ void sc_op_default_attrs(const sc_op *op, void *attrs) {
             *(int *)field = (int)attr->fallback;
             break;
         case SC_ATTR_SHAPE:
+        case SC_ATTR_LIST:
             break;
         }
     }

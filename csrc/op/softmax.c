@@ -9,8 +9,7 @@ static void forward(const sc_op_call *call) {
 
 /* calls: scores, softmax */
 static void forward_chain(const sc_op_call *calls) {
-    const size_t *in = calls[0].input_shape[0]->size;
-    sc_attention_size size = {calls[0].batch, in[0], in[1], calls[0].output_shape->size[0]};
+    sc_attention_size size = sc_call_scores_size(&calls[0]);
     sc_attention_probabilities_forward(calls[1].output, calls[0].scratch, calls[0].input[0], calls[0].input[1], &size);
 }
 
@@ -31,6 +30,24 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
                              sc_shape_last(call->output_shape));
 }
 
+/* Whether the units are maps, of which none sees another: the heads of an attention. */
+static bool has_heads(const sc_op_call *call) {
+    return call->input_shape[0]->ndim > 2;
+}
+
+static void fixed_units(bool *fixed, const sc_op_call *call, const sc_unit_facts *inputs) {
+    bool all = true;
+    for (size_t u = 0; u < inputs[0].count; u++)
+        all = all && inputs[0].fixed[u];
+    for (size_t u = 0; u < inputs[0].count; u++)
+        fixed[u] = has_heads(call) ? inputs[0].fixed[u] : all;
+}
+
+static void keep_units(bool *output, bool *const *inputs, const sc_op_call *call, const sc_unit_facts *facts) {
+    for (size_t u = 0; u < facts[0].count; u++)
+        output[u] = inputs[0][u] = !has_heads(call) || output[u] || inputs[0][u];
+}
+
 const sc_op sc_op_softmax = {
     .name = "softmax",
     .min_inputs = 1,
@@ -42,6 +59,8 @@ const sc_op sc_op_softmax = {
     .inplace = true,
     .writes_grad = true,
     .unit_axis = -1,
+    .fixed_units = fixed_units,
+    .keep_units = keep_units,
     .infer = sc_infer_same,
     .forward = forward,
     .chain = {"attention_scores"},

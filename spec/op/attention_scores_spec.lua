@@ -43,6 +43,8 @@ describe("attention_scores", function()
     gradcheck.check { op = "attention_scores", inputs = { { 5, 6 }, { 5, 6 } }, attrs = { heads = 2 } }
     gradcheck.check { op = "attention_scores", inputs = { { 3, 7 }, { 3, 7 } }, attrs = { heads = 1 } }
     gradcheck.check { op = "attention_scores", inputs = { { 1, 3 }, { 1, 3 } }, attrs = { heads = 3 } }
+    gradcheck.check { op = "attention_scores", inputs = { { 4, 7 }, { 4, 7 } },
+      attrs = { heads = 3, widths = { 1, 4, 2 }, scale = 0.3 } }
   end)
 
   it("is the product of queries and keys over the root of the head's width", function()
@@ -56,6 +58,33 @@ describe("attention_scores", function()
       expected[i + 1] = sum / math.sqrt(3)
     end
     assert.is_true(single.compare("y", y, expected, 1e-14))
+  end)
+
+  it("takes heads of different widths, and a scale", function()
+    local widths, first = { 1, 4, 2 }, { 0, 1, 5 }
+    local q, y, graph = single.run(core, { op = "attention_scores", inputs = { { 5, 7 }, { 5, 7 } },
+      attrs = { heads = 3, widths = widths, scale = 0.3 } }, 3)
+    local k, expected = single.flat(graph:parameter "p2.value"), {}
+    for i = 0, #y - 1 do
+      local b, head, from, to, sum = i // 75, i // 25 % 3 + 1, i // 5 % 5, i % 5, 0
+      for j = first[head] + 1, first[head] + widths[head] do sum = sum + q[(b * 5 + from) * 7 + j] * k[to * 7 + j] end
+      expected[i + 1] = sum * 0.3
+    end
+    assert.is_true(single.compare("y", y, expected, 1e-14))
+  end)
+
+  it("refuses widths that are not one per head, or do not add up", function()
+    local function refusal(widths)
+      return single.refusal(core, { op = "attention_scores", inputs = { { 5, 6 }, { 5, 6 } },
+        attrs = { heads = 2, widths = widths } })
+    end
+    assert.equal("attention_scores 'n': widths: expected 2, one per head, got 3", refusal { 1, 2, 3 })
+    assert.equal("attention_scores 'n': widths: expected 6 features in all, got 7", refusal { 3, 4 })
+    assert.matches("widths: expected .* got 0", refusal { 0, 6 })
+    assert.matches("widths: expected a list of sizes, got", refusal(3))
+    local many = {}
+    for i = 1, 65 do many[i] = 1 end
+    assert.equal("attention_scores 'n': widths: expected at most 64 sizes, got 65", refusal(many))
   end)
 
   it("refuses shapes that do not fit and heads that do not divide", function()

@@ -106,7 +106,7 @@ local function check_accumulation(case, live, batch)
   fan:add(case.op, "m", names, case.attrs, bindings)
   for _, p in ipairs(fan:parameters()) do
     local source = p.name:gsub("^m%.", "n.")
-    if p.dtype ~= "int64" then fan:set_parameter(p.name, graph:parameter(source):clone()) end
+    if p.dtype ~= "int64" or case.index then fan:set_parameter(p.name, graph:parameter(source):clone()) end
   end
   fan:add("add", "sum", { "n", "m" })
   fan:output("sum")

@@ -258,11 +258,31 @@ function ops.Concat(a, ...)
   return { dims = dims, values = values }
 end
 
+-- Along one axis, by a list of places or a single one, which takes the axis away.
 function ops.Gather(a, x, index)
-  assert(a.axis == 1 and #index.dims == 0 and #x.dims == 3)
-  local dims = { x.dims[1], x.dims[3] }
+  local axis, dims = a.axis + 1, {}
+  for d, size in ipairs(x.dims) do
+    if d ~= axis then dims[#dims + 1] = size elseif #index.dims == 1 then dims[#dims + 1] = #index.values end
+  end
+  local inner, count = product(x.dims, axis + 1), #index.values
   return new(dims, function(i)
-    return x.values[(i // dims[2] * x.dims[2] + index.values[1]) * dims[2] + i % dims[2] + 1]
+    local place = index.values[i // inner % count + 1]
+    return x.values[(i // inner // count * x.dims[axis] + place) * inner + i % inner + 1]
+  end)
+end
+
+-- With zeros.
+function ops.Pad(_, x, pads)
+  local dims, rank = {}, #x.dims
+  for d, size in ipairs(x.dims) do dims[d] = size + pads.values[d] + pads.values[d + rank] end
+  return new(dims, function(i)
+    local place = 0
+    for d, at in ipairs(indices(dims, i)) do
+      local from = at - pads.values[d]
+      if from < 0 or from >= x.dims[d] then return 0 end
+      place = place * x.dims[d] + from
+    end
+    return x.values[place + 1]
   end)
 end
 

@@ -1,6 +1,7 @@
 --- Graphs of one operation, filled with numbers that suit finite differences.
 --
--- A case is `{op =, inputs = list of shapes of one sample, attrs =, training =}`. One of the inputs is the graph's
+-- A case is `{op =, inputs = list of shapes of one sample, attrs =, training =, index =}`; `index`: what the parameter
+-- "index" of the operation holds. One of the inputs is the graph's
 -- input `x`, the others are parameters `p1`, `p2`, …; the operation is node `n`.
 local single = {}
 
@@ -67,6 +68,7 @@ function single.graph(core, case, live)
   end
   graph:add(case.op, "n", names, case.attrs)
   fill_parameters(core, graph)
+  if case.index then graph:set_parameter("n.index", core.tensor(case.index, "int64")) end
   return graph, names
 end
 

@@ -39,28 +39,62 @@ function operations.linear(net, node, inputs)
   return net:last(node, "Add", { net:step(node, "MatMul", factors), bias })
 end
 
+-- Units of a value [batch x ...] by their places along an axis (from 0, the batch being 0); -1 gives zeros.
+local function gather_units(net, node, value, shape, axis, places)
+  local units, list, pads = shape[axis], {}, {}
+  for i, place in ipairs(places) do list[i] = place < 0 and units or place end
+  for d = 1, 2 * #shape + 2 do pads[d] = d == #shape + 2 + axis and 1 or 0 end
+  for _, place in ipairs(list) do
+    if place == units then
+      value = net:step(node, "Pad", { value, net:integers(pads) })
+      break
+    end
+  end
+  return net:step(node, "Gather", { value, net:integers(list) }, { { "axis", axis } })
+end
+
+-- Heads of different widths get zeros to the width of the widest: products and sums stay as they are. Gives the value,
+-- its shape, and where its own features are among those, from 0; nothing changes where widths are equal.
+local function even_heads(net, node, value, shape, widths)
+  if not widths then return value, shape end
+  local widest, places, own, feature = math.max(table.unpack(widths)), {}, {}, 0
+  for head, width in ipairs(widths) do
+    for i = 0, widest - 1 do
+      places[#places + 1] = i < width and feature + i or -1
+      if i < width then own[#own + 1] = (head - 1) * widest + i end
+    end
+    feature = feature + width
+  end
+  return gather_units(net, node, value, shape, 2, places), { shape[1], #places }, own
+end
+
 -- [T x D] to [heads x T x D / heads], or with keys to [heads x D / heads x T].
 local function split_heads(net, node, value, shape, heads, keys)
   local parts = net:step(node, "Reshape", { value, net:integers { 0, shape[1], heads, shape[2] // heads } })
   return net:step(node, "Transpose", { parts }, { { "perm", keys and { 0, 2, 3, 1 } or { 0, 2, 1, 3 } } })
 end
 
---- Per head, MatMul of queries and transposed keys, times 1 / sqrt(features of a head).
+--- Per head, MatMul of queries and transposed keys, times the scale: 1 / sqrt(features of a head) unless given.
 function operations.attention_scores(net, node, inputs)
-  local heads, shape = node.attrs.heads, net.shapes[node.inputs[1]]
-  local queries = split_heads(net, node, inputs[1], shape, heads)
-  local keys = split_heads(net, node, inputs[2], shape, heads, true)
-  return net:last(node, "Mul", { net:step(node, "MatMul", { queries, keys }),
-    net:number(1 / math.sqrt(shape[2] // heads)) })
+  local heads, scale, shape = node.attrs.heads, node.attrs.scale, net.shapes[node.inputs[1]]
+  if scale == 0 then scale = 1 / math.sqrt(shape[2] // heads) end
+  local parts, even = {}, nil
+  for i, value in ipairs(inputs) do parts[i], even = even_heads(net, node, value, shape, node.attrs.widths) end
+  local queries = split_heads(net, node, parts[1], even, heads)
+  local keys = split_heads(net, node, parts[2], even, heads, true)
+  return net:last(node, "Mul", { net:step(node, "MatMul", { queries, keys }), net:number(scale) })
 end
 
 --- Per head, MatMul of weights and values; heads side by side again.
 function operations.attention_context(net, node, inputs)
   local heads = net.shapes[node.inputs[1]][1]
-  local values = split_heads(net, node, inputs[2], node.shape, heads)
-  local context = net:step(node, "MatMul", { inputs[1], values })
+  local all, shape, own = even_heads(net, node, inputs[2], node.shape, node.attrs.widths)
+  local context = net:step(node, "MatMul", { inputs[1], split_heads(net, node, all, shape, heads) })
   local tokens = net:step(node, "Transpose", { context }, { { "perm", { 0, 2, 1, 3 } } })
-  return net:last(node, "Reshape", { tokens, net:integers { 0, node.shape[1], node.shape[2] } })
+  local place = net:integers { 0, shape[1], shape[2] }
+  if not own then return net:last(node, "Reshape", { tokens, place }) end
+  local side_by_side = net:step(node, "Reshape", { tokens, place })
+  return net:last(node, "Gather", { side_by_side, net:integers(own) }, { { "axis", 2 } })
 end
 
 --- BatchNormalization by the running statistics.
@@ -182,6 +216,45 @@ end
 --- Add, or Sum of more than two.
 function operations.add(net, node, inputs)
   return net:last(node, #inputs == 2 and "Add" or "Sum", inputs)
+end
+
+-- What each unit of the output gets from an input, as lists of places (from 0, -1 for nothing): one list, or more where
+-- several units of the input have the same place.
+local function rounds(index, first, count, units)
+  local lists = {}
+  for u = 1, count do
+    local place, round = index[first + u], 1
+    while lists[round] and lists[round][place] ~= -1 do round = round + 1 end
+    if place >= 1 and place <= units then
+      if not lists[round] then
+        lists[round] = {}
+        for i = 1, units do lists[round][i] = -1 end
+      end
+      lists[round][place] = u - 1
+    end
+  end
+  return lists
+end
+
+--- Of each input a Gather that brings its units to their places (from Pad come zeros), then Sum.
+function operations.index_add(net, node, inputs)
+  local units, axis = node.attrs.units, #node.shape == 2 and 2 or 1
+  local index, first, terms = net.graph:parameter(node.params[1].name):totable(), 0, {}
+  for i, value in ipairs(inputs) do
+    local shape = net.shapes[node.inputs[i]]
+    if i == 1 and shape[axis] == units then
+      terms[1] = value
+    else
+      for _, places in ipairs(rounds(index, first, shape[axis], units)) do
+        terms[#terms + 1] = gather_units(net, node, value, shape, axis, places)
+      end
+      first = first + shape[axis]
+    end
+  end
+  if #terms == 0 then -- nothing has a place
+    terms[1] = net:constant(node.name .. ".zeros", core.zeros(1, table.unpack(node.shape)))
+  end
+  return net:last(node, #terms == 1 and "Identity" or "Sum", terms)
 end
 
 --- Concat; parameters are expanded to the batch of the others.
