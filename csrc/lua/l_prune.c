@@ -5,6 +5,7 @@
 #include "lua/core.h"
 #include "lua/l_graph.h"
 #include "lua/support.h"
+#include "prune/compact.h"
 
 /* Checks the table at index (node name -> list of units) and counts its lists and units. */
 static void measure_lists(lua_State *L, int index, const char *function, size_t *lists, size_t *units) {
@@ -64,7 +65,17 @@ static int mask(lua_State *L) {
     return 1;
 }
 
+/* compact(graph) -> Graph with the same output and without the units that compute nothing. */
+static int compact(lua_State *L) {
+    sc_graph *graph = sc_lua_check_graph(L, 1, "compact");
+    sc_error error;
+    sc_lua_collect_if_due(L);
+    sc_graph **box = sc_lua_new_graph(L);
+    sc_lua_try(L, sc_graph_compact(box, graph, &error), &error);
+    return 1;
+}
+
 void sc_lua_open_prune(lua_State *L) {
-    static const luaL_Reg functions[] = {{"mask", mask}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"compact", compact}, {"mask", mask}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

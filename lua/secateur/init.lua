@@ -30,6 +30,7 @@ local names = {
   save_image = "core:image_save",
   importance = "pruning.importance",
   prune = "pruning.prune",
+  compact = "pruning.compact",
   lossless = "pruning.lossless",
   rules = "attribution.rules",
   sample = "pruning.sample",

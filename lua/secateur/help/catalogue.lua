@@ -42,7 +42,7 @@ return {
   {
     title = "Pruning",
     about = "Scores of neurons, the samples that they are scored on, and the removal of the lowest.",
-    names = { "importance", "sample", "prune", "lossless" },
+    names = { "importance", "sample", "prune", "compact", "lossless" },
     classes = { { "PruningPlan", "models.pruning_plan" }, { "Lossless", "pruning.lossless" } },
     topics = { "scores", "sampling", "reduce" },
   },
