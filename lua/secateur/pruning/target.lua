@@ -34,6 +34,17 @@ target.rule = { type = "table", check = function(given)
     expected
 end }
 
+-- Times tell rates nearer to each other than this not apart, and each takes a while to measure.
+local TIMED_RATES = 256
+
+local function candidates(ranking, name)
+  local rates = ranking:rates()
+  if name ~= "latency" or #rates <= TIMED_RATES then return rates end
+  local few = {}
+  for i = 1, TIMED_RATES do few[i] = rates[1 + (i - 1) * (#rates - 1) // (TIMED_RATES - 1)] end
+  return few
+end
+
 -- What is left at a rate: the share under the target's name, or `problem` where nothing is left that could be computed.
 local function try_rate(model, ranking, rate, name)
   local found = { rate = rate, plan = ranking:plan(rate) }
@@ -49,7 +60,7 @@ local function refuse(name, wanted, least, beyond, min_units)
 end
 
 --- Finds the smallest rate at which the compact model's share is at most the target's, by bisection over the rates at
--- which another unit goes.
+-- which another unit goes; for times, over 256 of them.
 -- @tparam Model model
 -- @tparam Ranking ranking
 -- @tab wanted `macs`, `params` or `latency` = share
@@ -57,7 +68,7 @@ end
 -- @treturn table the share that was reached under the target's name, and `rate`
 function target.find(model, ranking, wanted)
   local name, share = next(wanted)
-  local rates = ranking:rates()
+  local rates = candidates(ranking, name)
   local function at(i) return try_rate(model, ranking, rates[i], name) end
   local function too_much(found) return found[name] and found[name] > share end
   local first, last = at(1), at(#rates)
