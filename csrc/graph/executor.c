@@ -92,6 +92,8 @@ static void fill_backward(sc_op_call *call, const sc_plan *plan, size_t index) {
 }
 
 static sc_status check_input(const sc_plan *plan, const sc_tensor *x, sc_error *error) {
+    if (plan->resumes)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "forward: expected a plan without given nodes");
     const sc_graph *graph = plan->graph;
     char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
     bool found = false;
@@ -114,17 +116,16 @@ static sc_status check_input(const sc_plan *plan, const sc_tensor *x, sc_error *
     return SC_OK;
 }
 
-sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_error *error) {
-    return sc_plan_profile(plan, x, seed, NULL, error);
-}
-
-sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, double *seconds, sc_error *error) {
-    SC_TRY(check_input(plan, x, error));
-    SC_TRY(sc_plan_fit_scratch(plan, error));
+/* The tensor that inputs are read from. */
+static void hold_input(sc_plan *plan, const sc_tensor *x) {
     sc_tensor kept = sc_tensor_share(x);
     sc_tensor_release(&plan->input);
     plan->input = kept;
-    plan->current_batch = x->shape.size[0];
+}
+
+/* The forward steps, once what they begin with is there. */
+static sc_status run_steps(sc_plan *plan, size_t batch, uint64_t seed, double *seconds, sc_error *error) {
+    plan->current_batch = batch;
     plan->seed = seed;
     plan->backward_done = false;
     sc_status status = SC_OK;
@@ -143,6 +144,62 @@ sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, doub
     if (status != SC_OK)
         plan->current_batch = 0;
     return status;
+}
+
+sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_error *error) {
+    return sc_plan_profile(plan, x, seed, NULL, error);
+}
+
+sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, double *seconds, sc_error *error) {
+    SC_TRY(check_input(plan, x, error));
+    SC_TRY(sc_plan_fit_scratch(plan, error));
+    hold_input(plan, x);
+    return run_steps(plan, x->shape.size[0], seed, seconds, error);
+}
+
+/* The value of a given node among those told, or NULL. */
+static const sc_tensor *told(size_t node, const size_t *nodes, const sc_tensor *const *values, size_t count) {
+    for (size_t k = 0; k < count; k++)
+        if (nodes[k] == node)
+            return values[k];
+    return NULL;
+}
+
+static sc_status check_given(const sc_plan *plan, size_t node, const sc_tensor *value, size_t batch, sc_error *error) {
+    char wanted[SC_SHAPE_TEXT], got[SC_SHAPE_TEXT];
+    const sc_node *of = &plan->graph->nodes[node];
+    if (!value)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "forward_from: values: expected one of '%s', got none", of->name);
+    sc_shape shape = sc_shape_prepend(&of->shape, batch);
+    if (value->dtype != SC_REAL || !sc_shape_equal(&shape, &value->shape))
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "forward_from: '%s': expected %s of shape %s, got %s of shape %s",
+                            of->name, sc_dtype_name(SC_REAL), sc_shape_format(wanted, &shape),
+                            sc_dtype_name(value->dtype), sc_shape_format(got, &value->shape));
+    return SC_OK;
+}
+
+sc_status sc_plan_forward_from(sc_plan *plan, const size_t *nodes, const sc_tensor *const *values, size_t count,
+                               uint64_t seed, sc_error *error) {
+    if (!plan->resumes)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "forward_from: expected a plan with given nodes");
+    size_t batch = count && values[0]->shape.ndim ? values[0]->shape.size[0] : 0;
+    if (batch == 0 || batch > plan->batch)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "forward_from: values: expected 1 to %zu samples, got %zu",
+                            plan->batch, batch);
+    for (size_t i = 0; i < plan->graph->node_count; i++)
+        if (plan->nodes[i].given)
+            SC_TRY(check_given(plan, i, told(i, nodes, values, count), batch, error));
+    SC_TRY(sc_plan_fit_scratch(plan, error));
+    for (size_t i = 0; i < plan->graph->node_count; i++) {
+        if (!plan->nodes[i].given)
+            continue;
+        const sc_tensor *value = told(i, nodes, values, count);
+        if (sc_node_is_input(&plan->graph->nodes[i]))
+            hold_input(plan, value);
+        else
+            sc_copy(buffer_data(plan, plan->nodes[i].value), sc_tensor_real(value), sc_tensor_numel(value));
+    }
+    return run_steps(plan, batch, seed, NULL, error);
 }
 
 /* Gradients are added to, so each starts from zero at the step that reaches it first, or is written there. */

@@ -9,7 +9,12 @@
  * pass and must not change before it. Ctrl-C ends it between nodes with SC_ERROR_INTERRUPTED. */
 sc_status sc_plan_forward(sc_plan *plan, const sc_tensor *x, uint64_t seed, sc_error *error);
 
-/* The same; seconds[plan->forward_count] gets the time that each step takes. NULL: nothing is measured. */
+/* Runs a plan made with given nodes: values[k] [n x shape] is that of nodes[k], and every node that the plan has as
+ * given must be among them; others are ignored. Those of inputs are kept (shared), the rest copied. */
+sc_status sc_plan_forward_from(sc_plan *plan, const size_t *nodes, const sc_tensor *const *values, size_t count,
+                               uint64_t seed, sc_error *error);
+
+/* sc_plan_forward; seconds[plan->forward_count] gets the time that each step takes. NULL: nothing is measured. */
 sc_status sc_plan_profile(sc_plan *plan, const sc_tensor *x, uint64_t seed, double *seconds, sc_error *error);
 
 /* What happens at a node in the backward pass: read call->output_grad, add to call->input_grad (and call->param_grad);

@@ -62,6 +62,8 @@ void sc_fusion_find(sc_plan *plan) {
         const sc_node *node = &plan->graph->nodes[i];
         plan->nodes[i].head = i;
         plan->nodes[i].next_fused = SC_NOT_FOUND;
+        if (plan->nodes[i].given)
+            continue;
         if (node->op->forward_chain)
             join_chain(plan, i);
         if (!node->op->epilogue || node->input_count == 0)

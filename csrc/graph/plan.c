@@ -58,9 +58,12 @@ static void mark_used(planner *p) {
     for (size_t i = graph->node_count; i-- > 0;) {
         planner_node *node = &p->nodes[i];
         bool kept = i == graph->output || flag_at(p->request->keep_value, i);
-        p->plan->nodes[i].value_kept = kept || sc_node_is_input(&graph->nodes[i]);
         node->used |= kept;
-        if (node->used)
+        bool is_input = sc_node_is_input(&graph->nodes[i]);
+        bool given = node->used && p->request->given && (p->request->given[i] || is_input);
+        p->plan->nodes[i].given = given;
+        p->plan->nodes[i].value_kept = kept || given || is_input;
+        if (node->used && !given)
             for (int k = 0; k < graph->nodes[i].input_count; k++)
                 p->nodes[graph->nodes[i].input[k]].used = true;
     }
@@ -143,6 +146,10 @@ static void emit_steps(planner *p) {
         p->nodes[i].forward_step = p->nodes[i].recompute_step = p->nodes[i].backward_step = NEVER;
         if (!p->nodes[i].used)
             continue;
+        if (p->plan->nodes[i].given) {
+            p->nodes[i].forward_step = 0; /* it is there before the first step */
+            continue;
+        }
         size_t head = p->plan->nodes[i].head;
         p->nodes[i].forward_step = head == i ? p->plan->step_count : p->nodes[head].forward_step;
         if (head == i)
@@ -208,7 +215,7 @@ static void value_lifetime(const planner *p, size_t i, size_t *forward_last, siz
 /* Whether node i may write over its first input: the input is read for the last time there. */
 static bool can_overwrite(const planner *p, size_t i) {
     const sc_node *node = &p->graph->nodes[i];
-    if (!node->op->inplace || node->input_count == 0 || p->plan->nodes[i].head != i)
+    if (!node->op->inplace || node->input_count == 0 || p->plan->nodes[i].head != i || p->plan->nodes[i].given)
         return false;
     size_t input = node->input[0];
     ptrdiff_t buffer = p->plan->nodes[input].value;
@@ -376,6 +383,8 @@ static sc_status allocate_planner(planner *p, sc_error *error) {
 static sc_status make_plan(planner *p, sc_error *error) {
     if (p->graph->node_count == 0)
         return sc_error_set(error, SC_ERROR_ARGUMENT, "plan: graph: expected at least one node");
+    if (p->request->given && p->request->backward)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "plan: given: expected none with a backward pass");
     SC_TRY(check_batch(p->graph, p->request->batch, error));
     SC_TRY(allocate_planner(p, error));
     mark_used(p);
@@ -401,6 +410,7 @@ sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *
     plan->backward = request->backward;
     plan->training = request->training;
     plan->params = request->params;
+    plan->resumes = request->given != NULL;
     planner p = {.graph = graph, .request = request, .plan = plan};
     sc_status status = make_plan(&p, error);
     sc_memory_free(p.nodes);

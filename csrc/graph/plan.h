@@ -21,6 +21,8 @@ typedef struct sc_plan_request {
     const bool *exact;      /* (optional) per node: it and all that it is made from is computed with plain sums */
     const bool *frozen;     /* (optional) per parameter: it is not trained, and its gradient not wanted */
     bool all_exact;         /* the same for all nodes */
+    const bool *given;      /* (optional) per node: sc_plan_forward_from() is told its value, and neither it nor what it
+                             * alone is made from is computed. Inputs that are needed count among these */
 } sc_plan_request;
 
 typedef enum sc_step_kind { SC_STEP_FORWARD, SC_STEP_RECOMPUTE, SC_STEP_BACKWARD } sc_step_kind;
@@ -43,6 +45,7 @@ typedef struct sc_plan_node {
     size_t grad_first;    /* the step that writes the gradient first, and finds it zeroed */
     bool in_backward;     /* the backward pass runs through this node */
     bool value_kept;      /* the value can be read after the forward pass */
+    bool given;           /* the value is told, not computed */
     bool grad_kept;       /* the gradient can be read after the backward pass */
     bool wants_grad;
     sc_accuracy accuracy; /* in the forward pass */
@@ -55,6 +58,7 @@ typedef struct sc_plan {
     sc_graph *graph; /* shared, and gets no new nodes while it is */
     size_t batch;
     bool backward, training, params;
+    bool resumes; /* it begins with given values: sc_plan_forward_from() */
     sc_step *steps;
     size_t step_count, forward_count; /* the first forward_count steps go forward */
     sc_plan_node *nodes;

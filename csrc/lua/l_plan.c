@@ -19,11 +19,11 @@ sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
     return *box;
 }
 
-/* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names, frozen = parameters}) ->
- * ExecutionPlan */
+/* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names, frozen = parameters,
+ * given = names}) -> ExecutionPlan */
 static int plan_create(lua_State *L) {
-    static const char *const known[] = {"batch", "backward",   "training", "params",
-                                        "keep",  "keep_grads", "frozen",   NULL};
+    static const char *const known[] = {"batch",      "backward", "training", "params", "keep",
+                                        "keep_grads", "frozen",   "given",    NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "plan");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "plan", "options", "a table");
@@ -36,6 +36,7 @@ static int plan_create(lua_State *L) {
         .keep_value = sc_lua_field_nodes(L, 2, "plan", "keep", graph),
         .keep_grad = sc_lua_field_nodes(L, 2, "plan", "keep_grads", graph),
         .frozen = sc_lua_field_parameters(L, 2, "plan", "frozen", graph),
+        .given = sc_lua_field_nodes(L, 2, "plan", "given", graph),
     };
     sc_lua_collect_if_due(L);
     sc_plan **box = sc_lua_new_object(L, SC_LUA_CLASS("ExecutionPlan"), sizeof(sc_plan *));
@@ -63,6 +64,33 @@ static int plan_forward(lua_State *L) {
     sc_error error;
     sc_lua_try(L, sc_plan_forward(plan, x, (uint64_t)seed, &error), &error);
     return sc_lua_push_node(L, plan, plan->graph->output, sc_plan_value(plan, plan->graph->output));
+}
+
+/* plan:forward_from({[node] = Tensor} [, seed]): runs what follows from the values of given nodes; read what was kept
+ * with plan:value. */
+static int plan_forward_from(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "forward_from");
+    sc_lua_refuse_in_finalizer(L, "forward_from");
+    if (!lua_istable(L, 2))
+        sc_lua_expected(L, 2, "forward_from", "values", "a table of node name = Tensor");
+    lua_Integer seed = 0;
+    if (!lua_isnoneornil(L, 3))
+        seed = sc_lua_check_integer(L, 3, "forward_from", "seed", LUA_MININTEGER, LUA_MAXINTEGER);
+    lua_settop(L, 2);
+    size_t room = plan->graph->node_count, count = 0;
+    const sc_tensor **values = lua_newuserdatauv(L, (room + 1) * sizeof *values, 0);
+    size_t *nodes = lua_newuserdatauv(L, (room + 1) * sizeof *nodes, 0);
+    luaL_checkstack(L, LUA_MINSTACK, "forward_from");
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1), count++) {
+        size_t node = sc_lua_check_node(L, lua_gettop(L) - 1, plan->graph, "forward_from");
+        if (count == room)
+            sc_lua_fail(L, "forward_from: values: expected each node once");
+        nodes[count] = node;
+        values[count] = sc_lua_check_tensor(L, -1, "forward_from", plan->graph->nodes[node].name);
+    }
+    sc_error error;
+    sc_lua_try(L, sc_plan_forward_from(plan, nodes, values, count, (uint64_t)seed, &error), &error);
+    return 0;
 }
 
 /* plan:profile(x) -> list: the seconds that each forward step takes, in the order of plan:steps(). */
@@ -193,17 +221,12 @@ static int plan_finalize(lua_State *L) {
 void sc_lua_open_plan(lua_State *L) {
     static const luaL_Reg functions[] = {{"plan", plan_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"forward", plan_forward},
-        {"backward", plan_backward},
-        {"value", plan_value},
-        {"grad", plan_grad},
-        {"param_grad", plan_param_grad},
-        {"memory", plan_memory},
-        {"profile", plan_profile},
-        {"steps", plan_steps},
-        {"close", plan_finalize},
-        {"__tostring", plan_tostring},
-        {NULL, NULL},
+        {"forward", plan_forward},     {"forward_from", plan_forward_from},
+        {"backward", plan_backward},   {"value", plan_value},
+        {"grad", plan_grad},           {"param_grad", plan_param_grad},
+        {"memory", plan_memory},       {"profile", plan_profile},
+        {"steps", plan_steps},         {"close", plan_finalize},
+        {"__tostring", plan_tostring}, {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("ExecutionPlan"), methods, plan_finalize);
