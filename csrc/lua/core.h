@@ -17,6 +17,7 @@ void sc_lua_open_blur(lua_State *L);
 void sc_lua_open_gradient(lua_State *L);
 void sc_lua_open_prune(lua_State *L);
 void sc_lua_open_covariance(lua_State *L);
+void sc_lua_open_repair(lua_State *L);
 void sc_lua_open_kmeans(lua_State *L);
 void sc_lua_open_npy(lua_State *L);
 void sc_lua_open_safetensors(lua_State *L);
