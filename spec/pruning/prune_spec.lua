@@ -180,7 +180,7 @@ describe("prune", function()
       assert.has_error(function() prune(wider, plan) end,
         "prune: plan: 'features.0': expected a layer of 4 units, the model's has 6")
       assert.has_error(function() prune(model, plan, { rate = 0.5 }) end,
-        "prune: options: expected none beside a plan, got a table")
+        "prune: rate: expected none beside a plan")
     end)
 
     it("refuses files that hold no plan", function()
@@ -218,7 +218,8 @@ describe("prune", function()
     wrong(scores, { rate = 1 }, "rate: expected a number in [0, 1), got 1")
     wrong(scores, { rate = 0.5, keep = 1 }, "keep is called min_units now")
     wrong(scores, { rate = 0.5, scop = "layer" },
-      "unknown option 'scop', expected one of: cost_aware, layers, min_units, rate, scope, target")
+      "unknown option 'scop', expected one of: calibration, " ..
+      "calibration_count, cost_aware, layers, min_units, rate, repair, scope, seed, target")
     wrong(scores, { rate = 0.5, scope = "all" }, "scope: expected one of 'global', 'layer', got 'all'")
     wrong(scores, { rate = 0.5, layers = { "features.0", "x", "classifier.3" } },
       "layers: expected names of prunable layers, got 'x', 'classifier.3'")

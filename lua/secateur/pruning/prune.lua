@@ -8,6 +8,8 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local pruning_plan = require "secateur.models.pruning_plan"
 local ranking = require "secateur.pruning.ranking"
+local repair = require "secateur.pruning.repair"
+local repair_options = require "secateur.pruning.repair.options"
 local target = require "secateur.pruning.target"
 local tensors = require "secateur.util.tensors"
 
@@ -24,6 +26,7 @@ local rules = {
   keep = "min_units",
   cost_aware = { type = "boolean", default = false },
 }
+for option, rule in pairs(repair_options.rules) do rules[option] = rule end
 
 local function make_plan(model, scores, opts)
   local checked = options.check("prune", opts, rules)
@@ -55,6 +58,23 @@ local function check_arguments(model, scores)
   if type(scores) ~= "table" then
     errors.refuse("prune", "scores: expected a table of layer = Tensor, or a plan, got " .. options.describe(scores))
   end
+end
+
+-- Beside a plan, which says what goes, there are options of repair alone.
+local function check_beside_plan(opts)
+  for _, key in ipairs(options.sorted_keys(type(opts) == "table" and opts or {})) do
+    if rules[key] and not repair_options.rules[key] then
+      errors.refuse("prune", "%s: expected none beside a plan", key)
+    end
+  end
+  return options.check("prune", opts, repair_options.rules)
+end
+
+-- A plan for this model from a given one, with what is gone already.
+local function fit_plan(model, given)
+  local plan, problem = pruning_plan.fit(model:layers(), given)
+  if not plan then errors.refuse("prune", "plan: " .. problem) end
+  return pruning_plan.join(model:layers(), plan, model.pruning_plan)
 end
 
 --- Ranks the units without touching the model.
@@ -108,37 +128,50 @@ end
 -- mean of all units. So what saves more goes sooner either way. What other layers add to as well (a residual stream's
 -- channels) saves nothing in its readers.
 --
+-- What pruning cost is repaired without labels and without training, where images are known: those that the scores
+-- were made with, or `calibration`. By `least_squares`, the default, every layer behind a removed unit is refitted to
+-- what it made before, the classifier among them; `bias` gives its outputs their means back, `batch_norm` batch norms
+-- their statistics, both of which help much less. In the first two, batch norms are folded into the layers before them.
+-- Where no images are known nothing is repaired, and that is said on stderr; a plan alone is applied without repair.
+--
 -- @tparam Model model
 -- @tab scores layer name -> Tensor [units], as `importance` gives them (other values are ignored); or a plan, from
 --   `pruned.pruning_plan`, `prune.plan` or `prune.load_plan` or as a plain table, which is then applied as it is,
---   without opts
+--   with no opts but those of repair
 -- @tab[opt] opts `rate` in [0, 1), or `target`: `{ macs = share }`, `{ params = share }` or `{ latency = share }` with
 --   a share in (0, 1]; `cost_aware` (false); `scope`: "global" (all units ranked together, the default) or "layer"
 --   (the rate of each layer); `layers`: names, or a function(layer) -> boolean on what `model:layers()` lists (all by
---   default); `min_units` (1)
--- @treturn Model with the PruningPlan in its field `pruning_plan`, and with a target what was reached in `target`
+--   default); `min_units` (1). Of repair: `repair` ("least_squares", "bias", "batch_norm" or "none"), `calibration` (a
+--   split or a Tensor [N x C x H x W] of unlabelled images; those that the scores come from by default),
+--   `calibration_count` (256), `seed` (0: which images and positions)
+-- @treturn Model with the PruningPlan in its field `pruning_plan`, with a target what was reached in `target`, and
+--   in `repair`, unless that is "none", a table: `method`, `calibration_count`, `seconds`, `layers` (how many were
+--   repaired), `left` (those that could not be: a list of `name` and `reason`)
 -- @usage
 -- local pruned = sc.prune(model, scores, { rate = 0.5 })
 -- print(pruned.pruning_plan, sc.evaluate(pruned, data.test).accuracy)
 -- @function prune
 local function apply(_, model, scores, opts)
   check_arguments(model, scores)
-  local plan, reached
+  local plan, reached, checked
   if is_plan(scores) then
-    if opts ~= nil then
-      errors.refuse("prune", "options: expected none beside a plan, got " .. options.describe(opts))
-    end
-    local problem
-    plan, problem = pruning_plan.fit(model:layers(), scores)
-    if not plan then errors.refuse("prune", "plan: " .. problem) end
-    plan = pruning_plan.join(model:layers(), plan, model.pruning_plan)
+    checked = check_beside_plan(opts)
+    plan = fit_plan(model, scores)
+    if not checked.calibration then checked.repair = checked.repair or "none" end
   else
     plan, reached = make_plan(model, scores, opts)
+    checked = options.check("prune", opts, rules)
   end
+  local method, images = repair_options.choose(checked, scores)
   local pruned = model:clone()
-  pruned.graph = core.mask(model.graph, plan)
-  pruned.pruning_plan = plan
-  pruned.target = reached
+  pruned.pruning_plan, pruned.target = plan, reached
+  if method == "none" then
+    pruned.graph = core.mask(model.graph, plan)
+  else
+    pruned.graph, pruned.repair = errors.within("prune", repair.apply, model, plan, method, images,
+      { count = checked.calibration_count, seed = checked.seed })
+    pruned.info.repair = method
+  end
   return pruned
 end
 
