@@ -5,9 +5,9 @@
 --     make bench BENCH=spec/bench/torch_pruning.lua DATA=... MODELS=... PYTHON=/path/to/python-with-torch-pruning
 --
 -- Options through the environment: DATA and MODELS as for trained_models.lua; MODELS_MATCH ("^cpn"), RATES
--- (".3 .5 .7"), IMPORTANCES ("magnitude taylor magnitude_global taylor_global": the same ratio for every group, which is
--- Torch-Pruning's default, or a global ranking), IMAGES (256: for our calibration, without labels; as many with labels
--- for Taylor), THREADS (2).
+-- (".3 .5 .7"), IMPORTANCES ("magnitude taylor magnitude_global taylor_global": the same ratio for every group, which
+-- is Torch-Pruning's default, or a global ranking), IMAGES (256: for our calibration, without labels; as many with
+-- labels for Taylor), THREADS (2).
 local bench = require "support.bench"
 local cjson = require "cjson"
 local core = require "secateur.core"
