@@ -10,6 +10,9 @@
 #include "lua/l_plan.h"
 #include "lua/l_tensor.h"
 #include "lua/support.h"
+#include "prune/redundancy.h"
+
+#include <math.h>
 
 #define CLASS SC_LUA_CLASS("Covariance")
 
@@ -154,6 +157,53 @@ static int covariance_matrix(lua_State *L) {
     return 1;
 }
 
+/* The numbers of a list at index, one per unit and none negative, in a userdata left on the stack. */
+static double *check_weights(lua_State *L, int index, size_t units) {
+    if (!lua_istable(L, index))
+        sc_lua_expected(L, index, "redundancy", "weights", "a list of numbers");
+    if (lua_rawlen(L, index) != units)
+        sc_lua_fail(L, "redundancy: weights: expected %I numbers, one per unit, got %I", (LUAI_UACINT)units,
+                    (LUAI_UACINT)lua_rawlen(L, index));
+    double *weights = new_doubles(L, "redundancy", units, 1);
+    for (size_t u = 0; u < units; u++) {
+        lua_rawgeti(L, index, (lua_Integer)u + 1);
+        weights[u] = sc_lua_check_number(L, -1, "redundancy", "weights");
+        if (!(weights[u] >= 0 && isfinite(weights[u])))
+            sc_lua_fail(L, "redundancy: weights: expected finite numbers of at least 0, got %f for unit %I", weights[u],
+                        (LUAI_UACINT)u + 1);
+        lua_pop(L, 1);
+    }
+    return weights;
+}
+
+/* covariance:redundancy(weights, ridge) -> list of units in the order of their removal, list of what each adds to the
+ * loss; see prune/redundancy.h */
+static int covariance_redundancy(lua_State *L) {
+    sc_covariance *c = check_covariance(L, "redundancy");
+    sc_lua_refuse_in_finalizer(L, "redundancy");
+    double ridge = sc_lua_check_number(L, 3, "redundancy", "ridge");
+    if (!(ridge > 0 && isfinite(ridge)))
+        sc_lua_fail(L, "redundancy: ridge: expected a finite number above 0, got %f", ridge);
+    double *weights = check_weights(L, 2, c->units), *costs = new_doubles(L, "redundancy", c->units, 1);
+    double *matrix = new_doubles(L, "redundancy", c->units, c->units);
+    size_t *order = lua_newuserdatauv(L, c->units * sizeof *order, 0);
+    sc_error error;
+    sc_interrupt_begin();
+    sc_status status = sc_covariance_read(c, NULL, matrix, &error);
+    if (status == SC_OK)
+        status = sc_redundancy_find(&(sc_redundancy){.order = order, .cost = costs}, matrix, weights, c->units, ridge,
+                                    &error);
+    sc_interrupt_end();
+    sc_lua_try_in(L, "redundancy", status, &error);
+    lua_createtable(L, (int)c->units, 0);
+    for (size_t i = 0; i < c->units; i++) {
+        lua_pushinteger(L, (lua_Integer)order[i] + 1);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    push_list(L, costs, c->units);
+    return 2;
+}
+
 static int covariance_tostring(lua_State *L) {
     sc_covariance *const *box = luaL_checkudata(L, 1, CLASS);
     if (!*box)
@@ -208,9 +258,16 @@ static int gram(lua_State *L) {
 void sc_lua_open_covariance(lua_State *L) {
     static const luaL_Reg functions[] = {{"covariance", covariance_create}, {"gram", gram}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"add", covariance_add},        {"add_rows", covariance_add_rows},   {"count", covariance_count},
-        {"means", covariance_means},    {"variances", covariance_variances}, {"matrix", covariance_matrix},
-        {"close", covariance_finalize}, {"__tostring", covariance_tostring}, {NULL, NULL},
+        {"add", covariance_add},
+        {"add_rows", covariance_add_rows},
+        {"count", covariance_count},
+        {"means", covariance_means},
+        {"variances", covariance_variances},
+        {"matrix", covariance_matrix},
+        {"redundancy", covariance_redundancy},
+        {"close", covariance_finalize},
+        {"__tostring", covariance_tostring},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, CLASS, methods, covariance_finalize);
