@@ -34,14 +34,15 @@ local function layout(graph, node)
   end
 end
 
--- From a convolution on through what keeps its units and positions apart: the norm, the sum and the activation of its
--- block.
-local function end_of_block(graph, start)
+-- From a convolution on through what keeps its positions, and its units or their places in a residual stream: the
+-- norm, the sum and the activation of its block.
+local function end_of_block(nodes, start)
   local last = start
-  for _, place in ipairs(graph:unit_walk(start.name)) do
-    local node, follows = graph:node(place.node), false
+  for _, node in ipairs(nodes) do
+    local follows = false
     for _, input in ipairs(node.inputs) do follows = follows or input == last.name end
-    if follows and node.channels == "keep" and table.concat(node.shape, "x") == table.concat(start.shape, "x") then
+    if follows and (node.channels == "keep" or node.kind == "add") and #node.shape == 3
+      and node.shape[2] == start.shape[2] and node.shape[3] == start.shape[3] then
       last = node
     end
   end
@@ -65,7 +66,7 @@ local function default_layer(graph)
   local nodes, norm = graph:nodes(), before_attention(graph)
   if norm then return norm.name end
   for i = #nodes, 1, -1 do
-    if nodes[i].op == "conv2d" then return end_of_block(graph, nodes[i]).name end
+    if nodes[i].op == "conv2d" then return end_of_block(nodes, nodes[i]).name end
   end
 end
 
