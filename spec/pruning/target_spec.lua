@@ -1,6 +1,8 @@
 local core = require "secateur.core"
+local compact = require "secateur.pruning.compact"
 local cost = require "secateur.models.cost"
 local errors = require "support.errors"
+local families = require "support.families"
 local layers = require "secateur.models.layers"
 local models = require "secateur.models"
 local prune = require "secateur.pruning.prune"
@@ -24,23 +26,7 @@ local function shares(model, other)
   return { params = left / parameters, macs = fewer / macs }
 end
 
--- Until the core compacts: what it makes of these networks.
-local function compact(graph)
-  local widths = {}
-  for i, name in ipairs(names) do
-    local weight, live = graph:parameter(name .. ".weight"), 0
-    for unit = 1, weight:size(1) do live = live + (weight:view(unit, unit):abs():max() > 0 and 1 or 0) end
-    widths[i] = live
-  end
-  return vgg(table.unpack(widths)).graph
-end
-
 describe("a target", function()
-  if not core.compact then
-    before_each(function() core.compact = compact end) -- luacheck: ignore
-    after_each(function() core.compact = nil end) -- luacheck: ignore
-  end
-
   local model, scores = vgg(5, 6, 7), {}
   for i, units in ipairs { 5, 6, 7 } do scores[names[i]] = core.randn(units, { seed = i }) end
 
@@ -49,7 +35,7 @@ describe("a target", function()
       for _, name in ipairs { "macs", "params" } do
         for _, share in ipairs { 1, 0.9, 0.6, 0.35, 0.2 } do
           local what = ("%s %s %g"):format(scope, name, share)
-          local pruned = prune(model, scores, { target = { [name] = share }, scope = scope })
+          local pruned = prune(model, scores, { target = { [name] = share }, scope = scope, repair = "none" })
           local plan, reached = pruned.pruning_plan, pruned.target
           local left = shares(model, narrower(plan))[name]
           assert.equal(left, reached[name], what)
@@ -80,14 +66,49 @@ describe("a target", function()
       assert.equal(1, batch)
       return { 20, 20 * select(2, layers.totals { graph = graphs[2] }) / select(2, layers.totals(model)) }
     end
-    local ok, pruned = pcall(prune, model, scores, { target = { latency = 0.5 } })
+    local ok, pruned = pcall(prune, model, scores, { target = { latency = 0.5 }, repair = "none" })
     cost.latencies = latencies -- luacheck: ignore
     assert.is_true(ok, pruned)
     assert.is_true(asked > 2)
-    local by_macs = prune(model, scores, { target = { macs = 0.5 } })
+    local by_macs = prune(model, scores, { target = { macs = 0.5 }, repair = "none" })
     assert.same({ latency = by_macs.target.macs, rate = by_macs.target.rate }, pruned.target)
     local times = cost.latencies({ model.graph, narrower(pruned.pruning_plan).graph }, 2, 3)
     assert.is_true(times[1] > 0 and times[2] > 0 and #times == 2)
+  end)
+
+  it("of the time tries some of many rates", function()
+    local latencies, compacted, asked = cost.latencies, core.compact, 0
+    cost.latencies = function() -- luacheck: ignore
+      asked = asked + 1
+      return { 3, asked % 2 == 0 and 1 or 2 }
+    end
+    core.compact = function(graph) return graph end -- luacheck: ignore
+    local wide = models.vgg { config = { 400, "M" }, hidden = { 800 }, pool = 1, classes = 3, size = 4, channels = 1 }
+    local many = {}
+    for _, layer in ipairs(wide:layers()) do many[layer.name] = core.randn(layer.units, { seed = layer.units }) end
+    local ok, plan, reached = pcall(prune.plan, wide, many, { target = { latency = 0.5 } })
+    cost.latencies, core.compact = latencies, compacted -- luacheck: ignore
+    assert.is_true(ok, plan)
+    assert.is_true(asked > 3 and asked <= 2 + 8)
+    assert.equal(1 / 3, reached.latency)
+    assert.equal(math.floor(reached.rate * 1200), plan:count())
+  end)
+
+  it("holds of the model that comes out, on every family, repaired or not", function()
+    local names_of = { "basic", "bottleneck", "custom", "vgg_bn", "vit" }
+    for _, family in ipairs(names_of) do
+      local dense, given = families.all()[family], {}
+      for _, layer in ipairs(dense:layers()) do given[layer.name] = core.randn(layer.units, { seed = layer.units }) end
+      for _, repair in ipairs { "none", "least_squares" } do
+        for _, name in ipairs { "macs", "params" } do
+          local pruned = prune(dense, given, { target = { [name] = 0.6 }, repair = repair,
+            calibration = families.batch(dense, 12), calibration_count = 12 })
+          local left = shares(dense, compact(pruned))[name]
+          assert.is_true(left <= 0.6, family)
+          assert.near(left, pruned.target[name], 1e-12)
+        end
+      end
+    end
   end)
 
   it("that no rate reaches is refused with the least there is", function()

@@ -171,6 +171,7 @@ local function apply(_, model, scores, opts)
     pruned.graph, pruned.repair = errors.within("prune", repair.apply, model, plan, method, images,
       { count = checked.calibration_count, seed = checked.seed })
     pruned.info.repair = method
+    if reached then target.update(model, pruned.graph, reached) end
   end
   return pruned
 end
