@@ -136,10 +136,12 @@ describe("lossless", function()
 
   it("scores once, by the options given", function()
     local calls, given = 0, { train = val, val = val }
-    local found = lossless(network(), given, { progress = false, prune = { repair = "none" }, importance = { indices = { 1, 2 }, method = function()
+    local function method()
       calls = calls + 1
       return ascending()
-    end } })
+    end
+    local found = lossless(network(), given, { progress = false, prune = { repair = "none" },
+      importance = { indices = { 1, 2 }, method = method } })
     assert.equal(1, calls)
     assert.equal("custom", found.scores.provenance.method)
     assert.equal(3, found.model.pruning_plan:count())

@@ -119,7 +119,8 @@ end
 --
 -- Instead of a rate, a target: `target = { macs = 0.5 }` finds the smallest rate at which the compact model has at most
 -- half of the multiply-adds that the model given has; so do `params` and `latency` (of one image, measured in turns
--- with the model given; times vary, and the share that was measured is the one that is reported). What was reached
+-- with the model given; times vary, and may rise where less is computed, so the rate need not be the smallest, and the
+-- share reported is the one that was measured). What was reached
 -- stands in `pruned.target`: the share under the target's name, and `rate`. A target that no rate reaches is refused
 -- with the least share that can be had.
 --
