@@ -1,69 +1,110 @@
 #include "kernel/index_add.h"
 
-/* Positions of a map that one thread takes at a time: units may share a place, positions never do. */
-enum { RUN = 1024 };
+#include "base/vector.h"
 
-static bool is_inside(int64_t index, const sc_index_add_size *s) {
+#define NONE UINT32_MAX
+
+/* The units of parts that go to each unit of the output, as lists in the order of the parts. */
+typedef struct sources {
+    uint32_t *first; /* [units] */
+    uint32_t *next;  /* [units of all parts] */
+} sources;
+
+size_t sc_index_scratch(size_t units, size_t part_units) {
+    return (units + part_units) * sizeof(uint32_t);
+}
+
+static size_t all_parts(const sc_index_sum *s) {
+    size_t units = 0;
+    for (int k = 0; k < s->count; k++)
+        units += s->part_units[k];
+    return units;
+}
+
+static bool is_inside(int64_t index, const sc_index_sum *s) {
     return index >= 1 && (uint64_t)index <= s->units;
 }
 
-static void add_run(sc_real *y, const sc_real *x, size_t n) {
+/* Lists are built from the end, so that they are in order. */
+static sources list_sources(const sc_index_sum *s) {
+    sources out = {.first = s->scratch};
+    out.next = out.first + s->units;
+    for (size_t u = 0; u < s->units; u++)
+        out.first[u] = NONE;
+    for (size_t i = all_parts(s); i-- > 0;)
+        if (is_inside(s->index[i], s)) {
+            size_t unit = (size_t)s->index[i] - 1;
+            out.next[i] = out.first[unit];
+            out.first[unit] = (uint32_t)i;
+        }
+    return out;
+}
+
+static void add_run(sc_real *y, const sc_real *a, const sc_real *b, size_t n) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
-        y[i] += x[i];
+        y[i] = a[i] + b[i];
 }
 
-/* For one run of positions of one sample, whole += part, or with `gather` part += whole. */
-static void add_maps(sc_real *whole, sc_real *part, const int64_t *index, const sc_index_add_size *s, size_t first,
-                     bool gather) {
-    size_t count = s->positions - first < RUN ? s->positions - first : RUN;
-    for (size_t u = 0; u < s->part; u++) {
-        if (!is_inside(index[u], s))
-            continue;
-        sc_real *large = whole + ((size_t)index[u] - 1) * s->positions + first;
-        sc_real *small = part + u * s->positions + first;
-        if (gather)
-            add_run(small, large, count);
-        else
-            add_run(large, small, count);
+/* The map of one unit of a part. */
+static const sc_real *map_of(const sc_index_sum *s, size_t sample, size_t source) {
+    int k = 0;
+    for (; source >= s->part_units[k]; k++)
+        source -= s->part_units[k];
+    return s->part[k] + (sample * s->part_units[k] + source) * s->positions;
+}
+
+static void sum_map(sc_real *y, const sc_index_sum *s, const sources *from, size_t sample, size_t unit) {
+    size_t n = s->positions;
+    uint32_t source = from->first[unit];
+    const sc_real *sum = s->whole ? s->whole + (sample * s->units + unit) * n : NULL;
+    if (!sum && source != NONE) {
+        sum = map_of(s, sample, source);
+        source = from->next[source];
     }
-}
-
-static void add_row(sc_real *whole, const sc_real *part, const int64_t *index, const sc_index_add_size *s) {
-    for (size_t u = 0; u < s->part; u++)
-        if (is_inside(index[u], s))
-            whole[index[u] - 1] += part[u];
-}
-
-static void gather_row(sc_real *part, const sc_real *whole, const int64_t *index, const sc_index_add_size *s) {
-    for (size_t u = 0; u < s->part; u++)
-        if (is_inside(index[u], s))
-            part[u] += whole[index[u] - 1];
-}
-
-/* One of both is only read; which one, `gather` says. */
-static void run(sc_real *whole, sc_real *part, const int64_t *index, const sc_index_add_size *s, bool gather) {
-    size_t pieces = s->last_axis ? s->positions : (s->positions + RUN - 1) / RUN;
-#pragma omp parallel for schedule(static) if (s->n * s->part * s->positions > 16384)
-    for (size_t i = 0; i < s->n * pieces; i++) {
-        size_t sample = i / pieces, piece = i % pieces;
-        if (s->last_axis) {
-            sc_real *large = whole + i * s->units, *small = part + i * s->part;
-            if (gather)
-                gather_row(small, large, index, s);
-            else
-                add_row(large, small, index, s);
-        } else {
-            add_maps(whole + sample * s->units * s->positions, part + sample * s->part * s->positions, index, s,
-                     piece * RUN, gather);
-        }
+    if (!sum) {
+        sc_fill(y, 0, n);
+        return;
     }
+    if (source == NONE && sum != y)
+        sc_copy(y, sum, n);
+    for (; source != NONE; source = from->next[source], sum = y)
+        add_run(y, sum, map_of(s, sample, source), n);
 }
 
-void sc_index_add(sc_real *whole, const sc_real *part, const int64_t *index, const sc_index_add_size *s) {
-    run(whole, (sc_real *)part, index, s, false);
+static void sum_row(sc_real *y, const sc_index_sum *s, size_t row) {
+    const int64_t *index = s->index;
+    if (!s->whole)
+        sc_fill(y, 0, s->units);
+    else if (s->whole + row * s->units != y)
+        sc_copy(y, s->whole + row * s->units, s->units);
+    for (int k = 0; k < s->count; index += s->part_units[k++])
+        for (size_t u = 0; u < s->part_units[k]; u++)
+            if (is_inside(index[u], s))
+                y[index[u] - 1] += s->part[k][row * s->part_units[k] + u];
 }
 
-void sc_index_gather(sc_real *part, const sc_real *whole, const int64_t *index, const sc_index_add_size *s) {
-    run((sc_real *)whole, part, index, s, true);
+void sc_index_add(sc_real *y, const sc_index_sum *s) {
+    bool large = s->n * s->units * s->positions > 16384;
+    if (s->last_axis) {
+#pragma omp parallel for schedule(static) if (large)
+        for (size_t row = 0; row < s->n * s->positions; row++)
+            sum_row(y + row * s->units, s, row);
+        return;
+    }
+    sources from = list_sources(s);
+#pragma omp parallel for schedule(static) if (large)
+    for (size_t i = 0; i < s->n * s->units; i++)
+        sum_map(y + i * s->positions, s, &from, i / s->units, i % s->units);
+}
+
+void sc_index_gather(sc_real *part, const sc_real *whole, const int64_t *index, size_t units, const sc_index_sum *s) {
+    size_t inner = s->last_axis ? 1 : s->positions, outer = s->last_axis ? s->n * s->positions : s->n;
+#pragma omp parallel for schedule(static) if (outer * units * inner > 16384)
+    for (size_t i = 0; i < outer; i++)
+        for (size_t u = 0; u < units; u++)
+            if (is_inside(index[u], s)) {
+                sc_real *to = part + (i * units + u) * inner;
+                add_run(to, to, whole + (i * s->units + (size_t)index[u] - 1) * inner, inner);
+            }
 }

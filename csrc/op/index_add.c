@@ -1,6 +1,5 @@
 #include "kernel/index_add.h"
 
-#include "base/vector.h"
 #include "kernel/elementwise.h"
 #include "op/common.h"
 
@@ -61,43 +60,47 @@ static sc_status infer(sc_op_signature *out, const void *attributes, int input_c
     return SC_OK;
 }
 
-static sc_index_add_size size_of(const sc_op_call *call, int input) {
-    size_t part = units_of(call->input_shape[input]), units = units_of(call->output_shape);
-    return (sc_index_add_size){
+static sc_index_sum sum_of(const sc_op_call *call) {
+    size_t units = units_of(call->output_shape);
+    int first = first_part(call->input_shape, units);
+    sc_index_sum sum = {
         .n = call->batch,
         .units = units,
         .positions = sc_shape_numel(call->output_shape) / units,
-        .part = part,
         .last_axis = has_last_axis(call->output_shape),
+        .whole = first ? call->input[0] : NULL,
+        .count = call->input_count - first,
+        .index = call->param[INDEX],
+        .scratch = call->scratch,
     };
+    for (int k = first; k < call->input_count; k++) {
+        sum.part[k - first] = call->input[k];
+        sum.part_units[k - first] = units_of(call->input_shape[k]);
+    }
+    return sum;
+}
+
+static size_t scratch(const sc_op_call *call) {
+    size_t parts = 0;
+    for (int k = 0; k < call->input_count; k++)
+        parts += units_of(call->input_shape[k]);
+    return sc_index_scratch(units_of(call->output_shape), parts);
 }
 
 static void forward(const sc_op_call *call) {
-    size_t numel = call->batch * sc_shape_numel(call->output_shape);
-    const int64_t *index = call->param[INDEX];
-    int first = first_part(call->input_shape, units_of(call->output_shape));
-    if (first == 0)
-        sc_fill(call->output, 0, numel);
-    else if (call->output != call->input[0])
-        sc_copy(call->output, call->input[0], numel);
-    for (int i = first; i < call->input_count; i++) {
-        sc_index_add_size size = size_of(call, i);
-        sc_index_add(call->output, call->input[i], index, &size);
-        index += size.part;
-    }
+    sc_index_sum sum = sum_of(call);
+    sc_index_add(call->output, &sum);
 }
 
 static void backward(const sc_op_call *call) {
+    sc_index_sum sum = sum_of(call);
     const int64_t *index = call->param[INDEX];
-    int first = first_part(call->input_shape, units_of(call->output_shape));
+    int first = call->input_count - sum.count;
     if (first == 1 && call->input_grad[0])
         sc_accumulate(call->input_grad[0], call->output_grad, sc_call_numel(call));
-    for (int i = first; i < call->input_count; i++) {
-        sc_index_add_size size = size_of(call, i);
-        if (call->input_grad[i])
-            sc_index_gather(call->input_grad[i], call->output_grad, index, &size);
-        index += size.part;
-    }
+    for (int k = first; k < call->input_count; index += sum.part_units[k++ - first])
+        if (call->input_grad[k])
+            sc_index_gather(call->input_grad[k], call->output_grad, index, sum.part_units[k - first], &sum);
 }
 
 static void unit_targets(size_t *targets, const sc_op_call *call, int input) {
@@ -125,6 +128,7 @@ const sc_op sc_op_index_add = {
     .unit_targets = unit_targets,
     .inplace = true,
     .infer = infer,
+    .scratch = scratch,
     .forward = forward,
     .backward = backward,
 };
