@@ -226,7 +226,7 @@ void sc_call_zero_uninitialised(sc_op_call *call) {
 
 sc_status sc_plan_run_backward(sc_plan *plan, const sc_real *output_grad, sc_backward_fn run_node, void *context,
                                sc_error *error) {
-    if (!plan->backward || plan->current_batch == 0 || plan->backward_done)
+    if (!plan->backward || plan->current_batch == 0 || (plan->backward_done && !plan->repeatable))
         return sc_error_set(error, SC_ERROR_ARGUMENT, "backward: needs gradients enabled and a preceding forward()");
     SC_TRY(sc_plan_fit_scratch(plan, error));
     plan->backward_done = true;

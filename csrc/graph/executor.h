@@ -24,8 +24,8 @@ typedef sc_status (*sc_backward_fn)(void *context, size_t node, const sc_op_call
 /* Zeroes the gradients that hold nothing yet: for a visit that adds to them although the operation could write. */
 void sc_call_zero_uninitialised(sc_op_call *call);
 
-/* From output_grad [n x output shape] back through every node that the plan visits. Once per forward run: buffers of
- * values are reused on the way. */
+/* From output_grad [n x output shape] back through every node that the plan visits. Once per forward run, as
+ * buffers of values are reused on the way; more often where the plan was made for that (repeatable). */
 sc_status sc_plan_run_backward(sc_plan *plan, const sc_real *output_grad, sc_backward_fn visit, void *context,
                                sc_error *error);
 

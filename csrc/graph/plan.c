@@ -210,6 +210,8 @@ static void value_lifetime(const planner *p, size_t i, size_t *forward_last, siz
     if (i == graph->output || flag_at(p->request->keep_value, i))
         extend_lifetime(last, p->plan->step_count);
     extend_lifetime(last, *forward_last);
+    if (p->request->repeatable && *last > *forward_last)
+        extend_lifetime(last, p->plan->step_count);
 }
 
 /* Whether node i may write over its first input: the input is read for the last time there. */
@@ -270,6 +272,8 @@ static sc_status add_saved_buffer(planner *p, size_t i, sc_error *error) {
     sc_plan_describe_call(&call, p->graph, &p->graph->nodes[i], p->request->batch, p->plan->nodes[i].training);
     size_t last = p->nodes[i].forward_step;
     extend_lifetime(&last, p->nodes[i].backward_step);
+    if (p->request->repeatable)
+        last = p->plan->step_count;
     return new_buffer(&p->plan->nodes[i].saved, p, op->saved(&call), 1, p->nodes[i].forward_step, last, error);
 }
 
@@ -410,6 +414,7 @@ sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *
     plan->backward = request->backward;
     plan->training = request->training;
     plan->params = request->params;
+    plan->repeatable = request->repeatable;
     plan->resumes = request->given != NULL;
     planner p = {.graph = graph, .request = request, .plan = plan};
     sc_status status = make_plan(&p, error);

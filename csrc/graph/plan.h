@@ -15,6 +15,7 @@ typedef struct sc_plan_request {
     bool backward;          /* a backward pass will follow */
     bool training;          /* batch statistics, dropout; changes what the backward pass reads */
     bool params;            /* gradients of the trainable parameters are wanted */
+    bool repeatable;        /* several backward passes may follow one forward run: what they read outlives them */
     const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a backward pass that is not op->backward */
     const bool *keep_value; /* (optional) per node: the value can be read after the run */
     const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
@@ -57,7 +58,7 @@ typedef struct sc_plan_node {
 typedef struct sc_plan {
     sc_graph *graph; /* shared, and gets no new nodes while it is */
     size_t batch;
-    bool backward, training, params;
+    bool backward, training, params, repeatable;
     bool resumes; /* it begins with given values: sc_plan_forward_from() */
     sc_step *steps;
     size_t step_count, forward_count; /* the first forward_count steps go forward */

@@ -185,13 +185,40 @@ static int unit_reduction(lua_State *L) {
     return 1;
 }
 
+/* unit_products(plan, node) -> list per sample of lists per unit: sums over positions of value times gradient, and the
+ * same of the gradient; of a plan that keeps both. Units are channels of maps, or the last dimension of tokens. */
+static int unit_products(lua_State *L) {
+    const sc_plan *plan = sc_lua_check_plan(L, 1, "unit_products");
+    size_t index = sc_lua_check_node(L, 2, plan->graph, "unit_products"), n = plan->current_batch;
+    const sc_real *value = sc_plan_value(plan, index), *grad = sc_plan_grad(plan, index);
+    if (!value || !grad)
+        sc_lua_fail(L, "unit_products: node: expected one named in keep and keep_grads, after backward(), got '%s'",
+                    lua_tostring(L, 2));
+    const sc_shape *shape = &plan->graph->nodes[index].shape;
+    bool maps = shape->ndim != 2;
+    size_t units = shape->size[maps ? 0 : 1], positions = sc_shape_numel(shape) / units;
+    double *sums[2];
+    for (int i = 0; i < 2; i++)
+        sums[i] = lua_newuserdatauv(L, n * units * sizeof(double), 0);
+    sc_unit_products(sums[0], sums[1], value, grad, n, units, positions, maps);
+    for (int i = 0; i < 2; i++) {
+        lua_createtable(L, (int)n, 0);
+        for (size_t k = 0; k < n; k++) {
+            lua_createtable(L, (int)units, 0);
+            for (size_t u = 0; u < units; u++) {
+                lua_pushnumber(L, sums[i][k * units + u]);
+                lua_rawseti(L, -2, (lua_Integer)u + 1);
+            }
+            lua_rawseti(L, -2, (lua_Integer)k + 1);
+        }
+    }
+    return 2;
+}
+
 void sc_lua_open_attribution(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"fold_batch_norm", fold_batch_norm},
-        {"check_rule", check_rule},
-        {"relevance", relevance_create},
-        {"unit_reduction", unit_reduction},
-        {NULL, NULL},
+        {"fold_batch_norm", fold_batch_norm}, {"check_rule", check_rule},       {"relevance", relevance_create},
+        {"unit_reduction", unit_reduction},   {"unit_products", unit_products}, {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"forward", relevance_forward},

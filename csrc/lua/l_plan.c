@@ -22,8 +22,8 @@ sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
 /* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names, frozen = parameters,
  * given = names}) -> ExecutionPlan */
 static int plan_create(lua_State *L) {
-    static const char *const known[] = {"batch",      "backward", "training", "params", "keep",
-                                        "keep_grads", "frozen",   "given",    NULL};
+    static const char *const known[] = {"batch",      "backward", "training", "params",     "keep",
+                                        "keep_grads", "frozen",   "given",    "repeatable", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "plan");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "plan", "options", "a table");
@@ -33,6 +33,7 @@ static int plan_create(lua_State *L) {
         .backward = sc_lua_field_flag(L, 2, "plan", "backward", false),
         .training = sc_lua_field_flag(L, 2, "plan", "training", false),
         .params = sc_lua_field_flag(L, 2, "plan", "params", false),
+        .repeatable = sc_lua_field_flag(L, 2, "plan", "repeatable", false),
         .keep_value = sc_lua_field_nodes(L, 2, "plan", "keep", graph),
         .keep_grad = sc_lua_field_nodes(L, 2, "plan", "keep_grads", graph),
         .frozen = sc_lua_field_parameters(L, 2, "plan", "frozen", graph),

@@ -24,7 +24,7 @@ typedef struct sc_covariance {
     double *gram;   /* [units x units]: of their products */
 } sc_covariance;
 
-enum { SC_COVARIANCE_ROWS = 2048 };
+enum { SC_COVARIANCE_ROWS = 512 };
 
 /* *out gets sums over nothing. */
 sc_status sc_covariance_create(sc_covariance **out, size_t units, sc_error *error);

@@ -64,7 +64,8 @@ describe("an entry of a composite", function()
   it("is refused with its number and its field where it is wrong, at the caller's line", function()
     local function refused(entry)
       local list = { { match = "any", rule = rules.zplus() }, entry }
-      local through = errors.here(function() importance(model, split, { composite = list, indices = { 1, 2 } }) end)
+      local opts = { method = "lrp", composite = list, indices = { 1, 2 } }
+      local through = errors.here(function() importance(model, split, opts) end)
       local text = errors.here(function() attribute(model, x, { composite = list }) end)
       assert.equal(text:gsub("^attribute", "importance"), through)
       return text:match "^attribute: composite: entry 2: (.*)$" or text
@@ -146,7 +147,7 @@ describe("an entry of a composite", function()
       list[#list + 1] = { match = "any", rule = rules.pass() }
       local images = families.batch(what, 2)
       local through = errors.here(function() importance(what, { batch = function() return images, core.tensor({ 1, 2 },
-        "int64") end }, { composite = list, indices = { 1, 2 } }) end)
+        "int64") end }, { method = "lrp", composite = list, indices = { 1, 2 } }) end)
       local text = errors.here(function() attribute(what, images, { composite = list }) end)
       assert.equal((text:gsub("^attribute", "importance")), through)
       return text

@@ -51,7 +51,7 @@ describe("importance", function()
       local model = small()
       local sums = attributed(model, method)
       -- batches of 3 leave a smaller last one
-      local scores = sc.importance(model, split, { method = method, indices = chosen, batch = 3 })
+      local scores = sc.importance(model, split, { method = method, indices = chosen, batch = 3, reduce = "sum" })
       local magnitudes = sc.importance(model, split, { method = method, indices = chosen, reduce = "abs" })
       for name, values in pairs(sums) do
         close(values:mean(1), scores[name])
@@ -110,7 +110,7 @@ describe("importance", function()
   it("takes what attribute takes for the method, and targets by label", function()
     local model = small()
     local opts = { indices = chosen, method = "ig", steps = "auto", tolerance = 0.05, quadrature = "gauss_legendre",
-      baseline = { "zero", "blurred" }, sigma = 2, target = { of = "label", against = "runner_up" } }
+      baseline = { "zero", "blurred" }, sigma = 2, target = { of = "label", against = "runner_up" }, reduce = "sum" }
     local scores = sc.importance(model, split, opts)
     local _, y = split:batch(chosen)
     local sums = attributed(model, "ig", { steps = "auto", tolerance = 0.05, quadrature = "gauss_legendre",
@@ -199,8 +199,15 @@ describe("importance", function()
 
   it("refuses to rank by nothing: a new head of a ViT is zero", function()
     local vit = sc.models.vit { size = 8, patch = 4, layers = 1, heads = 2, dim = 8, mlp = 8, classes = 3 }
+    local function refusal(opts)
+      opts.indices = chosen
+      return errors.here(function() local scores = sc.importance(vit, split, opts) return scores end)
+    end
     assert.equal("importance: lrp gives all units the score 0; is the model's last layer still zero, as a ViT's new "
-      .. "head is until it is trained?", errors.here(function() sc.importance(vit, split, { indices = chosen }) end))
+      .. "head is until it is trained?", refusal { method = "lrp" })
+    for _, redundancy in ipairs { false, true } do
+      assert.matches("^importance: sensitivity gives all units the score 0; ", refusal { redundancy = redundancy })
+    end
     assert.is_table(sc.importance(vit, split, { method = "activation", indices = chosen }))
   end)
 
@@ -213,10 +220,10 @@ describe("importance", function()
     local function refusal(opts) return errors.inside(function() sc.importance(model, split, opts) end) end
     assert.equal("importance: magnitude gives scores that are not finite at layer 'features.4'; are the weights and "
       .. "images finite?", refusal { method = "magnitude" })
-    assert.equal("importance: method: expected one of 'lrp', 'dlb', 'ig', 'gradient_x_input', 'random', 'magnitude', "
-      .. "'activation', 'taylor' or a function, got 'lpr'", refusal { method = "lpr" })
+    assert.equal("importance: method: expected one of 'lrp', 'dlb', 'ig', 'gradient_x_input', 'sensitivity', 'random', "
+      .. "'magnitude', 'activation', 'taylor' or a function, got 'lpr'", refusal { method = "lpr" })
     assert.equal("importance: steps: expected an option of method 'lrp' (composite, exact, start), got one of 'ig'",
-      refusal { steps = 4 })
+      refusal { method = "lrp", steps = 4 })
     local words = 'importance: target: expected "label", "prediction", a class or { of =, against = } of these, got '
     assert.equal(words .. "'truth'", refusal { target = "truth" })
     assert.equal(words .. "a table", refusal { target = { of = "truth", against = 1 } })

@@ -3,7 +3,8 @@
 --
 -- A row: `name`; `label`, for people; `family`, the module that computes it; `rules`, its own options (see
 -- util.options); `explains`: it attributes an output to the input; `scores`: it scores units; `layers`: its values can
--- be asked of single nodes; and what it needs: `data` (samples), `target` (an output to explain), `convolutions` (a
+-- be asked of single nodes; `centred`: its scores are complete only with the means of units, see
+-- secateur.attribution.sensitivity; and what it needs: `data` (samples), `target` (an output to explain), `convolutions` (a
 -- network with maps: convolutions, or tokens of patches).
 --
 -- A family that needs data has `prepare(model, request)`, which gives two functions: `explain(x, weigh, first)`, for
@@ -26,6 +27,7 @@ local gradients = require "secateur.attribution.gradients"
 local integrated_gradients = require "secateur.attribution.integrated_gradients"
 local options = require "secateur.util.options"
 local propagation = require "secateur.attribution.propagation"
+local sensitivity = require "secateur.attribution.sensitivity"
 local unit_reductions = require "secateur.attribution.unit_reductions"
 
 local methods = {}
@@ -45,6 +47,7 @@ local rows = {
   explaining { name = "smoothgrad", label = "SmoothGrad", family = gradients },
   explaining { name = "guided_backprop", label = "Guided backprop", family = gradients },
   explaining { name = "grad_cam", label = "Grad-CAM", family = grad_cam, convolutions = true },
+  { name = "sensitivity", label = "Sensitivity", family = sensitivity, scores = true, data = true, centred = true },
   { name = "random", label = "random", family = data_free, scores = true },
   { name = "magnitude", label = "magnitude", family = data_free, scores = true },
   { name = "activation", label = "activation", family = unit_reductions, scores = true, data = true },

@@ -7,14 +7,21 @@ local bn_folding = require "secateur.attribution.bn_folding"
 
 local relevance = {}
 
+--- Whether a network has attention.
+-- @tparam Graph graph
+-- @treturn boolean
+function relevance.has_attention(graph)
+  for _, node in ipairs(graph:nodes()) do
+    if node.op == "attention_scores" then return true end
+  end
+  return false
+end
+
 --- The composite that fits a model best: AttnLRP where there is attention, else epsilon-plus.
 -- @tparam Graph graph
 -- @treturn string
 function relevance.default_composite(graph)
-  for _, node in ipairs(graph:nodes()) do
-    if node.op == "attention_scores" then return "attnlrp" end
-  end
-  return "epsilon_plus"
+  return relevance.has_attention(graph) and "attnlrp" or "epsilon_plus"
 end
 
 --- Prepares a model for a composite; the result serves any number of batches.

@@ -127,12 +127,12 @@ local function from_tensor(name, given, opts)
 end
 
 local function from_split(name, given, opts)
-  if type(given) ~= "table" or not given.batch or not (given.count or given.labels) then
+  if type(given) ~= "table" or not given.batch or not (given.count or given.labels or opts.indices) then
     errors.refuse(name, "calibration: expected a split of a data set or a Tensor [N x C x H x W], got "
       .. options.describe(given))
   end
   if opts.model then predict.check_fit(name, opts.model, given, "calibration") end
-  local total = given.count and given:count() or #given.labels
+  local total = given.count and given:count() or #(given.labels or opts.indices)
   if total == 0 then errors.refuse(name, "calibration: expected at least one image, found none") end
   local indices = choose(total, opts)
   local meta = getmetatable(given)

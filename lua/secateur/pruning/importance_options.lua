@@ -9,11 +9,14 @@ local importance_options = {}
 local words = { label = true, prediction = true, runner_up = true }
 
 local rules = {
-  method = { one_of = methods.scoring, type = "function", default = "lrp" },
+  method = { one_of = methods.scoring, type = "function", default = "sensitivity" },
   sampling = { type = { "string", "function" }, default = "clustering" },
   per_class = { type = "integer", min = 1, default = 10 },
   indices = { type = "list", least = 1 },
-  reduce = { one_of = { "sum", "abs" }, default = "sum" },
+  reduce = { one_of = { "sum", "abs" } },
+  redundancy = { type = "boolean" },
+  calibration = { type = { "table", "userdata" } },
+  calibration_count = { type = "integer", min = 1, default = 256 },
   seed = { type = "integer", default = 0 },
   batch = { type = "integer", min = 1, default = 16 },
   target = { default = "label", check = function(target)

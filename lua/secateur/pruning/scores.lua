@@ -18,13 +18,26 @@ local function describe(self)
   return table.concat(lines, "\n")
 end
 
+-- Scores -> the images that statistics were estimated on, or could be: no part of the scores, which are saved and
+-- compared.
+local calibrations = setmetatable({}, { __mode = "k" })
+
 --- Scores that know where they come from. Provenance is looked up, not stored among the layers, so that a loop over the
 -- table meets layers alone.
 -- @tab by_layer layer name -> Tensor [units]
 -- @tab provenance
+-- @tparam ?Split|Tensor calibration what images of the kind that the scores are for can be had from
 -- @treturn Scores
-function scores.new(by_layer, provenance)
+function scores.new(by_layer, provenance, calibration)
+  calibrations[by_layer] = calibration
   return setmetatable(by_layer, { __name = "Scores", __tostring = describe, __index = { provenance = provenance } })
+end
+
+--- The calibration images that scores know of.
+-- @tab self
+-- @treturn ?Split|Tensor as `calibration.images` takes them; nil for other tables, and where none are known
+function scores.calibration_of(self)
+  return calibrations[self]
 end
 
 -- What a user's function gave for one layer, as a Tensor [units].

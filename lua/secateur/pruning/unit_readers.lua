@@ -32,7 +32,7 @@ end
 local function find_sum(net, name)
   local reader, input = only_reader(net, name)
   while reader do
-    if reader.channels == "keep" and #reader.inputs > 1 then return reader.name, input end
+    if reader.kind == "add" or (reader.channels == "keep" and #reader.inputs > 1) then return reader.name, input end
     if reader.channels ~= "move" and not keeps_units(reader) then return nil end
     reader, input = only_reader(net, reader.name)
   end

@@ -1,0 +1,82 @@
+--- Scores that know which units say what others say: what is lost when a unit goes, after those that stay have taken
+-- over what they can.
+--
+-- Per layer, from the covariances H of its units where they are seen, and weights w_u = energy_u / H_uu: units are
+-- removed one at a time, each time the one whose removal adds least to the sum over removed units of w times the
+-- residual variance of their regression on the units that are kept (optimal brain surgery, Hassibi and Stork 1993, on
+-- activations). A unit's score is the largest such cost so far, so that units rank in the order of their removal.
+-- @module secateur.pruning.redundancy
+local core = require "secateur.core"
+local unit_statistics = require "secateur.pruning.unit_statistics"
+
+local redundancy = {}
+
+-- A unit of less than this share of the mean variance does not vary.
+local CONSTANT = 1e-9
+
+--- How much is added to the diagonal of a layer's covariance matrix, as a share of its mean: 0.1 where other units can
+-- not stand in for a unit as freely as covariances suggest (queries, keys, what is added into a stream, what several
+-- nodes read, as a ResNet's stem), 0.01 from 512 units on, where covariances of a few hundred images are uncertain, and
+-- 0.001 else.
+-- @tab reader of the layer, see secateur.pruning.unit_readers
+-- @int units
+-- @treturn number
+function redundancy.ridge(reader, units)
+  return reader.stiff and 0.1 or units >= 512 and 1e-2 or 1e-3
+end
+
+-- The next number in single precision.
+local function next_float(x)
+  return (string.unpack("<f", string.pack("<i4", string.unpack("<i4", string.pack("<f", x)) + 1)))
+end
+
+-- Costs in the order of removal as scores: they never fall, and grow at least by what single precision shows.
+local function to_scores(order, costs)
+  local scores, last = {}, 0
+  for step, unit in ipairs(order) do
+    local cost = string.unpack("<f", string.pack("<f", costs[step]))
+    last = step == 1 and cost or math.max(cost, next_float(last))
+    scores[unit] = last
+  end
+  return scores
+end
+
+-- Energies as weights of variances.
+local function weigh(energies, covariance)
+  local variances, weights, mean = covariance:variances(), {}, 0
+  for _, variance in ipairs(variances) do mean = mean + variance / #variances end
+  for u, energy in ipairs(energies) do
+    weights[u] = variances[u] > CONSTANT * mean and energy / variances[u] or 0
+  end
+  return weights
+end
+
+local function largest(list)
+  local most = 0
+  for _, value in ipairs(list) do most = math.max(most, value) end
+  return most
+end
+
+--- Scores layers.
+-- @tparam Graph graph with batch norms folded
+-- @tab readers
+-- @tparam {table,...} layers each `name` and `units`
+-- @tparam function energies of a layer's name and the means of its units, that gives a list of energies
+-- @tab opts see `unit_statistics.walk`; `redundancy` (false: the energies themselves)
+-- @treturn table layer name -> Tensor [units]
+-- @treturn int how many calibration images there were
+function redundancy.score(graph, readers, layers, energies, opts)
+  local found = {}
+  local count = unit_statistics.walk(graph, readers, layers, "importance", opts, function(layer, covariance)
+    local list = energies(layer.name, covariance:means())
+    if opts.redundancy and largest(list) > 0 and largest(list) < math.huge then
+      local order, costs = covariance:redundancy(weigh(list, covariance),
+        redundancy.ridge(readers[layer.name], layer.units))
+      list = to_scores(order, costs)
+    end
+    found[layer.name] = core.tensor(list)
+  end)
+  return found, count
+end
+
+return redundancy

@@ -1,0 +1,120 @@
+--- Scores of units from samples: what a method says of each sample, averaged.
+-- @module secateur.pruning.sample_scores
+local core = require "secateur.core"
+local errors = require "secateur.util.errors"
+local targets = require "secateur.models.targets"
+
+local sample_scores = {}
+
+-- The weights of the classes explained, for a batch with labels y.
+local function weigh(target, y, logits)
+  return (targets.weights("importance", targets.with_labels(target, y), logits))
+end
+
+-- A function of a batch that gives what the method says of it, and one that ends it.
+local function start(row, model, names, opts, extra)
+  local request = { name = "importance", method = opts.method, options = opts, layers = names, batch = opts.batch,
+    rows = opts.batch, units = true, input = false }
+  for key, value in pairs(extra or {}) do request[key] = value end
+  local explain, close = row.family.prepare(model, request)
+  local first = 1
+  return function(x, y)
+    local result = explain(x, function(logits) return weigh(opts.target, y, logits) end, first)
+    first = first + x:size(1)
+    return result
+  end, close
+end
+
+local function each_batch(split, indices, opts, use)
+  local count = 0
+  for first = 1, #indices, opts.batch do
+    local chunk = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
+    local x, y = split:batch(chunk)
+    if x and x:size(1) > 0 then
+      use(x, y)
+      count = count + x:size(1)
+    end
+    if opts.on_batch then opts.on_batch(math.min(first + opts.batch - 1, #indices), #indices) end
+  end
+  if count == 0 then errors.refuse("importance", "split: expected at least one image that can be read") end
+  return count
+end
+
+local reductions = {}
+
+function reductions.sum(value) return value end
+
+function reductions.abs(value) return math.abs(value) end
+
+function reductions.square(value) return value * value end
+
+-- Adds what each sample's sums are reduced to, one after another in double precision, so that totals do not depend on
+-- how samples are batched.
+local function accumulate(totals, sums, reduce)
+  for name, tensor in pairs(sums) do
+    local total = totals[name] or {}
+    for _, row in ipairs(tensor:totable()) do
+      for unit, value in ipairs(row) do total[unit] = (total[unit] or 0) + reduce(value) end
+    end
+    totals[name] = total
+  end
+end
+
+--- Relevance of units, summed over positions, reduced and averaged over samples.
+-- @tab row of the method, see secateur.attribution.methods
+-- @tparam Model model
+-- @tparam Split split
+-- @tparam {string,...} names of layers
+-- @tparam {int,...} indices of the samples
+-- @tab opts of importance
+-- @string reduce "sum", "abs" or "square": what becomes of each sample's sum
+-- @treturn table layer name -> list of numbers
+function sample_scores.mean(row, model, split, names, indices, opts, reduce)
+  model:release() -- the arena of whoever chose the samples: one at a time
+  local step, finish = start(row, model, names, opts)
+  local totals = {}
+  local count = each_batch(split, indices, opts, function(x, y)
+    accumulate(totals, step(x, y).layers, reductions[reduce])
+  end)
+  finish()
+  for _, total in pairs(totals) do
+    for unit, sum in ipairs(total) do total[unit] = sum / count end
+  end
+  return totals
+end
+
+--- The energies of units by a method that knows them up to their means (`centred`, see secateur.attribution.methods).
+-- @tab row
+-- @tparam Model model
+-- @tparam Split split
+-- @tparam Graph graph of the model, batch norms folded
+-- @tab readers where units are seen, see secateur.pruning.unit_readers
+-- @tparam {int,...} indices
+-- @tab opts
+-- @treturn function of a layer's name and the means of its units, a list, that gives the energies, a list
+function sample_scores.energies(row, model, split, graph, readers, indices, opts)
+  model:release()
+  local nodes, seen, all = {}, {}, {}
+  for _, reader in pairs(readers) do
+    if not seen[reader.seen_at] then nodes[#nodes + 1], seen[reader.seen_at] = reader.seen_at, true end
+  end
+  table.sort(nodes)
+  for _, node in ipairs(nodes) do all[node] = {} end
+  local step, finish = start(row, model, {}, opts, { graph = graph, nodes = nodes })
+  local count = each_batch(split, indices, opts, function(x, y)
+    for node, terms in pairs(step(x, y).terms) do table.move(terms, 1, #terms, #all[node] + 1, all[node]) end
+  end)
+  finish()
+  return function(name, means) return row.family.energy(all[readers[name].seen_at], count, means) end
+end
+
+--- Lists as Tensors.
+-- @tab lists layer name -> list of numbers
+-- @treturn table layer name -> Tensor [units]
+function sample_scores.tensors(lists)
+  local found = {}
+  for name, list in pairs(lists) do found[name] = core.tensor(list) end
+  return found
+end
+
+return sample_scores
