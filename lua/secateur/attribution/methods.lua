@@ -4,8 +4,8 @@
 -- A row: `name`; `label`, for people; `family`, the module that computes it; `rules`, its own options (see
 -- util.options); `explains`: it attributes an output to the input; `scores`: it scores units; `layers`: its values can
 -- be asked of single nodes; `centred`: its scores are complete only with the means of units, see
--- secateur.attribution.sensitivity; and what it needs: `data` (samples), `target` (an output to explain), `convolutions` (a
--- network with maps: convolutions, or tokens of patches).
+-- secateur.attribution.sensitivity; and what it needs: `data` (samples), `target` (an output to explain),
+-- `convolutions` (a network with maps: convolutions, or tokens of patches).
 --
 -- A family that needs data has `prepare(model, request)`, which gives two functions: `explain(x, weigh, first)`, for
 -- any number of batches (`first` counts samples from 1), and `close()`. `explain` runs the model, asks `weigh(logits)`
