@@ -9,7 +9,7 @@
 --   OUT           folder of CSV files, a line per cell; a cell that is in any of them is not computed again
 --   MODELS_MATCH  ".": a Lua pattern for the names of the models
 --   SCORINGS      those below, some in a list with spaces
---   REPAIRS       "none bias batch_norm least_squares", at RATES ".15 .3 .5 .7"
+--   REPAIRS       "none bias batch_norm least_squares", at RATES ".15 .3 .5 .7"; transformers have no batch norms
 --   FRONTIER      ".8 .9 .95": rates at which least_squares alone is measured
 --   EPOCHS        3: of training after repair at FRONTIER, for the scorings in TRAINED ("sensitivity"); 0 for none
 --   IMAGES        256: for calibration
@@ -101,9 +101,11 @@ end
 
 -- A trained model with what its pruned ones are held against.
 local function open_model(entry)
-  local data = open_data(entry.set)
+  local data, norms = open_data(entry.set), false
   local model = sc.load(trained_models.path(entry, job.models))
-  return { entry = entry, data = data, model = model, dense = sc.evaluate(model, data.decoded), macs = macs_of(model) }
+  for _, node in ipairs(model.graph:nodes()) do norms = norms or node.op == "batch_norm2d" end
+  return { entry = entry, data = data, model = model, dense = sc.evaluate(model, data.decoded), macs = macs_of(model),
+    norms = norms }
 end
 
 local function cell(entry, scoring, rate, repair, epochs)
@@ -164,7 +166,9 @@ local function run_scoring(subject, scoring)
   end
   for _, rate in ipairs(RATES) do
     for _, repair in ipairs(REPAIRS) do
-      run_cell(subject, scores, cell(subject.entry, scoring, rate, repair), scope)
+      if repair ~= "batch_norm" or subject.norms then
+        run_cell(subject, scores, cell(subject.entry, scoring, rate, repair), scope)
+      end
     end
   end
   for _, rate in ipairs(FRONTIER) do
