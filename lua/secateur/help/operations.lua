@@ -13,7 +13,7 @@ end
 -- @treturn string
 function operations.attribute(attribute)
   local kinds = { size = "a whole number", pair = "a whole number, or a list of two (vertical, horizontal)",
-    real = "a number", flag = "a boolean", shape = "a list of sizes" }
+    real = "a number", flag = "a boolean", shape = "a list of sizes", list = "a list of whole numbers" }
   local words = kinds[attribute.kind]
   if attribute.choices then words = 'one of "' .. table.concat(attribute.choices, '", "') .. '"' end
   if attribute.min then
