@@ -262,7 +262,8 @@ describe("a plan", function()
       errors.text(core.plan, graph, { batch = 0 }))
     assert.equal("plan: node: expected one of the graph, got 'z'", errors.text(core.plan, graph, { keep = { "z" } }))
     assert.equal(
-      "plan: unknown option 'grads', expected one of: batch, backward, training, params, keep, keep_grads, frozen, given",
+      "plan: unknown option 'grads', expected one of: batch, backward, training, params, keep, keep_grads, frozen, "
+        .. "given",
       errors.text(core.plan, graph, { grads = true }))
     local blind = core.graph()
     blind:add("parameter", "p", {}, { shape = { 4 } })
