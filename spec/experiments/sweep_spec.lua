@@ -33,7 +33,7 @@ loaded["secateur.pruning.prune"] = function(model, scores, opts)
   count("prune", ("%g %s %s %s %s"):format(opts.rate, opts.repair, opts.calibration and opts.calibration.of,
     opts.calibration_count, opts.seed))
   return { name = model.name, rate = opts.rate, pruning_plan = { fc = units }, last = scores.fc.list[7],
-    third = scores.conv.list[1], repaired = opts.repair, repair = opts.repair and { seconds = 2 } or nil }
+    third = scores.conv.list[1], repaired = opts.repair, repair = opts.repair ~= "none" and { seconds = 2 } or nil }
 end
 loaded["secateur.pruning.compact"] = function(model)
   local small = { compact = true }
@@ -73,7 +73,6 @@ local fingerprint = require "secateur.util.fingerprint"
 local json = require "secateur.util.json"
 local store = require "secateur.results.store"
 local sweep = require "secateur.experiments.sweep"
-require "secateur.experiments.sweep_row".compact = loaded["secateur.pruning.compact"]
 
 local function model(name)
   return { name = name, forward = function() end, fingerprint = function() return "weights of " .. name end }
@@ -176,7 +175,7 @@ describe("sweep", function()
     local made = table.concat(calls, "\n")
     assert.truthy(made:find("importance vgg cpn/train lrp 1+6\n", 1, true))
     assert.truthy(made:find("importance vgg cpn/train lrp 1+6 redundancy 99\n", 1, true))
-    assert.truthy(made:find("prune 0.5 nil nil nil nil\n", 1, true))
+    assert.truthy(made:find("prune 0.5 none nil nil nil\n", 1, true))
     assert.truthy(made:find("prune 0.5 least_squares cpn/train 99 0\n", 1, true))
     assert.same({ "false/none", "false/least_squares", "true/none", "true/least_squares" }, (function()
       local names = {}

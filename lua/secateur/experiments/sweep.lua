@@ -1,6 +1,7 @@
 --- Methods × samplings × rates × seeds × models × datasets: what does each rate of pruning cost?
 -- @module secateur.experiments.sweep
 local agreement_columns = require "secateur.experiments.agreement_columns"
+local compact = require "secateur.pruning.compact"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local fingerprint = require "secateur.util.fingerprint"
@@ -94,15 +95,15 @@ end
 local function make_pruned(job, pair, group, scores, todo)
   if todo.rate == 0 then return pair.model, { units_pruned = 0, repair_seconds = 0 } end
   local opts = job.options
-  local given = { rate = todo.rate, scope = opts.scope, min_units = opts.min_units, layers = opts.layers }
+  local given = { rate = todo.rate, scope = opts.scope, min_units = opts.min_units, layers = opts.layers,
+    repair = todo.repair }
   if todo.repair ~= "none" then
-    given.repair = todo.repair
     given.calibration, given.calibration_count, given.seed = pair.data.train, opts.calibration_count, group.seed
   end
   local pruned = prune(pair.model, scores, given)
   local about = { units_pruned = count_planned(pruned.pruning_plan),
     repair_seconds = pruned.repair and pruned.repair.seconds or 0 }
-  return job.evaluate == "compact" and sweep_row.compact(pruned) or pruned, about
+  return job.evaluate == "compact" and compact(pruned) or pruned, about
 end
 
 -- A row's key, without the axes that older stores do not have where these are at their defaults.

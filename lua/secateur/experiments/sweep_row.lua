@@ -11,9 +11,6 @@ local sweep_row = {}
 -- Timings of a row are medians of few runs: a sweep has many rows, and its figures show the trend.
 local repeats = 3
 
--- A stub until there is compaction.
-function sweep_row.compact(model) return model end
-
 local function columns_of(measured, seconds)
   local columns = { evaluate_seconds = seconds, macro_f1 = measured.macro_f1, per_class = {} }
   for _, name in ipairs { "accuracy", "balanced_accuracy", "auroc", "ece", "loss" } do
