@@ -475,7 +475,7 @@ describe("sweep", function()
     wrong({ rates = { 0, 1 } }, "rates: expected a list of different numbers in [0, 1), got a table")
     wrong({ rates = { 0.5, 0.5 } }, "rates: expected a list of different numbers in [0, 1), got a table")
     wrong({ methods = {} }, "methods: expected at least one")
-    local known = "lrp, dlb, ig, gradient_x_input, random, magnitude, activation, taylor"
+    local known = "lrp, dlb, ig, gradient_x_input, sensitivity, random, magnitude, activation, taylor"
     wrong({ methods = { "lrp", "lrpp" } }, "methods: expected different names among " .. known .. ", got 'lrpp' at 2")
     wrong({ methods = { "ig", "ig" } }, "methods: expected different names among " .. known .. ", got 'ig' at 2")
     wrong({ methods = { mine = 3 } }, "methods: expected name = function, got mine = 3")
@@ -491,7 +491,7 @@ describe("sweep", function()
     wrong({ scope = "all" }, "scope: expected one of 'global', 'layer', got 'all'")
     wrong({ data = {} }, "datasets.data: expected a dataset with classes, train and test, got a table")
     wrong({ method_options = { igg = { steps = 4 } } }, "method_options: expected methods as keys, one of lrp, dlb, "
-      .. "ig, gradient_x_input, random, magnitude, activation, taylor, got 'igg'")
+      .. "ig, gradient_x_input, sensitivity, random, magnitude, activation, taylor, got 'igg'")
     wrong({ method_options = { lrp = 1 } }, "method_options.lrp: expected a table, got 1")
     wrong({ method_options = { ig = { steps = 0 } } },
       'method_options.ig: steps: expected "auto" or a whole number in [1, 1048576], got 0')
@@ -500,7 +500,8 @@ describe("sweep", function()
     wrong({ method_options = { lrp = { composite = { {} } } } },
       "method_options.lrp: composite: entry 1: expected { match = kind, pattern or function, rule = table }")
     wrong({ method_options = { lrp = { redcue = "abs" } } }, "method_options.lrp: unknown option 'redcue', expected "
-      .. "one of: batch, composite, exact, indices, method, on_batch, per_class, reduce, sampling, seed, start, target")
+      .. "one of: batch, calibration, calibration_count, composite, exact, indices, method, on_batch, per_class, "
+      .. "reduce, redundancy, sampling, seed, start, target")
     wrong({ method_options = { random = { seed = 1 } } },
       "method_options.random: expected no option 'seed', which is the sweep's to choose")
     wrong({ method_options = { lrp = { target = { of = "label", against = 3 } } } },

@@ -1,6 +1,7 @@
 --- Methods × samplings × rates × seeds × models × datasets: what does each rate of pruning cost?
 -- @module secateur.experiments.sweep
 local agreement_columns = require "secateur.experiments.agreement_columns"
+local calibration_images = require "secateur.experiments.calibration_images"
 local compact = require "secateur.pruning.compact"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
@@ -61,11 +62,22 @@ local function count_units(scores, layers)
   return units
 end
 
+-- The calibration images of a seed: the same for all methods, samplings, repairs and rates.
+local function calibration_of(job, pair, seed)
+  if pair.calibration_seed ~= seed then
+    pair.calibration = calibration_images.get(pair.data.train, { count = job.options.calibration_count, seed = seed })
+    pair.calibration_seed = seed
+  end
+  return pair.calibration
+end
+
 local function score(job, pair, group, indices)
   local method, opts = group.method, job.options
   local given = { method = method.how, indices = indices, sampling = group.sampling.how, per_class = opts.per_class,
-    seed = group.seed, reduce = opts.reduce }
-  if group.redundancy then given.redundancy, given.calibration_count = true, opts.calibration_count end
+    seed = group.seed, reduce = opts.reduce, redundancy = group.redundancy }
+  if group.redundancy or method.how == "sensitivity" then -- both go by covariances
+    given.calibration, given.calibration_count = calibration_of(job, pair, group.seed), opts.calibration_count
+  end
   for key, value in pairs(opts.method_options[method.name] or {}) do given[key] = value end
   local started = core.clock()
   local scores = importance(pair.model, pair.data.train, given)
@@ -98,7 +110,8 @@ local function make_pruned(job, pair, group, scores, todo)
   local given = { rate = todo.rate, scope = opts.scope, min_units = opts.min_units, layers = opts.layers,
     repair = todo.repair }
   if todo.repair ~= "none" then
-    given.calibration, given.calibration_count, given.seed = pair.data.train, opts.calibration_count, group.seed
+    given.calibration, given.calibration_count = calibration_of(job, pair, group.seed), opts.calibration_count
+    given.seed = group.seed
   end
   local pruned = prune(pair.model, scores, given)
   local about = { units_pruned = count_planned(pruned.pruning_plan),
@@ -286,7 +299,8 @@ end
 -- * `methods` ({"lrp", "dlb", "ig"}, and name = function for scores of one's own, see `importance`); `sampling`
 --   ({"clustering", "confidence", "random"}, and name = function for strategies of one's own); `seed` (0) or `seeds`;
 --   `per_class` (10); `reduce` (see `importance`); `method_options` (method → further options of `importance`)
--- * `redundancy` ({false}, the paper's, for every method; a boolean or both, see `importance`); `repair` ({"none"}, the
+-- * `redundancy` ({false}, the paper's, also for `sensitivity`; a boolean or both, see
+--   `importance`); `repair` ({"none"}, the
 --   paper's; "least_squares", "batch_norm", "bias", see `prune`); `calibration_count` (256): images of the training
 --   split that both go by, drawn by the seed
 -- * `rates` ({0, .15, .3, .5, .7}); `scope` ("global"), `min_units`, `layers` (see `prune`)
