@@ -147,6 +147,17 @@ describe("lossless", function()
     assert.equal(3, found.model.pruning_plan:count())
   end)
 
+  it("repairs with the training split where nothing else is known", function()
+    local given = { train = val, val = val }
+    local opts = { scores = ascending(), progress = false, tolerance = 0.1 }
+    local found = lossless(network(), given, opts)
+    assert.equal("least_squares", found.model.repair.method)
+    local expected = prune(network(), opts.scores, { rate = found.rate, calibration = val })
+    assert.same(expected:forward(val.x):totable(), found.model:forward(val.x):totable())
+    opts.prune = { repair = "none" }
+    assert.is_nil(lossless(network(), given, opts).model.repair)
+  end)
+
   it("prints what it tried and what it found", function()
     local text = tostring(search(data, { tolerance = 0.2 }))
     assert.matches("^rate +units +accuracy +drop +within\n0 +0 +1%.0000 +0%.0000 %[0%.0000, 0%.0000%] +yes\n"

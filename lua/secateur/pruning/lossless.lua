@@ -10,6 +10,7 @@ local output_agreement = require "secateur.evaluation.output_agreement"
 local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
 local prune = require "secateur.pruning.prune"
+local scores_class = require "secateur.pruning.scores"
 local text_table = require "secateur.util.text_table"
 
 local SLACK = 1e-9 -- accuracies are fractions; a drop of the margin itself is within it
@@ -89,10 +90,20 @@ local function measure(model, split, opts)
   return evaluate(model, split, { batch = opts.batch, workers = opts.workers })
 end
 
+-- The options of prune: the images to repair with are those that the scores know, else the training split's.
+local function prune_options(job)
+  local given = {}
+  for key, value in pairs(job.options.prune) do given[key] = value end
+  if given.repair ~= "none" and not given.calibration and not scores_class.calibration_of(job.scores) then
+    given.calibration = job.data.train
+  end
+  return given
+end
+
 -- Prunes at a rate and compares on the validation split.
 local function try_rate(job, rate)
-  local opts, given = job.options, { rate = rate }
-  for key, value in pairs(opts.prune) do given[key] = value end
+  local opts, given = job.options, prune_options(job)
+  given.rate = rate
   local pruned = prune(job.model, job.scores, given)
   local found = compare(job.dense, measure(pruned, job.data.val, opts), opts)
   local worst = opts.strict and found.interval[2] or found.drop
@@ -163,9 +174,10 @@ end
 --- Finds the largest rate at which pruning costs at most a margin of accuracy: by bisection on the validation split,
 -- reported on the test split, which has no part in the choice.
 --
--- Units are scored once, on the training split; each rate is pruned, repaired as `prune` does it, and evaluated. With
--- the drop goes its paired bootstrap interval: images are drawn with replacement, each with the decisions of both
--- models. By default the drop itself must be within the margin; with `strict` the upper end of its interval.
+-- Units are scored once, on the training split; each rate is pruned, repaired as `prune` does it (where neither options
+-- nor scores say with which images, those of the training split), and evaluated. With the drop goes its paired
+-- bootstrap interval: images are drawn with replacement, each with the decisions of both models. By default the drop
+-- itself must be within the margin; with `strict` the upper end of its interval.
 --
 -- Bisection assumes that the drop rises with the rate. It need not: small drops go up and down by an image or two, and
 -- then a rate above the one found may be within the margin too. Every rate tried is in `evaluations`, and `monotone`
