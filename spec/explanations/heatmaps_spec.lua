@@ -181,6 +181,31 @@ describe("heatmaps", function()
     assert.equal(first, files.read_all(draw({ methods = { "lrp", "ig" }, steps = 2 }).sheet.png))
   end)
 
+  it("puts a pruned model's beside the dense one's, for the same class", function()
+    local scores = sc.importance(model, data.train, { method = "magnitude" })
+    local pruned = sc.compact(sc.prune(model, scores, { rate = 0.6, repair = "none" }))
+    local differing, chosen = 0, { indices = { 1, 2, 3, 4, 5, 6, 7, 8 }, methods = { "lrp", "dlb" }, sheet = false,
+      colormap = "bwr", gamma = 1, percentile = 95, alpha = 0.5, width = 16, pruned = pruned }
+    for _, target in ipairs { "prediction", { of = "prediction", against = "runner_up" } } do
+      chosen.target = target
+      for _, sample in ipairs(draw(chosen)) do
+        local labels = {}
+        for i, image in ipairs(sample.images) do labels[i] = image.label end
+        assert.same({ "Image", "LRP, dense", "LRP, pruned", "DL-Backtrace, dense", "DL-Backtrace, pruned" }, labels)
+        local x = data.test:batch { sample.index }
+        local of = sc.attribute(model, x, { method = "lrp", target = target })
+        local class = core.softmax(pruned:forward(x)):argmax(2):totable()[1]
+        assert.truthy(sample.lines[4]:find("pruned: " .. data.classes[class], 1, true))
+        differing = differing + (class ~= of.target[1] and 1 or 0)
+        local expected = sc.heatmap(sc.attribute(pruned, x, { method = "lrp",
+          target = of.against and { of = of.target, against = of.against } or of.target }).input[1],
+          { image = data.test:image(sample.index), colormap = "bwr", gamma = 1, percentile = 95, alpha = 0.5 })
+        assert.is_true(core.image_load(sample.images[3].path):allclose(expected, 0, 0.5 / 255 + 1e-6))
+      end
+    end
+    assert.is_true(differing > 0) -- else the class explained would not tell
+  end)
+
   it("is shown in a report", function()
     needs.gnuplot(pending)
     local rows = require "support.rows"
@@ -234,6 +259,13 @@ describe("heatmaps", function()
     local made = sc.heatmaps(tiny, split, { dir = folder, methods = "all", width = 16, dpi = 72 })
     assert.equal(9, #made[1].images)
     assert.is_true(files.is_file(made.sheet.png))
+  end)
+
+  it("refuses a pruned model of other images or classes", function()
+    local other = sc.models.vgg { config = { 4 }, hidden = { 4 }, pool = 1, size = 8, channels = data.channels,
+      classes = 3 }
+    assert.equal(("heatmaps: pruned: expected images [%d x 16 x 16] and %d classes as the model has, got [%d x 8 x 8] "
+      .. "and 3"):format(data.channels, #data.classes, data.channels), errors.text(draw, { pruned = other }))
   end)
 
   it("says what is wrong, at the caller's level", function()

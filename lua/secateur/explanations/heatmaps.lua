@@ -13,6 +13,7 @@ local progress = require "secateur.util.progress"
 local report = require "secateur.report"
 local rendering = require "secateur.explanations.rendering"
 local targets = require "secateur.models.targets"
+local tensors = require "secateur.util.tensors"
 local text_table = require "secateur.util.text_table"
 
 local rules = {
@@ -31,6 +32,7 @@ local rules = {
   sheet_width = { type = "number", min = 20, max = 2000, default = 180 },
   dpi = { type = "number", min = 36, max = 2400, default = 300 },
   gnuplot = { type = "string", default = "gnuplot" },
+  pruned = { type = "table" },
 }
 for name, rule in pairs(rendering.rules) do rules[name] = rule end
 
@@ -66,6 +68,32 @@ local function read_methods(opts)
   return list
 end
 
+-- Behind every method the same of the pruned model, which explains what the dense one explains.
+local function with_pruned(methods, pruned)
+  if not pruned then return methods end
+  local list = {}
+  for i, method in ipairs(methods) do
+    local twin = { dense = method, model = pruned, options = {} }
+    for _, key in ipairs { "name", "colormap" } do twin[key] = method[key] end
+    for key, value in pairs(method.options) do twin.options[key] = value end
+    twin.label, twin.slug = method.label .. ", pruned", method.slug .. "-pruned"
+    method.label = method.label .. ", dense"
+    list[2 * i - 1], list[2 * i] = method, twin
+  end
+  return list
+end
+
+-- Raises at the caller of heatmaps unless the pruned model takes the same images and knows the same classes.
+local function check_pruned(model, pruned)
+  if not pruned then return end
+  model_class.check("heatmaps", pruned, "pruned")
+  local shape, other = table.concat(model.input_shape, " x "), table.concat(pruned.input_shape, " x ")
+  if shape ~= other or model.class_count ~= pruned.class_count then
+    errors.refuse("heatmaps", "pruned: expected images [%s] and %d classes as the model has, got [%s] and %d", shape,
+      model.class_count, other, pruned.class_count)
+  end
+end
+
 -- Raises at the caller of heatmaps unless these are samples of the split.
 local function check_indices(indices, split)
   if #indices == 0 then errors.refuse("heatmaps", "indices: expected at least one, got none") end
@@ -86,7 +114,7 @@ end
 -- Relevance of all samples by a method: planes [n x H x W], and the attribution. Or nil, message, where attribute
 -- refuses.
 local function explain(model, x, method, opts)
-  local good, result = errors.try(attribute, model, x, method.options)
+  local good, result = errors.try(attribute, method.model or model, x, method.options)
   if not good then return nil, result end
   local count, height, width = x:size(1), result.input:size(3), result.input:size(4)
   local planes = core.zeros(count, height, width)
@@ -94,21 +122,32 @@ local function explain(model, x, method, opts)
   return planes, result
 end
 
+-- The pruned model's target: the classes that were explained of the dense one.
+local function follow(method, explained)
+  local result = explained[method.dense]
+  if result and not tensors.is(method.options.target) then
+    method.options.target = result.against and { of = result.target, against = result.against } or result.target
+  end
+  return result ~= nil
+end
+
 -- Explains all samples by all methods. Of "all", those that are not defined for the model are left out, and named.
 local function explain_all(model, x, methods, opts)
   local drawn = { methods = {}, planes = {}, results = {} }
-  local count = x:size(1)
+  local count, explained = x:size(1), {}
   local line <close> = progress.new { terminal = core.is_terminal(), total = #methods * count, label = "heatmaps",
     unit = "explanations", clock = core.clock }
   for _, method in ipairs(methods) do
     line:update(line.done, method.label)
-    local planes, result = explain(model, x, method, opts)
+    local planes, result
+    if not method.dense or follow(method, explained) then planes, result = explain(model, x, method, opts) end
     if planes then
+      explained[method] = result
       local m = #drawn.methods + 1
       drawn.methods[m], drawn.planes[m], drawn.results[m] = method, planes, result
     elseif opts.methods ~= "all" then
       errors.raise("%s: %s", method.label, result)
-    else
+    elseif result then
       line:clear()
       io.stderr:write(("heatmaps: left out %s: %s\n"):format(method.label, result))
     end
@@ -159,6 +198,11 @@ local function titles(split, sample, target)
   local lines = { files.base(tostring(split.names[sample.index])), "true: " .. true_name,
     ("pred.: %s (%s)"):format(predicted, probability) }
   local title = ("%s: %s, predicted %s (%s)"):format(split.names[sample.index], true_name, predicted, probability)
+  if sample.pruned then
+    local pruned, how_sure = split.classes[sample.pruned.predicted], probability_text(sample.pruned.probability)
+    lines[#lines + 1] = ("pruned: %s (%s)"):format(pruned, how_sure)
+    title = ("%s, pruned %s (%s)"):format(title, pruned, how_sure)
+  end
   if target and target ~= predicted then
     lines[#lines + 1] = "expl.: " .. target
     title = ("%s, explained %s"):format(title, target)
@@ -239,20 +283,30 @@ local function draw_sample(split, sample, drawn, opts)
   return { title = title, lines = lines, images = images, bars = drawn.bars, index = sample.index }
 end
 
--- The samples that can be decoded: x, and a list of {index=, row=, label=, predicted=, probability=}.
-local function read_samples(model, split, indices, batch)
-  local good, x, labels, kept = errors.try(split.batch, split, indices)
-  if not good then errors.raise(x) end
+-- What a model says of all samples: list of {predicted =, probability =}.
+local function predict_samples(model, x, batch)
   local list = {}
   for first = 1, x:size(1), batch do
     local logits = model:forward(x:view(first, math.min(first + batch - 1, x:size(1))))
     targets.check_finite("heatmaps", logits)
     local probabilities = core.softmax(logits)
     for i, class in ipairs(probabilities:argmax(2):totable()) do
-      local row = first + i - 1
-      list[row] = { index = kept[row], row = row, label = labels:get(row), predicted = class,
-        probability = probabilities:get(i, class) }
+      list[first + i - 1] = { predicted = class, probability = probabilities:get(i, class) }
     end
+  end
+  return list
+end
+
+-- The samples that can be decoded: x, and a list of {index=, row=, label=, predicted=, probability=}; with a pruned
+-- model also what that says, in `pruned`.
+local function read_samples(model, split, indices, opts)
+  local good, x, labels, kept = errors.try(split.batch, split, indices)
+  if not good then errors.raise(x) end
+  local list = predict_samples(model, x, opts.batch)
+  local pruned = opts.pruned and predict_samples(opts.pruned, x, opts.batch)
+  for row, sample in ipairs(list) do
+    sample.index, sample.row, sample.label = kept[row], row, labels:get(row)
+    sample.pruned = pruned and pruned[row]
   end
   return x, list
 end
@@ -285,7 +339,7 @@ end
 local function make(model, split, methods, opts)
   local made, folder_there = files.mkdir_p(opts.dir)
   if not made then errors.raise("dir: %s", folder_there) end
-  local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts.per_class), opts.batch)
+  local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts.per_class), opts)
   settle_targets(model, methods, samples)
   local drawn = explain_all(model, x, methods, opts)
   drawn.stem = gnuplot.slug(opts.name, {})
@@ -314,6 +368,8 @@ end
 --   model
 -- * `target` ("prediction"; "label", which may also stand in a contrast; else as `sc.attribute` has it); `steps` of
 --   methods that have steps; `batch` (16): samples at a time
+-- * `pruned`, a model that came of this one: every method explains it, too, for the same class, and the two stand side
+--   by side
 -- * `indices` of samples; else the first `per_class` (1) of each class
 -- * `colormap`, `percentile`, `range`, `gamma`, `alpha`, `smooth`, `interpolate`: see `sc.heatmap`; `normalise_by`
 --   ("panel", "method", "row"): what shares the magnitude of full colour
@@ -325,6 +381,8 @@ end
 -- `bars` (colour bars); `sheet`: paths `png`, `svg`, `pdf`
 -- @usage
 -- sc.heatmaps(model, data.test, { dir = "heatmaps" })
+-- local both = sc.heatmaps(model, data.test, { dir = "both", methods = { "lrp" }, pruned = sc.compact(pruned) })
+-- sc.report(results, "report", { heatmaps = both })
 return function(model, split, opts)
   model_class.check("heatmaps", model)
   local checked = options.check("heatmaps", opts, rules)
@@ -333,7 +391,8 @@ return function(model, split, opts)
     errors.refuse("heatmaps", "split: expected one with image, batch, names, labels and classes, as data sets have")
   end
   if checked.indices then check_indices(checked.indices, split) end
-  local methods = read_methods(checked)
+  check_pruned(model, checked.pruned)
+  local methods = with_pruned(read_methods(checked), checked.pruned)
   for _, method in ipairs(methods) do
     local good, message = rendering.check_colormap(method.colormap)
     if not good then errors.refuse("heatmaps", message) end
@@ -344,5 +403,6 @@ return function(model, split, opts)
   end
   local sheets = errors.within("heatmaps", function() return make(model, split, methods, checked) end)
   model:release()
+  if checked.pruned then checked.pruned:release() end
   return sheets
 end
