@@ -17,7 +17,7 @@ local CACHE = 1 << 30 -- bytes of values that each of the two networks keeps bet
 local BATCH = 16
 
 -- How many rows a fit has, and what share of the mean of the diagonal is added to it.
-local settings = { rows = 12000, tokens = 24000, ridge = 0.1 }
+repair.settings = { rows = 12000, tokens = 24000, ridge = 0.1 }
 
 local function start_progress(total)
   return progress.new { total = total, label = "repair", unit = "layers", terminal = core.is_terminal() and total > 0,
@@ -111,8 +111,8 @@ function repair.apply(model, plan, method, given, opts)
     model = model })
   local started = core.clock()
   model:release()
-  local graph, count, left = methods[method](model, plan, images, { rows = settings.rows, tokens = settings.tokens,
-    ridge = settings.ridge, seed = seed })
+  local graph, count, left = methods[method](model, plan, images, { rows = repair.settings.rows, tokens = repair.settings.tokens,
+    ridge = repair.settings.ridge, seed = seed })
   report_left(left)
   return graph, { method = method, calibration_count = images:count(), seconds = core.clock() - started,
     layers = count, left = left }
