@@ -100,6 +100,46 @@ describe("a plan", function()
     assert.same(x:totable(), kept:value("x"):totable())
   end)
 
+  it("begins with the values that it is given, wherever they are", function()
+    local graph = blocks(core, 3)
+    local x, names = batch(core, { 3, 8 }, 5), names_of(graph)
+    local kept = core.plan(graph, { batch = 5, keep = names })
+    local y = kept:forward(x):totable()
+    local from = {} -- the values that the rest needs, once each node is there
+    for i = 2, #names - 1 do
+      local given, values = {}, {}
+      for k, node in ipairs(graph:nodes()) do
+        for _, input in ipairs(k > i and node.inputs or {}) do
+          for at = 1, i do
+            if names[at] == input and not values[input] then
+              given[#given + 1], values[input] = input, kept:value(input)
+            end
+          end
+        end
+      end
+      local plan = core.plan(graph, { batch = 6, given = given, keep = { names[#names - 1] } })
+      assert.is_true(#plan:steps() <= #names - i)
+      for _ = 1, 2 do -- what it was given is not spent
+        plan:forward_from(values)
+        assert.same(kept:value(names[#names - 1]):totable(), plan:value(names[#names - 1]):totable())
+        assert.same(y, plan:value "out":totable())
+      end
+      from[i] = #given
+    end
+    assert.is_true(math.max(table.unpack(from, 2, #names - 1)) == 2)
+    local plan = core.plan(graph, { batch = 5, given = { "sum1" } })
+    local function wrong(message, values)
+      assert.equal("forward_from: " .. message, errors.text(plan.forward_from, plan, values))
+    end
+    wrong("values: expected one of 'sum1', got none", { up1 = kept:value "up1" })
+    wrong("values: expected 1 to 5 samples, got 0", {})
+    wrong("'sum1': expected float32 of shape [5x3x8], got float32 of shape [5x3x10]", { sum1 = kept:value "up1" })
+    assert.equal("forward: expected a plan without given nodes", errors.text(plan.forward, plan, x))
+    assert.equal("forward_from: expected a plan with given nodes", errors.text(kept.forward_from, kept, { x = x }))
+    assert.equal("plan: given: expected none with a backward pass",
+      errors.text(core.plan, graph, { batch = 5, given = {}, backward = true }))
+  end)
+
   it("computes again what is cheap, with the gradients of what is kept", function()
     local graph = blocks(double, 3)
     local x = batch(double, { 3, 8 }, 2)

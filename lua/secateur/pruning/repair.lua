@@ -14,10 +14,9 @@ local progress = require "secateur.util.progress"
 local repair = {}
 
 local CACHE = 1 << 30 -- bytes of values that each of the two networks keeps between layers
-local BATCH = 16
 
 -- How many rows a fit has, and what share of the mean of the diagonal is added to it.
-repair.settings = { rows = 12000, tokens = 24000, ridge = 0.1 }
+local defaults = { rows = 12000, tokens = 24000, ridge = 0.1, seed = 0, batch = 16 }
 
 local function start_progress(total)
   return progress.new { total = total, label = "repair", unit = "layers", terminal = core.is_terminal() and total > 0,
@@ -100,19 +99,21 @@ end
 -- @tparam PruningPlan plan
 -- @string method "least_squares", "bias" or "batch_norm"
 -- @tparam Split|Tensor given calibration images
--- @tparam[opt] table opts `count` (256) of calibration images, `seed` (0)
+-- @tparam[opt] table opts `count` (256) of calibration images, `seed` (0), `batch` (16), `rows` (12000), `tokens`
+--   (24000), `ridge` (0.1: what is added to the diagonal of a fit's covariances, as a share of its mean)
 -- @treturn Graph
 -- @treturn table `method`, `calibration_count`, `seconds`, `layers` (how many were repaired), `left` (those that were
 --   not: a list of `name` and `reason`)
 -- @raise also where values of a network are not finite, with the layer's name
 function repair.apply(model, plan, method, given, opts)
-  local seed = opts and opts.seed or 0
-  local images = calibration.images("prune", given, { count = opts and opts.count, seed = seed, batch = BATCH,
+  local all = {}
+  for name, value in pairs(defaults) do all[name] = value end
+  for name, value in pairs(opts or {}) do all[name] = value end
+  local images = calibration.images("prune", given, { count = all.count, seed = all.seed, batch = all.batch,
     model = model })
   local started = core.clock()
   model:release()
-  local graph, count, left = methods[method](model, plan, images, { rows = repair.settings.rows, tokens = repair.settings.tokens,
-    ridge = repair.settings.ridge, seed = seed })
+  local graph, count, left = methods[method](model, plan, images, all)
   report_left(left)
   return graph, { method = method, calibration_count = images:count(), seconds = core.clock() - started,
     layers = count, left = left }

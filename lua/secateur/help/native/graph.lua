@@ -86,6 +86,12 @@
 -- @int[opt=0] seed of dropout
 -- @treturn Tensor value of the output
 
+--- Runs the rest of the graph from values of the nodes that the plan was made with as `given`; `value` reads what it
+-- leaves.
+-- @function ExecutionPlan:forward_from
+-- @tparam table values node name -> Tensor [N x shape of the node]
+-- @int[opt=0] seed of dropout, in training
+
 --- Gradients from that of the output; a forward run must have come before.
 -- @function ExecutionPlan:backward
 -- @tparam Tensor output_grad
