@@ -1,7 +1,10 @@
 local bits = require "support.bits"
+local calibration = require "secateur.pruning.calibration"
+local core = require "secateur.core"
 local errors = require "support.errors"
 local memory_split = require "support.memory_split"
 local sc = require "secateur"
+local scores_class = require "secateur.pruning.scores"
 
 -- Six samples of three classes, as a split gives them.
 local images = sc.randn(6, 3, 8, 8, { seed = 5 })
@@ -237,5 +240,134 @@ describe("importance", function()
     local of = memory_split(images, labels, { classes = { "a", "b", "c" } })
     assert.equal("importance: sampling: expected a function that chooses samples that can be read, got none of any "
       .. "class", errors.here(function() sc.importance(small(), of, { sampling = function() return {} end }) end))
+  end)
+
+  describe("with redundancy", function()
+    local data = sc.data.phantom { count = 60, size = 16, seed = 2 }
+
+    local function network()
+      return sc.models.vgg { config = { 4, "M", 5, "M" }, hidden = { 6 }, pool = 2, classes = 4, size = 16,
+        batch_norm = true, seed = 3 }
+    end
+
+    -- What the pieces give for one layer, put together by hand: scores in the order of removal.
+    local function by_hand(model, node, energies, opts)
+      local graph = core.fold_batch_norm(model.graph)
+      local walked = calibration.images("f", data.train, { count = opts.count, seed = opts.seed })
+      local plan = core.plan(graph, { batch = 16, keep = { node } })
+      local units = graph:node(node).shape[1]
+      local covariance = core.covariance(units)
+      for x in walked:batches() do
+        plan:forward(x)
+        covariance:add(plan, node)
+      end
+      local weights, variances = energies(covariance:means()), covariance:variances()
+      for u, energy in ipairs(weights) do weights[u] = variances[u] > 0 and energy / variances[u] or 0 end
+      local order, costs = covariance:redundancy(weights, 1e-3)
+      local found, most = {}, 0
+      for step, u in ipairs(order) do
+        most = math.max(most, costs[step])
+        found[u] = most
+      end
+      return core.tensor(found), order
+    end
+
+    it("scores by what is lost after others have taken over", function()
+      local model, opts = network(), { seed = 5, count = 30 }
+      local scores = sc.importance(model, data.train, { seed = 5, calibration_count = 30, method = "lrp",
+        redundancy = true, indices = { 1, 2, 9 } })
+      local x, y = data.train:batch { 1, 2, 9 }
+      local relevance = sc.attribute(model, x, { method = "lrp", target = y, layers = { "features.4" } })
+      local sums = relevance.layers["features.4"]:reshape(3, 5, -1):sum(3)
+      local expected, order = by_hand(model, "avgpool", function()
+        return (sums * sums):mean(1):totable()
+      end, opts)
+      close(expected, scores["features.4"])
+      local ranks = scores["features.4"]:totable()
+      for step = 2, 5 do assert.is_true(ranks[order[step]] > ranks[order[step - 1]]) end -- ties have an order, too
+      assert.same({ "square", true, 30 }, { scores.provenance.reduce, scores.provenance.redundancy,
+        scores.provenance.calibration_count })
+    end)
+
+    it("is the default, by sensitivity, and depends on neither batches nor labels", function()
+      local model = network()
+      local plain = sc.importance(model, data.train, { seed = 1, indices = { 3, 4, 5 }, calibration_count = 20 })
+      assert.equal("sensitivity", plain.provenance.method)
+      assert.is_true(plain.provenance.redundancy)
+      local unlabelled = data.train:subset { 3, 4, 5 }
+      for i in ipairs(unlabelled.labels) do unlabelled.labels[i] = 1 end
+      local other = sc.importance(model, unlabelled, { seed = 1, indices = { 1, 2, 3 }, batch = 2,
+        calibration = data.train, calibration_count = 20 })
+      for name, tensor in pairs(plain) do assert.is_true(bits.equal({ tensor }, { other[name] }), name) end
+      assert.equal("random", sc.importance(model, data.train, { per_class = 1 }).provenance.sampling)
+      assert.equal("clustering", sc.importance(model, data.train, { per_class = 1, redundancy = false })
+        .provenance.sampling)
+    end)
+
+    it("gives energies where it is off, and squares of scores without samples where it is on", function()
+      local model = network()
+      local energies = sc.importance(model, data.train, { seed = 1, indices = { 3, 4, 5 }, redundancy = false,
+        calibration_count = 24 })
+      assert.equal(24, energies.provenance.calibration_count)
+      local full = sc.importance(model, data.train, { seed = 1, indices = { 3, 4, 5 }, calibration_count = 24 })
+      local found = by_hand(model, "avgpool", function() return energies["features.4"]:totable() end,
+        { seed = 1, count = 24 })
+      close(found, full["features.4"])
+      local magnitude = sc.importance(model, data.train, { method = "magnitude" })["features.4"]:totable()
+      for u, value in ipairs(magnitude) do magnitude[u] = value * value end
+      found = by_hand(model, "avgpool", function() return magnitude end, { seed = 0, count = 24 })
+      close(found, sc.importance(model, data.train, { method = "magnitude", redundancy = true,
+        calibration_count = 24 })["features.4"])
+    end)
+
+    it("scores what a function of the user's has, and only that", function()
+      local model = network()
+      local scores = sc.importance(model, data.train, { calibration_count = 20, redundancy = true, method =
+        function() return { ["features.4"] = { 1, -2, 3, 0, 1 } } end })
+      assert.same({ "features.4" }, scores.provenance.layers)
+      assert.same({}, scores.provenance.indices)
+      assert.equal(0, scores["features.4"]:totable()[4])
+    end)
+
+    it("takes images from the samples where a split cannot be counted", function()
+      local scores = sc.importance(small(), split, { indices = chosen })
+      assert.equal(#chosen, scores.provenance.calibration_count)
+      assert.is_nil(scores_class.calibration_of(scores))
+    end)
+
+    it("is remembered with its images, beside what can be saved and compared", function()
+      local model, x = network(), sc.rand(20, 3, 16, 16, { seed = 1 })
+      local scores = sc.importance(model, data.train, { calibration = x, indices = { 1, 2 } })
+      assert.equal(x, scores_class.calibration_of(scores))
+      assert.equal(20, scores.provenance.calibration_count)
+      assert.equal(data.train, scores_class.calibration_of(sc.importance(model, data.train, { method = "random" })))
+      assert.is_nil(scores_class.calibration_of {})
+      local wrong = sc.zeros(2, 3, 9, 9)
+      assert.equal("importance: calibration: expected a Tensor [N x 3 x 16 x 16], got [2 x 3 x 9 x 9]",
+        errors.here(function() local s = sc.importance(model, data.train, { calibration = wrong }) return s end))
+    end)
+  end)
+
+  it("keeps the signs of relevance where it is conserved, unless told otherwise", function()
+    local model = small()
+    local vit = sc.models.vit { size = 8, patch = 4, layers = 1, heads = 2, dim = 8, mlp = 8, classes = 3 }
+    local state = vit:state()
+    state["heads.head.weight"] = sc.randn(3, 8, { seed = 1 })
+    vit:load_state(state)
+    local function reduction(of, method, reduce)
+      return sc.importance(of, split, { method = method, indices = chosen, reduce = reduce, steps = method == "ig" and 2
+        or nil }).provenance.reduce
+    end
+    assert.equal("sum", reduction(model, "lrp"))
+    assert.equal("sum", reduction(model, "dlb"))
+    assert.equal("abs", reduction(model, "ig"))
+    assert.equal("abs", reduction(model, "gradient_x_input"))
+    assert.equal("sum", reduction(model, "taylor"))
+    assert.equal("abs", reduction(vit, "lrp"))
+    assert.equal("sum", reduction(vit, "lrp", "sum"))
+    local opts, layer = { method = "lrp", indices = chosen }, "encoder.layers.encoder_layer_0.mlp.0"
+    local magnitudes = sc.importance(vit, split, opts)[layer]
+    opts.reduce = "sum"
+    assert.is_false(magnitudes:allclose(sc.importance(vit, split, opts)[layer]))
   end)
 end)

@@ -71,12 +71,16 @@ function sensitivity.prepare(model, request)
   local passes = basis and #basis or MAX_PASSES
   local plan, most = make_plan(request.graph, request.batch, request.nodes)
   local function run(terms, x, first)
+    local count, before = x:size(1), {}
+    for _, node in ipairs(request.nodes) do before[node] = #terms[node] end
     plan:forward(x)
     for pass = 1, passes do
-      plan:backward(starts(basis, classes, pass, x:size(1), first, seed))
+      plan:backward(starts(basis, classes, pass, count, first, seed))
       for _, node in ipairs(request.nodes) do
         local products, grads = core.unit_products(plan, node)
-        for i, list in ipairs(products) do table.insert(terms[node], { list, grads[i] }) end
+        for i, list in ipairs(products) do -- sample after sample, however they are batched
+          terms[node][before[node] + (i - 1) * passes + pass] = { list, grads[i] }
+        end
       end
     end
   end

@@ -81,6 +81,7 @@ return {
     names = {},
     classes = { { "Graph", "help.native.graph" }, { "ExecutionPlan", "help.native.graph" },
       { "Relevance", "help.native.attribution" }, { "Gradients", "help.native.attribution" },
+      { "Covariance", "help.native.pruning" },
       { "Optimiser", "help.native.training" }, { "Ema", "help.native.training" },
       { "ImageSource", "help.native.files" }, { "ImageLoader", "help.native.files" }, { "File", "help.native.files" },
       { "SafetensorsFile", "help.native.files" }, { "Onnx", "help.native.files" } },

@@ -86,11 +86,12 @@
 
 --- What `importance` gives: a table layer name -> Tensor [units], which prints as a list of layers.
 --
--- `scores.provenance` (method, sampling, indices, layers in order, ...) can be read, but does not show up in a loop. A
--- plain table of Tensors serves `prune` as well.
+-- `scores.provenance` (method, sampling, indices, layers in order, redundancy, calibration_count, reduce, ...) can be
+-- read, but does not show up in a loop. `prune` asks scores for the images that they come from, to repair with them. A
+-- plain table of Tensors serves `prune` as well, but knows of no images.
 -- @function scores
 -- @usage
--- local scores = sc.importance(model, data.train, { method = "lrp" })
+-- local scores = sc.importance(model, data.train)
 -- print(scores)
 -- print(scores.provenance.method, #scores.provenance.indices)
 
@@ -129,6 +130,11 @@
 --
 -- Relevance is summed over a unit's positions first. "sum" keeps the sign of each sample's sum, so that what speaks for
 -- one image and against another cancels; "abs" takes its magnitude, so that a unit counts wherever it takes part.
+--
+-- The default is "sum" for `lrp` and `dlb` on networks without attention, and for methods that have no sign; for `ig`,
+-- `gradient_x_input`, and for all on transformers it is "abs": there signed sums cancel at random, and pruning by them
+-- falls to chance at a rate of 15 %. `sensitivity`, and whatever is scored with `redundancy`, takes squares instead.
+-- `scores.provenance.reduce` says which it was. The paper's sums are `reduce = "sum"`.
 -- @function reduce
 -- @usage
 -- sc.importance(model, data.train, { method = "lrp", reduce = "abs" })

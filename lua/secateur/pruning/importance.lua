@@ -135,13 +135,15 @@ end
 --   `method` ("sensitivity"; a name or a function, see above), `redundancy`, `calibration` (a split or a Tensor
 --   [N x C x H x W] of normalised images; the split), `calibration_count` (256 of them, chosen by the seed; where a
 --   split has fewer, augmented views are added, up to 16 of an image),
---   `sampling` ("clustering", "confidence", "random" or a function, see `sample`), `per_class` (10), `indices` (samples
---   chosen already), `reduce` ("sum" keeps the sign, "abs" takes the magnitude of each sample's sum; default: "sum" for
---   `lrp` and `dlb` on networks without attention and for what has no sign, else "abs", since signed sums of `ig` and
---   `gradient_x_input`, and of any on transformers, rank no better than chance; of no effect on `sensitivity` and with
---   `redundancy`, which take squares), `seed` (0), `batch` (16), `target` ("label"; "prediction", a class, or a
---   contrast `{ of = "label", against = "runner_up" }` of these; `sensitivity` looks at all classes), `on_batch`
---   (function(done, total)), and those that the method has in `attribute`
+--   `sampling` ("clustering", "confidence", "random" or a function, see `sample`; default: "random" with redundancy,
+--   where the choice makes no difference, else "clustering", which runs the model on the whole split), `per_class`
+--   (10), `indices` (samples chosen already), `reduce` ("sum" keeps the sign, "abs" takes the magnitude of each
+--   sample's sum; default: "sum" for `lrp` and `dlb` on networks without attention and for what has no sign, else
+--   "abs", since signed
+--   sums of `ig` and `gradient_x_input`, and of any on transformers, rank no better than chance; of no effect on
+--   `sensitivity` and with `redundancy`, which take squares), `seed` (0), `batch` (16), `target` ("label";
+--   "prediction", a class, or a contrast `{ of = "label", against = "runner_up" }` of these; `sensitivity` looks at all
+--   classes), `on_batch` (function(done, total)), and those that the method has in `attribute`
 -- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices, layers in order,
 --   redundancy, calibration_count, reduce, ...) is there to be read, but does not show up in a loop. `prune` repairs
 --   with the same calibration images, for which it asks the scores
@@ -156,6 +158,7 @@ local function importance(model, split, opts)
   end
   predict.check_fit("importance", model, split)
   if checked.redundancy == nil then checked.redundancy = checked.method == "sensitivity" end
+  checked.sampling = checked.sampling or checked.redundancy and "random" or "clustering"
   checked.reduce = choose_reduction(model, checked)
   local layers, names = model:layers(), {}
   local by_layer, indices, method, count = errors.within("importance", score, model, split, layers, checked)

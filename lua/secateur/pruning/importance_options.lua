@@ -10,7 +10,7 @@ local words = { label = true, prediction = true, runner_up = true }
 
 local rules = {
   method = { one_of = methods.scoring, type = "function", default = "sensitivity" },
-  sampling = { type = { "string", "function" }, default = "clustering" },
+  sampling = { type = { "string", "function" } },
   per_class = { type = "integer", min = 1, default = 10 },
   indices = { type = "list", least = 1 },
   reduce = { one_of = { "sum", "abs" } },
