@@ -11,7 +11,8 @@
 --   SCORINGS      those below, some in a list with spaces
 --   REPAIRS       "none bias batch_norm least_squares", at RATES ".15 .3 .5 .7"; transformers have no batch norms
 --   FRONTIER      ".8 .9 .95": rates at which least_squares alone is measured
---   EPOCHS        3: of training after repair at FRONTIER, for the scorings in TRAINED ("sensitivity"); 0 for none
+--   EPOCHS        3: of training after repair at FRONTIER, for the scorings in TRAINED ("sensitivity magnitude"); 0
+--                 for none; at the rate LR (1e-3)
 --   IMAGES        256: for calibration
 --   PARTS, PART   1, 1: in how many processes the models x scorings are divided, and which of them this is; each
 --                 writes a file of its own
@@ -56,7 +57,8 @@ local SCORINGS = words(setting("SCORINGS",
 local REPAIRS, RATES = words(setting("REPAIRS", "none bias batch_norm least_squares")),
   words(setting("RATES", ".15 .3 .5 .7"))
 local FRONTIER, EPOCHS, TRAINED = words(setting("FRONTIER", ".8 .9 .95")), setting("EPOCHS", 3), setting("TRAINED",
-  "sensitivity")
+  "sensitivity magnitude")
+local LR = setting("LR", 1e-3)
 local IMAGES, MATCH = setting("IMAGES", 256), setting("MODELS_MATCH", ".")
 local PARTS, PART, SUMMARY = setting("PARTS", 1), setting("PART", 1), setting("SUMMARY", "yes")
 
@@ -134,7 +136,7 @@ end
 
 local function train_more(subject, row, compact)
   local start = core.clock()
-  sc.train(compact, subject.data, { epochs = row.epochs, optimiser = "adamw", weight_decay = 0.02, lr = 3e-4,
+  sc.train(compact, subject.data, { epochs = row.epochs, optimiser = "adamw", weight_decay = 0.02, lr = LR,
     schedule = "cosine", augment = trained_models.augment, seed = 1, quiet = true })
   measure(subject, row, compact, core.clock() - start)
 end
