@@ -38,14 +38,22 @@ end
 loaded["secateur.pruning.compact"] = function(model)
   local small = { compact = true }
   for key, value in pairs(model) do small[key] = value end
+  small.graph = small
   return small
 end
-loaded["secateur.models.cost"] = function(model, opts)
-  count("cost", ("%s %g %s"):format(model.name, model.rate or 0, opts.latency))
-  local share = model.compact and 1 - model.rate or 1
-  return { parameters = 1000 * share, macs = 2000 * share, bytes = 4000 * share,
-    latency = opts.latency and { 8 * share, [16] = 64 * share } or nil, peak_bytes = { [16] = 16000 * share } }
-end
+local function left_of(model) return model.compact and 1 - model.rate or 1 end
+loaded["secateur.models.cost"] = setmetatable({ latencies = function(graphs, batch)
+  local times = {}
+  for i, graph in ipairs(graphs) do
+    count("time", ("%s %g %d of %d"):format(graph.name, graph.rate or 0, batch, #graphs))
+    times[i] = batch == 1 and 8 * left_of(graph) or 64 * left_of(graph)
+  end
+  return times
+end }, { __call = function(_, model)
+  count("cost", ("%s %g"):format(model.name, model.rate or 0))
+  local share = left_of(model)
+  return { parameters = 1000 * share, macs = 2000 * share, bytes = 4000 * share, peak_bytes = { [16] = 16000 * share } }
+end })
 loaded["secateur.evaluation.evaluate"] = function(model, split)
   count("evaluate", ("%s %s %g"):format(model.name, split.of, model.rate or 0))
   if calls.evaluate == fail_at then error("interrupted!") end
@@ -75,7 +83,8 @@ local store = require "secateur.results.store"
 local sweep = require "secateur.experiments.sweep"
 
 local function model(name)
-  return { name = name, forward = function() end, fingerprint = function() return "weights of " .. name end }
+  return { name = name, forward = function() end, fingerprint = function() return "weights of " .. name end,
+    graph = { name = name } }
 end
 
 local function dataset(name)
@@ -190,10 +199,13 @@ describe("sweep", function()
     local row = sweep(opts)[1]
     assert.same({ 1000, 1, nil, nil, nil }, { row.parameters, row.relative_macs, row.latency_1, row.latency_16,
       row.relative_latency_1 })
-    assert.equal("cost vgg 0.5 false", calls[#calls])
+    assert.equal("cost vgg 0.5", calls[#calls])
     opts.latency, opts.evaluate = nil, nil
     row = sweep(opts)[1]
     assert.same({ 500, 0.5, 4, 0.5 }, { row.parameters, row.relative_macs, row.latency_1, row.relative_latency_16 })
+    -- In turns with the dense model, at either batch.
+    assert.truthy(table.concat(calls, "\n"):find("time vgg 0 1 of 2\ntime vgg 0.5 1 of 2\ntime vgg 0 16 of 2\n", 1,
+      true))
   end)
 
   it("goes on with a store from before there were repair and costs as it was begun", function()

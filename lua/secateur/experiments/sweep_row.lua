@@ -9,7 +9,7 @@ local output_agreement = require "secateur.evaluation.output_agreement"
 local sweep_row = {}
 
 -- Timings of a row are medians of few runs: a sweep has many rows, and its figures show the trend.
-local repeats = 3
+local repeats = { [1] = 5, [16] = 3 }
 
 local function columns_of(measured, seconds)
   local columns = { evaluate_seconds = seconds, macro_f1 = measured.macro_f1, per_class = {} }
@@ -72,24 +72,28 @@ function sweep_row.measure_dense(job, pair)
   pair.baseline, pair.dense = baseline, dense and unpack_outputs(dense)
 end
 
-local function cost_of(job, model)
-  local found = cost(model, { batches = job.latency and { 1, 16 } or { 16 }, repeats = repeats, latency = job.latency })
-  return { parameters = found.parameters, macs = found.macs, bytes = found.bytes,
-    latency_1 = found.latency and found.latency[1], latency_16 = found.latency and found.latency[16],
-    peak_bytes = found.peak_bytes[16] }
+local function cost_of(model)
+  local found = cost(model, { batches = { 16 }, latency = false })
+  return { parameters = found.parameters, macs = found.macs, bytes = found.bytes, peak_bytes = found.peak_bytes[16] }
 end
 
-local relative = { "parameters", "macs", "bytes", "latency_1", "latency_16" }
-
--- Columns of costs. The dense model is timed anew in every run of the sweep, since the store may have come from
--- another machine.
-local function add_costs(job, pair, columns, model)
-  pair.cost = pair.cost or cost_of(job, pair.model)
-  local found = model == pair.model and pair.cost or cost_of(job, model)
-  for name, value in pairs(found) do columns[name] = value end
-  for _, name in ipairs(relative) do
-    columns["relative_" .. name] = found[name] and pair.cost[name] and found[name] / pair.cost[name]
+-- Times a model in turns with the dense one, so that what else the machine does meets both alike.
+local function add_latencies(pair, columns, model)
+  for _, batch in ipairs { 1, 16 } do
+    local times = cost.latencies(model == pair.model and { model.graph } or { pair.model.graph, model.graph }, batch,
+      repeats[batch])
+    columns["latency_" .. batch], columns["relative_latency_" .. batch] = times[#times], times[#times] / times[1]
   end
+end
+
+-- Columns of costs, absolute and as shares of the dense model's.
+local function add_costs(job, pair, columns, model)
+  pair.cost = pair.cost or cost_of(pair.model)
+  for name, value in pairs(model == pair.model and pair.cost or cost_of(model)) do columns[name] = value end
+  for _, name in ipairs { "parameters", "macs", "bytes" } do
+    columns["relative_" .. name] = columns[name] / pair.cost[name]
+  end
+  if job.latency then add_latencies(pair, columns, model) end
 end
 
 --- The columns of a model that is evaluated: measures, costs, and how far its decisions are those of the dense model.
