@@ -15,14 +15,24 @@ parser:option("--epochs", "epochs of training", 20):convert(whole)
 parser:option("--rates", "pruning rates, separated by commas", "0,0.15,0.3,0.5,0.7")
 parser:option("--seeds", "seeds of the samplings, separated by commas", "0")
 parser:option("--per-class", "samples of each class to score with", 10):convert(whole)
+parser:option("--methods", "how neurons are scored, separated by commas", "lrp,dlb,ig")
+parser:option("--repair", "repairs to compare, separated by commas, among none, bias, batch_norm, least_squares; "
+  .. "the paper has none", "none")
+parser:flag("--redundancy", "score with redundancy as well, which the paper has not")
 parser:option("--store", "SQLite file that the rows go to", "paper.db")
 parser:option("--models-dir", "folder for trained models, which are not trained again", "paper-models")
 parser:option("--out", "where the report goes", "report")
 local args = parser:parse()
 
-local function numbers(text)
+local function words(text)
   local list = {}
-  for item in text:gmatch("[^,]+") do list[#list + 1] = math.tointeger(tonumber(item)) or tonumber(item) end
+  for item in text:gmatch("[^,]+") do list[#list + 1] = item end
+  return list
+end
+
+local function numbers(text)
+  local list = words(text)
+  for i, item in ipairs(list) do list[i] = math.tointeger(tonumber(item)) or tonumber(item) end
   return list
 end
 
@@ -71,16 +81,27 @@ for _, name in ipairs(#args.model > 0 and args.model or { "small_vgg", "small_re
   end
 end
 
-local results = sc.sweep { models = models, datasets = datasets, methods = { "lrp", "dlb", "ig" },
+local results = sc.sweep { models = models, datasets = datasets, methods = words(args.methods),
+  repair = words(args.repair), redundancy = args.redundancy and { false, true } or false,
   sampling = { "clustering", "confidence", "random" }, rates = numbers(args.rates), seeds = numbers(args.seeds),
   per_class = args.per_class, store = args.store }
 print(results)
 
+-- What the models look at; where they are repaired, also what is left of that with half of the neurons.
+local function pruned_half(model, data)
+  local repair = words(args.repair)
+  repair = repair[#repair]
+  if repair == "none" then return nil end
+  local scores = sc.importance(model, data.train, { method = words(args.methods)[1], redundancy = args.redundancy })
+  return sc.compact(sc.prune(model, scores, { rate = 0.5, repair = repair }))
+end
+
 local sheets = {}
 for data_name, data in pairs(datasets) do
   for model_name, make in pairs(models) do
-    local made = sc.heatmaps(make(data, data_name), data.test, { dir = args.out .. "/heatmaps",
-      name = data_name .. "-" .. model_name })
+    local model = make(data, data_name)
+    local made = sc.heatmaps(model, data.test, { dir = args.out .. "/heatmaps", name = data_name .. "-" .. model_name,
+      pruned = pruned_half(model, data) })
     for _, sheet in ipairs(made) do
       sheet.title = model_name .. ", " .. sheet.title
       table.insert(sheet.lines, 1, model_name)
