@@ -1,5 +1,6 @@
 local calibration_images = require "secateur.experiments.calibration_images"
 local sc = require "secateur"
+local stderr = require "support.stderr"
 local toy = require "support.toy"
 
 describe("the calibration images of a sweep", function()
@@ -56,9 +57,24 @@ describe("a sweep with repair", function()
       assert.same({ cost.macs, cost.parameters, cost.bytes }, { row.macs, row.parameters, row.bytes })
       assert.is_true(row.relative_macs < 1 and row.peak_bytes > 0 and row.latency_1 == nil)
       assert.equal(row.repair == "none", row.repair_seconds == 0)
+      assert.equal(row.repair == "none", row.repair_layers == 0)
     end
     local again = run { "least_squares", "none" }
     assert.same({ "least_squares", "none" }, again:distinct "repair")
     assert.equal(rows[2].kl, again[1].kl)
+  end)
+
+  it("takes rows that batch norms would repair for unrepaired ones where there are none, and says so", function()
+    local data = sc.data.phantom { size = 16, count = 60, channels = 1, classes = { "normal", "effusion" } }
+    local model, rows = sc.models.vgg { config = { 4, "M" }, hidden = { 4 }, pool = 2, size = 16, channels = 1,
+      classes = 2 }, nil
+    local said = stderr.calls(function()
+      rows = sc.sweep { model = model, data = data, methods = "magnitude", sampling = "random", rates = { 0.3, 0.5 },
+        repair = { "none", "batch_norm" }, latency = false, agreement = false, progress = false }
+    end)
+    assert.same({ "sweep: phantom, vgg: no batch norms, so that rows with repair 'batch_norm' are those without\n" },
+      said)
+    assert.same({ rows[1].kl, rows[2].kl }, { rows[3].kl, rows[4].kl })
+    assert.equal(0, rows[3].repair_layers)
   end)
 end)

@@ -33,7 +33,8 @@ loaded["secateur.pruning.prune"] = function(model, scores, opts)
   count("prune", ("%g %s %s %s %s"):format(opts.rate, opts.repair, opts.calibration and opts.calibration.of,
     opts.calibration_count, opts.seed))
   return { name = model.name, rate = opts.rate, pruning_plan = { fc = units }, last = scores.fc.list[7],
-    third = scores.conv.list[1], repaired = opts.repair, repair = opts.repair ~= "none" and { seconds = 2 } or nil }
+    third = scores.conv.list[1], repaired = opts.repair,
+    repair = opts.repair ~= "none" and { seconds = 2, layers = 3 } or nil }
 end
 loaded["secateur.pruning.compact"] = function(model)
   local small = { compact = true }
@@ -141,9 +142,9 @@ describe("sweep", function()
       if name:find "^relative_" or rows[1]["relative_" .. name] then row[name] = nil end
     end
     assert.same({ dataset = "data", model = "vgg", method = "lrp", sampling = "random", seed = 0, rate = 0.3,
-      redundancy = false, repair = "none", repair_seconds = 0, decision_agreement = 0.5, drop_low = 0, drop_high = 1,
-      peak_bytes = 11200, scope = "global", units_pruned = 3, units_total = 10, baseline_accuracy = 0.9,
-      macro_f1 = 0.35,
+      redundancy = false, repair = "none", repair_seconds = 0, repair_layers = 0, decision_agreement = 0.5,
+      drop_low = 0, drop_high = 1, peak_bytes = 11200, scope = "global", units_pruned = 3, units_total = 10,
+      baseline_accuracy = 0.9, macro_f1 = 0.35,
       ece = 0.01, loss = math.huge, per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
         { sensitivity = 0, specificity = 1, f1 = 0.2 } } }, row)
     local order = {}

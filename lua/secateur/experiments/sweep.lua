@@ -102,20 +102,39 @@ local function agree(job, pair, method, pruned)
   return pair.against[method](pruned)
 end
 
+-- Whether a repair can do anything for a model. Without batch norms there are no statistics to estimate anew: such rows
+-- are those of "none", so that the grid is whole, and that is said once.
+local function is_void(job, pair, repair)
+  if repair ~= "batch_norm" then return false end
+  if pair.has_batch_norms == nil then
+    pair.has_batch_norms = false
+    for _, node in ipairs(pair.model.graph:nodes()) do
+      pair.has_batch_norms = pair.has_batch_norms or node.op == "batch_norm2d"
+    end
+    if not pair.has_batch_norms then
+      job.progress:clear()
+      io.stderr:write(("sweep: %s, %s: no batch norms, so that rows with repair 'batch_norm' are those without\n")
+        :format(pair.dataset, pair.name))
+    end
+  end
+  return not pair.has_batch_norms
+end
+
 -- The model that a row is of: pruned, repaired, and compacted unless it is the masked one that is asked for; and the
 -- columns that say how it came about.
 local function make_pruned(job, pair, group, scores, todo)
-  if todo.rate == 0 then return pair.model, { units_pruned = 0, repair_seconds = 0 } end
+  if todo.rate == 0 then return pair.model, { units_pruned = 0, repair_seconds = 0, repair_layers = 0 } end
   local opts = job.options
   local given = { rate = todo.rate, scope = opts.scope, min_units = opts.min_units, layers = opts.layers,
-    repair = todo.repair }
-  if todo.repair ~= "none" then
+    repair = is_void(job, pair, todo.repair) and "none" or todo.repair }
+  if given.repair ~= "none" then
     given.calibration, given.calibration_count = calibration_of(job, pair, group.seed), opts.calibration_count
     given.seed = group.seed
   end
   local pruned = prune(pair.model, scores, given)
   local about = { units_pruned = count_planned(pruned.pruning_plan),
-    repair_seconds = pruned.repair and pruned.repair.seconds or 0 }
+    repair_seconds = pruned.repair and pruned.repair.seconds or 0,
+    repair_layers = pruned.repair and pruned.repair.layers or 0 }
   return job.evaluate == "compact" and compact(pruned) or pruned, about
 end
 
@@ -278,8 +297,8 @@ end
 -- `store` each row is on the disk as soon as it is measured: a stopped sweep goes on where it was when the same call is
 -- made again, a finished one returns at once, and a store of another experiment is refused.
 --
--- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total`;
--- `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low, drop_high` (its paired bootstrap interval over
+-- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total,
+-- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low, drop_high` (its paired bootstrap interval over
 -- the test images, 95 %), `balanced_accuracy, macro_f1, auroc, ece, loss`; `decision_agreement` (share of test images
 -- whose decision is the dense model's) and `kl` (mean KL(dense || pruned), nats); of the model that is evaluated
 -- `parameters, macs, bytes` (of the saved file), `peak_bytes` (of a batch of 16), `latency_1, latency_16` (ms of a
