@@ -298,15 +298,15 @@ end
 -- made again, a finished one returns at once, and a store of another experiment is refused.
 --
 -- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total,
--- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low, drop_high` (its paired bootstrap interval over
--- the test images, 95 %), `balanced_accuracy, macro_f1, auroc, ece, loss`; `decision_agreement` (share of test images
--- whose decision is the dense model's) and `kl` (mean KL(dense || pruned), nats); of the model that is evaluated
--- `parameters, macs, bytes` (of the saved file), `peak_bytes` (of a batch of 16), `latency_1, latency_16` (ms of a
--- batch of 1 and of 16: medians of few runs, in turns with the dense model), and as shares of the dense model's
--- `relative_parameters, relative_macs, relative_bytes, relative_latency_1, relative_latency_16`; `agreement_cosine,
--- agreement_spearman, agreement_topk` (of heatmaps with those of the dense model, see `agreement`); `score_seconds,
--- repair_seconds, evaluate_seconds, agreement_seconds` and `per_class`, a list of `{sensitivity=, specificity=,
--- precision=, f1=}`. Measures that are undefined are absent.
+-- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low,
+-- drop_high` (its paired bootstrap interval over the test images, 95 %), `balanced_accuracy, macro_f1, auroc, ece,
+-- loss`; `decision_agreement` (share of test images whose decision is the dense model's) and `kl` (mean KL(dense ||
+-- pruned), nats); of the model that is evaluated `parameters, macs, bytes` (of the saved file), `peak_bytes` (of a
+-- batch of 16), `latency_1, latency_16` (ms of a batch of 1 and of 16: medians of few runs, in turns with the dense
+-- model), and as shares of the dense model's `relative_parameters, relative_macs, relative_bytes, relative_latency_1,
+-- relative_latency_16`; `agreement_cosine, agreement_spearman, agreement_topk` (of heatmaps with those of the dense
+-- model, see `agreement`); `score_seconds, repair_seconds, evaluate_seconds, agreement_seconds` and `per_class`, a
+-- list of `{sensitivity=, specificity=, precision=, f1=}`. Measures that are undefined are absent.
 --
 -- A store from before there were repair and costs goes on as it was begun: masked models, without repair, the columns
 -- of costs and outputs absent.

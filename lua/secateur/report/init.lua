@@ -28,9 +28,9 @@ local columns = { "dataset", "model", "method", "redundancy", "sampling", "repai
   "ece", "loss", "score_seconds", "evaluate_seconds" }
 -- Only there where some row has them.
 local more_columns = { "repair_layers", "repair_seconds", "drop_low", "drop_high", "decision_agreement", "kl",
-  "parameters", "macs", "bytes", "latency_1", "latency_16", "peak_bytes", "relative_parameters", "relative_macs", "relative_bytes",
-  "relative_latency_1", "relative_latency_16", "agreement_cosine", "agreement_spearman", "agreement_topk",
-  "agreement_seconds" }
+  "parameters", "macs", "bytes", "latency_1", "latency_16", "peak_bytes", "relative_parameters", "relative_macs",
+  "relative_bytes", "relative_latency_1", "relative_latency_16", "agreement_cosine", "agreement_spearman",
+  "agreement_topk", "agreement_seconds" }
 local class_columns = { "sensitivity", "specificity", "precision", "f1" }
 
 local function results_lines(rows)
