@@ -264,10 +264,11 @@ describe("importance", function()
       local weights, variances = energies(covariance:means()), covariance:variances()
       for u, energy in ipairs(weights) do weights[u] = variances[u] > 0 and energy / variances[u] or 0 end
       local order, costs = covariance:redundancy(weights, 1e-3)
-      local found, most = {}, 0
-      for step, u in ipairs(order) do
-        most = math.max(most, costs[step])
-        found[u] = most
+      local found, most, all, before = {}, 0, 0, 0
+      for _, cost in ipairs(costs) do all = all + cost end
+      for step, u in ipairs(order) do -- what is left of the layer's energy, and of its units
+        most = math.max(most, costs[step] / (1 - before / all) / ((units - step + 1) / units))
+        found[u], before = most, before + costs[step]
       end
       return core.tensor(found), order
     end

@@ -4,7 +4,8 @@
 -- Per layer, from the covariances H of its units where they are seen, and weights w_u = energy_u / H_uu: units are
 -- removed one at a time, each time the one whose removal adds least to the sum over removed units of w times the
 -- residual variance of their regression on the units that are kept (optimal brain surgery, Hassibi and Stork 1993, on
--- activations). A unit's score is the largest such cost so far, so that units rank in the order of their removal.
+-- activations). A unit's score is the largest such cost so far, so that units rank in the order of their removal; costs
+-- count the more the less is left of their layer, see `to_scores`.
 -- @module secateur.pruning.redundancy
 local core = require "secateur.core"
 local unit_statistics = require "secateur.pruning.unit_statistics"
@@ -31,12 +32,21 @@ local function next_float(x)
 end
 
 -- Costs in the order of removal as scores: they never fall, and grow at least by what single precision shows.
+--
+-- A cost is what one unit adds to a layer's error while the others are as they are. Errors of layers compound: of what
+-- the dense network says, a layer passes on the share 1 - E / E_all, with E what its removals have cost so far. The cost
+-- of another in -log of that is cost / (1 - E / E_all), up to a constant; so a layer of which little is left keeps it,
+-- which plain costs, ranked over all layers, do not see at high rates. The share of its units that a layer still has
+-- weighs likewise, since estimates from few images miss what many small units are for.
 local function to_scores(order, costs)
-  local scores, last = {}, 0
+  local scores, last, all, before, units = {}, 0, 0, 0, #order
+  for _, cost in ipairs(costs) do all = all + cost end
   for step, unit in ipairs(order) do
-    local cost = string.unpack("<f", string.pack("<f", costs[step]))
+    local left = math.max(all - before, 1e-6 * all)
+    local cost = all > 0 and costs[step] * (all / left) * (units / (units - step + 1)) or 0
+    cost = string.unpack("<f", string.pack("<f", cost))
     last = step == 1 and cost or math.max(cost, next_float(last))
-    scores[unit] = last
+    scores[unit], before = last, before + costs[step]
   end
   return scores
 end
