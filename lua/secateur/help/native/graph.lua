@@ -73,7 +73,8 @@
 --- A graph made ready to run: the order of steps, and one arena for all values. `core.plan(graph, opts)` makes it, with
 -- `batch` (1: the most samples of a run), `backward`, `training`, `params` (gradients of parameters), `keep` and
 -- `keep_grads` (names of nodes whose values or gradients can be asked for), `frozen` (names of parameters),
--- `repeatable` (false: several backward passes may follow one forward run).
+-- `repeatable` (false: several backward passes may follow one forward run), `given` (names of nodes whose values
+-- `forward_from` is told, so that what is before them is not computed).
 -- @type ExecutionPlan
 -- @usage
 -- local plan = core.plan(model.graph, { batch = 8, backward = true, keep_grads = { "input" } })
