@@ -35,7 +35,9 @@ if #data.classes ~= model.class_count then
   parser:error(("the images are of %d classes, the checkpoint of %d"):format(#data.classes, model.class_count))
 end
 
-local scores = sc.importance(model, data.train, { calibration_count = args.calibration, seed = args.seed })
+-- Under repair a random choice of samples is as good as any, and does not run the model on all images.
+local scores = sc.importance(model, data.train, { sampling = "random", calibration_count = args.calibration,
+  seed = args.seed })
 local pruned = sc.prune(model, scores, { rate = not args.macs and args.rate or nil,
   target = args.macs and { macs = args.macs } or nil, repair = args.repair, calibration_count = args.calibration,
   seed = args.seed })

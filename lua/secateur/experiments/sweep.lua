@@ -318,10 +318,9 @@ end
 -- * `methods` ({"lrp", "dlb", "ig"}, and name = function for scores of one's own, see `importance`); `sampling`
 --   ({"clustering", "confidence", "random"}, and name = function for strategies of one's own); `seed` (0) or `seeds`;
 --   `per_class` (10); `reduce` (see `importance`); `method_options` (method → further options of `importance`)
--- * `redundancy` ({false}, the paper's, also for `sensitivity`; a boolean or both, see
---   `importance`); `repair` ({"none"}, the
---   paper's; "least_squares", "batch_norm", "bias", see `prune`); `calibration_count` (256): images of the training
---   split that both go by, drawn by the seed
+-- * `redundancy` ({false}, the paper's, also for `sensitivity`; a boolean or both, see `importance`); `repair`
+--   ({"none"}, the paper's; "least_squares", "batch_norm", "bias", see `prune`); `calibration_count` (256): images of
+--   the training split that both go by, drawn by the seed
 -- * `rates` ({0, .15, .3, .5, .7}); `scope` ("global"), `min_units`, `layers` (see `prune`)
 -- * `evaluate` ("compact"; "masked" evaluates the models that zeros were written into, whose costs are the dense
 --   model's); `latency` (true; false leaves timing out); `batch` (see `evaluate`); `margin` (0.05, of lossless pruning)
