@@ -125,7 +125,7 @@ job.model:load_state(files.join(DATA, "mri_vgg16.safetensors"))
 local scoring
 job.scores, scoring = timed(function()
   return sc.importance(job.model, data.train, { method = setting("METHOD", "sensitivity"), seed = 1,
-    per_class = setting("PER_CLASS", 10) })
+    calibration_count = IMAGES, per_class = setting("PER_CLASS", 10) })
 end)
 print(("scoring: %.1f s on %d threads; %d held-out and %d test images\n"):format(scoring, core.threads(),
   job.held:count(), job.test:count()))

@@ -161,7 +161,7 @@ local function run_scoring(subject, scoring)
   local found
   local function scores()
     if found then return found end
-    local given = { seed = 1 }
+    local given = { seed = 1, calibration_count = IMAGES }
     for key, value in pairs(opts) do given[key] = value end
     found = sc.importance(subject.model, subject.data.train, given)
     return found
