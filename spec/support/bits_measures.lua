@@ -9,7 +9,7 @@ local sc = require "secateur"
 
 local measures = {}
 
-local SCORED, STEP_BATCH = 4, 8
+local SCORED, CALIBRATED, STEP_BATCH = 4, 20, 8
 
 -- All parameters of a model, in the order of the graph.
 local function of_state(model)
@@ -59,14 +59,25 @@ end
 -- Sampling by clusters, scores of the neurons of what it chose, and pruning by them.
 local function scores(job)
   if not job.net.score then return end
-  local opts = { per_class = SCORED, batch = job.batch }
+  local opts = { per_class = SCORED, batch = job.batch, reduce = "sum" }
   for key, value in pairs(job.net.score) do opts[key] = value end
   local found = sc.importance(job.model, job.data.train, opts)
   local sum = digest.new()
   for _, name in ipairs(found.provenance.layers) do sum:text(name):tensor(found[name]) end
   job.emit("clustering", digest.new():plain(found.provenance.indices))
   job.emit("importance " .. opts.method, sum)
-  job.emit("prune", of_state(sc.prune(job.model, found, { rate = 0.4 })))
+  job.emit("prune", of_state(sc.prune(job.model, found, { rate = 0.4, repair = "none" })))
+end
+
+-- Scores that know of redundancy, and least squares after pruning by them.
+local function repair(job)
+  if not job.net.score then return end
+  local found = sc.importance(job.model, job.data.train, { per_class = SCORED, batch = job.batch,
+    calibration_count = CALIBRATED })
+  local sum = digest.new()
+  for _, name in ipairs(found.provenance.layers) do sum:text(name):tensor(found[name]) end
+  job.emit("importance sensitivity", sum)
+  job.emit("prune, repaired", of_state(sc.prune(job.model, found, { rate = 0.4, calibration_count = CALIBRATED })))
 end
 
 local function metrics(job)
@@ -135,7 +146,7 @@ local function pictures(emit)
   emit("resize", digest.new():tensor(core.image_resize(core.rand(2, 29, 41, { seed = 14 }), 17, 50)))
 end
 
-local stages = { weights, passes, attributions, scores, metrics, training }
+local stages = { weights, passes, attributions, scores, repair, metrics, training }
 
 --- Computes all checksums in one configuration.
 -- @tab config
