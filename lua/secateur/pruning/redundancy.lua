@@ -34,10 +34,10 @@ end
 -- Costs in the order of removal as scores: they never fall, and grow at least by what single precision shows.
 --
 -- A cost is what one unit adds to a layer's error while the others are as they are. Errors of layers compound: of what
--- the dense network says, a layer passes on the share 1 - E / E_all, with E what its removals have cost so far. The cost
--- of another in -log of that is cost / (1 - E / E_all), up to a constant; so a layer of which little is left keeps it,
--- which plain costs, ranked over all layers, do not see at high rates. The share of its units that a layer still has
--- weighs likewise, since estimates from few images miss what many small units are for.
+-- the dense network says, a layer passes on the share 1 - E / E_all, with E what its removals have cost so far. The
+-- cost of another in -log of that is cost / (1 - E / E_all), up to a constant; so a layer of which little is left keeps
+-- it, which plain costs, ranked over all layers, do not see at high rates. The share of its units that a layer still
+-- has weighs likewise, since estimates from few images miss what many small units are for.
 local function to_scores(order, costs)
   local scores, last, all, before, units = {}, 0, 0, 0, #order
   for _, cost in ipairs(costs) do all = all + cost end
