@@ -58,14 +58,21 @@ local function make_plan(self, wanted)
   return core.plan(graph, { batch = self.images.batch, given = self.given, keep = wanted })
 end
 
--- What one batch leaves for the next run; tensors that it began with are taken over, or closed where they are our own.
-local function keep_batch(plan, values, names, own)
+-- Frees values that no later run begins with, but for images: those may be somebody else's.
+local function close_values(self, values)
+  for name, tensor in pairs(values) do
+    if name ~= self.input then tensor:close() end
+  end
+end
+
+-- What one batch leaves for the next run; tensors that it began with are taken over or closed.
+local function keep_batch(self, plan, values, names)
   local kept = {}
   for _, name in ipairs(names) do
     kept[name] = values[name] or plan:value(name)
     values[name] = nil
   end
-  for _, tensor in pairs(own and values or {}) do tensor:close() end
+  close_values(self, values)
   return kept
 end
 
@@ -105,7 +112,7 @@ function NetworkRunner:run(wanted, at, visit)
     visit(plan, seen)
     seen = seen + count
     if keeps then
-      kept[batch] = keep_batch(plan, values, names, self.batches ~= nil)
+      kept[batch] = keep_batch(self, plan, values, names)
       if self.batches then self.batches[batch] = {} end
     end
   end
@@ -115,9 +122,7 @@ end
 
 --- Gives back what is kept.
 function NetworkRunner:close()
-  for _, values in ipairs(self.batches or {}) do
-    for _, tensor in pairs(values) do tensor:close() end
-  end
+  for _, values in ipairs(self.batches or {}) do close_values(self, values) end
   self.batches = {}
 end
 
