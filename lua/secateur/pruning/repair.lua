@@ -16,7 +16,7 @@ local repair = {}
 local CACHE = 1 << 30 -- bytes of values that each of the two networks keeps between layers
 
 -- How many rows a fit has, and what share of the mean of the diagonal is added to it.
-local defaults = { rows = 12000, tokens = 24000, ridge = 0.1, seed = 0, batch = 16 }
+local defaults = { rows = 12000, tokens = 24000, ridge = 0.03, seed = 0, batch = 16 }
 
 local function start_progress(total)
   return progress.new { total = total, label = "repair", unit = "layers", terminal = core.is_terminal() and total > 0,
@@ -100,7 +100,7 @@ end
 -- @string method "least_squares", "bias" or "batch_norm"
 -- @tparam Split|Tensor given calibration images
 -- @tparam[opt] table opts `count` (256) of calibration images, `seed` (0), `batch` (16), `rows` (12000), `tokens`
---   (24000), `ridge` (0.1: what is added to the diagonal of a fit's covariances, as a share of its mean)
+--   (24000), `ridge` (0.03: what is added to the diagonal of a fit's covariances, as a share of its mean)
 -- @treturn Graph
 -- @treturn table `method`, `calibration_count`, `seconds`, `layers` (how many were repaired), `left` (those that were
 --   not: a list of `name` and `reason`)
