@@ -1,6 +1,6 @@
 #include "kernel/index_add.h"
 
-#include "base/vector.h"
+#include <string.h>
 
 #define NONE UINT32_MAX
 
@@ -54,7 +54,7 @@ static const sc_real *map_of(const sc_index_sum *s, size_t sample, size_t source
     return s->part[k] + (sample * s->part_units[k] + source) * s->positions;
 }
 
-static void sum_map(sc_real *y, const sc_index_sum *s, const sources *from, size_t sample, size_t unit) {
+static void add_maps(sc_real *y, const sc_index_sum *s, const sources *from, size_t sample, size_t unit) {
     size_t n = s->positions;
     uint32_t source = from->first[unit];
     const sc_real *sum = s->whole ? s->whole + (sample * s->units + unit) * n : NULL;
@@ -63,25 +63,33 @@ static void sum_map(sc_real *y, const sc_index_sum *s, const sources *from, size
         source = from->next[source];
     }
     if (!sum) {
-        sc_fill(y, 0, n);
+        memset(y, 0, n * sizeof *y);
         return;
     }
     if (source == NONE && sum != y)
-        sc_copy(y, sum, n);
+        memcpy(y, sum, n * sizeof *y);
     for (; source != NONE; source = from->next[source], sum = y)
         add_run(y, sum, map_of(s, sample, source), n);
+}
+
+static void sum_map(sc_real *y, const sc_index_sum *s, const sources *from, size_t sample, size_t unit) {
+    add_maps(y, s, from, sample, unit);
+    if (s->epilogue)
+        sc_epilogue_apply(y, s->epilogue, unit, (sample * s->units + unit) * s->positions, s->positions);
 }
 
 static void sum_row(sc_real *y, const sc_index_sum *s, size_t row) {
     const int64_t *index = s->index;
     if (!s->whole)
-        sc_fill(y, 0, s->units);
+        memset(y, 0, s->units * sizeof *y);
     else if (s->whole + row * s->units != y)
-        sc_copy(y, s->whole + row * s->units, s->units);
+        memcpy(y, s->whole + row * s->units, s->units * sizeof *y);
     for (int k = 0; k < s->count; index += s->part_units[k++])
         for (size_t u = 0; u < s->part_units[k]; u++)
             if (is_inside(index[u], s))
                 y[index[u] - 1] += s->part[k][row * s->part_units[k] + u];
+    if (s->epilogue)
+        sc_epilogue_apply_units(y, s->epilogue, 0, row * s->units, s->units);
 }
 
 void sc_index_add(sc_real *y, const sc_index_sum *s) {

@@ -3,6 +3,7 @@
 #define SC_KERNEL_INDEX_ADD_H
 
 #include "base/real.h"
+#include "kernel/epilogue.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +20,9 @@ typedef struct sc_index_sum {
     int count;
     const sc_real *part[SC_INDEX_MAX_PARTS];
     size_t part_units[SC_INDEX_MAX_PARTS];
-    const int64_t *index; /* [sum of part_units] the place of each unit of each part, from 1; outside: nowhere */
-    void *scratch;        /* sc_index_scratch() bytes */
+    const int64_t *index;        /* [sum of part_units] the place of each unit of each part, from 1; outside: nowhere */
+    const sc_epilogue *epilogue; /* (optional) what else is done to each sum */
+    void *scratch;               /* sc_index_scratch() bytes */
 } sc_index_sum;
 
 /* Bytes of scratch for an output of so many units, and so many units of all parts. */

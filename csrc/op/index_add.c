@@ -89,6 +89,7 @@ static size_t scratch(const sc_op_call *call) {
 
 static void forward(const sc_op_call *call) {
     sc_index_sum sum = sum_of(call);
+    sum.epilogue = call->epilogue;
     sc_index_add(call->output, &sum);
 }
 
@@ -127,6 +128,7 @@ const sc_op sc_op_index_add = {
     .sums_inputs = true,
     .unit_targets = unit_targets,
     .inplace = true,
+    .fuses_epilogue = true,
     .infer = infer,
     .scratch = scratch,
     .forward = forward,

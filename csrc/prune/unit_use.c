@@ -342,12 +342,13 @@ static bool keep_mixed(sc_unit_use *uses, const sc_graph *graph, const sc_node *
     return before != after + count_kept(out);
 }
 
-/* Whether all that is kept of a node is fixed, so that nothing has to be computed. */
+/* Whether all that is kept of a node is fixed, so that nothing has to be computed. Scores of an attention and what is
+ * made of them stay: as numbers per pair of tokens they would be larger than what they are made of. */
 static bool is_constant(const sc_unit_use *use, const sc_node *node) {
     for (size_t u = 0; u < use->units; u++)
         if (use->kept[u] && !use->fixed[u])
             return false;
-    return node->op->linearity != SC_LINEARITY_SOURCE;
+    return node->op->linearity != SC_LINEARITY_SOURCE && !node->op->fixed_units;
 }
 
 static sc_status keep_of_node(bool *changed, sc_unit_use *uses, const sc_graph *graph, size_t i, sc_error *error) {
