@@ -128,7 +128,10 @@ static sc_status add_index_add(compaction *c, size_t i, const summand *list, int
             permuted = false;
         }
     size_t nowhere = NOWHERE;
-    if (permuted && count < SC_MAX_INPUTS) {
+    if (permuted) {
+        if (count == SC_MAX_INPUTS)
+            return sc_error_set(error, SC_ERROR_ARGUMENT, "'%s': expected fewer than %d inputs in other orders",
+                                c->graph->nodes[i].name, SC_MAX_INPUTS);
         SC_TRY(add_nothing(c, i, error));
         memmove(ordered + 1, ordered, (size_t)count++ * sizeof *ordered);
         ordered[0] = (summand){.places = &nowhere, .count = 1};

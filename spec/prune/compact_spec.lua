@@ -174,6 +174,22 @@ describe("compact", function()
     assert.equal("add", small.graph:node("sum").op)
   end)
 
+  it("keeps sums of units in another order, whatever is left of them", function()
+    local model = build({ 2, 5, 5 }, function(net, x)
+      local one = net:conv2d("one", x, { out = 2, kernel = 3 })
+      local two = net:conv2d("two", x, { out = 3, kernel = 3 })
+      local sum = net:index_add("sum", { one, two }, { units = 3 })
+      net.graph:set_parameter("sum.index", core.tensor({ 2, 1, 3, 1, 2 }, "int64"))
+      return net:linear("head", net:flatten("flat", net:relu("r", sum)), { out = 2 })
+    end)
+    for _, plan in ipairs { {}, { one = { 1, 2 } }, { one = { 1 }, two = { 2 } }, { two = { 1, 2, 3 } } } do
+      local pruned = masked(model, plan)
+      local small = compact(pruned)
+      same_logits(pruned, small, "order")
+      same_logits(pruned, compact(small), "order, again")
+    end
+  end)
+
   it("adds what is fixed and not zero to the reader's bias, but not across zero padding", function()
     local function make(padding, bias)
       return build({ 2, 7, 7 }, function(net, x)
