@@ -65,6 +65,8 @@ static void fixed_units(bool *fixed, const sc_op_call *call, const sc_unit_facts
 static void keep_units(bool *output, bool *const *inputs, const sc_op_call *call, const sc_unit_facts *facts) {
     sc_attention_size size = sc_call_context_size(call);
     (void)facts;
+    if (sc_keep_many_heads(&size, inputs[0], output) && sc_keep_many_heads(&size, inputs[0], inputs[1]))
+        return;
     for (size_t h = 0, f = 0; h < size.heads; h++) {
         size_t width = sc_head_width(&size, h);
         bool any = false;
@@ -83,7 +85,8 @@ static void narrow(void *attributes, const sc_op_call *call, const bool *output,
     sc_context_attrs *a = attributes;
     sc_attention_size size = sc_call_context_size(call);
     (void)inputs;
-    sc_narrow_widths(&a->widths, &size, output);
+    if (size.heads <= SC_MAX_LIST)
+        sc_narrow_widths(&a->widths, &size, output);
 }
 
 const sc_op sc_op_attention_context = {

@@ -64,6 +64,8 @@ static void fixed_units(bool *fixed, const sc_op_call *call, const sc_unit_facts
 /* Queries and keys keep the same features: those that are zero in neither, at least one of a head that is kept. */
 static void keep_units(bool *output, bool *const *inputs, const sc_op_call *call, const sc_unit_facts *facts) {
     sc_attention_size size = sc_call_scores_size(call);
+    if (sc_keep_many_heads(&size, output, inputs[0]) && sc_keep_many_heads(&size, output, inputs[1]))
+        return;
     for (size_t h = 0, f = 0; h < size.heads; h++) {
         size_t width = sc_head_width(&size, h);
         bool any = false;
@@ -83,10 +85,12 @@ static void keep_units(bool *output, bool *const *inputs, const sc_op_call *call
 static void narrow(void *attributes, const sc_op_call *call, const bool *output, const bool *const *inputs) {
     sc_scores_attrs *a = attributes;
     sc_attention_size size = sc_call_scores_size(call);
+    (void)output;
+    if (size.heads > SC_MAX_LIST)
+        return;
     a->scale = size.scale != 0 ? size.scale : 1 / sqrt((double)(size.d / size.heads));
     sc_narrow_widths(&a->widths, &size, inputs[0]);
     a->heads = a->widths.count;
-    (void)output;
 }
 
 const sc_op sc_op_attention_scores = {

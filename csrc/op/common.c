@@ -105,6 +105,16 @@ sc_status sc_check_widths(const sc_size_list *widths, size_t heads, size_t featu
     return SC_OK;
 }
 
+bool sc_keep_many_heads(const sc_attention_size *size, bool *heads, bool *features) {
+    if (size->heads <= SC_MAX_LIST)
+        return false;
+    for (size_t h = 0; h < size->heads; h++)
+        heads[h] = true;
+    for (size_t f = 0; f < size->d; f++)
+        features[f] = true;
+    return true;
+}
+
 void sc_narrow_widths(sc_size_list *widths, const sc_attention_size *size, const bool *kept) {
     sc_size_list narrowed = {0};
     for (size_t h = 0, f = 0; h < size->heads; h++) {

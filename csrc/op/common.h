@@ -52,7 +52,11 @@ size_t sc_head_first(const sc_attention_size *size, size_t head);
 /* Checks that widths are one per head, at least 1, and add up to the features. */
 sc_status sc_check_widths(const sc_size_list *widths, size_t heads, size_t features, sc_error *error);
 
-/* What narrow() makes of widths: the features kept of each head that has any. */
+/* Whether there are more heads than widths can be given for: then all features of all heads are kept, and this sets
+ * both lists of flags so. */
+bool sc_keep_many_heads(const sc_attention_size *size, bool *heads, bool *features);
+
+/* What narrow() makes of widths: the features kept of each head that has any, for at most SC_MAX_LIST heads. */
 void sc_narrow_widths(sc_size_list *widths, const sc_attention_size *size, const bool *kept);
 
 /* The backward pass of one of the two products of attention, for gradients or relevance. */
