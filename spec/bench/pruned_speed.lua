@@ -9,13 +9,7 @@
 local bench = require "support.bench"
 local core = require "secateur.core"
 
-local setting = bench.setting
-
-local function words(text)
-  local list = {}
-  for word in text:gmatch "%S+" do list[#list + 1] = math.tointeger(tonumber(word)) or tonumber(word) or word end
-  return list
-end
+local setting, words = bench.setting, bench.words
 
 local MODELS = words(setting("MODELS", "vgg19 resnet50 vit_b_16"))
 local RATES = words(setting("RATES", "0 .1 .2 .3 .4 .5 .6 .7 .8 .9"))

@@ -18,14 +18,8 @@ local core = require "secateur.core"
 local files = require "secateur.util.files"
 local sc = require "secateur"
 
-local setting = bench.setting
+local setting, words = bench.setting, bench.words
 local DATA = os.getenv "DATA" or error("DATA: expected the folder of the images", 0)
-
-local function words(text)
-  local list = {}
-  for word in text:gmatch "%S+" do list[#list + 1] = math.tointeger(tonumber(word)) or tonumber(word) or word end
-  return list
-end
 
 local RATES, REPAIRS = words(setting("RATES", "0 .3 .5 .7 .8")), words(setting("REPAIRS", "none least_squares"))
 local HELD, TEST, IMAGES = setting("HELD", 400), setting("TEST", 394), setting("IMAGES", 256)

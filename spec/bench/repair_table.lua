@@ -20,12 +20,13 @@
 local bench = require "support.bench"
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local layers = require "secateur.models.layers"
 local memory_split = require "support.memory_split"
 local repair_cells = require "support.repair_cells"
 local sc = require "secateur"
 local trained_models = require "support.trained_models"
 
-local setting = bench.setting
+local setting, words = bench.setting, bench.words
 
 -- Scoring -> options of importance, and the scope of the ranking. Raw signed sums ranked globally are the paper's.
 local scorings = {
@@ -45,12 +46,6 @@ local scorings = {
 }
 
 local function required(name, what) return os.getenv(name) or error(("%s: expected %s"):format(name, what), 0) end
-
-local function words(text)
-  local list = {}
-  for word in text:gmatch "%S+" do list[#list + 1] = tonumber(word) or word end
-  return list
-end
 
 local SCORINGS = words(setting("SCORINGS",
   "sensitivity lrp magnitude random lrp_layer ig_layer dlb_layer ig dlb sensitivity_alone"))
@@ -85,11 +80,7 @@ local function compare(dense, pruned)
   return same / #dense.predictions, sum / #dense.predictions
 end
 
-local function macs_of(model)
-  local sum = 0
-  for _, node in ipairs(model.graph:nodes()) do sum = sum + node.macs end
-  return sum
-end
+local function macs_of(model) return select(2, layers.totals(model)) end
 
 -- ---- cells ----
 

@@ -10,13 +10,7 @@
 local bench = require "support.bench"
 local core = require "secateur.core"
 
-local setting = bench.setting
-
-local function words(text)
-  local list = {}
-  for word in text:gmatch "%S+" do list[#list + 1] = math.tointeger(tonumber(word)) or tonumber(word) or word end
-  return list
-end
+local setting, words = bench.setting, bench.words
 
 local DEFAULT_RATES = "0 .05 .1 .15 .2 .25 .3 .35 .4 .45 .5 .55 .6 .65 .7 .75 .8 .85"
 local RATES = words(setting("RATES", DEFAULT_RATES))

@@ -12,23 +12,18 @@ local bench = require "support.bench"
 local cjson = require "cjson"
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local layers = require "secateur.models.layers"
 local memory_split = require "support.memory_split"
 local safetensors = require "secateur.formats.safetensors"
 local sc = require "secateur"
 local temporary = require "support.temporary"
 local trained_models = require "support.trained_models"
 
-local setting = bench.setting
+local setting, words = bench.setting, bench.words
 local DATA = os.getenv "DATA" or error("DATA: expected the folder of the images", 0)
 local MODELS = os.getenv "MODELS" or error("MODELS: expected the folder of the models", 0)
 local PYTHON = os.getenv "PYTHON" or error("PYTHON: expected an interpreter with torch and torch-pruning", 0)
 local MATCH, IMAGES, THREADS = setting("MODELS_MATCH", "^cpn"), setting("IMAGES", 256), setting("THREADS", 2)
-
-local function words(text)
-  local list = {}
-  for word in text:gmatch "%S+" do list[#list + 1] = tonumber(word) or word end
-  return list
-end
 
 local RATES, IMPORTANCES = words(setting("RATES", ".3 .5 .7")), words(setting("IMPORTANCES",
   "magnitude taylor magnitude_global taylor_global"))
@@ -41,11 +36,7 @@ local function take(split, count)
   return x, y
 end
 
-local function macs_of(model)
-  local sum = 0
-  for _, node in ipairs(model.graph:nodes()) do sum = sum + node.macs end
-  return sum
-end
+local function macs_of(model) return select(2, layers.totals(model)) end
 
 -- What this side makes of a model: for each rate accuracy and the share of multiply-adds left.
 local function ours(model, data, test)

@@ -15,6 +15,15 @@ function bench.setting(name, default)
   return math.tointeger(text) or tonumber(text) or error(("%s: expected a number, got '%s'"):format(name, text), 0)
 end
 
+--- The words of a text as a list: a setting that names several. Numbers become numbers.
+-- @string text
+-- @treturn {string|number,...}
+function bench.words(text)
+  local list = {}
+  for word in text:gmatch "%S+" do list[#list + 1] = math.tointeger(tonumber(word)) or tonumber(word) or word end
+  return list
+end
+
 local function quote(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
 
 --- Runs a command, given as a list of words, and returns what it printed.

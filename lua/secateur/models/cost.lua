@@ -7,7 +7,7 @@ local layers = require "secateur.models.layers"
 local model_class = require "secateur.models.model"
 local model_file = require "secateur.models.model_file"
 local options = require "secateur.util.options"
-local element_bytes = require("secateur.util.tensors").element_bytes
+local tensors = require "secateur.util.tensors"
 local text_table = require "secateur.util.text_table"
 
 local cost = {}
@@ -160,9 +160,7 @@ end
 local function parameter_bytes(graph)
   local bytes = 0
   for _, parameter in ipairs(graph:parameters()) do
-    local size = element_bytes[parameter.dtype]
-    for _, extent in ipairs(parameter.shape) do size = size * extent end
-    bytes = bytes + size
+    bytes = bytes + tensors.element_bytes[parameter.dtype] * tensors.numel(parameter.shape)
   end
   return bytes
 end

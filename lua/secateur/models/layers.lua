@@ -1,14 +1,9 @@
 --- What a model is made of: prunable layers, parameter counts, the summary.
 -- @module secateur.models.layers
+local tensors = require "secateur.util.tensors"
 local text_table = require "secateur.util.text_table"
 
 local layers = {}
-
-local function product(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
-  return n
-end
 
 -- The nodes whose units are the classes: producers that reach the output through operations that keep units.
 local function output_layers(graph)
@@ -42,7 +37,7 @@ function layers.list(model)
   for _, node in ipairs(model.graph:nodes()) do
     if node.channels == "produce" and not last[node.name] then
       local params = 0
-      for _, param in pairs(node.params) do params = params + product(param.shape) end
+      for _, param in pairs(node.params) do params = params + tensors.numel(param.shape) end
       list[#list + 1] = { name = node.name, kind = node.kind or node.op, units = node.attrs.out, params = params,
         macs = node.macs }
     end
@@ -57,7 +52,7 @@ end
 function layers.totals(model)
   local parameters, macs = 0, 0
   for _, parameter in ipairs(model.graph:parameters()) do
-    if parameter.trainable then parameters = parameters + product(parameter.shape) end
+    if parameter.trainable then parameters = parameters + tensors.numel(parameter.shape) end
   end
   for _, node in ipairs(model.graph:nodes()) do macs = macs + node.macs end
   return parameters, macs
@@ -72,7 +67,7 @@ function layers.summary(model)
   for _, node in ipairs(model.graph:nodes()) do
     local params = 0
     for _, param in pairs(node.params) do
-      if trainable[param.name] then params = params + product(param.shape) end
+      if trainable[param.name] then params = params + tensors.numel(param.shape) end
     end
     rows[#rows + 1] = { node.name, node.op, table.concat(node.shape, "x"), params > 0 and tostring(params) or "",
       node.macs > 0 and ("%.0f"):format(node.macs) or "" }

@@ -5,6 +5,15 @@ local tensors = {}
 --- Bytes that one element takes, by type.
 tensors.element_bytes = { float32 = 4, float64 = 8, int64 = 8, uint8 = 1 }
 
+--- How many numbers a shape holds.
+-- @tparam {int,...} shape
+-- @treturn int
+function tensors.numel(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
 --- Whether a value is a Tensor.
 -- @param value anything
 -- @treturn boolean

@@ -3,6 +3,7 @@
 -- run.
 -- @module secateur.pruning.repair.network_runner
 local core = require "secateur.core"
+local tensors = require "secateur.util.tensors"
 
 local network_runner = {}
 
@@ -13,12 +14,6 @@ local NetworkRunner = {}
 NetworkRunner.__index = NetworkRunner
 
 local BYTES = 4 -- of a number
-
-local function numel(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
-  return n
-end
 
 --- Begins at the images.
 -- @tparam Graph graph
@@ -44,7 +39,7 @@ local function cut_at(self, at)
   for i = 1, at - 1 do
     local node = self.nodes[i]
     if self.last_reader[i] >= at and (#node.inputs > 0 or node.op == "input") then
-      names[#names + 1], numbers = node.name, numbers + numel(node.shape)
+      names[#names + 1], numbers = node.name, numbers + tensors.numel(node.shape)
     end
   end
   return names, numbers * BYTES

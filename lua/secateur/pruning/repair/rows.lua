@@ -1,14 +1,9 @@
 --- Rows of a layer's regression problem, sampled while networks run.
 -- @module secateur.pruning.repair.rows
 local core = require "secateur.core"
+local tensors = require "secateur.util.tensors"
 
 local rows = {}
-
-local function product(list)
-  local n = 1
-  for _, value in ipairs(list) do n = n * value end
-  return n
-end
 
 --- How many positions of each image are sampled where there are to be `total` rows of all.
 -- @tab shape of one sample at the node
@@ -41,7 +36,7 @@ end
 -- @treturn function
 function rows.inputs(layer, images, sampling)
   local attrs, shape = layer.node.attrs, layer.weight.shape
-  local groups, columns = attrs.groups or 1, product(shape) // shape[1]
+  local groups, columns = attrs.groups or 1, tensors.numel(shape) // shape[1]
   local list, wanted = {}, {}
   for g = 1, groups do
     list[g] = core.zeros(images * sampling.per_image, columns)
