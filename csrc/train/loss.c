@@ -90,8 +90,8 @@ static focal_part focal_part_of(const sc_softmax64 *softmax, const sc_real *z, s
     return part;
 }
 
-/* With f = rest^gamma loss, df/dz_j = (p_j - [j = k]) slope, slope = rest^gamma + gamma p rest^(gamma - 1) loss; this is
- * weight times the slope, and adds weight times f to *loss. */
+/* With f = rest^gamma loss, df/dz_j = (p_j - [j = k]) slope, slope = rest^gamma + gamma p rest^(gamma - 1) loss; this
+ * is weight times the slope, and adds weight times f to *loss. */
 static double focal_slope(double *loss, double weight, double gamma, const sc_softmax64 *softmax, const sc_real *z,
                           size_t k, size_t classes) {
     if (!(weight > 0)) /* so that 0 times infinity does not count */

@@ -75,12 +75,12 @@ describe("core.binary_cross_entropy", function()
   end)
 
   it("adds up from pieces when told how much is known, and unknown pieces weigh nothing", function()
-    local logits, targets = double.randn(4, 2, { seed = 2 }), double.tensor { { 1, -1 }, { -1, -1 }, { 0, 1 }, { -1, 0 } }
-    local loss, gradient = double.binary_cross_entropy(logits, targets, double.tensor { 2, 3 }, 0.1)
-    local sum = 0
+    local logits = double.randn(4, 2, { seed = 2 })
+    local targets = double.tensor { { 1, -1 }, { -1, -1 }, { 0, 1 }, { -1, 0 } }
+    local weights, sum = double.tensor { 2, 3 }, 0
+    local loss, gradient = double.binary_cross_entropy(logits, targets, weights, 0.1)
     for i = 1, 4 do
-      local part, slope = double.binary_cross_entropy(logits:view(i, i), targets:view(i, i), double.tensor { 2, 3 }, 0.1,
-        4)
+      local part, slope = double.binary_cross_entropy(logits:view(i, i), targets:view(i, i), weights, 0.1, 4)
       sum = sum + part
       single.compare("piece", single.flat(slope), single.flat(gradient:view(i, i)), 1e-15)
     end
