@@ -17,6 +17,13 @@ typedef struct lung {
 
 enum { RIBS = 9, PATCHES = 4, LATTICE = 16 };
 
+typedef struct finding {
+    sc_phantom_finding kind;
+    int where; /* the lung that has it */
+    double x[PATCHES], y[PATCHES], radius[PATCHES], strength;
+    double level, rise; /* of an effusion */
+} finding;
+
 typedef struct body {
     double centre, tilt, width, shoulder, tissue; /* outline */
     lung lungs[2];
@@ -25,10 +32,8 @@ typedef struct body {
     double gain, offset, gamma, grain; /* exposure */
     double soft;                       /* width of edges: never less than a pixel */
     double lattice[LATTICE][LATTICE];  /* of the smooth noise */
-    sc_phantom_class finding;
-    int where; /* the lung with the finding */
-    double x[PATCHES], y[PATCHES], radius[PATCHES], strength;
-    double level, rise; /* of an effusion */
+    finding findings[SC_PHANTOM_FINDINGS];
+    int count; /* of them */
 } body;
 
 static double clamped(double value, double low, double high) {
@@ -129,23 +134,41 @@ static void place_inside(const lung *l, double margin, sc_random *random, double
     }
 }
 
-static void place_finding(body *b, sc_random *random) {
-    b->where = (int)sc_random_below(random, 2);
-    const lung *l = &b->lungs[b->where];
-    if (b->finding == SC_PHANTOM_NODULE) {
-        b->radius[0] = sc_random_between(random, 0.1, 0.16);
-        b->strength = sc_random_between(random, 0.4, 0.52);
-        place_inside(l, 0.6 * b->radius[0], random, &b->x[0], &b->y[0]);
-    } else if (b->finding == SC_PHANTOM_EFFUSION) {
-        b->level = l->dome - sc_random_between(random, 0.3, 0.7);
-        b->rise = sc_random_between(random, 0.9, 1.7);
-        b->strength = sc_random_between(random, 0.9, 1);
-    } else if (b->finding == SC_PHANTOM_OPACITY) {
-        b->strength = sc_random_between(random, 0.4, 0.55);
+static void place_finding(const body *b, finding *f, sc_random *random) {
+    const lung *l = &b->lungs[f->where];
+    switch (f->kind) {
+    case SC_PHANTOM_NODULE:
+        f->radius[0] = sc_random_between(random, 0.1, 0.16);
+        f->strength = sc_random_between(random, 0.4, 0.52);
+        place_inside(l, 0.6 * f->radius[0], random, &f->x[0], &f->y[0]);
+        break;
+    case SC_PHANTOM_EFFUSION:
+        f->level = l->dome - sc_random_between(random, 0.3, 0.7);
+        f->rise = sc_random_between(random, 0.9, 1.7);
+        f->strength = sc_random_between(random, 0.9, 1);
+        break;
+    case SC_PHANTOM_OPACITY:
+        f->strength = sc_random_between(random, 0.4, 0.55);
         for (int i = 0; i < PATCHES; i++) {
-            b->radius[i] = sc_random_between(random, 0.17, 0.3);
-            place_inside(&b->lungs[(b->where + i) % 2], 0.03, random, &b->x[i], &b->y[i]);
+            f->radius[i] = sc_random_between(random, 0.17, 0.3);
+            place_inside(&b->lungs[(f->where + i) % 2], 0.03, random, &f->x[i], &f->y[i]);
         }
+        break;
+    }
+}
+
+/* A lung is drawn for a normal image too: its noise is that of one with a finding. */
+static void place_findings(body *b, unsigned set, sc_random *random) {
+    b->count = 0;
+    int where = (int)sc_random_below(random, 2);
+    for (unsigned kind = 1; kind <= SC_PHANTOM_OPACITY; kind *= 2) {
+        if (!(set & kind))
+            continue;
+        if (b->count > 0)
+            where = (int)sc_random_below(random, 2);
+        finding *f = &b->findings[b->count++];
+        *f = (finding){.kind = (sc_phantom_finding)kind, .where = where};
+        place_finding(b, f, random);
     }
 }
 
@@ -182,31 +205,28 @@ static double ribs(const body *b, double x, double y) {
     return b->rib_strength * sum * inside(ax - 0.8, 0.1);
 }
 
-static double finding(const body *b, double x, double y, double absorbed, double texture) {
-    const lung *l = &b->lungs[b->where];
-    switch (b->finding) {
+static double with_finding(const body *b, const finding *f, double x, double y, double absorbed, double texture) {
+    const lung *l = &b->lungs[f->where];
+    switch (f->kind) {
     case SC_PHANTOM_NODULE: {
-        double distance = length_of(x - b->x[0], y - b->y[0]) - b->radius[0];
-        return absorbed + b->strength * inside(distance, fmax(0.035, b->soft)) * (1 - 0.4 * absorbed);
+        double distance = length_of(x - f->x[0], y - f->y[0]) - f->radius[0];
+        return absorbed + f->strength * inside(distance, fmax(0.035, b->soft)) * (1 - 0.4 * absorbed);
     }
     case SC_PHANTOM_EFFUSION: {
         double outward = (x - l->x) * l->side + 0.12;
-        double surface = b->level - b->rise * outward * outward * (outward > 0 ? 1 : 0.3);
+        double surface = f->level - f->rise * outward * outward * (outward > 0 ? 1 : 0.3);
         double chest = inside(lung_edge(&(lung){l->side, l->x, l->y, l->width, l->height, 9}, x, y) - 0.03,
                               fmax(0.06, b->soft)); /* the whole ellipse: fluid covers the diaphragm */
-        double fluid = inside(surface - y, fmax(0.05, b->soft)) * chest * b->strength;
+        double fluid = inside(surface - y, fmax(0.05, b->soft)) * chest * f->strength;
         return absorbed + fluid * fmax(0, 0.6 + 0.1 * y + 0.04 * texture - absorbed);
     }
     case SC_PHANTOM_OPACITY: {
         double haze = 0;
         for (int i = 0; i < PATCHES; i++)
-            haze += bump(length_of(x - b->x[i], y - b->y[i]), b->radius[i]);
+            haze += bump(length_of(x - f->x[i], y - f->y[i]), f->radius[i]);
         double cloudy = clamped(0.85 + 0.65 * texture, 0.3, 1.4);
-        return absorbed + b->strength * clamped(haze, 0, 1.2) * cloudy * fmax(0, 1 - 1.1 * absorbed);
+        return absorbed + f->strength * clamped(haze, 0, 1.2) * cloudy * fmax(0, 1 - 1.1 * absorbed);
     }
-    case SC_PHANTOM_NORMAL:
-    case SC_PHANTOM_CLASSES:
-        break;
     }
     return absorbed;
 }
@@ -241,10 +261,12 @@ static double absorption(const body *b, double px, double y) {
     value += ribs(b, x, y) * (0.35 + 0.65 * air) * (1 - 0.5 * muscle);
     double collar = y - (b->shoulder + 0.2 - 0.22 * ax + 0.1 * sc_sin64(5 * ax));
     value += 0.13 * bump(collar, fmax(0.035, 0.8 * b->soft)) * inside(0.1 - ax, 0.05) * inside(ax - 0.72, 0.05);
-    return 0.02 + trunk * finding(b, x, y, value, texture);
+    for (int i = 0; i < b->count; i++)
+        value = with_finding(b, &b->findings[i], x, y, value, texture);
+    return 0.02 + trunk * value;
 }
 
-sc_status sc_phantom_draw(sc_pixels *out, sc_phantom_class finding_class, size_t size, uint64_t seed, size_t index,
+sc_status sc_phantom_draw(sc_pixels *out, unsigned findings, size_t size, uint64_t seed, size_t index,
                           sc_error *error) {
     size_t area;
     *out = (sc_pixels){0};
@@ -255,10 +277,10 @@ sc_status sc_phantom_draw(sc_pixels *out, sc_phantom_class finding_class, size_t
     SC_TRY(sc_memory_alloc(&memory, area, 1, error));
     sc_random random;
     sc_random_seed(&random, seed, index);
-    body b = {.finding = finding_class, .soft = 1.6 / (double)size};
+    body b = {.soft = 1.6 / (double)size};
     place_anatomy(&b, &random);
     place_exposure(&b, &random);
-    place_finding(&b, &random);
+    place_findings(&b, findings, &random);
     uint8_t *bytes = memory;
     for (size_t y = 0; y < size; y++)
         for (size_t x = 0; x < size; x++) {

@@ -17,7 +17,7 @@ struct sc_image_source {
     const char **paths;
     size_t max_pixels;
     sc_tensor pixels;
-    uint8_t *classes;
+    uint8_t *findings;
     size_t size;
     uint64_t seed;
     pthread_mutex_t lock; /* over the three that follow */
@@ -63,7 +63,7 @@ void sc_image_source_release(sc_image_source *source) {
     sc_memory_free(source->cache);
     sc_memory_free(source->names);
     sc_memory_free(source->paths);
-    sc_memory_free(source->classes);
+    sc_memory_free(source->findings);
     sc_tensor_release(&source->pixels);
     pthread_mutex_destroy(&source->lock);
     sc_memory_free(source);
@@ -113,7 +113,7 @@ sc_status sc_image_source_create_pixels(sc_image_source **out, const sc_tensor *
     return SC_OK;
 }
 
-sc_status sc_image_source_create_phantoms(sc_image_source **out, const uint8_t *classes, size_t count, size_t size,
+sc_status sc_image_source_create_phantoms(sc_image_source **out, const uint8_t *findings, size_t count, size_t size,
                                           uint64_t seed, size_t cache_bytes, sc_error *error) {
     void *memory;
     SC_TRY(create(out, KIND_PHANTOM, count, cache_bytes, error));
@@ -125,9 +125,9 @@ sc_status sc_image_source_create_phantoms(sc_image_source **out, const uint8_t *
         *out = NULL;
         return status;
     }
-    (*out)->classes = memory;
+    (*out)->findings = memory;
     if (count > 0)
-        memcpy(memory, classes, count);
+        memcpy(memory, findings, count);
     return SC_OK;
 }
 
@@ -186,8 +186,7 @@ sc_status sc_image_source_load(sc_image_source *source, size_t index, sc_pixels 
     if (source->kind == KIND_FILES)
         SC_TRY(sc_pixels_load(out, source->paths[index], source->max_pixels, error));
     else
-        SC_TRY(
-            sc_phantom_draw(out, (sc_phantom_class)source->classes[index], source->size, source->seed, index, error));
+        SC_TRY(sc_phantom_draw(out, source->findings[index], source->size, source->seed, index, error));
     if (source->cache)
         add_to_cache(source, index, out);
     return SC_OK;

@@ -17,8 +17,8 @@ sc_status sc_image_source_create_files(sc_image_source **out, const char *const 
 /* uint8 [N, H, W] or [N, H, W, C], C 1 or 3; shares the tensor's storage. */
 sc_status sc_image_source_create_pixels(sc_image_source **out, const sc_tensor *pixels, sc_error *error);
 
-/* One phantom per class (an sc_phantom_class), of size x size pixels. */
-sc_status sc_image_source_create_phantoms(sc_image_source **out, const uint8_t *classes, size_t count, size_t size,
+/* One phantom per set of findings (a sum of sc_phantom_finding), of size x size pixels. */
+sc_status sc_image_source_create_phantoms(sc_image_source **out, const uint8_t *findings, size_t count, size_t size,
                                           uint64_t seed, size_t cache_bytes, sc_error *error);
 
 /* One more reference, to be released too. */

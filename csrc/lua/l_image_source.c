@@ -60,27 +60,38 @@ static void create_from_pixels(lua_State *L, image_source_box *box) {
     sc_lua_try_in(L, "image_source", sc_image_source_create_pixels(&box->source, pixels, &error), &error);
 }
 
+/* The sets of findings of phantoms, as an array that the collector owns, pushed: given as such, or a class each. */
+static uint8_t *check_findings(lua_State *L, size_t *count) {
+    sc_lua_field(L, 1, "findings");
+    bool sets = !lua_isnil(L, -1);
+    if (!sets)
+        sc_lua_field(L, 1, "labels");
+    const size_t *numbers =
+        sets ? sc_lua_check_index_list(L, -1, "image_source", "findings", 0, (1 << SC_PHANTOM_FINDINGS) - 1, count)
+             : sc_lua_check_index_list(L, -1, "image_source", "labels", 1, SC_PHANTOM_FINDINGS + 1, count);
+    uint8_t *findings = lua_newuserdatauv(L, *count + 1, 0);
+    for (size_t i = 0; i < *count; i++)
+        findings[i] = (uint8_t)(sets ? numbers[i] : (size_t)1 << numbers[i] >> 1);
+    return findings;
+}
+
 static void create_from_phantom(lua_State *L, image_source_box *box) {
-    static const char *const known[] = {"kind", "labels", "seed", "size", "cache_bytes", NULL};
+    static const char *const known[] = {"kind", "labels", "findings", "seed", "size", "cache_bytes", NULL};
     sc_error error;
     size_t count;
     sc_lua_check_keys(L, 1, "image_source", known);
     lua_Integer seed = sc_lua_field_integer(L, 1, "image_source", "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);
     size_t size = (size_t)sc_lua_field_integer(L, 1, "image_source", "size", 64, SC_PHANTOM_MIN_SIZE, 4096);
-    sc_lua_field(L, 1, "labels");
-    const size_t *labels = sc_lua_check_index_list(L, -1, "image_source", "labels", 1, SC_PHANTOM_CLASSES, &count);
-    uint8_t *classes = lua_newuserdatauv(L, count + 1, 0);
-    for (size_t i = 0; i < count; i++)
-        classes[i] = (uint8_t)labels[i];
+    const uint8_t *findings = check_findings(L, &count);
     sc_lua_try(
-        L, sc_image_source_create_phantoms(&box->source, classes, count, size, (uint64_t)seed, cache_bytes(L), &error),
+        L, sc_image_source_create_phantoms(&box->source, findings, count, size, (uint64_t)seed, cache_bytes(L), &error),
         &error);
 }
 
 /* image_source{kind = "files", paths = {...}, max_pixels = 64 Mpixel, cache_bytes = 512 MiB} or
  * image_source{kind = "pixels", pixels = uint8 Tensor [N,H,W], [N,H,W,1] or [N,H,W,3]} or
- * image_source{kind = "phantom", labels = {1 normal, 2 nodule, 3 effusion, 4 opacity; ...}, seed = 0, size = 64,
- * cache_bytes = 512 MiB} -> ImageSource. */
+ * image_source{kind = "phantom", labels = {1 normal, 2 nodule, 3 effusion, 4 opacity; ...}, or findings = {sums of
+ * 1 nodule, 2 effusion, 4 opacity; ...}, seed = 0, size = 64, cache_bytes = 512 MiB} -> ImageSource. */
 static int image_source(lua_State *L) {
     if (!lua_istable(L, 1))
         return sc_lua_expected(L, 1, "image_source", "options", "a table");

@@ -65,3 +65,67 @@ describe("data.phantom", function()
       "size: expected a whole number in [16, 8192], got 15")
   end)
 end)
+
+describe("data.phantom with several findings", function()
+  it("gives each image a number per finding, as float labels", function()
+    local set = data.phantom { multi_label = true, count = 400, size = 16, channels = 1 }
+    assert.is_true(set.multi_label and set.train.multi_label)
+    assert.same({ "nodule", "effusion", "opacity" }, set.classes)
+    local x, y, kept = set.train:batch { 3, 1, 2 }
+    assert.same({ 3, 1, 16, 16 }, x:shape())
+    assert.same({ "float32", { 3, 3 } }, { y:dtype(), y:shape() })
+    for i, index in ipairs(kept) do assert.same(set.train.labels[index], y:totable()[i]) end
+    for finding, count in ipairs(set.train:class_counts()) do
+      local present = 0
+      for _, label in ipairs(set.train.labels) do present = present + label[finding] end
+      assert.equal(present, count)
+      assert.is_true(count > 0.4 * 280 and count < 0.6 * 280)
+    end
+    local some = set.train:subset { 5, 6 }
+    assert.is_true(some.multi_label)
+    assert.same({ set.train.labels[5], set.train.labels[6] }, some.labels)
+    assert.truthy(tostring(set):find("^phantom seed 0: 400 images, 3 findings, 1 x 16 x 16\nfinding  +train"))
+    assert.truthy(tostring(set):find("\nimages +%d+ +%d+ +%d+  400$"))
+  end)
+
+  it("keeps shares of each set of findings, and lets rare sets share a stratum", function()
+    local set = data.phantom { multi_label = true, count = 1000, size = 16, prevalence = { 0.5, 0.03, 0.4 } }
+    for finding, count in ipairs(set.train:class_counts()) do
+      local all = count + set.val:class_counts()[finding] + set.test:class_counts()[finding]
+      assert.is_true(math.abs(count - 0.7 * all) <= 4, set.classes[finding])
+    end
+    assert.is_true(set.train:class_counts()[2] < 50)
+  end)
+
+  it("draws findings by themselves: what one is does not depend on which others are asked for", function()
+    local opts = { multi_label = true, count = 30, size = 16, seed = 3,
+      splits = { train = 0.8, val = 0.1, test = 0.1 } }
+    local function by_name(set, class)
+      local found = {}
+      for k, name in ipairs(set.classes) do
+        for _, part in ipairs { "train", "val", "test" } do
+          for i, image in ipairs(set[part].names) do
+            if name == class then found[image] = set[part].labels[i][k] end
+          end
+        end
+      end
+      return found
+    end
+    local all = by_name(data.phantom(opts), "opacity")
+    opts.classes = { "opacity", "nodule" }
+    assert.same(all, by_name(data.phantom(opts), "opacity"))
+  end)
+
+  it("says what it expected", function()
+    local function fails(opts, message)
+      opts.multi_label = opts.multi_label == nil or opts.multi_label
+      assert.has_error(function() data.phantom(opts) end, "phantom: " .. message)
+    end
+    fails({ classes = { "normal", "nodule" } },
+      "classes: expected some of nodule, effusion, opacity, each once, got a table")
+    fails({ classes = {} }, "classes: expected at least 1 of nodule, effusion, opacity, got a table")
+    fails({ prevalence = 1 }, "prevalence: expected a number in (0, 1), or a list of one per finding, got 1")
+    fails({ prevalence = { 0.5 } }, "prevalence: expected 3 numbers, one per finding, got 1")
+    fails({ prevalence = 0.5, multi_label = false }, "prevalence: expected multi_label to be true")
+  end)
+end)

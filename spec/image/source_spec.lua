@@ -176,6 +176,31 @@ describe("a source of phantoms", function()
     end
   end)
 
+  it("draws sets of findings; that of one finding, or of none, has the bytes of its class", function()
+    local function sets(findings)
+      return core.image_source { kind = "phantom", findings = findings, size = 48, seed = 3 }
+    end
+    local classes = phantoms({ 1, 2, 3, 4 }, 48, 3)
+    local single = sets { 0, 1, 2, 4 }
+    for i = 1, 4 do assert.same(classes:pixels(i):totable(), single:pixels(i):totable()) end
+    -- Each finding more can be seen: in the first image, an effusion, with a nodule, with an opacity as well.
+    local before = sets { 2 }:pixels(1)
+    for _, set in ipairs { 3, 7 } do
+      local image = sets { set }:pixels(1)
+      assert.is_true((image - before):abs():max() > 0.1)
+      before = image
+    end
+    assert.has_error(function() sets { 8 } end, "image_source: findings: expected a whole number in 0..7, got 8")
+  end)
+
+  it("draws classes with the bytes that it always did", function()
+    local labels, texts = {}, {}
+    for i = 1, 40 do labels[i] = i * 7 % 4 + 1 end
+    local source = phantoms(labels, 16, 5)
+    for i = 1, 40 do texts[i] = table.concat(source:pixels(i):reshape(-1):totable(), ",") end
+    assert.equal("f7f951a5861b73dd", require "secateur.util.fingerprint".text(table.concat(texts)))
+  end)
+
   it("cannot be told apart by brightness alone", function()
     local labels, means = {}, {}
     for i = 1, 400 do labels[i] = (i - 1) % 4 + 1 end

@@ -85,7 +85,8 @@ function dataset.options(name, given, rules)
 end
 
 --- A data set. Fields: `name`, `classes` (list of names), `channels`, `size`, `train`, `val`, `test` (each a Split),
--- `skipped` (list of `{path=, message=}`: images left out because they could not be read).
+-- `skipped` (list of `{path=, message=}`: images left out because they could not be read), `multi_label` (whether
+-- images may have several findings, see `Split`).
 -- @type Dataset
 local Dataset = { __name = "Dataset" }
 Dataset.__index = Dataset
@@ -98,7 +99,12 @@ local function check_parts(shared, parts)
     end
   end
   local present = {}
-  for _, label in ipairs(parts.train.labels) do present[label] = true end
+  for _, label in ipairs(parts.train.labels) do
+    if not shared.multi_label then present[label] = true end
+    for finding, value in ipairs(shared.multi_label and label or {}) do
+      present[finding] = present[finding] or value > 0
+    end
+  end
   for label, class in ipairs(shared.classes) do
     if not present[label] then
       errors.raise("%s: class '%s': expected images in the train split, found none", shared.title, class)
@@ -117,11 +123,11 @@ end
 function dataset.new(name, title, classes, opts, parts, skipped)
   local shared = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
     mean = opts.mean, std = opts.std, stop = opts.on_error == "stop", quiet = opts.quiet, skipped = skipped or {},
-    known = {} }
+    known = {}, multi_label = type(parts.train.labels[1]) == "table" or nil }
   for _, failure in ipairs(shared.skipped) do shared.known[failure.path] = failure.message end
   check_parts(shared, parts)
   local self = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
-    skipped = shared.skipped }
+    skipped = shared.skipped, multi_label = shared.multi_label }
   for _, part in ipairs(stratification.names) do self[part] = split.new(shared, part, parts[part]) end
   return setmetatable(self, Dataset)
 end
@@ -254,23 +260,23 @@ end
 --- A summary: images per class and split, and how many were skipped.
 -- @treturn string
 function Dataset:__tostring()
-  local rows, total = { { "class", "train", "val", "test", "all" } }, { 0, 0, 0, 0 }
-  local counts = {}
-  for i, part in ipairs(stratification.names) do counts[i] = self[part]:class_counts() end
+  local rows = { { self.multi_label and "finding" or "class", "train", "val", "test", "all" } }
+  local counts, total = {}, { 0, 0, 0, 0 }
+  for i, part in ipairs(stratification.names) do
+    counts[i], total[i] = self[part]:class_counts(), self[part]:count()
+    total[4] = total[4] + total[i]
+  end
   for label, class in ipairs(self.classes) do
     local numbers = { counts[1][label], counts[2][label], counts[3][label] }
     numbers[4] = numbers[1] + numbers[2] + numbers[3]
-    local row = { class }
-    for i, number in ipairs(numbers) do
-      row[i + 1], total[i] = tostring(number), total[i] + number
-    end
-    rows[#rows + 1] = row
+    rows[#rows + 1] = { class }
+    for i, number in ipairs(numbers) do rows[#rows][i + 1] = tostring(number) end
   end
-  rows[#rows + 1] = { "all", table.unpack(total) }
+  rows[#rows + 1] = { self.multi_label and "images" or "all", table.unpack(total) }
   for i = 2, 5 do rows[#rows][i] = tostring(rows[#rows][i]) end
   local lines = align(rows)
-  table.insert(lines, 1, ("%s %s: %d images, %d classes, %d x %d x %d"):format(self.name, self.title, total[4],
-    #self.classes, self.channels, self.size, self.size))
+  table.insert(lines, 1, ("%s %s: %d images, %d %s, %d x %d x %d"):format(self.name, self.title, total[4],
+    #self.classes, self.multi_label and "findings" or "classes", self.channels, self.size, self.size))
   if #self.skipped > 0 then
     lines[#lines + 1] = ("skipped: %d that cannot be read (see .skipped)"):format(#self.skipped)
   end

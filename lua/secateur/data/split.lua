@@ -9,14 +9,17 @@ local options = require "secateur.util.options"
 local split = {}
 
 --- A part of a data set. Fields: `name`, `classes` (list of names), `labels` (list, from 1), `names` (list of file
--- names), `size`, `channels`, `skipped` (list of `{path=, message=}` shared by the whole data set).
+-- names), `size`, `channels`, `skipped` (list of `{path=, message=}` shared by the whole data set). Where an image may
+-- have several findings, `multi_label` is true, `classes` names the findings, and each of `labels` is a list of a
+-- number per finding: 1 (present), 0 (absent) or -1 (unknown).
 -- @type Split
 local Split = {}
 Split.__index = Split
 Split.__name = "Split"
 
 --- Makes a split. `shared` holds what the splits of a data set have in common: name, title, classes, size, channels,
--- mean, std, stop (whether a bad image is an error), quiet, skipped, known (path -> message of what is in skipped).
+-- mean, std, multi_label, stop (whether a bad image is an error), quiet, skipped, known (path -> message of what is in
+-- skipped).
 -- @tab shared
 -- @string name
 -- @tab part `source` (native), `rows` (list of the source's samples), `labels`, `names`, `paths`
@@ -25,7 +28,7 @@ function split.new(shared, name, part)
   return setmetatable({
     name = name, classes = shared.classes, labels = part.labels, names = part.names, size = shared.size,
     channels = shared.channels, skipped = shared.skipped, shared = shared, source = part.source, rows = part.rows,
-    paths = part.paths or part.names,
+    paths = part.paths or part.names, multi_label = shared.multi_label,
   }, Split)
 end
 
@@ -37,12 +40,20 @@ end
 
 Split.__len = Split.count
 
---- How many samples of each class there are.
+--- How many samples of each class there are; of multi-label splits, in how many each finding is present.
 -- @treturn table list, a number per class
 function Split:class_counts()
   local counts = {}
   for label in ipairs(self.classes) do counts[label] = 0 end
-  for _, label in ipairs(self.labels) do counts[label] = counts[label] + 1 end
+  for _, label in ipairs(self.labels) do
+    if self.multi_label then
+      for finding, value in ipairs(label) do
+        if value > 0 then counts[finding] = counts[finding] + 1 end
+      end
+    else
+      counts[label] = counts[label] + 1
+    end
+  end
   return counts
 end
 
@@ -94,7 +105,7 @@ local function collect(self, indices, positions)
     kept[i] = indices[position]
     labels[i] = self.labels[kept[i]]
   end
-  return core.tensor(labels, "int64"), kept
+  return core.tensor(labels, not self.multi_label and "int64" or nil), kept
 end
 
 --- Turns what the native source or loader gives for a list of indices into a batch, and takes note of failures.
@@ -126,7 +137,7 @@ end
 --- Decodes samples, at the data set's size and normalised.
 -- @tab indices list of sample numbers
 -- @treturn Tensor images [N x C x S x S]
--- @treturn Tensor labels [N], int64, from 1
+-- @treturn Tensor labels [N], int64, from 1; of multi-label splits [N x findings], 1, 0 or -1
 -- @treturn table the indices that were decoded; others than those asked for only where images failed
 function Split:batch(indices)
   indices = check_indices("batch", self, indices)
@@ -183,7 +194,7 @@ local batch_rules = {
 -- `augment` (none): a table of random changes with torchvision's meanings, those left out being off: `scale` and
 -- `ratio` of a crop (pairs: least, most), `hflip` and `vflip` (probabilities), `rotation` (degrees to either side),
 -- `brightness`, `contrast`, `saturation` (v: a factor in 1 - v .. 1 + v)
--- @treturn function iterator over x [N x C x S x S], y [N] (int64, from 1), list of indices
+-- @treturn function iterator over x [N x C x S x S], y as `split:batch` gives it, list of indices
 function Split:batches(opts)
   opts = options.check("batches", opts, batch_rules)
   if opts.augment then opts.augment = options.check("batches: augment", opts.augment, augment_rules) end

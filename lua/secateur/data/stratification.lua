@@ -39,11 +39,27 @@ function stratification.quota(count, shares)
   return parts
 end
 
+-- Sets of findings that fewer samples have are one stratum together: shares of a few samples mean nothing.
+local RARE = 10
+
+-- What a sample is counted with: a stratum of its own, its label, or as text the set of its findings.
+local function strata_keys(samples)
+  local keys, sizes = {}, {}
+  for i, sample in ipairs(samples) do
+    local label = sample.label
+    keys[i] = sample.stratum or type(label) == "table" and table.concat(label, " ") or label
+    sizes[keys[i]] = (sizes[keys[i]] or 0) + 1
+  end
+  for i, sample in ipairs(samples) do
+    if not sample.stratum and type(sample.label) == "table" and sizes[keys[i]] < RARE then keys[i] = "rare" end
+  end
+  return keys
+end
+
 -- Numbers the strata of the samples in order of appearance: list of stratum numbers, how many of each.
 local function number_strata(samples)
   local number, sizes, strata = {}, {}, {}
-  for i, sample in ipairs(samples) do
-    local key = sample.stratum or sample.label
+  for i, key in ipairs(strata_keys(samples)) do
     if not number[key] then
       sizes[#sizes + 1] = 0
       number[key] = #sizes
@@ -149,7 +165,8 @@ local function assign_groups(samples, shares, seed)
 end
 
 --- Deals samples out to parts. The same samples, shares and seed always give the same parts.
--- @tab samples list of `{label=, stratum=, group=}`: shares are kept per stratum (the label, unless given); samples of
+-- @tab samples list of `{label=, stratum=, group=}`: shares are kept per stratum (the label, unless given, or the set
+-- of findings, where those that are rare count as one); samples of
 -- the same group, if given, go to the same part, and shares are kept as well as that allows
 -- @tab shares list of numbers above 0 that add up to 1
 -- @int seed
