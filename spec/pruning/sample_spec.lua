@@ -2,6 +2,7 @@ local core = require "secateur.core"
 local custom = require "secateur.models.custom"
 local memory_split = require "support.memory_split"
 local sample = require "secateur.pruning.sample"
+local stderr = require "support.stderr"
 
 -- Logits are the first three of the four pixels; the penultimate features are the pixels themselves.
 local function identity(classes)
@@ -142,12 +143,12 @@ describe("sample", function()
       assert.is_true(same < 100)
     end)
 
-    it("runs no model and reads no image", function()
-      local split = by_margin { 1, 2, 3, 4 }
-      sample(model, split, { sampling = "random" })
-      assert.equal(0, split.counter.images)
+    it("runs no model, and reads what it takes and no other image", function()
+      local split = by_margin { 1, 2, 3, 4, 5, 6, 7, 8 }
+      sample(model, split, { sampling = "random", per_class = 1 })
+      assert.equal(2, split.counter.images)
       sample(model, split, { sampling = "confidence" })
-      assert.equal(4, split.counter.images)
+      assert.equal(10, split.counter.images)
     end)
   end)
 
@@ -164,7 +165,7 @@ describe("sample", function()
         return pool
       end })
       assert.same({ { 1, "normal", 2, 9, true, { 1, 3, 5 } }, { 2, "covid", 2, 9, true, { 2, 4 } } }, seen)
-      assert.equal(0, split.counter.images)
+      assert.equal(4, split.counter.images) -- those that are taken
     end)
 
     it("runs the model once, when it is first asked what it says", function()
@@ -176,7 +177,7 @@ describe("sample", function()
         assert.is_nil(pool[1].other)
         return pool
       end })
-      assert.equal(2, split.counter.images)
+      assert.equal(5, split.counter.images) -- three to see that they are whole, two by the model
     end)
 
     it("takes the first of what it gives, entries or indices", function()
@@ -247,6 +248,71 @@ describe("sample", function()
       assert.same({}, (ctx.kmeans(pool, 3)))
       return pool
     end }))
+  end)
+
+  describe("with images that cannot be read", function()
+    -- Of each class 20 samples, of which six can be read.
+    local margins, unreadable, whole = {}, {}, { {}, {} }
+    for i = 1, 40 do
+      margins[i], unreadable[i] = i, i > 12 or nil
+      if i <= 12 then table.insert(whole[2 - i % 2], i) end
+    end
+
+    local function counts_of(chosen)
+      local counts, seen = { 0, 0 }, {}
+      for _, index in ipairs(chosen) do
+        assert.is_nil(unreadable[index])
+        assert.is_nil(seen[index])
+        seen[index], counts[2 - index % 2] = true, counts[2 - index % 2] + 1
+      end
+      return counts
+    end
+
+    local function first_two(pool) return { pool[#pool], pool[#pool - 1].index } end
+    local ways = { random = "random", clustering = "clustering", confidence = "confidence", ["a function"] = first_two,
+      ["a function with one choice"] = function(pool, ctx) return { ctx.shuffle(pool)[1] } end }
+
+    for name, way in pairs(ways) do
+      it("replaces them, by " .. name, function()
+        for seed = 1, 12 do
+          local split = by_margin(margins, { unreadable = unreadable })
+          local opts = { sampling = way, per_class = 2, batch = 2, seed = seed }
+          local chosen, wanted = sample(model, split, opts), name:find "one" and 1 or 2
+          assert.same({ wanted, wanted }, counts_of(chosen))
+          for _, index in ipairs(chosen.unreadable) do assert.is_true(unreadable[index]) end
+          opts.batch = 7
+          assert.same(chosen, sample(model, split, opts))
+        end
+      end)
+    end
+
+    it("gives those that are there where they are too few, and tells", function()
+      local split = by_margin(margins, { unreadable = unreadable })
+      for _, way in ipairs { "random", "clustering", "confidence" } do
+        local chosen = sample(model, split, { sampling = way, per_class = 10 })
+        assert.same({ 6, 6 }, counts_of(chosen))
+        assert.equal(28, #chosen.unreadable)
+        assert.matches("^12 samples: .* %(passed over, for they cannot be read: 13 14 15 ", tostring(chosen))
+      end
+    end)
+
+    it("asks a function again that insists, but not for ever", function()
+      local split, calls = by_margin(margins, { unreadable = unreadable }), 0
+      local chosen = sample(model, split, { sampling = function(pool)
+        calls = calls + 1
+        return { pool[1].label == 1 and 39 or 40, pool[1].label == 1 and 1 or 2 }
+      end })
+      assert.same({ 1, 2 }, chosen)
+      assert.equal(4, calls)
+    end)
+
+    it("says on stderr which class has none", function()
+      local split = by_margin({ 1, 2, 3, 4 }, { unreadable = { [2] = true, [4] = true } })
+      local text = stderr.text(function()
+        assert.same({ 3, 1 }, sample(model, split, { sampling = "confidence" }))
+      end)
+      assert.equal("sample: class 'covid': none of its 2 images can be read\n", text)
+    end)
   end)
 
   it("takes all of a class that is small, and nothing of one that is empty", function()

@@ -126,7 +126,11 @@ end
 local function decode(self, indices, opts)
   local rows = {}
   for i, index in ipairs(indices) do rows[i] = self.rows[index] end
-  local x, y, kept = self:assemble(indices, self.source:batch(rows, opts))
+  return self:assemble(indices, self.source:batch(rows, opts))
+end
+
+local function decode_some(self, indices, opts)
+  local x, y, kept = decode(self, indices, opts)
   if not x then
     local path = self.paths[indices[1]]
     errors.raise("none of the %d images could be decoded: %s: %s", #indices, path, self.shared.known[path])
@@ -139,9 +143,22 @@ end
 -- @treturn Tensor images [N x C x S x S]
 -- @treturn Tensor labels [N], int64, from 1; of multi-label splits [N x findings], 1, 0 or -1
 -- @treturn table the indices that were decoded; others than those asked for only where images failed
+-- @raise where none of the images could be decoded
 function Split:batch(indices)
   indices = check_indices("batch", self, indices)
-  local x, y, kept = errors.within("batch", decode, self, indices, pixel_options(self.shared))
+  local x, y, kept = errors.within("batch", decode_some, self, indices, pixel_options(self.shared))
+  return x, y, kept
+end
+
+--- As `batch`, but nil where none of the images could be decoded: for who has others to go on with.
+-- @tab indices list of sample numbers
+-- @treturn[1] Tensor images [N x C x S x S]
+-- @treturn[1] Tensor labels
+-- @treturn[1] table the indices that were decoded
+-- @treturn[2] nil
+function Split:read(indices)
+  indices = check_indices("read", self, indices)
+  local x, y, kept = errors.within("read", decode, self, indices, pixel_options(self.shared))
   return x, y, kept
 end
 
@@ -153,7 +170,7 @@ function Split:image(index)
   for channel = 1, shared.channels do zeros[channel], ones[channel] = 0, 1 end
   local rule = { type = "integer", min = 1, max = #self.rows, required = true }
   local indices = { options.value("image", "index", index, rule) }
-  local x = errors.within("image", decode, self, indices, pixel_options(shared, { mean = zeros, std = ones }))
+  local x = errors.within("image", decode_some, self, indices, pixel_options(shared, { mean = zeros, std = ones }))
   return x:reshape(shared.channels, shared.size, shared.size)
 end
 

@@ -10,6 +10,7 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
+local readable = require "secateur.data.readable"
 local report = require "secateur.report"
 local rendering = require "secateur.explanations.rendering"
 local targets = require "secateur.models.targets"
@@ -101,14 +102,19 @@ local function check_indices(indices, split)
   for i, index in ipairs(indices) do options.value("heatmaps", ("indices[%d]"):format(i), index, rule) end
 end
 
--- The first per_class samples of each class.
-local function first_of_each(split, per_class)
-  local seen, indices = {}, {}
+-- The first per_class samples of each class that can be read; where none of any class can, a sample whose error says why.
+local function first_of_each(split, opts)
+  local of_class, chosen = {}, {}
   for index, label in ipairs(split.labels) do
-    seen[label] = (seen[label] or 0) + 1
-    if seen[label] <= per_class then indices[#indices + 1] = index end
+    local list = of_class[label] or {}
+    of_class[label], list[#list + 1] = list, index
   end
-  return indices
+  for _, label in ipairs(options.sorted_keys(of_class)) do
+    local taken = readable.first(split, of_class[label], opts.per_class, opts.batch)
+    table.move(taken, 1, #taken, #chosen + 1, chosen)
+  end
+  table.sort(chosen)
+  return #chosen > 0 and chosen or { 1 }
 end
 
 -- Relevance of all samples by a method: planes [n x H x W], and the attribution. Or nil, message, where attribute
@@ -339,7 +345,7 @@ end
 local function make(model, split, methods, opts)
   local made, folder_there = files.mkdir_p(opts.dir)
   if not made then errors.raise("dir: %s", folder_there) end
-  local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts.per_class), opts)
+  local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts), opts)
   settle_targets(model, methods, samples)
   local drawn = explain_all(model, x, methods, opts)
   drawn.stem = gnuplot.slug(opts.name, {})
@@ -370,7 +376,8 @@ end
 --   methods that have steps; `batch` (16): samples at a time
 -- * `pruned`, a model that came of this one: every method explains it, too, for the same class, and the two stand side
 --   by side
--- * `indices` of samples; else the first `per_class` (1) of each class
+-- * `indices` of samples, of which those that cannot be read are left out; else the first `per_class` (1) of each class
+--   that can be read
 -- * `colormap`, `percentile`, `range`, `gamma`, `alpha`, `smooth`, `interpolate`: see `sc.heatmap`; `normalise_by`
 --   ("panel", "method", "row"): what shares the magnitude of full colour
 -- * `width` (224): pixels of a picture, about; `sheet_width` (180 mm) and `dpi` (300, at least) of the sheet; `sheet` =

@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local readable = require "secateur.data.readable"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 
@@ -19,21 +20,28 @@ image_subset.rules = {
   seed = { type = "integer", default = 0 },
 }
 
--- `count` of 1..total, or up to `per_class` of each label, drawn by the seed; in growing order.
-local function draw(total, labels, opts)
-  local order, chosen, of_class = core.permutation(total, opts.seed), {}, {}
-  for _, index in ipairs(order) do
-    if opts.samples then
-      if #chosen < opts.samples then chosen[#chosen + 1] = index end
-    else
-      local label = labels[index]
-      of_class[label] = (of_class[label] or 0) + 1
-      if of_class[label] <= opts.per_class then chosen[#chosen + 1] = index end
+-- How many of 1..total, or up to `per_class` of each label, drawn by the seed; in growing order. `first(indices, count)`
+-- gives the first `count` that can be read.
+local function draw(total, labels, opts, first)
+  local order, chosen = core.permutation(total, opts.seed), {}
+  if opts.samples then
+    chosen = first(order, opts.samples)
+  else
+    local of_class = {}
+    for _, index in ipairs(order) do
+      local list = of_class[labels[index]] or {}
+      of_class[labels[index]], list[#list + 1] = list, index
+    end
+    for _, label in ipairs(options.sorted_keys(of_class)) do
+      local taken = first(of_class[label], opts.per_class)
+      table.move(taken, 1, #taken, #chosen + 1, chosen)
     end
   end
   table.sort(chosen)
   return chosen
 end
+
+local function take(indices, count) return table.move(indices, 1, math.min(count, #indices), 1, {}) end
 
 local function check_indices(name, indices, total)
   for i, index in ipairs(indices) do
@@ -54,7 +62,7 @@ local function from_tensor(name, model, x, opts)
     errors.refuse(name, "target: a Tensor has no labels; give a split, or a list of classes")
   end
   local indices = opts.indices and check_indices(name, opts.indices, count)
-  if opts.samples and not indices then indices = draw(count, nil, opts) end
+  if opts.samples and not indices then indices = draw(count, nil, opts, take) end
   if not indices then
     indices = {}
     for i = 1, count do indices[i] = i end
@@ -67,12 +75,33 @@ local function from_split(name, model, split, opts)
   if not split.batch or not split.labels then
     errors.refuse(name, "split: expected one with labels and batch, as data sets have, or a Tensor")
   end
+  local wanted = { samples = opts.samples, per_class = opts.per_class or 10, seed = opts.seed }
+  local function first(indices, count) return (readable.first(split, indices, count, opts.batch)) end
   local indices = opts.indices and check_indices(name, opts.indices, split:count())
-    or draw(split:count(), split.labels, { samples = opts.samples, per_class = opts.per_class or 10, seed = opts.seed })
+    or draw(split:count(), split.labels, wanted, first)
   return indices, function(part)
-    local x, y, kept = split:batch(part)
-    return x, y and y:totable(), kept or part
+    local x, y, kept = readable.batch(split, part)
+    return x, y and y:totable(), kept
   end
+end
+
+-- Where the indices that were read stand among those that were asked for, in their order.
+local function positions_of(indices, kept)
+  local positions, at = {}, 0
+  for i, index in ipairs(kept) do
+    repeat at = at + 1 until indices[at] == index or at > #indices
+    positions[i] = at
+  end
+  return positions
+end
+
+-- A target of one class per sample asked for, as one of those that could be read.
+local function of_readable(target, indices, kept)
+  if tensors.is(target) then target = target:dtype() == "int64" and target:totable() or target end
+  if #kept == #indices or type(target) ~= "table" or #target ~= #indices then return target end
+  local list = {}
+  for i, position in ipairs(positions_of(indices, kept)) do list[i] = target[position] end
+  return list
 end
 
 -- The classes explained, part by part. A list is of one class per sample chosen.
@@ -94,7 +123,8 @@ local function fill_targets(name, model, parts, target)
   end
 end
 
---- Reads the images, `batch` at a time, and settles which class is explained for each. All stay in memory.
+--- Reads the images, `batch` at a time, and settles which class is explained for each. All stay in memory. Images that
+-- cannot be read are replaced where the seed chooses, and left out of given `indices`.
 -- @string name the public function, for messages
 -- @tparam Model model
 -- @param source a split, or a Tensor [N x C x H x W]
@@ -120,7 +150,7 @@ function image_subset.collect(name, model, source, opts)
     end
   end
   if parts.count == 0 then errors.refuse(name, "split: expected at least one image that can be read") end
-  fill_targets(name, model, parts, opts.target)
+  fill_targets(name, model, parts, of_readable(opts.target, indices, parts.indices))
   if #parts.labels == 0 then parts.labels = nil end
   return parts
 end

@@ -5,6 +5,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local readable = require "secateur.data.readable"
 local tensors = require "secateur.util.tensors"
 
 local calibration = {}
@@ -50,43 +51,85 @@ local function tensor_parts(self)
   end
 end
 
--- Batches of a split that has no more than `batch`.
-local function plain_parts(self)
-  local first = 1
+-- How many augmented views are added to some images, so that there are `wanted` in all.
+local function count_views(wanted, images)
+  return math.max(0, math.min(wanted, calibration.max_views * images) - images)
+end
+
+-- Batches of samples of a split: a function that gives x and the indices that were read, and one that ends it.
+local function batches_of(self, indices, extra)
+  if not self.augments then
+    local first = 1
+    return function()
+      while first <= #indices do
+        local chunk = table.move(indices, first, math.min(first + self.batch - 1, #indices), 1, {})
+        first = first + #chunk
+        local x, _, kept = readable.batch(self.given, chunk)
+        if x then return x, kept end
+      end
+    end, function() end
+  end
+  local request = { batch = self.batch }
+  for key, value in pairs(extra or {}) do request[key] = value end
+  local iterator = self.given:subset(indices):batches(request)
   return function()
-    while first <= #self.indices do
-      local chunk = table.move(self.indices, first, math.min(first + self.batch - 1, #self.indices), 1, {})
-      first = first + #chunk
-      local x = self.given:batch(chunk)
-      if x and x:size(1) > 0 then return x end
+    local x, _, positions = iterator()
+    if not x then return nil end
+    local kept = {}
+    for i, position in ipairs(positions) do kept[i] = indices[position] end
+    return x, kept
+  end, function() iterator:close() end
+end
+
+-- The images as they are, for the first time: whatever cannot be read is replaced by the next that the seed chooses.
+-- What was used is known, and stands in `indices`, when all have been gone through.
+local function settling_parts(self, stop)
+  local used, tried = {}, 0
+  local step
+  step, stop.close = batches_of(self, self.indices)
+  return function()
+    while step do
+      local x, kept = step()
+      if x then
+        table.move(kept, 1, #kept, #used + 1, used)
+        return x
+      end
+      local short = #self.indices - #used
+      local others = table.move(self.reserve, tried + 1, math.min(tried + short, #self.reserve), 1, {})
+      tried, step = tried + #others, nil
+      if #others > 0 then step, stop.close = batches_of(self, others) end
     end
+    self.indices, self.reserve, self.settled = used, {}, true
+    self.images, self.views = #used, self.augments and count_views(self.wanted, #used) or 0
+    return nil
   end
 end
 
--- Batches of a data set's split: the images as they are, then one augmented view after another of as many as it takes.
+-- Batches of a split: the images as they are, then one augmented view after another of as many as it takes.
 local function split_parts(self)
-  local view, left, iterator = 0, self.wanted, nil
-  local closer = setmetatable({}, { __close = function() if iterator then iterator:close() end end })
-  local function step()
+  local stop = {}
+  local closer = setmetatable({}, { __close = function() if stop.close then stop.close() end end })
+  local view, left, step = 0, nil, nil
+  if not self.settled then step, view = settling_parts(self, stop), 1 end
+  return function()
     while true do
-      local x = iterator and iterator()
+      local x = step and step()
       if x then return x end
-      if left <= 0 then return nil end
+      left = left or (view == 0 and #self.indices + self.views or self.views)
+      if left <= 0 or #self.indices == 0 then return nil end
       local indices = self.indices
       if left < #indices then indices = table.move(indices, 1, left, 1, {}) end
-      iterator = self.given:subset(indices):batches { batch = self.batch, augment = view > 0 and augmentation or nil,
-        seed = core.mix(self.seed, STREAM), epoch = view }
+      step, stop.close = batches_of(self, indices, { augment = view > 0 and augmentation or nil,
+        seed = core.mix(self.seed, STREAM), epoch = view })
       view, left = view + 1, left - #indices
     end
-  end
-  return step, closer
+  end, closer
 end
 
 --- Goes through all of them: `for x in images:batches() do ... end`, x [n x shape of an image], n at most `batch`.
 -- @treturn function iterator
 function Images:batches()
-  local parts = tensors.is(self.given) and tensor_parts or self.augments and split_parts or plain_parts
-  local step, closer = parts(self)
+  local step, closer = (tensors.is(self.given) and tensor_parts or split_parts)(self)
   local seen = 0
   return function()
     local x = step()
@@ -104,13 +147,14 @@ function Images:__tostring()
   return ("%d calibration images (%d of them augmented views)"):format(self.rows, self.views)
 end
 
--- `count` of 1..total that the seed chooses, in ascending order: files are read in order.
+-- `count` of 1..total that the seed chooses, in ascending order: files are read in order. And the others, in the order
+-- in which they would be chosen next.
 local function choose(total, opts)
-  if opts.indices then return opts.indices end
-  local chosen = core.permutation(total, core.mix(opts.seed, STREAM))
-  chosen = table.move(chosen, 1, math.min(opts.count, total), 1, {})
+  if opts.indices then return opts.indices, {} end
+  local order = core.permutation(total, core.mix(opts.seed, STREAM))
+  local chosen = table.move(order, 1, math.min(opts.count, total), 1, {})
   table.sort(chosen)
-  return chosen
+  return chosen, table.move(order, #chosen + 1, total, 1, {})
 end
 
 local function from_tensor(name, given, opts)
@@ -134,19 +178,19 @@ local function from_split(name, given, opts)
   if opts.model then predict.check_fit(name, opts.model, given, "calibration") end
   local total = given.count and given:count() or #(given.labels or opts.indices)
   if total == 0 then errors.refuse(name, "calibration: expected at least one image, found none") end
-  local indices = choose(total, opts)
+  local indices, reserve = choose(total, opts)
   local meta = getmetatable(given)
   local augments = type(meta) == "table" and meta.__name == "Split"
-  local wanted = augments and math.min(opts.count, calibration.max_views * #indices) or #indices
-  wanted = math.max(wanted, #indices)
-  return { given = given, indices = indices, images = #indices, views = wanted - #indices, wanted = wanted,
-    rows = wanted, augments = augments }
+  local views = augments and count_views(opts.count, #indices) or 0
+  return { given = given, indices = indices, reserve = reserve, images = #indices, views = views, wanted = opts.count,
+    rows = #indices + views, augments = augments }
 end
 
 --- Calibration images from a split or a Tensor. Where there are more than `count`, the seed chooses; where a split has
 -- fewer, augmented views of them are added until there are `count`, at most 16 of an image, itself counted. Tensors
 -- and splits of one's own are taken as they are: what they hold is normalised already, and cannot be augmented.
--- Unreadable images are left out, and reported as whoever reads the split reports them.
+-- Images that turn out to be unreadable in the first walk are replaced by others that the seed chooses, as long as
+-- there are any, and reported as whoever reads the split reports them.
 -- @string name the public function, for messages
 -- @tparam Split|Tensor given
 -- @tab[opt] opts `count` (256), `seed` (0), `batch` (16: the most images at a time), `indices` (images chosen already,

@@ -51,7 +51,8 @@ local function squares(list)
   return energies
 end
 
--- Scores by layer as the method has them, and nothing else; with `square`, each sample's are squared.
+-- Scores by layer as the method has them, and nothing else; with `square`, each sample's are squared. And the samples
+-- used, where the method uses any.
 local function score_plainly(row, model, split, layers, opts, choose, square)
   if row and row.data then
     local names = {}
@@ -67,16 +68,19 @@ local function score_plainly(row, model, split, layers, opts, choose, square)
   return energies
 end
 
--- A function of a layer's name and the means of its units that gives their energies, and the layers that have any.
+-- A function of a layer's name and the means of its units that gives their energies, the layers that have any, and the
+-- samples used.
 local function measure_energies(row, model, split, layers, opts, choose, seen)
   if row and row.centred then
-    return sample_scores.energies(row, model, split, seen.graph, seen.readers, choose(), opts), layers
+    local energy, used = sample_scores.energies(row, model, split, seen.graph, seen.readers, choose(), opts)
+    return energy, layers, used
   end
-  local lists, some = score_plainly(row, model, split, layers, opts, choose, true), {}
+  local lists, used = score_plainly(row, model, split, layers, opts, choose, true)
+  local some = {}
   for _, layer in ipairs(layers) do
     if lists[layer.name] then some[#some + 1] = layer end
   end
-  return function(name) return lists[name] end, some
+  return function(name) return lists[name] end, some, used
 end
 
 -- What statistics are estimated on: what is given, or the split, or of a split that cannot be counted the samples.
@@ -96,18 +100,18 @@ local function score(model, split, layers, opts)
     return indices
   end
   if not opts.redundancy and not (row and row.centred) then
-    local found = score_plainly(row, model, split, layers, opts, choose)
-    return row and row.data and sample_scores.tensors(found) or found, indices or {}, name
+    local found, used = score_plainly(row, model, split, layers, opts, choose)
+    return row and row.data and sample_scores.tensors(found) or found, used or indices or {}, name
   end
   local names = {}
   for i, layer in ipairs(layers) do names[i] = layer.name end
   local seen = { graph = core.fold_batch_norm(model.graph) }
   seen.readers = unit_readers.find(seen.graph, names)
-  local energies, some = measure_energies(row, model, split, layers, opts, choose, seen)
+  local energies, some, used = measure_energies(row, model, split, layers, opts, choose, seen)
   model:release()
   local found, count = redundancy.score(seen.graph, seen.readers, some, energies,
     calibration_options(model, split, opts, choose))
-  return found, indices or {}, name, count
+  return found, used or indices or {}, name, count
 end
 
 --- Scores every prunable unit: what the network loses with it.
@@ -137,15 +141,15 @@ end
 --   split has fewer, augmented views are added, up to 16 of an image),
 --   `sampling` ("clustering", "confidence", "random" or a function, see `sample`; default: "random" with redundancy,
 --   where the choice makes no difference, else "clustering", which runs the model on the whole split), `per_class`
---   (10), `indices` (samples chosen already), `reduce` ("sum" keeps the sign, "abs" takes the magnitude of each
---   sample's sum; default: "sum" for `lrp` and `dlb` on networks without attention and for what has no sign, else
---   "abs", since signed
+--   (10), `indices` (samples chosen already; those that cannot be read are left out), `reduce` ("sum" keeps
+--   the sign, "abs" takes the magnitude of each sample's sum; default: "sum" for `lrp` and `dlb` on networks without
+--   attention and for what has no sign, else "abs", since signed
 --   sums of `ig` and `gradient_x_input`, and of any on transformers, rank no better than chance; of no effect on
 --   `sensitivity` and with `redundancy`, which take squares), `seed` (0), `batch` (16), `target` ("label";
 --   "prediction", a class, or a contrast `{ of = "label", against = "runner_up" }` of these; `sensitivity` looks at all
 --   classes), `on_batch` (function(done, total)), and those that the method has in `attribute`
--- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices, layers in order,
---   redundancy, calibration_count, reduce, ...) is there to be read, but does not show up in a loop. `prune` repairs
+-- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices that were used, layers in
+--   order, redundancy, calibration_count, reduce, ...) is there to be read, but does not show up in a loop. `prune` repairs
 --   with the same calibration images, for which it asks the scores
 -- @usage
 -- local scores = sc.importance(model, data.train)

@@ -5,6 +5,7 @@ local errors = require "secateur.util.errors"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local readable = require "secateur.data.readable"
 
 local policies = {
   clustering = require "secateur.pruning.sampling.clustering",
@@ -52,11 +53,12 @@ local function predict_pool(job, pool)
     if confidence ~= confidence then
       errors.refuse("sample", "model: expected finite logits, got others for sample %d", entry.index)
     end
-    entry.confidence, entry.features, entry.unreadable = confidence or 0, embedded, confidence == nil or nil
+    entry.confidence, entry.features = confidence or 0, embedded
+    job.readable[entry.index] = confidence ~= nil
   end
 end
 
-local predicted = { confidence = true, features = true, unreadable = true }
+local predicted = { confidence = true, features = true }
 
 -- The samples of a class, and the same list once more. What the model says of them is computed when first asked for.
 local function make_pool(job, label)
@@ -87,33 +89,32 @@ local function make_context(job, label)
   end
 
   function ctx.kmeans(entries, k)
-    local readable, features = {}, {}
+    local seen, features = {}, {}
     for _, entry in ipairs(entries) do
       if entry.features then
-        readable[#readable + 1], features[#features + 1] = entry, entry.features
+        seen[#seen + 1], features[#features + 1] = entry, entry.features
       end
     end
-    if #readable == 0 then return {}, {} end
-    local _, assignment, nearest = core.kmeans(features, math.min(k, #readable), { seed = seed })
+    if #seen == 0 then return {}, {} end
+    local _, assignment, nearest = core.kmeans(features, math.min(k, #seen), { seed = seed })
     local clusters = {}
-    for cluster, position in ipairs(nearest) do nearest[cluster], clusters[cluster] = readable[position], {} end
-    for position, cluster in ipairs(assignment:totable()) do table.insert(clusters[cluster], readable[position]) end
+    for cluster, position in ipairs(nearest) do nearest[cluster], clusters[cluster] = seen[position], {} end
+    for position, cluster in ipairs(assignment:totable()) do table.insert(clusters[cluster], seen[position]) end
     return nearest, clusters
   end
 
   return ctx
 end
 
--- The first of what a policy chose, as indices.
-local function take(job, label, all, chosen)
+-- What a policy chose, as indices.
+local function read_choice(job, label, all, chosen)
   if type(chosen) ~= "table" then
     errors.refuse("sample", "sampling: expected the function to give a list of entries or indices, got "
       .. options.describe(chosen))
   end
-  local by_index, taken, seen = {}, {}, {}
+  local by_index, indices, seen = {}, {}, {}
   for _, entry in ipairs(all) do by_index[entry.index] = entry end
   for i, item in ipairs(chosen) do
-    if #taken == job.per_class then break end
     local index = type(item) == "table" and item.index or item
     local entry = by_index[index]
     if not entry then
@@ -123,25 +124,50 @@ local function take(job, label, all, chosen)
     if seen[entry] then
       errors.refuse("sample", "sampling: expected each sample once, got %d twice", entry.index)
     end
-    seen[entry] = true
-    if not rawget(entry, "unreadable") then taken[#taken + 1] = entry.index end
+    seen[entry], indices[i] = true, entry.index
+  end
+  return indices
+end
+
+-- Samples of a class that can be read, as a policy chooses. Where a choice turns out to be unreadable and the list of
+-- the policy holds no other, the policy is asked again without what cannot be read: as if it were not in the split.
+local function sample_class(job, label, policy)
+  local pool, all = make_pool(job, label)
+  if #pool == 0 then return {} end
+  local taken, failed
+  repeat
+    local before, passed_over = #pool, 0
+    local chosen = read_choice(job, label, all, policy(pool, make_context(job, label)))
+    taken, failed = readable.first(job.split, chosen, job.per_class, job.batch, job.readable)
+    if #taken == job.per_class or #failed == 0 then return taken end
+    pool = {}
+    for _, entry in ipairs(all) do
+      if job.readable[entry.index] == false then passed_over = passed_over + 1 else pool[#pool + 1] = entry end
+    end
+  until #pool == 0 or before == #all - passed_over
+  if #pool == 0 then
+    io.stderr:write(("sample: class '%s': none of its %d images can be read\n"):format(job.split.classes[label], #all))
   end
   return taken
 end
 
-local function sample_class(job, label, policy)
-  local pool, all = make_pool(job, label)
-  if #pool == 0 then return {} end
-  local chosen = policy(pool, make_context(job, label))
-  return take(job, label, all, chosen)
+local function describe(self)
+  local text = ("%d samples: %s"):format(#self, table.concat(self, " "))
+  if #self.unreadable == 0 then return text end
+  return ("%s (passed over, for they cannot be read: %s)"):format(text, table.concat(self.unreadable, " "))
 end
 
 --- What `sample` gives: a list of indices, which prints itself.
 -- @type Samples
-local Samples = { __name = "Samples" }
-
-function Samples:__tostring()
-  return ("%d samples: %s"):format(#self, table.concat(self, " "))
+-- @field unreadable list of indices that were looked at and could not be read; no part of the list, and of no loop over
+-- it
+local function make_samples(indices, known)
+  local unreadable = {}
+  for index, good in pairs(known) do
+    if not good then unreadable[#unreadable + 1] = index end
+  end
+  table.sort(unreadable)
+  return setmetatable(indices, { __name = "Samples", __tostring = describe, __index = { unreadable = unreadable } })
 end
 
 local function check_split(model, split)
@@ -159,7 +185,8 @@ local function check_split(model, split)
   end
 end
 
---- Chooses up to `per_class` samples of each class; a class with fewer gives all it has.
+--- Chooses up to `per_class` samples of each class; a class with fewer gives all it has. All of them can be read: what
+-- cannot is passed over and replaced, whatever the strategy.
 --
 -- * `clustering`: k-means with k = `per_class` on the penultimate features (what the output layer reads) of the class;
 --   of each cluster the sample nearest to its centroid.
@@ -169,14 +196,15 @@ end
 --   which the first `per_class` are taken. `pool` is a list of `{index=, label=, confidence=, features=}`, in the order
 --   of the split; it may be sorted in place. `confidence` (of the true class) and `features` (a Tensor [D]) are
 --   computed when they are first looked at, in one pass over the class. An image that cannot be read has confidence 0
---   and no features, and is passed over. `ctx` holds `class`, `class_name`, `per_class`, `seed`, `split`;
+--   and no features. Where one is chosen, the next of the list takes its place; where the list has no other, the
+--   function is called again with a pool without it. `ctx` holds `class`, `class_name`, `per_class`, `seed`, `split`;
 --   `ctx.shuffle(list)`, a new list in a random order that the seed decides; and `ctx.kmeans(entries, k)`, which gives
 --   the entry of each cluster that is nearest to its centroid, and the clusters as lists of entries.
 --
 -- @tparam Model model
 -- @tparam Split split the training split, as a rule
 -- @tparam[opt] table opts `sampling` ("clustering"), `per_class` (10), `seed` (0), `batch` (64)
--- @treturn {int,...} indices into the split, class by class
+-- @treturn {int,...} indices into the split, class by class; `unreadable`: those passed over
 -- @usage
 -- local indices = sc.sample(model, data.train, { sampling = "confidence", per_class = 5 })
 local function sample(model, split, opts)
@@ -184,7 +212,7 @@ local function sample(model, split, opts)
   local checked = options.check("sample", opts, rules)
   check_split(model, split)
   local job = { model = model, split = split, per_class = checked.per_class, seed = checked.seed,
-    batch = checked.batch }
+    batch = checked.batch, readable = {} }
   local policy = policies[checked.sampling] or checked.sampling
   local indices = {}
   for label in ipairs(split.classes) do
@@ -192,7 +220,7 @@ local function sample(model, split, opts)
     table.move(taken, 1, #taken, #indices + 1, indices)
   end
   if job.node then model:release() end
-  return setmetatable(indices, Samples)
+  return make_samples(indices, job.readable)
 end
 
 return sample

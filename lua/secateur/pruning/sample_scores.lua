@@ -2,6 +2,7 @@
 -- @module secateur.pruning.sample_scores
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local readable = require "secateur.data.readable"
 local targets = require "secateur.models.targets"
 
 local sample_scores = {}
@@ -25,19 +26,20 @@ local function start(row, model, names, opts, extra)
   end, close
 end
 
+-- Calls a function with the samples, batch by batch; gives the indices of those that could be read.
 local function each_batch(split, indices, opts, use)
-  local count = 0
+  local used = {}
   for first = 1, #indices, opts.batch do
     local chunk = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
-    local x, y = split:batch(chunk)
-    if x and x:size(1) > 0 then
+    local x, y, kept = readable.batch(split, chunk)
+    if x then
       use(x, y)
-      count = count + x:size(1)
+      table.move(kept, 1, #kept, #used + 1, used)
     end
     if opts.on_batch then opts.on_batch(math.min(first + opts.batch - 1, #indices), #indices) end
   end
-  if count == 0 then errors.refuse("importance", "split: expected at least one image that can be read") end
-  return count
+  if #used == 0 then errors.refuse("importance", "split: expected at least one image that can be read") end
+  return used
 end
 
 local reductions = {}
@@ -69,18 +71,19 @@ end
 -- @tab opts of importance
 -- @string reduce "sum", "abs" or "square": what becomes of each sample's sum
 -- @treturn table layer name -> list of numbers
+-- @treturn {int,...} the samples that could be read
 function sample_scores.mean(row, model, split, names, indices, opts, reduce)
   model:release() -- the arena of whoever chose the samples: one at a time
   local step, finish = start(row, model, names, opts)
   local totals = {}
-  local count = each_batch(split, indices, opts, function(x, y)
+  local used = each_batch(split, indices, opts, function(x, y)
     accumulate(totals, step(x, y).layers, reductions[reduce])
   end)
   finish()
   for _, total in pairs(totals) do
-    for unit, sum in ipairs(total) do total[unit] = sum / count end
+    for unit, sum in ipairs(total) do total[unit] = sum / #used end
   end
-  return totals
+  return totals, used
 end
 
 --- The energies of units by a method that knows them up to their means (`centred`, see secateur.attribution.methods).
@@ -92,6 +95,7 @@ end
 -- @tparam {int,...} indices
 -- @tab opts
 -- @treturn function of a layer's name and the means of its units, a list, that gives the energies, a list
+-- @treturn {int,...} the samples that could be read
 function sample_scores.energies(row, model, split, graph, readers, indices, opts)
   model:release()
   local nodes, seen, all = {}, {}, {}
@@ -101,11 +105,11 @@ function sample_scores.energies(row, model, split, graph, readers, indices, opts
   table.sort(nodes)
   for _, node in ipairs(nodes) do all[node] = {} end
   local step, finish = start(row, model, {}, opts, { graph = graph, nodes = nodes })
-  local count = each_batch(split, indices, opts, function(x, y)
+  local used = each_batch(split, indices, opts, function(x, y)
     for node, terms in pairs(step(x, y).terms) do table.move(terms, 1, #terms, #all[node] + 1, all[node]) end
   end)
   finish()
-  return function(name, means) return row.family.energy(all[readers[name].seen_at], count, means) end
+  return function(name, means) return row.family.energy(all[readers[name].seen_at], #used, means) end, used
 end
 
 --- Lists as Tensors.

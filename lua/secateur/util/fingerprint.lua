@@ -49,7 +49,8 @@ local function split_text(name, split)
   local count = split:count()
   local text = ("%s %d %s"):format(name, count, json.encode { split.labels, split.names })
   if count == 0 then return text end
-  return text .. "\n" .. tensor_text((split:batch(spread(count, images_per_split))))
+  local x = (split.read or split.batch)(split, spread(count, images_per_split))
+  return text .. "\n" .. (x and tensor_text(x) or "none of the images looked at can be read")
 end
 
 --- Of a dataset: its classes, and the labels, file names and some images of the splits used. A dataset with a method
