@@ -21,14 +21,17 @@ static size_t channels(const sc_op_call *call) {
     return call->input_shape[0]->size[0];
 }
 
+/* One in a vector. */
 static size_t positions(const sc_op_call *call) {
-    return call->input_shape[0]->size[1] * call->input_shape[0]->size[2];
+    const sc_shape *shape = call->input_shape[0];
+    return shape->ndim == 1 ? 1 : shape->size[1] * shape->size[2];
 }
 
 static sc_status infer(sc_op_signature *out, const void *attributes, int input_count, const sc_shape *const *inputs,
                        sc_error *error) {
     (void)attributes, (void)input_count;
-    SC_TRY(sc_check_feature_map(inputs[0], error));
+    if (inputs[0]->ndim != 1) /* a vector of features is what PyTorch's BatchNorm1d takes */
+        SC_TRY(sc_check_feature_map(inputs[0], error));
     out->output = *inputs[0];
     sc_shape each = {1, {inputs[0]->size[0]}};
     out->params[WEIGHT] = (sc_op_param){.name = "weight", .shape = each, .trainable = true, .ones = true};

@@ -37,6 +37,7 @@ describe("batch_norm2d", function()
     for _, training in ipairs { false, true } do
       gradcheck.check { op = "batch_norm2d", inputs = { shape }, training = training }
       gradcheck.check { op = "batch_norm2d", inputs = { { 5, 3, 1 } }, attrs = { eps = 0.1 }, training = training }
+      gradcheck.check { op = "batch_norm2d", inputs = { { 5 } }, training = training } -- BatchNorm1d
     end
   end)
 
@@ -113,7 +114,7 @@ describe("batch_norm2d", function()
     local function refusal(inputs, attrs)
       return single.refusal(core, { op = "batch_norm2d", inputs = { inputs }, attrs = attrs })
     end
-    assert.equal("batch_norm2d 'n': input: expected a feature map [C x H x W], got [10]", refusal { 10 })
+    assert.equal("batch_norm2d 'n': input: expected a feature map [C x H x W], got [2x5]", refusal { 2, 5 })
     assert.equal("batch_norm2d 'n': input: expected at most 2147483647 positions in a feature map, got [1x65536x65536]",
       refusal { 1, 65536, 65536 })
     assert.equal("batch_norm2d 'n': eps: expected a number in [0.0, 1.0], got -1.0", refusal(shape, { eps = -1 }))
