@@ -12,6 +12,9 @@
 
 enum { SMALL = 32768 };
 
+/* Relative: features are computed to about this, in whatever order. */
+static const double ROW_ERROR = 0x1p-20;
+
 typedef struct kmeans {
     const sc_real *x; /* [n x d] */
     size_t n, d, k;
@@ -141,23 +144,51 @@ static sc_status iterate(kmeans *m, size_t *before, sc_error *error) {
     return SC_OK;
 }
 
-static void find_nearest(const kmeans *m, size_t *nearest, double *min) {
-    for (size_t c = 0; c < m->k; c++)
-        min[c] = INFINITY, nearest[c] = m->n;
-    for (size_t i = 0; i < m->n; i++) {
-        size_t c = m->assignment[i];
-        double distance = distance_between(m->x + i * m->d, m->centroids + c * m->d, m->d);
-        if (nearest[c] == m->n || distance < min[c]) {
-            min[c] = distance;
-            nearest[c] = i;
-        }
+/* Squared distance of a row to the mean of its cluster, in double: a mean that was rounded would decide where rows are
+ * equally near. */
+static double distance_to_mean(const kmeans *m, size_t row) {
+    size_t c = m->assignment[row];
+    const double *sum = m->sum + c * m->d;
+    double squares = 0;
+    for (size_t j = 0; j < m->d; j++) {
+        double apart = (double)m->x[row * m->d + j] - sum[j] / (double)m->count[c];
+        squares += apart * apart;
     }
+    return squares;
+}
+
+/* How much larger a squared distance may be than the least of a cluster to be told from it no more: what rows are off by
+ * their own rounding, some units in the last place of the mean's length. */
+static double tolerance(const kmeans *m, size_t c, double least) {
+    double squares = 0;
+    for (size_t j = 0; j < m->d; j++) {
+        double mean = m->sum[c * m->d + j] / (double)m->count[c];
+        squares += mean * mean;
+    }
+    return ROW_ERROR * (2 * sqrt(least) * sqrt(squares) + least);
+}
+
+/* Of each cluster the first of the rows that are as near to its mean as any. limit[k] is scratch; distances are left
+ * behind. */
+static void find_nearest(const kmeans *m, size_t *nearest, double *limit) {
+    for (size_t c = 0; c < m->k; c++)
+        limit[c] = INFINITY, nearest[c] = m->n;
+    for (size_t i = 0; i < m->n; i++) {
+        m->distance[i] = distance_to_mean(m, i);
+        if (m->distance[i] < limit[m->assignment[i]])
+            limit[m->assignment[i]] = m->distance[i];
+    }
+    for (size_t c = 0; c < m->k; c++)
+        limit[c] += tolerance(m, c, limit[c]);
+    for (size_t i = m->n; i-- > 0;)
+        if (nearest[m->assignment[i]] == m->n || m->distance[i] <= limit[m->assignment[i]])
+            nearest[m->assignment[i]] = i;
 }
 
 sc_status sc_kmeans(sc_kmeans_result *out, const sc_real *x, size_t n, size_t d, size_t k, uint64_t seed,
                     sc_error *error) {
     kmeans m = {.x = x, .n = n, .d = d, .k = k, .centroids = out->centroids, .assignment = out->assignment};
-    void *distance = NULL, *count = NULL, *sum = NULL, *before = NULL;
+    void *distance = NULL, *count = NULL, *sum = NULL, *before = NULL, *limit = NULL;
     size_t cells = 0;
     sc_random random;
     sc_random_seed(&random, seed, 0);
@@ -173,13 +204,16 @@ sc_status sc_kmeans(sc_kmeans_result *out, const sc_real *x, size_t n, size_t d,
         status = sc_memory_alloc(&count, k, sizeof *m.count, error);
     if (status == SC_OK)
         status = sc_memory_alloc(&sum, cells, sizeof *m.sum, error);
+    if (status == SC_OK)
+        status = sc_memory_alloc(&limit, k, sizeof(double), error);
     if (status == SC_OK) {
         m.distance = distance, m.count = count, m.sum = sum;
         seed_centroids(&m, &random);
         status = iterate(&m, before, error);
     }
     if (status == SC_OK)
-        find_nearest(&m, out->nearest, m.distance); /* [n], and k <= n */
+        find_nearest(&m, out->nearest, limit);
+    sc_memory_free(limit);
     sc_memory_free(sum);
     sc_memory_free(count);
     sc_memory_free(before);

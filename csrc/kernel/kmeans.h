@@ -14,7 +14,8 @@ enum { SC_KMEANS_ITERATIONS = 100 };
 typedef struct sc_kmeans_result {
     sc_real *centroids; /* [k x d]: means of the rows of each cluster */
     size_t *assignment; /* [n]: cluster of each row */
-    size_t *nearest;    /* [k]: the row of each cluster that is nearest to its centroid, so that all are different */
+    size_t *nearest;    /* [k]: the row of each cluster that is nearest to its centroid, so that all are different; the
+                           first of rows whose distances differ by no more than rows are rounded */
 } sc_kmeans_result;
 
 /* Lloyd's algorithm from a k-means++ start (Arthur and Vassilvitskii 2007), until no row changes its cluster or for

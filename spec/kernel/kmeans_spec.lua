@@ -88,6 +88,27 @@ describe("kmeans", function()
     end
   end)
 
+  it("takes the first of samples that are equally near, whatever their last bits", function()
+    for seed = 1, 30 do
+      local middle, apart = core.rand(48, { seed = seed }) * 100, core.randn(48, { seed = seed + 100 })
+      local far = core.randn(48, { seed = seed + 200 }) * 1000
+      -- Two opposite pairs around each of two means; the first of each pair comes late in the list of rows.
+      local rows = { middle + apart, middle + far, middle - apart, middle + far + apart, middle + apart * 2,
+        middle - apart * 2, middle + far - apart }
+      rows[2], rows[4] = middle + far + apart * 3, middle + far - apart * 3
+      rows[8] = middle + far + apart
+      for round = 1, 3 do
+        local noisy = {}
+        for i, row in ipairs(rows) do -- as another processor would have them
+          noisy[i] = row * (core.randn(48, { seed = 1000 * round + i }) * 1e-7 + 1)
+        end
+        local _, assignment, nearest = core.kmeans(noisy, 2, { seed = seed })
+        assert.equal(1, nearest[assignment:get(1)])
+        assert.equal(7, nearest[assignment:get(2)])
+      end
+    end
+  end)
+
   it("leaves no cluster empty, even where samples are equal", function()
     local features = core.tensor { { 1, 1 }, { 1, 1 }, { 1, 1 }, { 2, 2 }, { 1, 1 } }
     for k = 1, 5 do
