@@ -52,6 +52,22 @@ describe("prune", function()
     end
   end)
 
+  it("takes rates as decimals have them: 29 of 100 at 0.29", function()
+    local model = models.vgg { config = { 60, "M", 40 }, hidden = {}, pool = 1, classes = 2, size = 8, channels = 1,
+      seed = 1 }
+    local given = {}
+    for i, layer in ipairs(model:layers()) do given[layer.name] = core.randn(layer.units, { seed = i }) end
+    for k = 0, 97 do
+      local rate = tonumber(("0.%02d"):format(k))
+      assert.equal(k, prune.plan(model, given, { rate = rate }):count())
+      local per_layer = prune.plan(model, given, { rate = rate, scope = "layer" })
+      assert.equal(k * 60 // 100 + k * 40 // 100, per_layer:count())
+    end
+    for i, rate in ipairs(prune.rates(model, given)) do
+      assert.equal(i - 1, prune.plan(model, given, { rate = rate }):count())
+    end
+  end)
+
   it("breaks ties by the order of layers, then of units", function()
     local even = scores_of({ 1, 1, 1, 1 }, { 1, 1, 1 }, { 1, 1, 0, 1, 1 })
     local expected = { { {}, {}, { 3 } }, { { 1 }, {}, { 3 } }, { { 1, 2 }, {}, { 3 } }, { { 1, 2, 3 }, {}, { 3 } },

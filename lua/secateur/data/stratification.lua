@@ -2,6 +2,7 @@
 -- group (a patient) stay together.
 -- @module secateur.data.stratification
 local core = require "secateur.core"
+local shares_of = require "secateur.util.shares"
 
 local stratification = {}
 
@@ -17,8 +18,7 @@ function stratification.quota(count, shares)
   local parts, order, left = {}, {}, count
   local remainder = {}
   for i, share in ipairs(shares) do
-    -- 10 * 0.7 may come out just below 7.
-    parts[i] = math.floor(count * share + 1e-9)
+    parts[i] = shares_of.floor(share, count)
     remainder[i] = count * share - parts[i]
     order[i], left = i, left - parts[i]
   end

@@ -102,7 +102,7 @@ local function check_indices(indices, split)
   for i, index in ipairs(indices) do options.value("heatmaps", ("indices[%d]"):format(i), index, rule) end
 end
 
--- The first per_class samples of each class that can be read; where none of any class can, a sample whose error says why.
+-- The first per_class samples of each class that can be read; where none of any class can, one whose error says why.
 local function first_of_each(split, opts)
   local of_class, chosen = {}, {}
   for index, label in ipairs(split.labels) do

@@ -20,8 +20,8 @@ image_subset.rules = {
   seed = { type = "integer", default = 0 },
 }
 
--- How many of 1..total, or up to `per_class` of each label, drawn by the seed; in growing order. `first(indices, count)`
--- gives the first `count` that can be read.
+-- How many of 1..total, or up to `per_class` of each label, drawn by the seed; in growing order.
+-- `first(indices, count)` gives the first `count` that can be read.
 local function draw(total, labels, opts, first)
   local order, chosen = core.permutation(total, opts.seed), {}
   if opts.samples then

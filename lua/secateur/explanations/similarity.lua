@@ -3,6 +3,8 @@
 -- where a measure is undefined (a map that is zero or constant everywhere has no direction and no order) there is no
 -- entry, so that means can leave it out.
 -- @module secateur.explanations.similarity
+local shares = require "secateur.util.shares"
+
 local similarity = {}
 
 -- Rows divided by their largest magnitude, so that products of tiny numbers do not vanish; NaN where a row is zero.
@@ -54,7 +56,7 @@ end
 -- @number share k = share * D, rounded up
 -- @treturn table sample -> number in [0, 1]
 function similarity.overlap(a, b, share)
-  local k = math.max(1, math.ceil(share * a:size(2) - 1e-9))
+  local k = math.max(1, shares.ceil(share, a:size(2)))
   return defined((largest(a, k) * largest(b, k)):sum(2) / k)
 end
 

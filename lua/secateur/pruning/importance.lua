@@ -148,9 +148,9 @@ end
 --   `sensitivity` and with `redundancy`, which take squares), `seed` (0), `batch` (16), `target` ("label";
 --   "prediction", a class, or a contrast `{ of = "label", against = "runner_up" }` of these; `sensitivity` looks at all
 --   classes), `on_batch` (function(done, total)), and those that the method has in `attribute`
--- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices that were used, layers in
---   order, redundancy, calibration_count, reduce, ...) is there to be read, but does not show up in a loop. `prune` repairs
---   with the same calibration images, for which it asks the scores
+-- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices that were
+--   used, layers in order, redundancy, calibration_count, reduce, ...) is there to be read, but does not show up in a
+--   loop. `prune` repairs with the same calibration images, for which it asks the scores
 -- @usage
 -- local scores = sc.importance(model, data.train)
 -- local scores = sc.importance(model, data.train, { method = "lrp", sampling = "clustering", per_class = 10 })

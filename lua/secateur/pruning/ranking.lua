@@ -4,6 +4,7 @@ local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local pruning_plan = require "secateur.models.pruning_plan"
 local savings = require "secateur.pruning.savings"
+local shares = require "secateur.util.shares"
 local tensors = require "secateur.util.tensors"
 
 local ranking = {}
@@ -124,7 +125,7 @@ end
 function Ranking:plan(rate)
   local removed = {}
   for _, part in ipairs(self.parts) do
-    local count = math.floor(rate * part.units)
+    local count = shares.floor(rate, part.units)
     local short = take_lowest(removed, part, count, self.min_units)
     if short > 0 then
       local where = self.scope == "layer" and (" of '%s'"):format(part.layers[1].name) or ""
@@ -137,19 +138,18 @@ function Ranking:plan(rate)
 end
 
 --- All rates in [0, 1) at which another unit goes, ascending, up to where `min_units` leaves too few.
--- @treturn {number,...} each as near to its fraction as it can be so that `floor(rate * units)` is whole
+-- @treturn {number,...} each a fraction count / units
 function Ranking:rates()
   local found, list = {}, {}
   local function counts(rate)
     for _, part in ipairs(self.parts) do
-      if math.floor(rate * part.units) > part.removable then return false end
+      if shares.floor(rate, part.units) > part.removable then return false end
     end
     return true
   end
   for _, part in ipairs(self.parts) do
     for count = 0, part.units - 1 do
       local rate = count / part.units
-      while math.floor(rate * part.units) < count do rate = rate * (1 + 2 ^ -52) end
       if not found[rate] and counts(rate) then found[rate], list[#list + 1] = true, rate end
     end
   end
