@@ -5,6 +5,9 @@
 -- Public name -> module; "module:key" is a field of that module.
 local names = {
   help = "help",
+  main = "util.main",
+  output_file = "util.output:file",
+  output_folder = "util.output:folder",
   tensor = "core:tensor",
   zeros = "core:zeros",
   ones = "core:ones",

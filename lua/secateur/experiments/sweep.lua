@@ -9,6 +9,7 @@ local fingerprint = require "secateur.util.fingerprint"
 local importance = require "secateur.pruning.importance"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
+local output = require "secateur.util.output"
 local progress = require "secateur.util.progress"
 local prune = require "secateur.pruning.prune"
 local results = require "secateur.results"
@@ -338,7 +339,8 @@ local function sweep(opts)
   local job = sweep_options.prepare(opts)
   job.experiment = sweep_experiment.describe(job)
   if job.options.store then
-    local message
+    local good, message = output.prepare_file(job.options.store)
+    if not good then errors.refuse("sweep", "store: " .. message) end
     job.store, message = sweep_experiment.open_store(job)
     if not job.store then errors.refuse("sweep", "store '%s' %s", job.options.store, message) end
   else

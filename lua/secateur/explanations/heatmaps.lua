@@ -8,6 +8,7 @@ local gnuplot = require "secateur.report.gnuplot"
 local method_registry = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local output = require "secateur.util.output"
 local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
 local readable = require "secateur.data.readable"
@@ -343,8 +344,8 @@ local function cells_of(list)
 end
 
 local function make(model, split, methods, opts)
-  local made, folder_there = files.mkdir_p(opts.dir)
-  if not made then errors.raise("dir: %s", folder_there) end
+  local good, message = output.prepare_folder(opts.dir)
+  if not good then errors.raise("dir: %s", message) end
   local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts), opts)
   settle_targets(model, methods, samples)
   local drawn = explain_all(model, x, methods, opts)

@@ -8,6 +8,7 @@ local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
 local options = require "secateur.util.options"
 local html_report = require "secateur.report.html_report"
+local output = require "secateur.util.output"
 local results = require "secateur.results"
 local heatmap_grid = require "secateur.report.heatmap_grid"
 local tables = require "secateur.report.tables"
@@ -181,6 +182,8 @@ local function write(rows, folder, opts)
   opts.samples = heatmap_samples("report", opts.heatmaps)
   local there, message = gnuplot.check(opts.gnuplot)
   if not there then errors.refuse("report", message) end
+  local good, problem = output.prepare_folder(folder)
+  if not good then errors.refuse("report", "dir: " .. problem) end
   write_files(rows, folder, opts)
   return files.join(folder, "index.html")
 end

@@ -7,6 +7,7 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local history = require "secateur.training.history"
 local options = require "secateur.util.options"
+local output = require "secateur.util.output"
 local parameters = require "secateur.training.parameters"
 local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
@@ -39,6 +40,10 @@ end
 local function prepare(model, data, given)
   local used = check_data(model, data)
   local opts = training_options.check(given)
+  if opts.checkpoint then -- it is written after the first epoch, which may take an hour
+    local good, message = output.prepare_file(opts.checkpoint)
+    if not good then errors.refuse("train", "checkpoint: " .. message) end
+  end
   local job = { model = model, data = used, opts = opts, rows = {}, select = used.val and opts.select or "last",
     criterion = criterion.new(used.train, model.class_count, opts) }
   choose_parameters(job)

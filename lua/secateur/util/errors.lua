@@ -128,6 +128,18 @@ end
 -- @treturn boolean
 function errors.is_fault(value) return getmetatable(value) == Fault end
 
+--- Whether the package is raising an error right now: for message handlers, which are called where it is raised.
+-- @treturn boolean
+function errors.is_raising()
+  local level = 2
+  while true do
+    local frame = debug.getinfo(level, "f")
+    if not frame then return false end
+    if frame.func == throw then return true end
+    level = level + 1
+  end
+end
+
 for _, catcher in ipairs { errors.catch, errors.try, errors.within } do catchers[catcher] = true end
 
 return errors
