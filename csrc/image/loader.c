@@ -3,6 +3,7 @@
 
 #include "base/interrupt.h"
 #include "base/memory.h"
+#include "base/random.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +20,7 @@ struct sc_image_loader {
     sc_image_source *source;
     sc_preprocess preprocess;
     size_t *indices;
+    size_t *repeats; /* [count]: how often the index was there before */
     size_t count, batch, prefetch, batches;
     pthread_mutex_t lock;       /* over all that follows */
     pthread_cond_t batch_ready; /* a batch is complete */
@@ -50,8 +52,11 @@ static void *run_worker(void *argument) {
     while (take_sample(loader, &sample)) {
         slot *place = &loader->slots[sample / loader->batch % loader->prefetch];
         pthread_mutex_unlock(&loader->lock);
-        sc_image_batch_fill(&place->batch, sample % loader->batch, loader->source, loader->indices[sample],
-                            &loader->preprocess, &scratch);
+        sc_preprocess preprocess = loader->preprocess;
+        if (loader->repeats[sample] > 0)
+            preprocess.seed = sc_random_mix(preprocess.seed, loader->repeats[sample]);
+        sc_image_batch_fill(&place->batch, sample % loader->batch, loader->source, loader->indices[sample], &preprocess,
+                            &scratch);
         pthread_mutex_lock(&loader->lock);
         if (--place->pending_rows == 0)
             pthread_cond_signal(&loader->batch_ready);
@@ -85,12 +90,25 @@ static sc_status start_threads(sc_image_loader *loader, size_t workers, sc_error
     return SC_OK;
 }
 
+static sc_status count_repeats(sc_image_loader *loader, sc_error *error) {
+    void *memory;
+    SC_TRY(sc_memory_alloc(&memory, loader->count, sizeof *loader->repeats, error));
+    loader->repeats = memory;
+    SC_TRY(sc_memory_calloc(&memory, sc_image_source_count(loader->source), sizeof(size_t), error));
+    size_t *seen = memory;
+    for (size_t i = 0; i < loader->count; i++)
+        loader->repeats[i] = seen[loader->indices[i]]++;
+    sc_memory_free(seen);
+    return SC_OK;
+}
+
 static sc_status start(sc_image_loader *loader, const sc_image_loader_options *options, sc_error *error) {
     void *memory;
     SC_TRY(sc_memory_alloc(&memory, loader->count, sizeof *loader->indices, error));
     loader->indices = memory;
     if (loader->count > 0)
         memcpy(loader->indices, options->indices, loader->count * sizeof *loader->indices);
+    SC_TRY(count_repeats(loader, error));
     SC_TRY(sc_memory_calloc(&memory, loader->prefetch, sizeof *loader->slots, error));
     loader->slots = memory;
     SC_TRY(sc_memory_calloc(&memory, options->workers, sizeof *loader->threads, error));
@@ -193,6 +211,7 @@ void sc_image_loader_destroy(sc_image_loader *loader) {
     sc_memory_free(loader->slots);
     sc_memory_free(loader->threads);
     sc_memory_free(loader->indices);
+    sc_memory_free(loader->repeats);
     sc_image_source_release(loader->source);
     sc_memory_free(loader);
 }

@@ -7,7 +7,8 @@
 typedef struct sc_image_loader sc_image_loader;
 
 typedef struct sc_image_loader_options {
-    const size_t *indices; /* [count], from 0, in the order wanted; copied */
+    const size_t *indices; /* [count], from 0, each below the source's count, in the order wanted; copied. An image that
+                            * comes again is augmented otherwise. */
     size_t count;
     size_t batch;    /* images per batch; the last may be smaller */
     size_t workers;  /* threads */

@@ -148,7 +148,7 @@ describe("data: a split", function()
     fails(function() train:image(0) end, ("image: index: expected a whole number in [1, %d], got 0"):format(count))
     fails(function() train:batches { batch = 0 } end, "batches: batch: expected a whole number of at least 1, got 0")
     fails(function() train:batches { size = 3 } end, "batches: unknown option 'size', expected one of: augment, batch, "
-      .. "epoch, prefetch, seed, shuffle, workers")
+      .. "epoch, order, prefetch, seed, shuffle, workers")
     fails(function() train:batches { augment = { scale = { 0.5, 1.5 } } } end,
       "batches: augment: scale: expected two growing numbers above 0 and at most 1, got a table")
     fails(function() train:batches { augment = { hflip = 2 } } end,

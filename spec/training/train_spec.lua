@@ -195,11 +195,12 @@ describe("train", function()
       ["train: lr: expected a number in (0, inf), got 0"] = { lr = 0 },
       ["train: epochs: expected a whole number of at least 1, got 0.5"] = { epochs = 0.5 },
       ["train: unknown option 'epoch', expected one of: augment, batch, betas, checkpoint, class_weights, clip, "
-        .. "decay, decay_norms, ema, epochs, eps, freeze, groups, label_smoothing, lr, micro_batch, min_lr, momentum, "
-        .. "nesterov, on_epoch, optimiser, quiet, resume, schedule, seed, select, warmup, weight_decay, workers"]
+        .. "decay, decay_norms, ema, epochs, eps, focal_gamma, freeze, groups, label_smoothing, loss, lr, micro_batch, "
+        .. "min_lr, momentum, nesterov, on_epoch, optimiser, patience, pos_weight, quiet, resume, sampler, schedule, "
+        .. "seed, select, warmup, weight_decay, workers"]
         = { epoch = 1 },
       ["train: decay: every: expected a whole number of at least 1, got 0"] = { decay = { every = 0 } },
-      ["train: select: expected one of 'accuracy', 'loss', 'last', got 'best'"] = { select = "best" },
+      ["train: select: expected one of 'accuracy', 'auroc', 'loss', 'last', got 'best'"] = { select = "best" },
       ["train: class_weights: expected one of 'balanced', false or a table, got 'even'"] = { class_weights = "even" },
       ["train: class_weights: expected 3 numbers, one per class, got 2"] = { class_weights = { 1, 2 } },
       ["train: class_weights: expected numbers above 0, got 0"] = { class_weights = { 1, 0, 2 } },

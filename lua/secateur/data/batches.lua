@@ -9,6 +9,7 @@ local Batches = { __name = "Batches" }
 Batches.__index = Batches
 
 local function make_order(count, opts)
+  if opts.order then return opts.order end
   if opts.shuffle then return core.permutation(count, core.mix(opts.seed, opts.epoch)) end
   local order = {}
   for i = 1, count do order[i] = i end

@@ -57,20 +57,21 @@ function Split:class_counts()
   return counts
 end
 
-local function check_indices(name, self, indices)
+local function check_indices(name, self, indices, argument)
+  argument = argument or "indices"
   if type(indices) ~= "table" then
-    errors.refuse(name, "indices: expected a list, got " .. options.describe(indices))
+    errors.refuse(name, "%s: expected a list, got %s", argument, options.describe(indices))
   end
   local checked = {}
   for i = 1, #indices do
     local index = math.type(indices[i]) and math.tointeger(indices[i])
     if not index or index < 1 or index > #self.rows then
-      errors.refuse(name, "indices[%d]: expected a whole number in [1, %d], got %s", i, #self.rows,
+      errors.refuse(name, "%s[%d]: expected a whole number in [1, %d], got %s", argument, i, #self.rows,
         options.describe(indices[i]))
     end
     checked[i] = index
   end
-  if #checked == 0 then errors.refuse(name, "indices: expected at least one, got none") end
+  if #checked == 0 then errors.refuse(name, "%s: expected at least one, got none", argument) end
   return checked
 end
 
@@ -195,6 +196,7 @@ local augment_rules = {
 local batch_rules = {
   batch = { type = "integer", min = 1, default = 32 },
   shuffle = { type = "boolean", default = false },
+  order = { type = "table" },
   seed = { type = "integer", default = 0 },
   epoch = { type = "integer", min = 0, default = 1 },
   augment = { type = "table" },
@@ -203,17 +205,22 @@ local batch_rules = {
   ahead = "prefetch",
 }
 
---- Goes through all samples once, in batches that are decoded in the background, ahead of the consumer:
--- `for x, y, indices in split:batches { batch = 32 } do … end`. Order and augmentation depend on seed and epoch alone,
--- not on the number of workers. Leaving the loop early stops the background work; outside a generic for, call
--- `:close()` on the iterator or keep it in a `<close>` variable.
--- @tab[opt] opts `batch` (32), `shuffle` (false), `seed` (0), `epoch` (1), `workers` (1), `prefetch` (4 batches),
+--- Goes through all samples once, or through those in `order`, in batches that are decoded in the background, ahead of
+-- the consumer: `for x, y, indices in split:batches { batch = 32 } do … end`. Order and augmentation depend on seed
+-- and epoch alone, not on the number of workers. Leaving the loop early stops the background work; outside a generic
+-- for, call `:close()` on the iterator or keep it in a `<close>` variable.
+-- @tab[opt] opts `batch` (32), `shuffle` (false), `order` (none: all samples; a list of sample numbers, each as often
+-- as it is to come, every time augmented otherwise), `seed` (0), `epoch` (1), `workers` (1), `prefetch` (4 batches),
 -- `augment` (none): a table of random changes with torchvision's meanings, those left out being off: `scale` and
 -- `ratio` of a crop (pairs: least, most), `hflip` and `vflip` (probabilities), `rotation` (degrees to either side),
 -- `brightness`, `contrast`, `saturation` (v: a factor in 1 - v .. 1 + v)
 -- @treturn function iterator over x [N x C x S x S], y as `split:batch` gives it, list of indices
 function Split:batches(opts)
   opts = options.check("batches", opts, batch_rules)
+  if opts.order then
+    if opts.shuffle then errors.refuse("batches", "order: expected none beside shuffle") end
+    opts.order = check_indices("batches", self, opts.order, "order")
+  end
   if opts.augment then opts.augment = options.check("batches: augment", opts.augment, augment_rules) end
   local iterator = batches.new(self, opts, pixel_options(self.shared))
   return iterator, nil, nil, iterator

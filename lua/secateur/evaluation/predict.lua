@@ -51,19 +51,21 @@ end
 -- @tparam Model model
 -- @tparam Split split
 -- @tab opts `batch`, `workers`
--- @treturn table `logits` [N x classes], `labels` (int64 [N]), `indices` (list: which samples of the split, for those
--- that cannot be decoded are left out)
+-- @treturn table `logits` [N x classes], `labels` (int64 [N]; of findings [N x findings]), `indices` (list: which
+-- samples of the split, for those that cannot be decoded are left out)
 function predict.run(model, split, opts)
   local rows, labels, indices = {}, {}, {}
   local execution_plan = model:execution_plan(math.min(opts.batch, split:count()))
   for x, y, kept in split:batches { batch = opts.batch, workers = opts.workers } do
     local first = #rows
     for i, row in ipairs(execution_plan:forward(x):totable()) do
-      rows[first + i], labels[first + i], indices[first + i] = row, y[i], kept and kept[i] or first + i
+      rows[first + i], indices[first + i] = row, kept and kept[i] or first + i
     end
+    for i, label in ipairs(y:totable()) do labels[first + i] = label end
   end
   if #rows == 0 then errors.raise("%s: none of the images could be decoded", split.name or "split") end
-  return { logits = core.tensor(rows), labels = core.tensor(labels, "int64"), indices = indices }
+  local whole = type(labels[1]) ~= "table" and "int64" or nil -- else a number per finding
+  return { logits = core.tensor(rows), labels = core.tensor(labels, whole), indices = indices }
 end
 
 return predict

@@ -34,12 +34,17 @@ local rules = {
   warmup = { type = "number", min = 0, below = math.huge, default = 0 },
   freeze = { type = { "string", "table", "function" } },
   groups = { type = "list", least = 1 },
-  class_weights = { one_of = { "balanced", false }, type = "table", default = "balanced" },
+  loss = { one_of = { "cross_entropy", "focal" }, default = "cross_entropy" },
+  focal_gamma = { type = "number", above = 0, below = math.huge },
+  class_weights = { one_of = { "balanced", false }, type = "table" },
+  pos_weight = { one_of = { "balanced" }, type = { "table", "number" } },
+  sampler = { one_of = { "shuffle", "balanced" }, default = "shuffle" },
   label_smoothing = { type = "number", min = 0, max = 1, default = 0 },
   clip = { one_of = { false }, type = "number", above = 0, below = math.huge, default = false },
   ema = { one_of = { false }, type = "number", above = 0, below = 1, default = false },
   augment = { type = { "table", "boolean" }, default = true },
-  select = { one_of = { "accuracy", "loss", "last" }, default = "accuracy" },
+  select = { one_of = { "accuracy", "auroc", "loss", "last" } },
+  patience = { type = "integer", min = 1 },
   seed = { type = "integer", default = 0 },
   checkpoint = { type = "string" },
   resume = { type = "boolean", default = false },
@@ -61,6 +66,7 @@ local only_with = {
   { "nesterov", "optimiser", { sgd = true }, "'sgd'" },
   { "decay", "schedule", { step = true }, "'step'" },
   { "min_lr", "schedule", { cosine = true }, "'cosine'" },
+  { "focal_gamma", "loss", { focal = true }, "'focal'" },
 }
 
 local function check_together(opts)
@@ -77,6 +83,9 @@ local function check_together(opts)
   if opts.nesterov and opts.momentum == 0 then
     errors.refuse("train", "nesterov: expected a momentum above 0")
   end
+  if opts.patience and opts.select == "last" then
+    errors.refuse("train", "patience: expected select to be 'accuracy', 'auroc' or 'loss', got 'last'")
+  end
   if opts.resume and not opts.checkpoint then
     errors.refuse("train", "resume: expected a path in checkpoint")
   end
@@ -90,6 +99,7 @@ function training_options.check(given)
   check_together(opts)
   if opts.decay == nil then opts.decay = opts.schedule == "step" and {} end
   if opts.decay then opts.decay = options.check("train: decay", opts.decay, decay_rules) end
+  opts.focal_gamma = opts.loss == "focal" and (opts.focal_gamma or 2) or nil
   if opts.augment == true then opts.augment = augmentation end
   if opts.optimiser == "sgd" then
     opts.momentum, opts.nesterov = opts.momentum or 0.9, opts.nesterov or false
@@ -102,16 +112,18 @@ function training_options.check(given)
 end
 
 --- What of the options the numbers depend on, as plain data. Not in it: epochs where no learning rate depends on them,
--- because a finished training may go on; workers, which change no number.
+-- because a finished training may go on, and patience, for the same reason; workers, which change no number. An option
+-- that is newer than the first checkpoints is there only where it is not at its default.
 -- @tab opts as `check` gives them
 -- @treturn table
 function training_options.numbers(opts)
   local numbers = {}
   for _, name in ipairs { "batch", "micro_batch", "optimiser", "betas", "eps", "momentum", "nesterov", "weight_decay",
     "decay_norms", "lr", "schedule", "decay", "min_lr", "warmup", "label_smoothing", "clip", "ema", "augment", "select",
-    "seed" } do
+    "seed", "focal_gamma" } do
     numbers[name] = opts[name]
   end
+  if opts.sampler ~= "shuffle" then numbers.sampler = opts.sampler end
   if type(opts.schedule) == "function" then numbers.schedule = "function" end
   if opts.schedule ~= "step" and opts.schedule ~= "constant" then numbers.epochs = opts.epochs end
   return numbers

@@ -11,6 +11,8 @@ local output = require "secateur.util.output"
 local parameters = require "secateur.training.parameters"
 local predict = require "secateur.evaluation.predict"
 local progress = require "secateur.util.progress"
+local sampler = require "secateur.training.sampler"
+local selection = require "secateur.training.selection"
 local training_options = require "secateur.training.options"
 local train_epoch = require "secateur.training.train_epoch"
 
@@ -36,6 +38,16 @@ local function choose_parameters(job)
   end
 end
 
+-- What is minimised, on which samples, and what is best.
+local function choose_aims(job)
+  local opts, train, val = job.opts, job.data.train, job.data.val
+  job.criterion = criterion.new(train, job.model, opts)
+  job.pools = opts.sampler == "balanced" and sampler.pools(train) or nil
+  if opts.patience and not val then errors.refuse("train", "patience: expected a data.val to be patient about") end
+  opts.select, job.note = selection.choose(job.criterion.kind, opts.select, val)
+  job.select = val and opts.select or "last"
+end
+
 -- Everything that a training needs, checked.
 local function prepare(model, data, given)
   local used = check_data(model, data)
@@ -44,12 +56,14 @@ local function prepare(model, data, given)
     local good, message = output.prepare_file(opts.checkpoint)
     if not good then errors.refuse("train", "checkpoint: " .. message) end
   end
-  local job = { model = model, data = used, opts = opts, rows = {}, select = used.val and opts.select or "last",
-    criterion = criterion.new(used.train, model.class_count, opts) }
+  local job = { model = model, data = used, opts = opts, rows = {} }
+  choose_aims(job)
   choose_parameters(job)
   local numbers = training_options.numbers(opts)
   numbers.class_weights, numbers.frozen, numbers.zeros = job.criterion.list, job.frozen, model.pruning_plan
   numbers.parameters = opts.groups and job.settings
+  numbers.pos_weight = job.criterion.positive or nil
+  if job.criterion.kind ~= "classes" then numbers.head = "sigmoid" end
   job.description = checkpoint.describe(model, used, numbers)
   -- The batches of an epoch, each of which is a step.
   local count, batch = used.train:count(), opts.batch
@@ -72,17 +86,13 @@ local function validate(job, epoch, row)
   local sums, loss = train_epoch.new_sums(), criterion.loss(job.criterion, run.logits, run.labels)
   train_epoch.check_finite(job, "loss", loss, epoch, "validation")
   train_epoch.add(job, sums, loss, run.logits, run.labels)
-  row.val_loss, row.val_accuracy = loss, sums.right / sums.count
-end
-
--- Whether the weights of this epoch are to be kept rather than those of an earlier one.
-local function is_better(job, row)
-  local best = job.rows[job.kept.epoch]
-  if job.select == "last" or not best then return true end
-  if job.select == "accuracy" and row.val_accuracy ~= best.val_accuracy then
-    return row.val_accuracy > best.val_accuracy
+  row.val_loss, row.val_accuracy = loss, select(2, train_epoch.means(sums))
+  if job.select == "auroc" or job.criterion.kind ~= "classes" then
+    row.val_auroc = selection.auroc(job.criterion.kind, run.logits, run.labels)
   end
-  return row.val_loss < best.val_loss
+  if job.select == "auroc" and not row.val_auroc then
+    errors.raise("select: expected positives and negatives among the images of data.val that could be read")
+  end
 end
 
 -- `state`: the weights that are trained; where an average is kept, the model has that one now.
@@ -96,6 +106,7 @@ end
 
 local function report(job, row)
   local val = row.val_loss and ("  val loss %.4f  accuracy %.4f"):format(row.val_loss, row.val_accuracy) or ""
+  if row.val_auroc then val = val .. ("  AUROC %.4f"):format(row.val_auroc) end
   local done, left = row.epoch - job.first + 1, job.opts.epochs - row.epoch
   local time = left > 0 and progress.duration((core.clock() - job.started) / done * left) .. " left" or "done"
   say(job, "epoch %d/%d  loss %.4f  accuracy %.4f%s  lr %s  %.1f images/s  %s", row.epoch, job.opts.epochs,
@@ -118,7 +129,9 @@ local function judge(job, row, state)
   local epoch = row.epoch
   validate(job, epoch, row)
   row.seconds = core.clock() - job.epoch_started
-  if is_better(job, row) then job.kept = { epoch = epoch, state = job.model:state() } end
+  if selection.is_better(job.select, row, job.rows[job.kept.epoch]) then
+    job.kept = { epoch = epoch, state = job.model:state() }
+  end
   job.rows[epoch] = row
   save(job, epoch, state)
   report(job, row)
@@ -131,8 +144,9 @@ local function run_epoch(job, epoch)
   collectgarbage() -- ends the tensors that share the weights, which would have to be copied for them
   job.model.graph:own_parameters { except = job.fixed }
   local sums = train_epoch.run(job, epoch)
-  local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = sums.loss / sums.weight,
-    train_accuracy = sums.right / sums.count, images_per_second = sums.count / (core.clock() - job.epoch_started) }
+  local loss, accuracy = train_epoch.means(sums)
+  local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = loss, train_accuracy = accuracy,
+    images_per_second = sums.images / (core.clock() - job.epoch_started) }
   local state = job.model:state()
   if job.average then set_state(job.model, job.average:state()) end
   judge(job, row, state)
@@ -184,10 +198,18 @@ local function run(job)
   job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }
   local line <close> = job.line
   if not job.data.val then say(job, "train: there is no validation split: the weights of the last epoch are kept") end
+  if job.note then say(job, "%s", job.note) end
   job.first = (opts.resume and resume(job) or 0) + 1
   line.total = (opts.epochs - job.first + 1) * job.data.train:count()
   job.started = core.clock()
-  for epoch = job.first, opts.epochs do run_epoch(job, epoch) end
+  for epoch = job.first, opts.epochs do
+    job.stopped = selection.reason_to_stop(opts.patience, epoch, job.kept.epoch, job.select)
+    if job.stopped then
+      say(job, "train: %s; the weights kept are those of epoch %d", job.stopped, job.kept.epoch)
+      break
+    end
+    run_epoch(job, epoch)
+  end
 end
 
 -- Ctrl-C ends native work with "interrupted", and Lua code, by its own signal handler, with "interrupted!".
@@ -198,11 +220,12 @@ end
 
 --- Trains a model in place; models that shared its weights (clones) keep theirs.
 --
--- The criterion is cross entropy weighted by class, and the weights kept in the end are those of the epoch of best
--- validation, also when the training is stopped by Ctrl-C or an error. Order, augmentation and dropout depend on
--- `seed`, epoch and step alone: the same call gives the same weights to the bit (with the same number of threads), and
--- so does a training that was interrupted and resumed. In a model with batch norm a last batch of one sample is left
--- out.
+-- The criterion is that of the model's head: softmax, cross entropy weighted by class; a sigmoid of one logit, the same
+-- of two classes, of which the second is the positive one; of more logits and a split with several findings per image,
+-- binary cross entropy, mean over what is known. The weights kept in the end are those of the epoch of best validation,
+-- also when the training is stopped by Ctrl-C or an error. Order, augmentation and dropout depend on `seed`, epoch and
+-- step alone: the same call gives the same weights to the bit (with the same number of threads), and so does a training
+-- that was interrupted and resumed. In a model with batch norm a last batch of one sample is left out.
 --
 -- Frozen parameters get no gradient and no state, and the backward pass ends at the first parameter that is trained: a
 -- head alone costs little more than its forward passes. A batch norm whose scale is frozen runs as in inference and
@@ -218,9 +241,14 @@ end
 -- @tparam Model model
 -- @tparam Dataset data its `train` is learned, its `val` (may be missing) decides which weights are kept
 -- @tab[opt] opts The course: `epochs` (20), `batch` (32; samples of a step), `micro_batch` (none: run batches in pieces
--- of at most so many, as equal as can be, to save memory), `seed` (0), `select` ("accuracy" of validation, ties by
--- loss; "loss"; "last"), `augment` (true: random resized crop of scale 0.7-1 and ratio 0.75-1.33, flips, rotation up to
--- 30°, brightness, contrast and saturation ± 0.2; false; or a table of these, see `split:batches`).
+-- of at most so many, as equal as can be, to save memory), `seed` (0), `select` (what of validation decides which epoch
+-- is kept: "accuracy", of findings that of all known ones at a probability of 0.5; "auroc", as `evaluate` has it; both
+-- with ties by loss; "loss"; "last"; by default "accuracy", of findings "auroc"), `patience` (none: after so many
+-- epochs without a better one the training ends), `sampler` ("shuffle": every image once per epoch; "balanced": as many
+-- as there are, drawn with replacement, each time first a class, all alike, then an image of it; of findings one of
+-- these or none, then an image where it is present, or where all are absent), `augment` (true: random resized crop of
+-- scale 0.7-1 and ratio 0.75-1.33, flips, rotation up to 30°, brightness, contrast and saturation ± 0.2; false; or a
+-- table of these, see `split:batches`).
 --
 -- The optimiser, as torch.optim has them: `optimiser` ("adam", "adamw", "sgd"), `betas` ({0.9, 0.999}) and `eps` (1e-8)
 -- of the first two, `momentum` (0.9) and `nesterov` (false) of sgd, `weight_decay` (0; adamw: 0.01; decoupled in adamw
@@ -236,8 +264,11 @@ end
 -- `groups` (list of {match = as freeze, lr = or lr_scale =, weight_decay =}; the first that fits a parameter counts,
 -- the schedule multiplies all rates alike).
 --
--- The criterion: `class_weights` ("balanced": n / (classes · n_c); a list; or false), `label_smoothing` (0; as
--- CrossEntropyLoss).
+-- The criterion: `class_weights` ("balanced": n / (classes · n_c); a list; or false; by default "balanced" where there
+-- are classes and neither `pos_weight` nor `sampler` balances them), `pos_weight` (of sigmoid heads, as
+-- BCEWithLogitsLoss: what the presence of a finding weighs against its absence; "balanced": images without it / images
+-- with it; a number; a list of one per finding; none), `label_smoothing` (0; as CrossEntropyLoss; of findings (1 - s) y
+-- + s/2), `loss` ("cross_entropy", or "focal": times (1 - p)^gamma, Lin et al. 2017), `focal_gamma` (2).
 --
 -- Averaging: `ema` (false; d: after every step a += (1 - d) (w - a); the average is what is validated, kept and given
 -- back; until warm-up ends it is a copy; running statistics of batch norms are averaged too, as torchvision's
@@ -247,8 +278,9 @@ end
 -- there), `on_epoch` (function(row), called after each epoch, when the model has what was validated), `workers`
 -- (threads that decode, 1), `quiet` (false; say nothing on stderr)
 -- @treturn table history: list of rows `{epoch=, lr=, group_lrs=, train_loss=, train_accuracy=, val_loss=,
--- val_accuracy=, seconds=, images_per_second=}`; rates are those of the epoch's last step; losses are weighted by class
--- (and smoothed), train's are means over the epoch; also `best_epoch`, `tostring`, and `draw(path)`, see
+-- val_accuracy=, val_auroc=, seconds=, images_per_second=}`; rates are those of the epoch's last step; losses are
+-- weighted (and smoothed), train's are means over the epoch; `val_auroc` is there for sigmoid heads, and where it is
+-- selected by; also `best_epoch`, `stopped` (why it ended early, or nil), `tostring`, and `draw(path)`, see
 -- `secateur.training.history`
 -- @treturn Model the model
 -- @raise when model, data and options do not fit, a pattern fits nothing or nothing is left to train; when the loss or
@@ -264,7 +296,7 @@ local function train(model, data, opts)
   local ok, problem = errors.catch(run, job)
   restore(job)
   if not ok then errors.rethrow(explain(job, problem), "train") end
-  return history.new(job.rows, job.kept.epoch), model
+  return history.new(job.rows, job.kept.epoch, job.stopped), model
 end
 
 return train

@@ -5,6 +5,7 @@ local core = require "secateur.core"
 local criterion = require "secateur.training.criterion"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
+local sampler = require "secateur.training.sampler"
 local schedule = require "secateur.training.schedule"
 
 local train_epoch = {}
@@ -34,22 +35,27 @@ end
 --- Sums over samples, from which means are made.
 -- @treturn table
 function train_epoch.new_sums()
-  return { loss = 0, weight = 0, right = 0, count = 0 }
+  return { loss = 0, weight = 0, right = 0, count = 0, images = 0 }
+end
+
+--- Loss and accuracy from sums; 0 where nothing was known.
+-- @tab sums
+-- @treturn number
+-- @treturn number
+function train_epoch.means(sums)
+  return sums.weight > 0 and sums.loss / sums.weight or 0, sums.count > 0 and sums.right / sums.count or 0
 end
 
 --- Adds a batch to such sums.
 -- @tab job
 -- @tab sums
--- @number loss mean over the batch, weighted by class
+-- @number loss mean over the batch, weighted as the criterion does
 -- @tparam Tensor logits
 -- @tparam Tensor labels
 function train_epoch.add(job, sums, loss, logits, labels)
-  local predictions, actual, weight = logits:argmax(2):totable(), labels:totable(), 0
-  for i, label in ipairs(actual) do
-    weight = weight + (job.criterion.list and job.criterion.list[label] or 1)
-    if predictions[i] == label then sums.right = sums.right + 1 end
-  end
-  sums.loss, sums.weight, sums.count = sums.loss + loss * weight, sums.weight + weight, sums.count + #actual
+  local weight, right, count = criterion.score(job.criterion, logits, labels)
+  sums.loss, sums.weight = sums.loss + loss * weight, sums.weight + weight
+  sums.right, sums.count, sums.images = sums.right + right, sums.count + count, sums.images + #labels
 end
 
 -- The learning rate of a step, before the groups' own.
@@ -80,7 +86,8 @@ local function accumulate(job, execution_plan, x, y, seed, sums)
     whole = whole + loss
     if whole - whole ~= 0 then return whole end
     execution_plan:backward(dlogits, i > 1)
-    train_epoch.add(job, sums, loss * total / criterion.weight(job.criterion, labels), logits, labels)
+    local weight = criterion.weight(job.criterion, labels)
+    train_epoch.add(job, sums, weight > 0 and loss * total / weight or 0, logits, labels)
   end
   return whole
 end
@@ -104,7 +111,34 @@ local function take_step(job, execution_plan, epoch, step)
   if job.average then job.average:update(average_decay(job, epoch, step)) end
 end
 
---- Goes through the training images once.
+-- Which batches an epoch has.
+local function batch_options(job, epoch)
+  local opts = job.opts
+  local wanted = { batch = opts.batch, seed = opts.seed, epoch = epoch, augment = opts.augment or nil,
+    workers = opts.workers }
+  if job.pools then
+    wanted.order = sampler.draw(job.pools, job.data.train:count(), opts.seed, epoch)
+  else
+    wanted.shuffle = true
+  end
+  return wanted
+end
+
+-- A split of somebody's own might not know of `order`, and pass over it. Gives the place in it behind these samples, of
+-- which some may be missing between: those that could not be decoded.
+local function follow(order, place, kept)
+  for _, index in ipairs(order and kept or {}) do
+    repeat
+      place = place + 1
+    until order[place] == index or place > #order
+  end
+  if order and place > #order then
+    errors.raise("data.train: expected samples in the order that was asked for, as sampler needs it")
+  end
+  return place
+end
+
+--- Goes through the training images once; with a balanced sampler, through as many as there are.
 -- @tab job
 -- @int epoch
 -- @treturn table sums over the samples
@@ -112,9 +146,10 @@ function train_epoch.run(job, epoch)
   local model, train, opts = job.model, job.data.train, job.opts
   local execution_plan = model:execution_plan(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
     { training = true, backward = true, params = true, frozen = job.frozen })
-  local sums, step, seed = train_epoch.new_sums(), 0, core.mix(opts.seed, epoch)
-  for x, y in train:batches { batch = opts.batch, shuffle = true, seed = opts.seed, epoch = epoch,
-    augment = opts.augment or nil, workers = opts.workers } do
+  local sums, step, place, seed = train_epoch.new_sums(), 0, 0, core.mix(opts.seed, epoch)
+  local wanted = batch_options(job, epoch)
+  for x, y, kept in train:batches(wanted) do
+    place = follow(wanted.order, place, kept)
     -- The statistics of one sample would say nothing about the class.
     if not (job.skip_single and #y == 1 and train:count() > 1) then
       step = step + 1
@@ -122,7 +157,7 @@ function train_epoch.run(job, epoch)
       local loss = accumulate(job, execution_plan, x, y, core.mix(seed, step), sums)
       train_epoch.check_finite(job, "loss", loss, epoch, "step " .. step)
       take_step(job, execution_plan, epoch, step)
-      job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(sums.loss / sums.weight, sums.right / sums.count))
+      job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(train_epoch.means(sums)))
     end
   end
   if step == 0 then errors.raise("data.train: expected images, but none could be decoded") end
