@@ -32,6 +32,10 @@ local function is_numbers(value)
   return #value > 0, "a number, or a list of one per channel"
 end
 
+local function is_model(value)
+  return type(value.preparation) == "function" and type(value.input_shape) == "table", "a Model"
+end
+
 local common_rules = {
   size = { type = "integer", min = 1, max = 8192, default = 224 },
   channels = { one_of = { 1, 3 }, default = 3 },
@@ -42,6 +46,7 @@ local common_rules = {
   cache_bytes = { type = "integer", min = 0 },
   mean = { type = { "number", "table" }, check = is_numbers },
   std = { type = { "number", "table" }, check = is_numbers },
+  like = { type = "table", check = is_model },
   quiet = { type = "boolean", default = false },
 }
 
@@ -72,13 +77,26 @@ local function per_channel(name, argument, value, channels)
   return list
 end
 
+-- The options given, and those that say how the images of a model were prepared and what its classes are.
+local function complete(given, rules)
+  local like = type(given) == "table" and given.like
+  if type(like) ~= "table" or not is_model(like) then return given end
+  local known, filled = like:preparation(), {}
+  known.classes = like.classes
+  for key, value in pairs(known) do
+    if type(rules[key]) == "table" then filled[key] = value end
+  end
+  for key, value in pairs(given) do filled[key] = value end
+  return filled
+end
+
 --- Checks the options of a data set's constructor.
 -- @string name the public function
 -- @tab[opt] given
 -- @tab rules as `dataset.rules` gives
--- @treturn table checked; `mean` and `std` are lists
+-- @treturn table checked; `mean` and `std` are lists; those of the model `like` are filled in
 function dataset.options(name, given, rules)
-  local opts = options.check(name, given, rules)
+  local opts = options.check(name, complete(given, rules), rules)
   opts.mean = per_channel(name, "mean", opts.mean, opts.channels)
   opts.std = per_channel(name, "std", opts.std, opts.channels)
   return opts
@@ -121,9 +139,10 @@ end
 -- @tab[opt] skipped images already found to be unreadable
 -- @treturn Dataset
 function dataset.new(name, title, classes, opts, parts, skipped)
-  local shared = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
-    mean = opts.mean, std = opts.std, stop = opts.on_error == "stop", quiet = opts.quiet, skipped = skipped or {},
-    known = {}, multi_label = type(parts.train.labels[1]) == "table" or nil }
+  local preparation = { size = opts.size, channels = opts.channels, mean = opts.mean, std = opts.std }
+  local shared = { name = name, title = title, preparation = preparation, classes = classes, size = opts.size,
+    channels = opts.channels, mean = opts.mean, std = opts.std, stop = opts.on_error == "stop", quiet = opts.quiet,
+    skipped = skipped or {}, known = {}, multi_label = type(parts.train.labels[1]) == "table" or nil }
   for _, failure in ipairs(shared.skipped) do shared.known[failure.path] = failure.message end
   check_parts(shared, parts)
   local self = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,

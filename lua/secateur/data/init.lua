@@ -3,7 +3,8 @@
 --
 -- All take `size` (224), `channels` (3, or 1), `mean`, `std` (ImageNet's), `seed` (0) and `splits` (`{train = .7,
 -- val = .1, test = .2}`) where samples are assigned to splits, `on_error` ("skip" or "stop" at an image that cannot be
--- read), `max_pixels` (larger images count as unreadable), `cache_bytes` (for decoded images), `quiet` (no warnings).
+-- read), `max_pixels` (larger images count as unreadable), `cache_bytes` (for decoded images), `quiet` (no warnings),
+-- `like` (a Model: images are prepared as its were, with its classes in its order, unless other options say otherwise).
 -- @module secateur.data
 local dataset = require "secateur.data.dataset"
 

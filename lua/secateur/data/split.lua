@@ -9,9 +9,10 @@ local options = require "secateur.util.options"
 local split = {}
 
 --- A part of a data set. Fields: `name`, `classes` (list of names), `labels` (list, from 1), `names` (list of file
--- names), `size`, `channels`, `skipped` (list of `{path=, message=}` shared by the whole data set). Where an image may
--- have several findings, `multi_label` is true, `classes` names the findings, and each of `labels` is a list of a
--- number per finding: 1 (present), 0 (absent) or -1 (unknown).
+-- names), `size`, `channels`, `preparation` (how images are made ready: `size`, `channels`, `mean`, `std`, …),
+-- `skipped` (list of `{path=, message=}` shared by the whole data set). Where an image may have several findings,
+-- `multi_label` is true, `classes` names the findings, and each of `labels` is a list of a number per finding: 1
+-- (present), 0 (absent) or -1 (unknown).
 -- @type Split
 local Split = {}
 Split.__index = Split
@@ -27,8 +28,9 @@ Split.__name = "Split"
 function split.new(shared, name, part)
   return setmetatable({
     name = name, classes = shared.classes, labels = part.labels, names = part.names, size = shared.size,
-    channels = shared.channels, skipped = shared.skipped, shared = shared, source = part.source, rows = part.rows,
-    paths = part.paths or part.names, multi_label = shared.multi_label,
+    channels = shared.channels, preparation = shared.preparation, multi_label = shared.multi_label,
+    skipped = shared.skipped, shared = shared, source = part.source, rows = part.rows,
+    paths = part.paths or part.names,
   }, Split)
 end
 

@@ -4,21 +4,60 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local preparation = require "secateur.models.preparation"
 
 local predict = {}
 
---- Raises unless a split has as many classes as the model, and images of
--- its channels and size. More or fewer classes are those of another question: a label would be held against the logit
--- of something else. Splits of one's own need not say what they have.
+-- What a split's labels are must be what the head of the model says.
+local function check_head(name, model, split, argument)
+  local wanted, multi = model.class_count, split.multi_label or false
+  if #split.classes ~= wanted then
+    errors.refuse(name, "%s: expected %d classes, as many as the model has, got %d", argument, wanted, #split.classes)
+  elseif multi ~= (model.head == "sigmoid" and model.output_count > 1) then
+    errors.refuse(name, "%s: expected %s, as the model's head is %s of %d logit%s, got %s", argument,
+      multi and "one class per image" or "findings, any number per image", model.head, model.output_count,
+      model.output_count == 1 and "" or "s", multi and "findings" or "one class per image")
+  end
+end
+
+local function listed(names) return table.concat(names, ", ") end
+
+-- A label is held against the logit of its number: under other names that would be another question.
+local function check_classes(name, model, split, argument, adapts)
+  local known, got = model.classes, split.classes
+  if not known or listed(known) == listed(got) then return end
+  local present, same = {}, true
+  for _, class in ipairs(known) do present[class] = true end
+  for _, class in ipairs(got) do same = same and present[class] end
+  if adapts and not same then return end
+  errors.refuse(name, "%s: expected the classes that the model knows%s: %s; got %s (like = model takes the model's; "
+    .. "classes = { … } of sc.data gives order, selection and other names)", argument, same and ", in its order" or "",
+    listed(known), listed(got))
+end
+
+local function check_preparation(name, model, split, argument)
+  if not split.preparation then return end
+  local wrong = preparation.differences(model:preparation(), split.preparation)
+  if #wrong > 0 then
+    errors.refuse(name, "%s: expected images prepared as those that the model was trained on, with %s (like = model "
+      .. "prepares them so; model.info.preparation and .normalisation = nil where the model is wrong)", argument,
+      table.concat(wrong, "; with "))
+  end
+end
+
+--- Raises unless a split has the classes of the model, where both know them, in its order, labels as its head has them,
+-- and images of its channels and size, prepared as it learned them. Splits of one's own need not say what they have.
 -- @string name the public function
 -- @tparam Model model
 -- @tab split
 -- @string[opt="split"] argument what the split is called
-function predict.check_fit(name, model, split, argument)
+-- @bool[opt=false] adapts whether the model is about to learn from the split: other classes and another preparation,
+--   then, are no mistake, but the same classes in another order are
+function predict.check_fit(name, model, split, argument, adapts)
   argument = argument or "split"
-  if split.classes and #split.classes ~= model.class_count then
-    errors.refuse(name, "%s: expected %d classes, as many as the model has, got %d", argument, model.class_count,
-      #split.classes)
+  if split.classes then
+    check_head(name, model, split, argument)
+    check_classes(name, model, split, argument, adapts)
   end
   local shape = model.input_shape
   if split.size and split.channels and #shape == 3
@@ -27,6 +66,7 @@ function predict.check_fit(name, model, split, argument)
       shape[2],
       shape[3], split.channels, split.size, split.size)
   end
+  if not adapts then check_preparation(name, model, split, argument) end
 end
 
 --- Raises unless the model can be run on the split: a split that is not
@@ -35,7 +75,8 @@ end
 -- @param model
 -- @param split
 -- @string[opt="split"] argument what the split is called
-function predict.check(name, model, split, argument)
+-- @bool[opt=false] adapts see `check_fit`
+function predict.check(name, model, split, argument, adapts)
   argument = argument or "split"
   model_class.check(name, model, "model")
   local kind = type(split)
@@ -44,7 +85,7 @@ function predict.check(name, model, split, argument)
   elseif split:count() == 0 then
     errors.refuse(name, "%s: expected at least one sample, found none", argument)
   end
-  predict.check_fit(name, model, split, argument)
+  predict.check_fit(name, model, split, argument, adapts)
 end
 
 --- Logits of all samples of a split, in inference mode.

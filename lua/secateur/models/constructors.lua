@@ -16,6 +16,7 @@ local common = {
   classes = { type = "integer", min = 1, default = 1000 },
   size = { type = "integer", min = 1, default = 224 },
   channels = { type = "integer", min = 1, default = 3 },
+  head = { one_of = { "softmax", "sigmoid" }, default = "softmax" },
   seed = { type = "integer", default = 0 },
 }
 
@@ -33,7 +34,7 @@ local function constructor(family, name, rules, config)
     return errors.within(name, function()
       local graph = family.graph(checked)
       initial_weights(graph, family.initial, checked.seed)
-      return model.new(graph, { architecture = name })
+      return model.new(graph, { architecture = name, head = checked.head ~= "softmax" and checked.head or nil })
     end)
   end
 end

@@ -10,6 +10,7 @@ local rules = {
   build = { type = "function", required = true },
   input = { type = "table", required = true },
   name = { type = "string", default = "custom" },
+  head = { one_of = { "softmax", "sigmoid" }, default = "softmax" },
   seed = { type = "integer", default = 0 },
   init = { type = "table", default = {
     { "conv.*weight$", "kaiming_out" }, { "weight$", "torch_default" }, { "value$", "normal", 0.02 },
@@ -26,8 +27,8 @@ local rules = {
 --     end }
 --
 -- @tparam table opts `input` (shape of one sample), `build` (function(net, x) -> name of the output node; `net` has a
---   method per operation, see secateur.models.builder), `name` ("custom"), `seed` (0), `init` (rules for initial
---   weights, see secateur.models.initial_weights)
+--   method per operation, see secateur.models.builder), `name` ("custom"), `head` ("softmax"; "sigmoid": each
+--   output by itself), `seed` (0), `init` (rules for initial weights, see secateur.models.initial_weights)
 -- @treturn Model
 -- @usage
 -- local model = sc.model { input = { 1, 28, 28 }, build = function(net, x)
@@ -41,6 +42,7 @@ return function(opts)
   return (errors.within("model", function()
     if output ~= nil then net.graph:output(output) end
     initial_weights(net.graph, checked.init, checked.seed)
-    return model.new(net.graph, { architecture = checked.name })
+    return model.new(net.graph, { architecture = checked.name,
+      head = checked.head ~= "softmax" and checked.head or nil })
   end))
 end

@@ -6,6 +6,7 @@ local export = require "secateur.models.export"
 local model_file = require "secateur.models.model_file"
 local layers = require "secateur.models.layers"
 local options = require "secateur.util.options"
+local preparation = require "secateur.models.preparation"
 local pruning_plan = require "secateur.models.pruning_plan"
 local profile = require "secateur.models.profile"
 local load_state = require "secateur.models.load_state"
@@ -16,9 +17,12 @@ local model = {}
 --- A classifier.
 -- @type Model
 -- @field graph the native Graph
--- @field info what is saved with the model: `architecture`; `normalisation` ({mean, std} of its training images);
---   `classes` (list of names)
--- @field class_count how many classes it tells apart
+-- @field info what is saved with the model: `architecture`; `preparation` (how its training images were prepared, see
+--   `preparation()`) and `normalisation` ({mean, std} of these); `classes` (list of names); `head` ("sigmoid")
+-- @field head what makes probabilities of its logits: "softmax" (one of the classes is true), or "sigmoid" (each
+--   finding by itself; of one logit: the second of two classes)
+-- @field output_count how many logits it has
+-- @field class_count how many classes it tells apart: one per logit, two where a sigmoid head has one logit
 -- @field classes their names, those of `info`, where they are known
 -- @field pruning_plan of a pruned model: which units are gone; `plan` for short
 local Model = {}
@@ -28,6 +32,11 @@ local aliases = { plan = "pruning_plan" }
 
 function Model:__index(key)
   if key == "classes" then return rawget(self, "info").classes end
+  if key == "head" then return rawget(self, "info").head or "softmax" end
+  if key == "class_count" then
+    local count = rawget(self, "output_count")
+    return count == 1 and self.head == "sigmoid" and 2 or count
+  end
   local name = aliases[key]
   if name then return rawget(self, name) end
   return Model[key]
@@ -47,7 +56,7 @@ function model.new(graph, info)
     if node.name == graph:output() then self.output_shape = node.shape end
   end
   if not self.input_shape then errors.raise("the graph has no input") end
-  self.class_count = self.output_shape[#self.output_shape]
+  self.output_count = self.output_shape[#self.output_shape]
   return self
 end
 
@@ -193,6 +202,15 @@ function Model:load_state(from, opts)
     key = checked.key })
   if self.pruning_plan and not pruning_plan.holds(self.pruning_plan, self.graph) then self.pruning_plan = nil end
   return self
+end
+
+--- How the images of the model were prepared, as options of `sc.data`: `size`, `channels`, and where they are known
+-- `mean`, `std`, `resize`, `crop`, `interpolation`, `range`. Models that were trained here know all of them.
+-- @treturn table
+-- @usage
+-- local data = sc.data.folder("images", model:preparation()) -- or { like = model }, which takes the classes too
+function Model:preparation()
+  return preparation.of(self)
 end
 
 --- A model with the same graph that shares all parameters until one of the two trains.

@@ -9,6 +9,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
+local preparation = require "secateur.models.preparation"
 local pruning_plan = require "secateur.models.pruning_plan"
 local safetensors = require "secateur.formats.safetensors"
 local weights = require "secateur.formats.weights"
@@ -51,7 +52,10 @@ function model_file.check_info(info, classes)
     errors.raise("info: normalisation: expected as many positive numbers in std as numbers in mean")
   elseif named ~= nil and not (is_list(named, is_name) and #named == classes) then
     errors.raise("info: classes: expected a list of %d names", classes)
+  elseif info.head ~= nil and info.head ~= "softmax" and info.head ~= "sigmoid" then
+    errors.raise("info: head: expected 'softmax' or 'sigmoid', got %s", options.describe(info.head))
   end
+  if info.preparation ~= nil then preparation.check(info.preparation) end
 end
 
 -- ---- writing ----

@@ -82,7 +82,7 @@ local function change_channels(adaptation, channels)
     end
   end
   adaptation.input.attrs.shape = { channels, image[2], image[3] }
-  adaptation.info.normalisation = nil -- that of colours
+  adaptation.info.normalisation, adaptation.info.preparation = nil, nil -- those of colours
 end
 
 local function change_size(adaptation, size)

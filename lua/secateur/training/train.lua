@@ -10,6 +10,7 @@ local options = require "secateur.util.options"
 local output = require "secateur.util.output"
 local parameters = require "secateur.training.parameters"
 local predict = require "secateur.evaluation.predict"
+local preparation = require "secateur.models.preparation"
 local progress = require "secateur.util.progress"
 local sampler = require "secateur.training.sampler"
 local selection = require "secateur.training.selection"
@@ -20,9 +21,9 @@ local function check_data(model, data)
   if type(data) ~= "table" or not data.train then
     errors.refuse("train", "data: expected a dataset with train and val, got " .. options.describe(data))
   end
-  predict.check("train", model, data.train, "data.train")
+  predict.check("train", model, data.train, "data.train", true)
   local has_val = data.val and data.val:count() > 0
-  if has_val then predict.check("train", model, data.val, "data.val") end
+  if has_val then predict.check("train", model, data.val, "data.val", true) end
   return { train = data.train, val = has_val and data.val or nil }
 end
 
@@ -74,8 +75,26 @@ end
 
 local function say(job, format, ...)
   if job.opts.quiet then return end
-  job.line:clear()
+  if job.line then job.line:clear() end
   io.stderr:write(format:format(...), "\n")
+end
+
+-- The model learns of its images: how they are prepared, which says what black is too, and their classes. What it knew
+-- of others is said.
+local function take_knowledge(job, data)
+  local info, prepared = job.model.info, data.train.preparation
+  if info.classes and data.classes and table.concat(info.classes, "\0") ~= table.concat(data.classes, "\0") then
+    say(job, "train: the model's classes were %s; they are %s now", table.concat(info.classes, ", "),
+      table.concat(data.classes, ", "))
+  end
+  info.classes = data.classes and table.move(data.classes, 1, #data.classes, 1, {})
+  if not prepared then return end
+  local changes = preparation.differences(job.model:preparation(), prepared, ", now ")
+  if #changes > 0 then
+    say(job, "train: the model's images were prepared with %s", table.concat(changes, "; with "))
+  end
+  info.preparation = preparation.from(prepared)
+  info.normalisation = { mean = info.preparation.mean, std = info.preparation.std }
 end
 
 -- ---- one epoch ----
@@ -289,9 +308,7 @@ end
 -- sc.train(model, data, { epochs = 20, lr = 1e-3 })
 local function train(model, data, opts)
   local job = prepare(model, data, opts)
-  local shared = data.train.shared -- says what black is, for the baseline of Integrated Gradients
-  if shared then model.info.normalisation = { mean = shared.mean, std = shared.std } end
-  model.info.classes = data.classes and table.move(data.classes, 1, #data.classes, 1, {})
+  take_knowledge(job, data)
   job.kept = { epoch = 0, state = model:state() }
   local ok, problem = errors.catch(run, job)
   restore(job)
