@@ -2,12 +2,14 @@
 #include "lua/l_image_source.h"
 
 #include "base/interrupt.h"
+#include "image/digest.h"
 #include "image/phantom.h"
 #include "lua/core.h"
 #include "lua/l_image_batch.h"
 #include "lua/l_image_preprocess.h"
 #include "lua/support.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define CLASS SC_LUA_CLASS("ImageSource")
@@ -147,6 +149,28 @@ static int image_source_check(lua_State *L) {
     return 1;
 }
 
+/* source:digests() -> list: per image 32 hexadecimal digits that are those of its decoded pixels, or false where it
+ * cannot be read. Not cryptographic. Works on all cores, and waits. */
+static int image_source_digests(lua_State *L) {
+    sc_error error;
+    sc_image_source *source = sc_lua_check_image_source(L, 1, "digests", "source");
+    size_t count = sc_image_source_count(source);
+    sc_image_digest *digests = lua_newuserdatauv(L, (count + 1) * sizeof *digests, 0);
+    sc_interrupt_begin();
+    sc_status status = sc_image_source_digests(digests, source, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
+    lua_createtable(L, (int)(count < INT_MAX ? count : 0), 0);
+    for (size_t i = 0; i < count; i++) {
+        if (digests[i].readable)
+            lua_pushstring(L, digests[i].text);
+        else
+            lua_pushboolean(L, false);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 /* source:pixels(index) -> Tensor [C,H,W] in 0..1, as decoded. */
 static int image_source_pixels(lua_State *L) {
     sc_error error;
@@ -187,13 +211,10 @@ static int image_source_batch(lua_State *L) {
 
 void sc_lua_open_image_source(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"count", image_source_count},
-        {"check", image_source_check},
-        {"batch", image_source_batch},
-        {"pixels", image_source_pixels},
-        {"close", image_source_close},
-        {"__tostring", image_source_tostring},
-        {NULL, NULL},
+        {"count", image_source_count},         {"check", image_source_check},
+        {"digests", image_source_digests},     {"batch", image_source_batch},
+        {"pixels", image_source_pixels},       {"close", image_source_close},
+        {"__tostring", image_source_tostring}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {{"image_source", image_source}, {NULL, NULL}};
     sc_lua_new_class(L, CLASS, methods, image_source_close);

@@ -17,6 +17,11 @@
 -- @function ImageSource:check
 -- @treturn {table,...} each `index`, `message`
 
+--- Digests of the decoded pixels, on all cores: images are the same where these are, whatever files they came from (a
+-- grey image and the same stored as colour, too). 128 bits of MurmurHash3: fit for finding duplicates, not cryptographic.
+-- @function ImageSource:digests
+-- @treturn {string,...} 32 hexadecimal digits per image, false where it cannot be read
+
 --- Decodes images on all cores.
 -- @function ImageSource:batch
 -- @tparam {int,...} indices
