@@ -9,8 +9,8 @@ local options = require "secateur.util.options"
 
 local preparation = {}
 
---- The names of the fields, in the order of messages.
-preparation.fields = { "channels", "size", "mean", "std", "resize", "crop", "interpolation", "range" }
+-- The fields, in the order of messages.
+local fields = { "mean", "std", "resize", "crop", "interpolation", "range" }
 
 -- What sc.data does where nothing is asked for.
 local defaults = { resize = "squash", interpolation = "bilinear", range = "stored" }
@@ -68,7 +68,7 @@ end
 
 --- What is known of how a model's images were prepared, as options of `sc.data`.
 -- @tparam Model model
--- @treturn table some of `preparation.fields`
+-- @treturn table `channels`, `size` and what is known of the rest
 function preparation.of(model)
   local known, older = model.info.preparation or {}, model.info.normalisation or {}
   local result = { mean = copy(known.mean or older.mean), std = copy(known.std or older.std) }
@@ -110,14 +110,14 @@ local function same(a, b)
   return true
 end
 
---- In what two preparations differ, of what both say.
+--- In what two preparations differ, of what both say; size and channels are held against the model's input by others.
 -- @tab wanted of the model, as `of` gives it
 -- @tab got of a split
 -- @string[opt=", got "] between what stands between the two values
 -- @treturn table list of texts such as "mean 0.5 0.5 0.5, got 0.485 0.456 0.406"; empty where nothing differs
 function preparation.differences(wanted, got, between)
   local list, trained_here = {}, wanted.resize ~= nil
-  for _, key in ipairs(preparation.fields) do
+  for _, key in ipairs(fields) do
     local a, b = wanted[key], got[key]
     if a == nil and trained_here then a = defaults[key] end
     if b == nil then b = defaults[key] end
