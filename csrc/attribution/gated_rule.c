@@ -1,5 +1,9 @@
 #include "attribution/gated_rule.h"
 
+#include <math.h>
+
+static const double PACKAGE_EQUAL = 1e-5;
+
 enum { POSITIVE = SC_TERMS_BUFFERS, NEGATIVE };
 
 static bool bounded(const sc_op *op) {
@@ -16,7 +20,8 @@ static const sc_node *find_activation(const sc_graph *graph, size_t node, sc_gat
     if (next == SC_NOT_FOUND)
         return NULL;
     const sc_op *op = graph->nodes[next].op;
-    bool decides = mode == SC_GATED_PACKAGE ? bounded(op) : op->activation && (bounded(op) || !op->monotonic);
+    bool decides = mode == SC_GATED_PACKAGE ? bounded(op) || op->package_activation
+                                            : op->activation && (bounded(op) || !op->monotonic);
     return decides ? &graph->nodes[next] : NULL;
 }
 
@@ -50,7 +55,25 @@ static gates decide_default(const sc_node *activation, output o) {
     return g;
 }
 
+/* The package's `non_mono`: of linear layers one gate at most is closed, and only where both shares are there. */
+static gates decide_swish(const sc_op *op, output o, bool maps) {
+    double from_positive = op->package_activation(o.p + (o.b > 0 ? o.b : 0));
+    double from_negative = op->package_activation(-o.n + (o.b < 0 ? o.b : 0));
+    double t = maps ? o.p + o.n : o.p - o.n + o.b, y = op->package_activation(t);
+    if (maps)
+        return (gates){t > op->package_low && fabs(y - from_negative) > PACKAGE_EQUAL,
+                       fabs(y - from_positive) > PACKAGE_EQUAL, true};
+    gates g = {t >= op->package_low, true, false};
+    if (g.positive && o.p > 0 && o.n > 0) {
+        g.negative = (sc_real)y != (sc_real)from_positive;
+        g.positive = !g.negative || (sc_real)y != (sc_real)from_negative;
+    }
+    return g;
+}
+
 static gates decide_as_package(const sc_node *activation, output o, bool maps) {
+    if (activation->op->package_activation)
+        return decide_swish(activation->op, o, maps);
     double low = activation->op->saturation_low, high = activation->op->saturation_high;
     if (maps)
         return (gates){low == 0 || o.p + o.n > low, high == 0 || o.p + o.n < high, true};

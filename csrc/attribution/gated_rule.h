@@ -22,7 +22,10 @@ bool sc_gated_rule_has_gates(const sc_graph *graph, size_t node, sc_gated_mode m
  *
  * SC_GATED_PACKAGE: as the package dl_backtrace computes it. Linear layers as above, but for bounded activations alone.
  * Convolutions take t = P + N, so that only the upper limit acts (t at or above it closes sN), and a closed gate leaves
- * the numerator only: the denominator stays P + N + |b|. Where that is 0, the package gives NaN. */
+ * the numerator only: the denominator stays P + N + |b|. Where that is 0, the package gives NaN. For SiLU the package
+ * has f(x) = x / (1 + exp(-0.75 x)) and a lower limit of -6. In linear layers t below that closes sP; else, where P and
+ * N are both there, f(t) = f(P + b+) closes sN, or if it does not, f(t) = f(-N + b-) sP. In convolutions values within
+ * 1e-5 of each other are equal. */
 sc_status sc_gated_rule_apply(sc_gated_mode mode, const sc_graph *graph, const sc_node *node, const sc_op_call *call,
                               sc_modified **modified, sc_workspace *workspace, sc_error *error);
 

@@ -157,8 +157,8 @@ static double distance_to_mean(const kmeans *m, size_t row) {
     return squares;
 }
 
-/* How much larger a squared distance may be than the least of a cluster to be told from it no more: what rows are off by
- * their own rounding, some units in the last place of the mean's length. */
+/* How much larger a squared distance may be than the least of a cluster to be told from it no more: what rows are off
+ * by their own rounding, some units in the last place of the mean's length. */
 static double tolerance(const kmeans *m, size_t c, double least) {
     double squares = 0;
     for (size_t j = 0; j < m->d; j++) {

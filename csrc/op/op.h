@@ -235,6 +235,10 @@ typedef struct sc_op {
     /* (activations) Input limits beyond which the output saturates, as DL-Backtrace has them; 0 and 0: none. */
     double saturation_low, saturation_high;
     bool monotonic; /* (activations) */
+    /* (optional, activations that are not monotonic) The function and the lower limit that the package dl_backtrace has
+     * for it. */
+    double (*package_activation)(double x);
+    double package_low;
     /* (optional) In inference the operation is y = scale[c] x + shift[c] for each channel c: fills both, so that it can
      * be folded into the convolution or linear layer before it. */
     void (*channel_affine)(const sc_op_call *call, double *scale, double *shift);

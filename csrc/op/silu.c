@@ -19,6 +19,11 @@ static double activation(const void *attrs, double x) {
     return x / (1 + sc_exp64(-x));
 }
 
+/* The package's swish, with a slope of 0.75. */
+static double package_swish(double x) {
+    return x / (1 + sc_exp64(-0.75 * x));
+}
+
 const sc_op sc_op_silu = {
     .name = "silu",
     .kind = "activation",
@@ -34,5 +39,7 @@ const sc_op sc_op_silu = {
     .epilogue = epilogue,
     .epilogue_stage = SC_EPILOGUE_ACTIVATION,
     .activation = activation,
+    .package_activation = package_swish,
+    .package_low = -6,
     .recompute = true,
 };

@@ -69,6 +69,7 @@ local function op_graph(core, case)
     if value then graph:set_parameter("n." .. slot, single.tensor(core, single.flat(value), value:shape())) end
   end
   local activation = case.attrs.activation
+  if activation == "swish" then activation = "silu" end -- the package's name
   if activation and activation ~= "None" then graph:add(activation, "a", { "n" }) end
   return graph, x, { "x" }
 end

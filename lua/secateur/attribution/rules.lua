@@ -144,8 +144,9 @@ end
 -- in.
 --
 -- Mode "package" is what dl_backtrace computes: convolutions take t = P + N without the bias, closed gates leave the
--- numerator only, so that relevance is lost, and there are no gates but those of tanh and sigmoid. Where the package
--- divides by 0 it gives NaN; here nothing passes.
+-- numerator only, so that relevance is lost, and there are no gates but those of tanh, sigmoid and SiLU, which the
+-- package calls swish: x / (1 + exp(-0.75 x)), with a lower limit of -6. Where the package divides by 0 it gives NaN;
+-- here nothing passes.
 -- @string[opt="default"] mode "default" or "package"
 function rules.dlb(mode)
   mode = options.value("rules.dlb", "mode", mode, { one_of = { "default", "package" }, default = "default" })
@@ -159,7 +160,9 @@ end
 --     t > 0 and R+ > R-, or t < 0 and R+ < R-:   R+_i += (z_ij)+ R+_j / P_j,   R-_i += |(z_ij)-| R-_j / N_j
 --     otherwise, unless t = 0:                   R-_i += (z_ij)+ R-_j / P_j,   R+_i += |(z_ij)-| R+_j / N_j
 --
--- An output with contributions of one sign hands them both; at t = 0 nothing passes. The bias absorbs nothing.
+-- An output with contributions of one sign hands them both; at t = 0 nothing passes. The bias absorbs nothing. The rule
+-- is the package's, and is not continuous: where R+ = R-, and where t = 0, a last bit decides who takes which share, so
+-- that results of two libraries may differ visibly there.
 function rules.contrastive() return { name = "contrastive", kind = "contrastive" } end
 
 --- Handed on as a gradient is: max pools (all to the first maximum), flatten, concat.

@@ -109,8 +109,9 @@ end
 --- Removes units: a copy of the model in which every weight that produces them is zero, their filter and bias, and the
 -- scale and shift of the batch norm that follows. Shapes stay as they are, and weights that do not change are shared.
 --
--- Exactly `floor(rate * units)` units of the chosen layers go (as decimals have it: 29 of 100 at 0.29), lowest scores
--- first, ties in the order of layers and units. No layer falls below `min_units` units: the rest of such a layer is passed over and the next lowest elsewhere
+-- Exactly `floor(rate * units)` units of the chosen layers go (as decimals have it: 29 of 100 at 0.29), lowest
+-- scores first, ties in the order of layers and units. No layer falls below `min_units` units: the rest of such a
+-- layer is passed over and the next lowest elsewhere
 -- go instead; where that leaves too few (with scope "layer" there is no elsewhere) it is an error.
 --
 -- Of a model that was pruned before, the units that are gone come first and count among those that go: 30 % and then
