@@ -78,6 +78,16 @@ describe("an exported model gives the same logits", function()
       for k, value in ipairs(row) do row[k] = math.exp(value) sum = sum + row[k] end
       for k, value in ipairs(row) do row[k] = value / sum end
     end
+    check(model, { normalise = true, probabilities = true }, core.tensor(logits), images)
     check(model, { normalise = true, softmax = true }, core.tensor(logits), images)
+  end)
+
+  it("as the probabilities of a sigmoid head, of one logit or of several", function()
+    local x = core.randn(2, 1, 8, 8, { seed = 4 })
+    for _, classes in ipairs { 1, 3 } do
+      local model = require "secateur.models".vgg { config = { 4, "M" }, hidden = {}, pool = 2, classes = classes,
+        size = 8, channels = 1, head = "sigmoid" }
+      check(model, { probabilities = true }, core.sigmoid(model:forward(x)), x)
+    end
   end)
 end)

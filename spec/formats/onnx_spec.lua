@@ -290,6 +290,21 @@ describe("an exported model", function()
     assert.equal("probabilities", onnx.graph.output[1].name)
   end)
 
+  it("gives the probabilities that the head means", function()
+    local model = require "secateur.models".vgg { config = { 4, "M" }, hidden = {}, pool = 2, classes = 1, size = 8,
+      channels = 1, head = "sigmoid" }
+    model.info.classes = { "normal", "effusion" }
+    for _, name in ipairs { "probabilities", "softmax" } do
+      local onnx = exported(model, { [name] = true })
+      local lines, found = protobuf.lines(onnx), {}
+      assert.equal("probabilities/Sigmoid: Sigmoid(classifier.0) -> probabilities", lines[#lines])
+      for _, pair in ipairs(onnx.metadata_props) do found[pair.key] = pair.value end
+      assert.same({ architecture = "vgg", head = "sigmoid", classes = '["normal","effusion"]' }, found)
+    end
+    assert.equal("export_onnx: softmax: expected none beside probabilities, of which it is the old name",
+      require "support.errors".raised(model.export_onnx, model, "x.onnx", { softmax = true, probabilities = false }))
+  end)
+
   it("carries what its user should know", function()
     local model = families.all().vgg
     local function facts(opts)

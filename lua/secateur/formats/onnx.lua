@@ -155,7 +155,9 @@ end
 local function finish(net, value, shape, opts)
   local place = { name = opts.output_name }
   value = net:expanded(place, value, shape)
-  if opts.softmax then value = net:step(place, "Softmax", { value }, { { "axis", -1 } }) end
+  if opts.activation then
+    value = net:step(place, opts.activation, { value }, opts.activation == "Softmax" and { { "axis", -1 } } or nil)
+  end
   if not is_computed(net, value) then value = net:step(place, "Identity", { value }) end
   rename(net, value, opts.output_name)
 end
@@ -205,7 +207,7 @@ end
 --- Writes a graph as an ONNX model.
 -- @tparam Graph graph
 -- @tab opts `name` of the graph, `input_name`, `output_name`, `fold` (batch norms into the layers before them),
---   `softmax` (probabilities instead of logits), `normalisation` ({ mean, std } to apply to images, or nil), `metadata`
+--   `activation` ("Softmax" or "Sigmoid": probabilities instead of logits, or nil), `normalisation` ({ mean, std } to apply to images, or nil), `metadata`
 --   (list of { key, value })
 -- @tparam table shapes `input` and `output`, of one sample
 -- @string path

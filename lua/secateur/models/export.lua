@@ -44,7 +44,8 @@ end
 
 local rules = {
   fold = { type = "boolean", default = false },
-  softmax = { type = "boolean", default = false },
+  probabilities = { type = "boolean" },
+  softmax = { type = "boolean" },
   normalise = { type = "boolean", default = false },
   name = { type = "string", check = is_name },
   input_name = { type = "string", default = "input", check = is_name },
@@ -83,9 +84,20 @@ local function metadata(model, classes, baked)
     if value ~= nil then list[#list + 1] = { key, onnx.text(value) } end
   end
   add("architecture", model.info.architecture)
+  if model.head == "sigmoid" then add("head", model.head) end
   add("classes", classes)
   if not baked then add("normalisation", model.info.normalisation) end
   return list
+end
+
+-- The operator that makes probabilities of the head's logits, where they are wanted. `softmax` is what `probabilities`
+-- was called while all heads were.
+local function wanted_activation(model, checked)
+  if checked.probabilities ~= nil and checked.softmax ~= nil then
+    errors.refuse("export_onnx", "softmax: expected none beside probabilities, of which it is the old name")
+  end
+  if not (checked.probabilities or checked.softmax) then return nil end
+  return model.head == "sigmoid" and "Sigmoid" or "Softmax"
 end
 
 --- Writes the network as an ONNX model.
@@ -95,14 +107,15 @@ end
 function export.onnx(model, path, opts)
   options.value("export_onnx", "path", path, { type = "string", required = true })
   local checked = options.check("export_onnx", opts, rules)
-  local output_name = checked.output_name or (checked.softmax and "probabilities" or "logits")
+  local activation = wanted_activation(model, checked)
+  local output_name = checked.output_name or (activation and "probabilities" or "logits")
   if output_name == checked.input_name then
     errors.refuse("export_onnx", "output_name: expected another than the input's, got '%s'", output_name)
   end
   errors.within("export_onnx", model_file.check_info, model.info, model.class_count)
   local baked = checked.normalise and normalisation(model) or nil
   local settings = { name = checked.name or model.info.architecture or "custom", input_name = checked.input_name,
-    output_name = output_name, fold = checked.fold, softmax = checked.softmax, normalisation = baked,
+    output_name = output_name, fold = checked.fold, activation = activation, normalisation = baked,
     metadata = metadata(model, class_names(model, checked.classes), baked) }
   errors.within("export_onnx", function()
     onnx.write(model.graph, settings, { input = model.input_shape, output = model.output_shape }, path)
