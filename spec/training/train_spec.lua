@@ -319,9 +319,12 @@ describe("a training's checkpoint", function()
       .. "'%s' (epoch 2)"):format(path) }, { ok, message })
   end)
 
-  it("that cannot be written stops the training", function()
-    local message = message_of(toy.model(), toy.data(12, 6), quietly { checkpoint = folder .. "/none/x" })
-    assert.truthy(message:find(("train: checkpoint '%s/none/x': "):format(folder), 1, true))
+  it("that cannot be written stops the training before it begins", function()
+    assert(files.write_all(folder .. "/file", "not a folder"))
+    local data, path_in_file = toy.data(12, 6), folder .. "/file/x"
+    local message = message_of(toy.model(), data, quietly { checkpoint = path_in_file })
+    assert.truthy(message:find("^train: checkpoint: ") and message:find(folder .. "/file", 1, true), message)
+    assert.equal(0, #data.train.asked)
   end)
 
   it("is named when the loss stops being a number, and the model keeps good weights", function()
