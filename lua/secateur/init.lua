@@ -29,6 +29,7 @@ local names = {
   agreement = "explanations.agreement",
   heatmap = "explanations.heatmap",
   heatmaps = "explanations.heatmaps",
+  predict = "explanations.predict",
   data = "data",
   save_image = "core:image_save",
   importance = "pruning.importance",

@@ -19,7 +19,8 @@ Split.__index = Split
 Split.__name = "Split"
 
 --- Makes a split. `shared` holds what the splits of a data set have in common: name, title, classes, size, channels,
--- mean, std, multi_label, stop (whether a bad image is an error), quiet, skipped, known (path -> message of what is in
+-- mean, std, multi_label, unlabelled (no sample has
+-- a label), stop (whether a bad image is an error), quiet, skipped, known (path -> message of what is in
 -- skipped).
 -- @tab shared
 -- @string name
@@ -108,6 +109,7 @@ local function collect(self, indices, positions)
     kept[i] = indices[position]
     labels[i] = self.labels[kept[i]]
   end
+  if self.shared.unlabelled then return nil, kept end
   return core.tensor(labels, not self.multi_label and "int64" or nil), kept
 end
 

@@ -202,9 +202,10 @@ end
 local function titles(split, sample, target)
   local true_name, predicted = split.classes[sample.label], split.classes[sample.predicted]
   local probability = probability_text(sample.probability)
-  local lines = { files.base(tostring(split.names[sample.index])), "true: " .. true_name,
-    ("pred.: %s (%s)"):format(predicted, probability) }
-  local title = ("%s: %s, predicted %s (%s)"):format(split.names[sample.index], true_name, predicted, probability)
+  local lines = { files.base(tostring(split.names[sample.index])), ("pred.: %s (%s)"):format(predicted, probability) }
+  if true_name then table.insert(lines, 2, "true: " .. true_name) end
+  local title = ("%s: %spredicted %s (%s)"):format(split.names[sample.index], true_name and true_name .. ", " or "",
+    predicted, probability)
   if sample.pruned then
     local pruned, how_sure = split.classes[sample.pruned.predicted], probability_text(sample.pruned.probability)
     lines[#lines + 1] = ("pruned: %s (%s)"):format(pruned, how_sure)
@@ -312,7 +313,7 @@ local function read_samples(model, split, indices, opts)
   local list = predict_samples(model, x, opts.batch)
   local pruned = opts.pruned and predict_samples(opts.pruned, x, opts.batch)
   for row, sample in ipairs(list) do
-    sample.index, sample.row, sample.label = kept[row], row, labels:get(row)
+    sample.index, sample.row, sample.label = kept[row], row, labels and labels:get(row)
     sample.pruned = pruned and pruned[row]
   end
   return x, list

@@ -49,8 +49,9 @@ return {
   {
     title = "Evaluation",
     about = "What a model is worth and what it costs, how good explanations are, and whether they survive pruning.",
-    names = { "evaluate", "cost", "faithfulness", "agreement" },
-    classes = { { "Evaluation", "evaluation.evaluate" }, { "Cost", "models.cost" },
+    names = { "evaluate", "predict", "cost", "faithfulness", "agreement" },
+    classes = { { "Evaluation", "evaluation.evaluate" }, { "Predictions", "explanations.predictions" },
+      { "Cost", "models.cost" },
       { "Faithfulness", "explanations.faithfulness_result" }, { "Agreement", "explanations.agreement_result" } },
     topics = {},
   },
