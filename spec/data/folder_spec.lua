@@ -53,7 +53,7 @@ describe("data.folder", function()
     assert.same({ 2, 4 }, set.val:class_counts())
   end)
 
-  it("finds images of all kinds in nested folders, not hidden or other files", function()
+  it("finds images of all kinds in nested folders, passes over litter and names other files", function()
     fill("a", 8)
     fill("b", 8)
     for i, name in ipairs { "b/x/y/1.PNG", "b/x/2.Jpg", "b/3.jpeg", "b/4.bmp" } do
@@ -66,7 +66,8 @@ describe("data.folder", function()
     end
     local set = data.folder(root, OPTS)
     assert.same({ "a", "b" }, set.classes)
-    assert.same({}, set.skipped)
+    assert.same({ { path = root .. "/a.png", message = "lies beside the folders of the classes, in none of them" },
+      { path = root .. "/b/notes.txt", message = "not a PNG, JPEG or BMP file" } }, set.skipped)
     local _, names = where(set)
     assert.equal(20, #names)
   end)
@@ -164,12 +165,12 @@ describe("data.folder", function()
     fill("a", 1)
     fails("folder: " .. root .. ": expected at least 2 classes, a folder each (or a split.csv), found only 'a'")
     assert(files.mkdir_p(root .. "/b"))
-    fails("folder: " .. root .. "/b: expected images (png, jpg, jpeg or bmp), found none")
+    fails("folder: " .. root .. "/b: expected images, found none")
     fill("b", 1)
     fails("folder: " .. root .. ": expected images in the val split, found none")
     assert(os.rename(root .. "/a", root .. "/train"))
     assert(os.rename(root .. "/b", root .. "/valid"))
-    fails("folder: " .. root .. ": expected a 'test' folder beside 'train'")
+    fails("folder: " .. root .. ": expected at least 2 classes, a folder each (or a split.csv), found none")
     assert(os.rename(root .. "/valid", root .. "/training"))
     fails("folder: " .. root .. ": expected one folder for the train split, got 'train' and 'training'")
     assert(os.rename(root .. "/training", root .. "/test"))
@@ -188,9 +189,9 @@ describe("data.folder", function()
     assert.equal("folder: on_error: expected one of 'skip', 'stop', got 'ignore'", message { on_error = "ignore" })
     assert.equal("folder: mean: expected 3 numbers, one per channel, got 2", message { mean = { 0, 0 } })
     assert.equal("folder: std: expected numbers above 0, got 0", message { std = 0 })
-    for _, shares in ipairs { { train = 0.8, val = 0.2 }, { train = 0.8, val = 0.1, test = 0.2 },
+    for _, shares in ipairs { { train = 0.8, val = 0.1 }, { train = 0.8, val = 0.1, test = 0.2 },
       { train = 1.1, val = -0.2, test = 0.1 }, { train = 0.7, val = 0.1, test = 0.2, more = 0 } } do
-      assert.equal("folder: splits: expected train, val and test, each above 0, that add up to 1, got a table",
+      assert.equal("folder: splits: expected shares of train, val and test, none below 0, that add up to 1, got a table",
         message { splits = shares })
     end
   end)

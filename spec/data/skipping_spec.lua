@@ -27,13 +27,13 @@ describe("data: images that cannot be read", function()
       assert.is_true(#failure.message > 0)
       assert.is_nil(failure.message:find(root, 1, true))
     end
-    assert.matches("skipped: 2 that cannot be read (see .skipped)", tostring(set), 1, true)
+    assert.matches("skipped: 2 files (see .skipped)", tostring(set), 1, true)
   end)
 
   it("are named on stderr, the first few of them, unless told to be quiet", function()
     for i = 1, 5 do temporary.write(root, ("a/z%d.png"):format(i), "not an image") end
     local text = stderr.text(function() data.folder(root, { size = 8 }) end)
-    assert.matches(("folder: %s: skipped 5 of 25 images that cannot be read:\n"):format(root), text, 1, true)
+    assert.matches(("folder: %s: skipped 5 of 25 files:\n"):format(root), text, 1, true)
     for i = 1, 3 do assert.matches(("\n  %s/a/z%d.png: "):format(root, i), text, 1, true) end
     assert.is_nil(text:find("z4.png", 1, true))
     assert.matches("\n  and 2 more\n$", text)

@@ -4,6 +4,7 @@
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
+local split_csv = require "secateur.data.split_csv"
 
 local cpn = { rules = {} }
 
@@ -45,18 +46,24 @@ local function holds_classes(_, names)
   return true
 end
 
--- Some copies put masks beside the images.
-local function images_folder(root, folder)
-  for _, name in ipairs(layout.folders(files.join(root, folder))) do
-    if name:lower() == "images" then return files.join(folder, name) end
+-- Says which folders beside those of the classes are not read.
+local function note_others(listing, base, found)
+  local used, others = {}, {}
+  for _, names in pairs(found) do used[names[1]] = true end
+  for _, name in ipairs(layout.folders(base)) do
+    if not used[name] then others[#others + 1] = ("'%s'"):format(name) end
   end
-  return folder
+  if #others > 0 then
+    table.insert(listing.notes, ("left out: %s, no class of this set (sc.data.folder takes all folders as classes)")
+      :format(table.concat(others, ", ")))
+  end
 end
 
 --- Reads the layout; a `split.csv` beside the classes is honoured, else the samples are assigned to splits.
 -- @string root
+-- @tab opts as `sc.data.folder` takes them
 -- @treturn table listing, see `secateur.data.layout`
-function cpn.read(root)
+function cpn.read(root, opts)
   local top = layout.find(root, DEPTH, holds_classes)
   if not top then
     errors.raise("%s: expected folders for the classes COVID, PNEUMONIA and NORMAL, at most %d levels down", root,
@@ -64,17 +71,19 @@ function cpn.read(root)
   end
   local classes = table.move(CLASSES, 1, #CLASSES, 1, {})
   local base = files.join(root, top)
-  local listing = layout.split_csv(base, class_of, classes)
+  local listing = split_csv.read(base, opts, class_of, classes)
   if listing then return listing end
-  listing = { classes = classes, samples = {}, divide = "all" }
+  listing = layout.listing(classes, "all")
   local found = match_classes(layout.folders(base))
   for label, class in ipairs(CLASSES) do
     if #found[class] > 1 then
       errors.raise("%s: expected one folder for the class %s, found '%s' and '%s'", base, class, found[class][1],
         found[class][2])
     end
-    layout.add_class(listing.samples, base, images_folder(base, found[class][1]), label)
+    layout.add_class(listing, base, found[class][1], label)
   end
+  layout.add_loose(listing, base)
+  note_others(listing, base, found)
   return listing
 end
 

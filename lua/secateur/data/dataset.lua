@@ -1,27 +1,23 @@
---- Puts data sets together: options, the scan for unreadable images, splits, the printed summary.
+--- Puts data sets together: options, splits, the printed summary.
 -- @module secateur.data.dataset
-local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local files = require "secateur.util.files"
 local imagenet = require "secateur.util.imagenet"
 local options = require "secateur.util.options"
+local selection = require "secateur.data.selection"
 local split = require "secateur.data.split"
 local stratification = require "secateur.data.stratification"
 
 local dataset = {}
 
--- How many bad images a warning names.
-local NAMED = 3
-
 local function is_shares(value)
-  local sum, expected = 0, "train, val and test, each above 0, that add up to 1"
+  local sum, expected = 0, "shares of train, val and test, none below 0, that add up to 1"
   for key, share in pairs(value) do
-    if (key ~= "train" and key ~= "val" and key ~= "test") or not math.type(share) or share ~= share or share <= 0 then
+    if (key ~= "train" and key ~= "val" and key ~= "test") or not math.type(share) or share ~= share or share < 0 then
       return false, expected
     end
     sum = sum + share
   end
-  return value.train and value.val and value.test and math.abs(sum - 1) < 1e-6, expected
+  return math.abs(sum - 1) < 1e-6, expected
 end
 
 local function is_numbers(value)
@@ -42,6 +38,12 @@ local common_rules = {
   seed = { type = "integer", default = 0 },
   splits = { type = "table", check = is_shares, default = { train = 0.7, val = 0.1, test = 0.2 } },
   on_error = { one_of = { "skip", "stop" }, default = "skip" },
+  classes = { type = "table", check = selection.is_classes },
+  only = { type = { "string", "table" }, check = selection.are_patterns },
+  skip = { type = { "string", "table" }, check = selection.are_patterns },
+  group = { type = { "function", "string" } },
+  on_duplicate = { one_of = { "warn", "error", "drop", "ignore" }, default = "warn" },
+  encoding = { one_of = { "latin1" } },
   max_pixels = { type = "integer", min = 1 },
   cache_bytes = { type = "integer", min = 0 },
   mean = { type = { "number", "table" }, check = is_numbers },
@@ -103,19 +105,22 @@ function dataset.options(name, given, rules)
 end
 
 --- A data set. Fields: `name`, `classes` (list of names), `channels`, `size`, `train`, `val`, `test` (each a Split),
--- `skipped` (list of `{path=, message=}`: images left out because they could not be read), `multi_label` (whether
--- images may have several findings, see `Split`).
+-- `skipped` (list of `{path=, message=}`: files left out because they could not be read), `notes` (list of sentences:
+-- what else was left out or assumed), `duplicates` (list of sets of equal images that lie in more than one split, each
+-- a list of `{split=, name=}`), `test_is_val` (true where there is no test: it is val), `multi_label` (whether images
+-- may have several findings, see `Split`).
 -- @type Dataset
 local Dataset = { __name = "Dataset" }
 Dataset.__index = Dataset
 
--- The splits must be usable: someone in each, and every class in train.
-local function check_parts(shared, parts)
+-- The splits must be usable: someone in each that has a share, and every class in train.
+local function check_parts(shared, parts, shares)
   for _, name in ipairs(stratification.names) do
-    if #parts[name].rows == 0 then
+    if #parts[name].rows == 0 and not (shares and (shares[name] or 0) == 0) then
       errors.raise("%s: expected images in the %s split, found none", shared.title, name)
     end
   end
+  if #parts.train.rows == 0 then return end
   local present = {}
   for _, label in ipairs(parts.train.labels) do
     if not shared.multi_label then present[label] = true end
@@ -130,66 +135,39 @@ local function check_parts(shared, parts)
   end
 end
 
+local function is_multi_label(parts)
+  for _, name in ipairs(stratification.names) do
+    if type(parts[name].labels[1]) == "table" then return true end
+  end
+  return false
+end
+
 --- Makes a data set of its parts.
 -- @string name the public function
 -- @string title what to call the set in summaries
 -- @tab classes list of names
 -- @tab opts as `dataset.options` gives
--- @tab parts train, val, test -> `{source=, rows=, labels=, names=, paths=}`
--- @tab[opt] skipped images already found to be unreadable
+-- @tab parts train, val, test -> `{source=, rows=, labels=, names=, paths=, groups=}`
+-- @tab[opt] found `skipped` (images already found to be unreadable), `notes` (sentences about what was left out or
+-- assumed, said on stderr), `duplicates` (see Dataset), `same` (whether test is val)
 -- @treturn Dataset
-function dataset.new(name, title, classes, opts, parts, skipped)
+function dataset.new(name, title, classes, opts, parts, found)
+  found = found or {}
+  if found.same then parts.test = parts.val end
   local preparation = { size = opts.size, channels = opts.channels, mean = opts.mean, std = opts.std }
   local shared = { name = name, title = title, preparation = preparation, classes = classes, size = opts.size,
     channels = opts.channels, mean = opts.mean, std = opts.std, stop = opts.on_error == "stop", quiet = opts.quiet,
-    skipped = skipped or {}, known = {}, multi_label = type(parts.train.labels[1]) == "table" or nil }
+    skipped = found.skipped or {}, known = {}, multi_label = is_multi_label(parts) or nil }
   for _, failure in ipairs(shared.skipped) do shared.known[failure.path] = failure.message end
-  check_parts(shared, parts)
+  check_parts(shared, parts, opts.splits)
+  for _, note in ipairs(not opts.quiet and found.notes or {}) do
+    io.stderr:write(("%s: %s: %s\n"):format(name, title, note))
+  end
   local self = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
-    skipped = shared.skipped, multi_label = shared.multi_label }
+    skipped = shared.skipped, multi_label = shared.multi_label, notes = found.notes or {},
+    duplicates = found.duplicates or {}, test_is_val = found.same }
   for _, part in ipairs(stratification.names) do self[part] = split.new(shared, part, parts[part]) end
   return setmetatable(self, Dataset)
-end
-
--- Says on stderr what is left out, naming the first few.
-local function warn_skipped(name, title, skipped, total)
-  local lines = { ("%s: %s: skipped %d of %d images that cannot be read:"):format(name, title, #skipped, total) }
-  for i = 1, math.min(#skipped, NAMED) do lines[i + 1] = ("  %s: %s"):format(skipped[i].path, skipped[i].message) end
-  if #skipped > NAMED then lines[#lines + 1] = ("  and %d more"):format(#skipped - NAMED) end
-  io.stderr:write(table.concat(lines, "\n"), "\n")
-end
-
--- Reads all headers; gives the samples that are left (with `row`, their number in the source) and those skipped.
-local function scan(name, source, listing, opts)
-  local bad, kept, skipped = {}, {}, {}
-  for _, failure in ipairs(source:check()) do
-    bad[failure.index] = files.without_path(failure.message, listing.samples[failure.index].path)
-  end
-  for row, sample in ipairs(listing.samples) do
-    sample.row = row
-    if not bad[row] then
-      kept[#kept + 1] = sample
-    elseif opts.on_error == "stop" then
-      errors.raise("%s: %s", sample.path, bad[row])
-    else
-      skipped[#skipped + 1] = { path = sample.path, message = bad[row] }
-    end
-  end
-  if #skipped > 0 and not opts.quiet then warn_skipped(name, listing.title, skipped, #listing.samples) end
-  return kept, skipped
-end
-
--- A class whose images were all skipped (or that no row of a table names) has nothing to learn from.
-local function check_classes(listing, kept)
-  local before, after = {}, {}
-  for _, sample in ipairs(listing.samples) do before[sample.label] = (before[sample.label] or 0) + 1 end
-  for _, sample in ipairs(kept) do after[sample.label] = true end
-  for label, class in ipairs(listing.classes) do
-    if not before[label] then errors.raise("%s: class '%s' has no image", listing.title, class) end
-    if not after[label] then
-      errors.raise("%s: class '%s': none of its %d images can be read", listing.title, class, before[label])
-    end
-  end
 end
 
 --- Gives every sample its split: assigns one to those that have none, in place.
@@ -199,13 +177,14 @@ end
 function dataset.divide(samples, divide, opts)
   if not divide then return end
   local shares, pool = opts.splits, samples
-  local list = { shares.train, shares.val, shares.test }
+  local list = { shares.train or 0, shares.val or 0, shares.test or 0 }
   if divide == "train" then
     pool = {}
     for _, sample in ipairs(samples) do
       if sample.split == "train" then pool[#pool + 1] = sample end
     end
-    list = { shares.train / (shares.train + shares.val), shares.val / (shares.train + shares.val) }
+    local sum = list[1] + list[2]
+    list = { sum > 0 and list[1] / sum or 1, sum > 0 and list[2] / sum or 0 }
   end
   for i, part in ipairs(stratification.assign(pool, list, opts.seed)) do pool[i].split = stratification.names[part] end
 end
@@ -215,48 +194,19 @@ end
 -- @param source the native source they come from
 -- @treturn table train, val, test -> part, as `dataset.new` takes
 function dataset.parts(samples, source)
-  local parts = {}
+  local parts, has_groups = {}, false
+  for _, sample in ipairs(samples) do has_groups = has_groups or sample.group ~= nil end
   for _, name in ipairs(stratification.names) do
-    parts[name] = { source = source, rows = {}, labels = {}, names = {}, paths = {} }
+    parts[name] = { source = source, rows = {}, labels = {}, names = {}, paths = {}, groups = has_groups and {} or nil }
   end
   for _, sample in ipairs(samples) do
     local part = parts[sample.split]
     local i = #part.rows + 1
     part.rows[i], part.labels[i], part.names[i], part.paths[i] = sample.row, sample.label, sample.name,
       sample.path or sample.name
+    if has_groups then part.groups[i] = sample.group or false end
   end
   return parts
-end
-
-local function build(name, reader, root, opts)
-  if not files.is_dir(root) then
-    errors.raise("root: expected a folder, got '%s' (%s)", root, files.is_file(root) and "a file" or "there is none")
-  end
-  local listing = reader.read(root, opts)
-  listing.title = root
-  if #listing.samples == 0 then errors.raise("%s: expected images, found none", root) end
-  local paths = {}
-  for row, sample in ipairs(listing.samples) do paths[row] = sample.path end
-  local source = core.image_source { kind = "files", paths = paths, max_pixels = opts.max_pixels,
-    cache_bytes = opts.cache_bytes }
-  local kept, skipped = scan(name, source, listing, opts)
-  check_classes(listing, kept)
-  dataset.divide(kept, listing.divide, opts)
-  return dataset.new(name, root, listing.classes, opts, dataset.parts(kept, source), skipped)
-end
-
---- Makes the public function of a layout of files.
--- @string name the public function
--- @tab reader `read(root, opts)`, which gives a listing (see `secateur.data.layout`), and `rules` for its own options
--- @treturn function (root, opts) -> Dataset
-function dataset.from_files(name, reader)
-  local rules = dataset.rules(reader.rules)
-  return function(root, given)
-    options.value(name, "root", root, { type = "string", required = true })
-    local opts = dataset.options(name, given, rules)
-    local result = errors.within(name, build, name, reader, root, opts)
-    return result
-  end
 end
 
 -- Lines of text from rows of cells: the first column flush left, the others flush right.
@@ -283,11 +233,11 @@ function Dataset:__tostring()
   local counts, total = {}, { 0, 0, 0, 0 }
   for i, part in ipairs(stratification.names) do
     counts[i], total[i] = self[part]:class_counts(), self[part]:count()
-    total[4] = total[4] + total[i]
+    total[4] = i == 3 and self.test_is_val and total[4] or total[4] + total[i]
   end
   for label, class in ipairs(self.classes) do
     local numbers = { counts[1][label], counts[2][label], counts[3][label] }
-    numbers[4] = numbers[1] + numbers[2] + numbers[3]
+    numbers[4] = numbers[1] + numbers[2] + (self.test_is_val and 0 or numbers[3])
     rows[#rows + 1] = { class }
     for i, number in ipairs(numbers) do rows[#rows][i + 1] = tostring(number) end
   end
@@ -297,8 +247,9 @@ function Dataset:__tostring()
   table.insert(lines, 1, ("%s %s: %d images, %d %s, %d x %d x %d"):format(self.name, self.title, total[4],
     #self.classes, self.multi_label and "findings" or "classes", self.channels, self.size, self.size))
   if #self.skipped > 0 then
-    lines[#lines + 1] = ("skipped: %d that cannot be read (see .skipped)"):format(#self.skipped)
+    lines[#lines + 1] = ("skipped: %d files (see .skipped)"):format(#self.skipped)
   end
+  for _, note in ipairs(self.notes) do lines[#lines + 1] = note end
   return table.concat(lines, "\n")
 end
 

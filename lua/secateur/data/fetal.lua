@@ -48,7 +48,9 @@ function fetal.read(root)
   for i, record in ipairs(errors.check(csv.records(path, columns, { separator = ";" }))) do
     samples[i] = read_record(base, path, record)
   end
-  return { classes = table.move(CLASSES, 1, #CLASSES, 1, {}), samples = samples, divide = "train" }
+  local listing = layout.listing(table.move(CLASSES, 1, #CLASSES, 1, {}), "train")
+  listing.samples, listing.listed = samples, true
+  return listing
 end
 
 return fetal

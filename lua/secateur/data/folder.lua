@@ -3,6 +3,7 @@
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
+local split_csv = require "secateur.data.split_csv"
 
 local folder = { rules = {} }
 
@@ -18,43 +19,84 @@ local function split_folders(root, names)
       by_split[split], count = name, count + 1
     end
   end
-  if not by_split.train or count < 2 then return nil end
-  if not by_split.test then errors.raise("%s: expected a 'test' folder beside '%s'", root, by_split.train) end
-  return by_split
+  return by_split.train and count >= 2 and by_split or nil
 end
 
-local function read_split_folders(root, by_split)
-  local classes = layout.folders(files.join(root, by_split.train))
-  local number, samples = {}, {}
+-- Folders in words, for a note.
+local function name_all(names)
+  local quoted = {}
+  for i, name in ipairs(names) do quoted[i] = ("'%s'"):format(name) end
+  return table.concat(quoted, ", ")
+end
+
+-- Folders of masks beside those of classes are none; they are noted.
+local function class_folders(listing, root, top)
+  local classes, masks = {}, {}
+  for _, name in ipairs(layout.folders(files.join(root, top))) do
+    local list = layout.is_mask_folder(name) and masks or classes
+    list[#list + 1] = name
+  end
+  if #masks > 0 then
+    table.insert(listing.notes, ("left out: %s in %s, masks and no class"):format(name_all(masks),
+      files.join(root, top)))
+  end
+  return classes
+end
+
+-- Folders beside those of the splits, and images there.
+local function note_others(listing, root, by_split)
+  local used, others = {}, {}
+  for _, name in pairs(by_split) do used[name] = true end
+  for _, name in ipairs(layout.folders(root)) do
+    if not used[name] then others[#others + 1] = name end
+  end
+  if #others > 0 then
+    table.insert(listing.notes, ("left out: %s, beside the folders of the splits"):format(name_all(others)))
+  end
+  layout.add_loose(listing, root)
+end
+
+local function read_split_folders(root, by_split, opts)
+  local listing, number = layout.listing {}, {}
+  local classes = class_folders(listing, root, by_split.train)
   for i, class in ipairs(classes) do number[class] = i end
   for _, split in ipairs { "train", "val", "test" } do
     local top = by_split[split]
-    for _, class in ipairs(top and layout.folders(files.join(root, top)) or {}) do
-      if not number[class] then
+    for _, class in ipairs(not top and {} or split == "train" and classes or class_folders(listing, root, top)) do
+      if not number[class] and not opts.classes then
         errors.raise("%s: a class that '%s' does not have", files.join(root, top, class), by_split.train)
+      elseif not number[class] then
+        classes[#classes + 1], number[class] = class, #classes + 1
       end
-      layout.add_class(samples, root, files.join(top, class), number[class], split)
+      layout.add_class(listing, root, files.join(top, class), number[class], split)
     end
+    if top then layout.add_loose(listing, root, top) end
   end
-  return { classes = classes, samples = samples, divide = not by_split.val and "train" or nil }
+  note_others(listing, root, by_split)
+  listing.classes = classes
+  split_csv.complete(listing, root)
+  return listing
+end
+
+local function read_class_folders(root)
+  local listing = layout.listing({}, "all")
+  listing.classes = class_folders(listing, root, "")
+  if #listing.classes >= 2 then
+    for label, class in ipairs(listing.classes) do layout.add_class(listing, root, class, label) end
+    layout.add_loose(listing, root)
+  end
+  return listing
 end
 
 --- Reads the layout: `split.csv` if there is one, else train, val and test folders, else a folder per class.
 -- @string root
+-- @tab opts as `sc.data.folder` takes them
 -- @treturn table listing, see `secateur.data.layout`
-function folder.read(root)
-  local listing = layout.split_csv(root)
+function folder.read(root, opts)
+  local listing = split_csv.read(root, opts)
   if not listing then
-    local names = layout.folders(root)
-    local by_split = split_folders(root, names)
-    if by_split then
-      listing = read_split_folders(root, by_split)
-    else
-      listing = { classes = names, samples = {}, divide = "all" }
-      if #names >= 2 then
-        for label, class in ipairs(names) do layout.add_class(listing.samples, root, class, label) end
-      end
-    end
+    local by_split = split_folders(root, layout.folders(root))
+    listing = by_split and read_split_folders(root, by_split, opts) or read_class_folders(root)
   end
   if #listing.classes < 2 then
     errors.raise("%s: expected at least 2 classes, a folder each (or a split.csv), found %s", root,

@@ -6,7 +6,7 @@
 -- read), `max_pixels` (larger images count as unreadable), `cache_bytes` (for decoded images), `quiet` (no warnings),
 -- `like` (a Model: images are prepared as its were, with its classes in its order, unless other options say otherwise).
 -- @module secateur.data
-local dataset = require "secateur.data.dataset"
+local from_files = require "secateur.data.from_files"
 
 local data = {
   medmnist = require "secateur.data.medmnist",
@@ -19,34 +19,34 @@ local data = {
 -- @string root
 -- @tab[opt] opts
 -- @treturn Dataset
-data.folder = dataset.from_files("folder", require "secateur.data.folder")
+data.folder = from_files.constructor("folder", require "secateur.data.folder")
 
 --- MURA v1.1.
 -- @function mura
 -- @string root the folder MURA-v1.1, or the one above it
 -- @tab[opt] opts also `study`: a name such as "XR_WRIST", a list of these, or nil for all
 -- @treturn Dataset
-data.mura = dataset.from_files("mura", require "secateur.data.mura")
+data.mura = from_files.constructor("mura", require "secateur.data.mura")
 
 --- Kvasir, version 1 or 2.
 -- @function kvasir
 -- @string root the folder of the classes, or the one above it
 -- @tab[opt] opts
 -- @treturn Dataset
-data.kvasir = dataset.from_files("kvasir", require "secateur.data.kvasir")
+data.kvasir = from_files.constructor("kvasir", require "secateur.data.kvasir")
 
 --- COVID-19, pneumonia and normal chest X-rays.
 -- @function cpn
 -- @string root the folder of the classes, or one above it
 -- @tab[opt] opts
 -- @treturn Dataset
-data.cpn = dataset.from_files("cpn", require "secateur.data.cpn")
+data.cpn = from_files.constructor("cpn", require "secateur.data.cpn")
 
 --- FETAL_PLANES_DB.
 -- @function fetal
 -- @string root the folder of FETAL_PLANES_DB_data.csv, or the one above it
 -- @tab[opt] opts
 -- @treturn Dataset
-data.fetal = dataset.from_files("fetal", require "secateur.data.fetal")
+data.fetal = from_files.constructor("fetal", require "secateur.data.fetal")
 
 return data

@@ -41,11 +41,12 @@ function kvasir.read(root)
     errors.raise("%s: expected Kvasir's class folders (%s), found none", root, table.concat(CLASSES, ", "))
   end
   local found = match_classes(layout.folders(files.join(root, best)))
-  local listing = { classes = table.move(CLASSES, 1, #CLASSES, 1, {}), samples = {}, divide = "all" }
+  local listing = layout.listing(table.move(CLASSES, 1, #CLASSES, 1, {}), "all")
   for label, class in ipairs(CLASSES) do
     if not found[class] then errors.raise("%s: expected a folder '%s'", files.join(root, best), class) end
-    layout.add_class(listing.samples, root, files.join(best, found[class]), label)
+    layout.add_class(listing, root, files.join(best, found[class]), label)
   end
+  layout.add_loose(listing, root, best)
   return listing
 end
 

@@ -1,22 +1,32 @@
---- What the readers of data set layouts share: images below a folder, class folders, split.csv.
+--- What the readers of data set layouts share: folders of classes, and what lies in them.
 --
--- A reader turns a folder into a *listing*: `classes` (list of names), `samples` (list of `{name=, path=, label=,
--- split=, group=, stratum=}`) and `divide`: "all" (assign all samples to train, val and test), "train" (split val off
--- of the official train) or nil (every sample has its split).
+-- A reader turns a folder into a *listing*: `classes` (list of names), `places` (for each class, where it is from: a
+-- folder or a line of a table), `samples` (list of `{name=, path=, label=, split=, group=, stratum=}`), `skipped` (list
+-- of `{path=, message=}`: entries that are no files), `notes` (list of sentences: what was left out or assumed), and
+-- `divide`: "all" (assign all samples to train, val and test), "train" (split val off of the official train) or nil
+-- (every sample has its split). With `multi_label`, each sample's label is a list of a number per class (see `Split`).
 -- @module secateur.data.layout
-local csv = require "secateur.util.csv"
+local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 
 local layout = {}
-
-local EXTENSIONS = { png = true, jpg = true, jpeg = true, bmp = true }
 
 local split_names = {
   train = "train", training = "train",
   val = "val", valid = "val", validation = "val",
   test = "test", testing = "test",
 }
+
+-- What systems and archivers leave behind, in lower case. Nobody misses it.
+local LITTER = { ["thumbs.db"] = true, ["ehthumbs.db"] = true, ["desktop.ini"] = true, ["__macosx"] = true,
+  ["@eadir"] = true, ["$recycle.bin"] = true, ["system volume information"] = true, ["lost+found"] = true }
+
+-- Endings that promise an image, whether or not it can be read here.
+local PICTURES = {}
+for ending in ("png jpg jpeg jpe jfif bmp dib tif tiff webp gif dcm dicom pgm ppm pnm jp2 heic avif"):gmatch "%w+" do
+  PICTURES[ending] = true
+end
 
 --- The split that a word stands for ("Training", "valid", …), or nil.
 -- @string word
@@ -25,36 +35,77 @@ function layout.split_name(word)
   return split_names[word:lower()]
 end
 
---- The folders in a folder, in byte order; hidden ones and those that archivers leave behind are left out.
+--- Whether a name is one that systems and archivers leave behind: dot files, Thumbs.db, desktop.ini, `__MACOSX`,
+-- `@eaDir`, `$RECYCLE.BIN`.
+-- @string name
+-- @treturn boolean
+function layout.is_litter(name)
+  return name:sub(1, 1) == "." or LITTER[name:lower()] == true
+end
+
+--- Whether a folder's name says that masks lie in it (as beside the images of the COVID-19 Radiography Database).
+-- @string name
+-- @treturn boolean
+function layout.is_mask_folder(name)
+  return name:lower():find "^masks?$" ~= nil
+end
+
+--- A listing of nothing yet.
+-- @tab classes list of names
+-- @string[opt] divide
+-- @treturn table
+function layout.listing(classes, divide)
+  return { classes = classes, places = {}, samples = {}, skipped = {}, notes = {}, divide = divide }
+end
+
+--- The folders in a folder, in natural order ("2" before "10"); litter is left out.
 -- @string root
 -- @treturn table list of names
 function layout.folders(root)
   local found = {}
   for _, name in ipairs(errors.check(files.list(root))) do
-    if name ~= "__MACOSX" and files.is_dir(files.join(root, name)) then found[#found + 1] = name end
+    if not layout.is_litter(name) and files.is_dir(files.join(root, name)) then found[#found + 1] = name end
   end
-  return found
+  return files.sort_natural(found)
 end
 
---- The images anywhere below a folder, in byte order, as paths relative to it. None at all is an error.
--- @string root
--- @treturn table list of paths
-function layout.images(root)
-  local found = errors.check(files.walk(root, { extensions = EXTENSIONS }))
-  if #found == 0 then errors.raise("%s: expected images (png, jpg, jpeg or bmp), found none", root) end
-  return found
-end
-
---- Adds the images of a class to a listing's samples.
--- @tab samples list to add to
+--- Adds the files of a class to a listing, all of them: what is an image is for their content to say. Broken links and
+-- the like are noted as skipped, litter is passed over.
+-- @tab listing
 -- @string root the data set's folder
 -- @string folder where the images are, relative to it
 -- @int label
 -- @string[opt] split
-function layout.add_class(samples, root, folder, label, split)
-  for _, path in ipairs(layout.images(files.join(root, folder))) do
+function layout.add_class(listing, root, folder, label, split)
+  local top = files.join(root, folder)
+  listing.places[label] = listing.places[label] or top
+  local function other(path, message)
+    table.insert(listing.skipped, { path = files.join(top, path), name = files.join(folder, path), message = message,
+      label = label })
+  end
+  local found = errors.check(files.walk(top, { leave = layout.is_litter, other = other }))
+  for _, path in ipairs(found) do
     local name = files.join(folder, path)
-    samples[#samples + 1] = { name = name, path = files.join(root, name), label = label, split = split }
+    table.insert(listing.samples, { name = name, path = files.join(root, name), label = label, split = split })
+  end
+end
+
+--- Notes the images that lie beside class folders, and so in no class, as skipped. Other files there are none of ours.
+-- @tab listing
+-- @string root the data set's folder
+-- @string[opt] folder the one whose folders are the classes, relative to it; the root by default
+function layout.add_loose(listing, root, folder)
+  for _, name in ipairs(errors.check(files.list(files.join(root, folder or "")))) do
+    local relative = files.join(folder or "", name)
+    local path, message = files.join(root, relative), nil
+    if layout.is_litter(name) or files.is_dir(path) then
+      message = nil
+    elseif not files.is_file(path) then
+      message = files.describe(path)
+    elseif PICTURES[files.extension(name)] or core.image_info(path) then
+      message = "lies beside the folders of the classes, in none of them"
+    end
+    if message then table.insert(listing.skipped, { path = path, name = relative, message = message }) end
   end
 end
 
@@ -76,58 +127,6 @@ function layout.find(root, depth, accept)
     level = below
   end
   return nil
-end
-
--- Numbers in numerical order where all labels are numbers (of equal ones, as 1 and 01, the shorter first: table.sort
--- leaves the order of equals open), else byte order.
-local function sort_labels(labels)
-  for _, label in ipairs(labels) do
-    if not label:find("^%d+$") then return files.sort(labels) end
-  end
-  table.sort(labels, function(a, b)
-    local x, y = tonumber(a), tonumber(b)
-    if x ~= y then return x < y end
-    if #a ~= #b then return #a < #b end
-    return a < b
-  end)
-  return labels
-end
-
---- Reads `split.csv` (columns file, label, split; files relative to the root).
--- @string root
--- @func[opt] canonical turns a label as written into the class's name, or nil for one that is no class
--- @tab[opt] classes the class names, if they are fixed; else they are the labels that occur
--- @treturn table listing, or nil where there is no such file
-function layout.split_csv(root, canonical, classes)
-  local path = files.join(root, "split.csv")
-  if not files.is_file(path) then return nil end
-  local samples, seen, present, names = {}, {}, {}, {}
-  for _, record in ipairs(errors.check(csv.records(path, { "file", "label", "split" }))) do
-    local split = layout.split_name(record.split)
-    local class = record.label ~= "" and record.label or nil
-    if class and canonical then class = canonical(class) end
-    if record.file == "" then errors.raise("%s:%d: file: expected a file's name, got ''", path, record.line) end
-    if not class then
-      errors.raise("%s:%d: label: expected %s, got '%s'", path, record.line,
-        classes and "one of " .. table.concat(classes, ", ") or "a class", record.label)
-    end
-    if not split then
-      errors.raise("%s:%d: split: expected train, val or test, got '%s'", path, record.line, record.split)
-    end
-    if seen[record.file] then
-      errors.raise("%s:%d: file '%s' is already in line %d", path, record.line, record.file, seen[record.file])
-    end
-    seen[record.file] = record.line
-    if not present[class] then
-      present[class], names[#names + 1] = true, class
-    end
-    samples[#samples + 1] = { name = record.file, path = files.join(root, record.file), label = class, split = split }
-  end
-  classes = classes or sort_labels(names)
-  local number = {}
-  for i, class in ipairs(classes) do number[class] = i end
-  for _, sample in ipairs(samples) do sample.label = number[sample.label] end
-  return { classes = classes, samples = samples }
 end
 
 return layout

@@ -5,6 +5,7 @@
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local layout = require "secateur.data.layout"
 
 local mura = { rules = { study = { type = { "string", "table" } } } }
 
@@ -66,7 +67,9 @@ function mura.read(root, opts)
   for _, sample in ipairs(all) do
     if not wanted or wanted[sample.study] then samples[#samples + 1] = sample end
   end
-  return { classes = table.move(CLASSES, 1, #CLASSES, 1, {}), samples = samples, divide = "train" }
+  local listing = layout.listing(table.move(CLASSES, 1, #CLASSES, 1, {}), "train")
+  listing.samples, listing.listed = samples, true
+  return listing
 end
 
 return mura

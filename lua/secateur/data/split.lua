@@ -12,7 +12,8 @@ local split = {}
 -- names), `size`, `channels`, `preparation` (how images are made ready: `size`, `channels`, `mean`, `std`, …),
 -- `skipped` (list of `{path=, message=}` shared by the whole data set). Where an image may have several findings,
 -- `multi_label` is true, `classes` names the findings, and each of `labels` is a list of a number per finding: 1
--- (present), 0 (absent) or -1 (unknown).
+-- (present), 0 (absent) or -1 (unknown). Where samples have groups (patients), `groups` is a list of their names (false
+-- for a sample without).
 -- @type Split
 local Split = {}
 Split.__index = Split
@@ -24,14 +25,14 @@ Split.__name = "Split"
 -- skipped).
 -- @tab shared
 -- @string name
--- @tab part `source` (native), `rows` (list of the source's samples), `labels`, `names`, `paths`
+-- @tab part `source` (native), `rows` (list of the source's samples), `labels`, `names`, `paths`, `groups` (or nil)
 -- @treturn Split
 function split.new(shared, name, part)
   return setmetatable({
     name = name, classes = shared.classes, labels = part.labels, names = part.names, size = shared.size,
     channels = shared.channels, preparation = shared.preparation, multi_label = shared.multi_label,
     skipped = shared.skipped, shared = shared, source = part.source, rows = part.rows,
-    paths = part.paths or part.names,
+    paths = part.paths or part.names, groups = part.groups,
   }, Split)
 end
 
@@ -235,9 +236,10 @@ end
 -- @treturn Split
 function Split:subset(indices)
   indices = check_indices("subset", self, indices)
-  local part = { source = self.source, rows = {}, labels = {}, names = {}, paths = {} }
+  local part, lists = { source = self.source }, { "rows", "labels", "names", "paths", self.groups and "groups" }
+  for _, list in ipairs(lists) do part[list] = {} end
   for i, index in ipairs(indices) do
-    for _, list in ipairs { "rows", "labels", "names", "paths" } do part[list][i] = self[list][index] end
+    for _, list in ipairs(lists) do part[list][i] = self[list][index] end
   end
   return split.new(self.shared, self.name, part)
 end

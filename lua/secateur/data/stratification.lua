@@ -168,14 +168,20 @@ end
 -- @tab samples list of `{label=, stratum=, group=}`: shares are kept per stratum (the label, unless given, or the set
 -- of findings, where those that are rare count as one); samples of
 -- the same group, if given, go to the same part, and shares are kept as well as that allows
--- @tab shares list of numbers above 0 that add up to 1
+-- @tab shares list of numbers that add up to 1; a part whose share is 0 gets none
 -- @int seed
 -- @treturn table list: for each sample, the number of its part
 function stratification.assign(samples, shares, seed)
-  for _, sample in ipairs(samples) do
-    if sample.group then return assign_groups(samples, shares, seed) end
+  local positive, number, assign = {}, {}, assign_samples
+  for part, share in ipairs(shares) do
+    if share > 0 then positive[#positive + 1], number[#number + 1] = share, part end
   end
-  return assign_samples(samples, shares, seed)
+  for _, sample in ipairs(samples) do
+    if sample.group then assign = assign_groups end
+  end
+  local parts = assign(samples, positive, seed)
+  for i, part in ipairs(parts) do parts[i] = number[part] end
+  return parts
 end
 
 return stratification

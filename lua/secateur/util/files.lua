@@ -84,6 +84,40 @@ function files.sort(list)
   return list
 end
 
+-- A name as pieces: text, number, text, ... A number without its leading zeros, since it may be longer than any integer.
+local function pieces(text)
+  local list = {}
+  for letters, digits in text:gmatch "(%D*)(%d*)" do
+    list[#list + 1], list[#list + 2] = letters, digits:gsub("^0+(%d)", "%1")
+  end
+  return list
+end
+
+local function less_natural(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a[i], b[i]
+    if i % 2 == 0 and #x ~= #y then return #x < #y end
+    if x ~= y then return less_by_bytes(x, y) end
+  end
+  return #a < #b
+end
+
+--- Sorts a list of strings in natural order, in place: by bytes, but numbers in them as numbers, so that "grade2" comes
+-- before "grade10". Of equal ones, as 1 and 01, the shorter comes first.
+-- @tab list
+-- @treturn table the same list
+function files.sort_natural(list)
+  local split = {}
+  for _, text in ipairs(list) do split[text] = pieces(text) end
+  table.sort(list, function(a, b)
+    if less_natural(split[a], split[b]) then return true end
+    if a == b or less_natural(split[b], split[a]) then return false end
+    if #a ~= #b then return #a < #b end
+    return less_by_bytes(a, b)
+  end)
+  return list
+end
+
 --- The names in a folder in byte order, without "." and "..".
 -- @string path
 -- @tab[opt] opts `hidden = true` includes names that start with a dot
@@ -102,13 +136,26 @@ function files.list(path, opts)
   return files.sort(names)
 end
 
+--- What an entry of a folder is that is neither a file nor a folder.
+-- @string path
+-- @treturn string as "a broken link to 'there'"
+function files.describe(path)
+  local mode = lfs.attributes(path, "mode")
+  if mode then return ("a %s, not a file"):format(mode) end
+  local target = lfs.symlinkattributes(path, "target")
+  return target and ("a broken link to '%s'"):format(target) or "cannot be looked at"
+end
+
 -- Adds the files below `prefix` (relative to root); `above` holds the folders on the way, against links in circles.
 local function walk_into(found, root, prefix, above, opts, depth)
   local folder = files.join(root, prefix)
   local where = lfs.attributes(folder)
   if not where then return nil, ("%s: no such folder"):format(folder) end
   local identity = ("%s:%s"):format(where.dev, where.ino)
-  if above[identity] then return true end
+  if above[identity] then
+    if opts.other then opts.other(prefix, "a link to a folder that it lies in") end
+    return true
+  end
   if depth > MAX_DEPTH then return nil, ("%s: folders nested more than %d deep"):format(folder, MAX_DEPTH) end
   local names, message = files.list(folder, opts)
   if not names then return nil, message end
@@ -116,11 +163,14 @@ local function walk_into(found, root, prefix, above, opts, depth)
   for _, name in ipairs(names) do
     local path = files.join(prefix, name)
     local mode = lfs.attributes(files.join(root, path), "mode")
+    if opts.leave and opts.leave(name, path, mode) then mode = "left" end
     if mode == "directory" then
       local ok, problem = walk_into(found, root, path, above, opts, depth + 1)
       if not ok then return nil, problem end
-    elseif mode == "file" and (not opts.extensions or opts.extensions[files.extension(name)]) then
-      found[#found + 1] = path
+    elseif mode == "file" then
+      if not opts.extensions or opts.extensions[files.extension(name)] then found[#found + 1] = path end
+    elseif mode ~= "left" and opts.other then
+      opts.other(path, files.describe(files.join(root, path)))
     end
   end
   above[identity] = nil
@@ -130,7 +180,8 @@ end
 --- All files below a folder, links followed, as paths relative to it, in byte order of the whole path.
 -- @string root
 -- @tab[opt] opts `hidden = true` includes files and folders that start with a dot; `extensions`, a set of lower-case
--- extensions (`{ png = true }`), leaves out all others
+-- extensions (`{ png = true }`), leaves out all others; `leave`, a function of (name, path, mode), says with true what
+-- to pass over; `other`, a function of (path, what it is), gets what is neither a file nor a folder, as broken links
 -- @treturn[1] table list of paths
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the folder

@@ -1,0 +1,151 @@
+--- Data sets of files: from a listing to splits, by way of what of it is used and what can be read.
+-- @module secateur.data.from_files
+local core = require "secateur.core"
+local dataset = require "secateur.data.dataset"
+local duplicates = require "secateur.data.duplicates"
+local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
+local groups = require "secateur.data.groups"
+local names = require "secateur.data.names"
+local options = require "secateur.util.options"
+local selection = require "secateur.data.selection"
+
+-- How many skipped files a warning names.
+local NAMED = 3
+
+local from_files = {}
+
+-- Says on stderr what is left out, naming the first few.
+local function warn_skipped(name, title, skipped, total)
+  local lines = { ("%s: %s: skipped %d of %d files:"):format(name, title, #skipped, total) }
+  for i = 1, math.min(#skipped, NAMED) do
+    lines[i + 1] = ("  %s: %s"):format(names.printable(skipped[i].path), skipped[i].message)
+  end
+  if #skipped > NAMED then lines[#lines + 1] = ("  and %d more"):format(#skipped - NAMED) end
+  io.stderr:write(table.concat(lines, "\n"), "\n")
+end
+
+-- Reads all headers; gives the samples that are left (with `row`, their number in the source) and those skipped.
+local function scan(name, source, listing, opts)
+  local bad, kept, skipped = {}, {}, {}
+  for _, entry in ipairs(listing.skipped) do
+    if opts.on_error == "stop" and entry.label then errors.raise("%s: %s", entry.path, entry.message) end
+    skipped[#skipped + 1] = { path = entry.path, message = entry.message }
+  end
+  for _, failure in ipairs(source:check()) do
+    bad[failure.index] = files.without_path(failure.message, listing.samples[failure.index].path)
+  end
+  for row, sample in ipairs(listing.samples) do
+    sample.row = row
+    if not bad[row] then
+      kept[#kept + 1] = sample
+    elseif opts.on_error == "stop" then
+      errors.raise("%s: %s", names.printable(sample.path), bad[row])
+    else
+      skipped[#skipped + 1] = { path = sample.path, message = bad[row] }
+    end
+  end
+  if #skipped > 0 and not opts.quiet then
+    warn_skipped(name, listing.title, skipped, #listing.samples + #listing.skipped)
+  end
+  return kept, skipped
+end
+
+-- A class must have someone in it, before and after the scan.
+local function check_listed(listing)
+  if listing.multi_label then return end
+  local count = {}
+  for _, sample in ipairs(listing.samples) do count[sample.label] = (count[sample.label] or 0) + 1 end
+  for label, class in ipairs(listing.classes) do
+    local filtered = listing.filtered[label]
+    if not count[label] and filtered then
+      errors.raise("%s: class '%s': its %d files are all left out (only, skip, or masks)", listing.title, class,
+        filtered)
+    elseif not count[label] and files.is_dir(listing.places[label] or "") then
+      errors.raise("%s: expected images, found none", listing.places[label])
+    elseif not count[label] then
+      errors.raise("%s: class '%s' has no image", listing.title, class)
+    end
+  end
+end
+
+local function check_readable(listing, kept)
+  local before, after = {}, {}
+  if listing.multi_label then
+    if #kept == 0 then
+      errors.raise("%s: none of its %d images can be read", listing.title, #listing.samples)
+    end
+    return
+  end
+  for _, sample in ipairs(listing.samples) do before[sample.label] = (before[sample.label] or 0) + 1 end
+  for _, sample in ipairs(kept) do after[sample.label] = true end
+  for label, class in ipairs(listing.classes) do
+    if not after[label] then
+      errors.raise("%s: class '%s': none of its %d images can be read", listing.title, class, before[label])
+    end
+  end
+end
+
+-- What of the listing is used, and how it is called.
+local function select_samples(listing, opts)
+  names.convert(listing, opts.encoding)
+  selection.apply_classes(listing, opts.classes)
+  selection.filter(listing, opts)
+  if #listing.samples == 0 then errors.raise("%s: expected images, found none", listing.title) end
+  check_listed(listing)
+  names.check(listing)
+  if not listing.multi_label and #listing.classes < 2 then
+    errors.raise("classes: expected at least 2 classes, got %d", #listing.classes)
+  end
+  groups.assign(listing, opts.group)
+end
+
+--- Makes a data set of a listing.
+-- @string name the public function
+-- @tab listing see `secateur.data.layout`; with `title`
+-- @tab opts as `dataset.options` gives
+-- @treturn Dataset
+function from_files.build(name, listing, opts)
+  select_samples(listing, opts)
+  local paths = {}
+  for row, sample in ipairs(listing.samples) do paths[row] = sample.path end
+  local source = core.image_source { kind = "files", paths = paths, max_pixels = opts.max_pixels,
+    cache_bytes = opts.cache_bytes }
+  local kept, skipped = scan(name, source, listing, opts)
+  check_readable(listing, kept)
+  dataset.divide(kept, listing.divide, opts)
+  if listing.divide ~= "all" then
+    local note
+    kept, note = groups.check(kept, opts.on_duplicate)
+    table.insert(listing.notes, note)
+  end
+  local parts = dataset.parts(kept, source)
+  local found = { skipped = skipped, notes = listing.notes, same = listing.same }
+  found.duplicates = duplicates.check(parts, opts, found.notes)
+  return dataset.new(name, listing.title, listing.classes, opts, parts, found)
+end
+
+local function read(name, reader, root, opts)
+  if not files.is_dir(root) then
+    errors.raise("root: expected a folder, got '%s' (%s)", root, files.is_file(root) and "a file" or "there is none")
+  end
+  local listing = reader.read(root, opts)
+  listing.title = root
+  return from_files.build(name, listing, opts)
+end
+
+--- Makes the public function of a layout of files.
+-- @string name the public function
+-- @tab reader `read(root, opts)`, which gives a listing (see `secateur.data.layout`), and `rules` for its own options
+-- @treturn function (root, opts) -> Dataset
+function from_files.constructor(name, reader)
+  local rules = dataset.rules(reader.rules)
+  return function(root, given)
+    options.value(name, "root", root, { type = "string", required = true })
+    local opts = dataset.options(name, given, rules)
+    local result = errors.within(name, read, name, reader, root, opts)
+    return result
+  end
+end
+
+return from_files

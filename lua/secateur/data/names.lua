@@ -1,0 +1,66 @@
+--- Names that are text: what a file system or a table gives are bytes, and models, JSON and reports hold UTF-8.
+-- @module secateur.data.names
+local errors = require "secateur.util.errors"
+
+local names = {}
+
+--- Bytes for a message: what is not UTF-8 as `\xED`.
+-- @string bytes
+-- @treturn string
+function names.printable(bytes)
+  if utf8.len(bytes) then return bytes end
+  return (bytes:gsub("[\128-\255]", function(byte) return ("\\x%02X"):format(byte:byte()) end))
+end
+
+--- Bytes that are not UTF-8, taken as Latin-1 (ISO 8859-1: a byte is a character).
+-- @string bytes
+-- @treturn string UTF-8; the same where it already is
+function names.from_latin1(bytes)
+  if utf8.len(bytes) then return bytes end
+  return (bytes:gsub("[\128-\255]", function(byte) return utf8.char(byte:byte()) end))
+end
+
+-- The bytes of a name around what is not UTF-8, in hexadecimal.
+local function bytes_text(name)
+  local _, at = utf8.len(name)
+  local hex = {}
+  for i = math.max(1, at - 2), math.min(#name, at + 2) do hex[#hex + 1] = ("%02x"):format(name:byte(i)) end
+  return table.concat(hex, " ")
+end
+
+local function refuse(what, name, place)
+  errors.raise("%s: %s '%s': expected UTF-8, got bytes that are none (... %s ...); rename it, or give encoding = "
+    .. "'latin1', which converts", place, what, names.printable(name), bytes_text(name))
+end
+
+--- Converts the names of a listing's classes and samples, where asked for; paths stay as they are.
+-- @tab listing
+-- @string[opt] encoding "latin1"
+function names.convert(listing, encoding)
+  if encoding ~= "latin1" then return end
+  local seen = {}
+  for i, class in ipairs(listing.classes) do
+    local text = names.from_latin1(class)
+    if seen[text] then
+      errors.raise("%s: class '%s' has the name of another one, %s", listing.places[i] or listing.title, text,
+        seen[text])
+    end
+    listing.classes[i], seen[text] = text, listing.places[i] or listing.title
+  end
+  for _, sample in ipairs(listing.samples) do sample.name = names.from_latin1(sample.name) end
+  listing.title = names.from_latin1(listing.title)
+end
+
+--- Refuses names that are not UTF-8: a model or a report with such a name could not be written after all the work.
+-- @tab listing
+function names.check(listing)
+  for i, class in ipairs(listing.classes) do
+    if not utf8.len(class) then refuse("class", class, listing.places[i] or listing.title) end
+  end
+  for _, sample in ipairs(listing.samples) do
+    if not utf8.len(sample.name) then refuse("file", sample.name, listing.title) end
+  end
+  if not utf8.len(listing.title) then refuse("folder", listing.title, "root") end
+end
+
+return names

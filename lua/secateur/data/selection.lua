@@ -1,0 +1,232 @@
+--- What of a listing is used, and under which names: the options `classes`, `only` and `skip`, and masks that lie among
+-- images.
+-- @module secateur.data.selection
+local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
+local glob = require "secateur.util.glob"
+local names = require "secateur.data.names"
+local options = require "secateur.util.options"
+
+local selection = {}
+
+local EXPECTED = "a list of class names, or a table of new name = 'old name' or { 'old', 'names' }"
+
+local function is_name(value)
+  return type(value) == "string" and value ~= "" or math.type(value) == "integer"
+end
+
+local function is_name_list(value)
+  for i = 1, #value do
+    if not is_name(value[i]) then return false end
+  end
+  return #value > 0
+end
+
+--- A check of the option `classes`, for `util/options`.
+-- @tab value
+-- @treturn boolean
+-- @treturn string what was expected
+function selection.is_classes(value)
+  if #value > 0 then
+    local count = 0
+    for _ in pairs(value) do count = count + 1 end
+    return count == #value and is_name_list(value), EXPECTED
+  end
+  for new, old in pairs(value) do
+    local good = type(old) == "table" and is_name_list(old) or is_name(old)
+    if type(new) ~= "string" or new == "" or not good then return false, EXPECTED end
+  end
+  return next(value) ~= nil, EXPECTED
+end
+
+--- A check of `only` and `skip`, for `util/options`.
+-- @param value
+-- @treturn boolean
+-- @treturn string what was expected
+function selection.are_patterns(value)
+  local expected = "a pattern such as '*_mask.png', or a list of these"
+  if type(value) == "string" then return value ~= "", expected end
+  for i = 1, #value do
+    if type(value[i]) ~= "string" or value[i] == "" then return false, expected end
+  end
+  return #value > 0, expected
+end
+
+--- The option `classes` as a list of `{name=, from = {old names}}`, in the order of the classes: as listed, or of the
+-- new names in natural order.
+-- @tab given
+-- @treturn table
+function selection.wanted(given)
+  local wanted = {}
+  for i, name in ipairs(given) do wanted[i] = { name = tostring(name), from = { tostring(name) } } end
+  if #wanted > 0 then return wanted end
+  local new = {}
+  for name in pairs(given) do new[#new + 1] = name end
+  for i, name in ipairs(files.sort_natural(new)) do
+    local from = {}
+    for k, old in ipairs(type(given[name]) == "table" and given[name] or { given[name] }) do from[k] = tostring(old) end
+    wanted[i] = { name = name, from = from }
+  end
+  return wanted
+end
+
+-- Old label -> new one.
+local function renumber(wanted, classes)
+  local number, new_of, taken = {}, {}, {}
+  for label, class in ipairs(classes) do number[class] = label end
+  for new, entry in ipairs(wanted) do
+    if taken[entry.name] then errors.raise("classes: '%s' is named twice", entry.name) end
+    taken[entry.name] = true
+    for _, old in ipairs(entry.from) do
+      local label = number[old]
+      if not label then
+        local known = {}
+        for i, class in ipairs(classes) do known[i] = names.printable(class) end
+        errors.raise("classes: there is no class '%s' here, expected some of %s", old, options.describe_all(known))
+      end
+      if new_of[label] then errors.raise("classes: '%s' is named twice", old) end
+      new_of[label] = new
+    end
+  end
+  return new_of
+end
+
+-- A list of findings under new numbers: present if any of those merged is, else unknown if any is.
+local function merge_findings(label, new_of, count)
+  local merged = {}
+  for new = 1, count do merged[new] = 0 end
+  for old, value in ipairs(label) do
+    local new = new_of[old]
+    if new and (value == 1 or value == -1 and merged[new] == 0) then merged[new] = value end
+  end
+  return merged
+end
+
+-- Says which classes are not used, and how many images they have.
+local function note_left(listing, new_of, counts)
+  local left = {}
+  for label, class in ipairs(listing.classes) do
+    if not new_of[label] then
+      left[#left + 1] = ("'%s' (%d images)"):format(names.printable(class), counts[label] or 0)
+    end
+  end
+  if #left > 0 then
+    table.insert(listing.notes, ("left out by classes: %s"):format(table.concat(left, ", ")))
+  end
+end
+
+--- Applies the option `classes`: order, selection, renaming, merging.
+-- @tab listing changed in place
+-- @tab[opt] given the option
+function selection.apply_classes(listing, given)
+  if not given then return end
+  local wanted = selection.wanted(given)
+  local new_of, counts, kept = renumber(wanted, listing.classes), {}, {}
+  for _, sample in ipairs(listing.samples) do
+    local label = sample.label
+    if listing.multi_label then
+      for old, value in ipairs(label) do counts[old] = (counts[old] or 0) + (value == 1 and 1 or 0) end
+      sample.label = merge_findings(label, new_of, #wanted)
+      kept[#kept + 1] = sample
+    else
+      counts[label] = (counts[label] or 0) + 1
+      sample.label = new_of[label]
+      kept[#kept + 1] = sample.label and sample or nil
+    end
+  end
+  note_left(listing, new_of, counts)
+  local classes, places, skipped = {}, {}, {}
+  for new, entry in ipairs(wanted) do classes[new] = entry.name end
+  for old, new in pairs(new_of) do places[new] = places[new] or listing.places[old] end
+  for _, entry in ipairs(listing.skipped) do
+    if not entry.label or new_of[entry.label] then skipped[#skipped + 1] = entry end
+  end
+  listing.classes, listing.places, listing.samples, listing.skipped = classes, places, kept, skipped
+end
+
+local function matchers(patterns)
+  local list = {}
+  for i, pattern in ipairs(type(patterns) == "table" and patterns or { patterns }) do
+    list[i] = { pattern = pattern, match = glob.matcher(pattern), count = 0 }
+  end
+  return list
+end
+
+-- The first pattern that a path matches, or nil.
+local function first_match(list, path)
+  for _, entry in ipairs(list) do
+    if entry.match(path) then
+      entry.count = entry.count + 1
+      return entry
+    end
+  end
+  return nil
+end
+
+local function note_patterns(listing, option, list)
+  for _, entry in ipairs(list) do
+    if entry.count == 0 then
+      table.insert(listing.notes, ("%s = '%s' matches no file"):format(option, entry.pattern))
+    end
+  end
+end
+
+-- "benign (1)_mask.png" and "benign (1)_mask_1.png" are masks of "benign (1).png".
+local function image_of_mask(name)
+  return name:match "^(.+)_[mM][aA][sS][kK]%.%w+$" or name:match "^(.+)_[mM][aA][sS][kK]_%d+%.%w+$"
+end
+
+-- A test of samples for masks: those named after an image beside them, and those in a folder `masks` of a class that
+-- has images elsewhere.
+local function mask_test(listing)
+  local stems, outside = {}, {}
+  for _, sample in ipairs(listing.samples) do
+    stems[sample.name:match "^(.*)%.[^./]*$" or sample.name] = true
+    local is_inside = ("/" .. sample.name:lower()):find "/masks?/"
+    if not is_inside and not listing.multi_label then outside[sample.label] = true end
+  end
+  return function(sample)
+    local stem = image_of_mask(sample.name)
+    if stem and stems[stem] then return true end
+    return not listing.multi_label and outside[sample.label]
+      and ("/" .. sample.name:lower()):find "/masks?/" ~= nil
+  end
+end
+
+--- Applies `only` and `skip`, and leaves out masks (not where `only` says what is wanted). A class that is left with
+-- nothing is an error of the caller's to raise: `listing.filtered` counts by label.
+-- @tab listing changed in place
+-- @tab opts `only`, `skip`
+function selection.filter(listing, opts)
+  local only, skip = matchers(opts.only or {}), matchers(opts.skip or {})
+  local is_mask = not opts.only and not listing.listed and mask_test(listing) or function() return false end
+  local kept, skipped, left, masks = {}, {}, 0, 0
+  listing.filtered = {}
+  for _, sample in ipairs(listing.samples) do
+    local out = #only > 0 and not first_match(only, sample.name) or first_match(skip, sample.name)
+    if out then
+      left = left + 1
+    elseif is_mask(sample) then
+      masks = masks + 1
+      out = true
+    else
+      kept[#kept + 1] = sample
+    end
+    if out and not listing.multi_label then
+      listing.filtered[sample.label] = (listing.filtered[sample.label] or 0) + 1
+    end
+  end
+  for _, entry in ipairs(listing.skipped) do
+    local out = #only > 0 and not first_match(only, entry.name) or first_match(skip, entry.name)
+    if not out then skipped[#skipped + 1] = entry end
+  end
+  if left > 0 then table.insert(listing.notes, ("left out by only and skip: %d files"):format(left)) end
+  if masks > 0 then
+    table.insert(listing.notes, ("left out: %d masks (only = '*' takes them as images)"):format(masks))
+  end
+  note_patterns(listing, "only", only)
+  note_patterns(listing, "skip", skip)
+  listing.samples, listing.skipped = kept, skipped
+end
+
+return selection

@@ -1,0 +1,95 @@
+--- Reads `split.csv`: columns file, label, split, and one for groups where asked for.
+-- @module secateur.data.split_csv
+local csv = require "secateur.util.csv"
+local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
+local layout = require "secateur.data.layout"
+
+local split_csv = {}
+
+-- A file's name as its table has it, or with slashes for the backslashes of Windows.
+local function slashed(root, name)
+  if not name:find("\\", 1, true) or files.is_file(files.join(root, name)) then return name end
+  return (name:gsub("\\", "/"))
+end
+
+--- The sentence and the `divide` of a listing by the splits that its samples have: val is split off of train where
+-- there is none, and test is what val is.
+-- @tab listing its `divide` and `same` are set, and its notes added to
+-- @string what the splits are from, for the notes
+function split_csv.complete(listing, what)
+  local present = {}
+  for _, sample in ipairs(listing.samples) do present[sample.split] = true end
+  if present.train and present.test and not present.val then
+    listing.divide = "train"
+    table.insert(listing.notes, what .. " has no val: it is split off of train")
+  elseif present.train and present.val and not present.test then
+    listing.same = true
+    table.insert(listing.notes, what .. " has no test: test is val, the same images (what is chosen by val looks "
+      .. "better on them than on new ones)")
+  end
+end
+
+-- Checks one record; gives its sample.
+local function read_record(root, path, record, canonical, expected)
+  local split = layout.split_name(record.split)
+  local class = record.label ~= "" and record.label or nil
+  if class and canonical then class = canonical(class) end
+  if record.file == "" then errors.raise("%s:%d: file: expected a file's name, got ''", path, record.line) end
+  if not class then
+    errors.raise("%s:%d: label: expected %s, got '%s'", path, record.line, expected, record.label)
+  end
+  if not split then
+    errors.raise("%s:%d: split: expected train, val or test, got '%s'", path, record.line, record.split)
+  end
+  local name = slashed(root, record.file)
+  return { name = name, path = files.join(root, name), label = class, split = split, line = record.line }
+end
+
+--- Gives samples whose labels are names their numbers.
+-- @tab listing its samples' labels are names; `classes` where they are fixed, else they are set: the labels that occur,
+-- in natural order
+-- @string path of the table, for `places`
+function split_csv.number_labels(listing, path)
+  local number, first = {}, {}
+  for _, sample in ipairs(listing.samples) do
+    if not first[sample.label] then
+      first[sample.label], first[#first + 1] = sample.line, sample.label
+    end
+  end
+  listing.classes = listing.classes or files.sort_natural(table.move(first, 1, #first, 1, {}))
+  for i, class in ipairs(listing.classes) do
+    number[class], listing.places[i] = i, ("%s:%d"):format(path, first[class] or 1)
+  end
+  for _, sample in ipairs(listing.samples) do sample.label = number[sample.label] end
+end
+
+--- Reads `split.csv` in a folder; its files are relative to it.
+-- @string root
+-- @tab opts `group`: a column's name, or something else
+-- @func[opt] canonical turns a label as written into the class's name, or nil for one that is no class
+-- @tab[opt] classes the class names, if they are fixed; else they are the labels that occur
+-- @treturn table listing, or nil where there is no such file
+function split_csv.read(root, opts, canonical, classes)
+  local path = files.join(root, "split.csv")
+  if not files.is_file(path) then return nil end
+  local group = type(opts.group) == "string" and opts.group or nil
+  local columns, seen = { "file", "label", "split", group }, {}
+  local listing = layout.listing(classes)
+  local expected = classes and "one of " .. table.concat(classes, ", ") or "a class"
+  for i, record in ipairs(errors.check(csv.records(path, columns))) do
+    local sample = read_record(root, path, record, canonical, expected)
+    if seen[sample.name] then
+      errors.raise("%s:%d: file '%s' is already in line %d", path, record.line, record.file, seen[sample.name])
+    end
+    seen[sample.name] = record.line
+    if group then sample.group = record[group] ~= "" and record[group] or nil end
+    listing.samples[i] = sample
+  end
+  split_csv.number_labels(listing, path)
+  split_csv.complete(listing, "split.csv")
+  listing.grouped, listing.listed = group, true
+  return listing
+end
+
+return split_csv
