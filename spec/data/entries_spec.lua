@@ -37,7 +37,7 @@ describe("data: entries of class folders", function()
     assert.same({ { path = root .. "/b/link.png", message = "a broken link to 'nowhere.png'" } }, set.skipped)
     assert.equal(("folder: %s: skipped 1 of 25 files:\n  %s/b/link.png: a broken link to 'nowhere.png'\n"):format(root,
       root), text)
-    assert.matches("skipped: 1 files (see .skipped)", tostring(set), 1, true)
+    assert.matches("skipped files: 1 (see .skipped)", tostring(set), 1, true)
   end)
 
   it("that are no images are skipped by name, one by one", function()
@@ -119,7 +119,7 @@ describe("data: entries of class folders", function()
     local text = stderr.text(function() set = data.cpn(root, { size = 8, on_duplicate = "ignore" }) end)
     assert.equal(16, total(set))
     assert.equal(("cpn: %s: left out: 'Lung_Opacity', no class of this set (sc.data.folder takes all folders as "
-      .. "classes)\ncpn: %s: left out: 5 masks (only = '*' takes them as images)\n"):format(root, root), text)
-    assert.matches("left out: 5 masks", tostring(set), 1, true)
+      .. "classes)\ncpn: %s: masks left out: 5 (only = '*' takes them as images)\n"):format(root, root), text)
+    assert.matches("masks left out: 5", tostring(set), 1, true)
   end)
 end)

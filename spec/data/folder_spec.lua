@@ -191,8 +191,8 @@ describe("data.folder", function()
     assert.equal("folder: std: expected numbers above 0, got 0", message { std = 0 })
     for _, shares in ipairs { { train = 0.8, val = 0.1 }, { train = 0.8, val = 0.1, test = 0.2 },
       { train = 1.1, val = -0.2, test = 0.1 }, { train = 0.7, val = 0.1, test = 0.2, more = 0 } } do
-      assert.equal("folder: splits: expected shares of train, val and test, none below 0, that add up to 1, got a table",
-        message { splits = shares })
+      assert.equal("folder: splits: expected shares of train, val and test, none below 0, that add up to 1, "
+        .. "got a table", message { splits = shares })
     end
   end)
 end)

@@ -71,7 +71,8 @@ describe("data: groups", function()
     for p = 1, 12 do
       for i = 1, 1 + p % 4 do
         for _, class in ipairs { "a", "b" } do
-          lines[#lines + 1] = ("%s\\p%02d_%d.png,%s,%s,p%02d"):format(class, p, i, class, p > 9 and "test" or "train", p)
+          local split = p > 9 and "test" or "train"
+          lines[#lines + 1] = ("%s\\p%02d_%d.png,%s,%s,p%02d"):format(class, p, i, class, split, p)
         end
       end
     end
@@ -98,21 +99,22 @@ describe("data: groups", function()
     pictures.save(root, "train/b/p7_2.png")
     pictures.save(root, "test/a/p7_3.png")
     local set
-    local text = stderr.text(function() set = data.folder(root, with { group = patient, quiet = false, on_duplicate = "warn" }) end)
-    assert.equal(("folder: %s: 1 groups lie in more than one split: 'p7' in train (train/a/p7_1.png) and test "
-      .. "(test/a/p7_3.png) (on_duplicate = 'drop' keeps each in the last: test, else val)\n"):format(root), text)
+    local opts = with { group = patient, quiet = false, on_duplicate = "warn" }
+    local text = stderr.text(function() set = data.folder(root, opts) end)
+    assert.equal(("folder: %s: groups in more than one split (1): 'p7' in train (train/a/p7_1.png) and test "
+      .. "(test/a/p7_3.png); on_duplicate = 'drop' keeps each in the last split: test, else val\n"):format(root), text)
     assert.equal(8, set.train:count())
     -- "ignore" looks for nothing, and the tiny images are all alike: duplicates are pictures' own matter here.
     local found = errors.inside(function() groups.check({ { name = "1", group = "p", split = "train" },
       { name = "2", group = "p", split = "test" } }, "error") end)
-    assert.equal("1 groups lie in more than one split: 'p' in train (1) and test (2)", found)
+    assert.equal("groups in more than one split (1): 'p' in train (1) and test (2)", found)
     local samples = { { name = "1", group = "p", split = "train" }, { name = "2", group = "p", split = "val" },
       { name = "3", group = "p", split = "val" }, { name = "4", group = "q", split = "train" },
       { name = "5", split = "train" } }
     local kept, note = groups.check(samples, "drop")
     assert.same({ samples[2], samples[3], samples[4], samples[5] }, kept)
-    assert.equal("1 groups lie in more than one split: 'p' in train (1) and val (2); left out of the earlier split: "
-      .. "1 images", note)
+    assert.equal("groups in more than one split (1): 'p' in train (1) and val (2); images left out of the earlier "
+      .. "split: 1", note)
     assert.same({ samples }, { groups.check(samples, "ignore") })
   end)
 
@@ -143,7 +145,8 @@ describe("data: splits that a set brings", function()
       fill("val/" .. class, 3)
     end
     local set
-    local text = stderr.text(function() set = data.folder(root, { size = 8, on_duplicate = "error" }) end)
+    local function load(way) return function() set = data.folder(root, { size = 8, on_duplicate = way }) end end
+    local text = stderr.text(load "error")
     assert.equal(("folder: %s: %s has no test: test is val, the same images (what is chosen by val looks better on "
       .. "them than on new ones)\n"):format(root, root), text)
     assert.same(set.val.names, set.test.names)

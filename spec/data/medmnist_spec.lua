@@ -37,7 +37,7 @@ describe("data.medmnist", function()
   it("takes the file's own splits, its labels from 1, and the images' size", function()
     for _, dtype in ipairs { "u1", "i8" } do
       archives.write(path, arrays(COUNTS, 3, 6, nil, dtype))
-      local set = data.medmnist(path)
+      local set = data.medmnist(path, { quiet = true })
       assert.same({ "0", "1", "2" }, set.classes)
       assert.equal(6, set.size)
       assert.equal(3, set.channels)
@@ -54,7 +54,7 @@ describe("data.medmnist", function()
 
   it("reads colour, at another size, with names for the classes", function()
     archives.write(path, arrays(COUNTS, 2, 4, 3))
-    local set = data.medmnist(path, { classes = { "benign", "malignant" }, size = 8, mean = 0, std = 1 })
+    local set = data.medmnist(path, { classes = { "benign", "malignant" }, size = 8, mean = 0, std = 1, quiet = true })
     assert.same({ "benign", "malignant" }, set.classes)
     local x = set.train:batch { 1, 2 }
     assert.same({ 2, 3, 8, 8 }, x:shape())
@@ -63,6 +63,43 @@ describe("data.medmnist", function()
         assert.is_true(math.abs(x:get(i, channel, 5, 3) - (10 * (i - 1) + 5 * channel) / 255) < 1e-6)
       end
     end
+  end)
+
+  it("renames and merges classes by a table", function()
+    archives.write(path, arrays(COUNTS, 3, 6))
+    local set = data.medmnist(path, { classes = { well = "0", ill = { 1, 2 } }, quiet = true })
+    assert.same({ "ill", "well" }, set.classes)
+    assert.same({ 2, 1, 1, 2, 1, 1, 2, 1, 1 }, set.train.labels)
+    set = data.medmnist(path, { classes = { a = "2", b = "0" }, quiet = true })
+    assert.same({ 2, 1, 2, 1, 2, 1 }, set.train.labels)
+    assert.same({ "left out by classes: '1' (6 images)" }, { set.notes[1] })
+    assert.equal(25 / 255, math.floor(set.train:image(2):get(1, 1, 1) * 255 + 0.5) / 255)
+  end)
+
+  it("reads several findings per image", function()
+    local all = arrays(COUNTS, 2, 4)
+    for _, split in ipairs { "train", "val", "test" } do
+      local labels = { shape = { COUNTS[split], 3 } }
+      for i = 1, COUNTS[split] do
+        for k = 1, 3 do labels[#labels + 1] = (i >> (k - 1)) & 1 end
+      end
+      all[split .. "_labels"] = labels
+    end
+    archives.write(path, all)
+    local set = data.medmnist(path, { classes = { "mass", "nodule", "hernia" }, quiet = true })
+    assert.is_true(set.multi_label)
+    assert.same({ 1, 1, 0 }, set.train.labels[3])
+    local _, y = set.train:batch { 3, 4 }
+    assert.same({ { 1, 1, 0 }, { 0, 0, 1 } }, y:totable())
+    assert.same({ "0", "1", "2" }, data.medmnist(path, { quiet = true }).classes)
+    set = data.medmnist(path, { classes = { large = { "0", "1" }, other = "2" }, quiet = true })
+    assert.same({ { 1, 0 }, { 1, 0 }, { 1, 0 }, { 0, 1 } }, { table.unpack(set.train.labels, 1, 4) })
+    assert.has_error(function() data.medmnist(path, { classes = { "a", "b" } }) end,
+      ("medmnist: classes: expected 3 names, one per finding of %s, got 2"):format(path))
+    all.train_labels[2] = 2
+    archives.write(path, all)
+    assert.has_error(function() data.medmnist(path) end,
+      ("medmnist: %s: train_labels: expected 0 or 1 for each finding, got 2 for image 1"):format(path))
   end)
 
   it("says what is wrong with the file", function()
@@ -87,9 +124,9 @@ describe("data.medmnist", function()
     with(function(all)
       all.test_labels.shape = { 5, 14 }
       for i = 1, 70 do all.test_labels[i] = i % 2 end
-    end, "test_labels: expected one label per image, got [5x14] (a multi-label set)")
+    end, "test_labels: expected labels as wide as those of train, got [5x14]")
     with(function(all) all.val_labels.shape, all.val_labels[4] = { 3, 1 }, nil end,
-      "val_labels: expected [4 x 1], one label per image, got [3x1]")
+      "val_labels: expected [4 x 1], one label per image, or [4 x findings], got [3x1]")
     with(function(all) all.train_labels.dtype, all.train_labels[3] = "i8", -1 end,
       "train_labels: expected whole numbers of at least 0, got -1")
     with(function(all) all.train_labels.dtype, all.train_labels[3] = "f4", 0.5 end,
@@ -112,7 +149,9 @@ describe("data.medmnist", function()
     archives.write(path, arrays(COUNTS, 3, 4))
     local function message(opts) return errors.inside(function() data.medmnist(path, opts) end) end
     assert.matches("medmnist: unknown option 'splits', expected one of: ", message { splits = {} }, 1, true)
-    assert.matches("medmnist: classes: expected at least 2 names, got a table", message { classes = { "a" } }, 1, true)
+    archives.write(path, arrays(COUNTS, 1, 4))
+    assert.matches("medmnist: classes: expected at least 2 names, got 1", message { classes = { "a" } }, 1, true)
+    assert.matches("medmnist: " .. path .. ": expected at least 2 classes, got 1", message {}, 1, true)
     assert.matches("medmnist: classes: expected a list of names, got a table", message { classes = { 1, 2 } }, 1, true)
   end)
 

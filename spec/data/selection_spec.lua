@@ -48,8 +48,9 @@ describe("data: classes", function()
     assert.same(expected, data.folder(root .. "/x", OPTS).classes)
     temporary.write(root, "x/split.csv", table.concat(lines, "\n"))
     assert.same(expected, data.folder(root .. "/x", OPTS).classes)
-    for _, grade in ipairs { "grade10", "grade2", "grade1", "Grade3", "grade", "grade02" } do fill("y/" .. grade, 4) end
-    assert.same({ "Grade3", "grade", "grade1", "grade2", "grade02", "grade10" }, data.folder(root .. "/y", OPTS).classes)
+    for _, name in ipairs { "grade10", "grade2", "grade1", "Grade3", "grade", "grade02" } do fill("y/" .. name, 4) end
+    expected = { "Grade3", "grade", "grade1", "grade2", "grade02", "grade10" }
+    assert.same(expected, data.folder(root .. "/y", OPTS).classes)
   end)
 
   it("are ordered and selected by a list", function()
@@ -141,8 +142,8 @@ describe("data: only, skip and masks", function()
   it("leave out the masks beside images, and say so", function()
     local count, text, set = load { quiet = false }
     assert.equal(12, count)
-    assert.equal(("folder: %s: left out: 14 masks (only = '*' takes them as images)\n"):format(root), text)
-    assert.same({ "left out: 14 masks (only = '*' takes them as images)" }, set.notes)
+    assert.equal(("folder: %s: masks left out: 14 (only = '*' takes them as images)\n"):format(root), text)
+    assert.same({ "masks left out: 14 (only = '*' takes them as images)" }, set.notes)
     assert.equal(26, (load { only = "*" }))
     pictures.save(root, "benign/other_mask.png")
     assert.equal(13, (load {}))
@@ -152,7 +153,7 @@ describe("data: only, skip and masks", function()
     assert.equal(12, (load { only = "*_mask.png" }))
     local count, text = load { only = { "* (?).png" }, skip = { "* (1).png", "malignant/* (2).png" }, quiet = false }
     assert.equal(9, count)
-    assert.equal(("folder: %s: left out by only and skip: 17 files\n"):format(root), text)
+    assert.equal(("folder: %s: files left out by only and skip: 17\n"):format(root), text)
     count, text = load { skip = "*.gif", quiet = false }
     assert.equal(12, count)
     assert.matches("skip = '*.gif' matches no file", text, 1, true)

@@ -27,7 +27,7 @@ describe("data: images that cannot be read", function()
       assert.is_true(#failure.message > 0)
       assert.is_nil(failure.message:find(root, 1, true))
     end
-    assert.matches("skipped: 2 files (see .skipped)", tostring(set), 1, true)
+    assert.matches("skipped files: 2 (see .skipped)", tostring(set), 1, true)
   end)
 
   it("are named on stderr, the first few of them, unless told to be quiet", function()

@@ -1,15 +1,19 @@
 --- Small image files for specs.
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local fingerprint = require "secateur.util.fingerprint"
 local temporary = require "support.temporary"
 
 local pictures = {}
 
---- Writes a PNG of one grey value (0..1), 12 x 10 pixels, with the folders above it; gives its path.
+--- Writes a PNG of one grey value (0..1), 12 x 10 pixels, with the folders above it; gives its path. Some pixels in a
+-- corner follow from the path, so that no two pictures are equal.
 function pictures.save(root, path, grey)
   local whole = files.join(root, path)
   assert(files.mkdir_p(files.directory(whole)))
-  core.image_save(whole, core.tensor({ 1, 10, 12, fill = grey or 0.5 }))
+  local image, mark = core.tensor({ 1, 10, 12, fill = grey or 0.5 }), fingerprint.text(path)
+  for i = 1, 8 do image:set(tonumber(mark:sub(2 * i - 1, 2 * i), 16) / 255, 1, 1, i) end
+  core.image_save(whole, image)
   return whole
 end
 

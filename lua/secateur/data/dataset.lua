@@ -191,7 +191,7 @@ end
 
 --- Sorts samples into parts by their split.
 -- @tab samples list of samples with `row` and `split`
--- @param source the native source they come from
+-- @param[opt] source the native source they come from
 -- @treturn table train, val, test -> part, as `dataset.new` takes
 function dataset.parts(samples, source)
   local parts, has_groups = {}, false
@@ -247,7 +247,7 @@ function Dataset:__tostring()
   table.insert(lines, 1, ("%s %s: %d images, %d %s, %d x %d x %d"):format(self.name, self.title, total[4],
     #self.classes, self.multi_label and "findings" or "classes", self.channels, self.size, self.size))
   if #self.skipped > 0 then
-    lines[#lines + 1] = ("skipped: %d files (see .skipped)"):format(#self.skipped)
+    lines[#lines + 1] = ("skipped files: %d (see .skipped)"):format(#self.skipped)
   end
   for _, note in ipairs(self.notes) do lines[#lines + 1] = note end
   return table.concat(lines, "\n")

@@ -24,10 +24,11 @@ local function find(parts)
     for i, row in ipairs(part.rows) do
       local digest = digests[row]
       local set = digest and by_digest[digest]
+      local entry = { split = split, index = i, name = part.names[i], label = part.labels[i] }
       if digest and not set then
-        by_digest[digest] = { split = split, { split = split, index = i, name = part.names[i], label = part.labels[i] } }
+        by_digest[digest] = { split = split, entry }
       elseif set then
-        set[#set + 1] = { split = split, index = i, name = part.names[i], label = part.labels[i] }
+        set[#set + 1] = entry
         if set.split ~= split and not set.found then
           set.found, found[#found + 1] = true, set
         end
@@ -86,12 +87,12 @@ function duplicates.check(parts, opts, notes)
   local described = {}
   for i = 1, math.min(#found, NAMED) do described[i] = describe(found[i]) end
   if #found > NAMED then described[#described + 1] = ("and %d more (see .duplicates)"):format(#found - NAMED) end
-  local text = ("%d images lie in more than one split: %s"):format(#found, table.concat(described, "; "))
+  local text = ("equal images in more than one split (%d): %s"):format(#found, table.concat(described, "; "))
   if opts.on_duplicate == "error" then errors.raise("%s", text) end
   if opts.on_duplicate == "warn" then
     notes[#notes + 1] = text .. "; on_duplicate = 'drop' keeps each in the last split: test, else val"
   else
-    notes[#notes + 1] = ("%s; left out of the earlier split: %d"):format(text, drop(parts, found))
+    notes[#notes + 1] = ("%s; images left out of the earlier split: %d"):format(text, drop(parts, found))
   end
   local plain = {}
   for i, set in ipairs(found) do

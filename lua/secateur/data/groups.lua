@@ -84,13 +84,13 @@ function groups.check(samples, way)
   local described = {}
   for i = 1, math.min(#divided, NAMED) do described[i] = describe(divided[i]) end
   if #divided > NAMED then described[#described + 1] = ("and %d more"):format(#divided - NAMED) end
-  local text = ("%d groups lie in more than one split: %s"):format(#divided, table.concat(described, "; "))
+  local text = ("groups in more than one split (%d): %s"):format(#divided, table.concat(described, "; "))
   if way == "error" then errors.raise("%s", text) end
   if way == "warn" then
-    return samples, text .. " (on_duplicate = 'drop' keeps each in the last: test, else val)"
+    return samples, text .. "; on_duplicate = 'drop' keeps each in the last split: test, else val"
   end
   local kept = drop(samples, divided)
-  return kept, ("%s; left out of the earlier split: %d images"):format(text, #samples - #kept)
+  return kept, ("%s; images left out of the earlier split: %d"):format(text, #samples - #kept)
 end
 
 return groups

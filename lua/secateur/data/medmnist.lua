@@ -1,17 +1,23 @@
---- MedMNIST (Yang et al., Scientific Data 2023): any of its 2-D sets with one label per image, in its own splits.
+--- MedMNIST (Yang et al., Scientific Data 2023): any of its 2-D sets, in its own splits; those with several
+-- findings per image (ChestMNIST) are multi-label sets.
 -- @module secateur.data.medmnist
 local core = require "secateur.core"
 local dataset = require "secateur.data.dataset"
+local duplicates = require "secateur.data.duplicates"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local layout = require "secateur.data.layout"
+local names = require "secateur.data.names"
 local options = require "secateur.util.options"
+local selection = require "secateur.data.selection"
 local stratification = require "secateur.data.stratification"
 
 local function are_names(classes)
+  if #classes == 0 then return selection.is_classes(classes) end
   for i = 1, #classes do
     if type(classes[i]) ~= "string" then return false, "a list of names" end
   end
-  return #classes >= 2, "at least 2 names"
+  return true
 end
 
 local rules = dataset.rules {
@@ -19,7 +25,10 @@ local rules = dataset.rules {
   classes = { type = "table", check = are_names },
 }
 -- The set brings its own splits, and its images decoded.
-rules.splits, rules.seed, rules.max_pixels, rules.cache_bytes, rules.on_error = nil, nil, nil, nil, nil
+for _, key in ipairs { "splits", "seed", "max_pixels", "cache_bytes", "on_error", "only", "skip", "group",
+  "encoding" } do
+  rules[key] = nil
+end
 
 local function shape_text(shape)
   return "[" .. table.concat(shape, "x") .. "]"
@@ -37,23 +46,29 @@ local function check_images(path, key, images)
   return shape
 end
 
--- The labels of a split as a list, still from 0.
+-- The labels of a split as a list, still from 0; of a multi-label set a list of lists of 0 and 1.
 local function read_labels(path, key, labels, count)
   local shape = labels:shape()
-  if #shape == 2 and shape[2] > 1 then
-    errors.raise("%s: %s: expected one label per image, got %s (a multi-label set)", path, key, shape_text(shape))
-  end
+  local several = #shape == 2 and shape[2] > 1
   if #shape > 2 or shape[1] ~= count then
-    errors.raise("%s: %s: expected [%d x 1], one label per image, got %s", path, key, count, shape_text(shape))
+    errors.raise("%s: %s: expected [%d x 1], one label per image, or [%d x findings], got %s", path, key, count, count,
+      shape_text(shape))
   end
   if labels:dtype() ~= "int64" and labels:dtype() ~= "uint8" then
     errors.raise("%s: %s: expected int64 or uint8, got %s", path, key, labels:dtype())
   end
-  local list = labels:reshape(count):totable()
-  for _, label in ipairs(list) do
-    if label < 0 then errors.raise("%s: %s: expected whole numbers of at least 0, got %d", path, key, label) end
+  local list = several and labels:totable() or labels:reshape(count):totable()
+  for i, label in ipairs(list) do
+    if not several and label < 0 then
+      errors.raise("%s: %s: expected whole numbers of at least 0, got %d", path, key, label)
+    end
+    for _, value in ipairs(several and label or {}) do
+      if value ~= 0 and value ~= 1 then
+        errors.raise("%s: %s: expected 0 or 1 for each finding, got %d for image %d", path, key, value, i)
+      end
+    end
   end
-  return list
+  return list, several and shape[2] or nil
 end
 
 local function load_arrays(path)
@@ -71,29 +86,65 @@ local function load_arrays(path)
   return arrays
 end
 
--- The names of the classes: those given, else "0", "1", … up to the highest label.
-local function name_classes(path, given, parts)
+-- The highest label of all splits, and the split that has it.
+local function highest_label(parts)
   local highest, where = 0, nil
   for _, split in ipairs(stratification.names) do
     for _, label in ipairs(parts[split].labels) do
       if label > highest then highest, where = label, split end
     end
   end
-  if given and highest >= #given then
+  return highest, where
+end
+
+-- The names of the classes: those listed, by position; else "0", "1", … up to the highest label.
+local function name_classes(path, given, parts, findings)
+  local highest, where = (findings or 0) - 1, "train"
+  if not findings then highest, where = highest_label(parts) end
+  local listed = given and #given > 0
+  if listed and findings and #given ~= findings then
+    errors.raise("classes: expected %d names, one per finding of %s, got %d", findings, path, #given)
+  elseif listed and highest >= #given then
     errors.raise("%s: %s_labels: expected labels in [0, %d] for %d classes, got %d", path, where, #given - 1, #given,
       highest)
+  elseif listed and not findings and #given < 2 then
+    errors.raise("classes: expected at least 2 names, got %d", #given)
   end
   local classes = {}
-  if given then return table.move(given, 1, #given, 1, classes) end
+  if listed then return table.move(given, 1, #given, 1, classes) end
   -- A label of a million would be a mistake, and a table of names as long.
   if highest > 65535 then errors.raise("%s: %s_labels: expected labels up to 65535, got %d", path, where, highest) end
   for label = 0, highest do classes[label + 1] = tostring(label) end
   return classes
 end
 
+-- A listing of all splits; `row` of a sample counts within its split.
+local function list_samples(title, path, arrays, opts)
+  local parts, findings = {}, nil
+  for _, split in ipairs(stratification.names) do
+    local key = split .. "_labels"
+    local count = arrays[split .. "_images"]:shape()[1]
+    local labels, several = read_labels(path, key, arrays[key], count)
+    if split ~= "train" and several ~= findings then
+      errors.raise("%s: %s: expected labels as wide as those of train, got %s", path, key,
+        shape_text(arrays[key]:shape()))
+    end
+    parts[split], findings = { labels = labels }, several
+  end
+  local listing = layout.listing(name_classes(path, opts.classes, parts, findings))
+  listing.multi_label = findings ~= nil
+  for _, split in ipairs(stratification.names) do
+    for i, label in ipairs(parts[split].labels) do
+      table.insert(listing.samples, { name = ("%s %s %d"):format(title, split, i), row = i, split = split,
+        label = findings and label or label + 1 })
+    end
+  end
+  return listing
+end
+
 local function build(path, opts)
-  local arrays, parts = load_arrays(path), {}
-  local title = files.base(path):gsub("%.npz$", "")
+  local arrays, sources = load_arrays(path), {}
+  local title = names.from_latin1(files.base(path):gsub("%.npz$", ""))
   for _, split in ipairs(stratification.names) do
     local images = arrays[split .. "_images"]
     local shape = check_images(path, split .. "_images", images)
@@ -103,23 +154,25 @@ local function build(path, opts)
       end
       opts.size = shape[2]
     end
-    local part = { rows = {}, names = {},
-      labels = read_labels(path, split .. "_labels", arrays[split .. "_labels"], shape[1]),
-      source = core.image_source { kind = "pixels", pixels = images } }
-    for i = 1, shape[1] do part.rows[i], part.names[i] = i, ("%s %s %d"):format(title, split, i) end
-    parts[split] = part
+    sources[split] = core.image_source { kind = "pixels", pixels = images }
   end
-  local classes = name_classes(path, opts.classes, parts)
-  for _, part in pairs(parts) do
-    for i, label in ipairs(part.labels) do part.labels[i] = label + 1 end
+  local listing = list_samples(title, path, arrays, opts)
+  if opts.classes and #opts.classes == 0 then selection.apply_classes(listing, opts.classes) end
+  if not listing.multi_label and #listing.classes < 2 then
+    errors.raise("%s: expected at least 2 classes, got %d", path, #listing.classes)
   end
-  return dataset.new("medmnist", title, classes, opts, parts)
+  local parts = dataset.parts(listing.samples)
+  for split, part in pairs(parts) do part.source = sources[split] end
+  local found = { notes = listing.notes }
+  found.duplicates = duplicates.check(parts, opts, found.notes)
+  return dataset.new("medmnist", title, listing.classes, opts, parts, found)
 end
 
 --- Reads a MedMNIST file: arrays `{train,val,test}_{images,labels}`. `sc.data.medmnist`.
 -- @string path the .npz file
--- @tab[opt] opts `classes` (list of names; "0", "1", … by default), `size` (that of the images by default), and those
--- of `sc.data.folder` that make sense here: `channels`, `mean`, `std`, `quiet`
+-- @tab[opt] opts `classes` (list of names, for the labels 0, 1, …, which are called "0", "1", … by default; or a table
+-- of new name = old name or { old names }: selection, merging), `size` (that of the images by default), and those of
+-- `sc.data.folder` that make sense here: `channels`, `mean`, `std`, `on_duplicate`, `quiet`, `like`
 -- @treturn Dataset
 -- @usage
 -- local data = sc.data.medmnist("pneumoniamnist.npz")

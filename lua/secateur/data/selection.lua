@@ -220,9 +220,9 @@ function selection.filter(listing, opts)
     local out = #only > 0 and not first_match(only, entry.name) or first_match(skip, entry.name)
     if not out then skipped[#skipped + 1] = entry end
   end
-  if left > 0 then table.insert(listing.notes, ("left out by only and skip: %d files"):format(left)) end
+  if left > 0 then table.insert(listing.notes, ("files left out by only and skip: %d"):format(left)) end
   if masks > 0 then
-    table.insert(listing.notes, ("left out: %d masks (only = '*' takes them as images)"):format(masks))
+    table.insert(listing.notes, ("masks left out: %d (only = '*' takes them as images)"):format(masks))
   end
   note_patterns(listing, "only", only)
   note_patterns(listing, "skip", skip)

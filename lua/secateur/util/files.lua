@@ -84,7 +84,8 @@ function files.sort(list)
   return list
 end
 
--- A name as pieces: text, number, text, ... A number without its leading zeros, since it may be longer than any integer.
+-- A name as pieces: text, number, text, ... Numbers are texts too, without their leading zeros: they may be longer than
+-- any integer.
 local function pieces(text)
   local list = {}
   for letters, digits in text:gmatch "(%D*)(%d*)" do

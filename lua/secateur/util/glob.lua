@@ -1,5 +1,5 @@
---- Patterns of file names as a shell has them: `*` (anything but a slash), `**` (anything), `?` (one character), `[ab]`,
--- `[!ab]`.
+--- Patterns of file names as a shell has them: `*` (anything but a slash), `**` (anything), `?` (one character),
+-- `[ab]`, `[!ab]`.
 -- @module secateur.util.glob
 local glob = {}
 
