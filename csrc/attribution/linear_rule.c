@@ -46,7 +46,7 @@ static bool is_zero_term(const job *j, const sc_term *term) {
 
 /* Whether the inputs are what the modifier makes of them. */
 static bool leaves_inputs(const job *j, const sc_modifier *m) {
-    bool scales = m->square == 0 && m->constant == 0;
+    bool scales = m->square == 0 && m->constant == 0 && m->constant_count == 0;
     return sc_modifier_is_plain(m) || (!j->below && scales && m->plain + m->positive == 1);
 }
 
@@ -55,6 +55,10 @@ static sc_status modify_inputs(sc_op_call *out, const job *j, const sc_modifier 
     SC_TRY(sc_workspace_get(&buffer, j->workspace, INPUTS, j->call->batch * sc_call_input_reals(j->call), j->error));
     for (int k = 0; k < out->input_count; k++) {
         sc_modifier_apply(buffer, j->call->input[k], modifier, input_numel(j, k));
+        if (modifier->constant_count > 0) {
+            size_t images = j->call->batch * (size_t)modifier->constant_count;
+            sc_modifier_add_constants(buffer, modifier, j->call->batch, input_numel(j, k) / images);
+        }
         out->input[k] = buffer;
         buffer += input_numel(j, k);
     }

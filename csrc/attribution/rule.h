@@ -11,9 +11,14 @@
 
 #include "graph/graph.h"
 
-/* v -> plain v + positive max(v, 0) + negative min(v, 0) + square v^2 + constant. */
+enum { SC_MAX_CONSTANTS = 16 };
+
+/* v -> plain v + positive max(v, 0) + negative min(v, 0) + square v^2 + constant, and of inputs in channel c
+ * + constants[c], where there are any. */
 typedef struct sc_modifier {
     double plain, positive, negative, square, constant;
+    int constant_count; /* 0, or as many as the input, a map or a vector, has channels */
+    double constants[SC_MAX_CONSTANTS];
 } sc_modifier;
 
 typedef struct sc_term {
@@ -89,7 +94,10 @@ bool sc_modifier_is_magnitude(const sc_modifier *m);
 /* What it makes of 1: of the weights of sums, and in proportion of those of averages. */
 double sc_modifier_at_one(const sc_modifier *m);
 
-/* out[count] = m(v[count]); out may be v. */
+/* out[count] = m(v[count]) without its constants; out may be v. */
 void sc_modifier_apply(sc_real *out, const sc_real *v, const sc_modifier *m, size_t count);
+
+/* out[n x constant_count x area] += constants. */
+void sc_modifier_add_constants(sc_real *out, const sc_modifier *m, size_t n, size_t area);
 
 #endif

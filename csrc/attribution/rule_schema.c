@@ -16,6 +16,11 @@ static const sc_field modifier_fields[] = {
     {.name = "negative", .type = SC_FIELD_NUMBER, .offset = offsetof(sc_modifier, negative)},
     {.name = "square", .type = SC_FIELD_NUMBER, .offset = offsetof(sc_modifier, square)},
     {.name = "constant", .type = SC_FIELD_NUMBER, .offset = offsetof(sc_modifier, constant)},
+    {.name = "constants",
+     .type = SC_FIELD_NUMBERS,
+     .offset = offsetof(sc_modifier, constants),
+     .max_count = SC_MAX_CONSTANTS,
+     .count_offset = offsetof(sc_modifier, constant_count)},
     {.name = NULL},
 };
 static const sc_record modifier_record = {modifier_fields, sizeof(sc_modifier)};

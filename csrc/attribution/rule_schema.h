@@ -5,12 +5,13 @@
 #include "attribution/rule.h"
 
 typedef enum sc_field_type {
-    SC_FIELD_NUMBER, /* a double, finite */
-    SC_FIELD_CHOICE, /* an enum, by the name of one of its values */
-    SC_FIELD_TEXT,   /* a string that is not stored */
-    SC_FIELD_RECORD, /* a table of its own, inside */
-    SC_FIELD_LIST,   /* an array of records inside, and an int that counts them */
-    SC_FIELD_ABSENT, /* must not be given */
+    SC_FIELD_NUMBER,  /* a double, finite */
+    SC_FIELD_CHOICE,  /* an enum, by the name of one of its values */
+    SC_FIELD_TEXT,    /* a string that is not stored */
+    SC_FIELD_RECORD,  /* a table of its own, inside */
+    SC_FIELD_NUMBERS, /* an array of doubles inside, and an int that counts them */
+    SC_FIELD_LIST,    /* an array of records inside, and an int that counts them */
+    SC_FIELD_ABSENT,  /* must not be given */
 } sc_field_type;
 
 typedef struct sc_record sc_record;
@@ -26,8 +27,8 @@ typedef struct sc_field {
     const char *old_name;        /* (SC_FIELD_CHOICE, optional) what one was called before, for a message */
     const char *new_name;        /* (with old_name) what it is called now */
     const sc_record *record;     /* (SC_FIELD_RECORD, SC_FIELD_LIST) */
-    int max_count;               /* (SC_FIELD_LIST) most records; there is at least one */
-    size_t count_offset;         /* (SC_FIELD_LIST) of the int */
+    int max_count;               /* (SC_FIELD_LIST) most records; there is at least one; (SC_FIELD_NUMBERS) numbers */
+    size_t count_offset;         /* (SC_FIELD_LIST, SC_FIELD_NUMBERS) of the int */
     const char *absent_expected; /* (SC_FIELD_ABSENT) what a message says is expected */
 } sc_field;
 

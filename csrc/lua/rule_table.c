@@ -97,6 +97,31 @@ static bool read_choice(lua_State *L, int index, const sc_field *field, const pa
     return push_fault(L, at, expected, index);
 }
 
+static bool read_numbers(lua_State *L, int index, const sc_field *field, const path *at, char *out) {
+    int count = 0;
+    if (!lua_isnil(L, index)) {
+        bool good = lua_istable(L, index) && lua_rawlen(L, index) >= 1;
+        good = good && lua_rawlen(L, index) <= (size_t)field->max_count;
+        if (!good) {
+            char expected[80];
+            snprintf(expected, sizeof expected, "a list of 1 to %d numbers", field->max_count);
+            return push_fault(L, at, expected, index);
+        }
+        count = (int)lua_rawlen(L, index);
+    }
+    memcpy(out + field->count_offset, &count, sizeof count);
+    for (int i = 0; i < count; i++) {
+        path inner = path_item(at, i + 1);
+        lua_rawgeti(L, index, i + 1);
+        double value = lua_tonumber(L, -1);
+        if (lua_type(L, -1) != LUA_TNUMBER || !isfinite(value))
+            return push_fault(L, &inner, "a finite number", lua_gettop(L));
+        memcpy(out + field->offset + (size_t)i * sizeof value, &value, sizeof value);
+        lua_pop(L, 1);
+    }
+    return true;
+}
+
 static bool read_record(lua_State *L, int index, const sc_record *record, const path *at, char *out);
 
 static bool read_list(lua_State *L, int index, const sc_field *field, const path *at, char *out) {
@@ -136,6 +161,8 @@ static bool read_value(lua_State *L, int index, const sc_field *field, const pat
         return lua_isnil(L, index) || lua_type(L, index) == LUA_TSTRING || push_fault(L, at, "a string", index);
     case SC_FIELD_RECORD:
         return lua_isnil(L, index) || read_record(L, index, field->record, at, out + field->offset);
+    case SC_FIELD_NUMBERS:
+        return read_numbers(L, index, field, at, out);
     case SC_FIELD_LIST:
         return read_list(L, index, field, at, out);
     case SC_FIELD_ABSENT:

@@ -161,7 +161,8 @@ describe("attribute", function()
     assert.equal("attribute: start: expected one of 'one', 'logit', 'probability', got 2", refused { start = 2 })
     assert.equal("attribute: steps: expected \"auto\" or a whole number in [1, 1048576], got 0",
       refused { method = "ig", steps = 0 })
-    assert.equal("attribute: steps: expected an option of method 'lrp' (composite, exact, start), got one of 'ig'",
+    assert.equal("attribute: steps: expected an option of method 'lrp' (batch_norm, composite, exact, high, low, "
+      .. "start), got one of 'ig'",
       refused { steps = 8 })
     assert.matches("^attribute: unknown option 'step', expected one of: baseline, .*, tolerance$",
       refused { method = "ig", step = 8 })

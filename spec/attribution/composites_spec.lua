@@ -115,7 +115,7 @@ describe("an entry of a composite", function()
       term { inputs = {} })
     assert.equal("groups[2].terms[1].weight: expected a table, got 3", term { weight = 3 })
     assert.equal("groups[2].terms[1].weight: unknown field 'cube', expected one of: plain, positive, negative, square, "
-      .. "constant", term { weight = { cube = 1 } })
+      .. "constant, constants", term { weight = { cube = 1 } })
     assert.matches("^groups%[2%]%.terms%[1%]%.bias%.plain: expected a finite number, got %-?nan$",
       term { bias = { plain = 0 / 0 } })
   end)
@@ -288,6 +288,14 @@ describe("a rule", function()
     assert.equal("rules.zbox: low: expected a number in (-inf, inf), got a table",
       refused(function() rules.zbox {} end))
     assert.equal("rules.zbox: high: expected at least low (1), got 0", refused(function() rules.zbox(1, 0) end))
+    assert.equal("rules.zbox: low: expected a number in (-inf, inf), got a table",
+      refused(function() rules.zbox({ 0 }, 1) end))
+    assert.equal("rules.zbox: high: expected 2 numbers, as many as low has, got 1",
+      refused(function() rules.zbox({ 0, 0 }, { 1 }) end))
+    assert.equal("rules.zbox: high[2]: expected at least low (2), got 1",
+      refused(function() rules.zbox({ 0, 2 }, { 1, 1 }) end))
+    assert.equal("rules.zbox: low: expected 1 to 16 numbers, one per channel, got 0",
+      refused(function() rules.zbox({}, { 1 }) end))
     assert.equal("rules.own: mode: expected one of 'default', 'ties', 'detach_weights', 'pass', got 'all'",
       refused(function() rules.own("all") end))
     assert.equal("rules.own: mode: 'hold' is called 'detach_weights' now", refused(function() rules.own("hold") end))

@@ -484,7 +484,8 @@ describe("contrastive mode", function()
       refused { compat = "dl-backtrace", composite = "dlb" })
     assert.equal("attribute: compat: expected one of 'dl-backtrace', got 'zennit'", refused { compat = "zennit" })
     assert.equal("attribute: mode: expected one of 'default', 'contrastive', got 'both'", refused { mode = "both" })
-    assert.equal("attribute: mode: expected an option of method 'lrp' (composite, exact, start), got one of 'dlb'",
+    assert.equal("attribute: mode: expected an option of method 'lrp' (batch_norm, composite, exact, high, low, "
+      .. "start), got one of 'dlb'",
       refused { method = "lrp", mode = "contrastive" })
     assert.equal("attribute: conv2d 'features.0': rule: expected a rule for one relevance, got one for the contrastive "
       .. "mode", refused { composite = "dlb_contrastive" })

@@ -199,6 +199,38 @@ describe("Grad-CAM", function()
     end
   end)
 
+  it("refuses just those nodes of a transformer whose patches have no gradient, and names one that has", function()
+    local vit = families.all().vit
+    local patches = families.batch(vit, 2)
+    local default = next(attribute(vit, patches, { method = "grad_cam" }).layers)
+    local wanted, refused_some, taken_some = {}, 0, 0
+    for _, node in ipairs(vit.graph:nodes()) do
+      if #node.shape == 2 and node.op ~= "parameter" then wanted[#wanted + 1] = node.name end
+    end
+    local plan = vit:execution_plan(2, { backward = true, keep_grads = wanted })
+    plan:backward(plan:forward(patches) * 0 + 1)
+    local tokens = vit.graph:node(default).shape[1]
+    local zero = {}
+    for _, name in ipairs(wanted) do
+      local grad = plan:grad(name)
+      zero[name] = grad:size(2) == tokens and grad:view(1, 2):take(2, { 2, 3, tokens }):abs():max() == 0
+    end
+    for _, name in ipairs(wanted) do
+      local ok, message = pcall(attribute, vit, patches, { method = "grad_cam", layer = name })
+      if zero[name] then
+        refused_some = refused_some + 1
+        assert.is_false(ok)
+        assert.matches(("expected a node before the last attention, got '%s': from there on the output reads the class "
+          .. "token alone, so that gradients at all patches, and with them the map, are zero; take '%s', the default")
+          :format(name, default), message, 1, true)
+      else
+        taken_some = taken_some + (ok and 1 or 0)
+        assert.is_true(ok or message:find "maps or tokens of patches" ~= nil, message)
+      end
+    end
+    assert.is_true(refused_some > 5 and taken_some > 5)
+  end)
+
   it("refuses layers that make no map", function()
     local function refused(opts)
       opts.method = "grad_cam"

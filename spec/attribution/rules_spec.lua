@@ -191,7 +191,14 @@ describe("a rule", function()
       { kind = "linear", groups = { { gate = "odd", terms = { {} } } } })
     refused("groups[1].terms[1].input: expected a table, got 3", term { input = 3 })
     refused("groups[1].terms[1].weight: unknown field 'cube', expected one of: plain, positive, negative, square, "
-      .. "constant", term { weight = { cube = 1 } })
+      .. "constant, constants", term { weight = { cube = 1 } })
+    refused("groups[1].terms[1].input.constants: expected a list of 1 to 16 numbers, got 3",
+      term { input = { constants = 3 } })
+    refused("groups[1].terms[1].input.constants[2]: expected a finite number, got 'x'",
+      term { input = { constants = { 1, "x" } } })
+    local unfit = "expected constants of inputs alone, one for each of their channels, got others"
+    refused(unfit, term { input = { constants = { 1, 2 } } })
+    refused(unfit, term { weight = { constants = { 1, 2, 3 } } })
     refused("mode: expected one of 'default', 'ties', 'detach_weights', 'pass', got 'x'", { kind = "own", mode = "x" })
     refused("name: expected a string, got 7", { kind = "pass", name = 7 })
   end)

@@ -102,12 +102,18 @@ end
 --   "probability": as that times the logit or the probability); `exact` (false: wide convolutions go through Winograd's
 --   transform, except where a max pool chooses by them or a rule divides by sums that may be zero; true: none does,
 --   which takes longer).
+-- * `lrp` besides: `low`, `high` (with `composite = "epsilon_gamma_box"`: what pixels are at least and at most, numbers
+--   or lists of one per channel; by default what black and white are after the normalisation that the model knows, of a
+--   model that knows none -3 and 3); `batch_norm` ("epsilon": a batch norm that has no layer to be folded into, as
+--   those before a DenseNet's convolutions, shares relevance in proportion to what it adds up, so that its shift takes
+--   part; "pass": relevance goes through it unchanged, as in zennit).
 -- * `dlb` besides: `mode` ("default"; "contrastive": what speaks for the target and what speaks against it travel
 --   apart, and meet in the result as the one minus the other. Against a class are all others, in equal parts; against
 --   `{ of =, against = }` and weights what these say. Its rule is not continuous: where what speaks for an output and
---   what speaks against it are equal, a last bit decides who takes which share); `compat` ("dl-backtrace": the numbers of the package
---   dl_backtrace 0.0.25, whose convolutions gate by the sum of all magnitudes, whose SiLU is "swish", with a slope of
---   0.75 and a lower limit of -6, and whose norms pass relevance unchanged; it concerns the default mode).
+--   what speaks against it are equal, a last bit decides who takes which share); `compat` ("dl-backtrace": the
+--   numbers of the package dl_backtrace 0.0.25, whose convolutions gate by the sum of all magnitudes, whose SiLU is
+--   "swish", with a slope of 0.75 and a lower limit of -6, and whose norms pass relevance unchanged; it concerns the
+--   default mode).
 -- * `ig`: `steps` (32); `quadrature` of the input map ("midpoint", "trapezoid", "gauss_legendre"); `baseline` ("black":
 --   the normalised black image; "zero"; "blurred": the image under a Gaussian of `sigma` pixels, by default a fifteenth
 --   of its shorter side; a Tensor; a split: its mean image; or a list of these, whose attributions are averaged). Nodes

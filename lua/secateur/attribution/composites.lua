@@ -38,7 +38,8 @@ end
 -- What kinds were called before.
 local renamed = { pool = "max_pool", average = "avg_pool" }
 
--- What most composites share: sums and averages in proportion, activations pass, the rest as the network routes.
+-- What most composites share: sums and averages in proportion, activations pass, the rest as the network routes. A
+-- batch norm is there only where it could not be folded.
 local function common()
   return {
     { match = "add", rule = rules.epsilon() },
@@ -92,9 +93,10 @@ composites.named = {
     return with_common { { match = first_weighted, rule = rules.flat() },
       { match = "conv", rule = rules.alphabeta(2, 1) }, { match = "linear", rule = rules.epsilon() } }
   end,
-  --- Epsilon for linear layers, gamma (0.25) for convolutions, z-box (-3, 3) at the first convolution.
-  epsilon_gamma_box = function()
-    return with_common { { match = first_conv, rule = rules.zbox(-3, 3) },
+  --- Epsilon for linear layers, gamma (0.25) for convolutions, z-box at the first convolution, from `low` to `high` (-3
+  -- and 3).
+  epsilon_gamma_box = function(given)
+    return with_common { { match = first_conv, rule = rules.zbox(given.low or -3, given.high or 3) },
       { match = "conv", rule = rules.gamma(0.25) }, { match = "linear", rule = rules.epsilon() } }
   end,
   --- AttnLRP (Achtibat et al. 2024): epsilon everywhere, the products share equally, softmax by its linearisation.
@@ -214,14 +216,25 @@ local function composite_fault(composite)
   end
 end
 
+-- What stands at batch norms that were not folded.
+local function set_batch_norm(entries, how)
+  for _, entry in ipairs(entries) do
+    if entry.match == "batch_norm2d" and how then entry.rule = how == "pass" and rules.pass() or rules.epsilon() end
+  end
+  return entries
+end
+
 --- Finds the entries of a composite by name, or checks the user's own.
 -- @string name the public function, for messages
 -- @param composite a name or a list of entries
+-- @tab[opt] given of composites with a name: `low`, `high` (bounds of pixels, a number or a list of one per channel),
+--   `batch_norm` ("epsilon" or "pass")
 -- @treturn {table,...}
-function composites.get(name, composite)
+function composites.get(name, composite, given)
+  given = given or {}
   if type(composite) == "string" then
     local make = composites.named[composite]
-    if make then return make() end
+    if make then return set_batch_norm(make(given), given.batch_norm) end
     errors.refuse(name, "composite: expected one of %s, or a list, got '%s'",
       table.concat(options.sorted_keys(composites.named), ", "), composite)
   elseif type(composite) ~= "table" then

@@ -78,6 +78,31 @@ function grad_cam.default_layers(model, opts)
   return { opts.layer or default_layer(model.graph) }
 end
 
+-- Whether what patches hold at a node can reach the output. From the last attention on, every token goes its own way,
+-- and where the output reads the class token, gradients at all others are zero. Queries decide for their own token
+-- alone; keys and values go to all tokens.
+local function patches_matter(graph, start)
+  local readers, seen, open = {}, { [start] = true }, { start }
+  for _, node in ipairs(graph:nodes()) do
+    for place, input in ipairs(node.inputs) do
+      readers[input] = readers[input] or {}
+      table.insert(readers[input], { node = node, place = place })
+    end
+  end
+  while #open > 0 do
+    local name = table.remove(open)
+    if name == graph:output() then return true end
+    for _, reader in ipairs(readers[name] or {}) do
+      local op = reader.node.op
+      if op:find "^attention_" and reader.place == 2 then return true end
+      if op ~= "select" and not seen[reader.node.name] then
+        seen[reader.node.name], open[#open + 1] = true, reader.node.name
+      end
+    end
+  end
+  return false
+end
+
 -- The map of one node, [n x height x width].
 local function weigh_maps(value, grad, height, width, skip)
   local n = value:size(1)
@@ -114,6 +139,11 @@ function grad_cam.prepare(model, request)
     if not layouts[name][1] then
       errors.refuse(request.name, "layer: expected a node with maps or tokens of patches, got '%s' [%s]", name,
         table.concat(node.shape, " x "))
+    end
+    if layouts[name][3] and not patches_matter(model.graph, name) then
+      errors.refuse(request.name, "layer: expected a node before the last attention, got '%s': from there on the "
+        .. "output reads the class token alone, so that gradients at all patches, and with them the map, are zero; "
+        .. "take '%s', the default", name, default_layer(model.graph))
     end
   end
   local shape = model.input_shape

@@ -3,6 +3,7 @@
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local preparation = require "secateur.models.preparation"
 local relevance = require "secateur.attribution.relevance"
 
 local propagation = {}
@@ -10,9 +11,13 @@ local propagation = {}
 local start = { one_of = { "one", "logit", "probability" }, default = "one" }
 local exact = { type = "boolean", default = false }
 
+-- A number, or a list of one per channel.
+local bound = { type = { "number", "list" }, min = -math.huge, max = math.huge, least = 1 }
+
 --- Option rules of each method.
 propagation.rules = {
-  lrp = { composite = { type = { "string", "table" } }, start = start, exact = exact },
+  lrp = { composite = { type = { "string", "table" } }, start = start, exact = exact, low = bound, high = bound,
+    batch_norm = { one_of = { "epsilon", "pass" } } },
   dlb = { composite = { type = { "string", "table" } }, start = start, exact = exact,
     mode = { one_of = { "default", "contrastive" }, default = "default" },
     compat = { one_of = { "dl-backtrace" } } },
@@ -52,7 +57,29 @@ function propagation.check(name, opts)
   elseif opts.compat and opts.composite then
     errors.refuse(name, "compat: expected no composite beside it, got both")
   end
-  if opts.composite then composites.get(name, opts.composite) end
+  for _, option in ipairs { "low", "high" } do
+    if opts[option] ~= nil and opts.composite ~= "epsilon_gamma_box" then
+      errors.refuse(name, '%s: expected none but with composite = "epsilon_gamma_box"', option)
+    end
+  end
+  if (opts.low == nil) ~= (opts.high == nil) then
+    errors.refuse(name, "%s: missing: low and high go together", opts.low == nil and "low" or "high")
+  end
+  if opts.batch_norm and type(opts.composite) == "table" then
+    errors.refuse(name, "batch_norm: expected none beside a composite of one's own, which says it by an entry with "
+      .. "match = 'batch_norm2d'")
+  end
+  if opts.composite then errors.within(name, composites.get, name, opts.composite, opts) end
+end
+
+-- The least and the most that a pixel can be, channel by channel: black and white as the model's images were
+-- normalised; nil where that is not known.
+local function bounds_of(model)
+  local known = preparation.of(model)
+  if not known.mean or not known.std or #known.mean ~= model.input_shape[1] then return nil end
+  local low, high = {}, {}
+  for c, mean in ipairs(known.mean) do low[c], high[c] = (0 - mean) / known.std[c], (1 - mean) / known.std[c] end
+  return low, high
 end
 
 -- The composite that the options ask for.
@@ -89,7 +116,10 @@ end
 function propagation.prepare(model, request)
   local opts = request.options
   local composite = choose_composite(model, request)
-  local walker = relevance.prepare(model, request.name, { composite = composite, batch = request.batch,
+  local low, high = opts.low, opts.high
+  if composite == "epsilon_gamma_box" and low == nil then low, high = bounds_of(model) end
+  local walker = relevance.prepare(model, request.name, { composite = composite, batch = request.batch, low = low,
+    high = high, batch_norm = opts.batch_norm,
     mode = opts.mode, exact = opts.exact, keep = not request.units and request.layers or nil,
     sums = request.units and request.layers or nil })
   return function(x, weigh)

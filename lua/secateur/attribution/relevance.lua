@@ -30,11 +30,13 @@ end
 -- @tparam Model model
 -- @string name the public function, for messages
 -- @tparam table opts `composite` (name or list), `batch` (most samples at a time), `keep` and `sums` (node names: whole
---   relevance, relevance per unit), `mode` ("default" or "contrastive"), `exact` (false)
+--   relevance, relevance per unit), `mode` ("default" or "contrastive"), `exact` (false), `batch_norm`, `low`, `high`
+--   (see `composites.get`)
 -- @treturn table `forward(x)` -> logits, `backward(start)`, `get(node)` -> Tensor, `sums(node)` -> Tensor [N x units];
 --   with two signals `backward(start, against)`, and `get(node, true)`, `sums(node, true)` are of the second
 function relevance.prepare(model, name, opts)
-  local entries = composites.get(name, opts.composite)
+  local entries = composites.get(name, opts.composite, { batch_norm = opts.batch_norm, low = opts.low,
+    high = opts.high })
   local folded = entries.fold == false and model.graph or core.fold_batch_norm(model.graph)
   local alias = bn_folding.aliases(model.graph, folded)
   local rules = composites.resolve(name, entries, folded:nodes())

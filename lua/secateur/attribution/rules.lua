@@ -7,8 +7,9 @@
 --     R_in = sum over groups of  coefficient * sum over terms of  x' * B'(R_out / stabilised sum of F'(x'))
 --
 -- A modifier maps v to plain v + positive max(v, 0) + negative min(v, 0) + square v^2 + constant; fields not given
--- are 0. Relevance of the outputs may be gated by the sign of the unmodified output ("positive", "negative"). So a new
--- rule is a table. LRP-|z|, which shares in proportion to the magnitudes of contributions, bias included:
+-- are 0. One of inputs may have `constants`, a list of one per channel (up to 16), which are added. Relevance of the
+-- outputs may be gated by the sign of the unmodified output ("positive", "negative"). So a new rule is a table.
+-- LRP-|z|, which shares in proportion to the magnitudes of contributions, bias included:
 --
 --     local magnitude = rules.magnitude
 --     local rule = { kind = "linear", groups = { { epsilon = 1e-6, terms = {
@@ -29,6 +30,8 @@ local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 
 local EPSILON = 1e-6
+
+local MAX_CHANNELS = 16 -- as the core has room for
 
 local modifiers = {
   plain = { plain = 1 },
@@ -113,18 +116,35 @@ function rules.wsquare()
 end
 
 --- For inputs bounded by low and high: s = R / stab(W x - W+ low - W- high).
--- @number low
--- @number high
+-- @param low a number, or a list of one per channel
+-- @param high the same
 function rules.zbox(low, high)
-  low = check_number("zbox", "low", low)
-  high = check_number("zbox", "high", high)
-  if low > high then
-    errors.refuse("rules.zbox", "high: expected at least low (%s), got %s", low, options.describe(high))
+  local lists = type(low) == "table" and type(high) == "table"
+  if not lists then
+    low, high = { check_number("zbox", "low", low) }, { check_number("zbox", "high", high) }
+  end
+  for name, bound in pairs(lists and { low = low, high = high } or {}) do
+    if #bound == 0 or #bound > MAX_CHANNELS then
+      errors.refuse("rules.zbox", "%s: expected 1 to %d numbers, one per channel, got %d", name, MAX_CHANNELS, #bound)
+    end
+    for c, value in ipairs(bound) do check_number("zbox", ("%s[%d]"):format(name, c), value) end
+  end
+  if #low ~= #high then
+    errors.refuse("rules.zbox", "high: expected %d numbers, as many as low has, got %d", #low, #high)
+  end
+  for c, value in ipairs(low) do
+    if value > high[c] then
+      errors.refuse("rules.zbox", "high%s: expected at least low (%s), got %s", lists and ("[%d]"):format(c) or "",
+        value, options.describe(high[c]))
+    end
+  end
+  local function constant(bound)
+    return lists and { constants = table.move(bound, 1, #bound, 1, {}) } or { constant = bound[1] }
   end
   return linear("zbox", { { terms = {
     term("plain", "plain", "none"),
-    { input = { constant = low }, weight = { positive = -1 }, bias = {} },
-    { input = { constant = high }, weight = { negative = -1 }, bias = {} },
+    { input = constant(low), weight = { positive = -1 }, bias = {} },
+    { input = constant(high), weight = { negative = -1 }, bias = {} },
   } } })
 end
 
