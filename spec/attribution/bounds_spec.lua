@@ -141,6 +141,5 @@ describe("a batch norm that no layer can take", function()
     local opts = { batch_norm = "pass", composite = { { match = "any", rule = rules.epsilon() } } }
     assert.matches("^attribute: batch_norm: expected none beside a composite of one's own",
       errors.here(function() attribute(model, x, opts) end))
-  end))
   end)
 end)
