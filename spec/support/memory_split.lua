@@ -4,11 +4,11 @@ local core = require "secateur.core"
 local MemorySplit = {}
 MemorySplit.__index = MemorySplit
 
---- x [N x C x S x S]; labels a list; opts: classes (names), unreadable (set of indices), counter (shared by subsets).
+--- x [N x C x S x S]; labels a list, for several findings of lists; opts: classes (names), unreadable (set of indices), counter (shared by subsets).
 local function new(x, labels, opts)
   local counter = opts.counter or { images = 0 }
   return setmetatable({ x = x, labels = labels, classes = opts.classes, channels = x:size(2), size = x:size(3),
-    unreadable = opts.unreadable or {}, counter = counter, name = "memory" }, MemorySplit)
+    multi_label = type(labels[1]) == "table" or nil, unreadable = opts.unreadable or {}, counter = counter, name = "memory" }, MemorySplit)
 end
 
 function MemorySplit:count()
@@ -31,7 +31,7 @@ function MemorySplit:batch(indices)
   end
   self.counter.images = self.counter.images + #kept
   if #kept == 0 then return nil end
-  return gather(self.x, kept), core.tensor(labels, "int64"), kept
+  return gather(self.x, kept), core.tensor(labels, not self.multi_label and "int64" or nil), kept
 end
 
 function MemorySplit:batches(opts)

@@ -2,6 +2,7 @@
 -- @module secateur.evaluation.predict
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local preparation = require "secateur.models.preparation"
@@ -92,7 +93,7 @@ end
 -- @tparam Model model
 -- @tparam Split split
 -- @tab opts `batch`, `workers`
--- @treturn table `logits` [N x classes], `labels` (int64 [N]; of findings [N x findings]), `indices` (list: which
+-- @treturn table `logits` [N x outputs], `labels` (int64 [N]; of findings [N x findings]), `indices` (list: which
 -- samples of the split, for those that cannot be decoded are left out)
 function predict.run(model, split, opts)
   local rows, labels, indices = {}, {}, {}
@@ -107,6 +108,23 @@ function predict.run(model, split, opts)
   if #rows == 0 then errors.raise("%s: none of the images could be decoded", split.name or "split") end
   local whole = type(labels[1]) ~= "table" and "int64" or nil -- else a number per finding
   return { logits = core.tensor(rows), labels = core.tensor(labels, whole), indices = indices }
+end
+
+--- The probability of each class or finding, as the model's head has it.
+-- @tparam Model model
+-- @tparam Tensor logits [N x outputs]
+-- @treturn Tensor [N x classes]; rows sum to 1 but where each finding is a question of its own
+function predict.probabilities(model, logits)
+  return heads.probabilities(heads.kind(model), logits)
+end
+
+--- Labels of two classes as what a single sigmoid logit is held against.
+-- @tparam Tensor labels int64 [N], 1 or 2
+-- @treturn Tensor [N x 1], 0 or 1
+function predict.binary_targets(labels)
+  local rows = labels:totable()
+  for i, label in ipairs(rows) do rows[i] = { label - 1 } end
+  return core.tensor(rows)
 end
 
 return predict

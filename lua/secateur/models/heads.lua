@@ -1,0 +1,43 @@
+--- What the logits of a model mean. A softmax head has a logit per class, of which one holds; a sigmoid head of one
+-- logit says yes or no, class 2 or class 1; one of several logits says yes or no of each finding by itself.
+-- @module secateur.models.heads
+local core = require "secateur.core"
+
+local heads = {}
+
+--- The kind of a model's head.
+-- @tparam Model model `head` ("softmax" or "sigmoid") and how many logits it has
+-- @treturn string "softmax", "binary" (one sigmoid logit) or "multi_label" (several)
+function heads.kind(model)
+  if model.head ~= "sigmoid" then return "softmax" end
+  return heads.output_count(model) == 1 and "binary" or "multi_label"
+end
+
+--- How many logits a model has.
+-- @tparam Model model
+-- @treturn int
+function heads.output_count(model)
+  return model.output_count or model.output_shape and model.output_shape[#model.output_shape] or model.class_count
+end
+
+--- A logit per class: those that there are, but of one sigmoid logit z the two classes have -z and z.
+-- @string kind as `heads.kind` gives it
+-- @tparam Tensor logits [N x outputs]
+-- @treturn Tensor [N x classes]
+function heads.class_logits(kind, logits)
+  if kind ~= "binary" then return logits end
+  local rows = logits:totable()
+  for i, row in ipairs(rows) do rows[i] = { -row[1], row[1] } end
+  return core.tensor(rows)
+end
+
+--- The probability of each class or finding.
+-- @string kind as `heads.kind` gives it
+-- @tparam Tensor logits [N x outputs]
+-- @treturn Tensor [N x classes]: softmax, where rows sum to 1; of one sigmoid logit [1 - p, p]; else the sigmoid of each
+function heads.probabilities(kind, logits)
+  if kind == "softmax" then return core.softmax(logits) end
+  return core.sigmoid(heads.class_logits(kind, logits))
+end
+
+return heads
