@@ -14,8 +14,8 @@ local reference = json.decode(files.read_all("spec/fixtures/metrics.json"))
 
 local function near(wanted, got, what, tolerance)
   assert.equal(wanted == nil, got == nil, what)
-  assert.is_true(wanted == nil or math.abs(wanted - got) <= (tolerance or 1e-12), ("%s: expected %s, got %s"):format(what,
-    wanted, got))
+  assert.is_true(wanted == nil or math.abs(wanted - got) <= (tolerance or 1e-12),
+    ("%s: expected %s, got %s"):format(what, wanted, got))
 end
 
 local function compare(name, wanted, got)

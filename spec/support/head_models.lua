@@ -5,25 +5,17 @@ local memory_split = require "support.memory_split"
 
 local head_models = {}
 
---- A model with a sigmoid head.
--- @tparam Model model
-function head_models.sigmoid(model)
-  model.head, model.output_count = "sigmoid", model.output_shape[#model.output_shape]
-  model.info.head, model.class_count = "sigmoid", model.output_count == 1 and 2 or model.output_count
-  return model
-end
-
 --- A linear model of images [1 x 2 x 2] whose first logits are the first pixels.
 -- @int outputs how many logits
 -- @string[opt] head "sigmoid"
 function head_models.identity(outputs, head)
-  local model = custom { input = { 1, 2, 2 }, build = function(net, x)
+  local model = custom { input = { 1, 2, 2 }, head = head, build = function(net, x)
     return net:linear("head", net:flatten("flat", x), { out = outputs })
   end }
   local weight = core.zeros(outputs, 4)
   for output = 1, outputs do weight:set(1, output, output) end
   model:load_state { ["head.weight"] = weight, ["head.bias"] = core.zeros(outputs) }
-  return head == "sigmoid" and head_models.sigmoid(model) or model
+  return model
 end
 
 --- A small convolutional network of images [1 x 8 x 8].
@@ -31,14 +23,13 @@ end
 -- @string[opt] head "sigmoid"
 -- @int[opt] seed
 function head_models.network(outputs, head, seed)
-  local model = custom { input = { 1, 8, 8 }, seed = seed or 1, build = function(net, x)
+  return custom { input = { 1, 8, 8 }, head = head, seed = seed or 1, build = function(net, x)
     x = net:relu("relu1", net:conv2d("conv1", x, { out = 6, kernel = 3, padding = 1 }))
     x = net:max_pool2d("pool", x, { kernel = 2 })
     x = net:relu("relu2", net:conv2d("conv2", x, { out = 8, kernel = 3, padding = 1 }))
-    x = net:adaptive_avg_pool2d("mean", x, { height = 1, width = 1 })
+    x = net:adaptive_avg_pool2d("mean", x, { output = { 1, 1 } })
     return net:linear("head", net:flatten("flat", x), { out = outputs })
   end }
-  return head == "sigmoid" and head_models.sigmoid(model) or model
 end
 
 --- A split of random images [1 x S x S] with several findings.

@@ -4,11 +4,13 @@ local core = require "secateur.core"
 local MemorySplit = {}
 MemorySplit.__index = MemorySplit
 
---- x [N x C x S x S]; labels a list, for several findings of lists; opts: classes (names), unreadable (set of indices), counter (shared by subsets).
+--- x [N x C x S x S]; labels a list, for several findings of lists; opts: classes (names), unreadable (set of
+-- indices), counter (shared by subsets).
 local function new(x, labels, opts)
   local counter = opts.counter or { images = 0 }
   return setmetatable({ x = x, labels = labels, classes = opts.classes, channels = x:size(2), size = x:size(3),
-    multi_label = type(labels[1]) == "table" or nil, unreadable = opts.unreadable or {}, counter = counter, name = "memory" }, MemorySplit)
+    multi_label = type(labels[1]) == "table" or nil, unreadable = opts.unreadable or {}, counter = counter,
+    name = "memory" }, MemorySplit)
 end
 
 function MemorySplit:count()

@@ -142,7 +142,7 @@ local function attribute(model, x, opts)
     layers = choose_layers(model, checked.layers, family, checked), batch = math.min(checked.batch, count),
     rows = checked.batch, total = count }
   local result = errors.within("attribute", function()
-    local read = targets.reader("attribute", checked.target, count, model.class_count)
+    local read = targets.for_model("attribute", checked.target, count, model)
     return explain_parts(model, x, family, request, read)
   end)
   result.method = checked.method

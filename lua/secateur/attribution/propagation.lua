@@ -3,6 +3,7 @@
 local composites = require "secateur.attribution.composites"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
 local preparation = require "secateur.models.preparation"
 local relevance = require "secateur.attribution.relevance"
 
@@ -23,10 +24,17 @@ propagation.rules = {
     compat = { one_of = { "dl-backtrace" } } },
 }
 
--- What relevance starts from: the weights of the target, times the logits or the probabilities.
-local function start_relevance(kind, weights, logits)
+-- What relevance starts from: the weights of the target, times the logits or the probabilities. What speaks against a
+-- sigmoid's logit explains that the answer is no, and has the probability of no.
+local function start_relevance(kind, weights, logits, head)
   if kind == "one" then return weights end
-  return weights * (kind == "logit" and logits or core.softmax(logits))
+  if kind == "logit" then return weights * logits end
+  if head == "softmax" then return weights * core.softmax(logits) end
+  local signed = logits:totable()
+  for i, row in ipairs(weights:totable()) do
+    for c, weight in ipairs(row) do signed[i][c] = weight < 0 and -signed[i][c] or signed[i][c] end
+  end
+  return weights * core.sigmoid(core.tensor(signed))
 end
 
 -- What speaks for the outputs explained, and what speaks against them, as weights that are not negative: a target that
@@ -115,7 +123,7 @@ end
 -- @treturn function close
 function propagation.prepare(model, request)
   local opts = request.options
-  local composite = choose_composite(model, request)
+  local composite, head = choose_composite(model, request), heads.kind(model)
   local low, high = opts.low, opts.high
   if composite == "epsilon_gamma_box" and low == nil then low, high = bounds_of(model) end
   local walker = relevance.prepare(model, request.name, { composite = composite, batch = request.batch, low = low,
@@ -128,10 +136,11 @@ function propagation.prepare(model, request)
     local result
     if opts.mode == "contrastive" then
       local for_it, against = opponents(weights, opts.start)
-      walker.backward(start_relevance(opts.start, for_it, logits), start_relevance(opts.start, against, logits))
+      walker.backward(start_relevance(opts.start, for_it, logits, head),
+        start_relevance(opts.start, against, logits, head))
       result = difference(collect(walker, request, false), collect(walker, request, true))
     else
-      walker.backward(start_relevance(opts.start, weights, logits))
+      walker.backward(start_relevance(opts.start, weights, logits, head))
       result = collect(walker, request)
     end
     result.logits = logits

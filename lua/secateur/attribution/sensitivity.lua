@@ -6,9 +6,13 @@
 -- of the loss and not centred). The sum over classes is that over any orthonormal basis of what is orthogonal to
 -- (1, ..., 1): a pass less than there are classes. Where these would be more than 16, as many random signs of the
 -- classes estimate it without bias (Hutchinson 1990).
+--
+-- The mean goes since a shift of all logits changes no softmax. Sigmoids it does change: of a sigmoid head z_c is the
+-- logit itself, and there is a pass per logit.
 -- @module secateur.attribution.sensitivity
 local core = require "secateur.core"
 local batch_budget = require "secateur.attribution.batch_budget"
+local heads = require "secateur.models.heads"
 
 local sensitivity = {}
 
@@ -16,6 +20,16 @@ local sensitivity = {}
 sensitivity.rules = { sensitivity = {} }
 
 local MAX_PASSES = 16
+
+-- The logits themselves.
+local function identity(outputs)
+  local basis = {}
+  for k = 1, outputs do
+    basis[k] = {}
+    for c = 1, outputs do basis[k][c] = c == k and 1 or 0 end
+  end
+  return basis
+end
 
 -- Rows of the Helmert basis: k - 1 times 1, then 1 - k, scaled to length 1; of a single output, itself.
 local function helmert(classes)
@@ -29,21 +43,23 @@ local function helmert(classes)
   return basis
 end
 
--- Signs of the classes for one sample and pass, centred.
-local function signs(classes, seed, sample, pass)
+-- Signs of the classes for one sample and pass, centred for a softmax.
+local function signs(classes, seed, sample, pass, softmax)
   local row, mean = core.rand(classes, { seed = core.mix(core.mix(seed, sample), pass) }):totable(), 0
   for c, value in ipairs(row) do
     row[c] = (value < 0.5 and -1 or 1) / math.sqrt(MAX_PASSES)
     mean = mean + row[c] / classes
   end
-  for c, value in ipairs(row) do row[c] = value - mean end
+  for c, value in ipairs(row) do row[c] = softmax and value - mean or value end
   return row
 end
 
 -- What the backward pass begins with, in one pass over the samples from number `first` on.
-local function starts(basis, classes, pass, count, first, seed)
+local function starts(job, pass, count, first)
   local rows = {}
-  for i = 1, count do rows[i] = basis and basis[pass] or signs(classes, seed, first + i - 1, pass) end
+  for i = 1, count do
+    rows[i] = job.basis and job.basis[pass] or signs(job.outputs, job.seed, first + i - 1, pass, job.softmax)
+  end
   return core.tensor(rows)
 end
 
@@ -66,16 +82,18 @@ end
 -- @treturn function explain
 -- @treturn function close
 function sensitivity.prepare(model, request)
-  local classes, seed = model.class_count, request.options.seed or 0
-  local basis = classes - 1 <= MAX_PASSES and helmert(classes) or nil
-  local passes = basis and #basis or MAX_PASSES
+  local job = { outputs = model.output_count, softmax = heads.kind(model) == "softmax",
+    seed = request.options.seed or 0 }
+  local enough = job.outputs - (job.softmax and 1 or 0) <= MAX_PASSES
+  job.basis = enough and (job.softmax and helmert or identity)(job.outputs) or nil
+  local passes = job.basis and #job.basis or MAX_PASSES
   local plan, most = make_plan(request.graph, request.batch, request.nodes)
   local function run(terms, x, first)
     local count, before = x:size(1), {}
     for _, node in ipairs(request.nodes) do before[node] = #terms[node] end
     plan:forward(x)
     for pass = 1, passes do
-      plan:backward(starts(basis, classes, pass, count, first, seed))
+      plan:backward(starts(job, pass, count, first))
       for _, node in ipairs(request.nodes) do
         local products, grads = core.unit_products(plan, node)
         for i, list in ipairs(products) do -- sample after sample, however they are batched

@@ -10,14 +10,7 @@ local heads = {}
 -- @treturn string "softmax", "binary" (one sigmoid logit) or "multi_label" (several)
 function heads.kind(model)
   if model.head ~= "sigmoid" then return "softmax" end
-  return heads.output_count(model) == 1 and "binary" or "multi_label"
-end
-
---- How many logits a model has.
--- @tparam Model model
--- @treturn int
-function heads.output_count(model)
-  return model.output_count or model.output_shape and model.output_shape[#model.output_shape] or model.class_count
+  return model.output_count == 1 and "binary" or "multi_label"
 end
 
 --- A logit per class: those that there are, but of one sigmoid logit z the two classes have -z and z.
@@ -34,7 +27,7 @@ end
 --- The probability of each class or finding.
 -- @string kind as `heads.kind` gives it
 -- @tparam Tensor logits [N x outputs]
--- @treturn Tensor [N x classes]: softmax, where rows sum to 1; of one sigmoid logit [1 - p, p]; else the sigmoid of each
+-- @treturn Tensor [N x classes]: softmax, with rows that sum to 1; of one sigmoid logit [1 - p, p]; else each sigmoid
 function heads.probabilities(kind, logits)
   if kind == "softmax" then return core.softmax(logits) end
   return core.sigmoid(heads.class_logits(kind, logits))

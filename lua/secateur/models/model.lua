@@ -149,7 +149,7 @@ function Model:gradient(x, opts)
   for _, node in ipairs(self.graph:nodes()) do names[#names + 1] = node.name end
   local execution_plan = self:execution_plan(count, { backward = true, keep_grads = names })
   local logits = execution_plan:forward(x)
-  execution_plan:backward((targets.weights("gradient", checked.target, logits)))
+  execution_plan:backward((targets.weights("gradient", checked.target, logits, self.class_count)))
   local gradients = {}
   for _, name in ipairs(names) do gradients[name] = execution_plan:grad(name) end
   return gradients

@@ -2,6 +2,7 @@
 -- @module secateur.models.targets
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 
@@ -69,7 +70,8 @@ local function by_class(name, target, shape)
   end
 end
 
-local function by_contrast(name, target, shape)
+-- What there is to contrast: `of` and `against`, checked.
+local function read_contrast(name, target, shape)
   for key in pairs(target) do
     if key ~= "of" and key ~= "against" then
       errors.refuse(name, "target: expected { of =, against = }, got a field " .. options.describe(key))
@@ -83,14 +85,24 @@ local function by_contrast(name, target, shape)
   local against = check_classes(name, target.against, shape, { prediction = true, runner_up = true })
   if shape[2] < 2 then errors.refuse(name, "target: expected at least 2 classes to contrast, got 1") end
   return function(logits, first)
-    local plus = classes_of(of, logits, first or 1)
-    local minus = against == "runner_up" and runners_up(logits, plus) or classes_of(against, logits, first or 1)
-    local weights = core.zeros(logits:size(1), logits:size(2))
+    local plus = classes_of(of, logits, first)
+    local minus = against == "runner_up" and runners_up(logits, plus) or classes_of(against, logits, first)
     for i, class in ipairs(plus) do
       if class == minus[i] then
         errors.refuse(name, "target: expected two classes to contrast, got %d twice for sample %d", class,
-          (first or 1) + i - 1)
+          first + i - 1)
       end
+    end
+    return plus, minus
+  end
+end
+
+local function by_contrast(name, target, shape)
+  local read = read_contrast(name, target, shape)
+  return function(logits, first)
+    local plus, minus = read(logits, first or 1)
+    local weights = core.zeros(logits:size(1), logits:size(2))
+    for i, class in ipairs(plus) do
       weights:set(1, i, class)
       weights:set(-1, i, minus[i])
     end
@@ -114,23 +126,60 @@ local function by_weights(name, target, shape)
   end
 end
 
+-- One sigmoid logit z: class 2 is what z speaks for, class 1 what it speaks against, and the contrast of the two is z
+-- less nothing, for softmax of 0 and z is the sigmoid of z.
+local function by_sign(read)
+  return function(logits, first)
+    local classes, minus = read(heads.class_logits("binary", logits), first or 1)
+    local weights = core.zeros(logits:size(1), 1)
+    for i, class in ipairs(classes) do weights:set(class == 2 and 1 or -1, i, 1) end
+    return weights, classes, minus
+  end
+end
+
+-- The weights of one sigmoid logit, which are classes by their signs.
+local function signed(read)
+  return function(logits, first)
+    local weights, classes = read(logits, first), {}
+    for i, row in ipairs(weights:totable()) do classes[i] = row[1] < 0 and 1 or 2 end
+    return weights, classes
+  end
+end
+
 --- Reads a target once, for a batch that may be run in parts.
 -- @string name the public function, for messages
--- @param target a class; a list or int64 Tensor of classes, one per sample; "prediction", the largest logit;
---   `{ of =, against = }`, each one of those (against also "runner_up": the largest logit of another class), for what
---   speaks for one class rather than for another: weight 1 at the one, -1 at the other; or a Tensor [N x classes] of
---   weights
+-- @param target a class; a list or int64 Tensor of classes, one per sample; "prediction", the largest logit (of
+--   findings the likeliest one); `{ of =, against = }`, each one of those (against also "runner_up": the largest logit
+--   of another class), for what speaks for one class rather than for another: weight 1 at the one, -1 at the other; or
+--   a Tensor [N x outputs] of weights. Of one sigmoid logit the classes are 1 (weight -1) and 2 (weight 1), and so are
+--   contrasts by the class that they are of
 -- @int count how many samples there are in all
 -- @int classes
--- @treturn function (logits [n x classes], first = 1): of the part that starts with sample `first`, the weights
---   [n x classes], the classes explained (for weights, those of the largest) and for a contrast those it is against
-function targets.reader(name, target, count, classes)
-  local shape = { count, classes }
-  if tensors.is(target) and target:dtype():find "^float" then return by_weights(name, target, shape) end
-  if type(target) == "table" and (target.of ~= nil or target.against ~= nil) then
-    return by_contrast(name, target, shape)
+-- @int[opt=classes] outputs how many logits there are: one for two classes where a sigmoid tells them apart
+-- @treturn function (logits [n x outputs], first = 1): of the part that starts with sample `first`, the weights
+--   [n x outputs], the classes explained (for weights, those of the largest) and for a contrast those it is against
+function targets.reader(name, target, count, classes, outputs)
+  local shape, binary = { count, classes }, outputs == 1 and classes == 2
+  if tensors.is(target) and target:dtype():find "^float" then
+    local read = by_weights(name, target, { count, outputs or classes })
+    return binary and signed(read) or read
   end
-  return by_class(name, target, shape)
+  if type(target) == "table" and (target.of ~= nil or target.against ~= nil) then
+    return binary and by_sign(read_contrast(name, target, shape)) or by_contrast(name, target, shape)
+  end
+  if not binary then return by_class(name, target, shape) end
+  local list = check_classes(name, target, shape, { prediction = true })
+  return by_sign(function(logits, first) return classes_of(list, logits, first) end)
+end
+
+--- The reader of a target for a model.
+-- @string name
+-- @param target as in `reader`
+-- @int count
+-- @tparam Model model
+-- @treturn function as `reader` gives
+function targets.for_model(name, target, count, model)
+  return targets.reader(name, target, count, model.class_count, model.output_count)
 end
 
 --- A target with "label", by itself or in a contrast, replaced by the labels; `reader` knows none.
@@ -156,11 +205,12 @@ end
 --- The weights of a whole batch.
 -- @string name
 -- @param target as in `reader`
--- @tparam Tensor logits [N x classes]
--- @treturn Tensor [N x classes]
+-- @tparam Tensor logits [N x outputs]
+-- @int[opt] classes as many as there are logits
+-- @treturn Tensor [N x outputs]
 -- @treturn {int,...} the classes
-function targets.weights(name, target, logits)
-  return targets.reader(name, target, logits:size(1), logits:size(2))(logits)
+function targets.weights(name, target, logits, classes)
+  return targets.reader(name, target, logits:size(1), classes or logits:size(2), logits:size(2))(logits)
 end
 
 return targets

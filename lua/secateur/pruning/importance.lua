@@ -131,6 +131,10 @@ end
 -- costs units^3 per layer: seconds, up to a minute for 4096. Covariances, and the means of `sensitivity`, come from
 -- `calibration` images, which need no labels.
 --
+-- Where images may have several findings, "label" is the finding that a sample was chosen for (see `sample`); of images
+-- without any, the mean of all logits, with a minus: what speaks for normal. Of `indices` of one's own, which were
+-- chosen for nothing, the mean of the logits of the findings that the image has. "prediction" is the likeliest finding.
+--
 -- The paper's scores are `method = "lrp"` (or another of its methods) with `reduce = "sum"` and without redundancy.
 --
 -- @tparam Model model

@@ -2,6 +2,8 @@
 -- @module secateur.pruning.sample
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
+local label_groups = require "secateur.data.label_groups"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
@@ -27,11 +29,31 @@ local function penultimate(model)
   return node.inputs[1] or node.name
 end
 
--- Softmax probability of one class, from a list of logits.
-local function probability(logits, class)
+-- 1 / (1 + exp(-z)), without overflow.
+local function logistic(z)
+  local e = core.math.exp(-math.abs(z))
+  return (z >= 0 and 1 or e) / (1 + e)
+end
+
+-- How probable a label is, from a list of logits, by the kind of head.
+local probabilities = {}
+
+function probabilities.softmax(logits, class)
   local sum = 0
   for _, logit in ipairs(logits) do sum = sum + core.math.exp(logit - logits[class]) end
   return 1 / sum
+end
+
+function probabilities.binary(logits, class)
+  return logistic(class == 2 and logits[1] or -logits[1])
+end
+
+-- Of no finding: that each is absent.
+function probabilities.multi_label(logits, finding)
+  if finding > 0 then return logistic(logits[finding]) end
+  local product = 1
+  for _, logit in ipairs(logits) do product = product * logistic(-logit) end
+  return product
 end
 
 -- Runs the model on the samples of a pool and fills in what it says of them. One class at a time, so that the features
@@ -41,7 +63,7 @@ local function predict_pool(job, pool)
   for i, entry in ipairs(pool) do indices[i] = entry.index end
   job.node = job.node or penultimate(job.model)
   local execution_plan = job.model:execution_plan(job.batch, { keep = { job.node } })
-  local seen = {}
+  local seen, probability = {}, probabilities[heads.kind(job.model)]
   for x, _, positions in job.split:subset(indices):batches { batch = job.batch } do
     local logits, features = execution_plan:forward(x):totable(), execution_plan:value(job.node)
     for i, position in ipairs(positions) do
@@ -61,7 +83,7 @@ end
 local predicted = { confidence = true, features = true }
 
 -- The samples of a class, and the same list once more. What the model says of them is computed when first asked for.
-local function make_pool(job, label)
+local function make_pool(job, group)
   local pool, all, ready = {}, {}, false
   local lazy = { __index = function(entry, key)
     if ready or not predicted[key] then return nil end
@@ -69,18 +91,16 @@ local function make_pool(job, label)
     predict_pool(job, all)
     return rawget(entry, key)
   end }
-  for index, of in ipairs(job.split.labels) do
-    if of == label then pool[#pool + 1] = setmetatable({ index = index, label = label }, lazy) end
-  end
+  for i, index in ipairs(group.indices) do pool[i] = setmetatable({ index = index, label = group.label }, lazy) end
   table.move(pool, 1, #pool, 1, all) -- the policy may sort or cut the list that it is given
   return pool, all
 end
 
 -- What a policy knows besides its pool.
-local function make_context(job, label)
-  local ctx = { class = label, class_name = job.split.classes[label], per_class = job.per_class, seed = job.seed,
+local function make_context(job, group)
+  local ctx = { class = group.label, class_name = group.name, per_class = job.per_class, seed = job.seed,
     split = job.split }
-  local seed = core.mix(job.seed, label)
+  local seed = core.mix(job.seed, group.label)
 
   function ctx.shuffle(list)
     local shuffled = {}
@@ -107,7 +127,7 @@ local function make_context(job, label)
 end
 
 -- What a policy chose, as indices.
-local function read_choice(job, label, all, chosen)
+local function read_choice(group, all, chosen)
   if type(chosen) ~= "table" then
     errors.refuse("sample", "sampling: expected the function to give a list of entries or indices, got "
       .. options.describe(chosen))
@@ -119,7 +139,7 @@ local function read_choice(job, label, all, chosen)
     local entry = by_index[index]
     if not entry then
       errors.refuse("sample", "sampling: expected entries or indices of class '%s', got %s at %d",
-        job.split.classes[label], options.describe(index), i)
+        group.name, options.describe(index), i)
     end
     if seen[entry] then
       errors.refuse("sample", "sampling: expected each sample once, got %d twice", entry.index)
@@ -131,13 +151,13 @@ end
 
 -- Samples of a class that can be read, as a policy chooses. Where a choice turns out to be unreadable and the list of
 -- the policy holds no other, the policy is asked again without what cannot be read: as if it were not in the split.
-local function sample_class(job, label, policy)
-  local pool, all = make_pool(job, label)
+local function sample_group(job, group, policy)
+  local pool, all = make_pool(job, group)
   if #pool == 0 then return {} end
   local taken, failed
   repeat
     local before, passed_over = #pool, 0
-    local chosen = read_choice(job, label, all, policy(pool, make_context(job, label)))
+    local chosen = read_choice(group, all, policy(pool, make_context(job, group)))
     taken, failed = readable.first(job.split, chosen, job.per_class, job.batch, job.readable)
     if #taken == job.per_class or #failed == 0 then return taken end
     pool = {}
@@ -146,7 +166,7 @@ local function sample_class(job, label, policy)
     end
   until #pool == 0 or before == #all - passed_over
   if #pool == 0 then
-    io.stderr:write(("sample: class '%s': none of its %d images can be read\n"):format(job.split.classes[label], #all))
+    io.stderr:write(("sample: class '%s': none of its %d images can be read\n"):format(group.name, #all))
   end
   return taken
 end
@@ -161,13 +181,15 @@ end
 -- @type Samples
 -- @field unreadable list of indices that were looked at and could not be read; no part of the list, and of no loop over
 -- it
-local function make_samples(indices, known)
+-- @field findings where images may have several findings, the list of those that the samples were drawn for, 0 for none
+local function make_samples(indices, known, findings)
   local unreadable = {}
   for index, good in pairs(known) do
     if not good then unreadable[#unreadable + 1] = index end
   end
   table.sort(unreadable)
-  return setmetatable(indices, { __name = "Samples", __tostring = describe, __index = { unreadable = unreadable } })
+  return setmetatable(indices, { __name = "Samples", __tostring = describe, __index = { unreadable = unreadable,
+    findings = findings } })
 end
 
 local function check_split(model, split)
@@ -177,7 +199,7 @@ local function check_split(model, split)
     errors.refuse("sample", "split: expected at least one sample, found none")
   end
   predict.check_fit("sample", model, split, nil)
-  for i, label in ipairs(split.labels) do
+  for i, label in ipairs(split.multi_label and {} or split.labels) do
     if not split.classes[label] then
       errors.refuse("sample", "split: expected labels in 1..%d, got %s at %d", #split.classes,
         options.describe(label), i)
@@ -190,7 +212,7 @@ end
 --
 -- * `clustering`: k-means with k = `per_class` on the penultimate features (what the output layer reads) of the class;
 --   of each cluster the sample nearest to its centroid.
--- * `confidence`: the highest softmax probability of the true class.
+-- * `confidence`: the highest probability of the true class, by softmax or sigmoid as the model's head has it.
 -- * `random`.
 -- * a function `f(pool, ctx)`, called once per class, that gives a list of entries of the pool or of indices, of
 --   which the first `per_class` are taken. `pool` is a list of `{index=, label=, confidence=, features=}`, in the order
@@ -201,10 +223,17 @@ end
 --   `ctx.shuffle(list)`, a new list in a random order that the seed decides; and `ctx.kmeans(entries, k)`, which gives
 --   the entry of each cluster that is nearest to its centroid, and the clusters as lists of entries.
 --
+-- Where images may have several findings (a multi-label split), each finding is a class of those that have it, and an
+-- image may be chosen for several; `confidence` is the sigmoid's. Besides there is the class of images that are known
+-- to have none (`class` and `label` 0, "no finding"; `confidence` is the product of the probabilities that each is
+-- absent), so that units which tell normal images are kept as well. Which finding an image was chosen for stands in `findings`;
+-- `importance` explains that one.
+--
 -- @tparam Model model
 -- @tparam Split split the training split, as a rule
 -- @tparam[opt] table opts `sampling` ("clustering"), `per_class` (10), `seed` (0), `batch` (64)
--- @treturn {int,...} indices into the split, class by class; `unreadable`: those passed over
+-- @treturn {int,...} indices into the split, class by class; `unreadable`: those passed over; `findings` (multi-label):
+--   a finding per index, 0 for images without
 -- @usage
 -- local indices = sc.sample(model, data.train, { sampling = "confidence", per_class = 5 })
 local function sample(model, split, opts)
@@ -214,13 +243,15 @@ local function sample(model, split, opts)
   local job = { model = model, split = split, per_class = checked.per_class, seed = checked.seed,
     batch = checked.batch, readable = {} }
   local policy = policies[checked.sampling] or checked.sampling
-  local indices = {}
-  for label in ipairs(split.classes) do
-    local taken = sample_class(job, label, policy)
-    table.move(taken, 1, #taken, #indices + 1, indices)
+  local indices, findings = {}, split.multi_label and {} or nil
+  for _, group in ipairs(label_groups.list(split)) do
+    for _, index in ipairs(sample_group(job, group, policy)) do
+      indices[#indices + 1] = index
+      if findings then findings[#indices] = group.label end
+    end
   end
   if job.node then model:release() end
-  return make_samples(indices, job.readable)
+  return make_samples(indices, job.readable, findings)
 end
 
 return sample

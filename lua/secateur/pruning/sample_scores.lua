@@ -2,14 +2,40 @@
 -- @module secateur.pruning.sample_scores
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
 local readable = require "secateur.data.readable"
 local targets = require "secateur.models.targets"
 
 local sample_scores = {}
 
--- The weights of the classes explained, for a batch with labels y.
-local function weigh(target, y, logits)
-  return (targets.weights("importance", targets.with_labels(target, y), logits))
+-- The weights of logits that explain findings, a row per sample: of the finding that it was drawn for its logit; of no
+-- finding (0) the mean of all logits, negative; where that is not known (nil), the mean of the logits of the findings
+-- that the image has.
+local function weights_of_findings(drawn, labels, outputs)
+  local rows = {}
+  for i, label in ipairs(labels) do
+    local present, row = {}, {}
+    for c = 1, outputs do
+      if drawn[i] == c or drawn[i] == nil and label[c] > 0 then present[c] = true end
+    end
+    local count = 0
+    for _ in pairs(present) do count = count + 1 end
+    for c = 1, outputs do row[c] = count == 0 and -1 / outputs or present[c] and 1 / count or 0 end
+    rows[i] = row
+  end
+  return core.tensor(rows)
+end
+
+-- The weights of what is explained, for a batch with labels y.
+local function weigh(model, target, y, drawn, logits)
+  if heads.kind(model) == "multi_label" then
+    if target == "label" then return weights_of_findings(drawn, y:totable(), logits:size(2)) end
+    if type(target) == "table" and (target.of == "label" or target.against == "label") then
+      errors.refuse("importance", "target: expected no contrast with \"label\" where images may have several findings, "
+        .. "for these do not exclude each other")
+    end
+  end
+  return (targets.weights("importance", targets.with_labels(target, y), logits, model.class_count))
 end
 
 -- A function of a batch that gives what the method says of it, and one that ends it.
@@ -19,21 +45,33 @@ local function start(row, model, names, opts, extra)
   for key, value in pairs(extra or {}) do request[key] = value end
   local explain, close = row.family.prepare(model, request)
   local first = 1
-  return function(x, y)
-    local result = explain(x, function(logits) return weigh(opts.target, y, logits) end, first)
+  return function(x, y, drawn)
+    local result = explain(x, function(logits) return weigh(model, opts.target, y, drawn, logits) end, first)
     first = first + x:size(1)
     return result
   end, close
 end
 
--- Calls a function with the samples, batch by batch; gives the indices of those that could be read.
+-- The findings that the samples of a chunk were drawn for, of those that could be read: `kept` is a part of the chunk,
+-- in its order, and of an image that is there twice both are read or none.
+local function drawn_for(findings, chunk, first, kept)
+  local drawn, at = {}, 0
+  for i, index in ipairs(findings and kept or {}) do
+    repeat at = at + 1 until chunk[at] == index or at > #chunk
+    drawn[i] = findings[first + at - 1]
+  end
+  return drawn
+end
+
+-- Calls a function with the samples, batch by batch, and with the findings that they were drawn for, where there are
+-- some; gives the indices of those that could be read.
 local function each_batch(split, indices, opts, use)
-  local used = {}
+  local used, findings = {}, indices.findings
   for first = 1, #indices, opts.batch do
     local chunk = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
     local x, y, kept = readable.batch(split, chunk)
     if x then
-      use(x, y)
+      use(x, y, drawn_for(findings, chunk, first, kept))
       table.move(kept, 1, #kept, #used + 1, used)
     end
     if opts.on_batch then opts.on_batch(math.min(first + opts.batch - 1, #indices), #indices) end
@@ -76,8 +114,8 @@ function sample_scores.mean(row, model, split, names, indices, opts, reduce)
   model:release() -- the arena of whoever chose the samples: one at a time
   local step, finish = start(row, model, names, opts)
   local totals = {}
-  local used = each_batch(split, indices, opts, function(x, y)
-    accumulate(totals, step(x, y).layers, reductions[reduce])
+  local used = each_batch(split, indices, opts, function(x, y, drawn)
+    accumulate(totals, step(x, y, drawn).layers, reductions[reduce])
   end)
   finish()
   for _, total in pairs(totals) do
@@ -105,8 +143,8 @@ function sample_scores.energies(row, model, split, graph, readers, indices, opts
   table.sort(nodes)
   for _, node in ipairs(nodes) do all[node] = {} end
   local step, finish = start(row, model, {}, opts, { graph = graph, nodes = nodes })
-  local used = each_batch(split, indices, opts, function(x, y)
-    for node, terms in pairs(step(x, y).terms) do table.move(terms, 1, #terms, #all[node] + 1, all[node]) end
+  local used = each_batch(split, indices, opts, function(x, y, drawn)
+    for node, terms in pairs(step(x, y, drawn).terms) do table.move(terms, 1, #terms, #all[node] + 1, all[node]) end
   end)
   finish()
   return function(name, means) return row.family.energy(all[readers[name].seen_at], #used, means) end, used

@@ -1,4 +1,4 @@
---- The samples that the model is surest of: the highest softmax probability of the true class.
+--- The samples that the model is surest of: the highest probability of the true class or finding.
 -- @module secateur.pruning.sampling.confidence
 
 --- Orders the samples of one class by confidence, highest first, equal ones as they stand in the split.
