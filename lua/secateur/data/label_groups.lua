@@ -1,5 +1,5 @@
---- Samples of a split by what they show: what is chosen "per class" goes by these groups. Where an image may have several
--- findings it is in the group of each of them, and images that are known to have none are a group of their own.
+--- Samples of a split by what they show: what is chosen "per class" goes by these groups. Where an image may have
+-- several findings it is in the group of each of them, and images that are known to have none are a group of their own.
 -- @module secateur.data.label_groups
 local label_groups = {}
 

@@ -104,7 +104,7 @@ end
 --- All of it.
 -- @tab scores
 -- @tab positive
--- @tparam number|string threshold a number, or "youden": where J is largest on these samples (0.5 where it is undefined)
+-- @tparam number|string threshold a number, or "youden": where J is largest on these samples (0.5 where undefined)
 -- @treturn table `known` (samples), `count` (positives), `prevalence`, `auroc`, `average_precision`, `threshold`,
 --   `sensitivity`, `specificity`, `precision`, `npv`, `f1` at the threshold, `youden`, `brier`, `ece` (15 bins of equal
 --   width of the probability of a yes), `confusion`

@@ -117,7 +117,7 @@ local function measure(model, split, opts)
   local run = predict.run(model, split, opts)
   local logits, labels = run.logits:totable(), run.labels:totable()
   check_finite(logits, split, run.indices)
-  local probabilities, result = heads.probabilities(kind, run.logits):totable(), nil
+  local probabilities, result = heads.probabilities(kind, run.logits):totable()
   if kind == "multi_label" then
     result = measure_findings(run, probabilities, labels, opts.threshold)
   else
@@ -147,8 +147,8 @@ end
 -- images), `average_precision`, `brier` (score), `prevalence`.
 --
 -- Of several findings per image (a sigmoid head, a multi-label split) every finding is a yes or no of its own, and
--- labels of -1 are left out. `accuracy` is the share of known entries (image, finding) that are decided rightly, and high
--- where findings are rare whatever the model does; `exact_match` the share of images without a wrong entry;
+-- labels of -1 are left out. `accuracy` is the share of known entries (image, finding) that are decided rightly, and
+-- high where findings are rare whatever the model does; `exact_match` the share of images without a wrong entry;
 -- `balanced_accuracy` the mean over findings of (sensitivity + specificity) / 2; `auroc`, `average_precision`, `ece`,
 -- `brier`, `macro_f1` are means over findings; `loss` is binary cross entropy, the mean of known entries. An entry of
 -- `per_class` has `name, count` (present)`, known, prevalence, auroc, average_precision, threshold, sensitivity,

@@ -51,8 +51,9 @@ local function binary_lines(self)
   local youden = self.youden
   return ("'%s' at threshold %s: sensitivity %s, specificity %s, PPV %s, NPV %s; Brier score %s\n%s"):format(
     self.per_class[2].name, cell(self.threshold), cell(self.sensitivity), cell(self.specificity), cell(self.ppv),
-    cell(self.npv), cell(self.brier), youden and ("Youden's point: threshold %s, sensitivity %s, specificity %s"):format(
-    cell(youden.threshold), cell(youden.sensitivity), cell(youden.specificity)) or "Youden's point: undefined")
+    cell(self.npv), cell(self.brier), youden
+    and ("Youden's point: threshold %s, sensitivity %s, specificity %s"):format(cell(youden.threshold),
+      cell(youden.sensitivity), cell(youden.specificity)) or "Youden's point: undefined")
 end
 
 function Evaluation:__tostring()

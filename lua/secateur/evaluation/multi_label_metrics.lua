@@ -51,7 +51,7 @@ local function known_of(probabilities, labels, finding)
   return scores, positive
 end
 
--- The share of known entries that are decided rightly, and of the images that have known entries the share where all are.
+-- The share of known entries that are decided rightly, and of images that have known entries the share where all are.
 local function count_right(decisions, labels)
   local right, known, exact, images = 0, 0, 0, 0
   for i, row in ipairs(labels) do
@@ -71,8 +71,8 @@ end
 -- @tab thresholds per finding a number or "youden"
 -- @treturn table `count` (images); `accuracy` (share of known entries decided rightly), `exact_match` (share of images
 --   whose known entries all are); means over findings: `balanced_accuracy` (of (sensitivity + specificity) / 2),
---   `macro_f1` (of those that some image has), `auroc`, `average_precision`, `ece`, `brier`; `per_class`, a list of what
---   `binary_metrics.measure` gives; `confusion`, a list of { { TN, FP }, { FN, TP } }
+--   `macro_f1` (of those that some image has), `auroc`, `average_precision`, `ece`, `brier`; `per_class`, a list of
+--   what `binary_metrics.measure` gives; `confusion`, a list of { { TN, FP }, { FN, TP } }
 -- @treturn table decisions, list of rows
 function multi_label_metrics.measure(probabilities, labels, thresholds)
   local result, used = { count = #labels, per_class = {}, confusion = {} }, {}

@@ -226,7 +226,8 @@ end
 -- Where images may have several findings (a multi-label split), each finding is a class of those that have it, and an
 -- image may be chosen for several; `confidence` is the sigmoid's. Besides there is the class of images that are known
 -- to have none (`class` and `label` 0, "no finding"; `confidence` is the product of the probabilities that each is
--- absent), so that units which tell normal images are kept as well. Which finding an image was chosen for stands in `findings`;
+-- absent), so that units which tell normal images are kept as well. Which finding an image was chosen for stands in
+-- `findings`;
 -- `importance` explains that one.
 --
 -- @tparam Model model
