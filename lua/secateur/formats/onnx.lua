@@ -207,8 +207,8 @@ end
 --- Writes a graph as an ONNX model.
 -- @tparam Graph graph
 -- @tab opts `name` of the graph, `input_name`, `output_name`, `fold` (batch norms into the layers before them),
---   `activation` ("Softmax" or "Sigmoid": probabilities instead of logits, or nil), `normalisation` ({ mean, std } to apply to images, or nil), `metadata`
---   (list of { key, value })
+--   `activation` ("Softmax" or "Sigmoid": probabilities instead of logits, or nil), `normalisation` ({ mean, std } to
+--   apply to images, or nil), `metadata` (list of { key, value })
 -- @tparam table shapes `input` and `output`, of one sample
 -- @string path
 function onnx.write(graph, opts, shapes, path)

@@ -241,13 +241,13 @@ function Model:export_state(path, opts)
 end
 
 --- Writes the network as an ONNX model (opset 17): inference alone, any batch, float32, nodes under the names of
--- `summary()`. In the metadata are `architecture`, `head` where it is "sigmoid" (one output then is the second class's),
--- and where known `classes` and `normalisation`, as JSON.
+-- `summary()`. In the metadata are `architecture`, `head` where it is "sigmoid" (one output then is the second
+-- class's), and where known `classes` and `normalisation`, as JSON.
 -- @string path
 -- @tab[opt] opts `fold` (false: batch norms into the layers before them), `probabilities` (false; true: of
---   the head, by softmax or sigmoid, instead of logits; `softmax` is its old name), `normalise` (false: takes images in [0, 1] and normalises them itself, by `info.normalisation`), `name`
---   of the graph (the architecture), `input_name` ("input"), `output_name` ("logits", or "probabilities"),
---   `classes` (list of names, `info.classes` by default)
+--   the head, by softmax or sigmoid, instead of logits; `softmax` is its old name), `normalise` (false: takes images in
+--   [0, 1] and normalises them itself, by `info.normalisation`), `name` of the graph (the architecture), `input_name`
+--   ("input"), `output_name` ("logits", or "probabilities"), `classes` (list of names, `info.classes` by default)
 -- @raise also when the model is larger than 2 GiB, the most that a protocol buffer holds
 function Model:export_onnx(path, opts)
   export.onnx(self, path, opts)
