@@ -6,7 +6,7 @@ local sides = {
     dir = "lua/secateur",
     extensions = { lua = true },
     strip = "without_lua_comments",
-    pattern = "%f[%w_.:]error%f[^%w_]",
+    pattern = "%f[%w_.:\"']error%f[^%w_]",
     allowed = { ["lua/secateur/util/errors.lua"] = true },
     message = "calls error: secateur.util.errors raises messages",
   },

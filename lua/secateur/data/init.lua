@@ -1,20 +1,43 @@
---- Data sets: `sc.data.folder`, `mura`, `kvasir`, `cpn`, `fetal` (a folder of images), `medmnist` (an npz file) and
--- `phantom` (nothing at all).
+--- Data sets: `sc.data.folder`, `mura`, `kvasir`, `cpn`, `fetal` (a folder of images), `csv` (images listed in a
+-- table), `medmnist` (an npz file) and `phantom` (nothing at all); `open` takes any of these by its path.
 --
--- All take `size` (224), `channels` (3, or 1), `mean`, `std` (ImageNet's), `seed` (0) and `splits` (`{train = .7,
--- val = .1, test = .2}`) where samples are assigned to splits, `on_error` ("skip" or "stop" at an image that cannot be
--- read), `max_pixels` (larger images count as unreadable), `cache_bytes` (for decoded images), `quiet` (no warnings),
--- `like` (a Model: images are prepared as its were, with its classes in its order, unless other options say otherwise).
+-- All take `size` (224), `channels` (3, or 1), `mean`, `std` (ImageNet's), `seed` (0), `quiet` (no warnings), `like` (a
+-- Model: images are prepared as its were, with its classes in its order, unless other options say otherwise), and, each
+-- as far as it makes sense there:
+--
+-- * `splits` (`{train = .7, val = .1, test = .2}`): where samples are assigned to splits; a share left out is 0, and
+--   the split empty (`splits = {test = 1}`: an external test set). Where a set brings splits along: without val, it is
+--   split off of train; without test, test is val, the same images; both are said.
+-- * `classes`: a list of names (their order; classes not in it are left out), or a table of new name = old name, or
+--   { old names } to be merged, in natural order of the new names. By default all, in natural order (2 before 10).
+-- * `only`, `skip`: patterns of files, or lists of them ("*_mask.png" of names, "masks/*" of paths). Masks beside
+--   images (NAME_mask.png beside NAME.png; a folder masks of a class that has images elsewhere) are left out unless
+--   `only` is given.
+-- * `group`: which images belong together (a patient): a function of a file's path below the root and its whole path,
+--   or a column of `split.csv`. Where splits are assigned, no group lies in two of them; where a set brings splits that
+--   divide a group, `on_duplicate` says what happens.
+-- * `on_duplicate` ("warn"): what to do about equal images in more than one split (the same pixels, whatever the file):
+--   "warn", "error", "drop" (keep them in the last split alone: test before val before train) or "ignore" (do not look;
+--   looking decodes every image once).
+-- * `encoding` ("latin1"): what names of classes and files are that are not UTF-8; without it they are an error.
+-- * `on_error` ("skip", or "stop" at what cannot be read), `max_pixels` (larger images count as unreadable),
+--   `cache_bytes` (for decoded images).
+--
+-- Every file of a class folder is an image, whatever its ending, or is skipped by name and reason (`.skipped`); dot
+-- files, Thumbs.db, desktop.ini, `__MACOSX`, `@eaDir` and `$RECYCLE.BIN` are passed over. What was left out or assumed
+-- is said on stderr once and stands in `.notes` and in the summary.
 -- @module secateur.data
 local from_files = require "secateur.data.from_files"
+local open = require "secateur.data.open"
 
 local data = {
+  csv = require "secateur.data.csv",
   medmnist = require "secateur.data.medmnist",
   phantom = require "secateur.data.phantom",
 }
 
 --- A folder of images with a folder per class; or train, val and test folders of such; or images listed in `split.csv`
--- (columns file, label, split).
+-- (columns file, label, split, and any for `group`).
 -- @function folder
 -- @string root
 -- @tab[opt] opts
@@ -48,5 +71,15 @@ data.cpn = from_files.constructor("cpn", require "secateur.data.cpn")
 -- @tab[opt] opts
 -- @treturn Dataset
 data.fetal = from_files.constructor("fetal", require "secateur.data.fetal")
+
+--- Opens a data set by what its path is: a folder (`folder`), a .npz (`medmnist`), a .csv or .tsv (`csv`), or with the
+-- kind before it: "cpn:DIR", "kvasir:DIR", "mura:DIR", "fetal:DIR", "csv:FILE".
+-- @function open
+-- @string path
+-- @tab[opt] opts go to the constructor; those that it has no use for are refused
+-- @treturn Dataset
+-- @usage
+-- local data = sc.data.open(arg[1], { like = model })
+data.open = open.constructor(data)
 
 return data

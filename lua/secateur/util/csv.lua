@@ -118,16 +118,29 @@ function csv.parse(text, opts)
   return rows
 end
 
+-- The separator that the first line has most of, of those in use; a comma where it has none.
+local function detect(text)
+  local line, best, most = text:match("^[^\r\n]*"):gsub('"[^"]*"', ""), ",", 0
+  for _, separator in ipairs { ",", ";", "\t" } do
+    local _, count = line:gsub(separator, "")
+    if count > most then best, most = separator, count end
+  end
+  return best
+end
+
 --- Reads a file into rows of fields.
 -- @string path
--- @tab[opt] opts `separator` (","), `max_bytes` (256 MiB)
+-- @tab[opt] opts `separator` (","; "detect": a comma, semicolon or tab, whichever the first line has most of),
+-- `max_bytes` (256 MiB)
 -- @treturn[1] table as `parse` gives
 -- @return[2] nil
 -- @treturn[2] string `path:line: message`, or why the file could not be read
 function csv.read(path, opts)
   local text, message = files.read_all(path, opts and opts.max_bytes or MAX_BYTES)
   if not text then return nil, message end
-  return csv.parse(text, { separator = opts and opts.separator, name = path })
+  local separator = opts and opts.separator
+  if separator == "detect" then separator = detect(text) end
+  return csv.parse(text, { separator = separator, name = path })
 end
 
 local function trim(text)
@@ -136,13 +149,14 @@ end
 
 -- Column name -> position, for the first row.
 local function read_header(path, header, columns)
-  local where, names = {}, {}
+  local where, names, twice = {}, {}, {}
   for i, field in ipairs(header or {}) do
     local name = trim(field)
-    if where[name] then return nil, ("%s:%d: column '%s' occurs twice"):format(path, header.line, name) end
+    twice[name] = where[name] ~= nil
     where[name], names[i] = i, ("'%s'"):format(name)
   end
   for _, column in ipairs(columns) do
+    if twice[column] then return nil, ("%s:%d: column '%s' occurs twice"):format(path, header.line, column) end
     if not where[column] then
       return nil, ("%s: no column '%s'; its columns are: %s"):format(path, column,
         #names > 0 and table.concat(names, ", ") or "none (the file is empty)")
@@ -154,7 +168,7 @@ end
 --- Reads a file whose first row names the columns. Space around names and values is dropped.
 -- @string path
 -- @tab columns the names of the columns that must be there; others are left out
--- @tab[opt] opts as `read`
+-- @tab[opt] opts as `read`, and `optional`, a list of columns that are read where they are there
 -- @treturn[1] table list of records: column name -> string, and `line`
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming file and line or column
@@ -163,14 +177,17 @@ function csv.records(path, columns, opts)
   if not rows then return nil, message end
   local where, problem = read_header(path, rows[1], columns)
   if not where then return nil, problem end
-  local records, width = {}, #rows[1]
+  local records, width, wanted = {}, #rows[1], table.move(columns, 1, #columns, 1, {})
+  for _, column in ipairs(opts and opts.optional or {}) do
+    if where[column] then wanted[#wanted + 1] = column end
+  end
   for i = 2, #rows do
     local row = rows[i]
     if #row ~= width then
       return nil, ("%s:%d: expected %d fields, got %d"):format(path, row.line, width, #row)
     end
     local record = { line = row.line }
-    for _, column in ipairs(columns) do record[column] = trim(row[where[column]]) end
+    for _, column in ipairs(wanted) do record[column] = trim(row[where[column]]) end
     records[#records + 1] = record
   end
   return records

@@ -1,0 +1,42 @@
+--- Any data set by one word, for command lines.
+-- @module secateur.data.open
+local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
+local options = require "secateur.util.options"
+
+-- The constructors that read from a path.
+local KINDS = { "folder", "csv", "medmnist", "cpn", "fetal", "kvasir", "mura" }
+
+local is_kind = {}
+for _, kind in ipairs(KINDS) do is_kind[kind] = true end
+
+-- Which constructor a text means, and the path in it.
+local function resolve(text)
+  local kind, rest = text:match "^(%l+):(.+)$"
+  if kind and is_kind[kind] then return kind, rest end
+  if files.is_dir(text) then return "folder", text end
+  local by_ending = { npz = "medmnist", csv = "csv", tsv = "csv" }
+  local ending = files.extension(text)
+  if by_ending[ending] then return by_ending[ending], text end
+  if kind and not files.is_file(text) then
+    errors.raise("path: unknown kind '%s', expected one of %s, as in kvasir:%s", kind, table.concat(KINDS, ", "), rest)
+  end
+  errors.raise("path: expected a folder, a .npz, a .csv or kind:path (kinds: %s), got '%s' (%s)",
+    table.concat(KINDS, ", "), text, files.is_file(text) and "a file" or "there is none")
+end
+
+local open = {}
+
+--- Makes `sc.data.open`.
+-- @tab constructors kind -> function of (path, opts)
+-- @treturn function (path, opts) -> Dataset
+function open.constructor(constructors)
+  return function(path, opts)
+    options.value("open", "path", path, { type = "string", required = true })
+    local kind, rest = errors.within("open", resolve, path)
+    local result = errors.within("open", constructors[kind], rest, opts)
+    return result
+  end
+end
+
+return open
