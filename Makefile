@@ -47,6 +47,16 @@ PROTOBUF_CFLAGS = $(call once,PROTOBUF_CFLAGS,$(call pkg,--cflags,libprotobuf-c)
 PROTOBUF_LIBS = $(call once,PROTOBUF_LIBS,$(call pkg,--libs,libprotobuf-c) || echo -lprotobuf-c)
 STB_CFLAGS = $(call once,STB_CFLAGS,$(call pkg,--cflags,stb) || echo -I/usr/include/stb)
 
+# Formats of images by libraries that not everybody has: TIFF=no, WEBP=no, DICOM=no and JPEG2000=no (inside DICOM) build
+# without; unsaid, each is built where its library is found. (Debian's dcmtk.pc wants packages that nothing here needs:
+# only its version and directories are asked for.)
+found = $(if $(shell $(PKG_CONFIG) --modversion $1 2>/dev/null),yes,no)
+TIFF ?= $(eval TIFF := $(call found,libtiff-4))$(TIFF)
+WEBP ?= $(eval WEBP := $(call found,libwebp))$(WEBP)
+DICOM ?= $(eval DICOM := $(call found,dcmtk))$(DICOM)
+JPEG2000 ?= $(eval JPEG2000 := $(call found,libopenjp2))$(JPEG2000)
+DCMTK_DIR = $(shell $(PKG_CONFIG) --variable=$1 dcmtk 2>/dev/null)
+
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # No contraction: where a product and a sum are one operation is said in the source, or bits would hang on the compiler.
 # No trapping: both sides of a choice may be computed, without which GCC makes no vectors of loops that choose.
@@ -61,7 +71,7 @@ LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 # The core is compiled once per level of vector instructions, and once in double precision for the gradient checks;
 # lua/secateur/core/init.lua loads the one that fits the processor. The bits of results are the same in all levels.
 SHIM := csrc/lua/cpu.c
-SOURCES := $(filter-out $(SHIM),$(sort $(wildcard csrc/*/*.c)))
+SOURCES := $(filter-out $(SHIM) csrc/codec/%,$(sort $(wildcard csrc/*/*.c)))
 LEVELS = portable $(if $(filter x86_64% amd64%,$(call once,MACHINE,$(CC) -dumpmachine 2>/dev/null)),avx2 avx512)
 FLAGS_avx2 = -mavx2 -mfma -mbmi -mbmi2 -mf16c -mlzcnt -mmovbe
 FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mprefer-vector-width=512
@@ -70,15 +80,23 @@ objects = $(SOURCES:csrc/%.c=$(BUILD)/$1/%.o)
 CPU := $(SHIM:csrc/%.c=$(BUILD)/shim/%.o)
 # What the specs alone need: functions of single headers, once per level.
 PROBES := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
-OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(PROBES)
+OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(PROBES) $(BUILT_CODECS)
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
 MESSAGES := $(PROTOS:csrc/%.proto=$(BUILD)/generated/%.pb-c.o)
 
+# Decoders that the core loads when it meets such a file (csrc/image/codec.h): one module per library, compiled once.
+ALL_CODECS := $(patsubst %,$(BUILD)/secateur/%.so,tiff webp dicom)
+CODECS = $(foreach name,tiff:$(TIFF) webp:$(WEBP) dicom:$(DICOM),$(patsubst %:yes,$(BUILD)/secateur/%.so,$(filter %:yes,$(name))))
+CODEC_OBJECTS = $(BUILD)/codec/tiff.o $(BUILD)/codec/webp.o $(BUILD)/codec/dicom.o $(BUILD)/codec/jpeg2000.o
+DICOM_OBJECTS = $(if $(filter yes,$(DICOM)),$(BUILD)/codec/dicom.o $(if $(filter yes,$(JPEG2000)),$(BUILD)/codec/jpeg2000.o))
+BUILT_CODECS = $(filter $(CODECS:$(BUILD)/secateur/%.so=$(BUILD)/codec/%.o) $(DICOM_OBJECTS),$(CODEC_OBJECTS))
+
 all: module $(BUILD)/secateur/core_double.so $(PROBES:.o=.so)
 # What a user installs; core_double is for the gradient checks, spec/ for the specs.
-MODULES = $(LEVELS:%=$(BUILD)/secateur/core_%.so) $(BUILD)/secateur/cpu.so
+MODULES = $(LEVELS:%=$(BUILD)/secateur/core_%.so) $(BUILD)/secateur/cpu.so $(CODECS)
 module: $(MODULES)
+	@rm -f $(filter-out $(MODULES),$(ALL_CODECS))
 
 # One variant of the core: a level, or double.
 define variant
@@ -100,6 +118,35 @@ $(BUILD)/secateur/cpu.so: $(CPU)
 	@mkdir -p $(@D)
 	@echo '$(CC) -shared -o $@'
 	@$(CC) -shared $(LDFLAGS) -o $@ $^
+
+$(BUILD)/secateur/tiff.so: $(BUILD)/codec/tiff.o $(BUILD)/codec/status.o
+	$(call link_codec,$(CC),$(call once,TIFF_LIBS,$(call pkg,--libs,libtiff-4) || echo -ltiff))
+$(BUILD)/secateur/webp.so: $(BUILD)/codec/webp.o $(BUILD)/codec/status.o
+	$(call link_codec,$(CC),$(call once,WEBP_LIBS,$(call pkg,--libs,libwebp) || echo -lwebp))
+$(BUILD)/secateur/dicom.so: $(BUILD)/codec/status.o $(DICOM_OBJECTS)
+	$(call link_codec,$(CXX),$(patsubst %,-L%,$(call DCMTK_DIR,libdir)) $(DCMTK_LIBS) \
+	$(if $(filter yes,$(JPEG2000)),$(call once,JPEG2000_LIBS,$(call pkg,--libs,libopenjp2) || echo -lopenjp2)))
+DCMTK_LIBS ?= -ldcmjpeg -ldcmjpls -ldcmdata -loflog -lofstd
+define link_codec
+	@mkdir -p $(@D)
+	@echo '$1 -shared -o $@'
+	@$1 -shared -pthread -Wl,-z,nodelete -Wl,--as-needed $(LDFLAGS) -o $@ $^ $2
+endef
+system = $(patsubst -I%,-isystem %,$1)
+$(BUILD)/codec/%.o: csrc/codec/%.c $(BUILD)/flags
+	$(call compile,$(call system,$(call once,TIFF_CFLAGS,$(call pkg,--cflags,libtiff-4)) \
+	$(call once,WEBP_CFLAGS,$(call pkg,--cflags,libwebp)) $(call once,JPEG2000_CFLAGS,$(call pkg,--cflags,libopenjp2))))
+$(BUILD)/codec/status.o: csrc/base/status.c $(BUILD)/flags
+	$(call compile)
+$(BUILD)/codec/dicom.o: csrc/codec/dicom.cc $(BUILD)/flags $(BUILD)/codec/with
+	@mkdir -p $(@D)
+	@echo '$(CXX) -c $<'
+	@$(CXX) -std=c++17 -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(CFLAGS) -Icsrc \
+	$(patsubst %,-idirafter %,$(call DCMTK_DIR,includedir)) \
+	$(if $(filter yes,$(JPEG2000)),-DSC_HAVE_OPENJPEG) -MMD -MP -c -o $@ $< 2>$(@:.o=.log); \
+	status=$$?; cat $(@:.o=.log) >&2; exit $$status
+$(BUILD)/codec/with: FORCE
+	@mkdir -p $(@D); echo 'JPEG2000=$(JPEG2000)' >$@.new; $(refresh)
 
 # Warnings are shown but stop nobody whose compiler is newer; they are kept beside the object, and lint fails on them.
 define compile
@@ -150,12 +197,14 @@ INSTALL_PACKAGES = LUA=$(LUA) PKG_CONFIG=$(PKG_CONFIG) .ci/install
 
 demo:
 	@$(INSTALL_PACKAGES) build run
+	@$(INSTALL_PACKAGES) codec || echo 'Going on without: TIFF, WebP or DICOM files may not be readable.' >&2
 	@$(PARALLEL) module
 	@$(RUN) examples/quickstart.lua --out $(REPORT) $(DEMO)
 
 test:
 	@rm -f $(BUILD)/summary
 	@$(INSTALL_PACKAGES) build run test
+	@$(INSTALL_PACKAGES) codec || echo 'Going on without: TIFF, WebP or DICOM files may not be readable.' >&2
 	@$(INSTALL_PACKAGES) format || echo 'Going on without it: the layout of C is not checked.' >&2
 	+@MAKE='$(PARALLEL)' BUILD=$(BUILD) COMPUTING='$(wildcard $(COMPUTING))' .ci/test
 
@@ -185,7 +234,7 @@ bits: module
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 LUA_FILES = lua spec examples $(wildcard .ci/*.lua .ci/lint/*.lua .ci/doc/*.lua)
-C_FILES := $(wildcard csrc/*/*.c csrc/*/*.h spec/support/*.c)
+C_FILES := $(wildcard csrc/*/*.c csrc/*/*.cc csrc/*/*.h spec/support/*.c)
 
 lint: lint-warnings lint-lua lint-format lint-house
 lint-warnings: all

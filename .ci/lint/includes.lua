@@ -11,6 +11,7 @@ local allowed = {
   prune = { "graph", "op/op.h", "kernel", "tensor", "base" },
   train = { "graph", "kernel/logistic.h", "kernel/reduce.h", "kernel/softmax.h", "tensor", "base" },
   image = { "tensor", "base" },
+  codec = { "image/codec.h", "image/dicom.h", "base" },
   io = { "tensor", "base" },
   lua = { "base", "tensor", "kernel", "op", "graph", "attribution", "prune", "train", "image", "io" },
 }
@@ -22,6 +23,10 @@ local libraries = {
   { "^cblas%.h$", { kernel = true } },
   { "^zlib%.h$", { io = true, image = true } },
   { "stb_", { image = true } },
+  { "^tiff", { codec = true } },
+  { "^webp/", { codec = true } },
+  { "^dcmtk/", { codec = true } },
+  { "^openjpeg", { codec = true } },
 }
 
 local function may_include(room, header)
@@ -51,7 +56,7 @@ local function check_line(room, line)
 end
 
 return function(root, report, source)
-  for _, path in ipairs(source.list(root, "csrc", { c = true, h = true, def = true, inc = true })) do
+  for _, path in ipairs(source.list(root, "csrc", { c = true, cc = true, h = true, def = true, inc = true })) do
     local room = path:match("^csrc/(%w+)/[^/]+$")
     if not allowed[room] then
       report(path, 1, "is in no room of csrc")

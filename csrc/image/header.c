@@ -1,5 +1,8 @@
 #include "image/header.h"
 
+#include "image/codec.h"
+#include "image/dicom.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -12,6 +15,12 @@ const char *sc_image_format_name(sc_image_format format) {
         return "JPEG";
     case SC_IMAGE_BMP:
         return "BMP";
+    case SC_IMAGE_TIFF:
+        return "TIFF";
+    case SC_IMAGE_WEBP:
+        return "WebP";
+    case SC_IMAGE_DICOM:
+        return "DICOM";
     case SC_IMAGE_UNKNOWN:
         break;
     }
@@ -22,8 +31,7 @@ static sc_status damaged(sc_image_format format, const char *reason, sc_error *e
     return sc_error_set(error, SC_ERROR_FORMAT, "a damaged %s file: %s", sc_image_format_name(format), reason);
 }
 
-/* Copies up to count bytes from an offset, and says how many there were. */
-static size_t fetch(const sc_image_bytes *bytes, size_t at, unsigned char *to, size_t count) {
+size_t sc_image_bytes_read(const sc_image_bytes *bytes, size_t at, void *to, size_t count) {
     size_t length = bytes->data ? bytes->length : (size_t)bytes->file->size;
     if (at >= length)
         return 0;
@@ -88,7 +96,7 @@ static sc_status read_jpeg(sc_image_header *out, const sc_image_bytes *bytes, sc
     unsigned char head[10];
     size_t at = 2;
     for (int step = 0; step < STEPS; step++) {
-        size_t got = fetch(bytes, at, head, sizeof head);
+        size_t got = sc_image_bytes_read(bytes, at, head, sizeof head);
         if (got < 4)
             return damaged(SC_IMAGE_JPEG, "truncated", error);
         unsigned char marker = head[1];
@@ -108,24 +116,72 @@ static sc_status read_jpeg(sc_image_header *out, const sc_image_bytes *bytes, sc
     return damaged(SC_IMAGE_JPEG, "it holds no image data", error);
 }
 
+/* Files without the 128 bytes and the mark "DICM" that PS3.10 wants begin with an element of the group 0002 or 0008:
+ * its number, a small element, and a type of two capitals or (implicit) a length that is not large. */
+static bool is_bare_dicom(const unsigned char *start, size_t length) {
+    if (length < 16)
+        return false;
+    bool little = (start[0] == 2 || start[0] == 8) && start[1] == 0 && start[3] == 0;
+    bool big = start[0] == 0 && start[1] == 8 && start[2] == 0;
+    bool typed = start[4] >= 'A' && start[4] <= 'Z' && start[5] >= 'A' && start[5] <= 'Z';
+    bool untyped = little && start[0] == 8 && little_endian(start + 4, 4) <= 64;
+    return (little || big) && (typed || untyped);
+}
+
+sc_image_format sc_image_format_detect(const sc_image_bytes *bytes) {
+    static const struct {
+        sc_image_format format;
+        size_t at, length;
+        const char *mark;
+    } marks[] = {
+        {SC_IMAGE_PNG, 0, 8, "\x89PNG\r\n\x1a\n"},
+        {SC_IMAGE_JPEG, 0, 3, "\xff\xd8\xff"},
+        {SC_IMAGE_BMP, 0, 2, "BM"},
+        {SC_IMAGE_TIFF, 0, 4, "II*\0"},
+        {SC_IMAGE_TIFF, 0, 4, "MM\0*"},
+        {SC_IMAGE_TIFF, 0, 4, "II+\0"},
+        {SC_IMAGE_TIFF, 0, 4, "MM\0+"},
+        {SC_IMAGE_WEBP, 8, 4, "WEBP"},
+        {SC_IMAGE_DICOM, 128, 4, "DICM"},
+    };
+    unsigned char start[132];
+    size_t length = sc_image_bytes_read(bytes, 0, start, sizeof start);
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        if (length >= marks[i].at + marks[i].length &&
+            memcmp(start + marks[i].at, marks[i].mark, marks[i].length) == 0 &&
+            (marks[i].format != SC_IMAGE_WEBP || memcmp(start, "RIFF", 4) == 0))
+            return marks[i].format;
+    return is_bare_dicom(start, length) ? SC_IMAGE_DICOM : SC_IMAGE_UNKNOWN;
+}
+
+static sc_status read_by_codec(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
+    const void *table;
+    SC_TRY(sc_codec_find(&table, out->format, error));
+    sc_codec_input input = sc_codec_input_of(bytes);
+    return ((const sc_codec *)table)->read_header(out, &input, error);
+}
+
 sc_status sc_image_header_read(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
-    static const unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     unsigned char start[32];
-    size_t length = fetch(bytes, 0, start, sizeof start);
-    *out = (sc_image_header){0};
-    if (length >= sizeof png && memcmp(start, png, sizeof png) == 0) {
-        out->format = SC_IMAGE_PNG;
+    size_t length = sc_image_bytes_read(bytes, 0, start, sizeof start);
+    *out = (sc_image_header){.format = sc_image_format_detect(bytes)};
+    switch (out->format) {
+    case SC_IMAGE_PNG:
         return read_png(out, start, length, error);
-    }
-    if (length >= 3 && start[0] == 0xff && start[1] == 0xd8 && start[2] == 0xff) {
-        out->format = SC_IMAGE_JPEG;
+    case SC_IMAGE_JPEG:
         return read_jpeg(out, bytes, error);
-    }
-    if (length >= 2 && start[0] == 'B' && start[1] == 'M') {
-        out->format = SC_IMAGE_BMP;
+    case SC_IMAGE_BMP:
         return read_bmp(out, start, length, error);
+    case SC_IMAGE_TIFF:
+    case SC_IMAGE_WEBP:
+        return read_by_codec(out, bytes, error);
+    case SC_IMAGE_DICOM:
+        return sc_dicom_read_header(out, bytes, error);
+    case SC_IMAGE_UNKNOWN:
+        break;
     }
-    return sc_error_set(error, SC_ERROR_FORMAT, length == 0 ? "an empty file" : "not a PNG, JPEG or BMP file");
+    return sc_error_set(error, SC_ERROR_FORMAT,
+                        length == 0 ? "an empty file" : "not a PNG, JPEG, BMP, TIFF, WebP or DICOM file");
 }
 
 sc_status sc_image_header_check_size(const sc_image_header *header, size_t max_pixels, sc_error *error) {

@@ -12,6 +12,9 @@ typedef enum sc_image_format {
     SC_IMAGE_PNG,
     SC_IMAGE_JPEG,
     SC_IMAGE_BMP,
+    SC_IMAGE_TIFF, /* this and the following: by a module, if there is one (image/codec.h) */
+    SC_IMAGE_WEBP,
+    SC_IMAGE_DICOM,
 } sc_image_format;
 
 typedef struct sc_image_header {
@@ -28,8 +31,14 @@ typedef struct sc_image_bytes {
     const sc_file *file;
 } sc_image_bytes;
 
-/* "PNG", "JPEG" or "BMP". */
+/* "PNG", "JPEG", "BMP", "TIFF", "WebP", "DICOM" or "unknown". */
 const char *sc_image_format_name(sc_image_format format);
+
+/* Copies up to count bytes from an offset, and says how many there were. */
+size_t sc_image_bytes_read(const sc_image_bytes *bytes, size_t at, void *to, size_t count);
+
+/* The format that the first bytes show, whatever the file's name. */
+sc_image_format sc_image_format_detect(const sc_image_bytes *bytes);
 
 /* Reads the header, from a file no more than that. SC_ERROR_FORMAT with the reason. */
 sc_status sc_image_header_read(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error);

@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "image/codec.h"
+#include "image/dicom.h"
 #include "image/header.h"
 #include "image/stb.h"
 
@@ -39,7 +41,8 @@ static const char *stb_reason(sc_image_format format) {
     return reason ? reason : "its data are corrupt";
 }
 
-static sc_status decode(sc_pixels *out, const sc_image_header *header, const sc_image_bytes *bytes, sc_error *error) {
+static sc_status decode_by_stb(sc_pixels *out, const sc_image_header *header, const sc_image_bytes *bytes,
+                               sc_error *error) {
     int size = (int)bytes->length, width, height, channels, wanted = header->channels < 3 ? 1 : 3;
     sc_stb_limit(max_block(header->width, header->height, bytes->length));
     void *data = header->bits == 16
@@ -62,7 +65,31 @@ static sc_status decode(sc_pixels *out, const sc_image_header *header, const sc_
     return SC_OK;
 }
 
-sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t length, size_t max_pixels,
+static sc_status decode_by_codec(sc_pixels *out, const sc_image_header *header, const sc_image_bytes *bytes,
+                                 sc_error *error) {
+    const void *table;
+    void *samples;
+    size_t channels = header->channels < 3 ? 1 : 3, size = header->bits == 16 ? 2 : 1, count;
+    SC_TRY(sc_codec_find(&table, header->format, error));
+    if (!sc_size_multiply(&count, header->width * channels, header->height))
+        return sc_error_set(error, SC_ERROR_MEMORY, "an image of %zu x %zu pixels", header->width, header->height);
+    SC_TRY(sc_memory_calloc(&samples, count, size, error));
+    sc_codec_input input = sc_codec_input_of(bytes);
+    sc_status status = ((const sc_codec *)table)->decode(samples, header, &input, error);
+    if (status != SC_OK) {
+        sc_memory_free(samples);
+        return status;
+    }
+    *out = (sc_pixels){.data = samples,
+                       .width = header->width,
+                       .height = header->height,
+                       .channels = channels,
+                       .depth = size == 2 ? SC_DEPTH_16 : SC_DEPTH_8,
+                       .owned = samples};
+    return SC_OK;
+}
+
+sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t length, const sc_decode_options *options,
                            sc_error *error) {
     sc_image_bytes view = {.data = bytes, .length = length};
     sc_image_header header;
@@ -70,18 +97,23 @@ sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t le
     if (length > INT_MAX)
         return sc_error_set(error, SC_ERROR_FORMAT, "a file of %zu bytes", length);
     SC_TRY(sc_image_header_read(&header, &view, error));
-    SC_TRY(sc_image_header_check_size(&header, max_pixels, error));
+    SC_TRY(sc_image_header_check_size(&header, options->max_pixels, error));
+    if (header.format == SC_IMAGE_DICOM)
+        return sc_dicom_decode(out, &view, options, error);
+    if (header.format == SC_IMAGE_TIFF || header.format == SC_IMAGE_WEBP)
+        return decode_by_codec(out, &header, &view, error);
     SC_TRY(sc_image_header_validate(&header, &view, error));
-    return decode(out, &header, &view, error);
+    return decode_by_stb(out, &header, &view, error);
 }
 
-sc_status sc_pixels_load(sc_pixels *out, const char *path, size_t max_pixels, sc_error *error) {
+sc_status sc_pixels_load(sc_pixels *out, const char *path, const sc_decode_options *options, sc_error *error) {
+    size_t max_pixels = options->max_pixels;
     *out = (sc_pixels){0};
     unsigned char *bytes;
     size_t length, max_length = max_pixels < SIZE_MAX / 32 ? 16 * max_pixels + ((size_t)16 << 20) : SIZE_MAX;
     SC_TRY(sc_file_read_all(&bytes, &length, path, max_length, error));
     sc_error reason;
-    sc_status status = sc_pixels_decode(out, bytes, length, max_pixels, &reason);
+    sc_status status = sc_pixels_decode(out, bytes, length, options, &reason);
     sc_memory_free(bytes);
     if (status != SC_OK)
         return sc_error_set(error, status, "'%s': %s", path, reason.message);

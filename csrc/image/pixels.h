@@ -29,13 +29,32 @@ typedef struct sc_pixels {
 /* Bytes of all samples. */
 size_t sc_pixels_bytes(const sc_pixels *pixels);
 
-/* Decodes a PNG, JPEG or BMP in memory; alpha is dropped, a palette resolved, 16 bit kept. SC_ERROR_FORMAT when it is
- * none, damaged, cut short or larger than max_pixels. */
-sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t length, size_t max_pixels,
+/* Which window of values a DICOM file's grey levels are taken from (image/dicom.h). */
+typedef enum sc_window_kind {
+    SC_WINDOW_FILE, /* the file's first window, else its look-up table, else as SC_WINDOW_FULL */
+    SC_WINDOW_FULL, /* all values that its bits can have */
+    SC_WINDOW_GIVEN,
+} sc_window_kind;
+
+/* centre and width, in units after rescaling (Hounsfield's for CT), are for SC_WINDOW_GIVEN. Zeroed: the file's. */
+typedef struct sc_window {
+    sc_window_kind kind;
+    double centre, width;
+} sc_window;
+
+/* How a file is to be read. */
+typedef struct sc_decode_options {
+    size_t max_pixels; /* a larger image is an error before anything is decoded */
+    sc_window window;  /* other formats have none */
+} sc_decode_options;
+
+/* Decodes an image in memory; alpha is dropped, a palette resolved, 16 bit kept. SC_ERROR_FORMAT when it is none,
+ * damaged, cut short or larger than max_pixels. */
+sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t length, const sc_decode_options *options,
                            sc_error *error);
 
 /* The same from a file; the path stands in front of every message. */
-sc_status sc_pixels_load(sc_pixels *out, const char *path, size_t max_pixels, sc_error *error);
+sc_status sc_pixels_load(sc_pixels *out, const char *path, const sc_decode_options *options, sc_error *error);
 
 /* A new real tensor [channels, height, width] in 0..1; channels is 1 or 3. Grey is replicated, colour weighted by
  * SC_LUMA. */

@@ -15,7 +15,7 @@ struct sc_image_source {
     size_t count;
     char *names; /* files: all paths, each ended by a zero */
     const char **paths;
-    size_t max_pixels;
+    sc_decode_options options;
     sc_tensor pixels;
     uint8_t *findings;
     size_t size;
@@ -87,10 +87,10 @@ static sc_status copy_paths(sc_image_source *source, const char *const *paths, s
     return SC_OK;
 }
 
-sc_status sc_image_source_create_files(sc_image_source **out, const char *const *paths, size_t count, size_t max_pixels,
-                                       size_t cache_bytes, sc_error *error) {
+sc_status sc_image_source_create_files(sc_image_source **out, const char *const *paths, size_t count,
+                                       const sc_decode_options *options, size_t cache_bytes, sc_error *error) {
     SC_TRY(create(out, KIND_FILES, count, cache_bytes, error));
-    (*out)->max_pixels = max_pixels;
+    (*out)->options = *options;
     sc_status status = copy_paths(*out, paths, error);
     if (status != SC_OK) {
         sc_image_source_release(*out);
@@ -184,7 +184,7 @@ sc_status sc_image_source_load(sc_image_source *source, size_t index, sc_pixels 
     if (source->cache && find_cached(source, index, out))
         return SC_OK;
     if (source->kind == KIND_FILES)
-        SC_TRY(sc_pixels_load(out, source->paths[index], source->max_pixels, error));
+        SC_TRY(sc_pixels_load(out, source->paths[index], &source->options, error));
     else
         SC_TRY(sc_phantom_draw(out, source->findings[index], source->size, source->seed, index, error));
     if (source->cache)
@@ -196,5 +196,5 @@ sc_status sc_image_source_check(const sc_image_source *source, size_t index, sc_
     sc_image_header info;
     if (source->kind != KIND_FILES)
         return SC_OK;
-    return sc_image_header_load(&info, source->paths[index], source->max_pixels, error);
+    return sc_image_header_load(&info, source->paths[index], source->options.max_pixels, error);
 }

@@ -11,8 +11,8 @@ typedef struct sc_image_source sc_image_source;
 
 /* Decoded images are kept until they fill cache_bytes together, and then no more are: going through the whole set in
  * ever new orders, nothing would be found in a cache that evicts. The paths are copied. */
-sc_status sc_image_source_create_files(sc_image_source **out, const char *const *paths, size_t count, size_t max_pixels,
-                                       size_t cache_bytes, sc_error *error);
+sc_status sc_image_source_create_files(sc_image_source **out, const char *const *paths, size_t count,
+                                       const sc_decode_options *options, size_t cache_bytes, sc_error *error);
 
 /* uint8 [N, H, W] or [N, H, W, C], C 1 or 3; shares the tensor's storage. */
 sc_status sc_image_source_create_pixels(sc_image_source **out, const sc_tensor *pixels, sc_error *error);

@@ -13,7 +13,7 @@ static const opener openers[] = {
     sc_lua_open_image_batch, sc_lua_open_image_source, sc_lua_open_image_loader, sc_lua_open_image_colormap,
     sc_lua_open_gradient,    sc_lua_open_blur,         sc_lua_open_optimiser,    sc_lua_open_ema,
     sc_lua_open_onnx,        sc_lua_open_benchmark,    sc_lua_open_math,         sc_lua_open_covariance,
-    sc_lua_open_repair,
+    sc_lua_open_repair,      sc_lua_open_image_decode,
 };
 
 #define SC_JOIN(a, b) a##b

@@ -29,6 +29,7 @@ void sc_lua_open_image_batch(lua_State *L);
 void sc_lua_open_image_source(lua_State *L);
 void sc_lua_open_image_loader(lua_State *L);
 void sc_lua_open_image_colormap(lua_State *L);
+void sc_lua_open_image_decode(lua_State *L);
 void sc_lua_open_train(lua_State *L);
 void sc_lua_open_optimiser(lua_State *L);
 void sc_lua_open_ema(lua_State *L);

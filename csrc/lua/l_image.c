@@ -3,11 +3,10 @@
 #include "image/resample.h"
 #include "image/save.h"
 #include "lua/core.h"
+#include "lua/l_image_decode.h"
 #include "lua/support.h"
 
 #define PIXELS SC_LUA_CLASS("Pixels")
-
-static const lua_Integer max_pixels_limit = (lua_Integer)1 << 31;
 
 /* image_info(path) -> width, height, channels (as stored), bits (8 or 16); or nil, message. Reads the header only. */
 static int image_info(lua_State *L) {
@@ -30,12 +29,13 @@ static int pixels_release(lua_State *L) {
     return 0;
 }
 
-/* image_load(path[, {channels = 1 or 3 (default: 1 for grey, else 3), max_pixels = 64 Mpixel}]) -> Tensor [C,H,W] in
- * 0..1. */
+/* image_load(path[, {channels = 1 or 3 (default: 1 for grey, else 3), max_pixels = 64 Mpixel, window = the file's}])
+ * -> Tensor [C,H,W] in 0..1. window, of DICOM files alone: "file", "full" or {centre, width}. */
 static int image_load(lua_State *L) {
-    static const char *const known[] = {"channels", "max_pixels", NULL};
+    static const char *const known[] = {"channels", "max_pixels", "window", NULL};
     sc_error error;
-    size_t channels = 0, max_pixels = SC_IMAGE_MAX_PIXELS;
+    size_t channels = 0;
+    sc_decode_options reading = {.max_pixels = SC_IMAGE_MAX_PIXELS};
     const char *path = sc_lua_check_text(L, 1, "image_load", "path");
     if (!lua_isnoneornil(L, 2)) {
         if (!lua_istable(L, 2))
@@ -44,12 +44,11 @@ static int image_load(lua_State *L) {
         channels = (size_t)sc_lua_field_integer(L, 2, "image_load", "channels", 0, 1, 3);
         if (channels == 2)
             return sc_lua_fail(L, "image_load: channels: expected 1 or 3, got 2");
-        max_pixels = (size_t)sc_lua_field_integer(L, 2, "image_load", "max_pixels", (lua_Integer)max_pixels, 1,
-                                                  max_pixels_limit);
+        reading = sc_lua_check_decode_options(L, 2, "image_load");
     }
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_pixels *pixels = sc_lua_new_object(L, PIXELS, sizeof *pixels);
-    sc_lua_try_in(L, "image_load", sc_pixels_load(pixels, path, max_pixels, &error), &error);
+    sc_lua_try_in(L, "image_load", sc_pixels_load(pixels, path, &reading, &error), &error);
     sc_lua_try(L, sc_pixels_to_tensor(tensor, pixels, channels ? channels : pixels->channels, &error), &error);
     sc_pixels_release(pixels);
     lua_pop(L, 1);

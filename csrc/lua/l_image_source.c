@@ -6,6 +6,7 @@
 #include "image/phantom.h"
 #include "lua/core.h"
 #include "lua/l_image_batch.h"
+#include "lua/l_image_decode.h"
 #include "lua/l_image_preprocess.h"
 #include "lua/support.h"
 
@@ -34,11 +35,10 @@ static size_t cache_bytes(lua_State *L) {
 }
 
 static void create_from_files(lua_State *L, image_source_box *box) {
-    static const char *const known[] = {"kind", "paths", "max_pixels", "cache_bytes", NULL};
+    static const char *const known[] = {"kind", "paths", "max_pixels", "window", "cache_bytes", NULL};
     sc_error error;
     sc_lua_check_keys(L, 1, "image_source", known);
-    size_t max_pixels = (size_t)sc_lua_field_integer(L, 1, "image_source", "max_pixels",
-                                                     (lua_Integer)SC_IMAGE_MAX_PIXELS, 1, (lua_Integer)1 << 31);
+    sc_decode_options options = sc_lua_check_decode_options(L, 1, "image_source");
     sc_lua_field(L, 1, "paths");
     int list = lua_gettop(L);
     if (!lua_istable(L, list))
@@ -50,7 +50,7 @@ static void create_from_files(lua_State *L, image_source_box *box) {
         paths[i] = sc_lua_check_text(L, lua_gettop(L), "image_source", "paths");
         lua_pop(L, 1);
     }
-    sc_lua_try(L, sc_image_source_create_files(&box->source, paths, count, max_pixels, cache_bytes(L), &error), &error);
+    sc_lua_try(L, sc_image_source_create_files(&box->source, paths, count, &options, cache_bytes(L), &error), &error);
 }
 
 static void create_from_pixels(lua_State *L, image_source_box *box) {
@@ -90,7 +90,7 @@ static void create_from_phantom(lua_State *L, image_source_box *box) {
         &error);
 }
 
-/* image_source{kind = "files", paths = {...}, max_pixels = 64 Mpixel, cache_bytes = 512 MiB} or
+/* image_source{kind = "files", paths = {...}, max_pixels = 64 Mpixel, window =, cache_bytes = 512 MiB} or
  * image_source{kind = "pixels", pixels = uint8 Tensor [N,H,W], [N,H,W,1] or [N,H,W,3]} or
  * image_source{kind = "phantom", labels = {1 normal, 2 nodule, 3 effusion, 4 opacity; ...}, or findings = {sums of
  * 1 nodule, 2 effusion, 4 opacity; ...}, seed = 0, size = 64, cache_bytes = 512 MiB} -> ImageSource. */

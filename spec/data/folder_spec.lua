@@ -67,7 +67,7 @@ describe("data.folder", function()
     local set = data.folder(root, OPTS)
     assert.same({ "a", "b" }, set.classes)
     assert.same({ { path = root .. "/a.png", message = "lies beside the folders of the classes, in none of them" },
-      { path = root .. "/b/notes.txt", message = "not a PNG, JPEG or BMP file" } }, set.skipped)
+      { path = root .. "/b/notes.txt", message = "not a PNG, JPEG, BMP, TIFF, WebP or DICOM file" } }, set.skipped)
     local _, names = where(set)
     assert.equal(20, #names)
   end)

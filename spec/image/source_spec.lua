@@ -30,7 +30,7 @@ describe("a source of files", function()
 
   before_each(function()
     expected = {
-      { index = 2, message = "'" .. bad .. "': not a PNG, JPEG or BMP file" },
+      { index = 2, message = "'" .. bad .. "': not a PNG, JPEG, BMP, TIFF, WebP or DICOM file" },
       { index = 4, message = "'" .. IMAGES .. "absurd.png': 65535 x 65535 pixels, more than the 67108864 allowed" },
       { index = 5, message = "'" .. root .. "/gone.png': No such file or directory" },
     }
@@ -74,7 +74,8 @@ describe("a source of files", function()
   it("gives the pixels of one image", function()
     local source = mixed()
     assert.same(core.image_load(IMAGES .. "colour.jpg"):totable(), source:pixels(3):totable())
-    assert.has_error(function() source:pixels(2) end, "pixels: '" .. bad .. "': not a PNG, JPEG or BMP file")
+    assert.has_error(function() source:pixels(2) end,
+      "pixels: '" .. bad .. "': not a PNG, JPEG, BMP, TIFF, WebP or DICOM file")
     assert.has_error(function() source:pixels(7) end, "pixels: index: expected a whole number in 1..6, got 7")
   end)
 
@@ -113,7 +114,7 @@ describe("a source of files", function()
     assert.has_error(function() core.image_source { kind = "files", paths = { "a", 2 } } end,
       "image_source: paths: expected a string, got 2")
     assert.has_error(function() core.image_source { kind = "files", paths = {}, seed = 1 } end,
-      "image_source: unknown option 'seed', expected one of: kind, paths, max_pixels, cache_bytes")
+      "image_source: unknown option 'seed', expected one of: kind, paths, max_pixels, window, cache_bytes")
     assert.has_error(function() mixed():batch({ 7 }, { size = 4 }) end,
       "batch: indices: expected a whole number in 1..6, got 7")
     assert.has_error(function() mixed():batch({ 1 }, { channels = 1 }) end,

@@ -16,4 +16,10 @@ cpu.prepare() -- OpenBLAS and OpenMP look at the environment when the core bring
 local core = variants[cpu.level]()
 core.set_raise(errors.raise)
 
+-- Decoders in modules of their own, which the core loads when it meets such a file; `core.codecs()` tells which work.
+for format, name in pairs { TIFF = "secateur.tiff", WebP = "secateur.webp", DICOM = "secateur.dicom" } do
+  local path = package.searchpath(name, package.cpath)
+  if path then core.set_codec(format, path) end
+end
+
 return core

@@ -1,0 +1,354 @@
+// The module secateur/dicom.so: parses and decompresses DICOM files with DCMTK, behind the C interface of
+// image/dicom.h. No exception leaves this file, and the library's loggers are off: what is wrong is said in the status.
+#include <dcmtk/config/osconfig.h>
+
+#include <dcmtk/dcmdata/dccodec.h>
+#include <dcmtk/dcmdata/dcistrmb.h>
+#include <dcmtk/dcmdata/dcpixel.h>
+#include <dcmtk/dcmdata/dcpixseq.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
+#include <dcmtk/dcmdata/dcrledrg.h>
+#include <dcmtk/dcmdata/dctk.h>
+#include <dcmtk/dcmjpeg/djdecode.h>
+#include <dcmtk/dcmjpls/djdecode.h>
+
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <vector>
+
+extern "C" {
+#include "image/dicom.h"
+#ifdef SC_HAVE_OPENJPEG
+#include "codec/jpeg2000.h"
+#endif
+}
+
+struct sc_dicom_file {
+    DcmFileFormat format;
+    const sc_codec_input *input = nullptr;
+    std::vector<Uint16> tables[5]; // modality, VOI, three of the palette
+    OFString patient, study, series;
+    std::vector<Uint8> decoded; // what JPEG 2000 gave
+};
+
+namespace {
+
+// DCMTK's loggers and codecs belong to the whole process; they are switched once, before the first file.
+void prepare_library() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+        DJDecoderRegistration::registerCodecs(EDC_photometricInterpretation, EUC_default, EPC_colorByPixel);
+        DJLSDecoderRegistration::registerCodecs(EJLSUC_default, EJLSPC_colorByPixel);
+        DcmRLEDecoderRegistration::registerCodecs();
+    });
+}
+
+sc_status damaged(sc_error *error, const char *reason) {
+    return sc_error_set(error, SC_ERROR_FORMAT, "a damaged DICOM file: %s", reason);
+}
+
+// Runs a function that may throw.
+template <typename Function> sc_status guarded(sc_error *error, Function function) {
+    try {
+        return function();
+    } catch (const std::bad_alloc &) {
+        return sc_error_set(error, SC_ERROR_MEMORY, "out of memory while reading a DICOM file");
+    } catch (...) {
+        return damaged(error, "the library gave up");
+    }
+}
+
+// The attributes of an enhanced single frame stand in its functional groups, those of other files in the data set
+// itself.
+class Attributes {
+  public:
+    explicit Attributes(DcmDataset &data) : data_(data), deep_(data.tagExists(DCM_SharedFunctionalGroupsSequence)) {}
+
+    bool number(const DcmTagKey &tag, double *out) const {
+        Float64 value;
+        if (data_.findAndGetFloat64(tag, value, 0, deep_).bad())
+            return false;
+        *out = value;
+        return true;
+    }
+    unsigned short_integer(const DcmTagKey &tag, unsigned fallback) const {
+        Uint16 value;
+        return data_.findAndGetUint16(tag, value).good() ? value : fallback;
+    }
+    size_t frames() const {
+        Sint32 value;
+        if (!data_.tagExistsWithValue(DCM_NumberOfFrames))
+            return 1;
+        return data_.findAndGetSint32(DCM_NumberOfFrames, value).good() && value > 0 ? static_cast<size_t>(value) : 0;
+    }
+    OFString text(const DcmTagKey &tag) const {
+        OFString value;
+        return data_.findAndGetOFString(tag, value, 0, deep_).good() ? value : OFString();
+    }
+    DcmItem *item(const DcmTagKey &sequence) const {
+        DcmItem *found = nullptr;
+        return data_.findAndGetSequenceItem(sequence, found, 0).good() ? found : nullptr;
+    }
+    DcmDataset &data() const {
+        return data_;
+    }
+
+  private:
+    DcmDataset &data_;
+    OFBool deep_;
+};
+
+void copy_text(char *out, size_t size, const OFString &text) {
+    size_t length = text.length() < size ? text.length() : size - 1;
+    std::memcpy(out, text.c_str(), length);
+    out[length] = 0;
+}
+
+// Descriptors are of type US or SS, as the pixels are.
+bool read_descriptor(DcmItem &item, const DcmTagKey &tag, long out[3]) {
+    DcmElement *element = nullptr;
+    if (item.findAndGetElement(tag, element).bad())
+        return false;
+    for (unsigned long i = 0; i < 3; i++) {
+        Uint16 plain;
+        Sint16 with_sign;
+        if (element->getUint16(plain, i).good())
+            out[i] = plain;
+        else if (element->getSint16(with_sign, i).good())
+            out[i] = with_sign;
+        else
+            return false;
+    }
+    return true;
+}
+
+// Leaves the table absent where it is incomplete.
+void read_table(sc_dicom_lut *out, std::vector<Uint16> &kept, DcmItem *item, const DcmTagKey &descriptor,
+                const DcmTagKey &data, bool is_signed) {
+    long numbers[3];
+    const Uint16 *words = nullptr;
+    unsigned long count = 0;
+    *out = sc_dicom_lut{};
+    if (!item || !read_descriptor(*item, descriptor, numbers) ||
+        item->findAndGetUint16Array(data, words, &count).bad() || !words || count == 0)
+        return;
+    size_t entries = numbers[0] == 0 ? 65536 : static_cast<size_t>(numbers[0] & 0xffff);
+    bool packed = (numbers[2] & 0xffff) <= 8 && count < entries;
+    if (numbers[2] < 1 || numbers[2] > 16 || (packed ? 2 * count : count) < entries)
+        return;
+    kept.assign(words, words + count);
+    out->data = kept.data();
+    out->words = count;
+    out->count = entries;
+    out->first = static_cast<int32_t>(is_signed && numbers[1] > 32767 ? numbers[1] - 65536 : numbers[1]);
+    out->bits = static_cast<unsigned>(numbers[2]);
+}
+
+sc_dicom_photometric photometric_of(const OFString &name) {
+    static const struct {
+        const char *name;
+        sc_dicom_photometric value;
+    } known[] = {
+        {"MONOCHROME1", SC_DICOM_MONOCHROME1},
+        {"MONOCHROME2", SC_DICOM_MONOCHROME2},
+        {"PALETTE COLOR", SC_DICOM_PALETTE},
+        {"RGB", SC_DICOM_RGB},
+        {"YBR_RCT", SC_DICOM_RGB}, // JPEG 2000 undoes these two itself
+        {"YBR_ICT", SC_DICOM_RGB},
+        {"YBR_FULL", SC_DICOM_YBR_FULL},
+        {"YBR_FULL_422", SC_DICOM_YBR_FULL_422},
+    };
+    for (const auto &row : known)
+        if (name == row.name)
+            return row.value;
+    return SC_DICOM_OTHER;
+}
+
+void read_tables(sc_dicom_file *file, sc_dicom_info *info, const Attributes &of) {
+    static const DcmTagKey descriptors[] = {DCM_RedPaletteColorLookupTableDescriptor,
+                                            DCM_GreenPaletteColorLookupTableDescriptor,
+                                            DCM_BluePaletteColorLookupTableDescriptor};
+    static const DcmTagKey data[] = {DCM_RedPaletteColorLookupTableData, DCM_GreenPaletteColorLookupTableData,
+                                     DCM_BluePaletteColorLookupTableData};
+    // the first value of a VOI table is one of the modality transformation's, which may be negative (PS3.3 C.11.2.1.1)
+    bool below_zero = info->is_signed || info->intercept < 0;
+    read_table(&info->modality, file->tables[0], of.item(DCM_ModalityLUTSequence), DCM_LUTDescriptor, DCM_LUTData,
+               info->is_signed);
+    read_table(&info->voi, file->tables[1], of.item(DCM_VOILUTSequence), DCM_LUTDescriptor, DCM_LUTData, below_zero);
+    for (size_t c = 0; info->photometric == SC_DICOM_PALETTE && c < 3; c++)
+        read_table(&info->palette[c], file->tables[2 + c], &of.data(), descriptors[c], data[c], info->is_signed);
+}
+
+sc_status read_info(sc_dicom_file *file, sc_dicom_info *info, sc_error *error) {
+    Attributes of(*file->format.getDataset());
+    OFString name = of.text(DCM_PhotometricInterpretation), function = of.text(DCM_VOILUTFunction);
+    *info = sc_dicom_info{};
+    info->rows = of.short_integer(DCM_Rows, 0);
+    info->columns = of.short_integer(DCM_Columns, 0);
+    info->frames = of.frames();
+    info->samples = of.short_integer(DCM_SamplesPerPixel, 1);
+    info->bits_allocated = of.short_integer(DCM_BitsAllocated, 0);
+    info->bits_stored = of.short_integer(DCM_BitsStored, info->bits_allocated);
+    info->high_bit = of.short_integer(DCM_HighBit, info->bits_stored - 1);
+    info->is_signed = of.short_integer(DCM_PixelRepresentation, 0) == 1;
+    info->is_planar = of.short_integer(DCM_PlanarConfiguration, 0) == 1;
+    info->photometric = photometric_of(name);
+    copy_text(info->photometric_name, sizeof info->photometric_name, name);
+    info->slope = 1;
+    bool has_slope = of.number(DCM_RescaleSlope, &info->slope);
+    if (of.number(DCM_RescaleIntercept, &info->intercept) != has_slope)
+        return sc_error_set(error, SC_ERROR_FORMAT,
+                            "DICOM: one of RescaleSlope and RescaleIntercept without the other");
+    bool has_centre = of.number(DCM_WindowCenter, &info->centre), has_width = of.number(DCM_WindowWidth, &info->width);
+    info->has_window = has_centre && has_width;
+    copy_text(info->window_function, sizeof info->window_function, function.empty() ? OFString("LINEAR") : function);
+    read_tables(file, info, of);
+    file->patient = of.text(DCM_PatientID);
+    file->study = of.text(DCM_StudyInstanceUID);
+    file->series = of.text(DCM_SeriesInstanceUID);
+    info->patient = file->patient.empty() ? nullptr : file->patient.c_str();
+    info->study = file->study.empty() ? nullptr : file->study.c_str();
+    info->series = file->series.empty() ? nullptr : file->series.c_str();
+    return SC_OK;
+}
+
+sc_status parse(sc_dicom_file *file, bool with_pixels, sc_error *error) {
+    const sc_image_bytes *bytes = file->input->bytes;
+    DcmTagKey stop = with_pixels ? DCM_UndefinedTagKey : DCM_PixelData;
+    OFCondition status;
+    if (bytes->data) {
+        DcmInputBufferStream stream;
+        stream.setBuffer(bytes->data, static_cast<offile_off_t>(bytes->length));
+        stream.setEos();
+        file->format.transferInit();
+        status = file->format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, stop);
+        file->format.transferEnd();
+    } else {
+        status = file->format.loadFileUntilTag(OFFilename(bytes->file->path), EXS_Unknown, EGL_noChange,
+                                               DCM_MaxReadLength, ERM_autoDetect, stop);
+    }
+    if (status.bad())
+        return damaged(error, status.text());
+    return SC_OK;
+}
+
+sc_status open_file(sc_dicom_file **out, sc_dicom_info *info, const sc_codec_input *input, bool with_pixels,
+                    sc_error *error) {
+    sc_dicom_file *file = nullptr;
+    *out = nullptr;
+    sc_status status = guarded(error, [&] {
+        prepare_library();
+        file = new sc_dicom_file;
+        file->input = input;
+        sc_status parsed = parse(file, with_pixels, error);
+        return parsed == SC_OK ? read_info(file, info, error) : parsed;
+    });
+    if (status == SC_OK)
+        *out = file;
+    else
+        delete file;
+    return status;
+}
+
+// The one frame's code stream, in as many pieces as it was stored in; the first item is the table of offsets.
+sc_status join_fragments(std::vector<Uint8> &out, DcmPixelSequence &sequence, sc_error *error) {
+    for (unsigned long i = 1; i < sequence.card(); i++) {
+        DcmPixelItem *item = nullptr;
+        Uint8 *data = nullptr;
+        if (sequence.getItem(item, i).bad() || !item || item->getUint8Array(data).bad() || (!data && item->getLength()))
+            return damaged(error, "its pixel data cannot be read");
+        if (data)
+            out.insert(out.end(), data, data + item->getLength());
+    }
+    return SC_OK;
+}
+
+sc_status decode_jpeg2000(sc_dicom_file *file, sc_dicom_info *info, DcmPixelData &pixels, const DcmXfer &syntax,
+                          sc_error *error) {
+#ifdef SC_HAVE_OPENJPEG
+    DcmPixelSequence *sequence = nullptr;
+    std::vector<Uint8> stream;
+    if (pixels.getEncapsulatedRepresentation(syntax.getXfer(), nullptr, sequence).bad() || !sequence)
+        return damaged(error, "its pixel data cannot be read");
+    sc_status status = join_fragments(stream, *sequence, error);
+    if (status != SC_OK)
+        return status;
+    file->decoded.resize(info->rows * info->columns * info->samples * (info->bits_allocated / 8));
+    info->is_planar = false;
+    return sc_jpeg2000_decode(file->decoded.data(), stream.data(), stream.size(), info, error);
+#else
+    (void)file, (void)info, (void)pixels, (void)syntax;
+    return sc_error_set(error, SC_ERROR_FORMAT,
+                        "DICOM: this build has no OpenJPEG for JPEG 2000; install libopenjp2-7-dev and run make again");
+#endif
+}
+
+sc_status read_plain(sc_dicom_file *file, sc_dicom_info *info, const void **data, size_t *bytes, sc_error *error) {
+    DcmDataset *set = file->format.getDataset();
+    unsigned long count = 0;
+    if (set->chooseRepresentation(EXS_LittleEndianExplicit, nullptr).bad())
+        return damaged(error, "its pixel data cannot be decompressed");
+    sc_status status = read_info(file, info, error);
+    if (status != SC_OK)
+        return status;
+    if (info->bits_allocated == 8) {
+        const Uint8 *samples = nullptr;
+        if (set->findAndGetUint8Array(DCM_PixelData, samples, &count).bad())
+            return damaged(error, "its pixel data cannot be read");
+        *data = samples;
+    } else {
+        const Uint16 *samples = nullptr;
+        if (set->findAndGetUint16Array(DCM_PixelData, samples, &count).bad())
+            return damaged(error, "its pixel data cannot be read");
+        *data = samples;
+        count *= 2;
+    }
+    *bytes = *data ? count : 0;
+    return SC_OK;
+}
+
+sc_status read_pixels(sc_dicom_file *file, sc_dicom_info *info, const void **data, size_t *bytes, sc_error *error) {
+    *data = nullptr;
+    *bytes = 0;
+    return guarded(error, [&] {
+        DcmElement *element = nullptr;
+        DcmDataset *set = file->format.getDataset();
+        if (set->findAndGetElement(DCM_PixelData, element).bad())
+            return sc_error_set(error, SC_ERROR_FORMAT, "DICOM: %s",
+                                set->tagExists(DCM_FloatPixelData) || set->tagExists(DCM_DoubleFloatPixelData)
+                                    ? "its pixels are floating-point numbers, which are not read"
+                                    : "it holds no pixel data");
+        DcmPixelData *pixels = OFstatic_cast(DcmPixelData *, element);
+        E_TransferSyntax original = EXS_Unknown;
+        const DcmRepresentationParameter *parameter = nullptr;
+        pixels->getOriginalRepresentationKey(original, parameter);
+        DcmXfer syntax(original);
+        if (original == EXS_JPEG2000 || original == EXS_JPEG2000LosslessOnly) {
+            sc_status status = decode_jpeg2000(file, info, *pixels, syntax, error);
+            *data = file->decoded.data();
+            *bytes = file->decoded.size();
+            return status;
+        }
+        if (syntax.isEncapsulated() && !DcmCodecList::canChangeCoding(original, EXS_LittleEndianExplicit))
+            return sc_error_set(error, SC_ERROR_FORMAT, "DICOM: pixels compressed as '%s' are not read",
+                                syntax.getXferName());
+        return read_plain(file, info, data, bytes, error);
+    });
+}
+
+void close_file(sc_dicom_file *file) {
+    sc_error unused;
+    guarded(&unused, [&] {
+        delete file;
+        return SC_OK;
+    });
+}
+
+} // namespace
+
+extern "C" {
+extern SC_CODEC_EXPORT const sc_dicom_reader sc_codec_table;
+const sc_dicom_reader sc_codec_table = {SC_CODEC_VERSION, open_file, read_pixels, close_file};
+}

@@ -1,0 +1,13 @@
+/* JPEG 2000 inside DICOM files, by OpenJPEG: DCMTK has no decoder for it. */
+#ifndef SC_CODEC_JPEG2000_H
+#define SC_CODEC_JPEG2000_H
+
+#include "image/dicom.h"
+
+/* Decodes one code stream into rows x columns x samples samples of info->bits_allocated bits, interleaved, in the
+ * machine's byte order, each the BitsStored bits below HighBit. SC_ERROR_FORMAT where the stream is damaged or is not
+ * of the size, number of samples or bits that info says. */
+sc_status sc_jpeg2000_decode(void *out, const unsigned char *stream, size_t length, const sc_dicom_info *info,
+                             sc_error *error);
+
+#endif

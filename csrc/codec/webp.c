@@ -1,0 +1,69 @@
+/* The module secateur/webp.so: still WebP images, by libwebp. */
+#include "image/codec.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <webp/decode.h>
+
+enum { HEADER_BYTES = 4096 };
+
+static const char *reason_of(VP8StatusCode status) {
+    switch (status) {
+    case VP8_STATUS_NOT_ENOUGH_DATA:
+        return "truncated";
+    case VP8_STATUS_UNSUPPORTED_FEATURE:
+        return "it has features that libwebp does not know";
+    default:
+        return "its data are corrupt";
+    }
+}
+
+static sc_status read_header(sc_image_header *out, const sc_codec_input *input, sc_error *error) {
+    unsigned char start[HEADER_BYTES];
+    WebPBitstreamFeatures features;
+    size_t length = input->read(input->bytes, 0, start, sizeof start);
+    VP8StatusCode status = WebPGetFeatures(start, length, &features);
+    if (status != VP8_STATUS_OK)
+        return sc_error_set(error, SC_ERROR_FORMAT, "a damaged WebP file: %s", reason_of(status));
+    if (features.has_animation)
+        return sc_error_set(error, SC_ERROR_FORMAT, "WebP: an animation; still images are read");
+    out->width = (size_t)features.width;
+    out->height = (size_t)features.height;
+    out->channels = features.has_alpha ? 4 : 3;
+    out->bits = 8;
+    return SC_OK;
+}
+
+static sc_status decode_bytes(void *samples, const sc_image_header *header, const unsigned char *bytes, size_t length,
+                              sc_error *error) {
+    WebPDecoderConfig config;
+    if (!WebPInitDecoderConfig(&config))
+        return sc_error_set(error, SC_ERROR_FORMAT, "WebP: the library is another than it was built with");
+    config.options.use_threads = 0;
+    config.output.colorspace = MODE_RGB;
+    config.output.is_external_memory = 1;
+    config.output.u.RGBA.rgba = samples;
+    config.output.u.RGBA.stride = (int)(3 * header->width);
+    config.output.u.RGBA.size = 3 * header->width * header->height;
+    VP8StatusCode status = WebPDecode(bytes, length, &config);
+    WebPFreeDecBuffer(&config.output);
+    if (status != VP8_STATUS_OK)
+        return sc_error_set(error, SC_ERROR_FORMAT, "a damaged WebP file: %s", reason_of(status));
+    return SC_OK;
+}
+
+/* Alpha is dropped: the colours below it are what the file holds. */
+static sc_status decode(void *samples, const sc_image_header *header, const sc_codec_input *input, sc_error *error) {
+    void *bytes;
+    if (input->bytes->data)
+        return decode_bytes(samples, header, input->bytes->data, input->length, error);
+    SC_TRY(input->alloc(&bytes, input->length, 1, error));
+    size_t length = input->read(input->bytes, 0, bytes, input->length);
+    sc_status status = decode_bytes(samples, header, bytes, length, error);
+    input->release(bytes);
+    return status;
+}
+
+extern SC_CODEC_EXPORT const sc_codec sc_codec_table;
+const sc_codec sc_codec_table = {SC_CODEC_VERSION, read_header, decode};
