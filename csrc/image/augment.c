@@ -13,6 +13,10 @@ static sc_box centre_crop(size_t height, size_t width, double crop_height, doubl
     return box;
 }
 
+bool sc_augment_crops(const sc_augment *augment) {
+    return augment->scale[1] > 0 || augment->ratio[1] > 0;
+}
+
 /* RandomResizedCrop.get_params: ten tries at a crop that fits, then the largest centred one of an allowed ratio. */
 static sc_box sample_crop(const sc_augment *augment, size_t height, size_t width, sc_random *random) {
     double own = (double)width / (double)height;

@@ -28,6 +28,9 @@ typedef struct sc_augment_params {
     int order[SC_JITTERS];
 } sc_augment_params;
 
+/* Whether a random crop is among the changes. */
+bool sc_augment_crops(const sc_augment *augment);
+
 /* Draws the parameters for an image of height x width pixels. */
 sc_augment_params sc_augment_sample(const sc_augment *augment, size_t height, size_t width, sc_random *random);
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum sc_depth {
     SC_DEPTH_8,    /* uint8_t, 0..255 */
@@ -20,7 +21,8 @@ typedef struct sc_pixels {
     const void *data;
     size_t width, height, channels;
     sc_depth depth;
-    void *owned; /* what sc_pixels_release frees; NULL when the samples are someone else's */
+    uint8_t significant[3]; /* per channel, how many of the sample's highest bits count; 0: all */
+    void *owned;            /* what sc_pixels_release frees; NULL when the samples are someone else's */
 } sc_pixels;
 
 /* 64 Mpixel: more than any radiograph, less than what fills a small machine. */

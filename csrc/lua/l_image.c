@@ -88,16 +88,14 @@ static int image_resize(lua_State *L) {
     sc_resample_scratch *scratch = sc_lua_new_object(L, SCRATCH, sizeof *scratch);
     sc_tensor *out = sc_lua_new_tensor(L);
     sc_lua_try(L, sc_tensor_create(out, SC_REAL, &shape, &error), &error);
-    sc_box box = {.width = size[2], .height = size[1]};
+    sc_resample_request request = sc_resample_box((sc_box){.width = size[2], .height = size[1]}, height, width);
     for (size_t c = 0; c < size[0]; c++) {
         sc_pixels plane = {.data = sc_tensor_real(image) + c * size[1] * size[2],
                            .width = size[2],
                            .height = size[1],
                            .channels = 1,
                            .depth = SC_DEPTH_REAL};
-        sc_lua_try(L,
-                   sc_resample(sc_tensor_real(out) + c * height * width, height, width, &plane, box, scratch, &error),
-                   &error);
+        sc_lua_try(L, sc_resample(sc_tensor_real(out) + c * height * width, &request, &plane, scratch, &error), &error);
     }
     sc_resample_scratch_release(scratch);
     return 1;

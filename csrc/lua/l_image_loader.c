@@ -17,11 +17,12 @@ typedef struct image_loader_box {
     size_t *indices; /* lives in the user value */
 } image_loader_box;
 
-/* image_loader(source, {indices=, batch = 32, size=, channels = 3, mean = 0, std = 1, augment=, seed = 0, epoch = 0,
- * workers = 2, prefetch = 4}) -> ImageLoader. */
+/* image_loader(source, {indices=, batch = 32, workers = 2, prefetch = 4, and the options of source:batch}) ->
+ * ImageLoader. */
 static int image_loader(lua_State *L) {
-    static const char *const known[] = {"indices", "batch", "size",  "channels", "mean",     "std",
-                                        "augment", "seed",  "epoch", "workers",  "prefetch", NULL};
+    static const char *const known[] = {"indices",       "batch", "size",    "channels", "resize",
+                                        "interpolation", "range", "mean",    "std",      "augment",
+                                        "seed",          "epoch", "workers", "prefetch", NULL};
     const char *name = "image_loader";
     sc_error error;
     sc_image_loader_options options = {0};

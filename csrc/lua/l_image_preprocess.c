@@ -79,6 +79,53 @@ static void field_channels(lua_State *L, int table, const char *function, const 
     lua_pop(L, 1);
 }
 
+/* "squash", "crop", "pad", or the length of the shorter side before a crop of `size`. */
+static void field_resize(lua_State *L, int table, const char *function, sc_preprocess *out) {
+    static const char *const modes[] = {"squash", "crop", "pad", NULL};
+    int type = sc_lua_field(L, table, "resize"), index = lua_gettop(L);
+    int mode = type == LUA_TSTRING ? sc_lua_find_choice(lua_tostring(L, index), modes) : -1;
+    out->shorter = out->size;
+    if (type == LUA_TNUMBER) {
+        out->resize = SC_RESIZE_CROP;
+        out->shorter = (size_t)sc_lua_check_integer(L, index, function, "resize", (lua_Integer)out->size, 16384);
+    } else if (mode >= 0)
+        out->resize = (sc_resize_mode)mode;
+    else if (type != LUA_TNIL)
+        sc_lua_expected(L, index, function, "resize", "'squash', 'crop', 'pad' or a size");
+    lua_pop(L, 1);
+}
+
+static void field_interpolation(lua_State *L, int table, const char *function, sc_preprocess *out) {
+    static const char *const kinds[] = {"bilinear", "bicubic", "nearest", NULL};
+    int type = sc_lua_field(L, table, "interpolation"), index = lua_gettop(L);
+    int kind = type == LUA_TSTRING ? sc_lua_find_choice(lua_tostring(L, index), kinds) : -1;
+    if (kind >= 0)
+        out->interpolation = (sc_interpolation)kind;
+    else if (type != LUA_TNIL)
+        sc_lua_expected(L, index, function, "interpolation", "'bilinear', 'bicubic' or 'nearest'");
+    lua_pop(L, 1);
+}
+
+/* nil: as stored. */
+static void field_range(lua_State *L, int table, const char *function, sc_preprocess *out) {
+    static const char *const kinds[] = {"full", "percentile", NULL};
+    static const char expected[] = "'full', 'percentile' or {low, high}, low below high";
+    int type = sc_lua_field(L, table, "range"), index = lua_gettop(L);
+    int kind = type == LUA_TSTRING ? sc_lua_find_choice(lua_tostring(L, index), kinds) : -1;
+    if (type == LUA_TTABLE && lua_rawlen(L, index) == 2) {
+        lua_rawgeti(L, index, 1);
+        lua_rawgeti(L, index, 2);
+        out->range = (sc_value_range){SC_RANGE_GIVEN, sc_lua_check_number(L, index + 1, function, "range"),
+                                      sc_lua_check_number(L, index + 2, function, "range")};
+        if (!(out->range.low < out->range.high) || !isfinite(out->range.high - out->range.low))
+            sc_lua_expected(L, index, function, "range", expected);
+    } else if (kind >= 0)
+        out->range.kind = kind == 0 ? SC_RANGE_FULL : SC_RANGE_PERCENTILE;
+    else if (type != LUA_TNIL)
+        sc_lua_expected(L, index, function, "range", expected);
+    lua_settop(L, index - 1);
+}
+
 sc_preprocess sc_lua_check_preprocess(lua_State *L, int index, const char *function) {
     index = lua_absindex(L, index);
     sc_preprocess preprocess = {0};
@@ -88,6 +135,9 @@ sc_preprocess sc_lua_check_preprocess(lua_State *L, int index, const char *funct
     preprocess.channels = (size_t)sc_lua_field_integer(L, index, function, "channels", 3, 1, 3);
     if (preprocess.channels == 2)
         sc_lua_fail(L, "%s: channels: expected 1 or 3, got 2", function);
+    field_resize(L, index, function, &preprocess);
+    field_interpolation(L, index, function, &preprocess);
+    field_range(L, index, function, &preprocess);
     field_channels(L, index, function, "mean", preprocess.channels, 0, false, preprocess.mean);
     field_channels(L, index, function, "std", preprocess.channels, 1, true, preprocess.std);
     lua_Integer seed = sc_lua_field_integer(L, index, function, "seed", 0, LUA_MININTEGER, LUA_MAXINTEGER);

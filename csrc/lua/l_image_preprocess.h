@@ -6,7 +6,7 @@
 
 #include <lua.h>
 
-/* The fields size, channels, mean, std, augment, seed, epoch of the table at index. */
+/* The fields size, channels, resize, interpolation, range, mean, std, augment, seed, epoch of the table at index. */
 sc_preprocess sc_lua_check_preprocess(lua_State *L, int index, const char *function);
 
 #endif

@@ -187,11 +187,14 @@ static int image_source_pixels(lua_State *L) {
     return 1;
 }
 
-/* source:batch(indices, {size=, channels = 3, mean = 0, std = 1, augment=, seed = 0, epoch = 0})
+/* source:batch(indices, {size=, channels = 3, resize = "squash" ("crop", "pad", or the shorter side before a crop),
+ * interpolation = "bilinear" ("bicubic", "nearest"), range= ("full", "percentile", {low, high} in stored units), mean =
+ * 0, std = 1, augment=, seed = 0, epoch = 0})
  * -> x Tensor [n,C,size,size] of the images that could be read, their positions in indices, and a list of
  * {index=, message=} of the others. Works on all cores, and waits. */
 static int image_source_batch(lua_State *L) {
-    static const char *const known[] = {"size", "channels", "mean", "std", "augment", "seed", "epoch", NULL};
+    static const char *const known[] = {"size", "channels", "resize", "interpolation", "range", "mean",
+                                        "std",  "augment",  "seed",   "epoch",         NULL};
     sc_error error;
     size_t count;
     sc_image_source *source = sc_lua_check_image_source(L, 1, "batch", "source");

@@ -142,7 +142,7 @@ describe("the loader", function()
     fails({ indices = { 31 } }, "indices: expected a whole number in 1..30, got 31")
     fails({ batch = 0 }, "batch: expected a whole number in 1..1048576, got 0")
     fails({ workers = 0 }, "workers: expected a whole number in 1..256, got 0")
-    fails({ shuffle = true }, "unknown option 'shuffle', expected one of: indices, batch, size, channels, mean, std, "
-      .. "augment, seed, epoch, workers, prefetch")
+    fails({ shuffle = true }, "unknown option 'shuffle', expected one of: indices, batch, size, channels, resize, "
+      .. "interpolation, range, mean, std, augment, seed, epoch, workers, prefetch")
   end)
 end)

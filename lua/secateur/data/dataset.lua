@@ -1,6 +1,7 @@
 --- Puts data sets together: options, splits, the printed summary.
 -- @module secateur.data.dataset
 local errors = require "secateur.util.errors"
+local image_options = require "secateur.data.image_options"
 local imagenet = require "secateur.util.imagenet"
 local options = require "secateur.util.options"
 local selection = require "secateur.data.selection"
@@ -58,6 +59,7 @@ local common_rules = {
 function dataset.rules(extra)
   local rules = {}
   for key, rule in pairs(common_rules) do rules[key] = rule end
+  for key, rule in pairs(image_options.rules) do rules[key] = rule end
   for key, rule in pairs(extra or {}) do rules[key] = rule end
   return rules
 end
@@ -98,7 +100,9 @@ end
 -- @tab rules as `dataset.rules` gives
 -- @treturn table checked; `mean` and `std` are lists; those of the model `like` are filled in
 function dataset.options(name, given, rules)
-  local opts = options.check(name, complete(given, rules), rules)
+  local wanted = complete(given, rules)
+  local opts = options.check(name, wanted, rules)
+  image_options.complete(name, opts, wanted)
   opts.mean = per_channel(name, "mean", opts.mean, opts.channels)
   opts.std = per_channel(name, "std", opts.std, opts.channels)
   return opts
@@ -154,7 +158,7 @@ end
 function dataset.new(name, title, classes, opts, parts, found)
   found = found or {}
   if found.same then parts.test = parts.val end
-  local preparation = { size = opts.size, channels = opts.channels, mean = opts.mean, std = opts.std }
+  local preparation = image_options.preparation(opts)
   local shared = { name = name, title = title, preparation = preparation, classes = classes, size = opts.size,
     channels = opts.channels, mean = opts.mean, std = opts.std, stop = opts.on_error == "stop", quiet = opts.quiet,
     skipped = found.skipped or {}, known = {}, multi_label = is_multi_label(parts) or nil }

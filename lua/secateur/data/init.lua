@@ -26,6 +26,18 @@
 -- Every file of a class folder is an image, whatever its ending, or is skipped by name and reason (`.skipped`); dot
 -- files, Thumbs.db, desktop.ini, `__MACOSX`, `@eaDir` and `$RECYCLE.BIN` are passed over. What was left out or assumed
 -- is said on stderr once and stands in `.notes` and in the summary.
+--
+-- How an image becomes a square of `size`: `resize` is "squash" (the default: its aspect is not kept), "crop" (the
+-- shorter side becomes `size`, of the longer one the middle), "pad" (the longer side becomes `size`, black borders on
+-- both sides, as Pillow's `ImageOps.pad`), or a number n with `crop = m` (the shorter side becomes n, then the middle
+-- m x m: `resize = 256, crop = 224` is what torchvision's weights expect; m is then the `size`). `interpolation` is
+-- "bilinear" (the default), "bicubic" or "nearest", as Pillow's filters. Random crops of a training are crops of the
+-- whole image, where images are padded of the padded square.
+--
+-- Which stored values are black and white: by default 0 and the format's highest value (of PNG files with an sBIT chunk
+-- the highest of so many bits). `range` is "full" (the lowest and highest value of each image), "percentile" (its
+-- percentiles 0.5 and 99.5), or `{low, high}` in stored units (0 .. 255, or 0 .. 65535 in 16 bits). What lies outside
+-- is cut off. A set whose values stay below 1/8 of the format's highest is named on stderr.
 -- @module secateur.data
 local from_files = require "secateur.data.from_files"
 local open = require "secateur.data.open"

@@ -45,6 +45,8 @@ local rules = dataset.rules {
 
 -- A phantom can always be drawn.
 rules.max_pixels, rules.on_error = nil, nil
+-- It is drawn at its size, in all of its range.
+rules.resize, rules.crop, rules.interpolation, rules.range = nil, nil, nil, nil
 
 -- The options that depend on each other.
 local function check(opts)

@@ -4,6 +4,7 @@ local batches = require "secateur.data.batches"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local image_options = require "secateur.data.image_options"
 local options = require "secateur.util.options"
 
 local split = {}
@@ -79,13 +80,6 @@ local function check_indices(name, self, indices, argument)
   return checked
 end
 
--- What the native source makes of images: size, channels, mean, std.
-local function pixel_options(shared, extra)
-  local opts = { size = shared.size, channels = shared.channels, mean = shared.mean, std = shared.std }
-  for key, value in pairs(extra or {}) do opts[key] = value end
-  return opts
-end
-
 -- Takes note of images that could not be decoded. Each is recorded and named once, or an error where bad images stop.
 local function note_failures(self, failures)
   if #failures == 0 then return end
@@ -152,7 +146,7 @@ end
 -- @raise where none of the images could be decoded
 function Split:batch(indices)
   indices = check_indices("batch", self, indices)
-  local x, y, kept = errors.within("batch", decode_some, self, indices, pixel_options(self.shared))
+  local x, y, kept = errors.within("batch", decode_some, self, indices, image_options.native(self.preparation))
   return x, y, kept
 end
 
@@ -164,7 +158,7 @@ end
 -- @treturn[2] nil
 function Split:read(indices)
   indices = check_indices("read", self, indices)
-  local x, y, kept = errors.within("read", decode, self, indices, pixel_options(self.shared))
+  local x, y, kept = errors.within("read", decode, self, indices, image_options.native(self.preparation))
   return x, y, kept
 end
 
@@ -176,7 +170,8 @@ function Split:image(index)
   for channel = 1, shared.channels do zeros[channel], ones[channel] = 0, 1 end
   local rule = { type = "integer", min = 1, max = #self.rows, required = true }
   local indices = { options.value("image", "index", index, rule) }
-  local x = errors.within("image", decode_some, self, indices, pixel_options(shared, { mean = zeros, std = ones }))
+  local pixels = image_options.native(shared.preparation, { mean = zeros, std = ones })
+  local x = errors.within("image", decode_some, self, indices, pixels)
   return x:reshape(shared.channels, shared.size, shared.size)
 end
 
@@ -227,7 +222,7 @@ function Split:batches(opts)
     opts.order = check_indices("batches", self, opts.order, "order")
   end
   if opts.augment then opts.augment = options.check("batches: augment", opts.augment, augment_rules) end
-  local iterator = batches.new(self, opts, pixel_options(self.shared))
+  local iterator = batches.new(self, opts, image_options.native(self.preparation))
   return iterator, nil, nil, iterator
 end
 

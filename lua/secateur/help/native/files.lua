@@ -18,14 +18,16 @@
 -- @treturn {table,...} each `index`, `message`
 
 --- Digests of the decoded pixels, on all cores: images are the same where these are, whatever files they came from (a
--- grey image and the same stored as colour, too). 128 bits of MurmurHash3: fit for finding duplicates, not cryptographic.
+-- grey image and the same stored as colour, too). 128 bits of MurmurHash3: fit for finding duplicates, not security.
 -- @function ImageSource:digests
 -- @treturn {string,...} 32 hexadecimal digits per image, false where it cannot be read
 
 --- Decodes images on all cores.
 -- @function ImageSource:batch
 -- @tparam {int,...} indices
--- @tab opts `size`, `channels` (3), `mean` (0), `std` (1), `augment`, `seed` (0), `epoch` (0)
+-- @tab opts `size`, `channels` (3), `resize` ("squash", "crop", "pad", or the shorter side before a crop),
+-- `interpolation` ("bilinear", "bicubic", "nearest"), `range` ("full", "percentile", `{low, high}`), `mean` (0), `std` (1), `augment`,
+-- `seed` (0), `epoch` (0)
 -- @treturn Tensor [n x C x size x size], the images that could be read
 -- @treturn {int,...} their positions in indices
 -- @treturn {table,...} `index` and `message` of the others
