@@ -61,4 +61,34 @@ describe("agreement of outputs", function()
     some.indices = { 1, 2 }
     assert.is_nil(output_agreement.compare(dense, some))
   end)
+
+  it("sums the divergence over findings, which are sigmoids each", function()
+    local dense, pruned = { 1, -2, 0.5 }, { 0, -1, 3 }
+    local sum = 0
+    for i = 1, 3 do sum = sum + divergence({ 0, dense[i] }, { 0, pruned[i] }) end
+    assert.near(sum, output_agreement.divergence(dense, pruned, "multi_label"), 1e-12)
+    assert.near(divergence({ 0, 1 }, { 0, -3 }), output_agreement.divergence({ 1 }, { -3 }, "binary"), 1e-12)
+    assert.near(700, output_agreement.divergence({ 800 }, { -700 }, "binary"), 1e-9)
+  end)
+
+  it("compares decisions of one logit by its sign", function()
+    local found = output_agreement.compare({ logits = { { 2 }, { -1 }, { 0 } }, indices = { 1, 2, 3 } },
+      { logits = { { -2 }, { -3 }, { 1 } }, indices = { 1, 2, 3 }, labels = { 2, 1, 2 }, head = "binary" })
+    assert.near(2 / 3, found.decision_agreement, 1e-12)
+    assert.is_true(found.drop_low <= 1 / 3 and found.drop_high >= 1 / 3)
+  end)
+
+  it("compares findings entry by entry, and leaves out what is unknown from the drop", function()
+    local dense = { logits = { { 1, -1 }, { 1, 1 }, { -1, -1 } }, indices = { 1, 2, 3 } }
+    local function against(logits)
+      return output_agreement.compare(dense, { logits = logits, indices = { 1, 2, 3 }, head = "multi_label",
+        labels = { { 1, 0 }, { 1, -1 }, { -1, -1 } } }, { level = 1e-9, resamples = 4001 })
+    end
+    local same = against(dense.logits)
+    assert.same({ 1, 0, 0, 0 }, { same.decision_agreement, same.kl, same.drop_low, same.drop_high })
+    -- Three known entries, of which one is lost; and two changes that nobody can judge.
+    local found = against { { -1, -1 }, { 1, -1 }, { 1, -1 } }
+    assert.near(3 / 6, found.decision_agreement, 1e-12)
+    assert.near(1 / 3, found.drop_low, 1e-6) -- the median of the draws is that of one image in three
+  end)
 end)

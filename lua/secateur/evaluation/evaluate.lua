@@ -117,7 +117,8 @@ local function measure(model, split, opts)
   local run = predict.run(model, split, opts)
   local logits, labels = run.logits:totable(), run.labels:totable()
   check_finite(logits, split, run.indices)
-  local probabilities, result = heads.probabilities(kind, run.logits):totable()
+  local probabilities = heads.probabilities(kind, run.logits):totable()
+  local result
   if kind == "multi_label" then
     result = measure_findings(run, probabilities, labels, opts.threshold)
   else
