@@ -204,7 +204,8 @@ local function prepare(model, split, opts)
   job.class_names = type(split) == "table" and split.classes or {}
   job.begin = function()
     job.parts = image_subset.collect("agreement", model, split, checked)
-    job.class_of = job.parts.labels or job.parts.targets
+    local several = type(split) == "table" and split.multi_label -- then what is explained says which finding
+    job.class_of = not several and job.parts.labels or job.parts.targets
     job.before = explain_all(job, model)
   end
   return job
@@ -244,7 +245,7 @@ end
 --   and gradient_x_input, all that can be pruned; {} for none); `units`: "all" (the default) or "left" (only those that
 --   the plan leaves); `top` (0.1); `per_class` (10), `samples` or `indices`, `seed` (0), `batch` (16), `level` (0.95)
 --   and `resamples` (1000) as in `faithfulness`; `on_progress` (function(done, total))
--- @treturn Agreement `input`, each of `layers` (with `name`) and each of `per_class` (by label, else by target; with
+-- @treturn Agreement `input`, each of `layers` (with `name`) and each of `per_class` (by label, else and of findings by target; with
 --   `class`, `name`, and `layers` of its own) hold `cosine`, `spearman`, `topk` = `{mean, low, high, count}` or nil,
 --   and `samples`;
 --   `values.input[measure]` and `values.layers[name][measure]`: number per sample; `count`, `indices`, `labels`,

@@ -5,6 +5,7 @@ local baselines = require "secateur.attribution.baselines"
 local core = require "secateur.core"
 local removal_curves = require "secateur.explanations.removal_curves"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
 local attribution_methods = require "secateur.explanations.attribution_methods"
 local confidence_intervals = require "secateur.evaluation.confidence_intervals"
 local model_class = require "secateur.models.model"
@@ -106,12 +107,14 @@ local function follow(job, kind, maps)
     targets.check_finite("faithfulness", logits)
     return logits
   end
+  local head = heads.kind(job.model)
+  local function outputs(logits) return heads.probabilities(head, logits), heads.class_logits(head, logits) end
   for _, part in ipairs(job.parts) do
     local from, to = part.x, background(job, kind.inserts and "insertion_baseline" or "baseline", part)
     if kind.inserts then from, to = to, from end
     local removal_order = removal_curves.removal_order(maps[part], kind.grid, kind.first)
     local got = removal_curves.follow(predict, from, to, removal_order, part.targets,
-      { checkpoints = kind.checkpoints, batch = opts.batch })
+      { checkpoints = kind.checkpoints, batch = opts.batch, outputs = outputs })
     for _, output in ipairs { "probability", "logit" } do spread(curve.samples[output], part, got[output]) end
     for i, values in ipairs(got[opts.output]) do
       areas[part.first + i - 1] = removal_curves.area(kind.checkpoints, values)
@@ -289,7 +292,9 @@ end
 --   name = function(model, x, classes) -> Tensor like x (or [n x H x W]) or Attribution; "all": every method that is
 --   defined for the model (`warnings` name the others); `measures`: names from above
 --   (all); `per_class` (10 of each class, drawn by the seed), or `samples` (how many in all), or `indices`; `target`
---   ("prediction", "label", a class or a list); `steps` (16: checkpoints on a curve), `patch` (a sixteenth of the
+--   ("prediction", "label", a class or a list; where images may have several findings, images are drawn for each
+--   finding, and for none, "label" is the finding that an image was drawn for, or the likeliest that it has, and the
+--   probability is that of the finding explained); `steps` (16: checkpoints on a curve), `patch` (a sixteenth of the
 --   image), `baseline` ("zero") and `insertion_baseline` ("blurred"), one of those that `attribute` takes; `output`
 --   ("probability" or "logit": what areas are of); `radius` (0.02, in units of x) and `draws` (10) of sensitivity;
 --   `stages` (10: the most layers at which randomisation is looked at, evenly spread); `resamples` (1000) and `level`

@@ -5,6 +5,9 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
+local heads = require "secateur.models.heads"
+local heatmap_titles = require "secateur.explanations.heatmap_titles"
+local label_groups = require "secateur.data.label_groups"
 local method_registry = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -103,16 +106,34 @@ local function check_indices(indices, split)
   for i, index in ipairs(indices) do options.value("heatmaps", ("indices[%d]"):format(i), index, rule) end
 end
 
+local function wants_label(target)
+  return target == "label" or type(target) == "table" and (target.of == "label" or target.against == "label")
+end
+
+-- Of each class or finding, and of those without any, the indices; where some finding of the label is to be explained,
+-- not of those without.
+local function groups_of(split, opts)
+  local groups = {}
+  if not split.multi_label then
+    for index, label in ipairs(split.labels) do
+      groups[label] = groups[label] or {}
+      table.insert(groups[label], index)
+    end
+    return groups
+  end
+  for _, group in ipairs(label_groups.list(split)) do
+    if group.label > 0 or not opts.labelled then groups[group.label] = group.indices end
+  end
+  return groups
+end
+
 -- The first per_class samples of each class that can be read; where none of any class can, one whose error says why.
 local function first_of_each(split, opts)
-  local of_class, chosen = {}, {}
-  for index, label in ipairs(split.labels) do
-    local list = of_class[label] or {}
-    of_class[label], list[#list + 1] = list, index
-  end
+  local of_class, chosen, taken = groups_of(split, opts), {}, {}
   for _, label in ipairs(options.sorted_keys(of_class)) do
-    local taken = readable.first(split, of_class[label], opts.per_class, opts.batch)
-    table.move(taken, 1, #taken, #chosen + 1, chosen)
+    for _, index in ipairs(readable.first(split, of_class[label], opts.per_class, opts.batch)) do
+      if not taken[index] then chosen[#chosen + 1], taken[index] = index, true end
+    end
   end
   table.sort(chosen)
   return #chosen > 0 and chosen or { 1 }
@@ -193,38 +214,6 @@ local function save(opts, name, picture)
   return path
 end
 
--- 0.62; 0.998, since 1.00 would say too much.
-local function probability_text(value)
-  return ((value < 0.995 or value >= 0.9995) and "%.2f" or "%.3f"):format(value)
-end
-
--- What stands beside and above the pictures of a sample.
-local function titles(split, sample, target)
-  local true_name, predicted = split.classes[sample.label], split.classes[sample.predicted]
-  local probability = probability_text(sample.probability)
-  local lines = { files.base(tostring(split.names[sample.index])), ("pred.: %s (%s)"):format(predicted, probability) }
-  if true_name then table.insert(lines, 2, "true: " .. true_name) end
-  local title = ("%s: %spredicted %s (%s)"):format(split.names[sample.index], true_name and true_name .. ", " or "",
-    predicted, probability)
-  if sample.pruned then
-    local pruned, how_sure = split.classes[sample.pruned.predicted], probability_text(sample.pruned.probability)
-    lines[#lines + 1] = ("pruned: %s (%s)"):format(pruned, how_sure)
-    title = ("%s, pruned %s (%s)"):format(title, pruned, how_sure)
-  end
-  if target and target ~= predicted then
-    lines[#lines + 1] = "expl.: " .. target
-    title = ("%s, explained %s"):format(title, target)
-  end
-  return title, lines
-end
-
--- What was explained, by name; nil where it is no class.
-local function target_name(split, result, i)
-  local class = result.target and split.classes[result.target[i]]
-  local against = result.against and split.classes[result.against[i]]
-  return class and against and ("%s against %s"):format(class, against) or class
-end
-
 local function number_text(value) return ("%.3g"):format(value):gsub("e([-+])0+", "e%1"):gsub("-", "−") end
 
 -- 1st, 2nd, 3rd, 95th, 99.5th.
@@ -236,8 +225,10 @@ end
 
 -- What the colours mean, in a line.
 local function caption(opts)
-  local what = opts.target == "prediction" and "Relevance for the predicted class"
-    or opts.target == "label" and "Relevance for the true class" or "Relevance for what is explained"
+  local findings = opts.head == "multi_label"
+  local what = opts.target == "prediction" and "Relevance for the " .. (findings and "likeliest finding"
+    or "predicted class") or opts.target == "label" and "Relevance for the true " .. (findings and "finding" or "class")
+    or "Relevance for what is explained"
   if opts.range then return what end
   return ("%s; full colour at the %s of each %s"):format(what, opts.percentile == 100 and "largest magnitude"
     or ordinal(opts.percentile) .. " percentile", opts.normalise_by)
@@ -277,7 +268,7 @@ local function draw_sample(split, sample, drawn, opts)
   local big = core.image_resize(image, image:size(2) * scale, image:size(3) * scale):clamp(0, 1)
   local stem = ("%s-%d"):format(drawn.stem, sample.index)
   local images, title, lines = { { label = "Image", path = save(opts, stem .. "-image", big) } },
-    titles(split, sample, target_name(split, drawn.results[#drawn.results], sample.row))
+    heatmap_titles.make(split, sample, drawn.results[#drawn.results], sample.row)
   for m, method in ipairs(drawn.methods) do
     local plane, limit = drawn.planes[m][sample.row], drawn.limits[m][sample.row]
     local note = note_of(method, plane)
@@ -291,45 +282,51 @@ local function draw_sample(split, sample, drawn, opts)
   return { title = title, lines = lines, images = images, bars = drawn.bars, index = sample.index }
 end
 
--- What a model says of all samples: list of {predicted =, probability =}.
-local function predict_samples(model, x, batch)
-  local list = {}
-  for first = 1, x:size(1), batch do
-    local logits = model:forward(x:view(first, math.min(first + batch - 1, x:size(1))))
-    targets.check_finite("heatmaps", logits)
-    local probabilities = core.softmax(logits)
-    for i, class in ipairs(probabilities:argmax(2):totable()) do
-      list[first + i - 1] = { predicted = class, probability = probabilities:get(i, class) }
-    end
-  end
-  return list
-end
-
--- The samples that can be decoded: x, and a list of {index=, row=, label=, predicted=, probability=}; with a pruned
+-- The samples that can be decoded: x, and a list of {index=, row=, label=, predicted=, probability=, …}; with a pruned
 -- model also what that says, in `pruned`.
 local function read_samples(model, split, indices, opts)
   local good, x, labels, kept = errors.try(split.batch, split, indices)
   if not good then errors.raise(x) end
-  local list = predict_samples(model, x, opts.batch)
-  local pruned = opts.pruned and predict_samples(opts.pruned, x, opts.batch)
+  local list = heatmap_titles.predict(model, x, opts.batch)
+  local pruned = opts.pruned and heatmap_titles.predict(opts.pruned, x, opts.batch)
+  local truth = labels and labels:totable() or {}
   for row, sample in ipairs(list) do
-    sample.index, sample.row, sample.label = kept[row], row, labels and labels:get(row)
+    sample.index, sample.row, sample.label = kept[row], row, truth[row]
     sample.pruned = pruned and pruned[row]
   end
   return x, list
 end
 
+-- Of the findings that an image has the likeliest; nil where it has none.
+local function likeliest_of(row, probabilities)
+  local best
+  for class, value in ipairs(row) do
+    if value > 0 and (not best or probabilities[class] > probabilities[best]) then best = class end
+  end
+  return best
+end
+
 -- Puts labels where a target says so, and raises where a target is none: that is no method's fault.
 local function settle_targets(model, methods, samples)
-  local labels = {}
-  for i, sample in ipairs(samples) do labels[i] = sample.label end
+  local labels, unlabelled = {}, nil
+  for i, sample in ipairs(samples) do
+    labels[i] = sample.label
+    if type(sample.label) == "table" then
+      labels[i] = likeliest_of(sample.label, sample.probabilities)
+      unlabelled = unlabelled or not labels[i] and sample.index
+    end
+  end
   for _, method in ipairs(methods) do
+    if unlabelled and wants_label(method.options.target) then
+      errors.refuse("heatmaps", "target: expected samples with a finding to explain by \"label\", got none for sample %d",
+        unlabelled)
+    end
     local target = targets.with_labels(method.options.target, labels)
     if type(target) == "string" and target ~= "prediction" then
       errors.refuse("heatmaps", 'target: expected a class, a list of classes, "prediction", "label" or a contrast, '
         .. "got %s", options.describe(target))
     end
-    targets.reader("heatmaps", target, #samples, model.class_count)
+    targets.for_model("heatmaps", target, #samples, model)
     method.options.target = target
   end
 end
@@ -347,6 +344,8 @@ end
 local function make(model, split, methods, opts)
   local good, message = output.prepare_folder(opts.dir)
   if not good then errors.raise("dir: %s", message) end
+  opts.head = heads.kind(model)
+  for _, method in ipairs(methods) do opts.labelled = opts.labelled or wants_label(method.options.target) end
   local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts), opts)
   settle_targets(model, methods, samples)
   local drawn = explain_all(model, x, methods, opts)
@@ -379,7 +378,8 @@ end
 -- * `pruned`, a model that came of this one: every method explains it, too, for the same class, and the two stand side
 --   by side
 -- * `indices` of samples, of which those that cannot be read are left out; else the first `per_class` (1) of each class
---   that can be read
+--   that can be read; where images may have several findings, of each finding, and of images without any ("label" is
+--   then the likeliest of the findings that an image has, and leaves those without out)
 -- * `colormap`, `percentile`, `range`, `gamma`, `alpha`, `smooth`, `interpolate`: see `sc.heatmap`; `normalise_by`
 --   ("panel", "method", "row"): what shares the magnitude of full colour
 -- * `width` (224): pixels of a picture, about; `sheet_width` (180 mm) and `dpi` (300, at least) of the sheet; `sheet` =

@@ -2,6 +2,8 @@
 -- @module secateur.explanations.image_subset
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
+local label_groups = require "secateur.data.label_groups"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
 local readable = require "secateur.data.readable"
@@ -20,10 +22,31 @@ image_subset.rules = {
   seed = { type = "integer", default = 0 },
 }
 
+-- Up to `per_class` images of each finding, and of those without any unless a finding of theirs is to be explained;
+-- each once. Gives which finding each was drawn for, too, by index.
+local function draw_findings(order, split, opts, first)
+  local place, chosen, drawn_for = {}, {}, {}
+  for i, index in ipairs(order) do place[index] = i end
+  for _, group in ipairs(label_groups.list(split)) do
+    local left = {}
+    for _, index in ipairs(group.indices) do
+      if not drawn_for[index] then left[#left + 1] = index end
+    end
+    table.sort(left, function(a, b) return place[a] < place[b] end)
+    for _, index in ipairs(group.label == 0 and opts.target == "label" and {} or first(left, opts.per_class)) do
+      chosen[#chosen + 1], drawn_for[index] = index, group.label
+    end
+  end
+  table.sort(chosen)
+  return chosen, drawn_for
+end
+
 -- How many of 1..total, or up to `per_class` of each label, drawn by the seed; in growing order.
 -- `first(indices, count)` gives the first `count` that can be read.
-local function draw(total, labels, opts, first)
+local function draw(total, split, opts, first)
   local order, chosen = core.permutation(total, opts.seed), {}
+  local labels = split and split.labels
+  if split and split.multi_label and not opts.samples then return draw_findings(order, split, opts, first) end
   if opts.samples then
     chosen = first(order, opts.samples)
   else
@@ -75,14 +98,27 @@ local function from_split(name, model, split, opts)
   if not split.batch or not split.labels then
     errors.refuse(name, "split: expected one with labels and batch, as data sets have, or a Tensor")
   end
-  local wanted = { samples = opts.samples, per_class = opts.per_class or 10, seed = opts.seed }
+  local wanted = { samples = opts.samples, per_class = opts.per_class or 10, seed = opts.seed, target = opts.target }
   local function first(indices, count) return (readable.first(split, indices, count, opts.batch)) end
-  local indices = opts.indices and check_indices(name, opts.indices, split:count())
-    or draw(split:count(), split.labels, wanted, first)
+  local indices, drawn_for = opts.indices and check_indices(name, opts.indices, split:count()), nil
+  if not indices then indices, drawn_for = draw(split:count(), split, wanted, first) end
   return indices, function(part)
     local x, y, kept = readable.batch(split, part)
     return x, y and y:totable(), kept
+  end, drawn_for
+end
+
+-- The finding that an image is explained for: the one that it was drawn for, else the likeliest of those it has.
+local function finding_of(name, parts, i, logits)
+  local index = parts.indices[i]
+  local best = parts.drawn_for and parts.drawn_for[index]
+  for class, value in ipairs(best and {} or parts.labels[i]) do
+    if value > 0 and (not best or logits[class] > logits[best]) then best = class end
   end
+  if not best then
+    errors.refuse(name, "target: expected images with a finding to explain by \"label\", got none for image %d", index)
+  end
+  return best
 end
 
 -- Where the indices that were read stand among those that were asked for, in their order.
@@ -111,20 +147,25 @@ local function fill_targets(name, model, parts, target)
     errors.refuse(name, "target: expected a class, a list of classes, \"prediction\" or \"label\", got "
       .. options.describe(target))
   end
-  local all = target == "label" and parts.labels or target
-  local read = targets.reader(name, all, count, model.class_count)
+  local findings = target == "label" and heads.kind(model) == "multi_label"
+  local read = not findings and targets.for_model(name, target == "label" and parts.labels or target, count, model)
   local first = 1
   for _, part in ipairs(parts) do
-    local logits = model:forward(part.x)
+    local logits, classes = model:forward(part.x), {}
     targets.check_finite(name, logits)
-    local _, classes = read(logits, first)
+    if findings then
+      for i, row in ipairs(logits:totable()) do classes[i] = finding_of(name, parts, first + i - 1, row) end
+    else
+      classes = select(2, read(logits, first))
+    end
     part.targets, part.first, first = classes, first, first + #classes
     table.move(classes, 1, #classes, part.first, parts.targets)
   end
 end
 
 --- Reads the images, `batch` at a time, and settles which class is explained for each. All stay in memory. Images that
--- cannot be read are replaced where the seed chooses, and left out of given `indices`.
+-- cannot be read are replaced where the seed chooses, and left out of given `indices`. Where images may have several
+-- findings, "label" is the one that an image was drawn for, else the likeliest that it has.
 -- @string name the public function, for messages
 -- @tparam Model model
 -- @param source a split, or a Tensor [N x C x H x W]
@@ -137,8 +178,8 @@ function image_subset.collect(name, model, source, opts)
       " x "))
   end
   local from = tensors.is(source) and from_tensor or from_split
-  local indices, read = from(name, model, source, opts)
-  local parts = { count = 0, indices = {}, labels = {}, targets = {} }
+  local indices, read, drawn_for = from(name, model, source, opts)
+  local parts = { count = 0, indices = {}, labels = {}, targets = {}, drawn_for = drawn_for }
   for first = 1, #indices, opts.batch do
     local wanted = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
     local x, labels, kept = read(wanted)

@@ -61,10 +61,12 @@ end
 -- @tparam Tensor other like x: where it ends
 -- @tparam Tensor removal_order from `removal_order`
 -- @tab targets a class per sample
--- @tab opts `checkpoints`, `batch`
+-- @tab opts `checkpoints`, `batch`, `outputs` (a function of logits that gives a probability and a logit per class;
+--   softmax)
 -- @treturn table `probability` and `logit`, a list per sample of a number per checkpoint
 function removal_curves.follow(predict, x, other, order, targets, opts)
   local probability, logit, jobs = {}, {}, {}
+  local outputs = opts.outputs or function(logits) return core.softmax(logits), logits end
   for i in ipairs(targets) do
     probability[i], logit[i] = {}, {}
     for checkpoint in ipairs(opts.checkpoints) do jobs[#jobs + 1] = { i, checkpoint } end
@@ -74,8 +76,7 @@ function removal_curves.follow(predict, x, other, order, targets, opts)
     for k = first, math.min(first + opts.batch - 1, #jobs) do
       index[#index + 1], done[#done + 1] = jobs[k][1], opts.checkpoints[jobs[k][2]]
     end
-    local logits = predict(replaced(x, other, order, index, done))
-    local probabilities = core.softmax(logits)
+    local probabilities, logits = outputs(predict(replaced(x, other, order, index, done)))
     for k, i in ipairs(index) do
       local checkpoint = jobs[first + k - 1][2]
       probability[i][checkpoint], logit[i][checkpoint] = probabilities:get(k, targets[i]), logits:get(k, targets[i])
