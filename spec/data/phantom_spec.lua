@@ -123,7 +123,7 @@ describe("data.phantom with several findings", function()
     end
     fails({ classes = { "normal", "nodule" } },
       "classes: expected some of nodule, effusion, opacity, each once, got a table")
-    fails({ classes = {} }, "classes: expected at least 1 of nodule, effusion, opacity, got a table")
+    fails({ classes = { "nodule" } }, "classes: expected at least 2 of nodule, effusion, opacity, got a table")
     fails({ prevalence = 1 }, "prevalence: expected a number in (0, 1), or a list of one per finding, got 1")
     fails({ prevalence = { 0.5 } }, "prevalence: expected 3 numbers, one per finding, got 1")
     fails({ prevalence = 0.5, multi_label = false }, "prevalence: expected multi_label to be true")

@@ -25,7 +25,7 @@ local function some_of(names, least)
   end
 end
 
-local are_kinds, are_findings = some_of(KINDS, 2), some_of({ table.unpack(KINDS, 2) }, 1)
+local are_kinds, are_findings = some_of(KINDS, 2), some_of({ table.unpack(KINDS, 2) }, 2)
 
 local function is_share(value) return math.type(value) and value > 0 and value < 1 end
 
@@ -96,7 +96,7 @@ end
 --- Makes a set of phantoms, all classes equally often; or with `multi_label` of images with any of several findings.
 -- `sc.data.phantom`.
 -- @tab[opt] opts `count` (400), `size` (64), `classes` (normal, nodule, effusion, opacity; or some of these),
--- `multi_label` (false; true: `classes` are findings, nodule, effusion and opacity or some of these, of which an image
+-- `multi_label` (false; true: `classes` are findings, nodule, effusion and opacity or two of these, of which an image
 -- has none, one or several, each drawn by itself), `prevalence` (0.5; of each finding, or a list of one per finding),
 -- and those of `sc.data.folder`; `seed` decides images, findings and splits
 -- @treturn Dataset
