@@ -14,6 +14,7 @@ local names = {
   full = "core:full",
   randn = "core:randn",
   rand = "core:rand",
+  fingerprint = "util.fingerprint:of",
   threads = "core:threads",
   cpu = "cpu:level",
   model = "models.custom",

@@ -148,7 +148,7 @@ describe("the architectures", function()
       here(function() models.vgg11 { size = 16 } end))
     assert.equal("vgg16: classes: expected a whole number of at least 1, got 0",
       here(function() models.vgg16 { classes = 0 } end))
-    assert.equal("resnet18: unknown option 'depth', expected one of: channels, classes, head, seed, size",
+    assert.equal("resnet18: unknown option 'depth', expected one of: channels, classes, head, like, seed, size",
       here(function() models.resnet18 { depth = 18 } end))
     assert.equal("resnet50: options: expected a table, got 5", here(function() models.resnet50(5) end))
     assert.equal("resnet: planes: expected as many as blocks, got 1 and 2",

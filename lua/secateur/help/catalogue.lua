@@ -7,7 +7,7 @@ return {
   {
     title = "Getting started",
     about = "What to type first, and what concerns the whole program.",
-    names = { "help", "main", "output_file", "output_folder", "threads", "cpu" },
+    names = { "help", "main", "output_file", "output_folder", "fingerprint", "threads", "cpu" },
     classes = {},
     topics = { "tour" },
   },

@@ -12,13 +12,28 @@ local options = require "secateur.util.options"
 
 local constructors = {}
 
+local function is_data(value)
+  return type(value.classes) == "table" and value.size ~= nil and value.channels ~= nil, "a data set or a split"
+end
+
 local common = {
   classes = { type = "integer", min = 1, default = 1000 },
   size = { type = "integer", min = 1, default = 224 },
   channels = { type = "integer", min = 1, default = 3 },
   head = { one_of = { "softmax", "sigmoid" }, default = "softmax" },
   seed = { type = "integer", default = 0 },
+  like = { type = "table", check = is_data },
 }
+
+-- The options given, and what the images of a data set ask for.
+local function complete(given)
+  local like = type(given) == "table" and given.like
+  if type(like) ~= "table" or not is_data(like) then return given end
+  local filled = { size = like.size, channels = like.channels, classes = #like.classes,
+    head = (like.multi_label or like.train and like.train.multi_label) and "sigmoid" or nil }
+  for key, value in pairs(given) do filled[key] = value end
+  return filled
+end
 
 local function with_common(rules)
   local all = {}
@@ -29,7 +44,7 @@ end
 
 local function constructor(family, name, rules, config)
   return function(opts)
-    local checked = options.check(name, opts, rules)
+    local checked = options.check(name, complete(opts), rules)
     for key, value in pairs(config) do checked[key] = value end
     return errors.within(name, function()
       local graph = family.graph(checked)

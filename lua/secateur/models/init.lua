@@ -1,4 +1,8 @@
 --- The architectures, by name: a generic constructor per family, and one for each of its named members.
+--
+-- All take `like`, a data set or split: `size`, `channels`, `classes` and `head` ("sigmoid" where images may have
+-- several findings) are its, unless they are given; and `head` ("softmax"; "sigmoid": each output by itself, with
+-- `classes = 1` for two classes).
 -- @module secateur.models
 local constructors = require "secateur.models.constructors"
 local families = require "secateur.models.families"
@@ -12,7 +16,7 @@ local families = require "secateur.models.families"
 -- @treturn Model
 -- @usage
 -- local model = sc.models.vgg16 { classes = 4 }
--- local small = sc.models.vgg { config = { 16, "M", 32, "M" }, hidden = { 64 }, pool = 2, size = 64, channels = 1 }
+-- local small = sc.models.vgg { config = { 16, "M", 32, "M" }, hidden = { 64 }, pool = 2, like = data }
 
 --- ResNet (He et al. 2016), ResNeXt (Xie et al. 2017) and wide ResNet (Zagoruyko and Komodakis 2016), of any size, and
 -- torchvision's.
