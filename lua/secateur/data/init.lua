@@ -88,7 +88,7 @@ data.fetal = from_files.constructor("fetal", require "secateur.data.fetal")
 -- kind before it: "cpn:DIR", "kvasir:DIR", "mura:DIR", "fetal:DIR", "csv:FILE".
 -- @function open
 -- @string path
--- @tab[opt] opts go to the constructor; those that it has no use for are refused
+-- @tab[opt] opts go to the constructor; those that it has no use for are refused, but for `seed`
 -- @treturn Dataset
 -- @usage
 -- local data = sc.data.open(arg[1], { like = model })

@@ -25,6 +25,16 @@ local function resolve(text)
     table.concat(KINDS, ", "), text, files.is_file(text) and "a file" or "there is none")
 end
 
+-- The options for a kind. A seed decides how images are dealt over splits: nothing, where a set brings its own, and a
+-- program that passes one on need not know which do.
+local function for_kind(kind, opts)
+  if kind ~= "medmnist" or type(opts) ~= "table" or opts.seed == nil then return opts end
+  local kept = {}
+  for key, value in pairs(opts) do kept[key] = value end
+  kept.seed = nil
+  return kept
+end
+
 local open = {}
 
 --- Makes `sc.data.open`.
@@ -34,7 +44,7 @@ function open.constructor(constructors)
   return function(path, opts)
     options.value("open", "path", path, { type = "string", required = true })
     local kind, rest = errors.within("open", resolve, path)
-    local result = errors.within("open", constructors[kind], rest, opts)
+    local result = errors.within("open", constructors[kind], rest, for_kind(kind, opts))
     return result
   end
 end

@@ -146,7 +146,7 @@ end
 -- @raise where none of the images could be decoded
 function Split:batch(indices)
   indices = check_indices("batch", self, indices)
-  local x, y, kept = errors.within("batch", decode_some, self, indices, image_options.native(self.preparation))
+  local x, y, kept = errors.within("batch", decode_some, self, indices, image_options.native(self.shared.preparation))
   return x, y, kept
 end
 
@@ -158,7 +158,7 @@ end
 -- @treturn[2] nil
 function Split:read(indices)
   indices = check_indices("read", self, indices)
-  local x, y, kept = errors.within("read", decode, self, indices, image_options.native(self.preparation))
+  local x, y, kept = errors.within("read", decode, self, indices, image_options.native(self.shared.preparation))
   return x, y, kept
 end
 
@@ -222,7 +222,7 @@ function Split:batches(opts)
     opts.order = check_indices("batches", self, opts.order, "order")
   end
   if opts.augment then opts.augment = options.check("batches: augment", opts.augment, augment_rules) end
-  local iterator = batches.new(self, opts, image_options.native(self.preparation))
+  local iterator = batches.new(self, opts, image_options.native(self.shared.preparation))
   return iterator, nil, nil, iterator
 end
 

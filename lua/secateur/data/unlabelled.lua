@@ -5,6 +5,7 @@ local core = require "secateur.core"
 local dataset = require "secateur.data.dataset"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local image_options = require "secateur.data.image_options"
 local layout = require "secateur.data.layout"
 local split = require "secateur.data.split"
 
@@ -57,9 +58,11 @@ function unlabelled.files(name, paths, about, opts)
     end
   end
   local shared = { name = name, title = ("%d files"):format(#paths), classes = about.classes, quiet = true,
-    multi_label = about.multi_label or nil, skipped = {}, known = {}, unlabelled = true }
-  for _, key in ipairs(pixel_options) do shared[key] = opts[key] end
+    multi_label = about.multi_label or nil, skipped = {}, known = {}, unlabelled = true,
+    size = opts.size, channels = opts.channels, mean = opts.mean, std = opts.std,
+    preparation = image_options.preparation(opts) }
   local made = split.new(shared, "unlabelled", part)
+  made.preparation = nil -- what the caller asks for need not be what a model was trained on
   made.positions = positions
   return made, bad
 end
@@ -111,7 +114,8 @@ function unlabelled.tensor(images, about, normalisation)
   local names, shape = {}, images:shape()
   for i = 1, shape[1] do names[i] = "image " .. i end
   return setmetatable({ name = "unlabelled", images = images, classes = about.classes, names = names, labels = {},
-    multi_label = about.multi_label or nil, channels = shape[2], size = shape[3], normalisation = normalisation }, TensorSplit)
+    multi_label = about.multi_label or nil, channels = shape[2], size = shape[3],
+    normalisation = normalisation }, TensorSplit)
 end
 
 return unlabelled
