@@ -6,11 +6,11 @@ local sc = require "secateur"
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
 local parser = argparse("paper_table.lua", "Reproduce the paper's Table 1 and figures.")
-parser:option("--data", "NAME=PATH of a data set (folder, .npz, or kind:folder with kind mura, kvasir, cpn or fetal); "
-  .. "may be repeated; phantoms if not given"):count "*"
+parser:option("--data", "NAME=PATH of a data set (a folder, .npz, .csv, or KIND:PATH such as mura:folder); may be "
+  .. "repeated; phantoms if not given"):count "*"
 parser:option("--model", "small_vgg, small_resnet, small_vit, or vgg19, resnet50, vit_b_16, ...; may be repeated")
   :count "*"
-parser:option("--size", "side of the images in pixels", 64):convert(whole)
+parser:option("--size", "side of the images in pixels; 64 if not given (.npz: as stored)"):convert(whole)
 parser:option("--epochs", "epochs of training", 20):convert(whole)
 parser:option("--rates", "pruning rates, separated by commas", "0,0.15,0.3,0.5,0.7")
 parser:option("--seeds", "seeds of the samplings, separated by commas", "0")
@@ -36,58 +36,39 @@ local function numbers(text)
   return list
 end
 
-local function open(path)
-  local kind, rest = path:match("^([%w_]+):(.+)$")
-  if kind then return sc.data[kind](rest, { size = args.size }) end
-  if path:find("%.npz$") then return sc.data.medmnist(path) end
-  return sc.data.folder(path, { size = args.size })
-end
-
 local architectures = {
-  small_vgg = function(o)
-    o.config, o.hidden, o.pool = { 16, 16, "M", 32, 32, "M", 64, 64, "M", 128, 128, "M" }, { 128 }, 2
-    o.batch_norm = true
-    return sc.models.vgg(o)
+  small_vgg = function(data)
+    return sc.models.vgg { config = { 16, 16, "M", 32, 32, "M", 64, 64, "M", 128, 128, "M" }, hidden = { 128 },
+      pool = 2, batch_norm = true, like = data }
   end,
-  small_resnet = function(o)
-    o.block, o.stem, o.planes, o.blocks = "basic", 32, { 32, 64, 128 }, { 2, 2, 2 }
-    return sc.models.resnet(o)
+  small_resnet = function(data)
+    return sc.models.resnet { block = "basic", stem = 32, planes = { 32, 64, 128 }, blocks = { 2, 2, 2 }, like = data }
   end,
-  small_vit = function(o)
-    o.patch, o.layers, o.heads, o.dim, o.mlp = o.size // 8, 4, 4, 96, 192
-    return sc.models.vit(o)
+  small_vit = function(data)
+    local patch = data.size // 8
+    while data.size % patch > 0 do patch = patch - 1 end
+    return sc.models.vit { patch = patch, layers = 4, heads = 4, dim = 96, mlp = 192, like = data }
   end,
 }
 
-local datasets = {}
-for _, given in ipairs(args.data) do
-  local name, path = given:match("^([^=]+)=(.+)$")
-  if not name then parser:error("--data wants NAME=PATH, got " .. given) end
-  datasets[name] = open(path)
-end
-if not next(datasets) then datasets.phantom = sc.data.phantom { size = args.size, count = 800 } end
-
-local histories, models = {}, {}
-for _, name in ipairs(#args.model > 0 and args.model or { "small_vgg", "small_resnet", "small_vit" }) do
-  models[name] = function(data, data_name)
-    local path = ("%s/%s-%s.safetensors"):format(args.models_dir, data_name, name)
-    if io.open(path) then return sc.load(path) end
-    local make = architectures[name] or sc.models[name] or parser:error("unknown model " .. name)
-    local model = make { size = data.size, channels = data.channels, classes = #data.classes }
-    histories[data_name .. ", " .. name] = sc.train(model, data, { epochs = args.epochs })
-    os.execute(("mkdir -p '%s'"):format(args.models_dir:gsub("'", "'\\''")))
-    model:save(path)
-    return model
+-- The model of an architecture that has learned a data set: an earlier one, if it has learned the same in the same way.
+local function trained(name, data, data_name, histories)
+  local path = ("%s/%s-%s.safetensors"):format(args.models_dir, data_name, name)
+  local key = sc.fingerprint(data, { architecture = name, epochs = args.epochs })
+  if io.open(path) then
+    local model = sc.load(path)
+    if model.info.trained == key then return model end
+    io.stderr:write(("paper_table.lua: %s is of other data or options: trained anew\n"):format(path))
   end
+  local make = architectures[name] or function(like) return sc.models[name] { like = like } end
+  local model = make(data)
+  histories[data_name .. ", " .. name] = sc.train(model, data, { epochs = args.epochs })
+  model.info.trained = key
+  model:save(path)
+  return model
 end
 
-local results = sc.sweep { models = models, datasets = datasets, methods = words(args.methods),
-  repair = words(args.repair), redundancy = args.redundancy and { false, true } or false,
-  sampling = { "clustering", "confidence", "random" }, rates = numbers(args.rates), seeds = numbers(args.seeds),
-  per_class = args.per_class, store = args.store }
-print(results)
-
--- What the models look at; where they are repaired, also what is left of that with half of the neurons.
+-- What is left of what a model looks at with half of the neurons, where models are repaired.
 local function pruned_half(model, data)
   local repair = words(args.repair)
   repair = repair[#repair]
@@ -96,19 +77,41 @@ local function pruned_half(model, data)
   return sc.compact(sc.prune(model, scores, { rate = 0.5, repair = repair }))
 end
 
-local sheets = {}
-for data_name, data in pairs(datasets) do
-  for model_name, make in pairs(models) do
-    local model = make(data, data_name)
-    local made = sc.heatmaps(model, data.test, { dir = args.out .. "/heatmaps", name = data_name .. "-" .. model_name,
-      pruned = pruned_half(model, data) })
-    for _, sheet in ipairs(made) do
-      sheet.title = model_name .. ", " .. sheet.title
-      table.insert(sheet.lines, 1, model_name)
-      sheets[#sheets + 1] = sheet
+sc.main(function()
+  sc.output_file(args.store)
+  sc.output_folder(args.models_dir)
+  sc.output_folder(args.out)
+  local datasets, histories, models, sheets = {}, {}, {}, {}
+  for _, given in ipairs(args.data) do
+    local name, path = given:match("^([^=]+)=(.+)$")
+    if not name then parser:error("--data wants NAME=PATH, got " .. given) end
+    datasets[name] = sc.data.open(path, { size = args.size or not path:find "%.npz$" and 64 or nil })
+  end
+  if not next(datasets) then datasets.phantom = sc.data.phantom { size = args.size, count = 800 } end
+  for _, name in ipairs(#args.model > 0 and args.model or { "small_vgg", "small_resnet", "small_vit" }) do
+    if not architectures[name] and not sc.models[name] then parser:error("unknown model " .. name) end
+    models[name] = function(data, data_name) return trained(name, data, data_name, histories) end
+  end
+
+  local results = sc.sweep { models = models, datasets = datasets, methods = words(args.methods),
+    repair = words(args.repair), redundancy = args.redundancy and { false, true } or false,
+    sampling = { "clustering", "confidence", "random" }, rates = numbers(args.rates), seeds = numbers(args.seeds),
+    per_class = args.per_class, store = args.store }
+  print(results)
+
+  for data_name, data in pairs(datasets) do
+    for model_name, make in pairs(models) do
+      local model = make(data, data_name)
+      local made = sc.heatmaps(model, data.test, { dir = args.out .. "/heatmaps", name = data_name .. "-" .. model_name,
+        pruned = pruned_half(model, data) })
+      for _, sheet in ipairs(made) do
+        sheet.title = model_name .. ", " .. sheet.title
+        table.insert(sheet.lines, 1, model_name)
+        sheets[#sheets + 1] = sheet
+      end
     end
   end
-end
-table.sort(sheets, function(a, b) return a.title < b.title end)
-print("Open " .. sc.report(results, args.out, { title = "Interpretability-aware pruning", history = histories,
-  heatmaps = sheets }))
+  table.sort(sheets, function(a, b) return a.title < b.title end)
+  print("Open " .. sc.report(results, args.out, { title = "Interpretability-aware pruning", history = histories,
+    heatmaps = sheets }))
+end)

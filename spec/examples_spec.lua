@@ -1,57 +1,155 @@
--- Examples that are short of seconds run whole, the others say what they take.
-local child = require "support.child"
-local core = require "secateur.core"
+-- Examples on every kind of data and model file. The suite tries each kind with each example at least once;
+-- SECATEUR_EXAMPLES=all tries all of them with all.
+local example_files = require "support.example_files"
 local files = require "secateur.util.files"
 local sc = require "secateur"
 local temporary = require "support.temporary"
 
--- What a script says, and whether it succeeded.
-local function run(script, arguments)
-  local quoted = {}
-  for i, argument in ipairs(arguments) do quoted[i] = "'" .. argument .. "'" end
-  local pipe = assert(io.popen(("{ %s %s ; } 2>&1"):format(child.command("examples/" .. script),
-    table.concat(quoted, " "))))
-  local text = pipe:read "a"
-  return text, pipe:close() or false
-end
+local all = os.getenv "SECATEUR_EXAMPLES" == "all"
+
+-- What must be there after a line ran.
+local good = {
+  -- from scratch, on every kind of data
+  { "train.lua @/new/deep/a.safetensors --data @/folder --size 16 --epochs 1 --arch vgg",
+    "new/deep/a.safetensors", "new/deep/a.svg" },
+  { "train.lua @/b.safetensors --data @/tiny.npz --epochs 1 --arch vit --checkpoint @/new/c.safetensors",
+    "b.safetensors", "new/c.safetensors" },
+  { "train.lua @/c.safetensors --data @/table/images.csv --size 16 --channels 1 --epochs 1 --resize pad --seed 3",
+    "c.safetensors" },
+  { "train.lua @/d.safetensors --data folder:@/grey --size 16 --epochs 1", "d.safetensors" },
+  { "quickstart.lua --data @/tiny.npz --epochs 1 --seed 1 --out @/new/quick", "new/quick/index.html" },
+  { "custom_sampling.lua --data @/folder --epochs 1 --per-class 2" },
+  { "custom_model.lua --data @/table/images.csv --epochs 1" },
+  { "paper_table.lua --data X=@/tiny.npz --model small_vgg --epochs 1 --rates 0,0.3 --methods lrp --per-class 2 "
+    .. "--store @/new/p/s.db --models-dir @/new/p/models --out @/new/p/report", "new/p/report/index.html" },
+  -- models of every kind, on every kind of data
+  { "heatmaps.lua @/grey.safetensors --data @/grey --out @/new/h1 --methods lrp grad_cam", "new/h1/sample-sheet.png" },
+  { "heatmaps.lua @/grey.safetensors --out @/new/h2 --methods lrp", "new/h2/sample-sheet.png" },
+  { "heatmaps.lua @/state.pth --size 16 --classes effusion normal --data @/folder --out @/new/h3 --methods lrp",
+    "new/h3/sample-sheet.png" },
+  { "faithfulness.lua @/grey.safetensors --data @/grey --per-class 1 --steps 4 --method lrp --csv @/new/f/m.csv",
+    "new/f/m.csv" },
+  { "faithfulness.lua @/state.safetensors --size 16 --data @/tiny.npz --per-class 1 --steps 4 --method lrp" },
+  { "finetune.lua @/saved.safetensors --data @/tiny.npz --head-epochs 1 --epochs 1 --save @/new/ft/m.safetensors",
+    "new/ft/m.safetensors" },
+  { "finetune.lua @/inside.pth --key weights --prefix backbone. --size 16 --channels 1 --data @/table/images.csv "
+    .. "--head-epochs 1 --epochs 1" },
+  { "from_pytorch.lua @/state.pth @/new/onnx/p.onnx --size 16 --data @/table/images.csv --epochs 1",
+    "new/onnx/p.onnx" },
+  { "from_pytorch.lua @/inside.pth @/i.onnx --key weights --prefix backbone. --size 16 --data @/folder --epochs 1",
+    "i.onnx" },
+  { "smaller.lua @/state.safetensors --size 16 --data @/folder --calibration 16 --out @/new/s/small",
+    "new/s/small.safetensors", "new/s/small.onnx" },
+  { "smaller.lua @/grey.safetensors --data @/grey --macs 0.5 --repair none --out @/grey-small",
+    "grey-small.safetensors" },
+  { "predict.lua @/saved.safetensors @/grey/normal --csv @/new/p.csv", "new/p.csv" },
+  { "predict.lua @/inside.pth @/folder/normal/2.png --key weights --prefix backbone. --size 16 --heatmaps lrp "
+    .. "--dir @/new/why", "new/why/prediction-sheet.png" },
+  { "predict.lua @/state.safetensors --size 16 --data @/tiny.npz --split val" },
+}
+
+-- What users do wrong ends with one line, before any work.
+local wrong = {
+  { "train.lua @/a.pth", "expected a name that ends in .safetensors" },
+  { "train.lua @/folder/x.safetensors/ --data @/folder", "expected a file's name" },
+  { "train.lua @/grey.safetensors/m.safetensors --data @/folder", "grey.safetensors" },
+  { "train.lua @/x.safetensors --data @/none", "(there is none)" },
+  { "quickstart.lua --out @/tiny.npz", "tiny.npz" },
+  { "paper_table.lua --data X=@/none --store @/q.db --models-dir @/m --out @/o", "(there is none)" },
+  { "heatmaps.lua @/none.safetensors", "No such file or directory" },
+  { "heatmaps.lua @/tiny.npz", "tiny.npz" },
+  { "faithfulness.lua @/saved.safetensors --csv @/folder", "expected a file to write, got a folder" },
+  { "finetune.lua @/state.pth --size 16 --save @/folder", "output_file" },
+  { "from_pytorch.lua @/state.pth @/x.onnx --size 16 --prefix none. --data @/folder", "load_checkpoint" },
+  { "from_pytorch.lua @/inside.pth @/x.onnx --key weight --size 16 --data @/folder", "load_checkpoint" },
+  { "smaller.lua @/state.pth --size 16 --data @/folder --out @/tiny.npz/small", "tiny.npz" },
+  { "predict.lua @/saved.safetensors @/none.png", "No such file or directory" },
+  { "predict.lua @/saved.safetensors @/tiny.npz", "tiny.npz" },
+  { "custom_model.lua --data @/saved.safetensors", "open" },
+}
 
 describe("examples", function()
+  local root
+
+  setup(function()
+    root = temporary.folder()
+    example_files.write(root)
+  end)
+  teardown(function() assert(files.remove(root)) end)
+
+  local function run(line, ...)
+    local text, status = example_files.run(root, line)
+    assert.equal(0, status, line .. "\n" .. text)
+    for _, path in ipairs { ... } do assert.is_true(files.is_file(files.join(root, path)), line .. ": " .. path) end
+    return text
+  end
+
   it("answer --help", function()
     for _, name in ipairs(files.list "examples") do
       if name:find "%.lua$" then
-        local text, good = run(name, { "--help" })
-        assert.is_true(good, text)
-        assert.matches("^Usage: " .. name:gsub("%p", "%%%0"), text)
+        assert.matches("^Usage: " .. name:gsub("%p", "%%%0"), run(name .. " --help"))
       end
     end
   end)
 
-  it("make a model smaller, and say what it was and is", function()
-    local folder = temporary.folder()
-    finally(function() files.remove(folder) end)
-    local data = sc.data.phantom { size = 16, count = 60, classes = { "effusion", "normal" }, seed = 3 }
-    for i, label in ipairs(data.train.labels) do
-      local class = files.join(folder, "images", data.classes[label])
-      assert(files.mkdir_p(class))
-      core.image_save(files.join(class, i .. ".png"), data.train:image(i))
+  for _, case in ipairs(good) do
+    it("run: " .. case[1]:gsub("@/", ""), function() run(table.unpack(case)) end)
+  end
+
+  it("end with a line where their user is wrong", function()
+    for _, case in ipairs(wrong) do
+      local text, status = example_files.run(root, case[1])
+      assert.equal(1, status, case[1] .. "\n" .. text)
+      local said = text:gsub("load_checkpoint: '[^\n]*\n", "", text:find "^load_checkpoint: " and 1 or 0)
+      assert.matches("^[^\n]*%.lua:%d+: [^\n]+\n$", said)
+      assert.is_truthy(text:find(case[2], 1, true), case[1] .. "\n" .. text)
     end
-    local model = sc.models.vgg { config = { 8, "M", 16, "M" }, hidden = { 16 }, pool = 2, batch_norm = true, size = 16,
-      channels = data.channels, classes = 2, seed = 3 }
-    local before = files.join(folder, "model.safetensors")
-    model:save(before)
-    local out = files.join(folder, "small")
-    local text, good = run("smaller.lua", { before, "--data", files.join(folder, "images"), "--rate", "0.6",
-      "--calibration", "24", "--out", out })
-    assert.is_true(good, text)
+    assert.is_nil(files.list(root .. "/o") and files.list(root .. "/o")[1])
+  end)
+
+  it("take a model of earlier data or options for what it is", function()
+    local line = "paper_table.lua --data X=@/%s --size 16 --model small_vgg --epochs %d --rates 0 --methods lrp "
+      .. "--per-class 2 --store @/again/%d.db --models-dir @/again --out @/again/report"
+    local stale = "again/X%-small_vgg.safetensors is of other data or options: trained anew"
+    assert.not_matches("trained anew", run(line:format("folder", 1, 1)))
+    local file = root .. "/again/X-small_vgg.safetensors"
+    local first = sc.load(file)
+    assert.not_matches("trained anew", run(line:format("folder", 1, 2)))
+    assert.matches(stale, run(line:format("folder", 2, 3)))
+    assert.not_equal(first.info.trained, sc.load(file).info.trained)
+    assert.matches(stale, run(line:format("tiny.npz", 2, 4)))
+  end)
+
+  it("make a model smaller, and say what it was and is", function()
+    local text = run "smaller.lua @/grey.safetensors --data @/grey --rate 0.6 --calibration 24 --out @/small"
     assert.matches("before +after +share", text)
     assert.matches("%% of the %d+ test images are decided as before", text)
-    local small = sc.load(out .. ".safetensors")
+    local small, model = sc.load(root .. "/small.safetensors"), sc.load(root .. "/grey.safetensors")
     local cost, dense = sc.cost(small, { latency = false }), sc.cost(model, { latency = false })
     assert.is_true(cost.macs < dense.macs and cost.parameters < dense.parameters and cost.bytes < dense.bytes)
-    assert.is_true(files.is_file(out .. ".onnx"))
-    text, good = run("smaller.lua", { before, "--data", files.join(folder, "images"), "--macs", "0.5", "--repair",
-      "none", "--out", out })
-    assert.is_true(good, text)
-    assert.is_true(sc.cost(sc.load(out .. ".safetensors"), { latency = false }).macs <= 0.5 * dense.macs)
+    assert.is_true(sc.cost(sc.load(root .. "/grey-small.safetensors"), { latency = false }).macs <= 0.5 * dense.macs)
   end)
+
+  if not all then return end
+
+  local data = { "@/folder", "@/grey", "@/tiny.npz", "@/table/images.csv", "folder:@/table" }
+  local models = { "@/saved.safetensors", "@/grey.safetensors",
+    "@/state.safetensors --size 16 --classes effusion normal",
+    "@/state.pth --size 16 --classes effusion normal",
+    "@/inside.pth --size 16 --key weights --prefix backbone. --classes effusion normal" }
+  local scripts = { "heatmaps.lua %s --data %s --methods lrp --out @/all",
+    "faithfulness.lua %s --data %s --per-class 1 --steps 2 --method lrp",
+    "finetune.lua %s --data %s --head-epochs 1 --epochs 1",
+    "from_pytorch.lua %s --data %s --epochs 1 --onnx @/all.onnx",
+    "smaller.lua %s --data %s --calibration 16 --out @/all", "predict.lua %s --data %s" }
+  for _, script in ipairs(scripts) do
+    for _, model in ipairs(models) do
+      for _, set in ipairs(data) do
+        local line = script:format(model, set)
+        if line:find "^finetune" then line = line:gsub(" %-%-classes effusion normal", "") end
+        line = line:gsub("^(from_pytorch.lua %S+)(.*) %-%-onnx (%S+)$", "%1 %3%2")
+        it("run: " .. line:gsub("@/", ""), function() run(line) end)
+      end
+    end
+  end
 end)
