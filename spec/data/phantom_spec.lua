@@ -88,7 +88,7 @@ describe("data.phantom with several findings", function()
     assert.truthy(tostring(set):find("\nimages +%d+ +%d+ +%d+  400$"))
   end)
 
-  it("keeps shares of each set of findings, and lets rare sets share a stratum", function()
+  it("keeps shares of each finding", function()
     local set = data.phantom { multi_label = true, count = 1000, size = 16, prevalence = { 0.5, 0.03, 0.4 } }
     for finding, count in ipairs(set.train:class_counts()) do
       local all = count + set.val:class_counts()[finding] + set.test:class_counts()[finding]

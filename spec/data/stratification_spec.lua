@@ -68,6 +68,20 @@ describe("data.splits", function()
     assert.same({ a1 = 14, a2 = 2, a3 = 4, b1 = 14, b2 = 2, b3 = 4 }, counts)
   end)
 
+  it("deals sets of findings out by set, and rare ones by their rarest finding", function()
+    -- 50 images with each set of two findings; 10 with a third as well, no more than 3 with each set.
+    local samples = {}
+    for i = 1, 200 do samples[i] = { label = { i & 1, i >> 1 & 1, 0 } } end
+    for i = 1, 10 do samples[200 + i] = { label = { i & 1, i >> 1 & 1, 1 } } end
+    local parts = splits.assign(samples, { 0.7, 0.1, 0.2 }, 3)
+    local counts = { { 0, 0, 0 }, { 0, 0, 0 } }
+    for i, part in ipairs(parts) do
+      if i <= 200 and i % 4 == 1 then counts[1][part] = counts[1][part] + 1 end
+      if i > 200 then counts[2][part] = counts[2][part] + 1 end
+    end
+    assert.same({ { 35, 5, 10 }, { 7, 1, 2 } }, counts)
+  end)
+
   describe("with groups", function()
     -- Patients with 1 to 5 images each, mostly of one class.
     local function patients(count)

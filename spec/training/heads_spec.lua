@@ -187,6 +187,18 @@ describe("train with several findings", function()
       message_of(model_of(), data, quietly { pos_weight = "balanced" }))
   end)
 
+  it("names findings that training images cannot teach, and refuses validation of which nothing is known", function()
+    local data = findings()
+    for i, label in ipairs(data.train.labels) do label[2], label[3] = 1, i % 2 - 1 end
+    local text = require "support.stderr".text(function()
+      train(model_of(), data, quietly { epochs = 1, quiet = false })
+    end)
+    assert.truthy(text:find("train: data.train cannot teach 'effusion' (never absent), 'opacity' (never present)", 1,
+      true), text)
+    for _, label in ipairs(data.val.labels) do label[1], label[2], label[3] = -1, -1, -1 end
+    assert.equal("train: data.val: expected findings that are known, got none", message_of(model_of(), data, quietly {}))
+  end)
+
   it("goes by the loss where validation has no AUROC, and says so", function()
     local data = findings()
     for _, label in ipairs(data.val.labels) do label[1], label[2], label[3] = 0, 1, -1 end

@@ -39,19 +39,39 @@ function stratification.quota(count, shares)
   return parts
 end
 
--- Sets of findings that fewer samples have are one stratum together: shares of a few samples mean nothing.
+-- Sets of findings that fewer samples have are no strata of their own: shares of a few samples mean nothing.
 local RARE = 10
 
--- What a sample is counted with: a stratum of its own, its label, or as text the set of its findings.
+local function tally(keys)
+  local sizes = {}
+  for _, key in ipairs(keys) do sizes[key] = (sizes[key] or 0) + 1 end
+  return sizes
+end
+
+-- Of the findings of a sample the one that fewest samples have; 0 where none is present.
+local function rarest(label, counts)
+  local found = 0
+  for k, value in ipairs(label) do
+    if value > 0 and (found == 0 or counts[k] < counts[found]) then found = k end
+  end
+  return found
+end
+
+-- What samples are counted with: a stratum of their own, the label, or as text the set of findings; of sets that are
+-- rare, the rarest finding, so that each is dealt out by shares too.
 local function strata_keys(samples)
-  local keys, sizes = {}, {}
+  local keys, counts = {}, {}
   for i, sample in ipairs(samples) do
     local label = sample.label
-    keys[i] = sample.stratum or type(label) == "table" and table.concat(label, " ") or label
-    sizes[keys[i]] = (sizes[keys[i]] or 0) + 1
+    local is_set = not sample.stratum and type(label) == "table"
+    keys[i] = sample.stratum or is_set and table.concat(label, " ") or label
+    for k, value in ipairs(is_set and label or {}) do counts[k] = (counts[k] or 0) + (value > 0 and 1 or 0) end
   end
+  local sizes = tally(keys)
   for i, sample in ipairs(samples) do
-    if not sample.stratum and type(sample.label) == "table" and sizes[keys[i]] < RARE then keys[i] = "rare" end
+    if not sample.stratum and type(sample.label) == "table" and sizes[keys[i]] < RARE then
+      keys[i] = "rare " .. rarest(sample.label, counts)
+    end
   end
   return keys
 end
@@ -166,7 +186,7 @@ end
 
 --- Deals samples out to parts. The same samples, shares and seed always give the same parts.
 -- @tab samples list of `{label=, stratum=, group=}`: shares are kept per stratum (the label, unless given, or the set
--- of findings, where those that are rare count as one); samples of
+-- of findings, where sets that are rare count by their rarest finding); samples of
 -- the same group, if given, go to the same part, and shares are kept as well as that allows
 -- @tab shares list of numbers that add up to 1; a part whose share is 0 gets none
 -- @int seed

@@ -239,8 +239,9 @@ local function series(history, key)
   return lines
 end
 
---- Draws the curves of a training: loss and accuracy by epoch, of training and validation, the best validation marked.
--- @tab history list of `{epoch=, train_loss=, train_accuracy=, val_loss=, val_accuracy=, lr=}`
+--- Draws the curves of a training: loss and accuracy by epoch, of training and validation, and validation's AUROC where
+-- it is there.
+-- @tab history list of `{epoch=, train_loss=, train_accuracy=, val_loss=, val_accuracy=, val_auroc=, lr=}`
 -- @tab opts `folder`, `name` (a slug), `title`, `gnuplot`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -260,6 +261,12 @@ function figures.training(history, opts)
         plots[#plots + 1] = ("$%s using 1:2 with linespoints lw 2 lc rgb '%s' pt %d ps 0.6 title '%s'"):format(name,
           colour, mark, part == "val" and "validation" or "training")
       end
+    end
+    local areas = what == "accuracy" and series(history, "val_auroc") or {}
+    if #areas > 0 then
+      data.val_auroc = areas
+      plots[#plots + 1] = ("$val_auroc using 1:2 with linespoints lw 2 lc rgb '%s' pt %d ps 0.6 title "
+        .. "'validation, AUROC'"):format(line_plots.style(3))
     end
     body[#body + 1] = ("set ylabel '%s' offset 1,0\nset key %s right\nset yrange [%s]\nset xrange [%s]\n"):format(what,
       i == 1 and "top" or "bottom", i == 1 and "0:*" or "*:1.005", #history > 1 and "*:*" or "0:2")

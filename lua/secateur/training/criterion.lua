@@ -54,6 +54,20 @@ local function presence(split, kind, findings)
   return positives, negatives
 end
 
+--- What cannot be learned: findings that no image of a split is known to have, or to lack.
+-- @tparam Split split
+-- @treturn ?string what to say of them, or nil
+function criterion.one_sided(split)
+  if not split.multi_label or not split.labels then return nil end
+  local parts, positives, negatives = {}, presence(split, "findings", #split.classes)
+  for k, name in ipairs(split.classes) do
+    if positives[k] == 0 or negatives[k] == 0 then
+      parts[#parts + 1] = ("'%s' (never %s)"):format(name, positives[k] == 0 and "present" or "absent")
+    end
+  end
+  return #parts > 0 and "train: data.train cannot teach " .. table.concat(parts, ", ") or nil
+end
+
 local function balanced_presence(split, kind, findings)
   local list, positives, negatives = {}, presence(split, kind, findings)
   for k = 1, findings do
@@ -68,7 +82,12 @@ end
 
 local function positive_weights(wanted, split, kind, findings)
   if wanted == nil then return nil end
-  if wanted == "balanced" then return balanced_presence(split, kind, findings) end
+  if wanted == "balanced" then
+    if not split.labels or not split.classes then
+      errors.refuse("train", "pos_weight: expected a split that knows its labels and classes for 'balanced'")
+    end
+    return balanced_presence(split, kind, findings)
+  end
   local list = wanted
   if type(wanted) == "number" then
     list = {}

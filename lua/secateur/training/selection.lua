@@ -21,6 +21,16 @@ local function has_both(split)
   return false
 end
 
+-- Whether anything is known of a split's findings.
+local function is_known(split)
+  for _, label in ipairs(split.multi_label and split.labels or {}) do
+    for _, value in ipairs(label) do
+      if value >= 0 then return true end
+    end
+  end
+  return not split.multi_label
+end
+
 --- By what the best epoch is chosen.
 -- @string kind of the criterion
 -- @tparam ?string wanted the option `select`
@@ -28,6 +38,9 @@ end
 -- @treturn string
 -- @treturn ?string what to say about it
 function selection.choose(kind, wanted, val)
+  if val and val.labels and not is_known(val) then
+    errors.refuse("train", "data.val: expected findings that are known, got none")
+  end
   local chosen, note = wanted or (kind == "findings" and "auroc" or "accuracy"), nil
   if chosen == "auroc" and val and val.labels and val.classes and not has_both(val) then
     if wanted then

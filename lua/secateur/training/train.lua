@@ -45,7 +45,9 @@ local function choose_aims(job)
   job.criterion = criterion.new(train, job.model, opts)
   job.pools = opts.sampler == "balanced" and sampler.pools(train) or nil
   if opts.patience and not val then errors.refuse("train", "patience: expected a data.val to be patient about") end
-  opts.select, job.note = selection.choose(job.criterion.kind, opts.select, val)
+  local note
+  opts.select, note = selection.choose(job.criterion.kind, opts.select, val)
+  job.notes = { note, criterion.one_sided(train) }
   job.select = val and opts.select or "last"
 end
 
@@ -217,7 +219,7 @@ local function run(job)
   job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }
   local line <close> = job.line
   if not job.data.val then say(job, "train: there is no validation split: the weights of the last epoch are kept") end
-  if job.note then say(job, "%s", job.note) end
+  for _, note in pairs(job.notes) do say(job, "%s", note) end
   job.first = (opts.resume and resume(job) or 0) + 1
   line.total = (opts.epochs - job.first + 1) * job.data.train:count()
   job.started = core.clock()
