@@ -3,7 +3,7 @@ local core = require "secateur.core"
 local errors = require "support.errors"
 local families = require "support.families"
 local files = require "secateur.util.files"
-local load_checkpoint = require "secateur.pretrained.load_checkpoint"
+local sc = require "secateur"
 local safetensors = require "secateur.formats.safetensors"
 local stderr = require "support.stderr"
 local temporary = require "support.temporary"
@@ -18,6 +18,32 @@ local function written(name, rename, change)
   if change then change(state) end
   safetensors.save(path(name), state)
   return path(name)
+end
+
+local PREPARED = "how its images were prepared is not in the file"
+
+local loud = false -- whether it is looked at what is said
+
+-- Without the note that all files of weights have.
+local function load_checkpoint(file, opts)
+  local given = { quiet = not loud }
+  for key, value in pairs(opts or {}) do given[key] = value end
+  local model, notes = sc.load_checkpoint(file, given)
+  local last = notes[#notes]
+  if last and last:sub(1, #PREPARED) == PREPARED then notes[#notes] = nil end
+  return model, notes
+end
+
+-- What is said on stderr, without that note.
+local function said(f)
+  local kept = {}
+  loud = true
+  local text = stderr.text(f)
+  loud = false
+  for line in text:gmatch "[^\n]*\n" do
+    if not line:find(PREPARED, 1, true) then kept[#kept + 1] = line end
+  end
+  return table.concat(kept)
 end
 
 local networks = {
@@ -45,7 +71,7 @@ describe("a checkpoint", function()
   for name, network in pairs(networks) do
     it(("of a %s becomes a model with the same logits"):format(name), function()
       local model, notes
-      assert.equal("", stderr.text(function()
+      assert.equal("", said(function()
         model, notes = load_checkpoint(written(name), options_of(name))
       end))
       assert_logits(name, model)
@@ -77,11 +103,11 @@ describe("a checkpoint", function()
   it("tells of a prefix that only some names have", function()
     local file = written("basic", function(name) return "backbone." .. name end,
       function(state) state["projector.weight"] = core.zeros(4) end)
-    local message = errors.here(function() load_checkpoint(file) end)
+    local message = errors.here(function() sc.load_checkpoint(file) end)
     local hint = "; prefix = 'backbone.' would look at names that begin so alone"
     assert.equal(hint, message:sub(-#hint))
     assert_logits("basic", (load_checkpoint(file, { size = 32, prefix = "backbone." })))
-    message = errors.here(function() load_checkpoint(file, { prefix = "spine." }) end)
+    message = errors.here(function() sc.load_checkpoint(file, { prefix = "spine." }) end)
     assert.equal(("load_checkpoint: '%s': prefix: no name begins with 'spine.'"):format(file), message)
   end)
 
@@ -103,7 +129,7 @@ describe("a checkpoint", function()
     end
     for option, value in pairs { heads = 2, prefix = "a.", architecture = "vgg11" } do
       assert.equal(("load_checkpoint: '%s': %s: expected none, the file says itself what its model is"):format(
-        path "vgg", option), errors.here(function() load_checkpoint(path "vgg", { [option] = value }) end))
+        path "vgg", option), errors.here(function() sc.load_checkpoint(path "vgg", { [option] = value }) end))
     end
   end)
 
@@ -120,10 +146,10 @@ describe("a checkpoint", function()
     local here = errors.here
     local lead = ("load_checkpoint: '%s': "):format(path())
     assert.equal(lead .. "architecture: expected a named one of sc.models, got 'resnet'",
-      here(function() load_checkpoint(path(), { architecture = "resnet" }) end))
+      here(function() sc.load_checkpoint(path(), { architecture = "resnet" }) end))
     assert.equal(lead .. "architecture: expected a resnet, which the names are of, got 'vgg11'",
-      here(function() load_checkpoint(path(), { architecture = "vgg11" }) end))
-    local message = here(function() load_checkpoint(path(), { architecture = "resnet34" }) end)
+      here(function() sc.load_checkpoint(path(), { architecture = "vgg11" }) end))
+    local message = here(function() sc.load_checkpoint(path(), { architecture = "resnet34" }) end)
     assert.equal(lead .. "taken for a resnet34: 80 missing: ", message:sub(1, #lead + 34))
   end)
 end)
@@ -145,13 +171,13 @@ describe("a checkpoint's head", function()
       local file = written(name)
       local old = load_checkpoint(file, options_of(name))
       local model, notes
-      local text = stderr.text(function() model, notes = load_checkpoint(file, options_of(name, { classes = 7 })) end)
+      local text = said(function() model, notes = load_checkpoint(file, options_of(name, { classes = 7 })) end)
       assert.same({ ("replaced the head '%s' of 4 classes by a new one of 7"):format(head) }, notes)
       assert.equal(("load_checkpoint: '%s': %s\n"):format(file, notes[1]), text)
       assert.equal(7, model.class_count)
       local x = foreign.tensor("x/" .. networks[name].size)
       assert.same(features(old, x, head), features(model, x, head))
-      assert.equal("", stderr.text(function()
+      assert.equal("", said(function()
         load_checkpoint(file, options_of(name, { classes = 7, quiet = true }))
         load_checkpoint(file, options_of(name, { classes = 4 }))
       end))
@@ -160,10 +186,10 @@ describe("a checkpoint's head", function()
 
   it("is refused where it would take more than there is", function()
     local file = written "basic"
-    local message = errors.here(function() load_checkpoint(file, { size = 32, classes = 1 << 46, quiet = true }) end)
+    local message = errors.here(function() sc.load_checkpoint(file, { size = 32, classes = 1 << 46, quiet = true }) end)
     assert.is_truthy(message:find("classes: expected a head that fits into memory, got 70368744177664: linear 'fc': ",
       1, true), message)
-    message = errors.here(function() load_checkpoint(file, { classes = 1 << 46, quiet = true }) end)
+    message = errors.here(function() sc.load_checkpoint(file, { classes = 1 << 46, quiet = true }) end)
     assert.is_truthy(message:find("classes: expected a head that fits into memory, got 70368744177664: linear 'fc': ",
       1, true), message)
   end)
@@ -208,14 +234,14 @@ describe("a checkpoint's head", function()
     end }
     soft:save(path())
     assert.equal(("load_checkpoint: '%s': classes: expected a model that ends with a linear layer of its own, got "
-      .. "softmax 'p'"):format(path()), errors.here(function() load_checkpoint(path(), { classes = 2 }) end))
+      .. "softmax 'p'"):format(path()), errors.here(function() sc.load_checkpoint(path(), { classes = 2 }) end))
     local tied = require "secateur.models.custom" { input = { 3 }, build = function(net, x)
       local shared = { weight = { name = "w" }, bias = { name = "b" } }
       return net:linear("l", net:linear("k", x, { out = 3 }, shared), { out = 3 }, shared)
     end }
     tied:save(path())
     assert.equal(("load_checkpoint: '%s': classes: expected a model that ends with a linear layer of its own, got "
-      .. "linear 'l'"):format(path()), errors.here(function() load_checkpoint(path(), { classes = 2 }) end))
+      .. "linear 'l'"):format(path()), errors.here(function() sc.load_checkpoint(path(), { classes = 2 }) end))
   end)
 
   it("may stand where torchvision's ViTs have a Sequential of heads", function()
@@ -242,15 +268,16 @@ describe("a checkpoint's head", function()
     end
   end)
 
-  it("of several layers, or none, is only replaced", function()
+  it("of layers that do not fit, or none, is only replaced", function()
     local file = written("basic", nil, function(state)
       state["fc.0.weight"], state["fc.0.bias"], state["fc.2.weight"] = state["fc.weight"], state["fc.bias"],
-        core.zeros(3, 4)
+        core.zeros(3, 5)
       state["fc.weight"], state["fc.bias"] = nil, nil
     end)
     local lead = ("load_checkpoint: '%s': "):format(file)
-    assert.equal(lead .. "expected one linear layer as head 'fc', got 'fc.0.bias', 'fc.0.weight', 'fc.2.weight'; "
-      .. "classes = n puts a new one in its place", errors.here(function() load_checkpoint(file, { size = 32 }) end))
+    assert.equal(lead .. "expected one linear layer as head 'fc', or several that follow one another, got "
+      .. "'fc.0.bias', 'fc.0.weight', 'fc.2.weight'; classes = n puts a new one in its place",
+      errors.here(function() sc.load_checkpoint(file, { size = 32 }) end))
     local model, notes = load_checkpoint(file, { size = 32, classes = 6, quiet = true })
     assert.same({ "replaced the layers of the head 'fc' by a new one of 6 classes" }, notes)
     assert.equal(6, model.class_count)
@@ -258,7 +285,7 @@ describe("a checkpoint's head", function()
     file = written("timm", nil, function(state) state["head.weight"], state["head.bias"] = nil, nil end)
     lead = ("load_checkpoint: '%s': "):format(file)
     assert.equal(lead .. "expected a head 'heads.head', which is not there; classes = n puts a new one",
-      errors.here(function() load_checkpoint(file, { heads = 3 }) end))
+      errors.here(function() sc.load_checkpoint(file, { heads = 3 }) end))
     model, notes = load_checkpoint(file, { heads = 3, classes = 6, quiet = true })
     assert.same({ "put a new head 'heads.head' of 6 classes where there was none" }, notes)
     assert.equal(6, model.class_count)
@@ -285,22 +312,22 @@ describe("a checkpoint's images", function()
     end
     local file = written "basic"
     assert.equal(("load_checkpoint: '%s': channels: expected 1 or the 3 that the weights are for, got 4"):format(file),
-      errors.here(function() load_checkpoint(file, { size = 32, channels = 4 }) end))
+      errors.here(function() sc.load_checkpoint(file, { size = 32, channels = 4 }) end))
   end)
 
   it("may have another size: a ViT's position embedding follows as timm's", function()
     local file = written "timm"
     for size, notes in pairs { [24] = "4 x 4 to 6 x 6", [12] = "4 x 4 to 3 x 3" } do
-      local model, said = load_checkpoint(file, { heads = 3, size = size, quiet = true })
-      assert.same({ ("interpolated the position embedding from %s patches"):format(notes) }, said)
+      local model, told = load_checkpoint(file, { heads = 3, size = size, quiet = true })
+      assert.same({ ("interpolated the position embedding from %s patches"):format(notes) }, told)
       local x = foreign.tensor("x/" .. size)
       assert.is_true(foreign.error(model:forward(x), foreign.tensor("timm/" .. size)) < 1e-5)
     end
     assert.equal(("load_checkpoint: '%s': size: expected a multiple of the patch 4, got 13"):format(file),
-      errors.here(function() load_checkpoint(file, { heads = 3, size = 13 }) end))
+      errors.here(function() sc.load_checkpoint(file, { heads = 3, size = 13 }) end))
     local basic = written "basic"
     assert.equal(("load_checkpoint: '%s': heads: expected none, the weights are of a resnet, which has no attention")
-      :format(basic), errors.here(function() load_checkpoint(basic, { heads = 2 }) end))
+      :format(basic), errors.here(function() sc.load_checkpoint(basic, { heads = 2 }) end))
     assert.same({ 3, 224, 224 }, load_checkpoint(basic).input_shape)
     assert.same({ 3, 48, 48 }, load_checkpoint(basic, { size = 48 }).input_shape)
   end)
@@ -312,13 +339,13 @@ describe("a checkpoint's images", function()
     end }
     fixed:save(path())
     local lead = ("load_checkpoint: '%s': "):format(path())
-    local message = errors.here(function() load_checkpoint(path(), { size = 5 }) end)
+    local message = errors.here(function() sc.load_checkpoint(path(), { size = 5 }) end)
     assert.equal(lead .. "size: expected one that the model's layers fit, got 5: 'head.weight': expected float32 of "
       .. "shape [2x75], got float32 of shape [2x48]", message)
     assert.equal(lead .. "channels: expected images to enter through plain convolutions, got relu 'r'",
-      errors.here(function() load_checkpoint(path(), { channels = 1 }) end))
+      errors.here(function() sc.load_checkpoint(path(), { channels = 1 }) end))
     local file = written "vgg"
-    message = errors.here(function() load_checkpoint(file, { size = 1 }) end)
+    message = errors.here(function() sc.load_checkpoint(file, { size = 1 }) end)
     assert.is_truthy(message:find("max_pool2d 'features.2': kernel: expected at most 1", 1, true))
   end)
 
@@ -363,14 +390,15 @@ describe("what is no checkpoint of a known architecture", function()
 
   it("is refused at the caller's line, with the file's name", function()
     local here = errors.here
-    assert.equal("load_checkpoint: path: expected a string, got 3", here(function() load_checkpoint(3) end))
-    assert.equal("load_checkpoint: unknown option 'class', expected one of: architecture, channels, classes, heads, "
-      .. "key, prefix, quiet, seed, size", here(function() load_checkpoint("x", { class = 2 }) end))
-    local message = here(function() load_checkpoint(path "none") end)
+    assert.equal("load_checkpoint: path: expected a string, got 3", here(function() sc.load_checkpoint(3) end))
+    assert.equal("load_checkpoint: unknown option 'class', expected one of: architecture, channels, classes, crop, "
+      .. "eps, gelu, head, head_activation, head_dropout, heads, interpolation, key, mean, pool, prefix, quiet, range, "
+      .. "resize, seed, size, std, stem_pool, stem_stride", here(function() sc.load_checkpoint("x", { class = 2 }) end))
+    local message = here(function() sc.load_checkpoint(path "none") end)
     assert.equal(1, (message:find(("load_checkpoint: '%s': "):format(path "none"), 1, true)))
     assert.is_nil(message:find("none.*none"))
     safetensors.save(path(), {})
-    message = here(function() load_checkpoint(path()) end)
+    message = here(function() sc.load_checkpoint(path()) end)
     assert.is_truthy(message:find("expected weights of a known architecture, got no tensors; supported are", 1, true))
   end)
 
@@ -379,17 +407,17 @@ describe("what is no checkpoint of a known architecture", function()
       state["layer1.0.bn3.bias"], state["layer9.weight"] = nil, core.zeros(1)
     end)
     assert.equal(("load_checkpoint: '%s': taken for a resnet: 1 missing: layer1.0.bn3.bias; 1 unexpected: "
-      .. "layer9.weight"):format(file), errors.here(function() load_checkpoint(file) end))
+      .. "layer9.weight"):format(file), errors.here(function() sc.load_checkpoint(file) end))
     file = written("timm", nil, function(state) state["class_token"] = state["cls_token"] end)
     assert.equal(("load_checkpoint: '%s': 'class_token' and 'cls_token' name the same tensor"):format(file),
-      errors.here(function() load_checkpoint(file) end))
+      errors.here(function() sc.load_checkpoint(file) end))
     file = written("vgg", nil, function(state) state["classifier.6.weight"] = core.zeros(28) end)
     assert.equal(("load_checkpoint: '%s': 'classifier.6.weight': expected 2 dimensions, got [28]"):format(file),
-      errors.here(function() load_checkpoint(file) end))
+      errors.here(function() sc.load_checkpoint(file) end))
     file = written "timm"
     assert.equal(("load_checkpoint: '%s': the number of attention heads cannot be seen in the file, and 12 features "
-      .. "are not a multiple of 64: give heads = n"):format(file), errors.here(function() load_checkpoint(file) end))
-    local message = errors.here(function() load_checkpoint(file, { heads = 5 }) end)
+      .. "are not a multiple of 64: give heads = n"):format(file), errors.here(function() sc.load_checkpoint(file) end))
+    local message = errors.here(function() sc.load_checkpoint(file, { heads = 5 }) end)
     assert.is_truthy(message:find("heads: expected a divisor of 12 features, got 5", 1, true))
   end)
 
@@ -401,9 +429,9 @@ describe("what is no checkpoint of a known architecture", function()
       ["encoder.layers.encoder_layer_0.ln_1.weight"] = core.zeros(1) }
     safetensors.save(path(), state)
     local asked = "weight: expected at most %d+ bytes, what is left for parameters, got %[192000x64000%]"
-    assert.is_truthy(errors.here(function() load_checkpoint(path()) end):find(asked))
+    assert.is_truthy(errors.here(function() sc.load_checkpoint(path()) end):find(asked))
     state["heads.head.weight"] = nil
     safetensors.save(path(), state)
-    assert.is_truthy(errors.here(function() load_checkpoint(path(), { classes = 3 }) end):find(asked))
+    assert.is_truthy(errors.here(function() sc.load_checkpoint(path(), { classes = 3 }) end):find(asked))
   end)
 end)

@@ -18,6 +18,10 @@ local MAX_WHOLE = 2 ^ 53 -- beyond it a JSON number no longer stands for itself
 local sizes = { BOOL = 1, U8 = 1, I8 = 1, U16 = 2, I16 = 2, F16 = 2, BF16 = 2, U32 = 4, I32 = 4, F32 = 4, U64 = 8,
   I64 = 8, F64 = 8 }
 
+-- Bits per element of types that no Tensor holds.
+local other_bits = { F8_E4M3 = 8, F8_E5M2 = 8, F8_E8M0 = 8, F8_E4M3FNUZ = 8, F8_E5M2FNUZ = 8, F6_E2M3 = 6, F6_E3M2 = 6,
+  F4 = 4, C64 = 64, C128 = 128 }
+
 local stored_as = { float32 = "F32", float64 = "F64", int64 = "I64", uint8 = "U8" }
 
 local json = cjson.new() -- of our own, so that its settings touch nobody else
@@ -102,7 +106,24 @@ local function byte_count(shape, size, limit)
   return bytes
 end
 
--- One entry of the header, checked: { name=, dtype=, shape=, first=, last= }.
+-- Why a tensor cannot be read, or nil.
+local function unsupported(dtype, shape)
+  if #shape > MAX_DIMS then return ("a tensor of %d dimensions, more than %d"):format(#shape, MAX_DIMS) end
+  if not sizes[dtype] then return "a tensor of " .. dtype end
+  return nil
+end
+
+-- Whether the bytes are those of the shape; of types that are not known here, anything is.
+local function fits(dtype, shape, bytes, limit)
+  local bits = other_bits[dtype]
+  if sizes[dtype] then return byte_count(shape, sizes[dtype], limit) == bytes end
+  if not bits then return true end
+  local count = byte_count(shape, 1, 8 * limit + 8)
+  return count ~= nil and (count * bits + 7) // 8 == bytes
+end
+
+-- One entry of the header, checked: { name=, dtype=, shape=, first=, last= }, and `unsupported`, what it is, where it
+-- cannot be read.
 local function check_entry(name, given, bytes)
   local where = "tensor " .. options.describe(name)
   if type(given) ~= "table" then
@@ -112,22 +133,21 @@ local function check_entry(name, given, bytes)
     if given[field] == nil then errors.raise("%s: missing field '%s'", where, field) end
   end
   local dtype, shape, offsets = given.dtype, whole_numbers(given.shape), whole_numbers(given.data_offsets)
-  local size = sizes[dtype]
-  if not size then errors.raise("%s: unknown dtype %s", where, options.describe(dtype)) end
-  if not shape then errors.raise("%s: shape: expected a list of whole numbers", where) end
-  if #shape > MAX_DIMS then
-    errors.raise("%s: shape: expected at most %d dimensions, got %d", where, MAX_DIMS, #shape)
+  if type(dtype) ~= "string" or #dtype > 16 or not dtype:find "^%u[%u%d_]*$" then
+    errors.raise("%s: unknown dtype %s", where, options.describe(dtype))
   end
+  if not shape then errors.raise("%s: shape: expected a list of whole numbers", where) end
   if not offsets or #offsets ~= 2 then errors.raise("%s: data_offsets: expected two whole numbers", where) end
   local first, last = offsets[1], offsets[2]
   if first > last or last > bytes then
     errors.raise("%s: data_offsets: expected them in order within 0..%d, got %d and %d", where, bytes, first, last)
   end
-  if byte_count(shape, size, bytes) ~= last - first then
+  if not fits(dtype, shape, last - first, bytes) then
     errors.raise("%s: data_offsets: %d bytes do not make the shape [%s] of %s", where, last - first,
       table.concat(shape, "x"), dtype)
   end
-  return { name = name, dtype = dtype, shape = shape, first = first, last = last }
+  return { name = name, dtype = dtype, shape = shape, first = first, last = last,
+    unsupported = unsupported(dtype, shape) }
 end
 
 local function check_metadata(meta)
@@ -189,13 +209,16 @@ end
 -- Shape and types of one.
 function Weights:info(name)
   local entry = entry_of(self, name)
-  return { shape = table.move(entry.shape, 1, #entry.shape, 1, {}), dtype = safetensors.held_as(entry.dtype),
-    stored = entry.dtype }
+  return { shape = table.move(entry.shape, 1, #entry.shape, 1, {}), stored = entry.dtype,
+    dtype = not entry.unsupported and safetensors.held_as(entry.dtype) or nil, unsupported = entry.unsupported }
 end
 
 -- A new Tensor of it.
 function Weights:read(name)
   local entry = entry_of(self, name)
+  if entry.unsupported then
+    errors.raise("'%s': tensor '%s': expected an ordinary tensor, got %s", self.path, name, entry.unsupported)
+  end
   return self.file:tensor(entry.dtype, entry.shape, entry.first, entry.last)
 end
 
@@ -229,25 +252,37 @@ function safetensors.open(path)
   return setmetatable({ kind = "safetensors", metadata = meta, path = path, file = file, entries = by_name }, Weights)
 end
 
---- All tensors of an open file of any kind.
+--- All tensors of an open file of any kind, but those that cannot be read.
 -- @param file what `open` here or in `formats/weights.lua` gives
 -- @treturn {[string]=Tensor} name → tensor
+-- @treturn {string,...} a sentence on each that was left out
 function safetensors.read_all(file)
-  local tensors = {}
-  for _, name in ipairs(file:names()) do tensors[name] = file:read(name) end
-  return tensors
+  local tensors, left_out = {}, {}
+  for _, name in ipairs(file:names()) do
+    local unreadable = file:info(name).unsupported
+    if unreadable then
+      left_out[#left_out + 1] = ("left out '%s' (%s)"):format(name, unreadable)
+    else
+      tensors[name] = file:read(name)
+    end
+  end
+  return tensors, left_out
 end
 
 local function load(path)
   local file <close> = safetensors.open(path)
-  return safetensors.read_all(file), file.metadata
+  local tensors, left_out = safetensors.read_all(file)
+  for _, note in ipairs(left_out) do io.stderr:write(("safetensors.load: '%s': %s\n"):format(path, note)) end
+  return tensors, file.metadata
 end
 
---- Reads all tensors of a file. U8 stays uint8; other integers and booleans become int64; floats of all widths float32.
+--- Reads all tensors of a file. U8 stays uint8; other integers and booleans become int64; floats of 16 bits and
+-- more float32. What no Tensor can hold (floats of eight bits, complex numbers) is left out, and that is said on
+-- stderr.
 -- @string path
 -- @treturn {[string]=Tensor} name → tensor
 -- @treturn {[string]=string} the file's metadata, empty when it has none
--- @raise when the file is damaged, of another kind, or holds a type that tensors cannot
+-- @raise when the file is damaged or of another kind
 function safetensors.load(path)
   options.value("safetensors.load", "path", path, { type = "string", required = true })
   return errors.within("safetensors.load", load, path)

@@ -46,10 +46,11 @@ end
 local choose
 
 -- The one map that is meant among the dictionaries in a map, or nil where none holds tensors.
-local function choose_inside(map, depth, done, only_usual)
+local function choose_inside(map, depth, done, only_usual, notes)
   local found, names, plain = {}, {}, {}
   for _, name in ipairs(options.sorted_keys(map)) do
-    local inner = is(map[name], "dict") and (usual[name] or not only_usual) and choose(map[name], depth + 1, done)
+    local inner = is(map[name], "dict") and (usual[name] or not only_usual)
+      and choose(map[name], depth + 1, done, notes)
     if inner and not found[inner] then
       found[inner] = true
       names[#names + 1] = name
@@ -61,17 +62,22 @@ local function choose_inside(map, depth, done, only_usual)
     errors.raise("it holds several dictionaries of tensors, '%s'; choose one of them with key",
       table.concat(names, "', '"))
   end
+  for _, name in ipairs(names) do
+    if #names > 1 and name ~= plain[1] then
+      notes[#notes + 1] = ("took the weights in '%s' and left those in '%s' (key = '%s')"):format(plain[1], name, name)
+    end
+  end
   return done[map[plain[1] or names[1]]]
 end
 
 -- The map of tensors that a dictionary is or wraps, or nil. Dictionaries may contain themselves: `done` holds what was
 -- found in each, false while it is being looked at.
-function choose(dict, depth, done)
+function choose(dict, depth, done, notes)
   if done[dict] ~= nil then return done[dict] or nil end
   done[dict] = false
   local map = fields(dict)
-  local found = depth < DEEPEST and choose_inside(map, depth, done, true) or has_tensors(map, false) and map
-    or depth == 0 and choose_inside(map, depth, done, false) or has_tensors(map, true) and map
+  local found = depth < DEEPEST and choose_inside(map, depth, done, true, notes) or has_tensors(map, false) and map
+    or depth == 0 and choose_inside(map, depth, done, false, notes) or has_tensors(map, true) and map
   done[dict] = found
   return found or nil
 end
@@ -94,6 +100,7 @@ end
 -- @param root a value of formats/pickle.lua
 -- @string[opt] key the dictionary to take; dots lead into dictionaries in one another
 -- @treturn table name → tensor (as formats/torch_globals.lua describes it); what is no tensor is left out
+-- @treturn {string,...} which dictionaries beside it were left, as an average of the weights
 function state_dict.find(root, key)
   for part in (key or ""):gmatch("[^.]+") do
     local inner = is(root, "dict") and pickle.get(root, part)
@@ -107,12 +114,12 @@ function state_dict.find(root, key)
   if not is(root, "dict") then
     errors.raise("expected a dictionary of tensors (a state_dict), got %s", pickle.describe(root))
   end
-  local tensors = {}
-  for name, value in pairs(choose(root, 0, {}) or errors.raise("it holds no tensors under names"
+  local tensors, notes = {}, {}
+  for name, value in pairs(choose(root, 0, {}, notes) or errors.raise("it holds no tensors under names"
     .. instead(fields(root)))) do
     if is(value, "tensor") then tensors[name] = value end
   end
-  return tensors
+  return tensors, notes
 end
 
 return state_dict

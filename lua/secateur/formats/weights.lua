@@ -30,6 +30,7 @@ end
 -- @type Weights
 -- @field kind "safetensors" or "pytorch"
 -- @field metadata text → text, what a safetensors file says besides; empty for others
+-- @field notes list of sentences on what was left in the file, as an average of the weights
 local Weights = {}
 Weights.__index = Weights
 Weights.__name = "Weights"
@@ -153,7 +154,7 @@ end
 
 local function open_torch(self, zip, key)
   local checkpoint = torch.open(self.file, zip)
-  self.tensors = state_dict.find(checkpoint.root, key)
+  self.tensors, self.notes = state_dict.find(checkpoint.root, key)
   self.place_of, self.big_endian = checkpoint.place_of, checkpoint.big_endian
   check_extents(self.tensors, self.file:size())
   return self
@@ -192,7 +193,7 @@ local function open(file, path, key)
 end
 
 --- Opens a file of weights. In a checkpoint of PyTorch, dictionaries around the weights (`state_dict`, `model`, …) are
--- taken off; an average of the weights (EMA) beside them is only taken by `key`.
+-- taken off; an average of the weights (EMA) beside them is only taken by `key`, and stands in `notes`.
 -- Messages begin with `'path': `.
 -- @string path
 -- @tparam[opt] table opts `key`: the dictionary to take, e.g. "model_ema"; dots lead into dictionaries in one another
@@ -209,17 +210,22 @@ end
 
 --- Reads all tensors of a file of any kind: safetensors, or a checkpoint of PyTorch (`torch.save`) with dictionaries
 -- around the weights taken off. Nothing in a checkpoint is executed. Tensors that are the same view of the same numbers
--- are one Tensor.
+-- are one Tensor. What no Tensor can hold (eight-bit floats, complex or quantised numbers) is left out, and that is
+-- said on stderr, as is a second dictionary of weights that was left.
 -- @string path
 -- @tparam[opt] table opts `key`: which dictionary of a checkpoint to take, e.g. "model_ema"
 -- @treturn {[string]=Tensor} name → tensor
--- @raise when the file is damaged, of another kind, holds what tensors cannot, or names something to be run
+-- @raise when the file is damaged, of another kind, or names something to be run
 function weights.load(path, opts)
   options.value("load_weights", "path", path, { type = "string", required = true })
   opts = options.check("load_weights", opts, { key = { type = "string" } })
   return errors.within("load_weights", function()
     local file <close> = weights.open(path, opts)
-    return safetensors.read_all(file)
+    local tensors, left_out = safetensors.read_all(file)
+    for _, list in ipairs { file.notes or {}, left_out } do
+      for _, note in ipairs(list) do io.stderr:write(("load_weights: '%s': %s\n"):format(path, note)) end
+    end
+    return tensors
   end)
 end
 

@@ -27,6 +27,7 @@ end
 -- @tab opts complete, as graphs are built from
 -- @treturn string
 function families.name(family, opts)
+  if opts.head_layers or opts.head_name or opts.global_pool then return family.name end
   for name, config in pairs(family.configs) do
     local fits = true
     for key, rule in pairs(family.rules) do

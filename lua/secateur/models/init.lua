@@ -25,7 +25,8 @@ local families = require "secateur.models.families"
 -- wide_resnet50_2, wide_resnet101_2
 -- @tab opts `classes` (1000), `size` (224), `channels` (3), `seed` (0: of the initial weights); `resnet` alone also
 --   `block` ("bottleneck" or "basic"), `blocks` (how many per stage), `planes` (base width of each stage), `stem` (64),
---   `groups` (1) and `width_per_group` (64) of bottlenecks
+--   `stem_kernel` (7), `stem_stride` (2) and `stem_pool` (true: a max pool behind the stem; images of CIFAR's size want
+--   3, 1 and false), `groups` (1) and `width_per_group` (64) of bottlenecks
 -- @treturn Model
 -- @usage
 -- local model = sc.models.resnet50 { classes = 4 }

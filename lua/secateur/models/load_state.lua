@@ -68,6 +68,9 @@ local function same(a, b)
   return true
 end
 
+-- Whether a tensor that no parameter has the name of may be passed over: one that cannot be read anyway.
+local function is_unreadable(source, name) return source:info(name).unsupported end
+
 -- Which of the file's names stands for which of the model's: the name itself, or what names.torchvision makes of it.
 local function assign(source, own, prefix, faults)
   local known, assigned = {}, {}
@@ -76,7 +79,10 @@ local function assign(source, own, prefix, faults)
     if name:sub(1, #prefix) == prefix then
       local bare = name:sub(#prefix + 1)
       local mapped = known[bare] and bare or parameter_names.torchvision(bare)
-      if not known[mapped] then
+      local unreadable = not known[mapped] and is_unreadable(source, name)
+      if unreadable then
+        faults.passed_over[#faults.passed_over + 1] = ("left out '%s' (%s)"):format(name, unreadable)
+      elseif not known[mapped] then
         faults.unexpected[#faults.unexpected + 1] = bare
       elseif assigned[mapped] then
         faults.twice[#faults.twice + 1] = ("%s and %s"):format(assigned[mapped], name)
@@ -105,7 +111,8 @@ local function is_cast_counter(parameter, info)
 end
 
 local function match(graph, source, prefix, exclude)
-  local faults, own, used, found = { missing = {}, unexpected = {}, twice = {}, wrong = {} }, {}, {}, {}
+  local faults = { missing = {}, unexpected = {}, twice = {}, wrong = {}, passed_over = {} }
+  local own, used, found = {}, {}, {}
   local parameters = graph:parameters()
   for i, parameter in ipairs(parameters) do own[i] = parameter.name end
   prefix = parameter_names.settle_prefix(source:names(), prefix, own)
@@ -152,7 +159,8 @@ end
 -- @tparam Graph graph
 -- @param source what `open` gave
 -- @tparam[opt] table opts `prefix`: only names that start with it count, and are looked up without it (by default
---   what names.prefix finds); `exclude`: list of Lua patterns of parameters that stay as they are
+--   what names.prefix finds); `exclude`: list of Lua patterns of parameters that stay as they are; `notes`: a list that
+--   gets a sentence on each tensor that was passed over, since it cannot be read and is no parameter's
 function load_state.load(graph, source, opts)
   local exclude = opts and opts.exclude or {}
   local found, faults, used = match(graph, source, opts and opts.prefix, exclude)
@@ -162,6 +170,9 @@ function load_state.load(graph, source, opts)
   local text = describe_faults(faults)
   if text then errors.raise(text .. (opts and opts.prefix and "" or parameter_names.hint(source:names()))) end
   if #found == 0 then errors.raise("the exclude patterns match every parameter") end
+  for _, note in ipairs(faults.passed_over) do
+    if opts and opts.notes then opts.notes[#opts.notes + 1] = note end
+  end
   for _, one in ipairs(found) do one.value = source:read(one.name) end -- before the first is set: all or none
   for _, one in ipairs(found) do
     graph:set_parameter(one.parameter, one.value)
@@ -175,8 +186,13 @@ end
 -- @tparam[opt] table opts of `load`, and `key`, of `open`
 function load_state.load_from(graph, from, opts)
   local source <close> = load_state.open(from, opts and opts.key)
-  local ok, message = errors.try(load_state.load, graph, source, opts)
-  if ok then return end
+  local notes = table.move(source.notes or {}, 1, #(source.notes or {}), 1, {})
+  local ok, message = errors.try(load_state.load, graph, source, { prefix = opts and opts.prefix,
+    exclude = opts and opts.exclude, notes = notes })
+  if ok then
+    for _, note in ipairs(notes) do io.stderr:write(("load_state: '%s': %s\n"):format(from, note)) end
+    return
+  end
   if type(from) ~= "string" then errors.raise(message) end
   errors.raise("'%s': %s", from, files.without_path(message, from))
 end

@@ -3,36 +3,37 @@
 -- @module secateur.models.resnet
 local builder = require "secateur.models.builder"
 local errors = require "secateur.util.errors"
+local head = require "secateur.models.head"
 local options = require "secateur.util.options"
 
-local function conv_bn(net, conv, bn, x, out, kernel, stride, groups)
+local function conv_bn(net, opts, conv, bn, x, out, kernel, stride, groups)
   x = net:conv2d(conv, x, { out = out, kernel = kernel, stride = stride, padding = kernel // 2, bias = false,
     groups = groups })
-  return net:batch_norm2d(bn, x)
+  return net:batch_norm2d(bn, x, { eps = opts.eps })
 end
 
 local branches = {}
 
-function branches.basic(net, name, x, planes, stride)
-  x = conv_bn(net, name .. ".conv1", name .. ".bn1", x, planes, 3, stride)
+function branches.basic(net, name, x, planes, stride, opts)
+  x = conv_bn(net, opts, name .. ".conv1", name .. ".bn1", x, planes, 3, stride)
   x = net:relu(name .. ".relu1", x)
-  return conv_bn(net, name .. ".conv2", name .. ".bn2", x, planes, 3, 1), planes
+  return conv_bn(net, opts, name .. ".conv2", name .. ".bn2", x, planes, 3, 1), planes
 end
 
 function branches.bottleneck(net, name, x, planes, stride, opts)
   local width = planes * opts.width_per_group // 64 * opts.groups
-  x = conv_bn(net, name .. ".conv1", name .. ".bn1", x, width, 1, 1)
+  x = conv_bn(net, opts, name .. ".conv1", name .. ".bn1", x, width, 1, 1)
   x = net:relu(name .. ".relu1", x)
-  x = conv_bn(net, name .. ".conv2", name .. ".bn2", x, width, 3, stride, opts.groups)
+  x = conv_bn(net, opts, name .. ".conv2", name .. ".bn2", x, width, 3, stride, opts.groups)
   x = net:relu(name .. ".relu2", x)
-  return conv_bn(net, name .. ".conv3", name .. ".bn3", x, 4 * planes, 1, 1), 4 * planes
+  return conv_bn(net, opts, name .. ".conv3", name .. ".bn3", x, 4 * planes, 1, 1), 4 * planes
 end
 
 local function block(net, name, x, opts, in_channels, planes, stride)
   local y, out = branches[opts.block](net, name, x, planes, stride, opts)
   local shortcut = x
   if stride ~= 1 or in_channels ~= out then
-    shortcut = conv_bn(net, name .. ".downsample.0", name .. ".downsample.1", x, out, 1, stride)
+    shortcut = conv_bn(net, opts, name .. ".downsample.0", name .. ".downsample.1", x, out, 1, stride)
   end
   y = net:add(name .. ".add", { y, shortcut })
   return net:relu(name, y), out
@@ -51,13 +52,14 @@ local function check_counts(opts)
   end
 end
 
---- Builds the graph: stem, stages and head.
+--- Builds the graph: stem, stages and head. What only files of weights ask for is no option of `rules`: `eps` of
+-- norms, `global_pool` and `head_layers` as secateur.models.head has them.
 local function graph(opts)
   check_counts(opts)
   local net, x = builder.new({ opts.channels, opts.size, opts.size }, opts.room)
-  x = conv_bn(net, "conv1", "bn1", x, opts.stem, 7, 2)
+  x = conv_bn(net, opts, "conv1", "bn1", x, opts.stem, opts.stem_kernel or 7, opts.stem_stride or 2)
   x = net:relu("relu", x)
-  x = net:max_pool2d("maxpool", x, { kernel = 3, stride = 2, padding = 1 })
+  if opts.stem_pool ~= false then x = net:max_pool2d("maxpool", x, { kernel = 3, stride = 2, padding = 1 }) end
   local channels = opts.stem
   for stage, count in ipairs(opts.blocks) do
     for i = 1, count do
@@ -66,9 +68,9 @@ local function graph(opts)
       x, channels = block(net, name, x, opts, channels, opts.planes[stage], stride)
     end
   end
-  x = net:adaptive_avg_pool2d("avgpool", x, { output = 1 })
+  x = head.global_pool(net, "avgpool", x, opts.global_pool or "avg")
   x = net:flatten("flatten", x)
-  net:linear("fc", x, { out = opts.classes })
+  head.add(net, "fc", x, opts)
   return net.graph
 end
 
@@ -79,8 +81,10 @@ end
 local deep = { 3, 4, 23, 3 }
 
 --- The family, see secateur.models.constructors. Options: `block` ("bottleneck" or "basic"), `blocks` (how many per
--- stage), `planes` (base width of each stage), `stem` (64), `groups` (1) and `width_per_group` (64) of bottlenecks (Xie
--- et al. 2017; Zagoruyko and Komodakis 2016), `classes` (1000), `size` (224), `channels` (3), `seed` (0).
+-- stage), `planes` (base width of each stage), `stem` (64), `stem_kernel` (7, odd), `stem_stride` (2), `stem_pool`
+-- (true: a max pool behind the stem; images of CIFAR's size want 3, 1 and false), `groups` (1) and `width_per_group`
+-- (64) of bottlenecks (Xie et al. 2017; Zagoruyko and Komodakis 2016), `classes` (1000), `size` (224), `channels` (3),
+-- `seed` (0).
 return {
   name = "resnet",
   graph = graph,
@@ -102,12 +106,15 @@ return {
     blocks = { type = "table", required = true },
     planes = { type = "table", required = true },
     stem = { type = "integer", min = 1, default = 64 },
+    stem_kernel = { one_of = { 1, 3, 5, 7 }, default = 7 },
+    stem_stride = { type = "integer", min = 1, default = 2 },
+    stem_pool = { type = "boolean", default = true },
     groups = { type = "integer", min = 1, default = 1 },
     width_per_group = { type = "integer", min = 1, default = 64 },
   },
   initial = {
-    { "^fc%.weight$", "torch_default" },
-    { "^fc%.bias$", "torch_default_bias" },
+    { "^fc%..*weight$", "torch_default" },
+    { "^fc%..*bias$", "torch_default_bias" },
     { "conv%d%.weight$", "kaiming_out" },
     { "downsample%.0%.weight$", "kaiming_out" },
   },

@@ -2,6 +2,7 @@
 -- @module secateur.models.vgg
 local builder = require "secateur.models.builder"
 local errors = require "secateur.util.errors"
+local head = require "secateur.models.head"
 local options = require "secateur.util.options"
 
 local layers = {
@@ -22,7 +23,7 @@ local function features(net, x, opts)
       x = net:max_pool2d(next_name(), x, { kernel = 2, stride = 2 })
     elseif math.type(layer) == "integer" and layer >= 1 then
       x = net:conv2d(next_name(), x, { out = layer, kernel = 3, padding = 1 })
-      if opts.batch_norm then x = net:batch_norm2d(next_name(), x) end
+      if opts.batch_norm then x = net:batch_norm2d(next_name(), x, { eps = opts.eps }) end
       x = net:relu(next_name(), x)
     else
       errors.raise("config: expected channels or \"M\" at %d, got %s", position, options.describe(layer))
@@ -31,11 +32,13 @@ local function features(net, x, opts)
   return x
 end
 
---- Builds the graph: features, pooling and classifier.
+--- Builds the graph: features, pooling and classifier. What only files of weights ask for is no option of `rules`:
+-- `eps` of norms, `head_name` of a single layer, `global_pool` and `head_layers` as secateur.models.head has them.
 local function graph(opts)
   local net, x = builder.new({ opts.channels, opts.size, opts.size }, opts.room)
   x = features(net, x, opts)
-  x = net:adaptive_avg_pool2d("avgpool", x, { output = opts.pool })
+  x = opts.global_pool and head.global_pool(net, "avgpool", x, opts.global_pool)
+    or net:adaptive_avg_pool2d("avgpool", x, { output = opts.pool })
   x = net:flatten("flatten", x)
   local index = 0
   for _, width in ipairs(opts.hidden) do
@@ -44,7 +47,7 @@ local function graph(opts)
     x = net:dropout("classifier." .. index + 2, x, { p = opts.dropout })
     index = index + 3
   end
-  net:linear("classifier." .. index, x, { out = opts.classes })
+  head.add(net, opts.head_name or "classifier." .. index, x, opts)
   return net.graph
 end
 
@@ -71,6 +74,6 @@ return {
   },
   initial = {
     { "^features%..*%.weight$", "kaiming_out" },
-    { "^classifier%..*%.weight$", "normal", 0.01 },
+    { "^classifier%..*weight$", "normal", 0.01 },
   },
 }

@@ -3,19 +3,20 @@
 -- @module secateur.models.vit
 local builder = require "secateur.models.builder"
 local errors = require "secateur.util.errors"
+local head = require "secateur.models.head"
 
 local function maybe_dropout(net, name, x, p)
   return p > 0 and net:dropout(name, x, { p = p }) or x
 end
 
 local function encoder_block(net, name, x, opts)
-  local y = net:layer_norm(name .. ".ln_1", x, { eps = 1e-6 })
+  local y = net:layer_norm(name .. ".ln_1", x, { eps = opts.eps or 1e-6 })
   y = net:self_attention(name .. ".self_attention", y, { heads = opts.heads })
   y = maybe_dropout(net, name .. ".dropout", y, opts.dropout)
   x = net:add(name .. ".residual", { y, x })
-  y = net:layer_norm(name .. ".ln_2", x, { eps = 1e-6 })
+  y = net:layer_norm(name .. ".ln_2", x, { eps = opts.eps or 1e-6 })
   y = net:linear(name .. ".mlp.0", y, { out = opts.mlp })
-  y = net:gelu(name .. ".mlp.1", y)
+  y = net:gelu(name .. ".mlp.1", y, { approximation = opts.gelu })
   y = maybe_dropout(net, name .. ".mlp.2", y, opts.dropout)
   y = net:linear(name .. ".mlp.3", y, { out = opts.dim })
   y = maybe_dropout(net, name .. ".mlp.4", y, opts.dropout)
@@ -33,7 +34,8 @@ local function embed(net, x, opts)
   return net:dropout("encoder.dropout", net:add("encoder.add", { x, position }), { p = opts.dropout })
 end
 
---- Builds the graph: patches, encoder and head.
+--- Builds the graph: patches, encoder and head. What only files of weights ask for is no option of `rules`: `eps` of
+-- norms, `gelu` ("none", "tanh": its approximation), `head_layers` as secateur.models.head has them.
 local function graph(opts)
   if opts.size % opts.patch ~= 0 then
     errors.raise("patch: expected a divisor of size %d, got %d", opts.size, opts.patch)
@@ -43,9 +45,9 @@ local function graph(opts)
   for i = 0, opts.layers - 1 do
     x = encoder_block(net, "encoder.layers.encoder_layer_" .. i, x, opts)
   end
-  x = net:layer_norm("encoder.ln", x, { eps = 1e-6 })
+  x = net:layer_norm("encoder.ln", x, { eps = opts.eps or 1e-6 })
   x = net:select("token", x, { index = 1 })
-  net:linear("heads.head", x, { out = opts.classes })
+  head.add(net, "heads.head", x, opts)
   return net.graph
 end
 

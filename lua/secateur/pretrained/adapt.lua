@@ -101,10 +101,21 @@ local function change_size(adaptation, size)
   adaptation.input.attrs.shape = { image[1], size, size }
 end
 
+-- A pool over a whole map stays one where maps have another size.
+local function keep_global(adaptation, graph, node)
+  local before = node.op == "max_pool2d" and adaptation.graph:node(node.inputs[1]).shape
+  local kernel = node.attrs.kernel
+  if before and kernel[1] == before[2] and kernel[2] == before[3] and node.attrs.padding[1] == 0 then
+    local now = graph:node(node.inputs[1]).shape
+    node.attrs.kernel, node.attrs.stride = { now[2], now[3] }, { now[2], now[3] }
+  end
+end
+
 local function rebuild(adaptation)
   local graph = core.graph()
   for _, node in ipairs(adaptation.nodes) do
     for key, value in pairs(adaptation.attrs[node.name] or {}) do node.attrs[key] = value end
+    keep_global(adaptation, graph, node)
     graph:add(node.op, node.name, node.inputs, node.attrs, parameter_slots(node))
   end
   graph:output(adaptation.graph:output())

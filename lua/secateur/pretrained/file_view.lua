@@ -1,8 +1,14 @@
 --- A file's tensors under torchvision's names.
 -- @module secateur.pretrained.file_view
+local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local parameter_names = require "secateur.formats.parameter_names"
+local layouts = require "secateur.pretrained.layouts"
 local options = require "secateur.util.options"
+local parameter_names = require "secateur.formats.parameter_names"
+local unsupported = require "secateur.pretrained.unsupported"
+
+-- Where torchvision has the head of each family.
+local heads = { resnet = "fc", vgg = "classifier", vit = "heads.head" }
 
 --- Names, shapes and tensors.
 -- @type View
@@ -12,11 +18,36 @@ View.__index = View
 -- Sorted.
 function View:names() return options.sorted_keys(self.called) end
 
+-- The tensors of the file that make one: queries, keys and values, or one alone.
+local function parts_of(view, name)
+  local called = view.called[name]
+  return view.parts[called] or { called }
+end
+
 -- As in the file.
-function View:info(name) return self.source:info(self.called[name]) end
+function View:info(name)
+  local parts = parts_of(self, name)
+  local info = self.source:info(parts[1])
+  for i = 2, #parts do
+    local other = self.source:info(parts[i])
+    if other.dtype ~= info.dtype then info.dtype, info.unsupported = other.dtype, other.unsupported end
+  end
+  info.shape = self.shapes[name]
+  return info
+end
 
 -- The tensor.
-function View:read(name) return self.source:read(self.called[name]) end
+function View:read(name)
+  local parts = parts_of(self, name)
+  if #parts == 1 then return self.source:read(parts[1]) end
+  local whole, row = core.zeros(table.unpack(self.shapes[name])), 1
+  for _, part in ipairs(parts) do
+    local tensor = self.source:read(part)
+    whole:view(row, row + tensor:size(1) - 1):copy(tensor)
+    row = row + tensor:size(1)
+  end
+  return whole
+end
 
 -- Of all tensors, as float32.
 function View:bytes()
@@ -40,25 +71,207 @@ end
 
 -- Calls a tensor something else.
 function View:rename(from, to)
+  if from == to then return end
   for _, map in ipairs { self.called, self.shapes } do map[to], map[from] = map[from], nil end
+end
+
+-- Leaves a tensor out.
+function View:drop(name) self.called[name], self.shapes[name] = nil, nil end
+
+-- Gives a tensor of the file a name; raises when another has it.
+local function call(view, own, name, shape)
+  if view.called[own] then errors.raise("'%s' and '%s' name the same tensor", view.called[own], name) end
+  view.called[own], view.shapes[own] = name, shape
+end
+
+-- ---- heads ----
+
+-- The first components of a name: those that it shares with the body's prefix, and one more.
+local function group_of(name, prefix)
+  local at = 0
+  for component in prefix:gmatch "[^.]+%." do
+    if name:sub(at + 1, at + #component) ~= component then break end
+    at = at + #component
+  end
+  local rest = name:sub(at + 1):match "^([^.]+)%."
+  return rest and name:sub(1, at) .. rest
+end
+
+-- Whether the tensors under these names could be a classifier's last layers: vectors and matrices, one of them at
+-- least.
+local function could_be_head(view, names)
+  local matrix = false
+  for _, name in ipairs(names) do
+    local shape = view.shapes[name]
+    if #shape > 2 or unsupported.what(name) or unsupported.what(view.called[name]) then return false end
+    matrix = matrix or #shape == 2 and name:find "weight$" ~= nil
+  end
+  return matrix
+end
+
+-- What is no part of the body and could be a head, by group: a list of {stem, names}, sorted.
+local function head_groups(view, outside, prefix)
+  local by_stem, groups = {}, {}
+  for _, name in ipairs(outside) do
+    local stem = group_of(name, prefix)
+    if stem then
+      by_stem[stem] = by_stem[stem] or {}
+      table.insert(by_stem[stem], name)
+    end
+  end
+  for _, stem in ipairs(options.sorted_keys(by_stem)) do
+    if could_be_head(view, by_stem[stem]) then groups[#groups + 1] = { stem = stem, names = by_stem[stem] } end
+  end
+  return groups
+end
+
+-- The names that begin with what `head` says, in the file's words or in those behind its wrappers.
+local function chosen_group(view, head)
+  for _, lead in ipairs { head, (view.body and view.body.prefix or "") .. head } do
+    local names = {}
+    for _, name in ipairs(view:names()) do
+      if name:sub(1, #lead + 1) == lead .. "." then names[#names + 1] = name end
+    end
+    if #names > 0 then return { stem = lead, names = names } end
+  end
+  return errors.raise("head: expected 'softmax', 'sigmoid' or what a name in the file begins with, got '%s'%s", head,
+    #view.groups > 0 and ("; there could be " .. view:list_groups()) or "")
+end
+
+-- For messages.
+function View:list_groups()
+  local shown = {}
+  for i, group in ipairs(self.groups) do shown[i] = ("'%s'"):format(group.stem) end
+  return table.concat(shown, ", ")
+end
+
+local function is_one_of(list, value)
+  for _, one in ipairs(list) do
+    if one == value then return true end
+  end
+  return false
+end
+
+-- Leaves out the heads that were not chosen, and says so.
+local function drop_others(view, group, notes)
+  for _, other in ipairs(view.groups) do
+    if other.stem ~= group.stem and other.stem:sub(1, #group.stem + 1) ~= group.stem .. "." then
+      for _, name in ipairs(other.names) do
+        if view.called[name] and not is_one_of(group.names, name) then view:drop(name) end
+      end
+      notes[#notes + 1] = ("left out '%s', another head"):format(other.stem)
+    end
+  end
+end
+
+--- Gives the head the name that torchvision has for it. Raises where several things could be the head.
+-- @tparam ?string head the one to take, by what its names begin with
+-- @tparam {string,...} notes
+function View:take_head(head, notes)
+  local body = self.body
+  if not body then
+    if head then errors.raise("head: expected the weights of a known network, to choose a head of") end
+    return
+  end
+  local group = head and chosen_group(self, head) or self.groups[1]
+  if not head and #self.groups > 1 then
+    errors.raise("expected one head, got %d: %s; choose one of them with head", #self.groups, self:list_groups())
+  end
+  if not group then return end
+  if head then drop_others(self, group, notes) end
+  local own = heads[body.family]
+  for _, name in ipairs(group.names) do
+    local rest = name:sub(#group.stem + 2)
+    if body.family == "vit" then rest = rest:gsub("^head%.", "") end
+    self:rename(name, own .. "." .. rest)
+  end
+end
+
+-- ---- the view ----
+
+local function add_body(view, list, prefix)
+  local body, outside, split = view.body, {}, {}
+  local lead = prefix .. body.prefix
+  for _, name in ipairs(list) do
+    local rest = name:sub(1, #lead) == lead and name:sub(#lead + 1)
+    local own, part = nil, nil
+    if rest then own, part = body.map(rest) end
+    local shape = view.source:info(name).shape
+    if part then
+      split[own] = split[own] or {}
+      split[own][part] = name
+    elseif own then
+      call(view, own, name, shape)
+    else
+      local bare = name:sub(#prefix + 1)
+      call(view, bare, name, shape)
+      outside[#outside + 1] = bare
+    end
+  end
+  return outside, split
+end
+
+-- Queries, keys and values as one tensor.
+local function join_parts(view, split)
+  for _, own in ipairs(options.sorted_keys(split)) do
+    local parts, rows, shape = split[own], 0, nil
+    for i = 1, 3 do
+      if not parts[i] then errors.raise("expected queries, keys and values, got %s alone", next(parts) and
+        ("'%s'"):format(parts[next(parts)])) end
+      shape = view.source:info(parts[i]).shape
+      rows = rows + (shape[1] or 0)
+    end
+    shape[1] = rows
+    view.parts[parts[1]] = parts
+    call(view, own, parts[1], shape)
+  end
+end
+
+local function drop_unused(view, outside, prefix, notes)
+  local kept = {}
+  for _, name in ipairs(outside) do
+    local unused = false
+    for _, pattern in ipairs(view.body.unused) do
+      unused = unused or name:sub(1, #prefix) == prefix and name:sub(#prefix + 1):find(pattern)
+    end
+    if unused then
+      notes[#notes + 1] = ("left out '%s', which no classifier reads"):format(view.called[name])
+      view:drop(name)
+    else
+      kept[#kept + 1] = name
+    end
+  end
+  return kept
 end
 
 --- Looks at a source of tensors under torchvision's names; raises when two have the same.
 -- @param source what state.open gives
 -- @string[opt] prefix only names that start with it count; by default what names.prefix finds comes off
--- @treturn View with `names`, `info` and `read`, as the source has, `bytes`, `below` and `rename`; `called`:
---   torchvision's name -> the source's; `shapes`: torchvision's name -> shape
-local function open_view(source, prefix)
+-- @tparam {string,...} notes gets a sentence on what is left out
+-- @treturn View with `names`, `info` and `read`, as the source has, `bytes`, `below`, `rename` and `drop`; `called`:
+--   torchvision's name -> the source's; `shapes`: torchvision's name -> shape; `body`, what secateur.pretrained.layouts
+--   found, or nil; `groups`, what could be a head
+local function open_view(source, prefix, notes)
   local list = source:names()
   prefix = parameter_names.settle_prefix(list, prefix)
-  local view = setmetatable({ source = source, called = {}, shapes = {} }, View)
+  local view = setmetatable({ source = source, called = {}, shapes = {}, parts = {}, groups = {} }, View)
+  local behind, bare = {}, {}
   for _, name in ipairs(list) do
     if name:sub(1, #prefix) == prefix then
-      local own = parameter_names.torchvision(name:sub(#prefix + 1))
-      if view.called[own] then errors.raise("'%s' and '%s' name the same tensor", view.called[own], name) end
-      view.called[own], view.shapes[own] = name, source:info(name).shape
+      behind[#behind + 1], bare[#bare + 1] = name, name:sub(#prefix + 1)
     end
   end
+  view.body = layouts.find(bare)
+  if not view.body then
+    for i, name in ipairs(behind) do
+      call(view, parameter_names.torchvision(bare[i]), name, source:info(name).shape)
+    end
+    return view
+  end
+  local outside, split = add_body(view, behind, prefix)
+  join_parts(view, split)
+  outside = drop_unused(view, outside, view.body.prefix, notes)
+  view.groups = head_groups(view, outside, view.body.prefix)
   return view
 end
 

@@ -1,0 +1,68 @@
+--- How the images were prepared that a file's weights were trained on: what the user says, or a note on what is likely.
+-- @module secateur.pretrained.checkpoint_preparation
+local errors = require "secateur.util.errors"
+local options = require "secateur.util.options"
+local preparation = require "secateur.models.preparation"
+
+local checkpoint_preparation = {}
+
+local fields = { "resize", "crop", "interpolation", "range" }
+
+-- A number for each channel.
+local function per_channel(name, value, channels)
+  if type(value) ~= "table" then
+    local list = {}
+    for i = 1, channels do list[i] = value end
+    return list
+  end
+  if #value ~= channels then errors.raise("%s: expected %d numbers, got %d", name, channels, #value) end
+  for i, number in ipairs(value) do
+    if math.type(number) == nil then errors.raise("%s: expected numbers, got %s at %d", name,
+      options.describe(number), i) end
+  end
+  return value
+end
+
+local ending = "; mean and std say it, as of sc.data"
+local likely = {
+  torchvision = "torchvision's weights expect ImageNet's mean and std, resize = 256 and crop = 224",
+  timm = "timm's ViTs of augreg, and most others, expect mean = 0.5 and std = 0.5, DeiT's ImageNet's",
+  ["Hugging Face"] = { vit = "Hugging Face's ViTs expect mean = 0.5 and std = 0.5",
+    resnet = "Hugging Face's ResNets expect ImageNet's mean and std, and a crop of 224" },
+}
+
+-- What is known of those who use such names.
+local function note_for(body, model)
+  local known = likely[body.from]
+  if type(known) == "table" then known = known[body.family] end
+  if body.family == "resnet" and model.input_shape[2] < 64 then known = nil end
+  return "how its images were prepared is not in the file" .. (known and (": " .. known) or "") .. ending
+end
+
+--- Notes in a model's info how its images were prepared, where the user says so; else adds a note.
+-- @tparam Model model
+-- @tab given the user's options
+-- @tparam ?table body what secateur.pretrained.layouts found; nil of a file that knows its model
+-- @tparam {string,...} notes
+function checkpoint_preparation.settle(model, given, body, notes)
+  local info, channels = model.info, model.input_shape[1]
+  if (given.mean == nil) ~= (given.std == nil) then
+    errors.raise("%s: missing beside %s", given.mean and "std" or "mean", given.mean and "mean" or "std")
+  end
+  local known, some = {}, false
+  for key, value in pairs(info.preparation or {}) do known[key] = value end
+  for _, key in ipairs(fields) do
+    if given[key] ~= nil then known[key], some = given[key], true end
+  end
+  if given.mean then
+    known.mean, known.std = per_channel("mean", given.mean, channels), per_channel("std", given.std, channels)
+    info.normalisation, some = { mean = known.mean, std = known.std }, true
+  end
+  if some then
+    preparation.check(known)
+    info.preparation = known
+  end
+  if body and not given.mean then notes[#notes + 1] = note_for(body, model) end
+end
+
+return checkpoint_preparation
