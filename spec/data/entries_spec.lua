@@ -51,8 +51,9 @@ describe("data: entries of class folders", function()
     assert.equal(10, total(set))
     local found = {}
     for _, entry in ipairs(set.skipped) do found[#found + 1] = entry.path:sub(#root + 2) .. ": " .. entry.message end
-    assert.same({ "b/again: a link to a folder that it lies in", "a/list.csv: not a PNG, JPEG, BMP, TIFF, WebP or DICOM file",
-      "b/empty: an empty file", "b/scan.gif: not a PNG, JPEG, BMP, TIFF, WebP or DICOM file" }, found)
+    local none = ": not a PNG, JPEG, BMP, TIFF, WebP or DICOM file"
+    assert.same({ "b/again: a link to a folder that it lies in", "a/list.csv" .. none, "b/empty: an empty file",
+      "b/scan.gif" .. none }, found)
     assert.matches("skipped 4 of 14 files", text, 1, true)
   end)
 

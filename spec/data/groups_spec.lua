@@ -158,6 +158,7 @@ describe("data: splits that a set brings", function()
       .. "val/x/01.png,x,val\n")
     text = stderr.text(function() set = data.folder(root, { size = 8, on_duplicate = "ignore" }) end)
     assert.matches("split.csv has no test: test is val", text, 1, true)
+    assert.matches("images that split.csv does not list: 11 ('train/x/02.png', ...)", text, 1, true)
     assert.same({ "val/x/01.png" }, set.test.names)
   end)
 

@@ -22,7 +22,7 @@ describe("data: names that are not UTF-8", function()
   it("are refused at loading, as classes", function()
     fill("Pneumon\xeda", 5)
     fill("normal", 5)
-    assert.equal(("folder: %s/Pneumon\xeda: class 'Pneumon\\xEDa': expected UTF-8, got bytes that are none "
+    assert.equal(("folder: %s/Pneumon\\xEDa: class 'Pneumon\\xEDa': expected UTF-8, got bytes that are none "
       .. "(... 6f 6e ed 61 ...); rename it, or give encoding = 'latin1', which converts"):format(root),
       errors.inside(function() data.folder(root, OPTS) end))
     local set = data.folder(root, LATIN1)

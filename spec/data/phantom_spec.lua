@@ -128,4 +128,28 @@ describe("data.phantom with several findings", function()
     fails({ prevalence = { 0.5 } }, "prevalence: expected 3 numbers, one per finding, got 1")
     fails({ prevalence = 0.5, multi_label = false }, "prevalence: expected multi_label to be true")
   end)
+
+  it("renames and merges classes by a table", function()
+    local plain = data.phantom { count = 40, size = 16, classes = { "effusion", "opacity", "normal" } }
+    local set = data.phantom { count = 40, size = 16, classes = { well = "normal", ill = { "effusion", "opacity" } } }
+    assert.same({ "ill", "well" }, set.classes)
+    local total = { 0, 0 }
+    for _, split in ipairs { "train", "val", "test" } do
+      for label, count in ipairs(set[split]:class_counts()) do total[label] = total[label] + count end
+    end
+    assert.same({ 27, 13 }, total)
+    local where = {}
+    for i, name in ipairs(plain.train.names) do where[name] = plain.train.labels[i] end
+    for i, name in ipairs(set.train.names) do
+      assert.is_true(not where[name] or (where[name] == 3) == (set.train.labels[i] == 2))
+    end
+    set = data.phantom { count = 60, size = 16, multi_label = true, classes = { any = { "nodule", "opacity" },
+      fluid = "effusion" } }
+    assert.same({ "any", "fluid" }, set.classes)
+    assert.equal(2, #set.train.labels[1])
+    assert.has_error(function() data.phantom { classes = { all = { "normal", "nodule" } } } end,
+      "phantom: classes: expected at least 2 classes, got 1")
+    assert.has_error(function() data.phantom { classes = { a = "normal", b = "nodul" } } end,
+      "phantom: classes: expected some of normal, nodule, effusion, opacity, each once, got a table")
+  end)
 end)

@@ -107,7 +107,8 @@ describe("data: classes", function()
     local function message(classes)
       return errors.inside(function() data.folder(root, with { classes = classes }) end)
     end
-    assert.equal("folder: classes: there is no class 'c' here, expected some of 'a', 'b'", message { "a", "c" })
+    assert.equal("folder: classes: there is no class 'c' here, expected some of 'a', 'b' (classes = { ['c'] = "
+      .. "'its name here', ... } renames)", message { "a", "c" })
     assert.equal("folder: classes: 'a' is named twice", message { "a", "a", "b" })
     assert.equal("folder: classes: 'a' is named twice", message { x = { "a", "b" }, y = "a" })
     assert.equal("folder: classes: expected at least 2 classes, got 1", message { x = { "a", "b" } })

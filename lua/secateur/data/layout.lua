@@ -50,6 +50,13 @@ function layout.is_mask_folder(name)
   return name:lower():find "^masks?$" ~= nil
 end
 
+--- Whether a file's name promises an image by its ending, whether or not it can be read.
+-- @string name
+-- @treturn boolean
+function layout.is_picture(name)
+  return PICTURES[files.extension(name)] == true
+end
+
 --- A listing of nothing yet.
 -- @tab classes list of names
 -- @string[opt] divide
@@ -102,7 +109,7 @@ function layout.add_loose(listing, root, folder)
       message = nil
     elseif not files.is_file(path) then
       message = files.describe(path)
-    elseif PICTURES[files.extension(name)] or core.image_info(path) then
+    elseif layout.is_picture(name) or core.image_info(path) then
       message = "lies beside the folders of the classes, in none of them"
     end
     if message then table.insert(listing.skipped, { path = path, name = relative, message = message }) end

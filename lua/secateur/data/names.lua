@@ -30,7 +30,7 @@ end
 
 local function refuse(what, name, place)
   errors.raise("%s: %s '%s': expected UTF-8, got bytes that are none (... %s ...); rename it, or give encoding = "
-    .. "'latin1', which converts", place, what, names.printable(name), bytes_text(name))
+    .. "'latin1', which converts", names.printable(place), what, names.printable(name), bytes_text(name))
 end
 
 --- Converts the names of a listing's classes and samples, where asked for; paths stay as they are.

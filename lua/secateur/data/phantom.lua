@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local dataset = require "secateur.data.dataset"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
+local selection = require "secateur.data.selection"
 
 local KINDS = { "normal", "nodule", "effusion", "opacity" }
 
@@ -43,13 +44,20 @@ local rules = dataset.rules {
   prevalence = { type = { "number", "table" }, check = are_shares },
 }
 
--- A phantom can always be drawn.
-rules.max_pixels, rules.on_error = nil, nil
--- It is drawn at its size, in all of its range.
-rules.resize, rules.crop, rules.interpolation, rules.range = nil, nil, nil, nil
+-- A phantom can always be drawn, at its size and in all of its range, and is like no other.
+for _, key in ipairs { "max_pixels", "on_error", "only", "skip", "group", "on_duplicate", "encoding", "resize", "crop",
+  "interpolation", "range" } do
+  rules[key] = nil
+end
 
 -- The options that depend on each other.
 local function check(opts)
+  if opts.classes and #opts.classes == 0 and next(opts.classes) then
+    options.value("phantom", "classes", opts.classes, { check = selection.is_classes })
+    opts.renamed = selection.wanted(opts.classes)
+    opts.classes = {}
+    for _, entry in ipairs(opts.renamed) do table.move(entry.from, 1, #entry.from, #opts.classes + 1, opts.classes) end
+  end
   local rule = opts.multi_label and { check = are_findings, default = { table.unpack(KINDS, 2) } }
     or { check = are_kinds, default = KINDS }
   opts.classes = options.value("phantom", "classes", opts.classes, rule)
@@ -87,6 +95,13 @@ local function build(opts)
   end
   local source = core.image_source { kind = "phantom", findings = sets, seed = opts.seed, size = opts.size,
     cache_bytes = opts.cache_bytes }
+  local listing = { classes = classes, samples = samples, places = {}, skipped = {}, notes = {},
+    multi_label = opts.multi_label }
+  selection.apply(listing, opts.renamed)
+  classes = listing.classes
+  if #classes < 2 then
+    errors.raise("classes: expected at least 2 classes, got %d", #classes)
+  end
   dataset.divide(samples, "all", opts)
   local made = dataset.new("phantom", ("seed %d"):format(opts.seed), classes, opts, dataset.parts(samples, source))
   made.short = "phantom" -- for tables: its title is no path whose end would say what it is
@@ -95,7 +110,8 @@ end
 
 --- Makes a set of phantoms, all classes equally often; or with `multi_label` of images with any of several findings.
 -- `sc.data.phantom`.
--- @tab[opt] opts `count` (400), `size` (64), `classes` (normal, nodule, effusion, opacity; or some of these),
+-- @tab[opt] opts `count` (400), `size` (64), `classes` (normal, nodule, effusion, opacity; or some of these; or a table
+-- of new name = old name or { old names }),
 -- `multi_label` (false; true: `classes` are findings, nodule, effusion and opacity or two of these, of which an image
 -- has none, one or several, each drawn by itself), `prevalence` (0.5; of each finding, or a list of one per finding),
 -- and those of `sc.data.folder`; `seed` decides images, findings and splits

@@ -82,7 +82,8 @@ local function renumber(wanted, classes)
       if not label then
         local known = {}
         for i, class in ipairs(classes) do known[i] = names.printable(class) end
-        errors.raise("classes: there is no class '%s' here, expected some of %s", old, options.describe_all(known))
+        errors.raise("classes: there is no class '%s' here, expected some of %s (classes = { ['%s'] = 'its name here', "
+          .. "... } renames)", old, options.describe_all(known), old)
       end
       if new_of[label] then errors.raise("classes: '%s' is named twice", old) end
       new_of[label] = new
@@ -119,8 +120,14 @@ end
 -- @tab listing changed in place
 -- @tab[opt] given the option
 function selection.apply_classes(listing, given)
-  if not given then return end
-  local wanted = selection.wanted(given)
+  selection.apply(listing, given and selection.wanted(given))
+end
+
+--- Applies what `wanted` gives.
+-- @tab listing changed in place
+-- @tab[opt] wanted
+function selection.apply(listing, wanted)
+  if not wanted then return end
   local new_of, counts, kept = renumber(wanted, listing.classes), {}, {}
   for _, sample in ipairs(listing.samples) do
     local label = sample.label

@@ -4,6 +4,7 @@ local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
+local names = require "secateur.data.names"
 
 local split_csv = {}
 
@@ -64,6 +65,18 @@ function split_csv.number_labels(listing, path)
   for _, sample in ipairs(listing.samples) do sample.label = number[sample.label] end
 end
 
+-- Says how many images of the folder the table does not have. What cannot be walked through is no matter here.
+local function note_unlisted(listing, root, seen)
+  local count, first = 0, nil
+  for _, name in ipairs(files.walk(root, { leave = layout.is_litter }) or {}) do
+    if not seen[name] and layout.is_picture(name) then count, first = count + 1, first or name end
+  end
+  if count > 0 then
+    table.insert(listing.notes, ("images that split.csv does not list: %d ('%s', ...)"):format(count,
+      names.printable(first)))
+  end
+end
+
 --- Reads `split.csv` in a folder; its files are relative to it.
 -- @string root
 -- @tab opts `group`: a column's name, or something else
@@ -88,6 +101,7 @@ function split_csv.read(root, opts, canonical, classes)
   end
   split_csv.number_labels(listing, path)
   split_csv.complete(listing, "split.csv")
+  note_unlisted(listing, root, seen)
   listing.grouped, listing.listed = group, true
   return listing
 end
