@@ -4,8 +4,9 @@
 --
 -- Options through the environment: COUNT (2000 phantoms), SIZE (48), EPOCHS (6), BATCH (32), SEED (1), PREVALENCE
 -- ("0.15 0.3 0.5"; of nodule, effusion, opacity), PYTHON (none: Secateur alone). BCEWithLogitsLoss with balanced
--- pos_weight, Adam at 1e-3, no augmentation. It prints the losses of both step by step where they are furthest apart, and
--- AUROCs of validation by epoch and of the test images by finding.
+-- pos_weight, Adam at 1e-3, no augmentation. It prints by how much the losses of an epoch's steps differ at most, and
+-- AUROCs of validation by epoch and of the test images by finding. The first epoch shows whether both compute the same;
+-- later, rounding grows: PyTorch in float differs as much from PyTorch in double.
 local bench = require "support.bench"
 local core = require "secateur.core"
 local files = require "secateur.util.files"

@@ -196,7 +196,8 @@ describe("train with several findings", function()
     assert.truthy(text:find("train: data.train cannot teach 'effusion' (never absent), 'opacity' (never present)", 1,
       true), text)
     for _, label in ipairs(data.val.labels) do label[1], label[2], label[3] = -1, -1, -1 end
-    assert.equal("train: data.val: expected findings that are known, got none", message_of(model_of(), data, quietly {}))
+    assert.equal("train: data.val: expected findings that are known, got none",
+      message_of(model_of(), data, quietly {}))
   end)
 
   it("goes by the loss where validation has no AUROC, and says so", function()
