@@ -45,7 +45,8 @@ function output_agreement.divergence(dense, pruned, head)
   return sum
 end
 
--- What is decided by a row of logits: a list of decisions that are compared one by one with each other and with `truth`.
+-- What is decided by a row of logits: a list of decisions that are compared one by one with each other and with
+-- `truth`.
 local decisions = {}
 
 function decisions.softmax(logits) return { (metrics.argmax(logits)) } end
@@ -77,10 +78,10 @@ end
 -- @tab pruned the same, `labels`, and `head`
 -- @tab[opt] opts of the interval: `resamples` (1000), `level` (0.95), `seed` (0)
 -- @treturn[1] table `decision_agreement`, the share of images whose decision is the dense model's, or where images may
---   have several findings of decisions (image, finding), those of sigmoids being at a probability of 0.5; `kl`, the mean
---   of KL(dense || pruned) over images in nats, summed over findings; `drop_low`, `drop_high`, the paired bootstrap
---   interval of the drop of accuracy: images are drawn, and for each counts whether the dense model is right less
---   whether the pruned one is; of findings in how many more the dense model is right, in units of how many of an
+--   have several findings of decisions (image, finding), those of sigmoids being at a probability of 0.5; `kl`, the
+--   mean of KL(dense || pruned) over images in nats, summed over findings; `drop_low`, `drop_high`, the paired
+--   bootstrap interval of the drop of accuracy: images are drawn, and for each counts whether the dense model is right
+--   less whether the pruned one is; of findings in how many more the dense model is right, in units of how many of an
 --   image's are known on average
 -- @treturn[2] nil where they have no image in common
 function output_agreement.compare(dense, pruned, opts)

@@ -200,12 +200,27 @@ local function make_row(job, pair, group, todo, shared)
   return row
 end
 
+-- The samples of a group; where images may have several findings, with those that they were drawn for, which a store
+-- keeps apart.
+local function choose_samples(job, pair, group)
+  local sampling, seed, chosen = group.sampling, group.seed, nil
+  local key = json.encode { pair.dataset, pair.name, sampling.name, seed }
+  local function choose()
+    chosen = chosen or sample(pair.model, pair.data.train,
+      { sampling = sampling.how, per_class = job.options.per_class, seed = seed })
+    return chosen
+  end
+  local findings
+  if pair.data.train.multi_label then
+    findings = cached(job, "findings", key, function() return choose().findings end)
+  end
+  local indices = cached(job, "samples", key, choose)
+  if not findings then return indices end
+  return setmetatable(table.move(indices, 1, #indices, 1, {}), { __index = { findings = findings } })
+end
+
 local function run_group(job, pair, group)
-  local opts, sampling, seed = job.options, group.sampling, group.seed
-  local indices = cached(job, "samples", json.encode { pair.dataset, pair.name, sampling.name, seed }, function()
-    return sample(pair.model, pair.data.train,
-      { sampling = sampling.how, per_class = opts.per_class, seed = seed })
-  end)
+  local opts, indices = job.options, choose_samples(job, pair, group)
   local scored = cached(job, "scores", score_key(pair, group), function()
     return score(job, pair, group, indices)
   end)
@@ -302,12 +317,14 @@ end
 -- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low,
 -- drop_high` (its paired bootstrap interval over the test images, 95 %), `balanced_accuracy, macro_f1, auroc, ece,
 -- loss`; `decision_agreement` (share of test images whose decision is the dense model's) and `kl` (mean KL(dense ||
--- pruned), nats); of the model that is evaluated `parameters, macs, bytes` (of the saved file), `peak_bytes` (of a
--- batch of 16), `latency_1, latency_16` (ms of a batch of 1 and of 16: medians of few runs, in turns with the dense
--- model), and as shares of the dense model's `relative_parameters, relative_macs, relative_bytes, relative_latency_1,
+-- pruned), nats); where images may have several findings (where `accuracy` is the share of right decisions about a
+-- finding of an image, see `evaluate`) also `exact_match, average_precision, brier, auroc_drop` and `baseline_auroc`;
+-- of the model that is evaluated `parameters, macs, bytes` (of the saved file), `peak_bytes` (of a batch of 16),
+-- `latency_1, latency_16` (ms of a batch of 1 and of 16: medians of few runs, in turns with the dense model), and as
+-- shares of the dense model's `relative_parameters, relative_macs, relative_bytes, relative_latency_1,
 -- relative_latency_16`; `agreement_cosine, agreement_spearman, agreement_topk` (of heatmaps with those of the dense
--- model, see `agreement`); `score_seconds, repair_seconds, evaluate_seconds, agreement_seconds` and `per_class`, a
--- list of `{sensitivity=, specificity=, precision=, f1=}`. Measures that are undefined are absent.
+-- model, see `agreement`); `score_seconds, repair_seconds, evaluate_seconds, agreement_seconds` and `per_class`, a list
+-- of `{sensitivity=, specificity=, precision=, f1=}`. Measures that are undefined are absent.
 --
 -- A store from before there were repair and costs goes on as it was begun: masked models, without repair, the columns
 -- of costs and outputs absent.

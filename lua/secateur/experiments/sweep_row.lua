@@ -16,9 +16,14 @@ local function columns_of(measured, seconds)
   for _, name in ipairs { "accuracy", "balanced_accuracy", "auroc", "ece", "loss" } do
     columns[name] = measured[name]
   end
+  local findings = measured.head == "multi_label" -- whose accuracy is high where they are rare
+  for _, name in ipairs(findings and { "exact_match", "average_precision", "brier" } or {}) do
+    columns[name] = measured[name]
+  end
   for i, class in ipairs(measured.per_class or {}) do
     columns.per_class[i] = { sensitivity = class.sensitivity, specificity = class.specificity,
-      precision = class.precision, f1 = class.f1 }
+      precision = class.precision, f1 = class.f1, auroc = findings and class.auroc or nil,
+      average_precision = findings and class.average_precision or nil }
   end
   return columns
 end
@@ -115,6 +120,9 @@ function sweep_row.columns(job, pair, model)
   end
   columns.drop = pair.baseline.accuracy - columns.accuracy
   columns.baseline_accuracy = pair.baseline.accuracy
+  if columns.exact_match and columns.auroc and pair.baseline.auroc then
+    columns.auroc_drop, columns.baseline_auroc = pair.baseline.auroc - columns.auroc, pair.baseline.auroc
+  end
   if job.costs then
     add_costs(job, pair, columns, model)
   else

@@ -245,9 +245,9 @@ end
 --   and gradient_x_input, all that can be pruned; {} for none); `units`: "all" (the default) or "left" (only those that
 --   the plan leaves); `top` (0.1); `per_class` (10), `samples` or `indices`, `seed` (0), `batch` (16), `level` (0.95)
 --   and `resamples` (1000) as in `faithfulness`; `on_progress` (function(done, total))
--- @treturn Agreement `input`, each of `layers` (with `name`) and each of `per_class` (by label, else and of findings by target; with
---   `class`, `name`, and `layers` of its own) hold `cosine`, `spearman`, `topk` = `{mean, low, high, count}` or nil,
---   and `samples`;
+-- @treturn Agreement `input`, each of `layers` (with `name`) and each of `per_class` (by label, else and of findings by
+--   target; with `class`, `name`, and `layers` of its own) hold `cosine`, `spearman`, `topk` = `{mean, low, high,
+--   count}` or nil, and `samples`;
 --   `values.input[measure]` and `values.layers[name][measure]`: number per sample; `count`, `indices`, `labels`,
 --   `targets`. Prints as a table; see its methods `rows` and `csv`
 -- @usage

@@ -318,8 +318,8 @@ local function settle_targets(model, methods, samples)
   end
   for _, method in ipairs(methods) do
     if unlabelled and wants_label(method.options.target) then
-      errors.refuse("heatmaps", "target: expected samples with a finding to explain by \"label\", got none for sample %d",
-        unlabelled)
+      errors.refuse("heatmaps", "target: expected samples with a finding to explain by \"label\", got none for "
+        .. "sample %d", unlabelled)
     end
     local target = targets.with_labels(method.options.target, labels)
     if type(target) == "string" and target ~= "prediction" then

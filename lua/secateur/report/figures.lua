@@ -161,6 +161,32 @@ function figures.costs(rows, opts)
   return list
 end
 
+--- Draws the mean AUROC of findings against rate: a figure per dataset and model with a panel per repair, over all
+-- samplings and seeds, the unpruned model's as a level line.
+-- @tab rows Results
+-- @tab opts `folder`, `gnuplot`
+-- @treturn list of `{name=, dataset=, model=, title=}`
+function figures.auroc(rows, opts)
+  local list, taken, low = {}, {}, 0.8
+  for _, row in ipairs(rows) do low = math.min(low, row.auroc or 1) end
+  low = math.max(0, math.floor(low * 10 - 0.5) / 10)
+  each_measured(rows, "auroc_drop", function(dataset, model)
+    local drawn, baseline = {}, nil
+    for _, row in ipairs(rows:where { dataset = dataset, model = model }) do
+      baseline = row.baseline_auroc or baseline
+    end
+    for i, repair in ipairs(repairs_of(rows)) do
+      drawn[i] = { where = { dataset = dataset, model = model, repair = repair[1] }, column = "auroc",
+        title = repair[2] or join(dataset, model), start = baseline, levels = { { baseline, unpruned_look } } }
+    end
+    local name = gnuplot.slug(("auroc-%s-%s"):format(dataset, model), taken)
+    add(list, { name = name, dataset = dataset, model = model, title = join(dataset, model) }, line_plots.draw(rows,
+      drawn, { folder = opts.folder, name = name, label = "AUROC", low = low, high = 1.01,
+        key = { { "unpruned", unpruned_look } }, cell_width = #drawn == 1 and 400 or nil, gnuplot = opts.gnuplot }))
+  end)
+  return list
+end
+
 --- Draws the share of decisions that are the dense model's against rate: a figure per dataset and model with a panel
 -- per repair, over all samplings and seeds. Nothing where no row has been measured so.
 -- @tab rows Results

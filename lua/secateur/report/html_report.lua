@@ -143,6 +143,14 @@ local function cost_section(costs, drawn, read)
     figure_list(drawn, read, function(entry) return "Accuracy against " .. entry.against end))
 end
 
+-- The areas under the ROC curves of findings; nothing where images have one class each.
+local function auroc_section(auroc, read)
+  if not auroc then return "" end
+  return section("auroc", "AUROC of findings", "<p>The accuracy of rare findings is high whatever a model does; the "
+    .. "area under the ROC curve is not.</p>\n", wide(tables.drops_html(auroc.drops, auroc.caption)),
+    figure_list(auroc.drawn, read, function() return "AUROC against pruning rate" end))
+end
+
 -- How many decisions stay; nothing where it was not measured.
 local function decision_section(drawn, read)
   if #drawn == 0 then return "" end
@@ -307,7 +315,8 @@ end
 
 --- Makes the page.
 -- @tab rows Results
--- @tab parts `title, margin, drops, caption`, `costs` (what `tables.costs` gives), `drawn, drawn_costs, decisions,
+-- @tab parts `title, margin, drops, caption`, `auroc` (`drops`, `caption`, `drawn`, or nil), `costs` (what
+--   `tables.costs` gives), `drawn, drawn_costs, decisions,
 -- agreements` (figures of `figures.accuracy`, `costs`, `decisions` and `agreement`), `heatmaps, trainings`, and `read`,
 -- a function from a figure's file name to its bytes
 -- @treturn string
@@ -325,6 +334,7 @@ function html_report.make(rows, parts)
     summary(rows, parts.drops, parts.margin),
     section("drops", "Accuracy drop", wide(tables.drops_html(parts.drops, parts.caption))),
     section("figures", "Accuracy against pruning rate", accuracy_figures(parts.drawn, parts.read)),
+    auroc_section(parts.auroc, parts.read),
     cost_section(parts.costs, parts.drawn_costs, parts.read), decision_section(parts.decisions, parts.read),
     agreement_section(parts.agreements, parts.read),
     section("lossless", "Lossless pruning", wide(tables.lossless_html(rows, parts.margin)),

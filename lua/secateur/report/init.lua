@@ -28,11 +28,12 @@ local columns = { "dataset", "model", "method", "redundancy", "sampling", "repai
   "units_pruned", "units_total", "baseline_accuracy", "accuracy", "drop", "balanced_accuracy", "macro_f1", "auroc",
   "ece", "loss", "score_seconds", "evaluate_seconds" }
 -- Only there where some row has them.
-local more_columns = { "repair_layers", "repair_seconds", "drop_low", "drop_high", "decision_agreement", "kl",
-  "parameters", "macs", "bytes", "latency_1", "latency_16", "peak_bytes", "relative_parameters", "relative_macs",
-  "relative_bytes", "relative_latency_1", "relative_latency_16", "agreement_cosine", "agreement_spearman",
-  "agreement_topk", "agreement_seconds" }
+local more_columns = { "exact_match", "average_precision", "brier", "baseline_auroc", "auroc_drop", "repair_layers",
+  "repair_seconds", "drop_low", "drop_high", "decision_agreement", "kl", "parameters", "macs", "bytes", "latency_1",
+  "latency_16", "peak_bytes", "relative_parameters", "relative_macs", "relative_bytes", "relative_latency_1",
+  "relative_latency_16", "agreement_cosine", "agreement_spearman", "agreement_topk", "agreement_seconds" }
 local class_columns = { "sensitivity", "specificity", "precision", "f1" }
+local finding_columns = { "sensitivity", "specificity", "precision", "f1", "auroc", "average_precision" }
 
 local function results_lines(rows)
   local names = table.move(columns, 1, #columns, 1, {})
@@ -50,14 +51,14 @@ end
 
 local function class_lines(rows)
   local lines = { { "dataset", "model", "method", "redundancy", "sampling", "repair", "seed", "rate", "class" } }
-  local before = #lines[1]
-  table.move(class_columns, 1, #class_columns, before + 1, lines[1])
+  local before, measures = #lines[1], #rows:distinct "exact_match" > 0 and finding_columns or class_columns
+  table.move(measures, 1, #measures, before + 1, lines[1])
   for _, row in ipairs(rows) do
     local names = ((rows.experiment.datasets or {})[row.dataset] or {}).classes or {}
     for class, measured in ipairs(row.per_class or {}) do
       local line = { row.dataset, row.model, row.method, row.redundancy, row.sampling, row.repair, row.seed, row.rate,
-        names[class] or class, n = before + #class_columns }
-      for j, column in ipairs(class_columns) do line[before + j] = measured[column] end
+        names[class] or class, n = before + #measures }
+      for j, column in ipairs(measures) do line[before + j] = measured[column] end
       lines[#lines + 1] = line
     end
   end
@@ -85,8 +86,8 @@ local function check_bars(name, bars, i)
   return bars
 end
 
--- Heatmaps as a list of {title=, lines=, images = {{label=, path=}, …}, bars=}; a bare path stands for a sample of one
--- picture.
+-- Heatmaps as a list of {title=, lines=, images = {{label=, path=}, …}, bars=}; a bare path stands for a sample of
+-- one picture.
 local function heatmap_samples(name, given)
   local samples = {}
   for i, sample in ipairs(given) do
@@ -156,6 +157,14 @@ local function write_files(rows, folder, opts)
   local drops, caption = tables.drops(rows, opts), tables.drops_caption(rows)
   write("table1.md", tables.drops_markdown(drops, caption))
   write("table1.html", tables.drops_html(drops, caption))
+  local auroc
+  if #rows:distinct "auroc_drop" > 0 then
+    auroc = { drops = tables.drops(rows, { bold = opts.bold, column = "auroc_drop" }),
+      caption = tables.drops_caption(rows, "auroc_drop") }
+    write("auroc.md", tables.drops_markdown(auroc.drops, auroc.caption))
+    write("auroc.html", tables.drops_html(auroc.drops, auroc.caption))
+    auroc.drawn = figures.auroc(rows, { folder = pictures, gnuplot = opts.gnuplot })
+  end
   local costs = tables.costs(rows)
   if costs then
     write("costs.md", tables.costs_markdown(costs))
@@ -169,7 +178,7 @@ local function write_files(rows, folder, opts)
   end
   local trainings = draw_trainings(histories(opts.history), pictures, opts.gnuplot)
   write("index.html", html_report.make(rows, { title = opts.title, margin = opts.margin, drops = drops,
-    caption = caption, costs = costs, drawn = drawn, drawn_costs = drawn_costs, decisions = decisions,
+    caption = caption, auroc = auroc, costs = costs, drawn = drawn, drawn_costs = drawn_costs, decisions = decisions,
     agreements = agreements, heatmaps = opts.samples, trainings = trainings,
     read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
 end
@@ -189,9 +198,10 @@ local function write(rows, folder, opts)
 end
 
 --- Writes a report: results.csv and per_class.csv (all rows), table1.md and table1.html (mean ± standard deviation of
--- the drop), costs.md and costs.html (what pruned models keep and cost, where rows say so), figures/*.svg, *.png and
--- the *.gp that draw them, and index.html, one page with all of it. The figures: accuracy against rate, multiply-adds
--- and time, agreement of decisions and of explanations against rate, a panel per repair.
+-- the drop), where images may have several findings auroc.md and auroc.html (the drop of AUROC), costs.md and
+-- costs.html (what pruned models keep and cost, where rows say so), figures/*.svg, *.png and the *.gp that draw them,
+-- and index.html, one page with all of it. The figures: accuracy against rate, multiply-adds and time, agreement of
+-- decisions and of explanations against rate, a panel per repair.
 -- @tparam Results|string rows what `sweep` gives, or the path of its store
 -- @string folder made where it is missing; files of the same names are overwritten
 -- @tab[opt] opts `title`; `margin` (the sweep's, 0.05); `bold`: "column" (the best of each column) or "method" (the

@@ -13,8 +13,8 @@ local function mean_text(mean)
   return text == "-0.000" and "0.000" or text
 end
 
-local function cell(rows)
-  local mean, deviation, count = results.statistics(rows, "drop")
+local function cell(rows, column)
+  local mean, deviation, count = results.statistics(rows, column)
   if not mean then return { text = "–", count = 0 } end
   return { mean = mean, deviation = deviation, count = count, shown = mean_text(mean),
     text = ("%s ± %.2f"):format(mean_text(mean), deviation) }
@@ -36,13 +36,14 @@ end
 --- The cells of Table 1. Rate 0 has no column: its drop is 0 by definition.
 -- @tab rows Results
 -- @tab[opt] opts `bold`: "column" (default; the best of each column) or "method" (the best of each column within a
--- method, as the paper prints it)
+-- method, as the paper prints it); `column`: "drop" (of accuracy), or "auroc_drop"
 -- @treturn table `{rates = {…}, redundancy = boolean, repair = boolean, lines = {{method=, sampling=, redundancy=,
--- repair=, cells = {…}}, …}}`: whether the table has a column for redundancy and for repair, and a cell being `{mean=,
--- deviation=, count=, text=, best=}`
+-- repair=, cells = {…}}, …}}`: whether the table has a column for redundancy and for repair, and a cell being
+-- `{mean=, deviation=, count=, text=, best=}`
 function tables.drops(rows, opts)
   local by_method = opts and opts.bold == "method"
-  local drops = { rates = {}, lines = {}, redundancy = rows:varies "redundancy", repair = rows:varies "repair" }
+  local drops = { rates = {}, lines = {}, column = opts and opts.column or "drop",
+    redundancy = rows:varies "redundancy", repair = rows:varies "repair" }
   for _, rate in ipairs(rows:distinct "rate") do
     if rate > 0 then drops.rates[#drops.rates + 1] = rate end
   end
@@ -54,7 +55,7 @@ function tables.drops(rows, opts)
           cells = {} }
         for i, rate in ipairs(drops.rates) do
           where.rate = rate
-          line.cells[i] = cell(rows:where(where))
+          line.cells[i] = cell(rows:where(where), drops.column)
         end
         drops.lines[#drops.lines + 1] = line
       end
@@ -113,17 +114,26 @@ function tables.rate_text(rate)
   return #text < 4 and ("%.2f"):format(rate) or text
 end
 
+-- What is lost, by column.
+local lost = { drop = "accuracy", auroc_drop = "AUROC" }
+
 --- What Table 1 shows, in a sentence.
 -- @tab rows Results
+-- @string[opt="drop"] column
 -- @treturn string
-function tables.drops_caption(rows)
+function tables.drops_caption(rows, column)
   local counts = {}
   for i, each in ipairs { { "model", "model" }, { "dataset", "dataset" }, { "seed", "seed" } } do
     local count = #rows:distinct(each[1])
     counts[i] = ("%d %s%s"):format(count, each[2], count == 1 and "" or "s")
   end
-  local caption = ("Drop of accuracy from the unpruned model at each pruning rate, mean ± standard deviation over %s, "
-    .. "%s and %s (population: divided by n). Lower is better; negative is a gain."):format(table.unpack(counts))
+  local caption = ("Drop of %s from the unpruned model at each pruning rate, mean ± standard deviation over %s, "
+    .. "%s and %s (population: divided by n). Lower is better; negative is a gain."):format(lost[column or "drop"],
+    table.unpack(counts))
+  if #rows:distinct "exact_match" > 0 then
+    caption = caption .. (column == "auroc_drop" and " The area is the mean over findings."
+      or " Accuracy is the share of decisions about a finding of an image that are right.")
+  end
   if #rows < rows.total then
     caption = caption .. (" Incomplete: %d of %d rows are there."):format(#rows, rows.total)
   end
@@ -163,8 +173,8 @@ function tables.drops_html(drops, caption)
   for _, head in ipairs(heads_of(drops, true)) do
     out[#out + 1] = '<th rowspan="2" scope="col">' .. head .. "</th>"
   end
-  out[#out + 1] = (#drops.rates == 0 and "" or ('<th colspan="%d" scope="colgroup">Δ accuracy at pruning rate</th>')
-    :format(#drops.rates)) .. "</tr>\n<tr>"
+  out[#out + 1] = (#drops.rates == 0 and "" or ('<th colspan="%d" scope="colgroup">Δ %s at pruning rate</th>')
+    :format(#drops.rates, lost[drops.column or "drop"])) .. "</tr>\n<tr>"
   for _, rate in ipairs(drops.rates) do out[#out + 1] = ('<th scope="col">%s</th>'):format(tables.rate_text(rate)) end
   out[#out + 1] = "</tr>\n</thead>\n<tbody>\n"
   local previous
@@ -234,8 +244,8 @@ local function share_text(mean, deviation)
 end
 
 -- Columns of the table of costs: column of the rows, heading.
-local cost_columns = { { "drop", "Δ accuracy" }, { "decision_agreement", "Same decisions" }, { "kl", "KL" },
-  { "relative_macs", "MACs" }, { "relative_parameters", "Parameters" }, { "relative_bytes", "File" },
+local cost_columns = { { "drop", "Δ accuracy" }, { "auroc_drop", "Δ AUROC" },
+  { "decision_agreement", "Same decisions" }, { "kl", "KL" }, { "relative_macs", "MACs" }, { "relative_parameters", "Parameters" }, { "relative_bytes", "File" },
   { "relative_latency_1", "Time, 1 image" }, { "relative_latency_16", "Time, 16 images" } }
 
 --- What pruned models cost and keep: a line per way of scoring, repair and rate, means over models, datasets, samplings
@@ -247,7 +257,9 @@ function tables.costs(rows)
   for _, each in ipairs(cost_columns) do
     if #rows:distinct(each[1]) > 0 then shown[#shown + 1] = each end
   end
-  if #shown < 2 then return nil end -- drops alone have a table of their own
+  local costs = 0
+  for _, each in ipairs(shown) do costs = costs + (lost[each[1]] and 0 or 1) end
+  if costs == 0 then return nil end -- drops alone have a table of their own
   local axes = { redundancy = rows:varies "redundancy", repair = rows:varies "repair" }
   table_of.heads = heads_of(axes)
   table_of.heads[#table_of.heads + 1] = "Rate"

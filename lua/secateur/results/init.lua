@@ -207,11 +207,13 @@ local function format_cell(value)
 end
 
 local columns = { "dataset", "model", "method", "sampling", "seed", "rate", "accuracy", "drop", "balanced_accuracy" }
+-- Shown where some row has the last of them.
+local finding_columns = { "auroc", "average_precision", "exact_match" }
 -- Shown where some row has them.
 local more_columns = { "decision_agreement", "relative_macs", "relative_parameters", "relative_latency_1",
   "agreement_cosine", "agreement_spearman", "agreement_topk" }
-local headings = { balanced_accuracy = "balanced", decision_agreement = "decisions", relative_macs = "MACs",
-  relative_parameters = "parameters", relative_latency_1 = "time", agreement_cosine = "cosine",
+local headings = { balanced_accuracy = "balanced", auroc = "AUROC", average_precision = "AP",
+  exact_match = "exact", decision_agreement = "decisions", relative_macs = "MACs", relative_parameters = "parameters", relative_latency_1 = "time", agreement_cosine = "cosine",
   agreement_spearman = "Spearman", agreement_topk = "top-k" }
 
 --- A readable table of the rows.
@@ -224,6 +226,7 @@ function Results:__tostring()
       left = left + 1
     end
   end
+  for _, column in ipairs(#self:distinct "exact_match" > 0 and finding_columns or {}) do shown[#shown + 1] = column end
   for _, column in ipairs(more_columns) do
     if #self:distinct(column) > 0 then shown[#shown + 1] = column end
   end
