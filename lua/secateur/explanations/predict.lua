@@ -1,9 +1,9 @@
 --- What a model says of images, whoever they are of.
 -- @module secateur.explanations.predict
-local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local evaluation = require "secateur.evaluation.predict"
 local files = require "secateur.util.files"
+local heads = require "secateur.models.heads"
 local heatmaps = require "secateur.explanations.heatmaps"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -39,19 +39,6 @@ for key, rule in pairs(preparation_rules) do rules[key] = { type = rule.type, on
 
 local function say(job, format, ...)
   if not job.opts.quiet then io.stderr:write("predict: ", format:format(...), "\n") end
-end
-
--- "softmax"; of a sigmoid head "binary" (one logit for two classes) or "multi_label".
-local function kind_of(model)
-  if model.head ~= "sigmoid" then return "softmax" end
-  return model.output_count == 1 and "binary" or "multi_label"
-end
-
-local function probabilities_of(kind, logits)
-  if kind == "softmax" then return core.softmax(logits) end
-  local rows = core.sigmoid(logits):totable()
-  for i, row in ipairs(kind == "binary" and rows or {}) do rows[i] = { 1 - row[1], row[1] } end
-  return core.tensor(rows)
 end
 
 -- ---- what the images are ----
@@ -211,7 +198,7 @@ local function run(job)
   for x, _, kept in split:batches { batch = opts.batch, workers = opts.workers } do
     local logits = plan:forward(x)
     targets.check_finite("predict", logits)
-    for i, probabilities in ipairs(probabilities_of(job.kind, logits):totable()) do
+    for i, probabilities in ipairs(heads.probabilities(job.kind, logits):totable()) do
       local index = kept and kept[i] or next_index
       next_index = index + 1
       read[#read + 1] = index
@@ -320,7 +307,7 @@ end
 return function(model, images, opts)
   model_class.check("predict", model)
   local job = { model = model, opts = options.check("predict", opts, rules), given = opts or {},
-    kind = kind_of(model) }
+    kind = heads.kind(model) }
   job.classes, job.names = names_of(model)
   job.threshold = check_threshold(job)
   if job.opts.heatmaps then
