@@ -4,6 +4,12 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function words(text)
+  local list = {}
+  for word in text:gmatch "[^,]+" do list[#list + 1] = word end
+  return list
+end
+
 local function rate(text)
   local number = tonumber(text)
   if number and number >= 0 and number < 1 then return number end
@@ -15,9 +21,11 @@ parser:argument("model", "what model:save wrote (see train.lua), or a checkpoint
   .. "trained if not given"):args "?"
 parser:option("--data", "a folder of images (class per folder), .npz, .csv or KIND:PATH; phantoms if not given")
 parser:option("--size", "side of the images; by default the model's, 64 where one is trained"):convert(whole)
-parser:option("--classes", "the names of a checkpoint's classes, in the order of its outputs"):args "+"
+parser:option("--classes", "the names of the checkpoint's classes, in the order of its outputs, separated by commas")
+  :convert(words)
 parser:option("--prefix", "of the names in the checkpoint that count")
 parser:option("--key", "the dictionary in a .pth that counts, such as model_ema")
+parser:option("--head", "softmax or sigmoid; or where the head's names begin, if the file has several")
 parser:option("--epochs", "epochs where a model is trained", "15"):convert(whole)
 parser:option("--method", "a method of sc.attribute; may be repeated; lrp, dlb, ig and gradient_x_input if not given")
   :count "*"
@@ -38,7 +46,8 @@ local compared = table.move(methods, 1, #methods, 1, {
 sc.main(function()
   if args.csv then sc.output_file(args.csv) end
   local model = args.model
-    and sc.load_checkpoint(args.model, { size = args.size, prefix = args.prefix, key = args.key })
+    and sc.load_checkpoint(args.model, { size = args.size, prefix = args.prefix, key = args.key,
+      head = args.head })
   if model and args.classes then model.info.classes = args.classes end
   local read = { like = model, size = not model and (args.size or 64) or nil }
   local data = args.data and sc.data.open(args.data, read) or sc.data.phantom(read)

@@ -13,6 +13,7 @@ parser:option("--size", "side of the images in pixels; the checkpoint's if not g
 parser:option("--channels", "of the images; the checkpoint's if not given"):convert(whole)
 parser:option("--prefix", "of the names in the checkpoint that count")
 parser:option("--key", "the dictionary in a .pth that counts, such as model_ema")
+parser:option("--head", "softmax or sigmoid; or where the head's names begin, if the file has several")
 parser:option("--rate", "share of the neurons to prune", "0.5"):convert(tonumber)
 parser:option("--method", "how neurons are scored", "lrp")
 parser:option("--head-epochs", "epochs for a new head alone", "5"):convert(whole)
@@ -43,9 +44,9 @@ end
 
 sc.main(function()
   local path = args.checkpoint or pretrain()
-  local how = { size = args.size, channels = args.channels, prefix = args.prefix, key = args.key, seed = args.seed }
+  local how = { size = args.size, channels = args.channels, prefix = args.prefix, key = args.key, head = args.head,
+    seed = args.seed, quiet = true }
   if args.save then sc.output_file(args.save, { extension = "safetensors" }) end
-  how.quiet = true
   local like = sc.load_checkpoint(path, how) -- images are prepared as the checkpoint's were
   local names = like.classes
   like.info.classes = nil -- but may be of other classes
@@ -53,6 +54,8 @@ sc.main(function()
     or sc.data.phantom { like = like, count = 400, classes = { "normal", "effusion" }, seed = args.seed + 1 }
   print(data)
   how.classes, how.quiet = #data.classes, args.quiet
+  if data.multi_label then how.head = how.head or "sigmoid" end
+  if not data.multi_label and like.head == "sigmoid" and like.output_count > 1 then how.head = how.head or "softmax" end
   local model, notes = sc.load_checkpoint(path, how)
   if not args.checkpoint then os.remove(path) end
 

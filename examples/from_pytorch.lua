@@ -4,22 +4,31 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function words(text)
+  local list = {}
+  for word in text:gmatch "[^,]+" do list[#list + 1] = word end
+  return list
+end
+
 local parser = argparse("from_pytorch.lua", "Prune a classifier that PyTorch has trained, and hand it on as ONNX.")
 parser:argument("checkpoint", "what torch.save, safetensors or model:save wrote of a VGG, ResNet or ViT")
 parser:argument("onnx", "the file to write; pruned.onnx if not given"):args "?"
 parser:option("--data", "the images it was trained on: a folder per class, .npz, .csv or KIND:PATH; phantoms if not "
   .. "given")
 parser:option("--size", "side of the images it was trained on; by default what the file tells, or 224"):convert(whole)
-parser:option("--classes", "the names of the checkpoint's classes, in the order of its outputs"):args "+"
+parser:option("--classes", "the names of the checkpoint's classes, in the order of its outputs, separated by commas")
+  :convert(words)
 parser:option("--prefix", "of the names in the checkpoint that count")
 parser:option("--key", "the dictionary in a .pth that counts, such as model_ema")
+parser:option("--head", "softmax or sigmoid; or where the head's names begin, if the file has several")
 parser:option("--rate", "share of the neurons to remove", "0.3"):convert(tonumber)
 parser:option("--epochs", "epochs of fine-tuning after that", "3"):convert(whole)
 local args = parser:parse()
 
 sc.main(function()
   local path = sc.output_file(args.onnx or "pruned.onnx", { extension = "onnx" })
-  local model = sc.load_checkpoint(args.checkpoint, { size = args.size, prefix = args.prefix, key = args.key })
+  local model = sc.load_checkpoint(args.checkpoint, { size = args.size, prefix = args.prefix, key = args.key,
+      head = args.head })
   if args.classes then model.info.classes = args.classes end
   print(model)
   local data = args.data and sc.data.open(args.data, { like = model }) or sc.data.phantom { like = model }

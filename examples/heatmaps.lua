@@ -4,13 +4,21 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function words(text)
+  local list = {}
+  for word in text:gmatch "[^,]+" do list[#list + 1] = word end
+  return list
+end
+
 local parser = argparse("heatmaps.lua", "Explain predictions of a model as a sheet of heatmaps.")
 parser:argument("model", "what model:save wrote (see train.lua), or a checkpoint (.pth, .safetensors); a small VGG is "
   .. "trained if not given"):args "?"
 parser:option("--data", "a folder of images (class per folder), .npz, .csv or KIND:PATH; phantoms if not given")
-parser:option("--classes", "the names of a checkpoint's classes, in the order of its outputs"):args "+"
+parser:option("--classes", "the names of the checkpoint's classes, in the order of its outputs, separated by commas")
+  :convert(words)
 parser:option("--prefix", "of the names in the checkpoint that count")
 parser:option("--key", "the dictionary in a .pth that counts, such as model_ema")
+parser:option("--head", "softmax or sigmoid; or where the head's names begin, if the file has several")
 parser:option("--split", "samples of which split", "test"):choices { "train", "val", "test" }
 parser:option("--methods", "such as: lrp dlb ig grad_cam; or: all"):args "+"
 parser:option("--composite", "composites of LRP by name, such as epsilon_plus_flat, side by side"):args "+"
@@ -32,7 +40,8 @@ local args = parser:parse()
 sc.main(function()
   sc.output_folder(args.out)
   local model = args.model
-    and sc.load_checkpoint(args.model, { size = args.size, prefix = args.prefix, key = args.key })
+    and sc.load_checkpoint(args.model, { size = args.size, prefix = args.prefix, key = args.key,
+      head = args.head })
   if model and args.classes then model.info.classes = args.classes end
   local read = { like = model, size = not model and (args.size or 64) or nil }
   local data = args.data and sc.data.open(args.data, read) or sc.data.phantom(read)

@@ -5,6 +5,12 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function words(text)
+  local list = {}
+  for word in text:gmatch "[^,]+" do list[#list + 1] = word end
+  return list
+end
+
 local parser = argparse("smaller.lua", "Prune, repair and compact a classifier; a table of what it was and is.")
 parser:argument("checkpoint", "a VGG, ResNet or ViT (.pth, .safetensors), or what model:save wrote; a small VGG is "
   .. "trained if not given"):args "?"
@@ -13,9 +19,11 @@ parser:option("--data", "images of the kind it was trained on: a folder per clas
 parser:option("--size", "side of the images it was trained on; by default what the file tells, or 224"):convert(whole)
 parser:option("--mean", "of its normalisation, for all channels; as the model knows, or ImageNet's"):convert(tonumber)
 parser:option("--std", "of its normalisation"):convert(tonumber)
-parser:option("--classes", "the names of the checkpoint's classes, in the order of its outputs"):args "+"
+parser:option("--classes", "the names of the checkpoint's classes, in the order of its outputs, separated by commas")
+  :convert(words)
 parser:option("--prefix", "of the names in the checkpoint that count")
 parser:option("--key", "the dictionary in a .pth that counts, such as model_ema")
+parser:option("--head", "softmax or sigmoid; or where the head's names begin, if the file has several")
 parser:option("--rate", "share of the neurons to remove", "0.5"):convert(tonumber)
 parser:option("--macs", "remove as many as leave this share of the multiply-adds instead"):convert(tonumber)
 parser:option("--repair", "how what pruning cost is won back", "least_squares")
@@ -31,7 +39,8 @@ local function text(decision) return type(decision) == "table" and table.concat(
 sc.main(function()
   local file, onnx = sc.output_file(args.out .. ".safetensors"), sc.output_file(args.out .. ".onnx")
   local model = args.checkpoint
-    and sc.load_checkpoint(args.checkpoint, { size = args.size, prefix = args.prefix, key = args.key })
+    and sc.load_checkpoint(args.checkpoint, { size = args.size, prefix = args.prefix, key = args.key,
+      head = args.head })
   if model and args.classes then model.info.classes = args.classes end
   local read = { like = model, size = not model and (args.size or 64) or nil, mean = args.mean, std = args.std }
   local data = args.data and sc.data.open(args.data, read) or sc.data.phantom(read)

@@ -25,7 +25,7 @@ local good = {
   -- models of every kind, on every kind of data
   { "heatmaps.lua @/grey.safetensors --data @/grey --out @/new/h1 --methods lrp grad_cam", "new/h1/sample-sheet.png" },
   { "heatmaps.lua @/grey.safetensors --out @/new/h2 --methods lrp", "new/h2/sample-sheet.png" },
-  { "heatmaps.lua @/state.pth --size 16 --classes effusion normal --data @/folder --out @/new/h3 --methods lrp",
+  { "heatmaps.lua @/state.pth --size 16 --classes effusion,normal --data @/folder --out @/new/h3 --methods lrp",
     "new/h3/sample-sheet.png" },
   { "faithfulness.lua @/grey.safetensors --data @/grey --per-class 1 --steps 4 --method lrp --csv @/new/f/m.csv",
     "new/f/m.csv" },
@@ -46,6 +46,17 @@ local good = {
   { "predict.lua @/inside.pth @/folder/normal/2.png --key weights --prefix backbone. --size 16 --heatmaps lrp "
     .. "--dir @/new/why", "new/why/prediction-sheet.png" },
   { "predict.lua @/state.safetensors --size 16 --data @/tiny.npz --split val" },
+  { "predict.lua @/state.pth --size 16 --classes a,b --heatmaps lrp,grad_cam --dir @/new/w2 @/folder @/grey/normal",
+    "new/w2/prediction-1-lrp.png" },
+  -- several findings per image
+  { "train.lua @/findings.safetensors --data @/findings.npz --channels 1 --epochs 1", "findings.safetensors" },
+  { "heatmaps.lua @/findings.safetensors --data @/findings.npz --out @/new/h4 --methods lrp",
+    "new/h4/sample-sheet.png" },
+  { "finetune.lua @/findings.safetensors --data @/grey --head-epochs 1 --epochs 1" },
+  { "finetune.lua @/grey.safetensors --data @/findings.npz --head-epochs 1 --epochs 1" },
+  { "smaller.lua @/findings.safetensors --data @/findings.npz --calibration 16 --out @/findings-small",
+    "findings-small.onnx" },
+  { "predict.lua @/findings.safetensors @/grey/normal --threshold 0.4" },
 }
 
 -- What users do wrong ends with one line, before any work.
@@ -65,6 +76,8 @@ local wrong = {
   { "smaller.lua @/state.pth --size 16 --data @/folder --out @/tiny.npz/small", "tiny.npz" },
   { "predict.lua @/saved.safetensors @/none.png", "No such file or directory" },
   { "predict.lua @/saved.safetensors @/tiny.npz", "tiny.npz" },
+  { "predict.lua @/state.safetensors --size 16 --classes a,b,c @/folder", "expected 2 names" },
+  { "faithfulness.lua @/findings.safetensors --data @/grey", "there is no class" },
   { "custom_model.lua --data @/saved.safetensors", "open" },
 }
 
@@ -134,9 +147,9 @@ describe("examples", function()
 
   local data = { "@/folder", "@/grey", "@/tiny.npz", "@/table/images.csv", "folder:@/table" }
   local models = { "@/saved.safetensors", "@/grey.safetensors",
-    "@/state.safetensors --size 16 --classes effusion normal",
-    "@/state.pth --size 16 --classes effusion normal",
-    "@/inside.pth --size 16 --key weights --prefix backbone. --classes effusion normal" }
+    "@/state.safetensors --size 16 --classes effusion,normal",
+    "@/state.pth --size 16 --classes effusion,normal",
+    "@/inside.pth --size 16 --key weights --prefix backbone. --classes effusion,normal" }
   local scripts = { "heatmaps.lua %s --data %s --methods lrp --out @/all",
     "faithfulness.lua %s --data %s --per-class 1 --steps 2 --method lrp",
     "finetune.lua %s --data %s --head-epochs 1 --epochs 1",
@@ -146,7 +159,7 @@ describe("examples", function()
     for _, model in ipairs(models) do
       for _, set in ipairs(data) do
         local line = script:format(model, set)
-        if line:find "^finetune" then line = line:gsub(" %-%-classes effusion normal", "") end
+        if line:find "^finetune" then line = line:gsub(" %-%-classes effusion,normal", "") end
         line = line:gsub("^(from_pytorch.lua %S+)(.*) %-%-onnx (%S+)$", "%1 %3%2")
         it("run: " .. line:gsub("@/", ""), function() run(line) end)
       end

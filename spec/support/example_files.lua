@@ -26,12 +26,12 @@ local function write_folder(root, channels)
   return rows
 end
 
-local function write_npz(path)
+local function write_npz(path, findings)
   local arrays = {}
   for name, count in pairs { train = 24, val = 8, test = 8 } do
-    local images, labels = { shape = { count, SIZE, SIZE } }, { shape = { count, 1 } }
+    local images, labels = { shape = { count, SIZE, SIZE } }, { shape = { count, findings } }
     for i = 1, count * SIZE * SIZE do images[i] = (i * 7919 + i // 256 * 31) % 251 end
-    for i = 1, count do labels[i] = i % 2 end
+    for i = 1, count * findings do labels[i] = i * i % 7 % 2 end
     arrays[name .. "_images"], arrays[name .. "_labels"] = images, labels
   end
   archives.write(path, arrays)
@@ -56,15 +56,17 @@ local function network(channels)
     channels = channels, classes = 2, seed = 3 }
 end
 
---- Writes them all below a folder: data `folder`, `tiny.npz`, `table/images.csv`, `grey`; models `saved.safetensors`
--- (of model:save, trained on `folder`), `grey.safetensors` (the same with one channel), `state.safetensors` and `state.pth`
--- (weights alone), `inside.pth` (behind the key "weights" and the prefix "backbone.").
+--- Writes them all below a folder: data `folder`, `grey`, `table/images.csv`, `tiny.npz`, `findings.npz` (three each);
+-- models `saved.safetensors` (of model:save, trained on `folder`), `grey.safetensors` (the same with one channel),
+-- `state.safetensors` and `state.pth` (weights alone), `inside.pth` (behind the key "weights" and the prefix
+-- "backbone.").
 -- @string root
 function example_files.write(root)
   write_folder(root .. "/folder", 3)
   write_folder(root .. "/grey", 1)
   assert(csv.write(root .. "/table/images.csv", write_folder(root .. "/table", 3)))
-  write_npz(root .. "/tiny.npz")
+  write_npz(root .. "/tiny.npz", 1)
+  write_npz(root .. "/findings.npz", 3)
   for name, channels in pairs { folder = 3, grey = 1 } do
     local model = network(channels)
     sc.train(model, sc.data.folder(files.join(root, name), { size = SIZE, channels = channels }),

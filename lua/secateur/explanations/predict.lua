@@ -257,6 +257,10 @@ end
 
 local function names_of(model)
   local classes, names = {}, {}
+  if model.classes and #model.classes ~= model.class_count then
+    errors.refuse("predict", "model: expected %d names in info.classes, as many as it has classes, got %d",
+      model.class_count, #model.classes)
+  end
   for class = 1, model.class_count do
     classes[class] = model.classes and tostring(model.classes[class]) or tostring(class)
     names[class] = model.classes and classes[class] or class
