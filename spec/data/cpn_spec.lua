@@ -25,7 +25,7 @@ describe("data.cpn", function()
     }
     for _, names in ipairs(spellings) do
       fill(table.unpack(names))
-      local set = data.cpn(root, { size = 8 })
+      local set = data.cpn(root, { size = 8, quiet = true })
       assert.same({ "COVID", "NORMAL", "PNEUMONIA" }, set.classes)
       assert.same({ 7, 14, 21 }, set.train:class_counts())
       assert.same({ 1, 2, 3 }, set.val:class_counts())
@@ -38,7 +38,7 @@ describe("data.cpn", function()
     local top = "Covid19-Pneumonia-Normal Chest X-Ray Images Dataset/Covid19-Pneumonia-Normal/"
     fill(top .. "COVID/images", top .. "NORMAL/Images", top .. "PNEUMONIA")
     pictures.save(root, top .. "COVID/masks/01.png")
-    local set = data.cpn(root, { size = 8 })
+    local set = data.cpn(root, { size = 8, quiet = true })
     assert.same({ 7, 14, 21 }, set.train:class_counts())
   end)
 
@@ -52,7 +52,7 @@ describe("data.cpn", function()
       end
     end
     temporary.write(root, "x/split.csv", table.concat(lines, "\n"))
-    local set = data.cpn(root, { size = 8 })
+    local set = data.cpn(root, { size = 8, quiet = true })
     assert.same({ 2, 2, 2 }, set.train:class_counts())
     assert.same({ "COVID/03.png", "NORMAL/03.png", "PNEUMONIA/03.png" }, set.val.names)
     assert.same({ 1, 2, 3 }, set.test.labels)

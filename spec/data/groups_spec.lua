@@ -162,6 +162,16 @@ describe("data: splits that a set brings", function()
     assert.same({ "val/x/01.png" }, set.test.names)
   end)
 
+  it("are no classes", function()
+    for _, class in ipairs { "x", "y" } do
+      fill("Testing/" .. class, 4)
+      fill("val/" .. class, 3)
+    end
+    assert.has_error(function() data.folder(root, with {}) end, ("folder: %s: expected a folder 'train' beside 'val' "
+      .. "and 'Testing' (as an external test set, give one of them, with splits = { test = 1 })"):format(root))
+    assert.equal(8, data.folder(root .. "/Testing", with { splits = { test = 1 } }).test:count())
+  end)
+
   it("may leave shares out: an external test set", function()
     fill("a", 5)
     fill("b", 7)

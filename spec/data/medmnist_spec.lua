@@ -96,6 +96,12 @@ describe("data.medmnist", function()
     assert.same({ { 1, 0 }, { 1, 0 }, { 1, 0 }, { 0, 1 } }, { table.unpack(set.train.labels, 1, 4) })
     assert.has_error(function() data.medmnist(path, { classes = { "a", "b" } }) end,
       ("medmnist: classes: expected 3 names, one per finding of %s, got 2"):format(path))
+    set = data.medmnist(path, { classes = { any = { "0", "1", "2" } }, quiet = true })
+    assert.same({ "no any", "any" }, set.classes)
+    assert.same({ 2, 2, 2, 2, 2, 2, 2, 1, 2 }, set.train.labels)
+    assert.matches("class 'm\\xE9': expected UTF-8", errors.inside(function()
+      data.medmnist(path, { classes = { "m\xe9", "b", "c" } })
+    end), 1, true)
     all.train_labels[2] = 2
     archives.write(path, all)
     assert.has_error(function() data.medmnist(path) end,
@@ -158,8 +164,9 @@ describe("data.medmnist", function()
   it("reads a real file, where there is one", function()
     local copy = "../shared/data/pneumoniamnist.npz"
     needs.path(pending, copy, "copy of PneumoniaMNIST")
-    local set = data.medmnist(copy, { classes = { "normal", "pneumonia" }, channels = 1 })
+    local set = data.medmnist(copy, { classes = { "normal", "pneumonia" }, channels = 1, quiet = true })
     assert.equal(28, set.size)
+    assert.equal(8, #set.duplicates) -- images of val that also occur in train
     assert.same({ 1214, 3494 }, set.train:class_counts())
     assert.same({ 135, 389 }, set.val:class_counts())
     assert.same({ 234, 390 }, set.test:class_counts())

@@ -13,6 +13,16 @@ local function digests_of(source)
   return source.digests and source:digests() or {}
 end
 
+-- Above so many images, looking takes long enough to be said.
+local MANY = 20000
+
+local function announce(parts, opts)
+  local count = #parts.train.rows + #parts.val.rows + #parts.test.rows
+  if count >= MANY and not opts.quiet then
+    io.stderr:write(("looking for equal images among %d (on_duplicate = 'ignore' does not)\n"):format(count))
+  end
+end
+
 -- Sets of equal images that are not all in one split: lists of `{split=, index=, name=, label=}`, in order of the
 -- splits, then of the samples.
 local function find(parts)
@@ -82,7 +92,9 @@ end
 -- @tab notes where to add what there is to say
 -- @treturn table list of sets of equal images, each a list of `{split=, name=}`
 function duplicates.check(parts, opts, notes)
-  local found = opts.on_duplicate ~= "ignore" and find(parts) or {}
+  if opts.on_duplicate == "ignore" then return {} end
+  announce(parts, opts)
+  local found = find(parts)
   if #found == 0 then return found end
   local described = {}
   for i = 1, math.min(#found, NAMED) do described[i] = describe(found[i]) end

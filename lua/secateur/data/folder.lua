@@ -7,7 +7,8 @@ local split_csv = require "secateur.data.split_csv"
 
 local folder = { rules = {} }
 
--- The folders that stand for splits: split -> name. Without a train folder and another, they are classes.
+-- The folders that stand for splits: split -> name. Without a train folder and another, they are classes; but val and
+-- test alone are none.
 local function split_folders(root, names)
   local by_split, count = {}, 0
   for _, name in ipairs(names) do
@@ -18,6 +19,10 @@ local function split_folders(root, names)
       end
       by_split[split], count = name, count + 1
     end
+  end
+  if not by_split.train and count >= 2 and count == #names then
+    errors.raise("%s: expected a folder 'train' beside '%s' and '%s' (as an external test set, give one of them, with "
+      .. "splits = { test = 1 })", root, by_split.val, by_split.test)
   end
   return by_split.train and count >= 2 and by_split or nil
 end

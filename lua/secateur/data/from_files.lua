@@ -90,6 +90,7 @@ end
 local function select_samples(listing, opts)
   names.convert(listing, opts.encoding)
   selection.apply_classes(listing, opts.classes)
+  selection.make_binary(listing)
   selection.filter(listing, opts)
   if #listing.samples == 0 then errors.raise("%s: expected images, found none", listing.title) end
   check_listed(listing)

@@ -158,6 +158,9 @@ local function build(path, opts)
   end
   local listing = list_samples(title, path, arrays, opts)
   if opts.classes and #opts.classes == 0 then selection.apply_classes(listing, opts.classes) end
+  listing.title = title
+  selection.make_binary(listing)
+  names.check(listing)
   if not listing.multi_label and #listing.classes < 2 then
     errors.raise("%s: expected at least 2 classes, got %d", path, #listing.classes)
   end

@@ -151,6 +151,27 @@ function selection.apply(listing, wanted)
   listing.classes, listing.places, listing.samples, listing.skipped = classes, places, kept, skipped
 end
 
+--- Makes classes "no X" and "X" of a single finding X, without the images of which it is unknown.
+-- @tab listing changed in place, if it is multi-label with one finding
+function selection.make_binary(listing)
+  if not listing.multi_label or #listing.classes ~= 1 then return end
+  local kept, unknown = {}, 0
+  for _, sample in ipairs(listing.samples) do
+    local value = sample.label[1]
+    if value < 0 then
+      unknown = unknown + 1
+    else
+      kept[#kept + 1], sample.label = sample, value + 1
+    end
+  end
+  local finding, place = listing.classes[1], listing.places[1]
+  listing.multi_label, listing.samples = nil, kept
+  listing.classes, listing.places = { "no " .. finding, finding }, { place, place }
+  if unknown > 0 then
+    table.insert(listing.notes, ("images left out of which '%s' is unknown: %d"):format(finding, unknown))
+  end
+end
+
 local function matchers(patterns)
   local list = {}
   for i, pattern in ipairs(type(patterns) == "table" and patterns or { patterns }) do
