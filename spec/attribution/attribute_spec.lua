@@ -164,7 +164,8 @@ describe("attribute", function()
     assert.equal("attribute: steps: expected an option of method 'lrp' (batch_norm, composite, exact, high, low, "
       .. "start), got one of 'ig'",
       refused { steps = 8 })
-    assert.matches("^attribute: unknown option 'step', expected one of: baseline, .*, tolerance$",
+    assert.matches("^attribute: unknown option 'step', expected one of: baseline, .*, tolerance; "
+      .. "did you mean 'steps'%?$",
       refused { method = "ig", step = 8 })
     assert.equal("attribute: layers: expected nodes of the model, got 'features.9'",
       refused { layers = { "features.9" } })

@@ -154,7 +154,8 @@ describe("data: a split", function()
     fails(function() train:batches { augment = { hflip = 2 } } end,
       "batches: augment: hflip: expected a number in [0, 1], got 2")
     fails(function() train:batches { augment = { flip = 1 } } end, "batches: augment: unknown option 'flip', "
-      .. "expected one of: brightness, contrast, hflip, ratio, rotation, saturation, scale, vflip")
+      .. "expected one of: brightness, contrast, hflip, ratio, rotation, saturation, scale, vflip; "
+      .. "did you mean 'hflip'?")
     local _, text = pcall(function() train:batches { augment = { rotation = -1 } } end)
     assert.matches("split_spec.lua:%d+: batches: ", text)
     _, text = pcall(function() train:batch { "x" } end)

@@ -485,17 +485,21 @@ describe("sweep", function()
     local function wrong(changes, expected)
       assert.equal("sweep: " .. expected, errors.inside(function() sweep(settings(changes)) end))
     end
-    wrong({ rates = { 0, 1 } }, "rates: expected a list of different numbers in [0, 1), got a table")
-    wrong({ rates = { 0.5, 0.5 } }, "rates: expected a list of different numbers in [0, 1), got a table")
+    wrong({ rates = { 0, 1 } }, "rates[2]: expected a number in [0, 1), got 1")
+    wrong({ rates = { 50 } }, "rates[1]: expected a number in [0, 1), got 50; 50 % is 0.5")
+    wrong({ rates = { 0.5, 0.5 } }, "rates[2]: expected each once, got 0.5 again")
+    wrong({ rates = {} }, "rates: expected at least one, got none")
+    wrong({ seeds = { 1, "x" } }, "seeds[2]: expected a whole number, got 'x'")
     wrong({ methods = {} }, "methods: expected at least one")
-    local known = "lrp, dlb, ig, gradient_x_input, sensitivity, random, magnitude, activation, taylor"
-    wrong({ methods = { "lrp", "lrpp" } }, "methods: expected different names among " .. known .. ", got 'lrpp' at 2")
-    wrong({ methods = { "ig", "ig" } }, "methods: expected different names among " .. known .. ", got 'ig' at 2")
+    local known = "'lrp', 'dlb', 'ig', 'gradient_x_input', 'sensitivity', 'random', 'magnitude', 'activation', 'taylor'"
+    wrong({ methods = { "lrp", "LRP" } }, "methods[2]: expected one of " .. known .. ", got 'LRP'; did you mean 'lrp'?")
+    wrong({ methods = { "lrp", "shap" } }, "methods[2]: expected one of " .. known .. ", got 'shap'")
+    wrong({ methods = { "ig", "ig" } }, "methods[2]: expected each once, got 'ig' again")
     wrong({ methods = { mine = 3 } }, "methods: expected name = function, got mine = 3")
     wrong({ seed = 1 }, "expected either seed or seeds")
     wrong({ model = false }, "expected either model or models")
     wrong({ datasets = {} }, "expected either data or datasets")
-    wrong({ sampling = { "random", "random" } }, "sampling: expected different names, got 'random' at 2")
+    wrong({ sampling = { "random", "random" } }, "sampling[2]: expected each once, got 'random' again")
     wrong({ sampling = { mine = 3 } }, "sampling: expected name = function, got mine = 3")
     wrong({ agreement = 3 }, "agreement: expected a boolean or a table, got 3")
     wrong({ agreement = { top = 2 } }, "agreement: top: expected a number in (0, 1], got 2")
@@ -513,8 +517,8 @@ describe("sweep", function()
     wrong({ method_options = { lrp = { composite = { {} } } } },
       "method_options.lrp: composite: entry 1: expected { match = kind, pattern or function, rule = table }")
     wrong({ method_options = { lrp = { redcue = "abs" } } }, "method_options.lrp: unknown option 'redcue', expected "
-      .. "one of: batch, calibration, calibration_count, composite, exact, indices, method, on_batch, per_class, "
-      .. "reduce, redundancy, sampling, seed, start, target")
+      .. "one of: batch, batch_norm, calibration, calibration_count, composite, exact, high, indices, low, method, "
+      .. "on_batch, per_class, reduce, redundancy, sampling, seed, start, target; did you mean 'reduce'?")
     wrong({ method_options = { random = { seed = 1 } } },
       "method_options.random: expected no option 'seed', which is the sweep's to choose")
     wrong({ method_options = { lrp = { target = { of = "label", against = 3 } } } },
@@ -522,16 +526,17 @@ describe("sweep", function()
     wrong({ agreement = { method = "lpr" } }, "agreement: method: method: expected one of 'lrp', 'dlb', 'ig', "
       .. "'gradient', 'gradient_x_input', 'smoothgrad', 'guided_backprop', 'grad_cam', got 'lpr'")
     wrong({ agreement = { method = { method = "ig", stepz = 3 } } }, "agreement: method: unknown option 'stepz', "
-      .. "expected one of: baseline, batch, layers, max_steps, method, quadrature, sigma, steps, target, tolerance")
+      .. "expected one of: baseline, batch, layers, max_steps, method, quadrature, sigma, steps, target, tolerance; "
+      .. "did you mean 'steps'?")
     wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, "
       .. "calibration_count, data, datasets, evaluate, latency, layers, margin, method_options, methods, min_units, "
       .. "model, models, "
-      .. "per_class, progress, rates, reduce, redundancy, repair, sampling, scope, seed, seeds, store")
-    wrong({ repair = { "none", "glue" } }, "repair: expected a list of different names among none, bias, batch_norm, "
-      .. "least_squares, got 'none', 'glue'")
-    wrong({ repair = {} }, "repair: expected a list of different names among none, bias, batch_norm, least_squares, "
-      .. "got nothing")
-    wrong({ redundancy = { true, true } }, "redundancy: expected a list of different booleans, got true, true")
+      .. "per_class, progress, rates, reduce, redundancy, repair, sampling, scope, seed, seeds, store; did you mean "
+      .. "'method_options'?")
+    wrong({ repair = { "none", "glue" } },
+      "repair[2]: expected one of 'none', 'bias', 'batch_norm', 'least_squares', got 'glue'")
+    wrong({ repair = {} }, "repair: expected at least one, got none")
+    wrong({ redundancy = { true, true } }, "redundancy[2]: expected each once, got true again")
     wrong({ evaluate = "dense" }, "evaluate: expected one of 'compact', 'masked', got 'dense'")
     wrong({ method_options = { lrp = { redundancy = true } } },
       "method_options.lrp: expected no option 'redundancy', which is the sweep's to choose")

@@ -180,12 +180,13 @@ describe("agreement", function()
     wrong("layers: expected layers that can be pruned, got 'features.1' at 1", nil, { layers = { "features.1" } })
     wrong("layers: expected different names, got 'features.3' twice", nil, { layers = { "features.3", "features.3" } })
     wrong("layers: expected a list, got a table", nil, { layers = { first = "features.3" } })
-    wrong("method: steps: expected an option of method 'lrp' (composite, exact, start), got one of 'ig'", nil,
+    wrong("method: steps: expected an option of method 'lrp' (batch_norm, composite, exact, high, low, "
+        .. "start), got one of 'ig'", nil,
       { method = { steps = 3 } })
     wrong("units: 'left' needs a model that prune has made, with its plan", model, { units = "left" })
     wrong("top: expected a number in (0, 1], got 0", nil, { top = 0 })
     wrong("unknown option 'methods', expected one of: batch, indices, layers, level, method, on_progress, per_class, "
-      .. "resamples, samples, seed, target, top, units", nil, { methods = { "lrp" } })
+      .. "resamples, samples, seed, target, top, units; did you mean 'method'?", nil, { methods = { "lrp" } })
     wrong("split: expected a split of a dataset, got 'x'", nil, nil, "x")
     local function given(layer, first) -- relevance of a layer at all calls, or at the first few
       local calls = 0

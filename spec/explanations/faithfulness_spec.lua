@@ -286,7 +286,7 @@ describe("faithfulness", function()
       function early.mine() error "called" end
       early.wrong = { method = "ig", stepz = 3 }
       wrong("methods.wrong: unknown option 'stepz', expected one of: baseline, batch, layers, max_steps, method, "
-        .. "quadrature, sigma, steps, target, tolerance", { methods = early })
+        .. "quadrature, sigma, steps, target, tolerance; did you mean 'steps'?", { methods = early })
       wrong("methods.lrp: composite: entry 1: expected { match = kind, pattern or function, rule = table }",
         { methods = { { name = "lrp", composite = { {} } } } })
       wrong("methods: expected at least one, got none", { methods = {} })

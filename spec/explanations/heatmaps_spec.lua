@@ -48,6 +48,21 @@ describe("heatmaps", function()
       .. "percentile of each panel", 1, true))
   end)
 
+  it("tells files of one name apart by their folders", function()
+    for _, class in ipairs { "a", "b" } do
+      for i = 1, 8 do pictures.save(folder, ("set/%s/image(%d).png"):format(class, i), i / 9) end
+    end
+    local set = sc.data.folder(folder .. "/set", { size = 16, quiet = true, on_duplicate = "warn" })
+    local net = sc.models.vgg { config = { 4, "M" }, hidden = {}, pool = 1, size = 16, classes = 2, seed = 3 }
+    local made = sc.heatmaps(net, set.train, { dir = folder, methods = { "gradient" }, per_class = 4, sheet = false })
+    local seen = {}
+    for _, sample in ipairs(made) do
+      assert.is_nil(seen[sample.lines[1]])
+      seen[sample.lines[1]] = true
+      assert.matches("image%(%d%)%.png$", sample.lines[1])
+    end
+  end)
+
   it("draws what heatmap draws", function()
     local made = draw { methods = { "lrp" }, indices = { 5 }, colormap = "purple_green", gamma = 1, percentile = 95,
       alpha = 0.5, width = 16, sheet = false }
@@ -275,8 +290,9 @@ describe("heatmaps", function()
     end
     wrong("dir: missing", {})
     wrong("methods: expected at least one, got none", { dir = folder, methods = {} })
-    wrong(("methods: expected names (%s) or tables with a name, got 'lrpp' at 1"):format(
-      table.concat(require("secateur.attribution.methods").explaining, ", ")), { dir = folder, methods = { "lrpp" } })
+    wrong("methods[1]: expected one of 'lrp', 'dlb', 'ig', 'gradient', 'gradient_x_input', 'smoothgrad', "
+      .. "'guided_backprop', 'grad_cam', or a table with such a name, got 'LRP'; did you mean 'lrp'?",
+      { dir = folder, methods = { "LRP" } })
     wrong("methods: expected one of 'all' or a list, got 'lrp'", { dir = folder, methods = "lrp" })
     wrong("methods: expected one of 'all' or a list, got a table", { dir = folder, methods = { "lrp", flat = {} } })
     wrong("methods: expected a string as label, got a table at 1", { dir = folder,

@@ -1,5 +1,5 @@
+local any_output = require "support.any_output"
 local core = require "secateur.core"
-local custom = require "secateur.models.custom"
 local errors = require "support.errors"
 local families = require "support.families"
 local files = require "secateur.util.files"
@@ -22,7 +22,7 @@ describe("an exported model", function()
 
   -- The nodes of a network as protobuf.lines shows them, and its initializers.
   local function network(input, build, opts)
-    local onnx = exported(custom { input = input, build = build }, opts)
+    local onnx = exported(any_output { input = input, build = build }, opts)
     return protobuf.lines(onnx), protobuf.initializers(onnx), onnx
   end
 
@@ -59,7 +59,7 @@ describe("an exported model", function()
   end)
 
   it("attends, by rows of one parameter", function()
-    local model = custom { input = { 5, 6 }, build = function(net, x)
+    local model = any_output { input = { 5, 6 }, build = function(net, x)
       return net:self_attention("att", x, { heads = 2 })
     end }
     local onnx = exported(model)
@@ -152,7 +152,7 @@ describe("an exported model", function()
       local _, found = adaptive(size[1], size[2], { size[3], size[4] })
       local x = core.randn(1, 2, size[1], size[2], { seed = 1 })
       local function matrix(each) return core.tensor(each.values):reshape(table.unpack(each.dims)) end
-      local model = custom { input = { 2, size[1], size[2] }, build = function(net, input)
+      local model = any_output { input = { 2, size[1], size[2] }, build = function(net, input)
         return net:adaptive_avg_pool2d("p", input, { output = { size[3], size[4] } })
       end }
       local expected = model:forward(x)
@@ -347,7 +347,7 @@ describe("an exported model", function()
     model.info = { architecture = "x", normalisation = { mean = 3 } }
     assert.equal("export_onnx: info: normalisation: expected as many positive numbers in std as numbers in mean",
       refusal { normalise = true })
-    local odd = custom { input = { 2 }, build = function(net, x) return net:relu("r\255", x) end }
+    local odd = any_output { input = { 2 }, build = function(net, x) return net:relu("r\255", x) end }
     assert.equal("export_onnx: node: expected UTF-8, got other bytes",
       errors.here(function() odd:export_onnx(path) end))
     assert.is_nil(files.read_all(path))

@@ -42,7 +42,7 @@ describe("load_weights", function()
     assert.equal("load_weights: 'nowhere': No such file or directory",
       errors.here(function() local _ = sc.load_weights "nowhere" end))
     assert.equal("load_weights: path: missing", errors.here(function() local _ = sc.load_weights() end))
-    assert.equal("load_weights: unknown option 'keys', expected one of: key",
+    assert.equal("load_weights: unknown option 'keys', expected one of: key; did you mean 'key'?",
       errors.here(function() local _ = sc.load_weights("x", { keys = "a" }) end))
   end)
 end)

@@ -1,3 +1,4 @@
+local sc = require "secateur"
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
 local errors = require "support.errors"
@@ -171,9 +172,59 @@ describe("a model of one's own", function()
     assert.is_true(gradient.input:abs():sum() > 0)
   end)
 
+  it("says of a pruned one what is left, layer by layer, as compacting makes it", function()
+    local model = sc.models.vgg { config = { 4, "M", 8 }, hidden = { 6 }, pool = 1, classes = 3, size = 8, seed = 1,
+      batch_norm = true }
+    local scores = {}
+    for i, layer in ipairs(model:layers()) do scores[layer.name] = core.randn(layer.units, { seed = i }) end
+    local pruned = sc.prune(model, scores, { rate = 0.5, repair = "none" })
+    local small = sc.compact(pruned)
+    assert.are_not.equal(tostring(model), tostring(pruned))
+    assert.matches("; 9 of 18 units %(50.0 %%%) are pruned, without which 0.00 M parameters and 0.000 GMAC are left "
+      .. "%(sc.compact%)$", tostring(pruned))
+    local left, whole = {}, {}
+    for line in small:summary():gmatch "[^\n]+" do left[#left + 1] = line end
+    for line in pruned:summary():gmatch "[^\n]+" do whole[#whole + 1] = line end
+    assert.matches("^node +operation +output +parameters +MAC +left: output +parameters +MAC$", whole[1])
+    for i = 2, #left - 1 do -- what stands to the right of the dense row is the row of the compact model
+      local name, rest = left[i]:match "^(%S+) +%S+ +(.+)$"
+      local own = whole[i]:match("^" .. name:gsub("%p", "%%%0") .. " .+ (%d[%dx]*[ %d]*)$")
+      assert.is_not_nil(own, whole[i])
+      assert.equal(rest:gsub(" +", " "), whole[i]:gsub(" +", " "):sub(-#rest:gsub(" +", " ")))
+    end
+    assert.matches("^9 of 18 units %(50.0 %%%) are pruned; without them " .. left[#left]:match "^%d+", whole[#whole])
+    local listed = pruned:layers()
+    for _, layer in ipairs(listed) do
+      assert.equal(layer.units - #pruned.pruning_plan[layer.name], layer.units_left)
+    end
+    assert.matches("^layer +kind +units +left +parameters +MAC\n", tostring(listed))
+    assert.is_nil(model:layers()[1].units_left)
+  end)
+
   it("takes the node added last where the function names none", function()
     local model = custom { input = { 3 }, build = function(net, x) net:linear("l", x, { out = 2 }) end }
     assert.equal("l", model.graph:output())
+  end)
+
+  it("has logits as its output, or is refused with the node and its shape", function()
+    local function refused(build)
+      return errors.here(function() custom { input = { 1, 8, 8 }, build = build } end)
+    end
+    local way = "; adaptive_avg_pool2d with output = 1, flatten and linear make logits of a map"
+    assert.equal("model: build: expected an output of [classes], a number for each, got node 'c' [2 x 6 x 6]" .. way,
+      refused(function(net, x) return net:conv2d("c", x, { out = 2, kernel = 3 }) end))
+    assert.equal("model: build: expected an output of [classes], a number for each, got nothing, and as the last node "
+      .. "'c' [2 x 6 x 6]" .. way, refused(function(net, x) net:conv2d("c", x, { out = 2, kernel = 3 }) end))
+    assert.equal("model: build: expected an output of [classes], a number for each, got nothing, and as the last node "
+      .. "'input' [1 x 8 x 8]" .. way, refused(function() end))
+    assert.equal("model: build: expected an output of [classes], a number for each, got node 't' [64 x 1]; select and "
+      .. "linear make logits of tokens", refused(function(net, x) return net:tokens("t", x) end))
+  end)
+
+  it("points at the user's line where the function points at its caller, and at a dot for a colon", function()
+    assert.equal("mine", errors.here(function() custom { input = { 3 }, build = function() error("mine", 2) end } end))
+    assert.equal("conv2d: self: expected a Builder, got 'c'; is there a dot in place of a colon? net:conv2d(...)",
+      errors.here(function() custom { input = { 3 }, build = function(net, x) net.conv2d("c", x) end } end))
   end)
 
   it("points at the line that is wrong", function()

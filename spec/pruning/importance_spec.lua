@@ -225,7 +225,8 @@ describe("importance", function()
       .. "images finite?", refusal { method = "magnitude" })
     assert.equal("importance: method: expected one of 'lrp', 'dlb', 'ig', 'gradient_x_input', 'sensitivity', 'random', "
       .. "'magnitude', 'activation', 'taylor' or a function, got 'lpr'", refusal { method = "lpr" })
-    assert.equal("importance: steps: expected an option of method 'lrp' (composite, exact, start), got one of 'ig'",
+    assert.equal("importance: steps: expected an option of method 'lrp' (batch_norm, composite, exact, high, low, "
+        .. "start), got one of 'ig'",
       refusal { method = "lrp", steps = 4 })
     local words = 'importance: target: expected "label", "prediction", a class or { of =, against = } of these, got '
     assert.equal(words .. "'truth'", refusal { target = "truth" })

@@ -190,7 +190,7 @@ describe("lossless", function()
       errors.here(function() lossless(model, data, { scores = scores, prune = { rate = 0.5 } }) end))
     assert.equal("lossless: scores: expected none beside importance, which computes them",
       errors.here(function() lossless(model, data, { scores = scores, importance = {} }) end))
-    assert.equal("lossless: margin: expected a number in [0, 1], got 5",
+    assert.equal("lossless: margin: expected a number in [0, 1], got 5; 5 % is 0.05",
       errors.here(function() lossless(model, data, { margin = 5 }) end))
   end)
 end)

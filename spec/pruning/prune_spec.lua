@@ -235,7 +235,7 @@ describe("prune", function()
     wrong(scores, { rate = 0.5, keep = 1 }, "keep is called min_units now")
     wrong(scores, { rate = 0.5, scop = "layer" },
       "unknown option 'scop', expected one of: calibration, " ..
-      "calibration_count, cost_aware, layers, min_units, rate, repair, scope, seed, target")
+      "calibration_count, cost_aware, layers, min_units, rate, repair, scope, seed, target; did you mean 'scope'?")
     wrong(scores, { rate = 0.5, scope = "all" }, "scope: expected one of 'global', 'layer', got 'all'")
     wrong(scores, { rate = 0.5, layers = { "features.0", "x", "classifier.3" } },
       "layers: expected names of prunable layers, got 'x', 'classifier.3'")

@@ -231,7 +231,8 @@ describe("report", function()
     wrong("results: expected what sweep gives or the path of its store, got 3", 3, folder)
     wrong("results: expected at least one row", rows.results {}, folder)
     wrong("dir: missing", some())
-    wrong("unknown option 'titel', expected one of: bold, gnuplot, heatmaps, history, margin, title", some(), folder,
+    wrong("unknown option 'titel', expected one of: bold, gnuplot, heatmaps, history, margin, title; "
+      .. "did you mean 'title'?", some(), folder,
       { titel = "x" })
     wrong(("store '%s/none.db' no such file"):format(folder), folder .. "/none.db", folder)
     wrong("'no-gnuplot' not found: figures are drawn with gnuplot 5; install gnuplot-nox (Debian) or gnuplot", some(),

@@ -60,7 +60,28 @@ describe("util.progress", function()
   it("never wraps, nor cuts a character in two", function()
     local bar = line { label = ("ä"):rep(30), width = 20 }
     bar:step()
-    assert.equal("\r" .. ("ä"):rep(19) .. "\27[K", text())
+    assert.equal("\r" .. ("ä"):rep(15) .. "…  1\27[K", text())
+  end)
+
+  it("never cuts a figure: words of the note go first, then the end of the label, then rate and time", function()
+    local bar = line { total = 200, label = "epoch 1/20 of a long name", unit = "images" }
+    now = now + 2
+    bar:update(50, "loss 0.412 accuracy 0.913")
+    local figures = "50/200 images  25.0 images/s  0:06 left"
+    local whole = "epoch 1/20 of a long name  " .. figures .. "  loss 0.412 accuracy 0.913"
+    for width = 1, 100 do
+      local cut = bar:text(width)
+      assert.is_true(utf8.len(cut) <= math.max(width, 13), cut)
+      assert.matches("%f[%w]50/200 images%f[^%w]", cut)
+      for figure in cut:gmatch "%d[%d.:/]*" do
+        assert.is_true(whole:find("%f[%w]" .. figure:gsub("%p", "%%%0") .. "%f[^%w]") ~= nil, cut)
+      end
+      if width >= utf8.len(figures) then assert.matches(figures, cut, 1, true) end
+    end
+    assert.equal(whole, bar:text())
+    assert.equal("epoch 1/20 of a long name  " .. figures .. "  loss…", bar:text(78))
+    assert.equal("epoch 1/20…  " .. figures, bar:text(52))
+    assert.equal("50/200 images  25.0 images/s", bar:text(30))
   end)
 
   it("gives way to other output", function()
@@ -93,6 +114,6 @@ describe("util.progress", function()
   it("says what it was given wrongly", function()
     assert.has_error(function() progress.new {} end, "progress: terminal: missing")
     assert.has_error(function() progress.new { terminal = true, totl = 3 } end, "progress: unknown option 'totl', "
-      .. "expected one of: clock, label, out, terminal, total, unit, width")
+      .. "expected one of: clock, label, out, terminal, total, unit, width; did you mean 'total'?")
   end)
 end)

@@ -5,6 +5,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local image_options = require "secateur.data.image_options"
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 
 local split = {}
@@ -247,5 +248,7 @@ function Split:__tostring()
   return ("%s split of %s %s: %d images (%s), %d x %d x %d"):format(self.name, self.shared.name, self.shared.title,
     #self.rows, table.concat(parts, ", "), self.channels, self.size, self.size)
 end
+
+methods.guard(Split)
 
 return split

@@ -4,6 +4,7 @@
 local core = require "secateur.core"
 local dataset = require "secateur.data.dataset"
 local errors = require "secateur.util.errors"
+local methods = require "secateur.util.methods"
 local files = require "secateur.util.files"
 local image_options = require "secateur.data.image_options"
 local layout = require "secateur.data.layout"
@@ -117,5 +118,7 @@ function unlabelled.tensor(images, about, normalisation)
     multi_label = about.multi_label or nil, channels = shape[2], size = shape[3],
     normalisation = normalisation }, TensorSplit)
 end
+
+methods.guard(TensorSplit)
 
 return unlabelled

@@ -239,7 +239,7 @@ end
 local function build(job, pair)
   if type(pair.source) ~= "function" then return pair.source end
   job.progress:update(job.done, ("%s, %s: model"):format(pair.dataset, pair.name))
-  local model = pair.source(pair.data, pair.dataset)
+  local model = errors.call(pair.source, pair.data, pair.dataset)
   if not sweep_options.is_model(model) then
     errors.raise("models.%s: expected the function to give a model, got %s", pair.name, options.describe(model))
   end

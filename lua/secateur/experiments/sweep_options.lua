@@ -12,20 +12,8 @@ local targets = require "secateur.models.targets"
 
 local sweep_options = {}
 
-local function list_of(check, what)
-  return function(list)
-    local seen = {}
-    for i, item in ipairs(list) do
-      if not check(item) or seen[item] then return false, "a list of different " .. what end
-      seen[item] = i
-    end
-    return #list > 0, "a list of different " .. what
-  end
-end
-
 local function is_string(value) return type(value) == "string" and value ~= "" end
-local function is_rate(value) return math.type(value) and value >= 0 and value < 1 end
-local function is_seed(value) return math.type(value) and math.tointeger(value) ~= nil end
+local rate_rule = { type = "number", min = 0, below = 1 }
 
 local rules = {
   model = { type = { "userdata", "table", "function" } },
@@ -34,8 +22,8 @@ local rules = {
   datasets = { type = "table" },
   methods = { type = { "table", "string", "function" }, default = { "lrp", "dlb", "ig" } },
   sampling = { type = { "table", "string", "function" }, default = { "clustering", "confidence", "random" } },
-  rates = { type = "table", default = { 0, .15, .3, .5, .7 }, check = list_of(is_rate, "numbers in [0, 1)") },
-  seeds = { type = "table", check = list_of(is_seed, "whole numbers") },
+  rates = { type = "list", default = { 0, .15, .3, .5, .7 }, },
+  seeds = { type = "list" },
   seed = { type = "integer" },
   per_class = { type = "integer", min = 1, default = 10 },
   scope = { one_of = { "global", "layer" }, default = "global" },
@@ -86,15 +74,15 @@ local function named(opts, single, many)
 end
 
 -- Named things of ours, and functions of one's own under their keys, as a list of {name=, how=}: samplings, methods.
--- `known`: whether a name is one of ours.
-local function named_functions(given, argument, known, expected)
+-- `known`: the rule of a name.
+local function named_functions(given, argument, known)
   if type(given) == "string" then given = { given } end
   if type(given) == "function" then given = { custom = given } end
   local list, seen, custom = {}, {}, {}
   for i, name in ipairs(given) do
-    if not known(name) or seen[name] then
-      errors.refuse("sweep", "%s: expected %s, got %s at %d", argument, expected, options.describe(name), i)
-    end
+    local place = ("%s[%d]"):format(argument, i)
+    if seen[name] then errors.refuse("sweep", "%s: expected each once, got '%s' again", place, name) end
+    options.value("sweep", place, name, known)
     list[i], seen[name] = { name = name, how = name }, true
   end
   for key, how in pairs(given) do
@@ -147,16 +135,9 @@ end
 local repairs = { "none", "bias", "batch_norm", "least_squares" }
 
 -- One of the axes that are lists of fixed values; a value stands for a list of one.
-local function axis(opts, name, allowed, what)
+local function axis(opts, name, allowed)
   local list = type(opts[name]) == "table" and opts[name] or { opts[name] }
-  local known = {}
-  for _, value in ipairs(allowed) do known[value] = true end
-  local good, expected = list_of(function(value) return known[value] end, what)(list)
-  if not good then
-    errors.refuse("sweep", "%s: expected %s, got %s", name, expected,
-      #list > 0 and options.describe_all(list) or "nothing")
-  end
-  return table.move(list, 1, #list, 1, {})
+  return options.entries("sweep", name, list, { one_of = allowed })
 end
 
 -- What the sweep tells importance itself.
@@ -207,8 +188,8 @@ local function check_fit(model, dataset)
   end
 end
 
-local samplings_expected, methods_expected = "different names", "different names among "
-  .. table.concat(methods.scoring, ", ")
+local sampling_rule, method_rule = { type = "string", check = function(name) return name ~= "", "a name" end },
+  { one_of = methods.scoring, required = true }
 
 --- Checks the options of a sweep.
 -- @tab given
@@ -218,14 +199,14 @@ local samplings_expected, methods_expected = "different names", "different names
 function sweep_options.prepare(given)
   local opts = options.check("sweep", given, rules)
   if opts.seeds and opts.seed then errors.refuse("sweep", "expected either seed or seeds") end
-  opts.seeds = opts.seeds or { opts.seed or 0 }
-  opts.rates = table.move(opts.rates, 1, #opts.rates, 1, {})
+  opts.seeds = opts.seeds and options.entries("sweep", "seeds", opts.seeds, { type = "integer" }) or { opts.seed or 0 }
+  opts.rates = options.entries("sweep", "rates", opts.rates, rate_rule)
   table.sort(opts.rates)
-  local job = { options = opts, samplings = named_functions(opts.sampling, "sampling", is_string, samplings_expected),
-    methods = named_functions(opts.methods, "methods", is_scoring, methods_expected),
+  local job = { options = opts, samplings = named_functions(opts.sampling, "sampling", sampling_rule),
+    methods = named_functions(opts.methods, "methods", method_rule),
     models = named(opts, "model", "models"), datasets = named(opts, "data", "datasets") }
-  job.repairs = axis(opts, "repair", repairs, "names among " .. table.concat(repairs, ", "))
-  job.redundancies = axis(opts, "redundancy", { false, true }, "booleans")
+  job.repairs = axis(opts, "repair", repairs)
+  job.redundancies = axis(opts, "redundancy", { false, true })
   job.evaluate, job.costs, job.latency = opts.evaluate or "compact", true, opts.latency ~= false
   check_method_options(opts.method_options, job.methods)
   for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end

@@ -73,7 +73,9 @@ local function explain_all(job, model)
         errors.raise("method: expected relevance of layer '%s' for all images or for none", layer.name)
       end
     end
-    if job.options.on_progress then job.options.on_progress(part.first + part.x:size(1) - 1, job.parts.count) end
+    if job.options.on_progress then
+      errors.call(job.options.on_progress, part.first + part.x:size(1) - 1, job.parts.count)
+    end
   end
   return explained
 end

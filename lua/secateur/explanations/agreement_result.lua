@@ -3,6 +3,7 @@
 local text_table = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 
 --- Similarities with their intervals; see `secateur.explanations.agreement`.
@@ -71,5 +72,7 @@ function Agreement:__tostring()
   return ("Agreement of explanations (%s): mean [%g %% bootstrap interval]; 1 is the same\n\n"):format(self.method,
     100 * self.options.level) .. text_table.format(lines)
 end
+
+methods.guard(Agreement)
 
 return Agreement

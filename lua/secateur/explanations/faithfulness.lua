@@ -251,7 +251,7 @@ local function run(model, source, opts, chosen, list)
   function job.tick(what)
     done = done + 1
     line:update(done, job.method .. ", " .. what)
-    if opts.on_progress then opts.on_progress(done, total, job.method .. ", " .. what) end
+    if opts.on_progress then errors.call(opts.on_progress, done, total, job.method .. ", " .. what) end
   end
   function job.start(method) job.method, begun = method, done end
   function job.skip() done = begun + each end

@@ -3,6 +3,7 @@
 local text_table = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 
 --- Measures of explanations, methods side by side; see `secateur.explanations.faithfulness`.
@@ -106,5 +107,7 @@ function Faithfulness:__tostring()
   for _, warning in ipairs(self.warnings) do parts[#parts + 1] = "! " .. warning end
   return table.concat(parts, "\n\n")
 end
+
+methods.guard(Faithfulness)
 
 return Faithfulness

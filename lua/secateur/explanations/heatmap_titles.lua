@@ -98,7 +98,8 @@ end
 
 --- The title of a sample, in one line and in several.
 -- @tparam Split split `classes`, `names`
--- @tab sample what `predict` gives, with `index`, `label` (or nil) and `pruned` (what a pruned model says, or nil)
+-- @tab sample what `predict` gives, with `index`, `label` (or nil), `pruned` (what a pruned model says, or nil) and
+--   `name` (of the file, short; the last part of its path)
 -- @tab result an Attribution: `target`, `against`
 -- @int row of the sample in it
 -- @treturn string
@@ -106,7 +107,7 @@ end
 function heatmap_titles.make(split, sample, result, row)
   local classes, name = split.classes, tostring(split.names[sample.index])
   local true_name, predicted = truth(classes, sample.label), prediction(classes, sample)
-  local lines = { files.base(name), "pred.: " .. predicted }
+  local lines = { sample.name or files.base(name), "pred.: " .. predicted }
   if true_name then table.insert(lines, 2, "true: " .. true_name) end
   local title = ("%s: %spredicted %s"):format(name, true_name and true_name .. ", " or "", predicted)
   if sample.pruned then

@@ -17,6 +17,7 @@ local progress = require "secateur.util.progress"
 local readable = require "secateur.data.readable"
 local report = require "secateur.report"
 local rendering = require "secateur.explanations.rendering"
+local short_names = require "secateur.util.short_names"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 local text_table = require "secateur.util.text_table"
@@ -50,9 +51,9 @@ local function read_methods(opts)
   for i, entry in ipairs(opts.methods == "all" and method_registry.explaining or opts.methods) do
     if type(entry) == "string" then entry = { name = entry } end
     if type(entry) ~= "table" or not method_registry.get_explaining(entry.name) then
-      errors.refuse("heatmaps", "methods: expected names (%s) or tables with a name, got %s at %d",
-        table.concat(method_registry.explaining, ", "
-          .. ""), options.describe(type(entry) == "table" and entry.name or entry), i)
+      local got, known = type(entry) == "table" and entry.name or entry, method_registry.explaining
+      errors.refuse("heatmaps", "methods[%d]: expected one of %s, or a table with such a name, got %s%s", i,
+        options.describe_all(known), options.describe(got), options.suggest(got, known))
     end
     if entry.map ~= nil then errors.refuse("heatmaps", "methods: map is called colormap now") end
     if entry.label ~= nil and type(entry.label) ~= "string" then
@@ -214,6 +215,13 @@ local function save(opts, name, picture)
   return path
 end
 
+-- Gives samples names that tell them apart: folders keep files of one name.
+local function name_samples(split, samples)
+  local paths = {}
+  for i, sample in ipairs(samples) do paths[i] = tostring(split.names[sample.index]) end
+  for i, name in ipairs(short_names(paths)) do samples[i].name = name end
+end
+
 local function number_text(value) return ("%.3g"):format(value):gsub("e([-+])0+", "e%1"):gsub("-", "−") end
 
 -- 1st, 2nd, 3rd, 95th, 99.5th.
@@ -353,6 +361,7 @@ local function make(model, split, methods, opts)
   drawn.limits = find_limits(drawn.methods, drawn.planes, opts)
   drawn.bars = draw_bars(drawn.methods, opts, drawn.stem)
   local list = {}
+  name_samples(split, samples)
   for i, sample in ipairs(samples) do list[i] = draw_sample(split, sample, drawn, opts) end
   if opts.sheet then
     local svg, png, pdf = report.heatmaps(list, files.join(opts.dir, drawn.stem .. "-sheet"),

@@ -2,6 +2,7 @@
 -- @module secateur.explanations.predictions
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 local text_table = require "secateur.util.text_table"
 
@@ -96,5 +97,7 @@ function Predictions:__tostring()
   if #self > SHOWN then text = ("%s\nand %d more (csv writes them all)"):format(text, #self - SHOWN) end
   return text
 end
+
+methods.guard(Predictions)
 
 return Predictions

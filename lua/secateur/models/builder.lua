@@ -10,11 +10,13 @@
 -- @module secateur.models.builder
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local methods = require "secateur.util.methods"
 
 --- A network under construction.
 -- @type Builder
 local Builder = {}
 Builder.__index = Builder
+Builder.__name = "Builder"
 
 for _, operation in ipairs(core.operations()) do
   local op = operation.name
@@ -70,5 +72,7 @@ function builder.new(shape, room)
   local self = setmetatable({ graph = core.graph(room) }, Builder)
   return self, self:input("input", {}, { shape = shape })
 end
+
+methods.guard(Builder, nil, "net")
 
 return builder

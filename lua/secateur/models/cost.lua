@@ -6,6 +6,7 @@ local core = require "secateur.core"
 local layers = require "secateur.models.layers"
 local model_class = require "secateur.models.model"
 local model_file = require "secateur.models.model_file"
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 local tensors = require "secateur.util.tensors"
 local text_table = require "secateur.util.text_table"
@@ -223,5 +224,7 @@ local function measure(_, model, opts)
   end
   return setmetatable(self, Cost)
 end
+
+methods.guard(Cost)
 
 return setmetatable(cost, { __call = measure })

@@ -17,6 +17,19 @@ local rules = {
   } },
 }
 
+-- What a build gave has to be the logits: a node with one number per class. Where it gave nothing, the last node can be
+-- meant.
+local function set_output(graph, output)
+  if output ~= nil then graph:output(output) end
+  local node = graph:node(graph:output())
+  if #node.shape == 1 and node.op ~= "input" then return end
+  local way = "linear makes logits"
+  if #node.shape == 3 then way = "adaptive_avg_pool2d with output = 1, flatten and linear make logits of a map" end
+  if #node.shape == 2 then way = "select and linear make logits of tokens" end
+  errors.raise("build: expected an output of [classes], a number for each, got %s'%s' [%s]; %s",
+    output == nil and "nothing, and as the last node " or "node ", node.name, table.concat(node.shape, " x "), way)
+end
+
 --- Builds a model from a function.
 --
 --     local model = sc.model { input = { 1, 64, 64 }, build = function(net, x)
@@ -26,9 +39,10 @@ local rules = {
 --       return net:linear("head", net:flatten("flat", x), { out = 3 })
 --     end }
 --
--- @tparam table opts `input` (shape of one sample), `build` (function(net, x) -> name of the output node; `net` has a
---   method per operation, see secateur.models.builder), `name` ("custom"), `head` ("softmax"; "sigmoid": each
---   output by itself), `seed` (0), `init` (rules for initial weights, see secateur.models.initial_weights)
+-- @tparam table opts `input` (shape of one sample), `build` (function(net, x) -> name of the output node, by default
+--   the last one, whose shape is [classes]; `net` has a method per operation, see secateur.models.builder), `name`
+--   ("custom"), `head` ("softmax"; "sigmoid": each output by itself), `seed` (0), `init` (rules for initial weights,
+--   see secateur.models.initial_weights)
 -- @treturn Model
 -- @usage
 -- local model = sc.model { input = { 1, 28, 28 }, build = function(net, x)
@@ -38,9 +52,9 @@ return function(opts)
   local checked = options.check("model", opts, rules)
   local net, x
   errors.within("model", function() net, x = builder.new(checked.input) end)
-  local output = checked.build(net, x)
+  local output = errors.call(checked.build, net, x)
   return (errors.within("model", function()
-    if output ~= nil then net.graph:output(output) end
+    set_output(net.graph, output)
     initial_weights(net.graph, checked.init, checked.seed)
     return model.new(net.graph, { architecture = checked.name,
       head = checked.head ~= "softmax" and checked.head or nil })

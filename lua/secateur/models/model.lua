@@ -5,6 +5,7 @@ local errors = require "secateur.util.errors"
 local export = require "secateur.models.export"
 local model_file = require "secateur.models.model_file"
 local layers = require "secateur.models.layers"
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 local preparation = require "secateur.models.preparation"
 local pruning_plan = require "secateur.models.pruning_plan"
@@ -255,12 +256,13 @@ end
 
 --- The layers that can be pruned, in order: every convolution and linear layer except the one that makes the output.
 -- @treturn {table,...} each `name`, `kind` ("conv" or "linear"), `units`, `params` (numbers in weight and bias),
--- `macs`; printed, the list is a table
+-- `macs`, of a pruned model also `units_left`; printed, the list is a table
 function Model:layers()
   return layers.list(self)
 end
 
---- The nodes as a table of text: name, operation, output shape, parameters, multiply-adds of one sample.
+--- The nodes as a table of text: name, operation, output shape, parameters, multiply-adds of one sample; of a pruned
+-- model the last three also without the units that are gone, as `compact` leaves them.
 -- @treturn string
 function Model:summary()
   return layers.summary(self)
@@ -268,8 +270,11 @@ end
 
 function Model:__tostring()
   local parameters, macs = layers.totals(self)
-  return ("Model %s: [%s] -> %d classes, %.2f M parameters, %.3f GMAC"):format(self.info.architecture or "custom",
-    table.concat(self.input_shape, " x "), self.class_count, parameters / 1e6, macs / 1e9)
+  return ("Model %s: [%s] -> %d classes, %.2f M parameters, %.3f GMAC%s"):format(self.info.architecture or "custom",
+    table.concat(self.input_shape, " x "), self.class_count, parameters / 1e6, macs / 1e9,
+    layers.describe_pruned(self))
 end
+
+methods.guard(Model)
 
 return model

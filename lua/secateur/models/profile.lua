@@ -3,6 +3,7 @@
 local text_table = require "secateur.util.text_table"
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 
 local profile = {}
@@ -116,5 +117,7 @@ function Profile:__tostring()
   return ("%s\nbatch of %d, median of %d runs: %.3f ms per image, %.1f images/s"):format(text_table.format(lines, 2),
     self.batch, self.repeats, self.ms / self.batch, self.ms > 0 and 1e3 * self.batch / self.ms or 0)
 end
+
+methods.guard(Profile)
 
 return profile

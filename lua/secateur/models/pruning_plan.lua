@@ -3,6 +3,7 @@
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
+local class_methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 local text_table = require "secateur.util.text_table"
 
@@ -218,5 +219,7 @@ function pruning_plan.read(path)
   if not self then errors.raise("%s: %s", path, problem) end
   return self
 end
+
+class_methods.guard(PruningPlan, methods, "plan")
 
 return pruning_plan

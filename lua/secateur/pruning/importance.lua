@@ -61,7 +61,7 @@ local function score_plainly(row, model, split, layers, opts, choose, square)
     return sample_scores.mean(row, model, split, names, choose(), opts, reduce)
   end
   local given = row and row.family.score(row.name, model, layers, opts.seed)
-    or scores.read(opts.method(model, split, make_context(layers, opts, choose)), layers)
+    or scores.read(errors.call(opts.method, model, split, make_context(layers, opts, choose)), layers)
   if not square then return given end
   local energies = {}
   for name, tensor in pairs(given) do energies[name] = squares(tensor:totable()) end

@@ -121,7 +121,7 @@ local function search(job, line)
     local rate = math.min((low + high) / 2, most)
     local found, pruned = try_rate(job, rate)
     evaluations[#evaluations + 1] = found
-    if job.options.on_evaluation then job.options.on_evaluation(found) end
+    if job.options.on_evaluation then errors.call(job.options.on_evaluation, found) end
     if found.within then low, best, model = rate, found, pruned else high = rate end
     line:step(1, ("rate %.4g"):format(rate))
   end

@@ -26,7 +26,7 @@ local function choose_layers(model, wanted)
     pick = function(layer) return names[layer.name] end
   end
   for _, layer in ipairs(all) do
-    if pick(layer) then chosen[#chosen + 1] = layer end
+    if errors.call(pick, layer) then chosen[#chosen + 1] = layer end
   end
   if #chosen == 0 then errors.refuse("prune", "layers: expected at least one, got none") end
   return chosen

@@ -157,7 +157,7 @@ local function sample_group(job, group, policy)
   local taken, failed
   repeat
     local before, passed_over = #pool, 0
-    local chosen = read_choice(group, all, policy(pool, make_context(job, group)))
+    local chosen = read_choice(group, all, errors.call(policy, pool, make_context(job, group)))
     taken, failed = readable.first(job.split, chosen, job.per_class, job.batch, job.readable)
     if #taken == job.per_class or #failed == 0 then return taken end
     pool = {}

@@ -74,7 +74,7 @@ local function each_batch(split, indices, opts, use)
       use(x, y, drawn_for(findings, chunk, first, kept))
       table.move(kept, 1, #kept, #used + 1, used)
     end
-    if opts.on_batch then opts.on_batch(math.min(first + opts.batch - 1, #indices), #indices) end
+    if opts.on_batch then errors.call(opts.on_batch, math.min(first + opts.batch - 1, #indices), #indices) end
   end
   if #used == 0 then errors.refuse("importance", "split: expected at least one image that can be read") end
   return used

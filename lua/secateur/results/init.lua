@@ -1,6 +1,7 @@
 --- The rows of a sweep, and what they say: drops averaged over models, datasets and seeds, and lossless rates.
 -- Plain data, read from a store or handed over by `sweep`; nothing here needs a model.
 -- @module secateur.results
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 local store = require "secateur.results.store"
 local text_table = require "secateur.util.text_table"
@@ -241,5 +242,7 @@ function Results:__tostring()
   end
   return text_table.format(lines, left)
 end
+
+methods.guard(Results)
 
 return results

@@ -156,7 +156,7 @@ local function judge(job, row, state)
   job.rows[epoch] = row
   save(job, epoch, state)
   report(job, row)
-  if job.opts.on_epoch then job.opts.on_epoch(row) end
+  if job.opts.on_epoch then errors.call(job.opts.on_epoch, row) end
 end
 
 local function run_epoch(job, epoch)

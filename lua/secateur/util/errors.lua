@@ -41,6 +41,17 @@ local function position()
   end
 end
 
+-- The same, whoever catches the error.
+local function user_position()
+  local level = 2
+  local frame = debug.getinfo(level, "Sl")
+  while frame and (frame.what == "C" or frame.source:sub(1, #package_root) == package_root) do
+    level = level + 1
+    frame = debug.getinfo(level, "Sl")
+  end
+  return frame and frame.currentline > 0 and ("%s:%d: "):format(frame.short_src, frame.currentline) or ""
+end
+
 local function throw(name, message)
   local fault = setmetatable({ name = name, message = message }, Fault)
   local place = position()
@@ -112,6 +123,31 @@ end
 -- @return what it gives
 function errors.within(name, f, ...)
   return under(name, pcall(f, ...))
+end
+
+-- What `call` looks for in messages: a position in this function is one that the user's function gave to its caller.
+local function direct(f, ...)
+  local one, two, three = f(...)
+  return one, two, three
+end
+
+local own_source = debug.getinfo(direct, "S").short_src
+
+--- Calls a function of the user's. What it raises goes on unchanged, but that an error that points at the caller of the
+-- function, as `error(message, 2)` does, gets the user's line, not one of the package.
+-- @func f
+-- @param ... its arguments
+-- @return up to three values
+function errors.call(f, ...)
+  local ok, one, two, three = pcall(direct, f, ...)
+  if ok then return one, two, three end
+  if type(one) == "string" and one:sub(1, #own_source) == own_source then
+    local line, rest = one:sub(#own_source + 1):match "^:(%d+): (.*)$"
+    line = tonumber(line)
+    local info = debug.getinfo(direct, "S")
+    if line and line >= info.linedefined and line <= info.lastlinedefined then one = user_position() .. rest end
+  end
+  error(one, 0)
 end
 
 --- Raises again what `catch` gave.

@@ -38,6 +38,44 @@ function options.sorted_keys(set)
   return keys
 end
 
+-- Letters and digits alone, small: what people mix up is the rest.
+local function plain(word) return (word:lower():gsub("[%s_%-%.]", "")) end
+
+-- Whether one letter more, less, or other, or two neighbours exchanged make one word of the other.
+local function is_near(a, b)
+  if #a > #b then a, b = b, a end
+  if #b - #a > 1 or #b < 4 then return false end
+  local same = 1
+  while same <= #a and a:byte(same) == b:byte(same) do same = same + 1 end
+  if #a < #b then return a:sub(same) == b:sub(same + 1) end
+  return a:sub(same + 1) == b:sub(same + 1)
+    or a:sub(same + 2) == b:sub(same + 2) and a:sub(same, same + 1) == b:sub(same, same + 1):reverse()
+end
+
+--- The end of a message about a word that is none of those known: "; did you mean 'lrp'?", or nothing.
+-- @param word
+-- @tparam {string,...} known
+-- @treturn string
+function options.suggest(word, known)
+  if type(word) ~= "string" then return "" end
+  local found
+  for _, other in ipairs(known) do
+    if type(other) == "string" then
+      if plain(other) == plain(word) then return ("; did you mean '%s'?"):format(other) end
+      if is_near(plain(word), plain(other)) then found = found or other end
+    end
+  end
+  return found and ("; did you mean '%s'?"):format(found) or ""
+end
+
+--- The end of a message about a number that looks like percent where a share is expected, or nothing.
+-- @param value
+-- @treturn string
+function options.percent(value)
+  if not math.type(value) or not (value >= 5 and value <= 100) then return "" end
+  return ("; %g %% is %g"):format(value, value / 100)
+end
+
 local function range(rule)
   if rule.min and rule.max then return (" in [%s, %s]"):format(rule.min, rule.max) end
   if rule.min and rule.below then return (" in [%s, %s)"):format(rule.min, rule.below) end
@@ -132,13 +170,34 @@ function options.value(name, argument, value, rule)
     checked, expected = by_type, expected and wanted and expected .. " or " .. wanted or wanted
   end
   if checked == nil then
-    errors.refuse(name, "%s: expected %s, got %s", argument, expected, options.describe(value))
+    local is_share = (rule.max or rule.below) == 1 and (rule.min or rule.above)
+    errors.refuse(name, "%s: expected %s, got %s%s", argument, expected, options.describe(value),
+      rule.one_of and options.suggest(value, rule.one_of) or is_share and options.percent(value) or "")
   end
   if rule.check then
     local good, wanted = rule.check(checked)
     if not good then
       errors.refuse(name, "%s: expected %s, got %s", argument, wanted, options.describe(value))
     end
+  end
+  return checked
+end
+
+--- Checks every entry of a list, each different from the others; raises with the place of the first that is wrong.
+-- @string name the public function
+-- @string argument
+-- @tab list
+-- @tab rule of an entry, see `value`
+-- @treturn table a new list
+function options.entries(name, argument, list, rule)
+  local checked, seen = {}, {}
+  if #list == 0 then errors.refuse(name, argument .. ": expected at least one, got none") end
+  for i, entry in ipairs(list) do
+    checked[i] = options.value(name, ("%s[%d]"):format(argument, i), entry, rule)
+    if seen[checked[i]] then
+      errors.refuse(name, "%s[%d]: expected each once, got %s again", argument, i, options.describe(entry))
+    end
+    seen[checked[i]] = true
   end
   return checked
 end
@@ -160,8 +219,9 @@ function options.check(name, given, rules)
   for key in pairs(given) do
     if type(rules[key]) == "string" then errors.refuse(name, "%s is called %s now", key, rules[key]) end
     if not known[key] then
-      errors.refuse(name, "unknown option %s, expected one of: %s", options.describe(key),
-        table.concat(options.sorted_keys(known), ", "))
+      local names = options.sorted_keys(known)
+      errors.refuse(name, "unknown option %s, expected one of: %s%s", options.describe(key), table.concat(names, ", "),
+        options.suggest(key, names))
     end
   end
   for key, rule in pairs(known) do checked[key] = options.value(name, key, given[key], rule) end

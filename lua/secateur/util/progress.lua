@@ -1,6 +1,7 @@
 --- One line on a terminal that tells how far a long job is: done of total, rate, time left. Where the output is no
 -- terminal (a log file, a test) it stays silent.
 -- @module secateur.util.progress
+local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 
 local progress = {}
@@ -58,39 +59,72 @@ function progress.new(opts)
   return setmetatable(self, Progress)
 end
 
---- The text of the line as it is now, not cut.
--- @treturn string
-function Progress:text()
+-- The figures of the line: done of total, rate, time.
+local function figures(self)
   local elapsed = self.clock() - self.started
   local rate = elapsed > 0 and self.done / elapsed or 0
-  local parts = {}
-  local function add(text) if text ~= "" then parts[#parts + 1] = text end end
-  add(self.label)
   local count = self.total and ("%d/%d"):format(self.done, self.total) or ("%d"):format(self.done)
-  add(self.unit ~= "" and count .. " " .. self.unit or count)
+  local parts = { self.unit ~= "" and count .. " " .. self.unit or count }
   if rate > 0 then
-    add(rate_text(rate) .. (self.unit ~= "" and (" %s/s"):format(self.unit) or "/s"))
+    parts[2] = rate_text(rate) .. (self.unit ~= "" and (" %s/s"):format(self.unit) or "/s")
     if self.total and self.done < self.total then
-      add(progress.duration((self.total - self.done) / rate) .. " left")
+      parts[3] = progress.duration((self.total - self.done) / rate) .. " left"
     elseif self.finished then
-      add("in " .. progress.duration(elapsed))
+      parts[3] = "in " .. progress.duration(elapsed)
     end
   end
-  add(self.note)
+  return parts
+end
+
+local function columns_of(text) return utf8.len(text) or #text end
+
+-- As many words of a text as fit, with a mark that there were more: half a number is another one. A first word without
+-- digits may lose its end, at a character's start.
+local function cut(text, columns)
+  if columns_of(text) <= columns then return text end
+  if columns < 2 then return "" end
+  local kept = text
+  while columns_of(kept) > columns - 1 do
+    local shorter = kept:match "^(.*%S)%s+%S+%s*$"
+    if not shorter then break end
+    kept = shorter
+  end
+  if columns_of(kept) <= columns - 1 then return kept .. "…" end
+  if kept:find "%d" then return "" end
+  return kept:sub(1, (utf8.len(kept) and utf8.offset(kept, columns) or columns) - 1) .. "…"
+end
+
+local function join(...)
+  local parts = {}
+  for _, text in ipairs { ... } do
+    if text ~= "" then parts[#parts + 1] = text end
+  end
   return table.concat(parts, "  ")
 end
 
--- Cuts to the width, at a character's start; a line that wraps could not be rewritten.
-local function fit(text, width)
-  local count = utf8.len(text)
-  if not count then return text:sub(1, width) end
-  return count <= width and text or text:sub(1, utf8.offset(text, width + 1) - 1)
+--- The text of the line as it is now. A line that wraps could not be rewritten: where it is too long, the note loses
+-- words and then the label its end; of the figures, rate and time go whole, and the count stays.
+-- @int[opt] width columns that it may take
+-- @treturn string
+function Progress:text(width)
+  local parts = figures(self)
+  local middle = table.concat(parts, "  ")
+  local text = join(self.label, middle, self.note)
+  if not width or columns_of(text) <= width then return text end
+  local function room(...) return width - columns_of(join(...)) - 2 end
+  text = join(self.label, middle, cut(self.note, room(self.label, middle)))
+  if columns_of(text) <= width then return text end
+  while #parts > 1 and columns_of(middle) > width do
+    table.remove(parts)
+    middle = table.concat(parts, "  ")
+  end
+  return join(cut(self.label, room(middle)), middle)
 end
 
 -- Writes the line over the one that stands there.
 function Progress:draw()
   self.drawn = self.clock()
-  self.out:write("\r", fit(self:text(), self.width - 1), "\27[K")
+  self.out:write("\r", self:text(self.width - 1), "\27[K")
   self.out:flush()
 end
 
@@ -137,5 +171,7 @@ function Progress:__close(problem)
     self.out:write("\n")
   end
 end
+
+methods.guard(Progress)
 
 return progress

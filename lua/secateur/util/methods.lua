@@ -1,0 +1,38 @@
+--- Methods that say what is wrong where they are called with a dot in place of the colon.
+-- @module secateur.util.methods
+local errors = require "secateur.util.errors"
+local options = require "secateur.util.options"
+
+local methods = {}
+
+-- Whether a value can be the object that a method is called on: of the class, or something that has the method, as
+-- objects of one's own have that look things up in one of ours.
+local function fits(class, name, value)
+  if getmetatable(value) == class then return true end
+  return type(value) == "table" and type(value[name]) == "function"
+end
+
+local function refuse(class, name, got, variable)
+  errors.refuse(name, "self: expected a %s, got %s; is there a dot in place of a colon? %s:%s(...)", class.__name,
+    options.describe(got), variable, name)
+end
+
+--- Has all methods of a class check what they are called on. To be called when all are there.
+-- @tab class with `__name`; its methods, metamethods apart, are replaced
+-- @tab[opt=class] list where the methods stand
+-- @string[opt] variable what messages call such an object; the class's name in small letters
+-- @treturn table class
+function methods.guard(class, list, variable)
+  list, variable = list or class, variable or class.__name:lower()
+  for name, method in pairs(list) do
+    if type(method) == "function" and name ~= "new" and not name:find "^__" then
+      list[name] = function(self, ...)
+        if not fits(class, name, self) then refuse(class, name, self, variable) end
+        return method(self, ...)
+      end
+    end
+  end
+  return class
+end
+
+return methods
