@@ -14,7 +14,7 @@ local tensors = require "secateur.util.tensors"
 local unlabelled = require "secateur.data.unlabelled"
 
 local NAMED = 3 -- images that cannot be read, in a warning
-local MOST_ON_SHEET = 40
+local MOST_ON_SHEET = 20
 
 local function is_threshold(value)
   for _, number in ipairs(type(value) == "table" and value or { value }) do
