@@ -52,7 +52,7 @@ describe("agreement of outputs", function()
     local again = output_agreement.compare(dense, pruned, { seed = 0 })
     assert.same({ found.drop_low, found.drop_high }, { again.drop_low, again.drop_high })
     local same = output_agreement.compare(dense, outputs({ 1, 1, 1, 2, 1, 1, 1, 1, 2, 2 }, pruned.labels))
-    assert.same({ decision_agreement = 1, kl = 0, drop_low = 0, drop_high = 0 }, same)
+    assert.same({ decision_agreement = 1, decisions = 10, kl = 0, drop_low = 0, drop_high = 0 }, same)
   end)
 
   it("puts the same images side by side", function()
@@ -63,10 +63,10 @@ describe("agreement of outputs", function()
   end)
 
   it("sums the divergence over findings, which are sigmoids each", function()
-    local dense, pruned = { 1, -2, 0.5 }, { 0, -1, 3 }
+    local before, after = { 1, -2, 0.5 }, { 0, -1, 3 }
     local sum = 0
-    for i = 1, 3 do sum = sum + divergence({ 0, dense[i] }, { 0, pruned[i] }) end
-    assert.near(sum, output_agreement.divergence(dense, pruned, "multi_label"), 1e-12)
+    for i = 1, 3 do sum = sum + divergence({ 0, before[i] }, { 0, after[i] }) end
+    assert.near(sum, output_agreement.divergence(before, after, "multi_label"), 1e-12)
     assert.near(divergence({ 0, 1 }, { 0, -3 }), output_agreement.divergence({ 1 }, { -3 }, "binary"), 1e-12)
     assert.near(700, output_agreement.divergence({ 800 }, { -700 }, "binary"), 1e-9)
   end)
@@ -79,12 +79,12 @@ describe("agreement of outputs", function()
   end)
 
   it("compares findings entry by entry, and leaves out what is unknown from the drop", function()
-    local dense = { logits = { { 1, -1 }, { 1, 1 }, { -1, -1 } }, indices = { 1, 2, 3 } }
+    local before = { logits = { { 1, -1 }, { 1, 1 }, { -1, -1 } }, indices = { 1, 2, 3 } }
     local function against(logits)
-      return output_agreement.compare(dense, { logits = logits, indices = { 1, 2, 3 }, head = "multi_label",
+      return output_agreement.compare(before, { logits = logits, indices = { 1, 2, 3 }, head = "multi_label",
         labels = { { 1, 0 }, { 1, -1 }, { -1, -1 } } }, { level = 1e-9, resamples = 4001 })
     end
-    local same = against(dense.logits)
+    local same = against(before.logits)
     assert.same({ 1, 0, 0, 0 }, { same.decision_agreement, same.kl, same.drop_low, same.drop_high })
     -- Three known entries, of which one is lost; and two changes that nobody can judge.
     local found = against { { -1, -1 }, { 1, -1 }, { 1, -1 } }

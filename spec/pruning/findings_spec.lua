@@ -1,5 +1,6 @@
 local core = require "secateur.core"
 local errors = require "support.errors"
+local evaluate = require "secateur.evaluation.evaluate"
 local head_models = require "support.head_models"
 local importance = require "secateur.pruning.importance"
 local label_groups = require "secateur.data.label_groups"
@@ -159,8 +160,18 @@ describe("importance for findings", function()
       assert.equal("sigmoid", small.head)
       assert.is_true(small:forward(split.x):allclose(pruned:forward(split.x), 1e-4, 1e-5))
     end
-    local found = lossless(model, { train = split, val = split, test = split }, { scores = scores, margin = 0.1 })
-    assert.is_true(found.rate >= 0)
-    assert.is_true(found.test.drop <= found.test.interval[2])
+    local data = { train = split, val = split, test = split }
+    local found = lossless(model, data, { scores = scores, margin = 0.1 })
+    assert.equal("auroc", found.metric)
+    local dense = evaluate(model, split)
+    assert.near(dense.auroc, found.baseline_auroc, 1e-12)
+    for _, each in ipairs(found.evaluations) do
+      assert.near(dense.auroc - each.auroc, each.drop, 1e-12)
+      assert.is_true(each.interval[1] <= each.drop + 1e-12 and each.drop <= each.interval[2] + 1e-12)
+    end
+    assert.truthy(tostring(found):find("test split: AUROC", 1, true))
+    assert.truthy(tostring(found):find("of 48 decisions alike", 1, true))
+    local plain = lossless(model, data, { scores = scores, margin = 0.1, metric = "accuracy" })
+    assert.near(dense.accuracy - plain.test.accuracy, plain.test.drop, 1e-12)
   end)
 end)

@@ -12,6 +12,17 @@ local function quantile(sorted, share)
   return sorted[below] + (position - below) * (sorted[above] - sorted[below])
 end
 
+--- What the middle of a list of numbers lies between.
+-- @tab values at least one, which are sorted
+-- @number[opt=0.95] level the share in the middle
+-- @treturn number low
+-- @treturn number high
+function confidence_intervals.percentiles(values, level)
+  table.sort(values)
+  local tail = (1 - (level or 0.95)) / 2
+  return quantile(values, tail), quantile(values, 1 - tail)
+end
+
 --- The mean of the numbers there are, and the percentile bootstrap interval of the mean (Efron 1979): samples are drawn
 -- with replacement, as many as there are, and the interval holds the middle `level` of the means of the draws.
 -- @tab values number of a sample -> number; gaps are left out
@@ -35,9 +46,8 @@ function confidence_intervals.mean(values, count, opts)
     end
     means[r] = total / n
   end
-  table.sort(means)
-  local tail = (1 - (opts.level or 0.95)) / 2
-  return { mean = sum / n, low = quantile(means, tail), high = quantile(means, 1 - tail), count = n }
+  local low, high = confidence_intervals.percentiles(means, opts.level)
+  return { mean = sum / n, low = low, high = high, count = n }
 end
 
 return confidence_intervals

@@ -78,11 +78,11 @@ end
 -- @tab pruned the same, `labels`, and `head`
 -- @tab[opt] opts of the interval: `resamples` (1000), `level` (0.95), `seed` (0)
 -- @treturn[1] table `decision_agreement`, the share of images whose decision is the dense model's, or where images may
---   have several findings of decisions (image, finding), those of sigmoids being at a probability of 0.5; `kl`, the
---   mean of KL(dense || pruned) over images in nats, summed over findings; `drop_low`, `drop_high`, the paired
---   bootstrap interval of the drop of accuracy: images are drawn, and for each counts whether the dense model is right
---   less whether the pruned one is; of findings in how many more the dense model is right, in units of how many of an
---   image's are known on average
+--   have several findings of decisions (image, finding), those of sigmoids being at a probability of 0.5; `decisions`,
+--   how many there were; `kl`, the mean of KL(dense || pruned) over images in nats, summed over findings; `drop_low`,
+--   `drop_high`, the paired bootstrap interval of the drop of accuracy: images are drawn, and for each counts whether
+--   the dense model is right less whether the pruned one is; of findings in how many more the dense model is right, in
+--   units of how many of an image's are known on average
 -- @treturn[2] nil where they have no image in common
 function output_agreement.compare(dense, pruned, opts)
   local row_of, differences, count, divergence = {}, {}, 0, 0
@@ -103,7 +103,8 @@ function output_agreement.compare(dense, pruned, opts)
   local scale = all_known > 0 and count / all_known or 0
   for i, more in ipairs(differences) do differences[i] = more * scale end
   local drop = confidence_intervals.mean(differences, count, opts)
-  return { decision_agreement = alike / all, kl = divergence / count, drop_low = drop.low, drop_high = drop.high }
+  return { decision_agreement = alike / all, decisions = all, kl = divergence / count, drop_low = drop.low,
+    drop_high = drop.high }
 end
 
 return output_agreement

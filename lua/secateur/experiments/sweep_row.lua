@@ -114,9 +114,8 @@ function sweep_row.columns(job, pair, model)
   else
     local measured
     columns, measured = sweep_row.measure(job, pair, model)
-    for name, value in pairs(job.costs and output_agreement.compare(pair.dense, measured) or {}) do
-      columns[name] = value
-    end
+    local found = job.costs and output_agreement.compare(pair.dense, measured) or {}
+    for _, name in ipairs { "decision_agreement", "kl", "drop_low", "drop_high" } do columns[name] = found[name] end
   end
   columns.drop = pair.baseline.accuracy - columns.accuracy
   columns.baseline_accuracy = pair.baseline.accuracy

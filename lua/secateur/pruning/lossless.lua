@@ -1,8 +1,10 @@
 --- How much of a model can go before it loses more than a margin.
 -- @module secateur.pruning.lossless
+local auroc_drop = require "secateur.evaluation.auroc_drop"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local evaluate = require "secateur.evaluation.evaluate"
+local heads = require "secateur.models.heads"
 local importance = require "secateur.pruning.importance"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -16,6 +18,7 @@ local text_table = require "secateur.util.text_table"
 local SLACK = 1e-9 -- accuracies are fractions; a drop of the margin itself is within it
 
 local rules = {
+  metric = { one_of = { "accuracy", "auroc" } },
   margin = { type = "number", min = 0, max = 1, default = 0.05 },
   strict = { type = "boolean", default = false },
   importance = { type = "table" },
@@ -41,9 +44,11 @@ local rules = {
 -- @field monotone whether the drops rise with the rate wherever they were measured, as bisection assumes
 -- @field test at this rate on the test split: `accuracy`, `baseline_accuracy`, `drop`, `interval`,
 --   `decision_agreement` (share of images decided alike), `kl` (mean divergence from what the unpruned model says, in
---   nats), `count`; nil where the data have no test split
+--   nats), `decisions` and `count` (how many of these and of images there are); nil where the data have no test split
 -- @field scores what the units were ranked by
 -- @field baseline_accuracy of the unpruned model on the validation split
+-- @field metric what drops are of: "accuracy" or "auroc"; with the latter evaluations have `auroc`, too, and
+--   `baseline_auroc` is the unpruned model's
 -- @field margin as given; so are `tolerance`, `level`, `strict`
 local Lossless = { __name = "Lossless" }
 Lossless.__index = Lossless
@@ -54,10 +59,10 @@ end
 
 function Lossless:__tostring()
   local sorted, lines = table.move(self.evaluations, 1, #self.evaluations, 1, {}),
-    { { "rate", "units", "accuracy", "drop", "within" } }
+    { { "rate", "units", self.metric == "auroc" and "AUROC" or "accuracy", "drop", "within" } }
   table.sort(sorted, function(a, b) return a.rate < b.rate end)
   for i, each in ipairs(sorted) do
-    lines[i + 1] = { ("%.4g"):format(each.rate), tostring(each.units), ("%.4f"):format(each.accuracy),
+    lines[i + 1] = { ("%.4g"):format(each.rate), tostring(each.units), ("%.4f"):format(each[self.metric or "accuracy"]),
       interval_text(each.drop, each.interval), each.within and "yes" or "no" }
   end
   local text = { text_table.format(lines) }
@@ -65,9 +70,11 @@ function Lossless:__tostring()
     self.rate, self.margin, self.strict and ", interval within it" or "", self.tolerance,
     interval_text(self.drop, self.interval))
   if self.test then
-    text[#text + 1] = ("test split: accuracy %.4f, unpruned %.4f, drop %s, %.4f of %d decisions alike"):format(
-      self.test.accuracy, self.test.baseline_accuracy, interval_text(self.test.drop, self.test.interval),
-      self.test.decision_agreement, self.test.count)
+    local metric = self.metric or "accuracy"
+    text[#text + 1] = ("test split: %s %.4f, unpruned %.4f, drop %s, %.4f of %d decisions alike"):format(
+      metric == "auroc" and "AUROC" or metric, self.test[metric], self.test["baseline_" .. metric],
+      interval_text(self.test.drop, self.test.interval),
+      self.test.decision_agreement, self.test.decisions)
   end
   if not self.monotone then
     text[#text + 1] = "drops do not rise with the rate throughout: a larger rate may be within the margin too"
@@ -79,11 +86,21 @@ end
 
 -- The drop between two evaluations of the same images, with its interval, and what else tells them apart.
 local function compare(dense, pruned, opts)
-  local found = output_agreement.compare(dense, pruned, { level = opts.level, resamples = opts.resamples,
-    seed = opts.seed })
-  return { drop = dense.accuracy - pruned.accuracy, interval = { found.drop_low, found.drop_high },
+  local how = { level = opts.level, resamples = opts.resamples, seed = opts.seed }
+  local found = output_agreement.compare(dense, pruned, how)
+  local compared = { drop = dense.accuracy - pruned.accuracy, interval = { found.drop_low, found.drop_high },
     accuracy = pruned.accuracy, baseline_accuracy = dense.accuracy, decision_agreement = found.decision_agreement,
-    kl = found.kl, count = pruned.count }
+    kl = found.kl, decisions = found.decisions, count = pruned.count }
+  if opts.metric == "auroc" then
+    local area = auroc_drop.compare(dense, pruned, how)
+    if not area then
+      errors.refuse("lossless", "metric: expected images with and without a class or finding, for a ROC curve of it; "
+        .. "found none")
+    end
+    compared.drop, compared.interval = area.drop, { area.low, area.high }
+    compared.auroc, compared.baseline_auroc = pruned.auroc, dense.auroc
+  end
+  return compared
 end
 
 local function measure(model, split, opts)
@@ -108,13 +125,14 @@ local function try_rate(job, rate)
   local found = compare(job.dense, measure(pruned, job.data.val, opts), opts)
   local worst = opts.strict and found.interval[2] or found.drop
   return { rate = rate, drop = found.drop, interval = found.interval, accuracy = found.accuracy,
-    units = pruned.pruning_plan:count(), within = worst <= opts.margin + SLACK }, pruned
+    auroc = found.auroc, units = pruned.pruning_plan:count(), within = worst <= opts.margin + SLACK }, pruned
 end
 
 -- The search: what is at `low` is within the margin, what is at `high` is not, or cannot be pruned at all.
 local function search(job, line)
   local rates = prune.rates(job.model, job.scores, job.options.prune)
-  local best = { rate = 0, drop = 0, interval = { 0, 0 }, accuracy = job.dense.accuracy, units = 0, within = true }
+  local best = { rate = 0, drop = 0, interval = { 0, 0 }, accuracy = job.dense.accuracy,
+    auroc = job.options.metric == "auroc" and job.dense.auroc or nil, units = 0, within = true }
   local low, high, most, model = 0, 1, rates[#rates], job.model
   local evaluations = { best }
   while high - low > job.options.tolerance and low < most do
@@ -154,7 +172,9 @@ local function run(job)
   line:finish("")
   return setmetatable({ rate = best.rate, drop = best.drop, interval = best.interval, model = model,
     evaluations = evaluations, monotone = is_monotone(evaluations), test = test, scores = job.scores,
-    baseline_accuracy = job.dense.accuracy, margin = opts.margin, tolerance = opts.tolerance, level = opts.level,
+    baseline_accuracy = job.dense.accuracy, metric = opts.metric,
+    baseline_auroc = opts.metric == "auroc" and job.dense.auroc or nil, margin = opts.margin,
+    tolerance = opts.tolerance, level = opts.level,
     strict = opts.strict }, Lossless)
 end
 
@@ -171,8 +191,8 @@ local function check_data(model, data, opts)
   if not opts.scores then predict.check("lossless", model, data.train, "data.train") end
 end
 
---- Finds the largest rate at which pruning costs at most a margin of accuracy: by bisection on the validation split,
--- reported on the test split, which has no part in the choice.
+--- Finds the largest rate at which pruning costs at most a margin of accuracy, or of AUROC: by bisection on the
+-- validation split, reported on the test split, which has no part in the choice.
 --
 -- Units are scored once, on the training split; each rate is pruned, repaired as `prune` does it (where neither options
 -- nor scores say with which images, those of the training split), and evaluated. With the drop goes its paired
@@ -182,12 +202,15 @@ end
 -- Bisection assumes that the drop rises with the rate. It need not: small drops go up and down by an image or two, and
 -- then a rate above the one found may be within the margin too. Every rate tried is in `evaluations`, and `monotone`
 -- says whether those rose. No rate above the largest that `min_units` allows is tried.
+-- Where images may have several findings it goes by the mean AUROC of the findings unless `metric` says otherwise: the
+-- share of right decisions is high where findings are rare, and hardly drops when a model finds nothing any more.
 -- @tparam Model model
 -- @tab data a data set with `train`, `val` and, to report on, `test`
--- @tab[opt] opts `margin` (0.05), `strict` (false), `importance` (options of `importance`) or `scores` (what it gave),
---   `prune` (options of `prune` but `rate` and `target`), `tolerance` (0.01: the search ends when the rate is known so
---   well), `resamples` (1000), `level` (0.95) and `seed` (0) of the bootstrap, `batch`, `workers` (see `evaluate`),
---   `on_evaluation` (function of each entry of `evaluations` as it is made), `progress` (by default on a terminal)
+-- @tab[opt] opts `metric` ("accuracy"; "auroc"), `margin` (0.05), `strict` (false), `importance` (options of
+--   `importance`) or `scores` (what it gave), `prune` (options of `prune` but `rate` and `target`), `tolerance` (0.01:
+--   the search ends when the rate is known so well), `resamples` (1000), `level` (0.95) and `seed` (0) of the
+--   bootstrap, `batch`, `workers` (see `evaluate`), `on_evaluation` (function of each entry of `evaluations` as it is
+--   made), `progress` (by default on a terminal)
 -- @treturn Lossless `rate`, `drop`, `interval`, `model`, `test`, `evaluations`; printed, a table
 -- @usage
 -- local found = sc.lossless(model, data, { margin = 0.01 })
@@ -205,6 +228,7 @@ local function lossless(model, data, opts)
     end
   end
   check_data(model, data, checked)
+  checked.metric = checked.metric or heads.kind(model) == "multi_label" and "auroc" or "accuracy"
   return run { model = model, data = data, options = checked }
 end
 

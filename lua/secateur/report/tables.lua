@@ -245,8 +245,9 @@ end
 
 -- Columns of the table of costs: column of the rows, heading.
 local cost_columns = { { "drop", "Δ accuracy" }, { "auroc_drop", "Δ AUROC" },
-  { "decision_agreement", "Same decisions" }, { "kl", "KL" }, { "relative_macs", "MACs" }, { "relative_parameters", "Parameters" }, { "relative_bytes", "File" },
-  { "relative_latency_1", "Time, 1 image" }, { "relative_latency_16", "Time, 16 images" } }
+  { "decision_agreement", "Same decisions" }, { "kl", "KL" }, { "relative_macs", "MACs" },
+  { "relative_parameters", "Parameters" }, { "relative_bytes", "File" }, { "relative_latency_1", "Time, 1 image" },
+  { "relative_latency_16", "Time, 16 images" } }
 
 --- What pruned models cost and keep: a line per way of scoring, repair and rate, means over models, datasets, samplings
 -- and seeds. Nil where no row has been measured so.

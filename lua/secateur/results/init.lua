@@ -213,9 +213,10 @@ local finding_columns = { "auroc", "average_precision", "exact_match" }
 -- Shown where some row has them.
 local more_columns = { "decision_agreement", "relative_macs", "relative_parameters", "relative_latency_1",
   "agreement_cosine", "agreement_spearman", "agreement_topk" }
-local headings = { balanced_accuracy = "balanced", auroc = "AUROC", average_precision = "AP",
-  exact_match = "exact", decision_agreement = "decisions", relative_macs = "MACs", relative_parameters = "parameters", relative_latency_1 = "time", agreement_cosine = "cosine",
-  agreement_spearman = "Spearman", agreement_topk = "top-k" }
+local headings = { balanced_accuracy = "balanced", auroc = "AUROC", average_precision = "AP", exact_match = "exact",
+  decision_agreement = "decisions", relative_macs = "MACs", relative_parameters = "parameters",
+  relative_latency_1 = "time", agreement_cosine = "cosine", agreement_spearman = "Spearman", agreement_topk = "top-k"
+  }
 
 --- A readable table of the rows.
 -- @treturn string
