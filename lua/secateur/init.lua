@@ -2,6 +2,11 @@
 -- `require "secateur"` gives the names below and nothing else. Each loads its module when it is first used.
 -- @module secateur
 
+-- The native core is compiled for one version; in another one loading it fails with the name of a C function.
+if _VERSION ~= "Lua 5.4" then
+  error("secateur: expected Lua 5.4, got " .. _VERSION .. "; run the script with lua5.4", 0)
+end
+
 -- Public name -> module; "module:key" is a field of that module.
 local names = {
   help = "help",

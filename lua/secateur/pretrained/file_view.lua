@@ -103,7 +103,7 @@ local function could_be_head(view, names)
   local matrix = false
   for _, name in ipairs(names) do
     local shape = view.shapes[name]
-    if #shape > 2 or unsupported.what(name) or unsupported.what(view.called[name]) then return false end
+    if #shape > 2 or unsupported.find { name } then return false end
     matrix = matrix or #shape == 2 and name:find "weight$" ~= nil
   end
   return matrix
@@ -211,19 +211,22 @@ local function add_body(view, list, prefix)
   return outside, split
 end
 
--- Queries, keys and values as one tensor.
+-- Queries, keys and values as one tensor; where one is missing, what there is keeps its name, and will be unexpected.
 local function join_parts(view, split)
   for _, own in ipairs(options.sorted_keys(split)) do
-    local parts, rows, shape = split[own], 0, nil
-    for i = 1, 3 do
-      if not parts[i] then errors.raise("expected queries, keys and values, got %s alone", next(parts) and
-        ("'%s'"):format(parts[next(parts)])) end
-      shape = view.source:info(parts[i]).shape
-      rows = rows + (shape[1] or 0)
+    local parts, rows = split[own], 0
+    if parts[1] and parts[2] and parts[3] then
+      local shape
+      for i = 1, 3 do
+        shape = view.source:info(parts[i]).shape
+        rows = rows + (shape[1] or 0)
+      end
+      shape[1] = rows
+      view.parts[parts[1]] = parts
+      call(view, own, parts[1], shape)
+    else
+      for _, name in pairs(parts) do call(view, name, name, view.source:info(name).shape) end
     end
-    shape[1] = rows
-    view.parts[parts[1]] = parts
-    call(view, own, parts[1], shape)
   end
 end
 
@@ -261,7 +264,7 @@ local function open_view(source, prefix, notes)
       behind[#behind + 1], bare[#bare + 1] = name, name:sub(#prefix + 1)
     end
   end
-  view.body = layouts.find(bare)
+  view.body = layouts.find(bare, prefix)
   if not view.body then
     for i, name in ipairs(behind) do
       call(view, parameter_names.torchvision(bare[i]), name, source:info(name).shape)

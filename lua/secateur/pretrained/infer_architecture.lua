@@ -18,8 +18,8 @@ local vit = require "secateur.pretrained.architectures.vit"
 local supported = "supported are VGG, ResNet (also wide, and ResNeXt) and ViT as torchvision has them, "
   .. "ViT as timm does, ResNet and ViT as Hugging Face does"
 
-local function check_known(list, shapes, called, anywhere)
-  local what, name = unsupported.find(list, anywhere)
+local function check_known(list, shapes, called)
+  local what, name = unsupported.find(list)
   if what then
     errors.raise("the weights are of a model with %s ('%s' %s); %s", what, called[name], shapes_of.text(shapes[name]),
       supported)
@@ -44,12 +44,11 @@ end
 -- @tab shapes torchvision's name of each tensor -> its shape
 -- @tab called torchvision's name of each tensor -> the name in the file, for messages
 -- @tab[opt] given what the user says that the file does not tell: `heads`, `stem_stride`, `stem_pool`, `size`
--- @bool[opt] unknown whether no layout of names was recognised: networks behind prefixes are then named too
 -- @treturn table `family`; `opts`, complete but for what the file does not tell: `classes` without a plain head, `size`
 --   unless of a ViT; `head`, the name of the last layer; `notes`, what had to be assumed
-function infer_architecture.model(shapes, called, given, unknown)
+function infer_architecture.model(shapes, called, given)
   local list, notes = options.sorted_keys(shapes), {}
-  check_known(list, shapes, called, unknown)
+  check_known(list, shapes, called)
   for _, one in ipairs { vgg, resnet, vit } do
     if one.fits(shapes) then
       local opts, head, features = one.read(shapes, given or {}, notes)

@@ -181,10 +181,11 @@ end
 --- The body of a known network among a file's names, or nil. Raises where there are several and none of them is
 -- in front.
 -- @tparam {string,...} names
--- @treturn ?table `prefix`; `map`, a function that gives torchvision's name for a name behind it (and 1, 2 or 3 for
+-- @string lead what stood before all of them in the file
+-- @treturn ?table `prefix`; `whole_prefix`, the same with what stood before; `map`, a function that gives torchvision's name for a name behind it (and 1, 2 or 3 for
 --   queries, keys and values), or nil; `family`; `told`, options that the layout tells; `defaults`, options that those
 --   who use such names have; `unused`, patterns of what no classifier reads; `from`, whose names these are
-function layouts.find(names)
+function layouts.find(names, lead)
   local found = find_bodies(names)
   local one = found[1]
   if #found > 1 then
@@ -196,12 +197,12 @@ function layouts.find(names)
   if not one and #found > 1 then
     local shown = {}
     for i, body in ipairs(found) do
-      shown[i] = ("'%s'%s"):format(body.prefix, is_copy(body.prefix) and " (a copy that followed it)" or "")
+      shown[i] = ("'%s'%s"):format(lead .. body.prefix, is_copy(body.prefix) and " (a copy that followed it)" or "")
     end
     errors.raise("it holds several networks, behind %s; choose one of them with prefix", table.concat(shown, " and "))
   end
   if not one then return nil end
-  return { prefix = one.prefix, map = one.map, family = one.layout.family, told = one.told,
+  return { prefix = one.prefix, whole_prefix = lead .. one.prefix, map = one.map, family = one.layout.family, told = one.told,
     defaults = one.layout.defaults or {}, unused = one.layout.unused or {}, from = one.layout.from or "torchvision" }
 end
 

@@ -116,13 +116,13 @@ end
 local function hint(source, given, body)
   if given.prefix then return "" end
   if body and body.prefix ~= "" then
-    return ("; prefix = '%s' would look at names that begin so alone"):format(body.prefix)
+    return ("; prefix = '%s' would look at names that begin so alone"):format(body.whole_prefix)
   end
   return parameter_names.hint(source:names())
 end
 
 local function infer(source, view, given)
-  local ok, found = errors.try(infer_architecture.model, view.shapes, view.called, given, not view.body)
+  local ok, found = errors.try(infer_architecture.model, view.shapes, view.called, given)
   if not ok then errors.raise("%s%s", found, hint(source, given, view.body)) end
   check_heads(found, given.heads)
   for _, key in ipairs { "stem_stride", "stem_pool" } do

@@ -13,6 +13,7 @@ local signs = {
   { "%.ls[12]%.gamma$", "layer scale" },
   { "%.layer_scale[12]%.", "layer scale" },
   { "%.gamma_[12]$", "layer scale" },
+  { "%.lambda_[12]$", "layer scale" },
   { "%.attn%.[qk]_norm%.", "norms of queries and keys" },
   { "^fc_norm%.", "a head on the mean of all tokens" },
   { "^attn_pool%.", "attention pooling" },
@@ -22,10 +23,12 @@ local signs = {
   { "^pre_logits%.", "a layer before its head" },
   { "^heads%.pre_logits%.", "a layer before its head" },
   { "^conv_proj%.conv_", "a convolutional stem" },
+  { "^stage%d%.%d+%.branch%d", "ShuffleNet's units" },
   { "^conv1%.%d+%.", "a deep stem (ResNet-C, -D, -T)" },
+  { "^conv_stem%.", "a stem of timm's EfficientNet or MobileNet" },
+  { "%.convs%.%d+%.", "Res2Net's scales" },
   { "%.se%.", "squeeze and excitation" },
   { "%.eca%.", "channel attention" },
-  { "^conv_stem%.", "a stem of timm's EfficientNet or MobileNet" },
   { "^_conv_stem%.", "a stem of EfficientNet" },
   { "^features%.%d+%.squeeze%.", "SqueezeNet's modules" },
   { "^features%.%d+%.%d+%.", "features of torchvision's EfficientNet, MobileNet, ConvNeXt or Swin" },
@@ -36,6 +39,8 @@ local signs = {
   { "^stages%.%d+%.blocks%.%d+%.norm%d%.", "norms before its convolutions (ResNetV2, BiT)" },
   { "^stages%.", "stages of ConvNeXt or RegNet" },
   { "^trunk_output%.", "stages of RegNet" },
+  { "^s%d%.b%d+%.", "stages of RegNet" },
+  { "^block%d+%.rep%.", "Xception's blocks" },
   { "^inception%d", "GoogLeNet's modules" },
   { "^Mixed_%d", "Inception's modules" },
   { "attention%.query%.", "queries, keys and values apart" },
@@ -45,30 +50,25 @@ local signs = {
   { "%.zero_point$", "quantised layers" },
 }
 
---- What is known of a name that no supported network has.
--- @string name
--- @treturn ?string nil where nothing is
-function unsupported.what(name)
-  for _, sign in ipairs(signs) do
-    if name:find(sign[1]) then return sign[2] end
+-- Where in a name a sign stands: a sign of the beginning also behind a dot, since networks stand behind prefixes.
+local function stands_in(name, pattern)
+  local at = 1
+  while at do
+    if name:find(pattern, at) then return true end
+    local dot = pattern:sub(1, 1) == "^" and name:find(".", at, true)
+    at = dot and dot + 1
   end
-  return nil
+  return false
 end
 
 --- The first sign of an unsupported network among names, in the order of the signs.
 -- @tparam {string,...} names
--- @bool[opt] anywhere whether a name may also stand behind a prefix, as "densenet121."
--- @treturn ?string what it is
+-- @treturn ?string what it is; nil where there is none
 -- @treturn string the name
-function unsupported.find(names, anywhere)
+function unsupported.find(names)
   for _, sign in ipairs(signs) do
     for _, name in ipairs(names) do
-      local at = 1
-      while at do
-        if name:find(sign[1], at) and (at == 1 or sign[1]:sub(1, 1) == "^") then return sign[2], name end
-        local dot = anywhere and sign[1]:sub(1, 1) == "^" and name:find(".", at, true)
-        at = dot and dot + 1
-      end
+      if stands_in(name, sign[1]) then return sign[2], name end
     end
   end
   return nil
