@@ -5,6 +5,7 @@
 local cjson = require "cjson"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local file_kind = require "secateur.util.file_kind"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
 local element_bytes = require("secateur.util.tensors").element_bytes
@@ -368,6 +369,7 @@ end
 -- @raise when a name or a piece of metadata is not a UTF-8 string, or the file cannot be written
 function safetensors.save(path, tensors, meta)
   options.value("safetensors.save", "path", path, { type = "string", required = true })
+  file_kind.check("safetensors.save", path, "safetensors")
   options.value("safetensors.save", "tensors", tensors, { type = "table", required = true })
   meta = options.value("safetensors.save", "meta", meta, { type = "table", default = {} })
   errors.within("safetensors.save", function() core.safetensors_write(path, lay_out(tensors, meta)) end)

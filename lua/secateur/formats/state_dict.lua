@@ -46,11 +46,10 @@ end
 local choose
 
 -- The one map that is meant among the dictionaries in a map, or nil where none holds tensors.
-local function choose_inside(map, depth, done, only_usual, notes)
+local function choose_inside(map, depth, done, only_usual)
   local found, names, plain = {}, {}, {}
   for _, name in ipairs(options.sorted_keys(map)) do
-    local inner = is(map[name], "dict") and (usual[name] or not only_usual)
-      and choose(map[name], depth + 1, done, notes)
+    local inner = is(map[name], "dict") and (usual[name] or not only_usual) and choose(map[name], depth + 1, done)
     if inner and not found[inner] then
       found[inner] = true
       names[#names + 1] = name
@@ -62,22 +61,17 @@ local function choose_inside(map, depth, done, only_usual, notes)
     errors.raise("it holds several dictionaries of tensors, '%s'; choose one of them with key",
       table.concat(names, "', '"))
   end
-  for _, name in ipairs(names) do
-    if #names > 1 and name ~= plain[1] then
-      notes[#notes + 1] = ("took the weights in '%s' and left those in '%s' (key = '%s')"):format(plain[1], name, name)
-    end
-  end
   return done[map[plain[1] or names[1]]]
 end
 
 -- The map of tensors that a dictionary is or wraps, or nil. Dictionaries may contain themselves: `done` holds what was
 -- found in each, false while it is being looked at.
-function choose(dict, depth, done, notes)
+function choose(dict, depth, done)
   if done[dict] ~= nil then return done[dict] or nil end
   done[dict] = false
   local map = fields(dict)
-  local found = depth < DEEPEST and choose_inside(map, depth, done, true, notes) or has_tensors(map, false) and map
-    or depth == 0 and choose_inside(map, depth, done, false, notes) or has_tensors(map, true) and map
+  local found = depth < DEEPEST and choose_inside(map, depth, done, true) or has_tensors(map, false) and map
+    or depth == 0 and choose_inside(map, depth, done, false) or has_tensors(map, true) and map
   done[dict] = found
   return found or nil
 end
@@ -96,11 +90,56 @@ local function instead(map)
     .. (deeper and ("; key = '%s', or dots as in '%s.x', would look further in"):format(deeper, deeper) or "")
 end
 
+-- Names of tensors in a map, without what DataParallel puts before them: name → tensor, and how many.
+local function tensors_in(map)
+  local found, count = {}, 0
+  for name, value in pairs(map) do
+    if is(value, "tensor") then
+      found[name:gsub("^module%.", "")] = value
+      count = count + 1
+    end
+  end
+  return found, count
+end
+
+-- How the names in two maps go together: nil where they do not mostly, else whether the tensors are the same.
+local function compare(ours, count, map)
+  local theirs, others = tensors_in(map)
+  local shared, same = 0, 0
+  for name, value in pairs(theirs) do
+    if ours[name] then shared = shared + 1 end
+    if ours[name] == value then same = same + 1 end
+  end
+  if 2 * shared <= math.max(count, others) then return nil end
+  return same == count and same == others
+end
+
+-- Dictionaries of the same names as those that were taken, as an average of the weights (EMA): paths, and the path of
+-- those that were taken.
+local function find_copies(root, taken)
+  local ours, count = tensors_in(taken)
+  local copies, own, seen = {}, nil, { [root] = true }
+  local function look(dict, path, depth)
+    local map = fields(dict)
+    for _, name in ipairs(options.sorted_keys(map)) do
+      local inner = map[name]
+      if is(inner, "dict") and not seen[inner] then
+        seen[inner] = true
+        local same = compare(ours, count, fields(inner))
+        if same then own = path .. name elseif same == false then copies[#copies + 1] = path .. name end
+        if depth < DEEPEST then look(inner, path .. name .. ".", depth + 1) end
+      end
+    end
+  end
+  look(root, "", 1)
+  return copies, own
+end
+
 --- The weights in what a checkpoint holds.
 -- @param root a value of formats/pickle.lua
 -- @string[opt] key the dictionary to take; dots lead into dictionaries in one another
 -- @treturn table name → tensor (as formats/torch_globals.lua describes it); what is no tensor is left out
--- @treturn {string,...} which dictionaries beside it were left, as an average of the weights
+-- @treturn {string,...} a sentence on each dictionary of the same names that was left, as an average of the weights
 function state_dict.find(root, key)
   for part in (key or ""):gmatch("[^.]+") do
     local inner = is(root, "dict") and pickle.get(root, part)
@@ -115,9 +154,14 @@ function state_dict.find(root, key)
     errors.raise("expected a dictionary of tensors (a state_dict), got %s", pickle.describe(root))
   end
   local tensors, notes = {}, {}
-  for name, value in pairs(choose(root, 0, {}, notes) or errors.raise("it holds no tensors under names"
-    .. instead(fields(root)))) do
+  local taken = choose(root, 0, {}) or errors.raise("it holds no tensors under names" .. instead(fields(root)))
+  for name, value in pairs(taken) do
     if is(value, "tensor") then tensors[name] = value end
+  end
+  local copies, own = find_copies(root, taken)
+  for i, copy in ipairs(copies) do
+    notes[i] = ("took the weights%s and left those in '%s' (key = '%s')"):format(own and (" in '%s'"):format(own) or "",
+      copy, (key and key ~= "" and key .. "." or "") .. copy)
   end
   return tensors, notes
 end

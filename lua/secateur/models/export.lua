@@ -1,6 +1,7 @@
 --- Models for other programs: PyTorch (parameters alone) and whatever reads ONNX (the whole network).
 -- @module secateur.models.export
 local errors = require "secateur.util.errors"
+local file_kind = require "secateur.util.file_kind"
 local model_file = require "secateur.models.model_file"
 local parameter_names = require "secateur.formats.parameter_names"
 local onnx = require "secateur.formats.onnx"
@@ -31,6 +32,7 @@ end
 -- @tab[opt] opts see `Model:export_state`
 function export.state(model, path, opts)
   options.value("export_state", "path", path, { type = "string", required = true })
+  file_kind.check("export_state", path, "safetensors")
   local checked = options.check("export_state", opts, state_rules)
   local state = model:state()
   if checked.names == "timm" then state = in_timm(state) end
@@ -106,6 +108,7 @@ end
 -- @tab[opt] opts see `Model:export_onnx`
 function export.onnx(model, path, opts)
   options.value("export_onnx", "path", path, { type = "string", required = true })
+  file_kind.check("export_onnx", path, "ONNX")
   local checked = options.check("export_onnx", opts, rules)
   local activation = wanted_activation(model, checked)
   local output_name = checked.output_name or (activation and "probabilities" or "logits")

@@ -2,6 +2,7 @@
 -- @module secateur.models.model
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local file_kind = require "secateur.util.file_kind"
 local export = require "secateur.models.export"
 local model_file = require "secateur.models.model_file"
 local layers = require "secateur.models.layers"
@@ -229,6 +230,7 @@ end
 -- @string path
 function Model:save(path)
   options.value("save", "path", path, { type = "string", required = true })
+  file_kind.check("save", path, "safetensors")
   local ok, message = errors.try(model_file.write, self, path)
   if not ok then errors.refuse("save", message) end
 end

@@ -1,6 +1,7 @@
 --- Plans: which units of which layers are removed.
 -- @module secateur.models.pruning_plan
 local errors = require "secateur.util.errors"
+local file_kind = require "secateur.util.file_kind"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local class_methods = require "secateur.util.methods"
@@ -205,6 +206,7 @@ end
 -- @string path
 function methods:save(path)
   path = options.value("save", "path", path, { type = "string", required = true })
+  file_kind.check("save", path, "JSON")
   local ok, message = files.write_all(path, pruning_plan.encode(self) .. "\n")
   if not ok then errors.refuse("save", message) end
 end

@@ -1,6 +1,7 @@
 --- The options of a training: what they may be, what they are by default, and which contradict each other.
 -- @module secateur.training.options
 local errors = require "secateur.util.errors"
+local file_kind = require "secateur.util.file_kind"
 local options = require "secateur.util.options"
 
 local training_options = {}
@@ -46,7 +47,7 @@ local rules = {
   select = { one_of = { "accuracy", "auroc", "loss", "last" } },
   patience = { type = "integer", min = 1 },
   seed = { type = "integer", default = 0 },
-  checkpoint = { type = "string" },
+  checkpoint = { type = "string", check = file_kind.rule "safetensors" },
   resume = { type = "boolean", default = false },
   on_epoch = { type = "function" },
   workers = { type = "integer", min = 1, max = 64, default = 1 },
