@@ -3,6 +3,7 @@ local data = require "secateur.data"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
 local needs = require "support.needs"
+local stderr = require "support.stderr"
 local temporary = require "support.temporary"
 
 describe("data.medmnist", function()
@@ -74,6 +75,37 @@ describe("data.medmnist", function()
     assert.same({ 2, 1, 2, 1, 2, 1 }, set.train.labels)
     assert.same({ "left out by classes: '1' (6 images)" }, { set.notes[1] })
     assert.equal(25 / 255, math.floor(set.train:image(2):get(1, 1, 1) * 255 + 0.5) / 255)
+  end)
+
+  it("splits val off of train, takes val as test, or test alone", function()
+    local all = arrays(COUNTS, 3, 6)
+    for i = 1, 9 do
+      for k = 1, 36 do all.train_images[36 * (i - 1) + k] = 20 * i end
+    end
+    local val_images, val_labels = all.val_images, all.val_labels
+    all.val_images, all.val_labels = nil, nil
+    archives.write(path, all)
+    local set
+    local text = stderr.text(function() set = data.medmnist(path, { mean = 0, std = 1 }) end)
+    assert.equal("medmnist: toymnist: toymnist has no val: it is split off of train\n", text)
+    assert.same({ 6, 3, 5 }, { set.train:count(), set.val:count(), set.test:count() })
+    for i = 1, 3 do
+      local number = math.tointeger(set.val.names[i]:match "train (%d)")
+      assert.equal((number - 1) % 3 + 1, set.val.labels[i])
+      assert.is_true(math.abs(set.val:image(i):get(1, 1, 1) - 20 * number / 255) < 1e-6)
+    end
+    all.test_images, all.test_labels, all.val_images, all.val_labels = nil, nil, val_images, val_labels
+    archives.write(path, all)
+    text = stderr.text(function() set = data.medmnist(path, { size = 6 }) end)
+    assert.matches("toymnist has no test: test is val", text, 1, true)
+    assert.same({ 9, 4, 4 }, { set.train:count(), set.val:count(), set.test:count() })
+    archives.write(path, { test_images = val_images, test_labels = val_labels })
+    set = data.medmnist(path)
+    assert.same({ 0, 0, 4 }, { set.train:count(), set.val:count(), set.test:count() })
+    assert.same({ 1, 3, 6, 6 }, set.test:batch({ 4 }):shape())
+    archives.write(path, { train_images = val_images, train_labels = val_labels })
+    assert.has_error(function() data.medmnist(path) end, ("medmnist: %s: expected arrays train_images and "
+      .. "train_labels, and the same of val or test; or of test alone, found only train"):format(path))
   end)
 
   it("reads several findings per image", function()

@@ -33,11 +33,14 @@ local function is_model(value)
   return type(value.preparation) == "function" and type(value.input_shape) == "table", "a Model"
 end
 
+-- What is dealt to whom where nobody says.
+local SHARES = { train = 0.7, val = 0.1, test = 0.2 }
+
 local common_rules = {
   size = { type = "integer", min = 1, max = 8192, default = 224 },
   channels = { one_of = { 1, 3 }, default = 3 },
   seed = { type = "integer", default = 0 },
-  splits = { type = "table", check = is_shares, default = { train = 0.7, val = 0.1, test = 0.2 } },
+  splits = { type = "table", check = is_shares, default = SHARES },
   on_error = { one_of = { "skip", "stop" }, default = "skip" },
   classes = { type = "table", check = selection.is_classes },
   only = { type = { "string", "table" }, check = selection.are_patterns },
@@ -172,6 +175,13 @@ function dataset.new(name, title, classes, opts, parts, found)
     duplicates = found.duplicates or {}, test_is_val = found.same }
   for _, part in ipairs(stratification.names) do self[part] = split.new(shared, part, parts[part]) end
   return setmetatable(self, Dataset)
+end
+
+--- Whether shares are those that a user gave.
+-- @tab shares
+-- @treturn boolean
+function dataset.are_given(shares)
+  return shares ~= SHARES
 end
 
 --- Gives every sample its split: assigns one to those that have none, in place.

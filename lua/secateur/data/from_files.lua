@@ -101,6 +101,17 @@ local function select_samples(listing, opts)
   groups.assign(listing, opts.group)
 end
 
+-- Says that shares are not used; not where an external test set is all that there is.
+local function note_own_splits(listing, samples, opts)
+  if listing.divide or not dataset.are_given(opts.splits) then return end
+  for _, sample in ipairs(samples) do
+    if sample.split == "train" then
+      table.insert(listing.notes, "splits has no part: the set brings its own")
+      return
+    end
+  end
+end
+
 --- Makes a data set of a listing.
 -- @string name the public function
 -- @tab listing see `secateur.data.layout`; with `title`
@@ -115,6 +126,7 @@ function from_files.build(name, listing, opts)
   local kept, skipped = scan(name, source, listing, opts)
   check_readable(listing, kept)
   dataset.divide(kept, listing.divide, opts)
+  note_own_splits(listing, kept, opts)
   if listing.divide ~= "all" then
     local note
     kept, note = groups.check(kept, opts.on_duplicate)

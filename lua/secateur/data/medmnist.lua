@@ -10,6 +10,7 @@ local layout = require "secateur.data.layout"
 local names = require "secateur.data.names"
 local options = require "secateur.util.options"
 local selection = require "secateur.data.selection"
+local split_csv = require "secateur.data.split_csv"
 local stratification = require "secateur.data.stratification"
 
 local function are_names(classes)
@@ -29,6 +30,9 @@ for _, key in ipairs { "splits", "seed", "max_pixels", "cache_bytes", "on_error"
   "encoding" } do
   rules[key] = nil
 end
+
+-- Where there is no val, this decides what of train it is.
+local DEALING = { splits = { train = 0.7, val = 0.1, test = 0.2 }, seed = 0 }
 
 local function shape_text(shape)
   return "[" .. table.concat(shape, "x") .. "]"
@@ -76,21 +80,27 @@ local function load_arrays(path)
     errors.raise("path: expected an npz file, got '%s' (%s)", path,
       files.is_dir(path) and "a folder" or "there is none")
   end
-  local arrays = core.npz_load(path)
+  local arrays, present = core.npz_load(path), {}
   for _, split in ipairs(stratification.names) do
-    for _, kind in ipairs { "images", "labels" } do
-      local key = split .. "_" .. kind
-      if not arrays[key] then errors.raise("%s: expected an array '%s', found none", path, key) end
+    local images, labels = arrays[split .. "_images"], arrays[split .. "_labels"]
+    if images and labels then
+      present[#present + 1] = split
+    elseif images or labels then
+      errors.raise("%s: expected an array '%s_%s', found none", path, split, images and "labels" or "images")
     end
   end
-  return arrays
+  if not arrays.test_images and #present < 2 then
+    errors.raise("%s: expected arrays train_images and train_labels, and the same of val or test; or of test alone, "
+      .. "found %s", path, present[1] and "only " .. present[1] or "none")
+  end
+  return arrays, present
 end
 
 -- The highest label of all splits, and the split that has it.
 local function highest_label(parts)
   local highest, where = 0, nil
   for _, split in ipairs(stratification.names) do
-    for _, label in ipairs(parts[split].labels) do
+    for _, label in ipairs(parts[split] and parts[split].labels or {}) do
       if label > highest then highest, where = label, split end
     end
   end
@@ -119,21 +129,21 @@ local function name_classes(path, given, parts, findings)
 end
 
 -- A listing of all splits; `row` of a sample counts within its split.
-local function list_samples(title, path, arrays, opts)
+local function list_samples(title, path, arrays, present, opts)
   local parts, findings = {}, nil
-  for _, split in ipairs(stratification.names) do
+  for _, split in ipairs(present) do
     local key = split .. "_labels"
     local count = arrays[split .. "_images"]:shape()[1]
     local labels, several = read_labels(path, key, arrays[key], count)
-    if split ~= "train" and several ~= findings then
-      errors.raise("%s: %s: expected labels as wide as those of train, got %s", path, key,
+    if split ~= present[1] and several ~= findings then
+      errors.raise("%s: %s: expected labels as wide as those of %s, got %s", path, key, present[1],
         shape_text(arrays[key]:shape()))
     end
     parts[split], findings = { labels = labels }, several
   end
   local listing = layout.listing(name_classes(path, opts.classes, parts, findings))
   listing.multi_label = findings ~= nil
-  for _, split in ipairs(stratification.names) do
+  for _, split in ipairs(present) do
     for i, label in ipairs(parts[split].labels) do
       table.insert(listing.samples, { name = ("%s %s %d"):format(title, split, i), row = i, split = split,
         label = findings and label or label + 1 })
@@ -142,10 +152,10 @@ local function list_samples(title, path, arrays, opts)
   return listing
 end
 
-local function build(path, opts)
-  local arrays, sources = load_arrays(path), {}
-  local title = names.from_latin1(files.base(path):gsub("%.npz$", ""))
-  for _, split in ipairs(stratification.names) do
+-- A source per split; where there is no val, that of train, which val is split off of. Finds the size, too.
+local function make_sources(path, arrays, present, opts)
+  local sources = {}
+  for _, split in ipairs(present) do
     local images = arrays[split .. "_images"]
     local shape = check_images(path, split .. "_images", images)
     if not opts.size then
@@ -156,7 +166,17 @@ local function build(path, opts)
     end
     sources[split] = core.image_source { kind = "pixels", pixels = images }
   end
-  local listing = list_samples(title, path, arrays, opts)
+  sources.train = sources.train or sources.test
+  sources.val = sources.val or sources.train
+  sources.test = sources.test or sources.val
+  return sources
+end
+
+local function build(path, opts)
+  local arrays, present = load_arrays(path)
+  local title = names.from_latin1(files.base(path):gsub("%.npz$", ""))
+  local sources = make_sources(path, arrays, present, opts)
+  local listing = list_samples(title, path, arrays, present, opts)
   if opts.classes and #opts.classes == 0 then selection.apply_classes(listing, opts.classes) end
   listing.title = title
   selection.make_binary(listing)
@@ -164,14 +184,18 @@ local function build(path, opts)
   if not listing.multi_label and #listing.classes < 2 then
     errors.raise("%s: expected at least 2 classes, got %d", path, #listing.classes)
   end
+  split_csv.complete(listing, title)
+  dataset.divide(listing.samples, listing.divide, DEALING)
   local parts = dataset.parts(listing.samples)
   for split, part in pairs(parts) do part.source = sources[split] end
-  local found = { notes = listing.notes }
+  if #present == 1 then opts.splits = { test = 1 } end
+  local found = { notes = listing.notes, same = listing.same }
   found.duplicates = duplicates.check(parts, opts, found.notes)
   return dataset.new("medmnist", title, listing.classes, opts, parts, found)
 end
 
---- Reads a MedMNIST file: arrays `{train,val,test}_{images,labels}`. `sc.data.medmnist`.
+--- Reads a MedMNIST file, or one made like it: arrays `{train,val,test}_{images,labels}`. Without val, an eighth of
+-- train becomes val; without test, test is val; test may be alone. `sc.data.medmnist`.
 -- @string path the .npz file
 -- @tab[opt] opts `classes` (list of names, for the labels 0, 1, …, which are called "0", "1", … by default; or a table
 -- of new name = old name or { old names }: selection, merging), `size` (that of the images by default), and those of

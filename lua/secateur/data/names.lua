@@ -47,7 +47,10 @@ function names.convert(listing, encoding)
     end
     listing.classes[i], seen[text] = text, listing.places[i] or listing.title
   end
-  for _, sample in ipairs(listing.samples) do sample.name = names.from_latin1(sample.name) end
+  for _, sample in ipairs(listing.samples) do
+    sample.name = names.from_latin1(sample.name)
+    sample.group = sample.group and names.from_latin1(sample.group)
+  end
   listing.title = names.from_latin1(listing.title)
 end
 
