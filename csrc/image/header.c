@@ -2,6 +2,7 @@
 
 #include "image/codec.h"
 #include "image/dicom.h"
+#include "image/png.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -189,7 +190,7 @@ sc_status sc_image_header_check_size(const sc_image_header *header, size_t max_p
     if (width == 0 || height == 0)
         return sc_error_set(error, SC_ERROR_FORMAT, "an image of %zu x %zu pixels", width, height);
     if (width > max_pixels / height)
-        return sc_error_set(error, SC_ERROR_FORMAT, "%zu x %zu pixels, more than the %zu allowed", width, height,
+        return sc_error_set(error, SC_ERROR_FORMAT, "%zu x %zu pixels are more than max_pixels = %zu", width, height,
                             max_pixels);
     return SC_OK;
 }
@@ -286,6 +287,7 @@ sc_status sc_image_header_validate(const sc_image_header *header, const sc_image
         status = check_jpeg(bytes->data, bytes->length, &reason);
     else if (header->format == SC_IMAGE_BMP)
         status = check_bmp(header, bytes->data, bytes->length, &reason);
-    /* stb_image itself notices when a PNG lacks its end */
+    else if (header->format == SC_IMAGE_PNG)
+        status = sc_png_check_complete(bytes->data, bytes->length, &reason);
     return status == SC_OK ? SC_OK : damaged(header->format, reason.message, error);
 }

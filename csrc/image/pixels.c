@@ -6,7 +6,9 @@
 #include "image/codec.h"
 #include "image/dicom.h"
 #include "image/header.h"
+#include "image/png.h"
 #include "image/stb.h"
+#include "image/value_range.h"
 
 #include <limits.h>
 #include <stdint.h>
@@ -62,6 +64,8 @@ static sc_status decode_by_stb(sc_pixels *out, const sc_image_header *header, co
                        .channels = (size_t)wanted,
                        .depth = header->bits == 16 ? SC_DEPTH_16 : SC_DEPTH_8,
                        .owned = data};
+    if (header->format == SC_IMAGE_PNG)
+        sc_png_significant_bits(out->significant, bytes->data, bytes->length);
     return SC_OK;
 }
 
@@ -111,21 +115,29 @@ sc_status sc_pixels_load(sc_pixels *out, const char *path, const sc_decode_optio
     *out = (sc_pixels){0};
     unsigned char *bytes;
     size_t length, max_length = max_pixels < SIZE_MAX / 32 ? 16 * max_pixels + ((size_t)16 << 20) : SIZE_MAX;
-    SC_TRY(sc_file_read_all(&bytes, &length, path, max_length, error));
     sc_error reason;
-    sc_status status = sc_pixels_decode(out, bytes, length, options, &reason);
+    sc_status status = sc_file_read_all(&bytes, &length, path, max_length, &reason);
+    if (status != SC_OK)
+        return sc_error_set(error, status, status == SC_ERROR_FORMAT ? "%s, by max_pixels = %zu" : "%s", reason.message,
+                            max_pixels);
+    status = sc_pixels_decode(out, bytes, length, options, &reason);
     sc_memory_free(bytes);
     if (status != SC_OK)
         return sc_error_set(error, status, "'%s': %s", path, reason.message);
     return SC_OK;
 }
 
-static sc_real sample(const sc_pixels *pixels, size_t at) {
+static sc_real sample(const sc_pixels *pixels, size_t at, const sc_value_scaling *scaling) {
+    size_t channel = at % pixels->channels;
     switch (pixels->depth) {
     case SC_DEPTH_8:
-        return (sc_real)((const uint8_t *)pixels->data)[at] / (sc_real)255;
+        return scaling
+                   ? (sc_real)(((const uint8_t *)pixels->data)[at] >> scaling->shift[channel]) * scaling->scale[channel]
+                   : (sc_real)((const uint8_t *)pixels->data)[at] / (sc_real)255;
     case SC_DEPTH_16:
-        return (sc_real)((const uint16_t *)pixels->data)[at] / (sc_real)65535;
+        return scaling ? (sc_real)(((const uint16_t *)pixels->data)[at] >> scaling->shift[channel]) *
+                             scaling->scale[channel]
+                       : (sc_real)((const uint16_t *)pixels->data)[at] / (sc_real)65535;
     case SC_DEPTH_REAL:
         break;
     }
@@ -138,14 +150,18 @@ sc_status sc_pixels_to_tensor(sc_tensor *out, const sc_pixels *pixels, size_t ch
     SC_TRY(sc_tensor_create(out, SC_REAL, &shape, error));
     size_t area = pixels->width * pixels->height;
     sc_real *values = sc_tensor_real(out);
+    sc_value_scaling found;
+    bool scaled;
+    sc_value_range_find(&found, &scaled, &(sc_value_range){.kind = SC_RANGE_STORED}, pixels, NULL, NULL);
+    const sc_value_scaling *scaling = scaled ? &found : NULL;
     for (size_t c = 0; c < channels; c++)
         for (size_t i = 0; i < area; i++) {
             if (pixels->channels == 3 && channels == 1)
-                values[i] = (sc_real)SC_LUMA_RED * sample(pixels, 3 * i) +
-                            (sc_real)SC_LUMA_GREEN * sample(pixels, 3 * i + 1) +
-                            (sc_real)SC_LUMA_BLUE * sample(pixels, 3 * i + 2);
+                values[i] = (sc_real)SC_LUMA_RED * sample(pixels, 3 * i, scaling) +
+                            (sc_real)SC_LUMA_GREEN * sample(pixels, 3 * i + 1, scaling) +
+                            (sc_real)SC_LUMA_BLUE * sample(pixels, 3 * i + 2, scaling);
             else
-                values[c * area + i] = sample(pixels, i * pixels->channels + (pixels->channels == 3 ? c : 0));
+                values[c * area + i] = sample(pixels, i * pixels->channels + (pixels->channels == 3 ? c : 0), scaling);
         }
     return SC_OK;
 }

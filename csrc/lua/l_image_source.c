@@ -3,6 +3,7 @@
 
 #include "base/interrupt.h"
 #include "image/digest.h"
+#include "image/extent.h"
 #include "image/phantom.h"
 #include "lua/core.h"
 #include "lua/l_image_batch.h"
@@ -171,6 +172,70 @@ static int image_source_digests(lua_State *L) {
     return 1;
 }
 
+static void push_extent(lua_State *L, const sc_image_extent *extent) {
+    lua_createtable(L, 0, 4);
+    lua_pushnumber(L, extent->low);
+    lua_setfield(L, -2, "low");
+    lua_pushnumber(L, extent->high);
+    lua_setfield(L, -2, "high");
+    lua_pushnumber(L, extent->limit);
+    lua_setfield(L, -2, "limit");
+    if (extent->significant > 0) {
+        lua_pushinteger(L, extent->significant);
+        lua_setfield(L, -2, "bits");
+    }
+}
+
+/* source:extents(indices) -> list: per image {low=, high= (its lowest and highest stored value), limit= (the highest
+ * that its format allows), bits= (as sBIT of a PNG says, else nil)}, or false where it cannot be read. On all cores. */
+static int image_source_extents(lua_State *L) {
+    sc_error error;
+    size_t count;
+    sc_image_source *source = sc_lua_check_image_source(L, 1, "extents", "source");
+    const size_t *indices =
+        sc_lua_check_index_list(L, 2, "extents", "indices", 1, (lua_Integer)sc_image_source_count(source), &count);
+    sc_image_extent *extents = lua_newuserdatauv(L, (count + 1) * sizeof *extents, 0);
+    sc_interrupt_begin();
+    sc_status status = sc_image_source_extents(extents, source, indices, count, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
+    lua_newtable(L);
+    for (size_t i = 0; i < count; i++) {
+        if (extents[i].readable)
+            push_extent(L, &extents[i]);
+        else
+            lua_pushboolean(L, false);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* source:content(index, options of source:batch) -> left, top, width, height of the box that the whole image fills in
+ * the square, from 0: all of it, but with resize = "pad". Nil, message where it cannot be read. */
+static int image_source_content(lua_State *L) {
+    sc_error error;
+    sc_image_source *source = sc_lua_check_image_source(L, 1, "content", "source");
+    size_t index =
+        (size_t)sc_lua_check_integer(L, 2, "content", "index", 1, (lua_Integer)sc_image_source_count(source)) - 1;
+    if (!lua_istable(L, 3))
+        return sc_lua_expected(L, 3, "content", "options", "a table");
+    sc_preprocess preprocess = sc_lua_check_preprocess(L, 3, "content");
+    sc_pixels pixels;
+    sc_status status = sc_image_source_load(source, index, &pixels, &error);
+    if (status != SC_OK) {
+        lua_pushnil(L);
+        lua_pushstring(L, error.message);
+        return 2;
+    }
+    sc_box box = sc_preprocess_content(&preprocess, pixels.height, pixels.width);
+    sc_pixels_release(&pixels);
+    lua_pushinteger(L, (lua_Integer)box.left);
+    lua_pushinteger(L, (lua_Integer)box.top);
+    lua_pushinteger(L, (lua_Integer)box.width);
+    lua_pushinteger(L, (lua_Integer)box.height);
+    return 4;
+}
+
 /* source:pixels(index) -> Tensor [C,H,W] in 0..1, as decoded. */
 static int image_source_pixels(lua_State *L) {
     sc_error error;
@@ -215,7 +280,8 @@ static int image_source_batch(lua_State *L) {
 void sc_lua_open_image_source(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"count", image_source_count},         {"check", image_source_check},
-        {"digests", image_source_digests},     {"batch", image_source_batch},
+        {"digests", image_source_digests},     {"extents", image_source_extents},
+        {"content", image_source_content},     {"batch", image_source_batch},
         {"pixels", image_source_pixels},       {"close", image_source_close},
         {"__tostring", image_source_tostring}, {NULL, NULL},
     };

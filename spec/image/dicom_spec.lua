@@ -69,7 +69,7 @@ describe("DICOM", function()
       clinic.refusal("refused_frames.dcm"))
     assert.equal('DICOM: a window of centre 40 and width 0; window = {centre, width} or "full" does without',
       clinic.refusal("refused_window.dcm"))
-    assert.equal("60000 x 60000 pixels, more than the 67108864 allowed", clinic.refusal("refused_size.dcm"))
+    assert.equal("60000 x 60000 pixels are more than max_pixels = 67108864", clinic.refusal("refused_size.dcm"))
     assert.equal("DICOM: PhotometricInterpretation: expected MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB or "
       .. "YBR_FULL(_422), got 'CIELAB'", clinic.refusal("refused_colours.dcm"))
   end)

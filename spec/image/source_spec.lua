@@ -31,7 +31,7 @@ describe("a source of files", function()
   before_each(function()
     expected = {
       { index = 2, message = "'" .. bad .. "': not a PNG, JPEG, BMP, TIFF, WebP or DICOM file" },
-      { index = 4, message = "'" .. IMAGES .. "absurd.png': 65535 x 65535 pixels, more than the 67108864 allowed" },
+      { index = 4, message = "'" .. IMAGES .. "absurd.png': 65535 x 65535 pixels are more than max_pixels = 67108864" },
       { index = 5, message = "'" .. root .. "/gone.png': No such file or directory" },
     }
   end)
@@ -42,7 +42,7 @@ describe("a source of files", function()
     assert.same(expected, source:check())
     assert.same({}, core.image_source { kind = "files", paths = {} }:check())
     local small = core.image_source { kind = "files", paths = { IMAGES .. "grey8.png" }, max_pixels = 34 }
-    assert.same({ { index = 1, message = "'" .. IMAGES .. "grey8.png': 7 x 5 pixels, more than the 34 allowed" } },
+    assert.same({ { index = 1, message = "'" .. IMAGES .. "grey8.png': 7 x 5 pixels are more than max_pixels = 34" } },
       small:check())
   end)
 

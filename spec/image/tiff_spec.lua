@@ -26,7 +26,7 @@ describe("TIFF", function()
       clinic.refusal("refused_pages.tif"))
     assert.equal("TIFF: 32-bit floating-point samples; 8 or 16 bit without sign are read",
       clinic.refusal("refused_float.tif"))
-    assert.equal("20 x 12 pixels, more than the 100 allowed", clinic.refusal("grey8.tif", { max_pixels = 100 }))
+    assert.equal("20 x 12 pixels are more than max_pixels = 100", clinic.refusal("grey8.tif", { max_pixels = 100 }))
   end)
 
   it("cut short is an error", function()

@@ -28,4 +28,45 @@ function pictures.truncated(root, path)
   return temporary.write(root, path, content:sub(1, #content - 20))
 end
 
+-- The checksum of a PNG chunk (ISO 3309's CRC 32).
+local function checksum(bytes)
+  local crc = 0xFFFFFFFF
+  for i = 1, #bytes do
+    crc = crc ~ bytes:byte(i)
+    for _ = 1, 8 do crc = crc & 1 == 1 and crc >> 1 ~ 0xEDB88320 or crc >> 1 end
+  end
+  return crc ~ 0xFFFFFFFF
+end
+
+local function chunk(kind, data)
+  return (">s4"):pack(data):sub(1, 4) .. kind .. data .. (">I4"):pack(checksum(kind .. data))
+end
+
+-- What zlib calls a stream, uncompressed.
+local function deflate(bytes)
+  local a, b = 1, 0
+  for i = 1, #bytes do
+    a = (a + bytes:byte(i)) % 65521
+    b = (b + a) % 65521
+  end
+  return "\x78\1\1" .. ("<I2I2"):pack(#bytes, ~#bytes & 0xFFFF) .. bytes .. (">I4"):pack(b << 16 | a)
+end
+
+--- The bytes of a PNG of 16 bits per sample, less than 64 KiB of them.
+-- @tab rows list of lists of stored values (grey), or of lists of three (colour)
+-- @tab[opt] significant the numbers of an sBIT chunk
+function pictures.png16(rows, significant)
+  local lines, colour = {}, type(rows[1][1]) == "table"
+  for y, row in ipairs(rows) do
+    local cells = {}
+    for x, value in ipairs(row) do
+      cells[x] = colour and (">I2I2I2"):pack(table.unpack(value)) or (">I2"):pack(value)
+    end
+    lines[y] = "\0" .. table.concat(cells)
+  end
+  return "\137PNG\r\n\26\n" .. chunk("IHDR", (">I4I4BBBBB"):pack(#rows[1], #rows, 16, colour and 2 or 0, 0, 0, 0))
+    .. (significant and chunk("sBIT", string.char(table.unpack(significant))) or "")
+    .. chunk("IDAT", deflate(table.concat(lines))) .. chunk("IEND", "")
+end
+
 return pictures

@@ -7,6 +7,7 @@ local options = require "secateur.util.options"
 local selection = require "secateur.data.selection"
 local split = require "secateur.data.split"
 local stratification = require "secateur.data.stratification"
+local value_extent = require "secateur.data.value_extent"
 
 local dataset = {}
 
@@ -167,11 +168,13 @@ function dataset.new(name, title, classes, opts, parts, found)
     skipped = found.skipped or {}, known = {}, multi_label = is_multi_label(parts) or nil }
   for _, failure in ipairs(shared.skipped) do shared.known[failure.path] = failure.message end
   check_parts(shared, parts, opts.splits)
+  found.notes = found.notes or {}
+  table.insert(found.notes, value_extent.note(parts, opts))
   for _, note in ipairs(not opts.quiet and found.notes or {}) do
     io.stderr:write(("%s: %s: %s\n"):format(name, title, note))
   end
   local self = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
-    skipped = shared.skipped, multi_label = shared.multi_label, notes = found.notes or {},
+    skipped = shared.skipped, multi_label = shared.multi_label, notes = found.notes,
     duplicates = found.duplicates or {}, test_is_val = found.same }
   for _, part in ipairs(stratification.names) do self[part] = split.new(shared, part, parts[part]) end
   return setmetatable(self, Dataset)

@@ -22,6 +22,23 @@
 -- @function ImageSource:digests
 -- @treturn {string,...} 32 hexadecimal digits per image, false where it cannot be read
 
+--- Which stored values images use, on all cores.
+-- @function ImageSource:extents
+-- @tparam {int,...} indices
+-- @treturn {table,...} `low`, `high`, `limit` (the highest value of the format), `bits` (of a PNG's sBIT chunk, else
+-- nil); false where the image cannot be read
+
+--- The box that a whole image fills in the square that it becomes: all of it, but where images are padded.
+-- @function ImageSource:content
+-- @int index
+-- @tab opts as `ImageSource:batch`
+-- @treturn[1] int left, from 0
+-- @treturn[1] int top
+-- @treturn[1] int width
+-- @treturn[1] int height
+-- @treturn[2] nil
+-- @treturn[2] string why it cannot be read
+
 --- Decodes images on all cores.
 -- @function ImageSource:batch
 -- @tparam {int,...} indices
