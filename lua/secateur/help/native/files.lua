@@ -43,8 +43,8 @@
 -- @function ImageSource:batch
 -- @tparam {int,...} indices
 -- @tab opts `size`, `channels` (3), `resize` ("squash", "crop", "pad", or the shorter side before a crop),
--- `interpolation` ("bilinear", "bicubic", "nearest"), `range` ("full", "percentile", `{low, high}`), `mean` (0), `std` (1), `augment`,
--- `seed` (0), `epoch` (0)
+-- `interpolation` ("bilinear", "bicubic", "nearest"), `range` ("full", "percentile", `{low, high}`), `mean` (0),
+-- `std` (1), `augment`, `seed` (0), `epoch` (0)
 -- @treturn Tensor [n x C x size x size], the images that could be read
 -- @treturn {int,...} their positions in indices
 -- @treturn {table,...} `index` and `message` of the others
