@@ -228,6 +228,28 @@ describe("data.open", function()
     assert.equal("csv", data.open("csv:" .. path, opts).name)
   end)
 
+  it("takes options behind the path, before those of the program", function()
+    local path = temporary.write(root, "list.csv", "Image Index,Finding Labels\nset/COVID/1,a|b\nset/COVID/2,a\n"
+      .. "set/COVID/3,b\nset/NORMAL/1,No Finding\nset/NORMAL/2,b\nset/NORMAL/3,a\n")
+    local opts = { size = 8, quiet = true, splits = { train = 1 } }
+    local line = path .. "?file=Image Index&label=Finding Labels&label_separator=|"
+    local set = data.open(line, opts)
+    assert.is_true(set.multi_label)
+    assert.same({ "a", "b" }, set.classes)
+    assert.equal(16, data.open(line .. "&size=16", opts).size)
+    assert.same({ "NORMAL", "COVID" }, data.open(root .. "/set?classes=NORMAL,COVID&on_duplicate=ignore", opts).classes)
+    assert.matches("open: path: expected options as key=value with & between them, got 'x'",
+      errors.text(data.open, path .. "?size=8&x"), 1, true)
+    assert.matches("folder: unknown option 'sise'", errors.text(data.open, root .. "/set?sise=8"), 1, true)
+    pictures.save(root, "odd?a=b/x/1.png", 0.5) -- a name, and no option
+    assert.matches("expected at least 2 classes", errors.text(data.open, root .. "/odd?a=b", opts))
+    local said = stderr.text(function()
+      data.open(path .. "?file=Image Index&label=Finding Labels", { size = 8, splits = { train = 1 },
+        on_duplicate = "ignore" })
+    end)
+    assert.matches("took 'a|b' as a class of its own; label_separator = '|' makes several findings", said, 1, true)
+  end)
+
   it("says what it takes", function()
     local function message(...)
       local list = { ... }

@@ -85,7 +85,9 @@ data.cpn = from_files.constructor("cpn", require "secateur.data.cpn")
 data.fetal = from_files.constructor("fetal", require "secateur.data.fetal")
 
 --- Opens a data set by what its path is: a folder (`folder`), a .npz (`medmnist`), a .csv or .tsv (`csv`), or with the
--- kind before it: "cpn:DIR", "kvasir:DIR", "mura:DIR", "fetal:DIR", "csv:FILE".
+-- kind before it: "cpn:DIR", "kvasir:DIR", "mura:DIR", "fetal:DIR", "csv:FILE". Options may stand behind the path, as a
+-- user types them, and count before `opts`: "chest.csv?file=Image Index&label=Finding Labels&label_separator=|";
+-- several names have commas between them ("?classes=normal,covid").
 -- @function open
 -- @string path
 -- @tab[opt] opts go to the constructor; those that it has no use for are refused, but for `seed`

@@ -55,6 +55,20 @@ function labels.read_truth(path, listing, column, opts)
   listing.classes = { "no " .. column, column }
 end
 
+-- Notes classes that are made of others, as "Edema|Effusion" is: lists of findings, perhaps.
+local function note_compounds(listing, present)
+  for _, separator in ipairs { "|", ";" } do
+    for _, class in ipairs(listing.classes) do
+      local first, rest = class:match("^(.-)%" .. separator .. "(.+)$")
+      if first and (present[first] or present[rest]) then
+        table.insert(listing.notes, ("took '%s' as a class of its own; label_separator = '%s' makes several findings "
+          .. "of such labels"):format(class, separator))
+        return
+      end
+    end
+  end
+end
+
 --- One column of classes, in natural order; empty cells are unknown.
 -- @tab listing
 -- @string column
@@ -70,6 +84,7 @@ function labels.read_classes(listing, column)
   for i, class in ipairs(files.sort_natural(first)) do number[class] = i end
   for _, sample in ipairs(listing.samples) do sample.label = number[sample.record[column]] end
   listing.classes = first
+  note_compounds(listing, present)
 end
 
 -- Whether anything is known of an image.
