@@ -96,7 +96,9 @@ end
 --
 -- A target is a class, from 1; a list of classes, one per sample; "prediction"; `{ of =, against = }` of these (against
 -- also "runner_up": the best other class), which explains the difference of two logits; or a Tensor [N x classes] of
--- weights, which explains the sum of weights * logits.
+-- weights, which explains the sum of weights * logits. One sigmoid logit is explained as class 2 by what speaks for it,
+-- as class 1 by what speaks against it (weight -1), and the contrast of the two is the logit itself. Of several
+-- findings "prediction" is the likeliest one, whatever its probability.
 --
 -- * `lrp`, `dlb`: `composite`; `start` ("one": relevance begins as the weight of the target, 1 at the class; "logit",
 --   "probability": as that times the logit or the probability); `exact` (false: wide convolutions go through Winograd's
