@@ -4,10 +4,16 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function share(text)
+  local number = tonumber(text)
+  if number and number >= 0 and number < 1 then return number end
+  return nil, "expected a share in [0, 1), got " .. text
+end
+
 local parser = argparse("custom_model.lua", "Build, train, explain and prune a network that is in no zoo.")
 parser:option("--data", "a folder of images (class per folder), .npz, .csv or KIND:PATH; phantoms if not given")
 parser:option("--epochs", "epochs of training", "6"):convert(whole)
-parser:option("--rate", "share of the units to remove", "0.3"):convert(tonumber)
+parser:option("--rate", "share of the units to remove", "0.3"):convert(share)
 local args = parser:parse()
 
 local function conv(net, name, x, out, opts)

@@ -10,10 +10,10 @@ local function words(text)
   return list
 end
 
-local function rate(text)
+local function share(text)
   local number = tonumber(text)
   if number and number >= 0 and number < 1 then return number end
-  return nil, "expected a rate in [0, 1), got " .. text
+  return nil, "expected a share in [0, 1), got " .. text
 end
 
 local parser = argparse("faithfulness.lua", "Measure methods of explaining, and what pruning leaves of explanations.")
@@ -31,7 +31,7 @@ parser:option("--method", "a method of sc.attribute; may be repeated; lrp, dlb, 
   :count "*"
 parser:option("--per-class", "samples of each class", "5"):convert(whole)
 parser:option("--steps", "stops on the curves", "16"):convert(whole)
-parser:option("--rate", "pruning rate that explanations are to survive", "0.3"):convert(rate)
+parser:option("--rate", "pruning rate that explanations are to survive", "0.3"):convert(share)
 parser:option("--seed", "seed of samples, noise and random weights", "0"):convert(whole)
 parser:option("--csv", "where the table of measures goes, as CSV")
 local args = parser:parse()

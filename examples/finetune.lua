@@ -4,6 +4,12 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function share(text)
+  local number = tonumber(text)
+  if number and number >= 0 and number < 1 then return number end
+  return nil, "expected a share in [0, 1), got " .. text
+end
+
 local parser = argparse("finetune.lua", "A new head, half the neurons pruned, and what a few epochs bring back.")
 parser:argument("checkpoint", "weights under torchvision's or timm's names (.pth, .safetensors), or what model:save "
   .. "wrote; a small model that has learned other phantoms if not given"):args "?"
@@ -14,8 +20,9 @@ parser:option("--channels", "of the images; the checkpoint's if not given"):conv
 parser:option("--prefix", "of the names in the checkpoint that count")
 parser:option("--key", "the dictionary in a .pth that counts, such as model_ema")
 parser:option("--head", "softmax or sigmoid; or where the head's names begin, if the file has several")
-parser:option("--rate", "share of the neurons to prune", "0.5"):convert(tonumber)
-parser:option("--method", "how neurons are scored", "lrp")
+parser:option("--rate", "share of the neurons to prune", "0.5"):convert(share)
+parser:option("--method", "how neurons are scored", "lrp"):choices { "lrp", "dlb", "ig", "gradient_x_input",
+  "sensitivity", "taylor", "activation", "magnitude", "random" }
 parser:option("--head-epochs", "epochs for a new head alone", "5"):convert(whole)
 parser:option("--epochs", "epochs after pruning", "3"):convert(whole)
 parser:option("--lr", "learning rate after pruning", "1e-3"):convert(tonumber)

@@ -4,6 +4,12 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function share(text)
+  local number = tonumber(text)
+  if number and number >= 0 and number < 1 then return number end
+  return nil, "expected a share in [0, 1), got " .. text
+end
+
 local function words(text)
   local list = {}
   for word in text:gmatch "[^,]+" do list[#list + 1] = word end
@@ -21,7 +27,7 @@ parser:option("--classes", "the names of the checkpoint's classes, in the order 
 parser:option("--prefix", "of the names in the checkpoint that count")
 parser:option("--key", "the dictionary in a .pth that counts, such as model_ema")
 parser:option("--head", "softmax or sigmoid; or where the head's names begin, if the file has several")
-parser:option("--rate", "share of the neurons to remove", "0.3"):convert(tonumber)
+parser:option("--rate", "share of the neurons to remove", "0.3"):convert(share)
 parser:option("--epochs", "epochs of fine-tuning after that", "3"):convert(whole)
 local args = parser:parse()
 

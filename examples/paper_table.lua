@@ -78,6 +78,7 @@ local function pruned_half(model, data)
 end
 
 sc.main(function()
+  sc.report.check()
   sc.output_file(args.store)
   sc.output_folder(args.models_dir)
   sc.output_folder(args.out)

@@ -16,6 +16,7 @@ parser:option("--seed", "seed of everything random", "0"):convert(whole)
 local args = parser:parse()
 
 sc.main(function()
+  sc.report.check()
   local out = sc.output_folder(args.out)
   local read = { size = args.size, channels = args.channels, seed = args.seed }
   if not args.size and not (args.data or ""):find("%.npz$") then read.size = 64 end

@@ -40,6 +40,7 @@ local build = {
 }
 
 sc.main(function()
+  sc.report.check()
   local path = sc.output_file(args.model or "model.safetensors", { extension = "safetensors" })
   local read = { size = args.size, channels = args.channels, resize = args.resize, seed = args.seed }
   if not args.size and not (args.data or ""):find("%.npz$") then read.size = 64 end

@@ -81,6 +81,15 @@ local wrong = {
   { "custom_model.lua --data @/saved.safetensors", "open" },
 }
 
+-- What argparse refuses.
+local mistyped = {
+  { "predict.lua @/saved.safetensors", "expected images, or --data" },
+  { "finetune.lua @/saved.safetensors --rate 50", "expected a share in [0, 1), got 50" },
+  { "custom_model.lua --rate 1", "expected a share in [0, 1), got 1" },
+  { "train.lua --epochs x", "malformed argument 'x'" },
+  { "paper_table.lua --data folder", "--data wants NAME=PATH, got folder" },
+}
+
 describe("examples", function()
   local root
 
@@ -118,6 +127,15 @@ describe("examples", function()
       assert.is_truthy(text:find(case[2], 1, true), case[1] .. "\n" .. text)
     end
     assert.is_nil(files.list(root .. "/o") and files.list(root .. "/o")[1])
+  end)
+
+  it("say how they are used where their user mistypes", function()
+    for _, case in ipairs(mistyped) do
+      local text, status = example_files.run(root, case[1])
+      assert.not_equal(0, status)
+      assert.matches("^Usage: ", text)
+      assert.is_truthy(text:find("\nError: [^\n]*" .. case[2]:gsub("%p", "%%%0") .. "\n$"), case[1] .. "\n" .. text)
+    end
   end)
 
   it("take a model of earlier data or options for what it is", function()

@@ -150,6 +150,8 @@ describe("predict", function()
         { mean = 0 } },
       ['predict: threshold: expected none, the model decides for the likeliest class (head "softmax")'] = {
         root .. "/in", { threshold = 0.5 } },
+      ["predict: heatmaps: expected methods (lrp, dlb, ig, gradient, gradient_x_input, smoothgrad, guided_backprop, "
+        .. "grad_cam), \"all\" or tables with a name, got 'LRP' at 1"] = { data.test, { heatmaps = "LRP" } },
     } do
       assert.equal(message, errors.text(sc.predict, model, table.unpack(call)))
     end

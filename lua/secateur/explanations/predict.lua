@@ -5,10 +5,12 @@ local evaluation = require "secateur.evaluation.predict"
 local files = require "secateur.util.files"
 local heads = require "secateur.models.heads"
 local heatmaps = require "secateur.explanations.heatmaps"
+local method_registry = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local output = require "secateur.util.output"
 local Predictions = require "secateur.explanations.predictions"
+local report = require "secateur.report"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 local unlabelled = require "secateur.data.unlabelled"
@@ -253,6 +255,22 @@ local function draw(job, read)
   return sheet
 end
 
+-- Raises, before any image is read, where heatmaps could not be drawn.
+local function check_heatmaps(opts)
+  if not opts.heatmaps then return end
+  local names = type(opts.heatmaps) == "string" and opts.heatmaps ~= "all" and { opts.heatmaps } or opts.heatmaps
+  for i, entry in ipairs(type(names) == "table" and names or {}) do
+    local name = type(entry) == "table" and entry.name or entry
+    if not method_registry.get_explaining(name) then
+      errors.refuse("predict", "heatmaps: expected methods (%s), \"all\" or tables with a name, got %s at %d",
+        table.concat(method_registry.explaining, ", "), options.describe(name), i)
+    end
+  end
+  report.check()
+  local good, message = output.prepare_folder(opts.dir)
+  if not good then errors.refuse("predict", "dir: " .. message) end
+end
+
 -- ---- the whole ----
 
 local function names_of(model)
@@ -314,10 +332,7 @@ return function(model, images, opts)
     kind = heads.kind(model) }
   job.classes, job.names = names_of(model)
   job.threshold = check_threshold(job)
-  if job.opts.heatmaps then
-    local good, message = output.prepare_folder(job.opts.dir)
-    if not good then errors.refuse("predict", "dir: " .. message) end
-  end
+  check_heatmaps(job.opts)
   local result = errors.within("predict", function()
     open(job, images)
     local read = run(job)

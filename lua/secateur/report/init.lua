@@ -192,7 +192,7 @@ local function write(rows, folder, opts)
   local there, message = gnuplot.check(opts.gnuplot)
   if not there then errors.refuse("report", message) end
   local good, problem = output.prepare_folder(folder)
-  if not good then errors.refuse("report", "dir: " .. problem) end
+  if not good then errors.refuse("report", problem) end
   write_files(rows, folder, opts)
   return files.join(folder, "index.html")
 end
@@ -265,6 +265,15 @@ function report.heatmaps(samples, path, opts)
   local stem = draw_at("report.heatmaps", path, opts, sheet_rules,
     function(where) return heatmap_grid.draw(samples, where) end)
   return stem .. ".svg", stem .. ".png", stem .. ".pdf"
+end
+
+--- Raises where reports cannot be drawn, for want of gnuplot: for programs that work long before they draw.
+-- @tab[opt] opts `gnuplot` (the program)
+-- @usage sc.report.check()
+function report.check(opts)
+  opts = options.check("report.check", opts, { gnuplot = picture_rules.gnuplot })
+  local there, message = gnuplot.check(opts.gnuplot)
+  if not there then errors.refuse("report.check", message) end
 end
 
 return setmetatable(report, { __call = function(_, rows, folder, opts)
