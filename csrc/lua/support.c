@@ -65,8 +65,10 @@ const char *sc_lua_describe(lua_State *L, int index) {
 }
 
 int sc_lua_expected(lua_State *L, int index, const char *function, const char *argument, const char *expected) {
+    bool dot = strcmp(argument, "self") == 0 && lua_type(L, index) != LUA_TUSERDATA; /* x.sum() */
     const char *got = sc_lua_describe(L, index);
-    return sc_lua_fail(L, "%s: %s: expected %s, got %s", function, argument, expected, got);
+    return sc_lua_fail(L, "%s: %s: expected %s, got %s%s", function, argument, expected, got,
+                       dot ? "; is there a dot in place of a colon?" : "");
 }
 
 lua_Integer sc_lua_check_integer(lua_State *L, int index, const char *function, const char *argument, lua_Integer low,
