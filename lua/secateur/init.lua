@@ -52,7 +52,9 @@ local names = {
 local function load_name(secateur, name)
   local where = names[name]
   if not where then
-    require "secateur.util.errors".refuse("secateur", "no such function '%s'", tostring(name))
+    local options = require "secateur.util.options"
+    require "secateur.util.errors".refuse("secateur", "no such function '%s'%s", tostring(name),
+      options.suggest(name, options.sorted_keys(names)))
   end
   local module, key = where:match("^([^:]+):?(.*)$")
   local value = require("secateur." .. module)

@@ -34,6 +34,13 @@ describe("options", function()
     assert.equal("f: unknown option 1, expected one of: " .. names, refused { 2 })
   end)
 
+  it("do not take another digit for a slip", function()
+    assert.equal("", options.suggest("features.9", { "features.0", "features.1" }))
+    assert.equal("", options.suggest("resnet5", { "resnet50" }))
+    assert.equal("; did you mean 'resnet50'?", options.suggest("ResNet-50", { "resnet18", "resnet50" }))
+    assert.equal("; did you mean 'features.0'?", options.suggest("feature.0", { "features.0" }))
+  end)
+
   it("tell percent from shares", function()
     assert.equal("f: rate: expected a number in [0, 1), got 50; 50 % is 0.5", refused { rate = 50 })
     assert.equal("f: level: expected a number in (0, 1], got 97.5; 97.5 % is 0.975", refused { level = 97.5 })

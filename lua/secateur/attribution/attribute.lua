@@ -44,7 +44,8 @@ local function choose_layers(model, wanted, family, checked)
   if type(wanted) == "string" then wanted = { wanted } end
   for _, name in ipairs(wanted) do
     if type(name) ~= "string" or not model.graph:node(name) then
-      errors.refuse("attribute", "layers: expected nodes of the model, got " .. options.describe(name))
+      errors.refuse("attribute", "layers: expected nodes of the model, got %s%s", options.describe(name),
+        options.suggest(name, all))
     end
   end
   return wanted

@@ -235,8 +235,9 @@ function composites.get(name, composite, given)
   if type(composite) == "string" then
     local make = composites.named[composite]
     if make then return set_batch_norm(make(given), given.batch_norm) end
-    errors.refuse(name, "composite: expected one of %s, or a list, got '%s'",
-      table.concat(options.sorted_keys(composites.named), ", "), composite)
+    local known = options.sorted_keys(composites.named)
+    errors.refuse(name, "composite: expected one of %s, or a list, got '%s'%s", table.concat(known, ", "), composite,
+      options.suggest(composite, known))
   elseif type(composite) ~= "table" then
     errors.refuse(name, "composite: expected a name or a list, got " .. options.describe(composite))
   end

@@ -133,7 +133,10 @@ function grad_cam.prepare(model, request)
   for _, name in ipairs(wanted) do
     local node = model.graph:node(name)
     if not node then
-      errors.refuse(request.name, "layer: expected a node of the model, got " .. options.describe(name))
+      local known = {}
+      for i, other in ipairs(model.graph:nodes()) do known[i] = other.name end
+      errors.refuse(request.name, "layer: expected a node of the model, got %s%s", options.describe(name),
+        options.suggest(name, known))
     end
     layouts[name] = { layout(model.graph, node) }
     if not layouts[name][1] then

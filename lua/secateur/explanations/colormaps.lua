@@ -160,8 +160,8 @@ function colormaps.find(map)
     local list, message = listed[map], nil
     if type(map) == "table" then list, message = own(map) end
     if not list then
-      return nil, message or ("colormap: expected one of %s or a list of colours, got %s"):format(
-        table.concat(colormaps.names(), ", "), options.describe(map))
+      return nil, message or ("colormap: expected one of %s or a list of colours, got %s%s"):format(
+        table.concat(colormaps.names(), ", "), options.describe(map), options.suggest(map, colormaps.names()))
     end
     rows, signed = listed_rows(list), list.signed or false
   end

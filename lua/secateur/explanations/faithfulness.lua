@@ -53,8 +53,8 @@ local function choose_measures(wanted)
     if chosen[name] == nil then
       local known = {}
       for i, measure in ipairs(Faithfulness.measures) do known[i] = measure.name end
-      errors.refuse("faithfulness", "measures: expected names among %s, got %s", table.concat(known, ", "),
-        options.describe(name))
+      errors.refuse("faithfulness", "measures: expected names among %s, got %s%s", table.concat(known, ", "),
+        options.describe(name), options.suggest(name, known))
     end
     chosen[name] = true
   end

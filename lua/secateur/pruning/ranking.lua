@@ -21,7 +21,8 @@ local function choose_layers(model, wanted)
       if names[name] == nil then unknown[#unknown + 1] = name else names[name] = true end
     end
     if #unknown > 0 then
-      errors.refuse("prune", "layers: expected names of prunable layers, got " .. options.describe_all(unknown))
+      errors.refuse("prune", "layers: expected names of prunable layers, got %s%s", options.describe_all(unknown),
+        options.suggest(unknown[1], options.sorted_keys(names)))
     end
     pick = function(layer) return names[layer.name] end
   end

@@ -41,12 +41,14 @@ end
 -- Letters and digits alone, small: what people mix up is the rest.
 local function plain(word) return (word:lower():gsub("[%s_%-%.]", "")) end
 
--- Whether one letter more, less, or other, or two neighbours exchanged make one word of the other.
+-- Whether one letter more, less, or other, or two neighbours exchanged make one word of the other. Another digit makes
+-- another name.
 local function is_near(a, b)
   if #a > #b then a, b = b, a end
   if #b - #a > 1 or #b < 4 then return false end
   local same = 1
   while same <= #a and a:byte(same) == b:byte(same) do same = same + 1 end
+  if b:find("^%d", same) then return false end
   if #a < #b then return a:sub(same) == b:sub(same + 1) end
   return a:sub(same + 1) == b:sub(same + 1)
     or a:sub(same + 2) == b:sub(same + 2) and a:sub(same, same + 1) == b:sub(same, same + 1):reverse()
