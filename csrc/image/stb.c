@@ -64,6 +64,25 @@ static void *copy_bytes(void *to, const void *from, size_t size) {
     return size > 0 ? memcpy(to, from, size) : to;
 }
 
+/* Columns of a chroma row doubled (4:2:2): each new sample lies at a quarter of the way from one old sample to the
+ * next. stb_image weighs the wrong one of the last two samples in the last column but one, and rounds all others up;
+ * this is the triangle filter of libjpeg (jdsample.c, h2v1_fancy_upsample), which repeats samples where there are only
+ * two. The implementation's own function gets another name: the macro below takes the definition, which has
+ * parentheses, and leaves the mention, which has none. */
+static stbi_uc *stbi__resample_row_h_2(stbi_uc *out, stbi_uc *row, stbi_uc *unused, int width, int scale) {
+    (void)unused;
+    (void)scale;
+    for (int i = 0; i < width; i++) {
+        int middle = 3 * row[i];
+        bool between = width > 2;
+        out[2 * i] = between && i > 0 ? (stbi_uc)((middle + row[i - 1] + 1) >> 2) : row[i];
+        out[2 * i + 1] = between && i + 1 < width ? (stbi_uc)((middle + row[i + 1] + 2) >> 2) : row[i];
+    }
+    return out;
+}
+
+#define stbi__resample_row_h_2(out, row, unused, width, scale) resample_row_h_2_of_stb(out, row, unused, width, scale)
+
 #undef memcpy
 #define memcpy copy_bytes
 #define STBI_MALLOC(size) stb_alloc(size)
