@@ -320,7 +320,9 @@ sc_status read_pixels(sc_dicom_file *file, sc_dicom_info *info, const void **dat
                                 set->tagExists(DCM_FloatPixelData) || set->tagExists(DCM_DoubleFloatPixelData)
                                     ? "its pixels are floating-point numbers, which are not read"
                                     : "it holds no pixel data");
-        DcmPixelData *pixels = OFstatic_cast(DcmPixelData *, element);
+        auto *pixels = dynamic_cast<DcmPixelData *>(element); // a damaged file can give it any type
+        if (!pixels)
+            return damaged(error, "its pixel data are of another type");
         E_TransferSyntax original = EXS_Unknown;
         const DcmRepresentationParameter *parameter = nullptr;
         pixels->getOriginalRepresentationKey(original, parameter);
