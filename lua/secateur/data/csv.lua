@@ -6,6 +6,7 @@ local errors = require "secateur.util.errors"
 local file_index = require "secateur.data.file_index"
 local files = require "secateur.util.files"
 local from_files = require "secateur.data.from_files"
+local groups = require "secateur.data.groups"
 local labels = require "secateur.data.labels"
 local layout = require "secateur.data.layout"
 local options = require "secateur.util.options"
@@ -46,9 +47,10 @@ local function read_table(path, opts)
   local label_columns = type(opts.label) == "table" and opts.label or { opts.label }
   for _, column in ipairs(label_columns) do columns[#columns + 1] = column end
   if type(opts.split) == "string" then columns[#columns + 1] = opts.split end
-  if type(opts.group) == "string" then columns[#columns + 1] = opts.group end
+  local group, optional = groups.column(opts.group)
+  columns[#columns + 1] = group
   local records = errors.check(csv.records(path, columns, { separator = opts.separator or "detect",
-    optional = { "split" } }))
+    optional = { "split", optional } }))
   if #records == 0 then errors.raise("%s: expected a line per image, found none", path) end
   local split = opts.split
   if split == nil or split == true then split = records[1].split and "split" or nil end
@@ -70,7 +72,7 @@ local function read_sample(path, record, index, split, opts)
   if split and not part then
     errors.raise("%s:%d: column '%s': expected train, val or test, got '%s'", path, record.line, split, record[split])
   end
-  local group = type(opts.group) == "string" and record[opts.group] or ""
+  local group = type(opts.group) == "string" and record[opts.group] or nil
   return { name = name, path = files.join(index.root, name), split = part, line = record.line, record = record,
     group = group ~= "" and group or nil }
 end
@@ -132,7 +134,7 @@ local function read(path, opts)
   keep_known(path, listing)
   if split then split_csv.complete(listing, files.base(path)) end
   listing.title, listing.listed = path, true
-  listing.grouped = type(opts.group) == "string" and opts.group or nil
+  listing.grouped = type(opts.group) == "string" and records[1][opts.group] and opts.group or nil
   for i in ipairs(listing.classes) do listing.places[i] = path end
   if not listing.multi_label and #listing.classes < 2 then
     errors.raise("%s: column '%s': expected at least 2 classes, found %s", path, columns[1],

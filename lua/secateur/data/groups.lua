@@ -1,6 +1,7 @@
 --- Groups of samples that belong together, as the images of a patient: where they are from, and whether splits that a
 -- set brings along keep them apart.
 -- @module secateur.data.groups
+local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local names = require "secateur.data.names"
 local options = require "secateur.util.options"
@@ -11,10 +12,43 @@ local groups = {}
 -- How many groups a warning names.
 local NAMED = 3
 
+-- Option -> the place among the identifiers of a DICOM file that `core.dicom_identifiers` gives, and its name there.
+local identifiers = { patient = { 1, "PatientID" }, study = { 2, "StudyInstanceUID" } }
+
+--- Which column of a table an option names: `"patient"` and `"study"` are one only where the table has it, else
+-- those of DICOM headers.
+-- @param given the option
+-- @treturn ?string a column that the table must have
+-- @treturn ?string one that it may have
+function groups.column(given)
+  if type(given) ~= "string" then return nil, nil end
+  if identifiers[given] then return nil, given end
+  return given, nil
+end
+
+-- Groups by the headers of DICOM files.
+local function assign_by_header(listing, given)
+  local place, attribute = table.unpack(identifiers[given])
+  local without = 0
+  for _, sample in ipairs(listing.samples) do
+    local found = { core.dicom_identifiers(sample.path) }
+    sample.group = found[1] and found[place] or nil
+    if not sample.group then without = without + 1 end
+  end
+  if without == #listing.samples then
+    errors.raise("group: expected DICOM files with %s%s, found none (a column of a table, or a function of the path, "
+      .. "also tells groups)", attribute, listing.listed and (" or a column '%s'"):format(given) or "")
+  elseif without > 0 then
+    table.insert(listing.notes, ("group = '%s': images without %s, each a group of its own: %d of %d"):format(given,
+      attribute, without, #listing.samples))
+  end
+end
+
 --- Gives the samples of a listing their groups, where the option says how; else they keep those of their reader.
 -- @tab listing `grouped`: the column that its reader has read them from
--- @param given the option: a function of (name, path), or a column's name
+-- @param given the option: a function of (name, path), a column's name, or "patient" or "study" of DICOM headers
 function groups.assign(listing, given)
+  if identifiers[given] and listing.grouped ~= given then return assign_by_header(listing, given) end
   if type(given) == "string" and listing.grouped ~= given then
     errors.raise("group: expected a function of the path, since there is no table with columns, got '%s'", given)
   elseif type(given) ~= "function" then

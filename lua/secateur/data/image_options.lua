@@ -21,12 +21,22 @@ local function is_range(value)
   return good and true or false, expected
 end
 
+local function is_window(value)
+  local expected = "'file', 'full' or {centre, width}, a width of at least 1"
+  if type(value) == "string" then return value == "full" or value == "file", expected end
+  local centre, width = value[1], value[2]
+  local good = #value == 2 and math.type(centre) and math.type(width) and centre - centre == 0 and width >= 1
+    and width < math.huge
+  return good and true or false, expected
+end
+
 --- The rules of these options.
 image_options.rules = {
   resize = { type = { "string", "number" }, check = is_resize, default = "squash" },
   crop = { type = "integer", min = 1, max = 8192 },
   interpolation = { one_of = { "bilinear", "bicubic", "nearest" }, default = "bilinear" },
   range = { type = { "string", "table" }, check = is_range },
+  window = { type = { "string", "table" }, check = is_window },
 }
 
 --- Completes checked options: with `resize = n, crop = m`, `size` is m, and without `crop`, `crop` is `size`.
@@ -34,6 +44,7 @@ image_options.rules = {
 -- @tab opts checked; `size` may be nil where the caller finds one later
 -- @tab[opt] given as the user wrote them
 function image_options.complete(name, opts, given)
+  if opts.window == "file" then opts.window = nil end
   if math.type(opts.resize) == "float" then opts.resize = math.tointeger(opts.resize) end
   local by_length = type(opts.resize) == "number"
   if not by_length then
@@ -56,14 +67,15 @@ end
 
 --- How images are prepared, as a split and a model remember it.
 -- @tab opts checked and completed
--- @treturn table `size`, `channels`, `mean`, `std`, `resize`, `crop`, `interpolation`, `range`
+-- @treturn table `size`, `channels`, `mean`, `std`, `resize`, `crop`, `interpolation`, `range`, `window`
 function image_options.preparation(opts)
   local crop = opts.crop or type(opts.resize) == "number" and opts.size or nil
   return { size = opts.size, channels = opts.channels, mean = opts.mean, std = opts.std, resize = opts.resize,
-    crop = crop, interpolation = opts.interpolation, range = opts.range }
+    crop = crop, interpolation = opts.interpolation, range = opts.range, window = opts.window }
 end
 
---- The same as options of the native source and loader.
+--- The same as options of the native loader, and of a source's batches; `crop` is their size, and `window` is the
+-- source's own.
 -- @tab preparation
 -- @tab[opt] extra options that replace some or come on top
 -- @treturn table
@@ -71,7 +83,7 @@ function image_options.native(preparation, extra)
   local opts = {}
   for key, value in pairs(preparation) do opts[key] = value end
   for key, value in pairs(extra or {}) do opts[key] = value end
-  opts.crop = nil
+  opts.crop, opts.window = nil, nil
   return opts
 end
 

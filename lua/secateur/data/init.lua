@@ -14,8 +14,9 @@
 --   images (NAME_mask.png beside NAME.png; a folder masks of a class that has images elsewhere) are left out unless
 --   `only` is given.
 -- * `group`: which images belong together (a patient): a function of a file's path below the root and its whole path,
---   or a column of `split.csv`. Where splits are assigned, no group lies in two of them; where a set brings splits that
---   divide a group, `on_duplicate` says what happens.
+--   a column of `split.csv`, or "patient" or "study" (a column of that name, else PatientID or StudyInstanceUID of the
+--   headers of DICOM files, of which nothing else is kept). Where splits are assigned, no group lies in two of them;
+--   where a set brings splits that divide a group, `on_duplicate` says what happens.
 -- * `on_duplicate` ("warn"): what to do about equal images in more than one split (the same pixels, whatever the file):
 --   "warn", "error", "drop" (keep them in the last split alone: test before val before train) or "ignore" (do not look;
 --   looking decodes every image once).
@@ -38,6 +39,13 @@
 -- the highest of so many bits). `range` is "full" (the lowest and highest value of each image), "percentile" (its
 -- percentiles 0.5 and 99.5), or `{low, high}` in stored units (0 .. 255, or 0 .. 65535 in 16 bits). What lies outside
 -- is cut off. A set whose values stay below 1/8 of the format's highest is named on stderr.
+--
+-- Images are PNG, JPEG, BMP and, where the build has their libraries, TIFF (one page), WebP (still) and DICOM (one
+-- frame, of any transfer syntax of DCMTK's, or JPEG 2000), told by their content. Alpha is dropped. Grey levels of
+-- DICOM files are made as PS3.3 says: RescaleSlope and RescaleIntercept (or the modality's table), then the window,
+-- then MONOCHROME1 inverted. `window` is "file" (the default: the first window of the file, else its VOI table, else all
+-- values that its bits can have), "full" (all values that its bits can have) or `{centre, width}` in units after
+-- rescaling (Hounsfield's of a CT: `{-600, 1500}` for lungs). `range` then counts in 0 .. 65535 of the result.
 -- @module secateur.data
 local from_files = require "secateur.data.from_files"
 local open = require "secateur.data.open"

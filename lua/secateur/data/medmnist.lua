@@ -27,7 +27,7 @@ local rules = dataset.rules {
 }
 -- The set brings its own splits, and its images decoded.
 for _, key in ipairs { "splits", "seed", "max_pixels", "cache_bytes", "on_error", "only", "skip", "group",
-  "encoding" } do
+  "encoding", "window" } do
   rules[key] = nil
 end
 

@@ -46,7 +46,7 @@ local rules = dataset.rules {
 
 -- A phantom can always be drawn, at its size and in all of its range, and is like no other.
 for _, key in ipairs { "max_pixels", "on_error", "only", "skip", "group", "on_duplicate", "encoding", "resize", "crop",
-  "interpolation", "range" } do
+  "interpolation", "range", "window" } do
   rules[key] = nil
 end
 

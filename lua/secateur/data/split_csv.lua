@@ -3,6 +3,7 @@
 local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local groups = require "secateur.data.groups"
 local layout = require "secateur.data.layout"
 local names = require "secateur.data.names"
 
@@ -86,11 +87,12 @@ end
 function split_csv.read(root, opts, canonical, classes)
   local path = files.join(root, "split.csv")
   if not files.is_file(path) then return nil end
-  local group = type(opts.group) == "string" and opts.group or nil
+  local group, optional = groups.column(opts.group)
   local columns, seen = { "file", "label", "split", group }, {}
   local listing = layout.listing(classes)
   local expected = classes and "one of " .. table.concat(classes, ", ") or "a class"
-  for i, record in ipairs(errors.check(csv.records(path, columns))) do
+  for i, record in ipairs(errors.check(csv.records(path, columns, { optional = { optional } }))) do
+    if record[optional or ""] then group = optional end
     local sample = read_record(root, path, record, canonical, expected)
     if seen[sample.name] then
       errors.raise("%s:%d: file '%s' is already in line %d", path, record.line, record.file, seen[sample.name])

@@ -1,7 +1,7 @@
 --- How the images of a model were prepared: what it was trained on decides what it may be shown.
 --
--- `info.preparation` of a model holds `mean`, `std` (lists, a number per channel), `resize`, `crop`, `interpolation`
--- and `range`, as the options of `sc.data` of these names; what is not known is not there. Size and channels are those
+-- `info.preparation` of a model holds `mean`, `std` (lists, a number per channel), `resize`, `crop`, `interpolation`,
+-- `range` and `window`, as the options of `sc.data` of these names; what is not known is not there. Size and channels are those
 -- of the model's input.
 -- @module secateur.models.preparation
 local errors = require "secateur.util.errors"
@@ -10,12 +10,13 @@ local options = require "secateur.util.options"
 local preparation = {}
 
 -- The fields, in the order of messages.
-local fields = { "mean", "std", "resize", "crop", "interpolation", "range" }
+local fields = { "mean", "std", "resize", "crop", "interpolation", "range", "window" }
 
 -- What sc.data does where nothing is asked for.
-local defaults = { resize = "squash", interpolation = "bilinear", range = "stored" }
+local defaults = { resize = "squash", interpolation = "bilinear", range = "stored", window = "file" }
 
 local words = { resize = { squash = true, crop = true, pad = true }, range = { full = true, percentile = true },
+  window = { file = true, full = true },
   interpolation = { bilinear = true, bicubic = true, nearest = true } }
 
 local function is_finite(value) return math.type(value) ~= nil and value - value == 0 end
@@ -33,7 +34,8 @@ local function is_positive_integer(value) return math.type(value) == "integer" a
 
 local expected = { mean = "a list of numbers", std = "a list of positive numbers", crop = "a size in pixels",
   resize = "'squash', 'crop', 'pad' or a size in pixels", interpolation = "'bilinear', 'bicubic' or 'nearest'",
-  range = "'full', 'percentile' or two numbers, the lower first" }
+  range = "'full', 'percentile' or two numbers, the lower first",
+  window = "'file', 'full' or two numbers, centre and width" }
 
 local good = {
   mean = function(value) return is_numbers(value) end,
@@ -42,6 +44,7 @@ local good = {
   resize = function(value) return words.resize[value] or is_positive_integer(value) end,
   interpolation = function(value) return words.interpolation[value] end,
   range = function(value) return words.range[value] or is_numbers(value, 2) and value[1] < value[2] end,
+  window = function(value) return words.window[value] or is_numbers(value, 2) and value[2] >= 1 end,
 }
 
 --- Raises unless a value is what `info.preparation` may be.

@@ -5,7 +5,7 @@
 -- @module secateur.help.native.files
 
 --- Many images behind one interface, counted from 1: `core.image_source(opts)`, with `kind` "files" (`paths`,
--- `max_pixels`, `cache_bytes`), "pixels" (`pixels`: uint8 Tensor [N x H x W] or [N x H x W x channels]) or "phantom"
+-- `max_pixels`, `window`, `cache_bytes`), "pixels" (`pixels`: uint8 Tensor [N x H x W] or [N x H x W x channels]) or "phantom"
 -- (`labels`, `seed`, `size`, `cache_bytes`).
 -- @type ImageSource
 
