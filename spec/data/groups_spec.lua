@@ -120,8 +120,8 @@ describe("data: groups", function()
 
   it("given wrongly are errors", function()
     fill()
-    assert.has_error(function() data.folder(root, with { group = "patient" }) end,
-      "folder: group: expected a function of the path, since there is no table with columns, got 'patient'")
+    assert.has_error(function() data.folder(root, with { group = "scanner" }) end,
+      "folder: group: expected a function of the path, since there is no table with columns, got 'scanner'")
     assert.has_error(function() data.folder(root, with { group = function() return {} end }) end,
       "folder: group: expected the function to give a string, a number or nil, got a table for 'a/p01_1.png'")
     local message = errors.inside(function() data.folder(root, with { group = function() error "mine" end }) end)

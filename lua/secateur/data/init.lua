@@ -43,8 +43,8 @@
 -- Images are PNG, JPEG, BMP and, where the build has their libraries, TIFF (one page), WebP (still) and DICOM (one
 -- frame, of any transfer syntax of DCMTK's, or JPEG 2000), told by their content. Alpha is dropped. Grey levels of
 -- DICOM files are made as PS3.3 says: RescaleSlope and RescaleIntercept (or the modality's table), then the window,
--- then MONOCHROME1 inverted. `window` is "file" (the default: the first window of the file, else its VOI table, else all
--- values that its bits can have), "full" (all values that its bits can have) or `{centre, width}` in units after
+-- then MONOCHROME1 inverted. `window` is "file" (the default: the first window of the file, else its VOI table, else as
+-- "full"), "full" (all values that its bits can have) or `{centre, width}` in units after
 -- rescaling (Hounsfield's of a CT: `{-600, 1500}` for lungs). `range` then counts in 0 .. 65535 of the result.
 -- @module secateur.data
 local from_files = require "secateur.data.from_files"

@@ -1,8 +1,8 @@
 --- How the images of a model were prepared: what it was trained on decides what it may be shown.
 --
 -- `info.preparation` of a model holds `mean`, `std` (lists, a number per channel), `resize`, `crop`, `interpolation`,
--- `range` and `window`, as the options of `sc.data` of these names; what is not known is not there. Size and channels are those
--- of the model's input.
+-- `range` and `window`, as the options of `sc.data` of these names; what is not known is not there. Size and channels
+-- are those of the model's input.
 -- @module secateur.models.preparation
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"

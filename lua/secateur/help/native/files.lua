@@ -5,8 +5,8 @@
 -- @module secateur.help.native.files
 
 --- Many images behind one interface, counted from 1: `core.image_source(opts)`, with `kind` "files" (`paths`,
--- `max_pixels`, `window`, `cache_bytes`), "pixels" (`pixels`: uint8 Tensor [N x H x W] or [N x H x W x channels]) or "phantom"
--- (`labels`, `seed`, `size`, `cache_bytes`).
+-- `max_pixels`, `window`, `cache_bytes`), "pixels" (`pixels`: uint8 Tensor [N x H x W] or [N x H x W x channels]) or
+-- "phantom" (`labels`, `seed`, `size`, `cache_bytes`).
 -- @type ImageSource
 
 --- How many images there are, readable or not.
