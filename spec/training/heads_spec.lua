@@ -304,3 +304,34 @@ describe("train's select = 'auroc'", function()
     for _, row in ipairs(history) do assert.is_true(row.val_auroc <= history[history.best_epoch].val_auroc) end
   end)
 end)
+
+describe("train on splits of one's own", function()
+  -- No names, no labels beside the batches: three findings, of which the second is unknown.
+  local function own(count, seed)
+    return { count = function() return count end, batches = function(_, opts)
+      local done = 0
+      return function()
+        if done >= count then return nil end
+        local rows = {}
+        for i = 1, math.min(opts.batch, count - done) do rows[i] = { i % 2, -1, 1 } end
+        done = done + #rows
+        return core.randn(#rows, 1, 16, 16, { seed = seed + done }), core.tensor(rows)
+      end
+    end }
+  end
+
+  it("takes a head of several logits for findings, and says what it cannot do without names", function()
+    local data = { train = own(20, 1), val = own(12, 9) }
+    local history = train(model_of(), data, quietly {})
+    assert.is_true(history[2].val_auroc >= 0 and history[2].val_auroc <= 1)
+    for message, opts in pairs {
+      ["train: pos_weight: expected a split that knows its labels and classes for 'balanced'"] =
+        { pos_weight = "balanced" },
+      ["train: sampler: expected a split that knows its labels and classes"] = { sampler = "balanced" },
+    } do
+      assert.equal(message, message_of(model_of(), data, quietly(opts)))
+    end
+    assert.equal("train: class_weights: expected a split with class_counts() for 'balanced', its default (false does "
+      .. "without)", message_of(model_of { head = "softmax" }, data, quietly {}))
+  end)
+end)

@@ -214,7 +214,8 @@ describe("train", function()
       message_of(toy.model { classes = 4 }, data))
     assert.equal("train: data.val: expected images of 1 x 8 x 8, as the model takes, got 1 x 16 x 16",
       message_of(model, { train = data.train, val = setmetatable({ size = 16 }, { __index = data.val }) }))
-    assert.equal("train: class_weights: expected samples of every class, found none of class 3",
+    assert.equal("train: class_weights: expected samples of every class, found none of class 3, 'plain' (false does "
+      .. "without weights)",
       message_of(model, { train = toy.split(2, 1) }))
   end)
 end)

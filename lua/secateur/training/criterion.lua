@@ -11,11 +11,16 @@ local criterion = {}
 
 -- n / (classes · n_c), so that all classes together weigh the same.
 local function balanced(split, classes)
+  if not split.class_counts then
+    errors.refuse("train", "class_weights: expected a split with class_counts() for 'balanced', its default (false does "
+      .. "without)")
+  end
   local list, counts = {}, split:class_counts()
   for class = 1, classes do
-    if counts[class] == 0 then errors.refuse("train", "class_weights: expected samples of every class, found none "
-      .. "of class %d",
-      class) end
+    if counts[class] == 0 then
+      errors.refuse("train", "class_weights: expected samples of every class, found none of class %d%s (false does "
+        .. "without weights)", class, split.classes and (", '%s'"):format(split.classes[class]) or "")
+    end
     list[class] = split:count() / (classes * counts[class])
   end
   return list
@@ -124,7 +129,8 @@ end
 -- @treturn table to be passed to the functions below; `kind`; `list` holds the weights of classes, or false;
 -- `positive` those of findings, or false; `gamma`
 function criterion.new(split, model, opts)
-  local kind = model.head ~= "sigmoid" and "classes" or split.multi_label and "findings" or "binary"
+  local several = split.multi_label or model.output_count > 1
+  local kind = model.head ~= "sigmoid" and "classes" or several and "findings" or "binary"
   check_kind(kind, opts)
   local outputs = kind == "classes" and model.class_count or model.output_count
   local list = class_weights(wanted_class_weights(kind, opts), split, model.class_count)
