@@ -12,8 +12,8 @@ local criterion = {}
 -- n / (classes · n_c), so that all classes together weigh the same.
 local function balanced(split, classes)
   if not split.class_counts then
-    errors.refuse("train", "class_weights: expected a split with class_counts() for 'balanced', its default (false does "
-      .. "without)")
+    errors.refuse("train", "class_weights: expected a split with class_counts() for 'balanced', its default (false "
+      .. "does without)")
   end
   local list, counts = {}, split:class_counts()
   for class = 1, classes do
