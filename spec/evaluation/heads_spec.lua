@@ -196,6 +196,12 @@ describe("evaluate with several findings", function()
     assert.equal("evaluate: threshold: expected a list of 2, one per finding, got a list of 1", message)
   end)
 
+  it("says so where nothing is known", function()
+    local message = errors.inside(function() evaluate(head_models.identity(2, "sigmoid"),
+      split_of({ { 0, 0, 0, 0 } }, { { -1, -1 } })) end)
+    assert.equal("evaluate: split: expected at least one finding that is known, got -1 everywhere", message)
+  end)
+
   it("prints a row per finding, within a line", function()
     local result = evaluate(head_models.identity(2, "sigmoid"), split_of(rows, labels))
     local text = tostring(result)

@@ -1,4 +1,5 @@
 local data = require "secateur.data"
+local errors = require "support.errors"
 local evaluate = require "secateur.evaluation.evaluate"
 local files = require "secateur.util.files"
 local models = require "secateur.models"
@@ -42,8 +43,16 @@ describe("a sweep of findings", function()
       assert.is_true(row.decision_agreement <= 1 and row.kl >= 0 and row.agreement_cosine ~= nil)
       if row.rate == 0 then assert.near(dense.auroc, row.auroc, 1e-12) end
     end
+    for _, entry in ipairs(rows:lossless(0.9)) do assert.same({ "auroc", 0.3 }, { entry.metric, entry.rate }) end
     local text = tostring(rows)
     assert.truthy(text:find("AUROC", 1, true) and text:find("exact", 1, true))
+  end)
+
+  it("refuses at once to contrast findings of a label", function()
+    local message = errors.text(sweep, { model = model, data = set, methods = { "lrp" }, rates = { 0.3 },
+      method_options = { lrp = { target = { of = "label", against = "runner_up" } } } })
+    assert.equal('sweep: method_options.lrp: target: expected no contrast with "label" where images may have several '
+      .. "findings, for these do not exclude each other", message)
   end)
 
   it("goes on from its store, with the findings that samples were drawn for", function()

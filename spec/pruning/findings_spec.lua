@@ -125,6 +125,7 @@ describe("importance for findings", function()
     local of_broken = importance(model, broken, { method = "lrp", indices = chosen })
     assert.same(of_kept.conv2:totable(), of_broken.conv2:totable())
     assert.equal(#kept, #of_broken.provenance.indices)
+    assert.same(kept.findings, of_broken.provenance.indices.findings)
   end)
 
   it("explains what an image has, where nothing was drawn", function()

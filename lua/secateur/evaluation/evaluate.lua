@@ -45,8 +45,18 @@ local function thresholds_of(threshold, findings)
   return list
 end
 
+local function check_known(labels)
+  for _, row in ipairs(labels) do
+    for _, label in ipairs(row) do
+      if label >= 0 then return end
+    end
+  end
+  errors.raise("split: expected at least one finding that is known, got -1 everywhere")
+end
+
 -- Findings, each by itself.
 local function measure_findings(run, probabilities, labels, threshold)
+  check_known(labels)
   local result, decisions = multi_label_metrics.measure(probabilities, labels,
     thresholds_of(threshold, #probabilities[1]))
   result.predictions, result.youden_threshold = decisions, {}

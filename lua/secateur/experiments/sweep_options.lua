@@ -172,6 +172,9 @@ end
 local function check_targets(job)
   for method, of_method in pairs(job.options.method_options) do
     for _, dataset in ipairs(job.datasets) do
+      if dataset.value.multi_label then
+        targets.check_findings("sweep: method_options." .. method, of_method.target)
+      end
       if of_method.target ~= nil then
         targets.reader("sweep: method_options." .. method, targets.with_labels(of_method.target, "prediction"), 1,
           #dataset.value.classes)

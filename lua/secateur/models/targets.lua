@@ -193,6 +193,16 @@ function targets.with_labels(target, labels)
   return contrast
 end
 
+--- Raises where a target contrasts the label of images that may have several findings.
+-- @string name the public function, for messages
+-- @param target
+function targets.check_findings(name, target)
+  if type(target) == "table" and (target.of == "label" or target.against == "label") then
+    errors.refuse(name, "target: expected no contrast with \"label\" where images may have several findings, for these "
+      .. "do not exclude each other")
+  end
+end
+
 --- Raises unless all logits are finite: an explanation of NaN would be NaN everywhere, and look like a result.
 -- @string name the public function, for messages
 -- @tparam Tensor logits

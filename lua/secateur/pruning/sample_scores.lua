@@ -30,10 +30,7 @@ end
 local function weigh(model, target, y, drawn, logits)
   if heads.kind(model) == "multi_label" then
     if target == "label" then return weights_of_findings(drawn, y:totable(), logits:size(2)) end
-    if type(target) == "table" and (target.of == "label" or target.against == "label") then
-      errors.refuse("importance", "target: expected no contrast with \"label\" where images may have several findings, "
-        .. "for these do not exclude each other")
-    end
+    targets.check_findings("importance", target)
   end
   return (targets.weights("importance", targets.with_labels(target, y), logits, model.class_count))
 end
@@ -64,20 +61,22 @@ local function drawn_for(findings, chunk, first, kept)
 end
 
 -- Calls a function with the samples, batch by batch, and with the findings that they were drawn for, where there are
--- some; gives the indices of those that could be read.
+-- some; gives the indices of those that could be read, with their findings as they were given.
 local function each_batch(split, indices, opts, use)
-  local used, findings = {}, indices.findings
+  local used, findings, used_findings = {}, indices.findings, {}
   for first = 1, #indices, opts.batch do
     local chunk = table.move(indices, first, math.min(first + opts.batch - 1, #indices), 1, {})
     local x, y, kept = readable.batch(split, chunk)
     if x then
-      use(x, y, drawn_for(findings, chunk, first, kept))
+      local drawn = drawn_for(findings, chunk, first, kept)
+      use(x, y, drawn)
+      table.move(drawn, 1, #drawn, #used_findings + 1, used_findings)
       table.move(kept, 1, #kept, #used + 1, used)
     end
     if opts.on_batch then errors.call(opts.on_batch, math.min(first + opts.batch - 1, #indices), #indices) end
   end
   if #used == 0 then errors.refuse("importance", "split: expected at least one image that can be read") end
-  return used
+  return findings and setmetatable(used, { __index = { findings = used_findings } }) or used
 end
 
 local reductions = {}

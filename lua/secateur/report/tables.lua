@@ -213,8 +213,9 @@ function tables.lossless_html(rows, margin)
     entries[key][entry.sampling] = entry
   end
   local out = { ('<table class="lossless">\n<caption>Lossless pruning rate: the largest rate of the sweep up to which '
-    .. 'the accuracy never drops by more than %s.</caption>\n<thead><tr><th scope="col">Dataset</th>'
-    .. '<th scope="col">Model</th>'):format(tables.rate_text(margin)) }
+    .. 'the %s never drops by more than %s.</caption>\n<thead><tr><th scope="col">Dataset</th>'
+    .. '<th scope="col">Model</th>'):format(#rows:distinct "auroc_drop" > 0 and "AUROC of findings" or "accuracy",
+    tables.rate_text(margin)) }
   local heads = heads_of(axes)
   for _, head in ipairs(table.move(samplings, 1, #samplings, #heads + 1, heads)) do
     out[#out + 1] = '<th scope="col">' .. html.escape(head) .. "</th>"

@@ -156,12 +156,12 @@ local function same_number(a, b)
 end
 
 -- The largest of `rates` up to which the rows of each have no drop above the margin. A rate without rows ends it.
-local function lossless_rate(rows, rates, seeds, margin)
+local function lossless_rate(rows, rates, seeds, margin, column)
   local last, gap, worst = 0, nil, 0
   for _, rate in ipairs(rates) do
     local drop, found = 0, 0
     for _, row in ipairs(rows) do
-      if same_number(row.rate, rate) then drop, found = math.max(drop, row.drop), found + 1 end
+      if same_number(row.rate, rate) then drop, found = math.max(drop, row[column] or row.drop), found + 1 end
     end
     if rate > 0 then
       if found < seeds then
@@ -178,15 +178,20 @@ end
 --- The lossless rate of every combination: the largest rate of the sweep up to which no drop (of any seed) exceeds the
 -- margin; 0 where the first one does.
 -- @number[opt] margin the sweep's, by default 0.05
--- @treturn list of `{dataset=, model=, method=, sampling=, redundancy=, repair=, rate=, drop=, next_missing=}`: `drop`
--- is the largest drop at that rate, `next_missing` the rate whose rows are missing where that is why the search ended
--- (a sweep cut short)
+-- @treturn list of `{dataset=, model=, method=, sampling=, redundancy=, repair=, rate=, drop=, metric=,
+--   next_missing=}`: `drop`
+-- (of accuracy; where images may have several findings of AUROC, and `metric` is "auroc") is the largest drop at that
+-- rate, `next_missing` the rate whose rows are missing where that is why the search ended (a sweep cut short)
 function Results:lossless(margin)
   margin = options.value("lossless", "margin", margin, { type = "number", min = 0, max = 1, default = self.margin })
   local rates, seeds = self:distinct "rate", #self:distinct "seed"
   local list = {}
   for i, each in ipairs(self:combinations { "dataset", "model", "method", "sampling", "redundancy", "repair" }) do
-    each.rate, each.drop, each.next_missing = lossless_rate(self:where(each), rates, seeds, margin)
+    local rows = self:where(each)
+    local findings = rows[1].auroc_drop ~= nil
+    each.rate, each.drop, each.next_missing = lossless_rate(rows, rates, seeds, margin,
+      findings and "auroc_drop" or "drop")
+    each.metric = findings and "auroc" or nil
     list[i] = each
   end
   return list
