@@ -19,8 +19,8 @@ describe("a file's name that promises another format", function()
       ["safetensors.save"] = { "", "q.onnx", "safetensors", "ONNX", function(path) sc.safetensors.save(path, {}) end },
     } do
       local path = files.join(folder, case[2])
-      assert.equal(("%s: path: expected a name for a %s file, which this is, got '%s': '.%s' is %s's ending"):format(call,
-        case[3], path, files.extension(path), case[4]), errors.bare(select(2, pcall(case[5], path))))
+      local wanted = "%s: path: expected a name for a %s file, which this is, got '%s': '.%s' is %s's ending"
+      assert.equal(wanted:format(call, case[3], path, files.extension(path), case[4]), errors.bare(select(2, pcall(case[5], path))))
       assert.is_false(files.is_file(path))
     end
     local good, expected = require "secateur.util.file_kind".rule "safetensors" "a.pth"

@@ -9,6 +9,7 @@ local unsupported = require "secateur.pretrained.unsupported"
 
 -- Where torchvision has the head of each family.
 local heads = { resnet = "fc", vgg = "classifier", vit = "heads.head" }
+local MOST_LAYERS = 8 -- of a head that stands under several names
 
 --- Names, shapes and tensors.
 -- @type View
@@ -164,6 +165,58 @@ local function drop_others(view, group, notes)
   end
 end
 
+-- The matrix of a group of one linear layer, or nil.
+local function only_matrix(view, group)
+  local found = nil
+  for _, name in ipairs(group.names) do
+    if #view.shapes[name] == 2 then
+      if found then return nil end
+      found = view.shapes[name]
+    end
+  end
+  return found
+end
+
+-- Whether the groups are linear layers of which each reads what the one before gives, as fc1 and fc2.
+local function is_chain(view)
+  local width = nil
+  for _, group in ipairs(view.groups) do
+    local shape = only_matrix(view, group)
+    if not shape or width and shape[2] ~= width then return false end
+    width = shape[1]
+  end
+  return #view.groups <= MOST_LAYERS
+end
+
+-- Norms between such layers: vectors alone, with running statistics.
+local function norms_outside(view, outside)
+  local found = {}
+  for _, name in ipairs(outside) do
+    local stem = view.called[name] and name:match "^(.+)%.running_mean$"
+    if stem then
+      for _, slot in ipairs { "weight", "bias", "running_mean", "running_var", "num_batches_tracked" } do
+        local each = stem .. "." .. slot
+        if view.called[each] then found[#found + 1] = each end
+      end
+    end
+  end
+  return found
+end
+
+-- Linear layers under several names, and the norms beside them, as the layers of one head.
+local function take_chain(view, own, notes)
+  local shown = {}
+  for i, group in ipairs(view.groups) do shown[i] = ("'%s'"):format(group.stem) end
+  local norms = norms_outside(view, view.outside)
+  for _, group in ipairs(view.groups) do
+    for _, name in ipairs(group.names) do view:rename(name, own .. "." .. name:match "([^.]+%.[^.]+)$") end
+  end
+  for _, name in ipairs(norms) do
+    if view.called[name] then view:rename(name, own .. "." .. name:match "([^.]+%.[^.]+)$") end
+  end
+  notes[#notes + 1] = ("took %s as the layers of one head"):format(table.concat(shown, ", "))
+end
+
 --- Gives the head the name that torchvision has for it. Raises where several things could be the head.
 -- @tparam ?string head the one to take, by what its names begin with
 -- @tparam {string,...} notes
@@ -174,6 +227,7 @@ function View:take_head(head, notes)
     return
   end
   local group = head and chosen_group(self, head) or self.groups[1]
+  if not head and #self.groups > 1 and is_chain(self) then return take_chain(self, heads[body.family], notes) end
   if not head and #self.groups > 1 then
     errors.raise("expected one head, got %d: %s; choose one of them with head", #self.groups, self:list_groups())
   end
@@ -189,25 +243,32 @@ end
 
 -- ---- the view ----
 
+-- Names beside the body keep their own, unless the body has these, as a `bn1` beside a `backbone.bn1`.
+local function call_outside(view, bare, name)
+  local own = view.called[bare] and "./" .. bare or bare
+  call(view, own, name, view.source:info(name).shape)
+  return own
+end
+
+-- Names the body's tensors; gives the names of the others, and what has to be joined.
 local function add_body(view, list, prefix)
-  local body, outside, split = view.body, {}, {}
+  local body, others, split = view.body, {}, {}
   local lead = prefix .. body.prefix
   for _, name in ipairs(list) do
     local rest = name:sub(1, #lead) == lead and name:sub(#lead + 1)
     local own, part = nil, nil
     if rest then own, part = body.map(rest) end
-    local shape = view.source:info(name).shape
     if part then
       split[own] = split[own] or {}
       split[own][part] = name
     elseif own then
-      call(view, own, name, shape)
+      call(view, own, name, view.source:info(name).shape)
     else
-      local bare = name:sub(#prefix + 1)
-      call(view, bare, name, shape)
-      outside[#outside + 1] = bare
+      others[#others + 1] = name
     end
   end
+  local outside = {}
+  for i, name in ipairs(others) do outside[i] = call_outside(view, name:sub(#prefix + 1), name) end
   return outside, split
 end
 
@@ -253,7 +314,7 @@ end
 -- @tparam {string,...} notes gets a sentence on what is left out
 -- @treturn View with `names`, `info` and `read`, as the source has, `bytes`, `below`, `rename` and `drop`; `called`:
 --   torchvision's name -> the source's; `shapes`: torchvision's name -> shape; `body`, what secateur.pretrained.layouts
---   found, or nil; `groups`, what could be a head
+--   found, or nil; `groups`, what could be a head; `outside`, names that are no part of the body
 local function open_view(source, prefix, notes)
   local list = source:names()
   prefix = parameter_names.settle_prefix(list, prefix)
@@ -274,7 +335,7 @@ local function open_view(source, prefix, notes)
   local outside, split = add_body(view, behind, prefix)
   join_parts(view, split)
   outside = drop_unused(view, outside, view.body.prefix, notes)
-  view.groups = head_groups(view, outside, view.body.prefix)
+  view.groups, view.outside = head_groups(view, outside, view.body.prefix), outside
   return view
 end
 

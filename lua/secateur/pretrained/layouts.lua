@@ -182,9 +182,10 @@ end
 -- in front.
 -- @tparam {string,...} names
 -- @string lead what stood before all of them in the file
--- @treturn ?table `prefix`; `whole_prefix`, the same with what stood before; `map`, a function that gives torchvision's name for a name behind it (and 1, 2 or 3 for
---   queries, keys and values), or nil; `family`; `told`, options that the layout tells; `defaults`, options that those
---   who use such names have; `unused`, patterns of what no classifier reads; `from`, whose names these are
+-- @treturn ?table `prefix`; `whole_prefix`, the same with what stood before; `map`, a function that gives torchvision's
+--   name for a name behind it (and 1, 2 or 3 for queries, keys and values), or nil; `family`; `told`, options that the
+--   layout tells; `defaults`, options that those who use such names have; `unused`, patterns of what no classifier
+--   reads; `from`, whose names these are
 function layouts.find(names, lead)
   local found = find_bodies(names)
   local one = found[1]
@@ -202,7 +203,8 @@ function layouts.find(names, lead)
     errors.raise("it holds several networks, behind %s; choose one of them with prefix", table.concat(shown, " and "))
   end
   if not one then return nil end
-  return { prefix = one.prefix, whole_prefix = lead .. one.prefix, map = one.map, family = one.layout.family, told = one.told,
+  return { prefix = one.prefix, whole_prefix = lead .. one.prefix,
+    map = one.map, family = one.layout.family, told = one.told,
     defaults = one.layout.defaults or {}, unused = one.layout.unused or {}, from = one.layout.from or "torchvision" }
 end
 

@@ -8,7 +8,7 @@ local function note(found, format, ...) found.notes[#found.notes + 1] = format:f
 -- What the names of a head begin with in the file.
 local function called_stem(view, head, rest)
   local called = view.called[head .. "." .. rest]
-  return called:sub(1, #called - #rest - 1)
+  return #called > #rest + 1 and called:sub(1, #called - #rest - 1) or head
 end
 
 -- ---- pooling ----

@@ -1,5 +1,5 @@
---- Endings of file names that promise a format: who reads a file goes by its name, and a safetensors file under `.pth` is
--- one that torch.load cannot read.
+--- Endings of file names that promise a format: who reads a file goes by its name, and a safetensors file under `.pth`
+-- is one that torch.load cannot read.
 -- @module secateur.util.file_kind
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
