@@ -20,7 +20,8 @@ describe("a file's name that promises another format", function()
     } do
       local path = files.join(folder, case[2])
       local wanted = "%s: path: expected a name for a %s file, which this is, got '%s': '.%s' is %s's ending"
-      assert.equal(wanted:format(call, case[3], path, files.extension(path), case[4]), errors.bare(select(2, pcall(case[5], path))))
+      local _, message = pcall(case[5], path)
+      assert.equal(wanted:format(call, case[3], path, files.extension(path), case[4]), errors.bare(message))
       assert.is_false(files.is_file(path))
     end
     local good, expected = require "secateur.util.file_kind".rule "safetensors" "a.pth"

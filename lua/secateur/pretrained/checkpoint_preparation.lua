@@ -26,6 +26,7 @@ end
 local ending = "; mean and std say it, as of sc.data"
 local likely = {
   torchvision = "torchvision's weights expect ImageNet's mean and std, resize = 256 and crop = 224",
+  ["nn.Sequential"] = "RadImageNet's weights expect mean = 0.5 and std = 0.5, fastai's bodies ImageNet's",
   timm = "timm's ViTs of augreg, and most others, expect mean = 0.5 and std = 0.5, DeiT's ImageNet's",
   ["Hugging Face"] = { vit = "Hugging Face's ViTs expect mean = 0.5 and std = 0.5",
     resnet = "Hugging Face's ResNets expect ImageNet's mean and std, and a crop of 224" },
@@ -35,7 +36,9 @@ local likely = {
 local function note_for(body, model)
   local known = likely[body.from]
   if type(known) == "table" then known = known[body.family] end
-  if body.family == "resnet" and model.input_shape[2] < 64 then known = nil end
+  if body.family == "resnet" and model.input_shape[2] < 64 then
+    known = "MedMNIST's models expect mean = 0.5 and std = 0.5, those for CIFAR its own"
+  end
   return "how its images were prepared is not in the file" .. (known and (": " .. known) or "") .. ending
 end
 

@@ -36,7 +36,7 @@ local torchvision_resnet = { family = "resnet", anchor = "layer1%.0%.conv1%.weig
   body = function() return resnet_body end }
 
 -- Stages are the children that hold blocks; before them are convolution, norm, and perhaps ReLU and pool.
-local sequential_resnet = { family = "resnet", anchor = "%d+%.0%.conv1%.weight" }
+local sequential_resnet = { family = "resnet", anchor = "%d+%.0%.conv1%.weight", from = "nn.Sequential" }
 
 function sequential_resnet.body(has)
   local first = 2
@@ -74,7 +74,7 @@ local function hugging_face_resnet_body(name)
 end
 
 local hugging_face_resnet = { family = "resnet", anchor = "embedder%.embedder%.convolution%.weight",
-  body = function() return hugging_face_resnet_body end }
+  from = "Hugging Face", body = function() return hugging_face_resnet_body end }
 
 -- ---- VGG ----
 
