@@ -150,6 +150,20 @@ describe("data: only, skip and masks", function()
     assert.equal(13, (load {}))
   end)
 
+  it("take a folder of masks for none of the classes, but a class called mask for one", function()
+    pictures.save(root, "masks/1.png")
+    local count, text, set = load { quiet = false }
+    assert.equal(12, count)
+    assert.matches(("left out: 'masks' in %s, masks and no class"):format(root), text, 1, true)
+    assert.same({ "benign", "malignant" }, set.classes)
+    for i = 2, 5 do pictures.save(root, ("masks/%d.png"):format(i)) end
+    assert.same({ "masks", "benign" }, select(3, load { classes = { "masks", "benign" } }).classes)
+    assert(os.rename(root .. "/masks", root .. "/mask"))
+    assert.same({ "benign", "malignant", "mask" }, select(3, load {}).classes)
+    assert(os.rename(root .. "/malignant", root .. "/images"))
+    assert.same({ "benign", "images" }, select(3, load {}).classes)
+  end)
+
   it("take patterns of names and paths", function()
     assert.equal(12, (load { only = "*_mask.png" }))
     local count, text = load { only = { "* (?).png" }, skip = { "* (1).png", "malignant/* (2).png" }, quiet = false }

@@ -3,6 +3,7 @@
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
+local selection = require "secateur.data.selection"
 local split_csv = require "secateur.data.split_csv"
 
 local folder = { rules = {} }
@@ -34,11 +35,18 @@ local function name_all(names)
   return table.concat(quoted, ", ")
 end
 
--- Folders of masks beside those of classes are none; they are noted.
-local function class_folders(listing, root, top)
-  local classes, masks = {}, {}
-  for _, name in ipairs(layout.folders(files.join(root, top))) do
-    local list = layout.is_mask_folder(name) and masks or classes
+-- A folder "masks" beside those of classes is none, nor is "mask" beside "images"; unless `classes` names it.
+local function class_folders(listing, root, top, opts)
+  local classes, masks, chosen, has_images = {}, {}, {}, false
+  local all = layout.folders(files.join(root, top))
+  for _, entry in ipairs(selection.wanted(opts.classes or {})) do
+    for _, name in ipairs(entry.from) do chosen[name] = true end
+  end
+  for _, name in ipairs(all) do has_images = has_images or name:lower():find "^images?$" ~= nil end
+  for _, name in ipairs(all) do
+    local lower = name:lower()
+    local is_mask = not chosen[name] and (lower == "masks" or lower == "mask" and has_images)
+    local list = is_mask and masks or classes
     list[#list + 1] = name
   end
   if #masks > 0 then
@@ -63,11 +71,11 @@ end
 
 local function read_split_folders(root, by_split, opts)
   local listing, number = layout.listing {}, {}
-  local classes = class_folders(listing, root, by_split.train)
+  local classes = class_folders(listing, root, by_split.train, opts)
   for i, class in ipairs(classes) do number[class] = i end
   for _, split in ipairs { "train", "val", "test" } do
     local top = by_split[split]
-    for _, class in ipairs(not top and {} or split == "train" and classes or class_folders(listing, root, top)) do
+    for _, class in ipairs(not top and {} or split == "train" and classes or class_folders(listing, root, top, opts)) do
       if not number[class] and not opts.classes then
         errors.raise("%s: a class that '%s' does not have", files.join(root, top, class), by_split.train)
       elseif not number[class] then
@@ -83,9 +91,9 @@ local function read_split_folders(root, by_split, opts)
   return listing
 end
 
-local function read_class_folders(root)
+local function read_class_folders(root, opts)
   local listing = layout.listing({}, "all")
-  listing.classes = class_folders(listing, root, "")
+  listing.classes = class_folders(listing, root, "", opts)
   if #listing.classes >= 2 then
     for label, class in ipairs(listing.classes) do layout.add_class(listing, root, class, label) end
     layout.add_loose(listing, root)
@@ -101,7 +109,7 @@ function folder.read(root, opts)
   local listing = split_csv.read(root, opts)
   if not listing then
     local by_split = split_folders(root, layout.folders(root))
-    listing = by_split and read_split_folders(root, by_split, opts) or read_class_folders(root)
+    listing = by_split and read_split_folders(root, by_split, opts) or read_class_folders(root, opts)
   end
   if #listing.classes < 2 then
     errors.raise("%s: expected at least 2 classes, a folder each (or a split.csv), found %s", root,

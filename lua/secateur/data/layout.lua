@@ -1,9 +1,9 @@
 --- What the readers of data set layouts share: folders of classes, and what lies in them.
 --
 -- A reader turns a folder into a *listing*: `classes` (list of names), `places` (for each class, where it is from: a
--- folder or a line of a table), `samples` (list of `{name=, path=, label=, split=, group=, stratum=}`), `skipped` (list
--- of `{path=, message=}`: entries that are no files), `notes` (list of sentences: what was left out or assumed), and
--- `divide`: "all" (assign all samples to train, val and test), "train" (split val off of the official train) or nil
+-- folder or a line of a table), `samples` (list of `{name=, path=, label=, split=, group=, stratum=}`, and `inside`,
+-- the path in the folder of the class), `skipped` (list of `{path=, message=}`: entries that are no files), `notes`
+-- (list of sentences: what was left out or assumed), `listed` (whether a table names the files), and `divide`: "all" (assign all samples to train, val and test), "train" (split val off of the official train) or nil
 -- (every sample has its split). With `multi_label`, each sample's label is a list of a number per class (see `Split`).
 -- @module secateur.data.layout
 local core = require "secateur.core"
@@ -41,13 +41,6 @@ end
 -- @treturn boolean
 function layout.is_litter(name)
   return name:sub(1, 1) == "." or LITTER[name:lower()] == true
-end
-
---- Whether a folder's name says that masks lie in it (as beside the images of the COVID-19 Radiography Database).
--- @string name
--- @treturn boolean
-function layout.is_mask_folder(name)
-  return name:lower():find "^masks?$" ~= nil
 end
 
 --- Whether a file's name promises an image by its ending, whether or not it can be read.
@@ -93,7 +86,8 @@ function layout.add_class(listing, root, folder, label, split)
   local found = errors.check(files.walk(top, { leave = layout.is_litter, other = other }))
   for _, path in ipairs(found) do
     local name = files.join(folder, path)
-    table.insert(listing.samples, { name = name, path = files.join(root, name), label = label, split = split })
+    table.insert(listing.samples, { name = name, path = files.join(root, name), label = label, split = split,
+      inside = path })
   end
 end
 

@@ -204,20 +204,22 @@ local function image_of_mask(name)
   return name:match "^(.+)_[mM][aA][sS][kK]%.%w+$" or name:match "^(.+)_[mM][aA][sS][kK]_%d+%.%w+$"
 end
 
+local function lies_in_masks(sample)
+  return ("/" .. sample.inside:lower()):find "/masks?/" ~= nil
+end
+
 -- A test of samples for masks: those named after an image beside them, and those in a folder `masks` of a class that
 -- has images elsewhere.
 local function mask_test(listing)
   local stems, outside = {}, {}
   for _, sample in ipairs(listing.samples) do
     stems[sample.name:match "^(.*)%.[^./]*$" or sample.name] = true
-    local is_inside = ("/" .. sample.name:lower()):find "/masks?/"
-    if not is_inside and not listing.multi_label then outside[sample.label] = true end
+    if not lies_in_masks(sample) then outside[sample.label] = true end
   end
   return function(sample)
     local stem = image_of_mask(sample.name)
     if stem and stems[stem] then return true end
-    return not listing.multi_label and outside[sample.label]
-      and ("/" .. sample.name:lower()):find "/masks?/" ~= nil
+    return outside[sample.label] and lies_in_masks(sample)
   end
 end
 
