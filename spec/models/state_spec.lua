@@ -130,8 +130,18 @@ describe("a model's file", function()
     assert.equal("load: path: missing", errors.here(function() load() end))
     local missing = errors.here(function() load(path "missing") end)
     assert.equal(("load: '%s': No such file or directory"):format(path "missing"), missing)
-    local nowhere = files.join(path "nowhere", "model")
-    assert.equal(("save: '%s': No such file or directory"):format(nowhere),
+    local nowhere = files.join(path "plain", "model") -- below a file
+    assert.equal(("save: '%s': Not a directory"):format(nowhere),
       errors.here(function() families.all().vgg:save(nowhere) end))
+  end)
+
+  it("goes into a folder that is made for it", function()
+    local model = families.all().vgg
+    model:save(path "new/deep/m.safetensors")
+    model:export_state(path "new/state/s.safetensors")
+    model:export_onnx(path "new/onnx/m.onnx")
+    for _, name in ipairs { "new/deep/m.safetensors", "new/state/s.safetensors", "new/onnx/m.onnx" } do
+      assert.is_true(files.is_file(path(name)))
+    end
   end)
 end)

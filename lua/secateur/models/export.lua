@@ -2,6 +2,7 @@
 -- @module secateur.models.export
 local errors = require "secateur.util.errors"
 local file_kind = require "secateur.util.file_kind"
+local files = require "secateur.util.files"
 local model_file = require "secateur.models.model_file"
 local parameter_names = require "secateur.formats.parameter_names"
 local onnx = require "secateur.formats.onnx"
@@ -36,6 +37,7 @@ function export.state(model, path, opts)
   local checked = options.check("export_state", opts, state_rules)
   local state = model:state()
   if checked.names == "timm" then state = in_timm(state) end
+  files.mkdir_p(files.directory(path))
   local ok, problem = errors.try(safetensors.save, path, state, { format = "pt" })
   if not ok then errors.refuse("export_state", problem) end
 end
@@ -120,6 +122,7 @@ function export.onnx(model, path, opts)
   local settings = { name = checked.name or model.info.architecture or "custom", input_name = checked.input_name,
     output_name = output_name, fold = checked.fold, activation = activation, normalisation = baked,
     metadata = metadata(model, class_names(model, checked.classes), baked) }
+  files.mkdir_p(files.directory(path))
   errors.within("export_onnx", function()
     onnx.write(model.graph, settings, { input = model.input_shape, output = model.output_shape }, path)
   end)

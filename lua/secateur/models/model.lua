@@ -3,6 +3,7 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local file_kind = require "secateur.util.file_kind"
+local files = require "secateur.util.files"
 local export = require "secateur.models.export"
 local model_file = require "secateur.models.model_file"
 local layers = require "secateur.models.layers"
@@ -227,10 +228,11 @@ end
 
 --- Writes the graph, all parameters and the plan of a pruned model to one safetensors file; `sc.load` reads it back
 -- without any code.
--- @string path
+-- @string path its folder is made where it is missing
 function Model:save(path)
   options.value("save", "path", path, { type = "string", required = true })
   file_kind.check("save", path, "safetensors")
+  files.mkdir_p(files.directory(path)) -- a model is not to be lost for want of a folder
   local ok, message = errors.try(model_file.write, self, path)
   if not ok then errors.refuse("save", message) end
 end

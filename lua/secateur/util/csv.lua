@@ -231,13 +231,14 @@ function csv.encode(rows, opts)
 end
 
 --- Writes rows to a file, whole or not at all.
--- @string path
+-- @string path its folder is made where it is missing
 -- @tab rows as `encode` takes
 -- @tab[opt] opts as `encode` takes
 -- @treturn[1] boolean true
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the file
 function csv.write(path, rows, opts)
+  files.mkdir_p(files.directory(path)) -- where that fails, writing says why
   return files.write_all(path, csv.encode(rows, opts))
 end
 
