@@ -3,8 +3,9 @@
 -- A reader turns a folder into a *listing*: `classes` (list of names), `places` (for each class, where it is from: a
 -- folder or a line of a table), `samples` (list of `{name=, path=, label=, split=, group=, stratum=}`, and `inside`,
 -- the path in the folder of the class), `skipped` (list of `{path=, message=}`: entries that are no files), `notes`
--- (list of sentences: what was left out or assumed), `listed` (whether a table names the files), and `divide`: "all" (assign all samples to train, val and test), "train" (split val off of the official train) or nil
--- (every sample has its split). With `multi_label`, each sample's label is a list of a number per class (see `Split`).
+-- (list of sentences: what was left out or assumed), `listed` (whether a table names the files), and `divide`: "all"
+-- (assign all samples to train, val and test), "train" (split val off of the official train) or nil (every sample has
+-- its split). With `multi_label`, each sample's label is a list of a number per class (see `Split`).
 -- @module secateur.data.layout
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"

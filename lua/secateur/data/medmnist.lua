@@ -26,13 +26,13 @@ local rules = dataset.rules {
   classes = { type = "table", check = are_names },
 }
 -- The set brings its own splits, and its images decoded.
-for _, key in ipairs { "splits", "seed", "max_pixels", "cache_bytes", "on_error", "only", "skip", "group",
+for _, key in ipairs { "splits", "max_pixels", "cache_bytes", "on_error", "only", "skip", "group",
   "encoding", "window" } do
   rules[key] = nil
 end
 
--- Where there is no val, this decides what of train it is.
-local DEALING = { splits = { train = 0.7, val = 0.1, test = 0.2 }, seed = 0 }
+-- Where there is no val, this is its share of train.
+local SHARES = { train = 0.7, val = 0.1, test = 0.2 }
 
 local function shape_text(shape)
   return "[" .. table.concat(shape, "x") .. "]"
@@ -185,7 +185,7 @@ local function build(path, opts)
     errors.raise("%s: expected at least 2 classes, got %d", path, #listing.classes)
   end
   split_csv.complete(listing, title)
-  dataset.divide(listing.samples, listing.divide, DEALING)
+  dataset.divide(listing.samples, listing.divide, { splits = SHARES, seed = opts.seed })
   local parts = dataset.parts(listing.samples)
   for split, part in pairs(parts) do part.source = sources[split] end
   if #present == 1 then opts.splits = { test = 1 } end
@@ -199,7 +199,8 @@ end
 -- @string path the .npz file
 -- @tab[opt] opts `classes` (list of names, for the labels 0, 1, …, which are called "0", "1", … by default; or a table
 -- of new name = old name or { old names }: selection, merging), `size` (that of the images by default), and those of
--- `sc.data.folder` that make sense here: `channels`, `mean`, `std`, `on_duplicate`, `quiet`, `like`
+-- `sc.data.folder` that make sense here: `channels`, `mean`, `std`, `seed` (decides what becomes val, where there is
+-- none), `on_duplicate`, `quiet`, `like`
 -- @treturn Dataset
 -- @usage
 -- local data = sc.data.medmnist("pneumoniamnist.npz")
