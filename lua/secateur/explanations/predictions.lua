@@ -70,7 +70,7 @@ local function others(row, first)
 end
 
 function Predictions:__tostring()
-  local several, labelled = self.kind == "multi_label", false
+  local several, labelled, failed = self.kind == "multi_label", false, {}
   for _, row in ipairs(self) do labelled = labelled or row.label ~= nil end
   local lines = { { "file", several and "findings" or "class" } }
   local function add(line, ...)
@@ -84,7 +84,8 @@ function Predictions:__tostring()
     local row = self[i]
     local line = { tostring(row.file) }
     if row.error then
-      add(line, "! " .. row.error)
+      add(line, "-")
+      failed[#failed + 1] = ("! %s: %s"):format(row.file, row.error)
     else
       add(line, several and (#row.findings > 0 and table.concat(row.findings, ", ") or "none") or tostring(row.class))
     end
@@ -93,7 +94,7 @@ function Predictions:__tostring()
     if more then add(line, row.error and "-" or others(row, several and 1 or 2)) end
     lines[i + 1] = line
   end
-  local text = text_table.format(lines, #lines[1])
+  local text = table.concat({ text_table.format(lines, #lines[1]), table.unpack(failed) }, "\n")
   if #self > SHOWN then text = ("%s\nand %d more (csv writes them all)"):format(text, #self - SHOWN) end
   return text
 end
