@@ -25,7 +25,8 @@ describe("require 'secateur'", function()
   it("names what it does not have, at the caller's line", function()
     local ok, message = pcall(function() return sc.prunee end)
     assert.is_false(ok)
-    assert.matches("^spec/secateur_spec%.lua:%d+: secateur: no such function 'prunee'; did you mean 'prune'%?$", message)
+    assert.matches("^spec/secateur_spec%.lua:%d+: secateur: no such function 'prunee'; did you mean 'prune'%?$",
+      message)
   end)
 
   it("makes tensors", function()

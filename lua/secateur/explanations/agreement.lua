@@ -37,8 +37,8 @@ local function choose_layers(model, checked)
   end
   for i, name in ipairs(checked.layers or {}) do
     if not known[name] then
-      errors.refuse("agreement", "layers: expected layers that can be pruned, got %s at %d%s", options.describe(name), i,
-        options.suggest(name, options.sorted_keys(known)))
+      errors.refuse("agreement", "layers: expected layers that can be pruned, got %s at %d%s",
+        options.describe(name), i, options.suggest(name, options.sorted_keys(known)))
     elseif seen[name] then
       errors.refuse("agreement", "layers: expected different names, got '%s' twice", name)
     end
