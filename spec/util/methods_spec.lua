@@ -46,4 +46,13 @@ describe("methods called with a dot", function()
     assert.equal(new, Class.new)
     assert.same({ 2, nil, 1, n = 3 }, table.pack(Class.new():pair(1, 2)))
   end)
+
+  it("of tables are asked for where a name is nearly right, and nil else", function()
+    assert.equal("models: no such function 'ResNet50'; did you mean 'resnet50'?",
+      here(function() sc.models.ResNet50 {} end))
+    assert.equal("data: no such function 'folders'; did you mean 'folder'?", here(function() sc.data.folders("x") end))
+    assert.is_nil(sc.models.mine)
+    assert.is_nil(sc.models.resnet19)
+    assert.is_nil(sc.models[1])
+  end)
 end)

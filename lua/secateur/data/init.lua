@@ -48,6 +48,7 @@
 -- rescaling (Hounsfield's of a CT: `{-600, 1500}` for lungs). `range` then counts in 0 .. 65535 of the result.
 -- @module secateur.data
 local from_files = require "secateur.data.from_files"
+local methods = require "secateur.util.methods"
 local open = require "secateur.data.open"
 
 local data = {
@@ -104,4 +105,4 @@ data.fetal = from_files.constructor("fetal", require "secateur.data.fetal")
 -- local data = sc.data.open(arg[1], { like = model })
 data.open = open.constructor(data)
 
-return data
+return methods.suggest("data", data)

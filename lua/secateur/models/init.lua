@@ -6,6 +6,7 @@
 -- @module secateur.models
 local constructors = require "secateur.models.constructors"
 local families = require "secateur.models.families"
+local methods = require "secateur.util.methods"
 
 --- VGG (Simonyan and Zisserman 2015), of any size; `vgg11` to `vgg19`, each also with `_bn`, are torchvision's.
 -- @function vgg
@@ -47,4 +48,4 @@ for _, one in ipairs(families.list) do
   for name in pairs(one.configs) do models[name] = constructors.named(one, name) end
 end
 
-return models
+return methods.suggest("models", models)

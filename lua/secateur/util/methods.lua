@@ -35,4 +35,19 @@ function methods.guard(class, list, variable)
   return class
 end
 
+--- Has a table of functions ask which one was meant where a name is nearly one of its own, as sc.models.ResNet50. Other
+-- names are nil, as in every table.
+-- @string called what messages call the table
+-- @tab list the functions, by name
+-- @treturn table list
+function methods.suggest(called, list)
+  return setmetatable(list, { __index = function(_, name)
+    local names = {}
+    for key in pairs(list) do names[#names + 1] = key end
+    table.sort(names)
+    local hint = options.suggest(name, names)
+    if hint ~= "" then errors.refuse(called, "no such function '%s'%s", name, hint) end
+  end })
+end
+
 return methods
