@@ -241,7 +241,7 @@ describe("heatmaps", function()
       for i = 1, 9 do names[#names + 1] = ("%s/%d.png"):format(class, i) end
     end
     pictures.save_all(files.join(folder, "data"), names)
-    local broken = sc.data.folder(files.join(folder, "data"), { size = 16, on_duplicate = "ignore" })
+    local broken = sc.data.folder(files.join(folder, "data"), { size = 16, on_duplicate = "ignore", cache_bytes = 0 })
     local name = broken.train.names[1]
     pictures.truncated(files.join(folder, "data"), name)
     local small = sc.models.vgg { config = { 2, "M" }, hidden = { 4 }, pool = 2, size = 16, classes = 2,
