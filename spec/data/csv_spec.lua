@@ -184,8 +184,10 @@ describe("data.csv", function()
     assert.equal(("csv: path: expected a table (.csv), got '%s' (a folder)"):format(root),
       errors.inside(function() data.csv(root) end))
     write("file,label", function(i) return ("images/%02d.png,%s"):format(i, i % 2) end)
-    fails({ label = "dx" }, path .. ": no column 'dx'; its columns are: 'file', 'label'")
-    fails({ split = "fold" }, path .. ": no column 'fold'; its columns are: 'file', 'label'")
+    fails({ label = "dx" }, path .. ": no column 'dx'; its columns are: 'file', 'label' (the options file, label, "
+      .. "split and group name columns)")
+    fails({ split = "fold" }, path .. ": no column 'fold'; its columns are: 'file', 'label' (the options file, label, "
+      .. "split and group name columns)")
     fails({ split = true }, path .. ": no column 'split'")
     fails({ root = root .. "/none" }, ("root: expected a folder, got '%s/none'"):format(root))
     fails({ label = { "file", "file" } }, "label: expected a column's name, or a list of names, each once, got a table")

@@ -96,6 +96,18 @@ describe("util.csv", function()
       assert.same({ nil, path .. ":4: expected 2 fields, got 1" }, { csv.records(path, { "a" }) })
       temporary.write(root, "t.csv", "a,b,a\n")
       assert.same({ nil, path .. ":1: column 'a' occurs twice" }, { csv.records(path, { "a" }) })
+      assert.same({}, csv.records(path, { "b" })) -- of a column that nobody reads it is no matter
+    end)
+
+    it("give columns that may be there, and find their separator", function()
+      for _, separator in ipairs { ",", ";", "\t" } do
+        local text = ('"x,;\ty"S"b"Sc\n1S2S3\n'):gsub("S", separator)
+        local path = temporary.write(root, "t.csv", text)
+        assert.same({ { b = "2", c = "3", line = 2 } },
+          csv.records(path, { "b" }, { separator = "detect", optional = { "c", "d" } }))
+      end
+      assert.same({ { "one" }, { "2" } }, plain(csv.read(temporary.write(root, "t.csv", "one\n2\n"),
+        { separator = "detect" })))
     end)
 
     it("are refused where they are missing or too large", function()

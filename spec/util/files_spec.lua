@@ -1,3 +1,4 @@
+local core = require "secateur.core"
 local files = require "secateur.util.files"
 local lfs = require "lfs"
 local temporary = require "support.temporary"
@@ -62,6 +63,28 @@ describe("util.files", function()
     assert(lfs.link(root, root .. "/a/up", true))
     assert(lfs.link(root .. "/a", root .. "/b", true))
     assert.same({ "a/1.png", "b/1.png" }, files.walk(root))
+  end)
+
+  it("passes over what it is told to, and tells what is no file", function()
+    for _, name in ipairs { "a/1.png", "a/Thumbs.db", "b/2.png" } do temporary.write(root, name, "") end
+    assert(lfs.link("gone", root .. "/a/broken", true))
+    assert(lfs.link(root, root .. "/a/up", true))
+    local others = {}
+    local found = files.walk(root, {
+      leave = function(name, path, mode) return name == "Thumbs.db" or path == "b" and mode == "directory" end,
+      other = function(path, message) others[#others + 1] = path .. ": " .. message end,
+    })
+    assert.same({ "a/1.png" }, found)
+    assert.same({ "a/broken: a broken link to 'gone'", "a/up: a link to a folder that it lies in" }, others)
+  end)
+
+  it("sorts numbers in names as numbers", function()
+    local sorted = { "", "0", "1", "01", "1a", "2", "9", "10", "99999999999999999999", "100000000000000000000", "A2",
+      "a", "a1", "a2b1", "a2b10", "a02b10", "a10", "b" }
+    local shuffled = {}
+    for i, k in ipairs(core.permutation(#sorted, 3)) do shuffled[k] = sorted[i] end
+    assert.same(sorted, files.sort_natural(shuffled))
+    assert.same({ "a", "a", "b" }, files.sort_natural { "b", "a", "a" })
   end)
 
   it("refuses absurdly deep folders", function()

@@ -49,8 +49,12 @@ local function read_table(path, opts)
   if type(opts.split) == "string" then columns[#columns + 1] = opts.split end
   local group, optional = groups.column(opts.group)
   columns[#columns + 1] = group
-  local records = errors.check(csv.records(path, columns, { separator = opts.separator or "detect",
-    optional = { "split", optional } }))
+  local records, message = csv.records(path, columns, { separator = opts.separator or "detect",
+    optional = { "split", optional } })
+  if not records then
+    errors.raise("%s%s", message, message:find ": no column '"
+      and " (the options file, label, split and group name columns)" or "")
+  end
   if #records == 0 then errors.raise("%s: expected a line per image, found none", path) end
   local split = opts.split
   if split == nil or split == true then split = records[1].split and "split" or nil end

@@ -1,6 +1,7 @@
 --- Puts data sets together: options, splits, the printed summary.
 -- @module secateur.data.dataset
 local errors = require "secateur.util.errors"
+local filter = require "secateur.data.filter"
 local image_options = require "secateur.data.image_options"
 local imagenet = require "secateur.util.imagenet"
 local options = require "secateur.util.options"
@@ -44,8 +45,8 @@ local common_rules = {
   splits = { type = "table", check = is_shares, default = SHARES },
   on_error = { one_of = { "skip", "stop" }, default = "skip" },
   classes = { type = "table", check = selection.is_classes },
-  only = { type = { "string", "table" }, check = selection.are_patterns },
-  skip = { type = { "string", "table" }, check = selection.are_patterns },
+  only = { type = { "string", "table" }, check = filter.are_patterns },
+  skip = { type = { "string", "table" }, check = filter.are_patterns },
   group = { type = { "function", "string" } },
   on_duplicate = { one_of = { "warn", "error", "drop", "ignore" }, default = "warn" },
   encoding = { one_of = { "latin1" } },

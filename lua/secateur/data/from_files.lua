@@ -5,6 +5,7 @@ local dataset = require "secateur.data.dataset"
 local duplicates = require "secateur.data.duplicates"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local filter = require "secateur.data.filter"
 local groups = require "secateur.data.groups"
 local names = require "secateur.data.names"
 local options = require "secateur.util.options"
@@ -91,7 +92,7 @@ local function select_samples(listing, opts)
   names.convert(listing, opts.encoding)
   selection.apply_classes(listing, opts.classes)
   selection.make_binary(listing)
-  selection.filter(listing, opts)
+  filter.apply(listing, opts)
   if #listing.samples == 0 then errors.raise("%s: expected images, found none", listing.title) end
   check_listed(listing)
   names.check(listing)
