@@ -63,6 +63,34 @@ describe("predict", function()
     assert.is_nil(tensor[1].label)
   end)
 
+  it("prepares files as the model's data set was", function()
+    local images = root .. "/wide"
+    assert(files.mkdir_p(images .. "/a"))
+    assert(files.mkdir_p(images .. "/b"))
+    for i = 1, 10 do
+      local picture = core.rand(3, 20 + i, 30)
+      core.image_save(("%s/%s/%d.png"):format(images, i % 2 == 0 and "a" or "b", i), picture)
+    end
+    for _, how in ipairs { { resize = "pad" }, { resize = "crop", interpolation = "bicubic" },
+      { resize = 20, crop = 16, range = "full" }, { mean = 0.5, std = 0.25, interpolation = "nearest" } } do
+      how.size, how.channels, how.quiet, how.splits = how.crop or 16, 1, true, { train = 0.5, val = 0.25, test = 0.25 }
+      local set = sc.data.folder(images, how)
+      local learned = network { like = set }
+      sc.train(learned, set, { epochs = 1, quiet = true })
+      local of_split = sc.predict(learned, set.train)
+      local paths = {}
+      for i, name in ipairs(set.train.names) do paths[i] = files.join(images, name) end
+      local of_files
+      assert.equal("", stderr.text(function()
+        of_files = sc.predict(learned, paths, { heatmaps = "lrp", dir = root .. "/wide-maps" })
+      end))
+      for i, row in ipairs(of_files) do
+        assert.same(of_split[i].probabilities, row.probabilities)
+        assert.is_true(files.is_file(row.heatmaps[1].path))
+      end
+    end
+  end)
+
   it("names and counts what it cannot read, and goes on", function()
     local bad = temporary.write(root, "bad/a.png", "no image")
     temporary.write(root, "bad/Thumbs.db", "x")
