@@ -63,7 +63,6 @@ function unlabelled.files(name, paths, about, opts)
     size = opts.size, channels = opts.channels, mean = opts.mean, std = opts.std,
     preparation = image_options.preparation(opts) }
   local made = split.new(shared, "unlabelled", part)
-  made.preparation = nil -- what the caller asks for need not be what a model was trained on
   made.positions = positions
   return made, bad
 end

@@ -37,7 +37,8 @@ local function check_classes(name, model, split, argument, adapts)
 end
 
 local function check_preparation(name, model, split, argument)
-  if not split.preparation then return end
+  -- What nobody has labelled is prepared as its caller asks, who has looked at what the model knows.
+  if not split.preparation or split.shared and split.shared.unlabelled then return end
   local wrong = preparation.differences(model:preparation(), split.preparation)
   if #wrong > 0 then
     errors.refuse(name, "%s: expected images prepared as those that the model was trained on, with %s (like = model "
