@@ -3,7 +3,7 @@
 #include <dcmtk/config/osconfig.h>
 
 #include <dcmtk/dcmdata/dccodec.h>
-#include <dcmtk/dcmdata/dcistrmb.h>
+#include <dcmtk/dcmdata/dcistrma.h>
 #include <dcmtk/dcmdata/dcpixel.h>
 #include <dcmtk/dcmdata/dcpixseq.h>
 #include <dcmtk/dcmdata/dcpxitem.h>
@@ -12,7 +12,10 @@
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpls/djdecode.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -26,7 +29,6 @@ extern "C" {
 
 struct sc_dicom_file {
     DcmFileFormat format;
-    const sc_codec_input *input = nullptr;
     std::vector<Uint16> tables[5]; // modality, VOI, three of the palette
     OFString patient, study, series;
     std::vector<Uint8> decoded; // what JPEG 2000 gave
@@ -214,24 +216,87 @@ sc_status read_info(sc_dicom_file *file, sc_dicom_info *info, sc_error *error) {
     return SC_OK;
 }
 
-sc_status parse(sc_dicom_file *file, bool with_pixels, sc_error *error) {
-    const sc_image_bytes *bytes = file->input->bytes;
-    DcmTagKey stop = with_pixels ? DCM_UndefinedTagKey : DCM_PixelData;
-    OFCondition status;
-    if (bytes->data) {
-        DcmInputBufferStream stream;
-        stream.setBuffer(bytes->data, static_cast<offile_off_t>(bytes->length));
-        stream.setEos();
-        file->format.transferInit();
-        status = file->format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, stop);
-        file->format.transferEnd();
-    } else {
-        status = file->format.loadFileUntilTag(OFFilename(bytes->file->path), EXS_Unknown, EGL_noChange,
-                                               DCM_MaxReadLength, ERM_autoDetect, stop);
+// Where DCMTK reads from. Sequences lie in each other as deep as a file says, and the library goes down with them by
+// recursion: what comes too near the end of the stack is cut off here, since every level reads.
+class Producer : public DcmProducer {
+  public:
+    explicit Producer(const sc_codec_input &input) : input_(input), top_(stack_position()) {}
+
+    bool too_deep() const {
+        return too_deep_;
     }
-    if (status.bad())
-        return damaged(error, status.text());
-    return SC_OK;
+    OFBool good() const override {
+        return !too_deep_;
+    }
+    OFCondition status() const override {
+        return too_deep_ ? EC_InvalidStream : EC_Normal;
+    }
+    OFBool eos() override {
+        return at_ >= input_.length;
+    }
+    offile_off_t avail() override {
+        too_deep_ = too_deep_ || top_ - stack_position() > max_stack || stack_position() - top_ > max_stack;
+        return too_deep_ ? 0 : static_cast<offile_off_t>(input_.length - at_);
+    }
+    offile_off_t read(void *buffer, offile_off_t count) override {
+        size_t done = 0, wanted = avail() > 0 && count > 0 ? static_cast<size_t>(count) : 0;
+        while (done < wanted && at_ < input_.length) {
+            if (at_ < ahead_at_ || at_ >= ahead_at_ + ahead_count_) { // elements are read by a few bytes each
+                ahead_at_ = at_;
+                ahead_count_ = input_.read(input_.bytes, at_, ahead_, sizeof ahead_);
+                if (ahead_count_ == 0)
+                    break;
+            }
+            size_t step = std::min(wanted - done, ahead_at_ + ahead_count_ - at_);
+            std::memcpy(static_cast<unsigned char *>(buffer) + done, ahead_ + (at_ - ahead_at_), step);
+            done += step;
+            at_ += step;
+        }
+        return static_cast<offile_off_t>(done);
+    }
+    offile_off_t skip(offile_off_t count) override {
+        size_t step = count > 0 ? std::min(static_cast<size_t>(count), input_.length - at_) : 0;
+        at_ += step;
+        return static_cast<offile_off_t>(step);
+    }
+    void putback(offile_off_t count) override {
+        size_t step = count > 0 ? static_cast<size_t>(count) : 0;
+        at_ -= std::min(step, at_);
+    }
+
+  private:
+    static constexpr intptr_t max_stack = 96
+                                          << 10; // a few hundred levels; the smallest stacks of threads are of 128 KiB
+
+    static intptr_t stack_position() {
+        return reinterpret_cast<intptr_t>(__builtin_frame_address(0));
+    }
+
+    const sc_codec_input &input_;
+    intptr_t top_;
+    size_t at_ = 0, ahead_at_ = 0, ahead_count_ = 0;
+    bool too_deep_ = false;
+    unsigned char ahead_[4096];
+};
+
+class Stream : public DcmInputStream {
+  public:
+    explicit Stream(Producer *producer) : DcmInputStream(producer) {}
+    DcmInputStreamFactory *newFactory() const override {
+        return nullptr;
+    } // large values are read at once
+};
+
+sc_status parse(sc_dicom_file *file, const sc_codec_input &input, bool with_pixels, sc_error *error) {
+    auto producer = std::make_unique<Producer>(input);
+    Stream stream(producer.get());
+    file->format.transferInit();
+    OFCondition status = file->format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength,
+                                                   with_pixels ? DCM_UndefinedTagKey : DCM_PixelData);
+    file->format.transferEnd();
+    if (producer->too_deep())
+        return damaged(error, "its sequences lie in each other too deep");
+    return status.bad() ? damaged(error, status.text()) : SC_OK;
 }
 
 sc_status open_file(sc_dicom_file **out, sc_dicom_info *info, const sc_codec_input *input, bool with_pixels,
@@ -241,8 +306,7 @@ sc_status open_file(sc_dicom_file **out, sc_dicom_info *info, const sc_codec_inp
     sc_status status = guarded(error, [&] {
         prepare_library();
         file = new sc_dicom_file;
-        file->input = input;
-        sc_status parsed = parse(file, with_pixels, error);
+        sc_status parsed = parse(file, *input, with_pixels, error);
         return parsed == SC_OK ? read_info(file, info, error) : parsed;
     });
     if (status == SC_OK)

@@ -89,6 +89,17 @@ describe("DICOM", function()
     end
   end)
 
+  it("whose sequences lie in each other without end is refused, from memory and by its header", function()
+    local meta = "\2\0\16\0UI\20\0001.2.840.10008.1.2.1\0"
+    local level = "\8\0\64\17SQ\0\0\255\255\255\255\254\255\0\224\255\255\255\255"
+    local path = temporary.write(root, "deep.dcm", ("\0"):rep(128) .. "DICM\2\0\0\0UL\4\0"
+      .. ("<I4"):pack(#meta) .. meta .. level:rep(50000))
+    local wanted = "'" .. path .. "': a damaged DICOM file: its sequences lie in each other too deep"
+    assert.equal("image_load: " .. wanted, errors.raised(core.image_load, path))
+    local _, message = core.image_info(path)
+    assert.equal(wanted, message)
+  end)
+
   it("damaged anywhere gives a picture or an error", function()
     clinic.try_damaged(root, { "ct_explicit.dcm", "ct_bare.dcm", "ct_rle.dcm", "ct_jpeg_lossless.dcm", "ct_jpeg_ls.dcm",
       "ct_jpeg2000.dcm", "ybr_jpeg.dcm", "palette.dcm", "dx_voi_table.dcm", "rgb_rle.dcm", "ct_deflated.dcm" }, 4)
