@@ -167,4 +167,22 @@ describe("the architectures", function()
     assert.equal("vit_b_16: patch: expected a divisor of size 100, got 16",
       here(function() models.vit_b_16 { size = 100 } end))
   end)
+
+  it("are as a data set or a split asks", function()
+    local function make(opts)
+      opts.config, opts.hidden, opts.pool = { 4, "M" }, {}, 2
+      return require "secateur".models.vgg(opts)
+    end
+    local phantom = require "secateur".data.phantom
+    local plain = phantom { size = 16, channels = 1, count = 40 }
+    local model = make { like = plain }
+    assert.same({ 1, 16, 16 }, model.input_shape)
+    assert.equal(4, model.class_count)
+    assert.equal("softmax", model.head)
+    assert.equal(7, make { like = plain.test, classes = 7 }.class_count)
+    local several = phantom { size = 16, count = 40, multi_label = true }
+    assert.equal("sigmoid", make { like = several }.head)
+    assert.equal("sigmoid", make { like = several.train }.head)
+    assert.matches("like: expected a data set or a split", select(2, pcall(make, { like = {} })))
+  end)
 end)

@@ -69,4 +69,30 @@ describe("fingerprint", function()
     assert.equal("userdata", fingerprint.options(io.stderr))
     assert.is_nil(fingerprint.options(nil))
   end)
+
+  it("stand for models, data sets and options together", function()
+    local sc = require "secateur"
+    local function data(opts)
+      opts.size, opts.count, opts.channels = 16, 40, 1
+      return sc.data.phantom(opts)
+    end
+    local plain = sc.fingerprint(data {}, { epochs = 3 })
+    assert.matches("^%x+$", plain)
+    assert.equal(16, #plain)
+    assert.equal(plain, sc.fingerprint(data {}, { epochs = 3 }))
+    for _, other in ipairs { { data {}, { epochs = 4 } }, { data { seed = 1 }, { epochs = 3 } },
+      { data { mean = 0.5 }, { epochs = 3 } }, { data {} }, { { epochs = 3 }, data {} } } do
+      assert.not_equal(plain, sc.fingerprint(table.unpack(other)))
+    end
+    local set = data {}
+    local val = sc.fingerprint(set)
+    set.val.labels[1] = set.val.labels[1] % 4 + 1 -- decides which epoch is kept
+    assert.not_equal(val, sc.fingerprint(set))
+    assert.not_equal(sc.fingerprint(nil, 1), sc.fingerprint(1))
+    local function network(seed)
+      return sc.models.vgg { config = { 4, "M" }, hidden = {}, pool = 1, like = set, seed = seed }
+    end
+    assert.equal(sc.fingerprint(network(1)), sc.fingerprint(network(1)))
+    assert.not_equal(sc.fingerprint(network(1)), sc.fingerprint(network(2)))
+  end)
 end)
