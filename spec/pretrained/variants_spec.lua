@@ -252,3 +252,38 @@ describe("how images were prepared", function()
     assert.equal(lead .. "std: expected 3 numbers, got 1", refusal(path, { size = 16, mean = 0.5, std = { 1 } }))
   end)
 end)
+
+describe("models with other heads", function()
+  before_each(function() folder = temporary.folder() end)
+  after_each(function() files.remove(folder) end)
+
+  it("are pruned, compacted and trained like others", function()
+    local data = sc.data.phantom { size = 32, channels = 3, count = 60, seed = 1 }
+    for name, hidden in pairs { fastai = "fc.4", tanh = "fc.0" } do
+      local opts = { classes = data.classes }
+      for key, value in pairs(networks[name][1]) do opts[key] = value end
+      local model = load(state(name), opts)
+      local scores = sc.importance(model, data.train, { method = "lrp", per_class = 1 })
+      local pruned = sc.prune(model, scores, { rate = 0.4, calibration = data.train })
+      local small, x = sc.compact(pruned), all["x/32"]
+      assert.is_true((small:forward(x) - pruned:forward(x)):abs():reshape(-1):max() < 1e-5)
+      assert.is_true(small.graph:node(hidden).attrs.out < 5, name)
+      local norm = name == "tanh" and "fc.1.running_mean" or "fc.6.running_mean"
+      local before = model:state()[norm]:totable()
+      sc.train(model, data, { epochs = 1, batch = 8, quiet = true })
+      assert.are_not.same(before, model:state()[norm]:totable())
+    end
+  end)
+
+  it("are written for others, and read again", function()
+    for _, name in ipairs { "fastai", "vgg_norm", "layers", "hf_file" } do
+      local model = load(state(name), networks[name][1])
+      local path = files.join(folder, "state.safetensors")
+      model:export_state(path)
+      local opts = { quiet = true, heads = networks[name][1].heads, size = networks[name][1].size }
+      if name == "hf_file" then opts.eps = 1e-12 end
+      local back = sc.load_checkpoint(path, opts)
+      assert.is_true(difference(name, back) < 1e-5, name)
+    end
+  end)
+end)

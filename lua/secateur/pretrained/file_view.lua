@@ -70,9 +70,10 @@ function View:below(stem)
   return list
 end
 
--- Calls a tensor something else.
+-- Calls a tensor something else; raises when another has that name.
 function View:rename(from, to)
   if from == to then return end
+  if self.called[to] then errors.raise("'%s' and '%s' name the same tensor", self.called[to], self.called[from]) end
   for _, map in ipairs { self.called, self.shapes } do map[to], map[from] = map[from], nil end
 end
 
@@ -209,10 +210,10 @@ local function take_chain(view, own, notes)
   for i, group in ipairs(view.groups) do shown[i] = ("'%s'"):format(group.stem) end
   local norms = norms_outside(view, view.outside)
   for _, group in ipairs(view.groups) do
-    for _, name in ipairs(group.names) do view:rename(name, own .. "." .. name:match "([^.]+%.[^.]+)$") end
+    for _, name in ipairs(group.names) do view:rename(name, own .. "." .. (name:match "([^.]+%.[^.]+)$" or name)) end
   end
   for _, name in ipairs(norms) do
-    if view.called[name] then view:rename(name, own .. "." .. name:match "([^.]+%.[^.]+)$") end
+    if view.called[name] then view:rename(name, own .. "." .. (name:match "([^.]+%.[^.]+)$" or name)) end
   end
   notes[#notes + 1] = ("took %s as the layers of one head"):format(table.concat(shown, ", "))
 end

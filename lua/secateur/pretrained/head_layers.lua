@@ -8,6 +8,8 @@ local errors = require "secateur.util.errors"
 
 local head_layers = {}
 
+local WIDEST_GAP = 64 -- between the indices of two layers; no Sequential of a head has more without parameters
+
 -- The layers below a stem, each {path, kind, size, shape, bias}; or nil and what is not understood.
 local function collect(view, stem)
   local by_path, list = {}, {}
@@ -37,8 +39,8 @@ local function before(a, b)
     local x, y = next_a(), next_b()
     if not x or not y then return x == nil and y ~= nil end
     if x ~= y then
-      local m, n = tonumber(x:match "%d+$"), tonumber(y:match "%d+$")
-      if m and n and m ~= n then return m < n end
+      local m, n = tonumber(x:match "%d+$") or -1, tonumber(y:match "%d+$") or -1
+      if m ~= n then return m < n end
       return x < y
     end
   end
@@ -80,7 +82,7 @@ end
 local function gap(a, b)
   local from, lead = place(a)
   local to, other = place(b)
-  if not from or not to or lead ~= other then return false end
+  if not from or not to or lead ~= other or to - from > WIDEST_GAP then return false end
   local paths = {}
   for index = from + 1, to - 1 do paths[#paths + 1] = lead .. index end
   return paths

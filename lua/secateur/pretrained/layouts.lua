@@ -63,13 +63,15 @@ local function hugging_face_resnet_body(name)
   local own = mapped(hugging_face_conv, name)
   if own then return own end
   local stage, layer, rest = name:match "^encoder%.stages%.(%d+)%.layers%.(%d+)%.(.+)$"
+  stage = math.tointeger(tonumber(stage))
   if not stage then return nil end
   local lead = ("layer%d.%s."):format(stage + 1, layer)
   local short = mapped({ { "^shortcut%.convolution%.", "downsample.0." },
     { "^shortcut%.normalization%.", "downsample.1." } }, rest)
   if short then return lead .. short end
   local index, kind, slot = rest:match "^layer%.(%d+)%.(%l+)%.([%w_]+)$"
-  if kind ~= "convolution" and kind ~= "normalization" then return nil end
+  index = math.tointeger(tonumber(index))
+  if not index or kind ~= "convolution" and kind ~= "normalization" then return nil end
   return ("%s%s%d.%s"):format(lead, kind == "convolution" and "conv" or "bn", index + 1, slot)
 end
 
@@ -125,7 +127,7 @@ local function hugging_face_vit_body(name)
   local index, part, slot = name:match(encoder_layer .. "attention%.attention%.(%l+)%.(%l+)$")
   if not index then index, part, slot = name:match "^layers%.(%d+)%.attention%.(%l_proj)%.(%l+)$" end
   if not projections[part] then return nil end
-  return ("encoder.layers.encoder_layer_%d.self_attention.in_proj_%s"):format(index, slot), projections[part]
+  return ("encoder.layers.encoder_layer_%s.self_attention.in_proj_%s"):format(index, slot), projections[part]
 end
 
 local hugging_face_vit = { family = "vit", anchor = "embeddings%.patch_embeddings%.projection%.weight",
