@@ -95,6 +95,14 @@ describe("data: entries of class folders", function()
     assert.equal(10, total(set))
   end)
 
+  it("may be all of them broken links", function()
+    fill("a", 5)
+    assert(files.mkdir_p(root .. "/b"))
+    assert(lfs.link("/gone/1.png", root .. "/b/1.png", true))
+    assert.has_error(load, ("folder: %s/b: expected images, found none ('b/1.png': a broken link to '/gone/1.png')")
+      :format(root))
+  end)
+
   it("of the splits' folders are the same, and other folders beside them are said", function()
     for _, split in ipairs { "train", "val", "test" } do
       fill(split .. "/a", 2)

@@ -107,7 +107,7 @@ describe("data.folder", function()
   it("honours split.csv, its columns in any order and its names quoted", function()
     fill("some where", 6)
     temporary.write(root, "split.csv", 'label,"split",file,extra\r\n'
-      .. '"b, really",train,some where/01.png,\r\na,Train,some where/02.png,\r\n'
+      .. '"b, really",train,./some where//01.png,\r\na,Train,some where/02.png,\r\n'
       .. '"b, really",valid,"some where/03.png",\r\n'
       .. "a,test,some where/05.png,\r\na,VAL,some where/04.png,\r\n")
     local set = data.folder(root, OPTS)

@@ -55,7 +55,10 @@ end
 -- A class must have someone in it, before and after the scan.
 local function check_listed(listing)
   if listing.multi_label then return end
-  local count = {}
+  local count, other = {}, {}
+  for _, entry in ipairs(listing.skipped) do
+    if entry.label then other[entry.label] = other[entry.label] or entry end
+  end
   for _, sample in ipairs(listing.samples) do count[sample.label] = (count[sample.label] or 0) + 1 end
   for label, class in ipairs(listing.classes) do
     local filtered = listing.filtered[label]
@@ -63,7 +66,8 @@ local function check_listed(listing)
       errors.raise("%s: class '%s': its %d files are all left out (only, skip, or masks)", listing.title, class,
         filtered)
     elseif not count[label] and files.is_dir(listing.places[label] or "") then
-      errors.raise("%s: expected images, found none", listing.places[label])
+      errors.raise("%s: expected images, found none%s", listing.places[label], other[label]
+        and (" ('%s': %s)"):format(names.printable(other[label].name), other[label].message) or "")
     elseif not count[label] then
       errors.raise("%s: class '%s' has no image", listing.title, class)
     end

@@ -6,6 +6,7 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local image_options = require "secateur.data.image_options"
 local methods = require "secateur.util.methods"
+local names = require "secateur.data.names"
 local options = require "secateur.util.options"
 
 local split = {}
@@ -93,7 +94,9 @@ local function note_failures(self, failures)
     if not shared.known[path] then
       shared.known[path] = message
       table.insert(shared.skipped, { path = path, message = message })
-      if not shared.quiet then io.stderr:write(("%s: skipped %s: %s\n"):format(shared.name, path, message)) end
+      if not shared.quiet then
+        io.stderr:write(("%s: skipped %s: %s\n"):format(shared.name, names.printable(path), message))
+      end
     end
   end
 end

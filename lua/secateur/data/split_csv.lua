@@ -9,10 +9,10 @@ local names = require "secateur.data.names"
 
 local split_csv = {}
 
--- A file's name as its table has it, or with slashes for the backslashes of Windows.
-local function slashed(root, name)
-  if not name:find("\\", 1, true) or files.is_file(files.join(root, name)) then return name end
-  return (name:gsub("\\", "/"))
+-- A file's name as its table has it, without "./", and with slashes for the backslashes of Windows.
+local function plain(root, name)
+  if name:find("\\", 1, true) and not files.is_file(files.join(root, name)) then name = name:gsub("\\", "/") end
+  return (name:gsub("//+", "/"):gsub("^%./", ""))
 end
 
 --- The sentence and the `divide` of a listing by the splits that its samples have: val is split off of train where
@@ -44,7 +44,7 @@ local function read_record(root, path, record, canonical, expected)
   if not split then
     errors.raise("%s:%d: split: expected train, val or test, got '%s'", path, record.line, record.split)
   end
-  local name = slashed(root, record.file)
+  local name = plain(root, record.file)
   return { name = name, path = files.join(root, name), label = class, split = split, line = record.line }
 end
 
@@ -67,10 +67,11 @@ function split_csv.number_labels(listing, path)
 end
 
 -- Says how many images of the folder the table does not have. What cannot be walked through is no matter here.
-local function note_unlisted(listing, root, seen)
-  local count, first = 0, nil
+local function note_unlisted(listing, root)
+  local count, first, seen = 0, nil, {}
+  for _, sample in ipairs(listing.samples) do seen[sample.path] = true end
   for _, name in ipairs(files.walk(root, { leave = layout.is_litter }) or {}) do
-    if not seen[name] and layout.is_picture(name) then count, first = count + 1, first or name end
+    if not seen[files.join(root, name)] and layout.is_picture(name) then count, first = count + 1, first or name end
   end
   if count > 0 then
     table.insert(listing.notes, ("images that split.csv does not list: %d ('%s', ...)"):format(count,
@@ -103,7 +104,7 @@ function split_csv.read(root, opts, canonical, classes)
   end
   split_csv.number_labels(listing, path)
   split_csv.complete(listing, "split.csv")
-  note_unlisted(listing, root, seen)
+  note_unlisted(listing, root)
   listing.grouped, listing.listed = group, true
   return listing
 end
