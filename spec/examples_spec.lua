@@ -48,6 +48,11 @@ local good = {
   { "predict.lua @/state.safetensors --size 16 --data @/tiny.npz --split val" },
   { "predict.lua @/state.pth --size 16 --classes a,b --heatmaps lrp,grad_cam --dir @/new/w2 @/folder @/grey/normal",
     "new/w2/prediction-1-lrp.png" },
+  -- one logit
+  { "predict.lua @/one.pth --size 16 --data @/folder --threshold 0.4 --csv @/one.csv", "one.csv" },
+  { "heatmaps.lua @/one.pth --size 16 --data @/folder --out @/new/h5 --methods lrp", "new/h5/sample-sheet.png" },
+  { "finetune.lua @/one.pth --size 16 --data @/folder --head-epochs 1 --epochs 1" },
+  { "smaller.lua @/one.pth --size 16 --data @/folder --calibration 16 --out @/one-small", "one-small.onnx" },
   -- several findings per image
   { "train.lua @/findings.safetensors --data @/findings.npz --channels 1 --epochs 1", "findings.safetensors" },
   { "heatmaps.lua @/findings.safetensors --data @/findings.npz --out @/new/h4 --methods lrp",
@@ -166,7 +171,7 @@ describe("examples", function()
   local data = { "@/folder", "@/grey", "@/tiny.npz", "@/table/images.csv", "folder:@/table" }
   local models = { "@/saved.safetensors", "@/grey.safetensors",
     "@/state.safetensors --size 16 --classes effusion,normal",
-    "@/state.pth --size 16 --classes effusion,normal",
+    "@/state.pth --size 16 --classes effusion,normal", "@/one.pth --size 16 --classes effusion,normal",
     "@/inside.pth --size 16 --key weights --prefix backbone. --classes effusion,normal" }
   local scripts = { "heatmaps.lua %s --data %s --methods lrp --out @/all",
     "faithfulness.lua %s --data %s --per-class 1 --steps 2 --method lrp",

@@ -51,15 +51,15 @@ local function write_pth(path, state, prefix, key)
   assert(files.write_all(path, checkpoints.zip(dictionary, storages)))
 end
 
-local function network(channels)
+local function network(channels, outputs)
   return sc.models.vgg { config = { 8, "M", 16, "M" }, hidden = { 16 }, pool = 2, batch_norm = true, size = SIZE,
-    channels = channels, classes = 2, seed = 3 }
+    channels = channels, classes = outputs or 2, seed = 3 }
 end
 
 --- Writes them all below a folder: data `folder`, `grey`, `table/images.csv`, `tiny.npz`, `findings.npz` (three each);
 -- models `saved.safetensors` (of model:save, trained on `folder`), `grey.safetensors` (the same with one channel),
--- `state.safetensors` and `state.pth` (weights alone), `inside.pth` (behind the key "weights" and the prefix
--- "backbone.").
+-- `state.safetensors` and `state.pth` (weights alone), `one.pth` (with one logit), `inside.pth` (behind the key
+-- "weights" and the prefix "backbone.").
 -- @string root
 function example_files.write(root)
   write_folder(root .. "/folder", 3)
@@ -76,6 +76,7 @@ function example_files.write(root)
   local model = network(3)
   model:export_state(root .. "/state.safetensors")
   write_pth(root .. "/state.pth", model:state(), "")
+  write_pth(root .. "/one.pth", network(3, 1):state(), "")
   write_pth(root .. "/inside.pth", model:state(), "backbone.", "weights")
 end
 
