@@ -63,6 +63,20 @@ describe("targets of one sigmoid logit", function()
     end
   end)
 
+  it("have nothing against them in contrastive DL-Backtrace but what is explained against", function()
+    local one, three = pair(), head_models.network(3, "sigmoid", 3)
+    local x = core.randn(2, 1, 8, 8, { seed = 2 })
+    local function contrast(model, target)
+      return attribute(model, x, { method = "dlb", mode = "contrastive", target = target })
+    end
+    local yes, no = contrast(one, 2), contrast(one, 1)
+    assert.equal(0, yes.negative.input:abs():max())
+    assert.is_true(yes.input:abs():max() > 0)
+    assert.is_true(no.input:allclose(-yes.input, 1e-5, 1e-7))
+    assert.equal(0, contrast(three, 2).negative.input:abs():max())
+    assert.is_true(contrast(three, { of = 2, against = 3 }).negative.input:abs():max() > 0)
+  end)
+
   it("begin relevance as the probability of the answer explained", function()
     local one = pair()
     local x = core.randn(2, 1, 8, 8, { seed = 2 })

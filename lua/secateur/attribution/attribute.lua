@@ -111,12 +111,12 @@ end
 --   those before a DenseNet's convolutions, shares relevance in proportion to what it adds up, so that its shift takes
 --   part; "pass": relevance goes through it unchanged, as in zennit).
 -- * `dlb` besides: `mode` ("default"; "contrastive": what speaks for the target and what speaks against it travel
---   apart, and meet in the result as the one minus the other. Against a class are all others, in equal parts; against
---   `{ of =, against = }` and weights what these say. Its rule is not continuous: where what speaks for an output and
---   what speaks against it are equal, a last bit decides who takes which share); `compat` ("dl-backtrace": the
---   numbers of the package dl_backtrace 0.0.25, whose convolutions gate by the sum of all magnitudes, whose SiLU is
---   "swish", with a slope of 0.75 and a lower limit of -6, and whose norms pass relevance unchanged; it concerns the
---   default mode).
+--   apart, and meet in the result as the one minus the other. Against a class are all others, in equal parts, of a
+--   sigmoid head none; against `{ of =, against = }` and weights what these say. Its rule is not continuous: where what
+--   speaks for an output and what speaks against it are equal, a last bit decides who takes which share); `compat`
+--   ("dl-backtrace": the numbers of the package dl_backtrace 0.0.25, whose convolutions gate by the sum of all
+--   magnitudes, whose SiLU is "swish", with a slope of 0.75 and a lower limit of -6, and whose norms pass relevance
+--   unchanged; it concerns the default mode).
 -- * `ig`: `steps` (32); `quadrature` of the input map ("midpoint", "trapezoid", "gauss_legendre"); `baseline` ("black":
 --   the normalised black image; "zero"; "blurred": the image under a Gaussian of `sigma` pixels, by default a fifteenth
 --   of its shorter side; a Tensor; a split: its mean image; or a list of these, whose attributions are averaged). Nodes

@@ -39,8 +39,10 @@ end
 
 -- What speaks for the outputs explained, and what speaks against them, as weights that are not negative: a target that
 -- says what it is against (a contrast, or negative weights) has it there; else all classes without weight are against
--- it, and have the sum of the weights in equal parts.
-local function opponents(weights, kind)
+-- it, and have the sum of the weights in equal parts. A sigmoid's logits do not exclude each other: none is against
+-- another.
+local function opponents(weights, kind, head)
+  if head ~= "softmax" then return weights:clamp(0), (-weights):clamp(0) end
   local rows = weights:totable()
   for _, row in ipairs(rows) do
     local sum, least, idle = 0, 0, 0
@@ -135,7 +137,7 @@ function propagation.prepare(model, request)
     local weights = weigh(logits)
     local result
     if opts.mode == "contrastive" then
-      local for_it, against = opponents(weights, opts.start)
+      local for_it, against = opponents(weights, opts.start, head)
       walker.backward(start_relevance(opts.start, for_it, logits, head),
         start_relevance(opts.start, against, logits, head))
       result = difference(collect(walker, request, false), collect(walker, request, true))

@@ -171,13 +171,16 @@ local function agreement_section(drawn, read)
 end
 
 local class_measures = { "sensitivity", "specificity", "precision", "f1" }
+local finding_measures = { "auroc", "average_precision", "sensitivity", "specificity", "precision", "f1" }
+local measure_names = { sensitivity = "Sensitivity", specificity = "Specificity", precision = "Precision", f1 = "F1",
+  auroc = "AUROC", average_precision = "Average precision" }
 
 -- Means over seeds of a class's measures at a rate: rows with the measures of that class as columns.
-local function class_cells(rows, class)
+local function class_cells(rows, class, measures)
   local flat = {}
   for i, row in ipairs(rows) do flat[i] = row.per_class and row.per_class[class] or {} end
   local cells = {}
-  for i, measure in ipairs(class_measures) do
+  for i, measure in ipairs(measures) do
     local mean = results.statistics(flat, measure)
     cells[i] = ("<td>%s</td>"):format(mean and ("%.3f"):format(mean) or "–")
   end
@@ -189,9 +192,11 @@ local function class_table(rows, dataset, model, combination)
   local described = (rows.experiment.datasets or {})[dataset] or {}
   local names = described.classes or {}
   local out = { "<table>\n<thead><tr>" }
-  for _, head in ipairs { "Rate", "Class", "Sensitivity", "Specificity", "Precision", "F1" } do
-    out[#out + 1] = ('<th scope="col">%s</th>'):format(head)
-  end
+  local findings = #found:distinct "exact_match" > 0
+  local measures = findings and finding_measures or class_measures
+  local columns = { "Rate", findings and "Finding" or "Class" }
+  for i, measure in ipairs(measures) do columns[i + 2] = measure_names[measure] end
+  for _, head in ipairs(columns) do out[#out + 1] = ('<th scope="col">%s</th>'):format(head) end
   out[#out + 1] = "</tr></thead>\n<tbody>\n"
   local heads = #out
   for i, rate in ipairs(found:distinct "rate") do
@@ -201,7 +206,7 @@ local function class_table(rows, dataset, model, combination)
       local rate_cell = ('<td class="rate" rowspan="%d">%s</td>'):format(count, tables.rate_text(rate))
       out[#out + 1] = ('<tr%s>%s<th class="class" scope="row">%s</th>%s</tr>\n'):format(
         class == 1 and i > 1 and ' class="first"' or "", class == 1 and rate_cell or "",
-        escape(names[class] or class), class_cells(at_rate, class))
+        escape(names[class] or class), class_cells(at_rate, class, measures))
     end
   end
   return #out > heads and wide(table.concat(out) .. "</tbody>\n</table>\n") or nil
