@@ -4,6 +4,7 @@ local data = require "secateur.data"
 local files = require "secateur.util.files"
 local pictures = require "support.pictures"
 local stderr = require "support.stderr"
+local duplicates = require "secateur.data.duplicates"
 local temporary = require "support.temporary"
 
 describe("data: equal images in several splits", function()
@@ -91,5 +92,30 @@ describe("data: equal images in several splits", function()
     assert.same({ 3, 4, 4 }, { set.train:count(), set.val:count(), set.test:count() })
     assert.same({ 2, 1, 2 }, set.train.labels)
     assert.is_true(math.abs(core.tensor({ 12 / 255 }):get(1) - set.train:image(1):get(1, 1, 1)) < 1e-6)
+  end)
+
+  it("are equal files alone where there are too many to decode", function()
+    copy("test/a/2.png", "train/a/copy.png")
+    local png = assert(files.read_all(root .. "/test/b/3.png"))
+    temporary.write(root, "train/b/longer.png", png .. "\0") -- the same pixels
+    temporary.write(root, "train/b/as long.png", png:sub(1, -2) .. "\0")
+    local parts = { train = {}, val = {}, test = {} }
+    for split, part in pairs(parts) do
+      part.rows, part.names, part.paths, part.labels = {}, {}, {}, {}
+      for i, name in ipairs(files.walk(files.join(root, split))) do
+        part.rows[i], part.names[i], part.labels[i] = i, name, 1
+        part.paths[i] = files.join(root, split, name)
+      end
+    end
+    local notes = {}
+    local found = duplicates.check(parts, {}, notes, 1)
+    assert.same({ { { split = "train", name = "a/copy.png" }, { split = "test", name = "a/2.png" } } }, found)
+    assert.same({ "equal images were looked for by the bytes of files alone, as there are many; on_duplicate = 'warn' "
+      .. "compares pixels", "equal images in more than one split (1): train a/copy.png = test a/2.png; on_duplicate = "
+      .. "'drop' keeps each in the last split: test, else val" }, notes)
+    -- All in one: what is asked for is done whatever it takes, with the source's digests.
+    local source = { digests = function() return {} end }
+    for _, part in pairs(parts) do part.source = source end
+    assert.same({}, duplicates.check(parts, { on_duplicate = "warn" }, {}, 1))
   end)
 end)

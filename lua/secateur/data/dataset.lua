@@ -48,7 +48,7 @@ local common_rules = {
   only = { type = { "string", "table" }, check = filter.are_patterns },
   skip = { type = { "string", "table" }, check = filter.are_patterns },
   group = { type = { "function", "string" } },
-  on_duplicate = { one_of = { "warn", "error", "drop", "ignore" }, default = "warn" },
+  on_duplicate = { one_of = { "warn", "error", "drop", "ignore" } },
   encoding = { one_of = { "latin1" } },
   max_pixels = { type = "integer", min = 1 },
   cache_bytes = { type = "integer", min = 0 },

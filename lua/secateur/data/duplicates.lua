@@ -1,5 +1,6 @@
 --- Images that lie in more than one split: equal files, or files that decode to equal pixels.
 -- @module secateur.data.duplicates
+local equal_files = require "secateur.data.equal_files"
 local errors = require "secateur.util.errors"
 local stratification = require "secateur.data.stratification"
 
@@ -13,26 +14,38 @@ local function digests_of(source)
   return source.digests and source:digests() or {}
 end
 
--- Above so many images, looking takes long enough to be said.
-local MANY = 20000
-
-local function announce(parts, opts)
-  local count = #parts.train.rows + #parts.val.rows + #parts.test.rows
-  if count >= MANY and not opts.quiet then
-    io.stderr:write(("looking for equal images among %d (on_duplicate = 'ignore' does not)\n"):format(count))
+-- For each part, its samples' digests: of the pixels, or where `paths` are given the numbers of sets of equal files.
+local function part_digests(parts, paths)
+  local sets, by_source, result = paths and equal_files.sets(paths), {}, {}
+  for _, split in ipairs(stratification.names) do
+    local part, list = parts[split], {}
+    local digests = not sets and (by_source[part.source] or digests_of(part.source))
+    if digests then by_source[part.source] = digests end
+    for i, row in ipairs(part.rows) do list[i] = sets and sets[part.paths[i]] or digests and digests[row] or false end
+    result[split] = list
   end
+  return result
+end
+
+-- Of more bytes than this the pixels are not looked at unless asked for: decoding takes minutes.
+local MOST_BYTES = 1 << 30
+
+-- The paths of a data set too large to decode for this, or nil.
+local function too_many(parts, most)
+  local paths = {}
+  for _, split in ipairs(stratification.names) do
+    for _, path in ipairs(parts[split].paths or {}) do paths[#paths + 1] = path end
+  end
+  return equal_files.total(paths) > most and paths or nil
 end
 
 -- Sets of equal images that are not all in one split: lists of `{split=, index=, name=, label=}`, in order of the
 -- splits, then of the samples.
-local function find(parts)
-  local by_source, by_digest, found = {}, {}, {}
+local function find(parts, paths)
+  local by_part, by_digest, found = part_digests(parts, paths), {}, {}
   for _, split in ipairs(stratification.names) do
     local part = parts[split]
-    local digests = by_source[part.source] or digests_of(part.source)
-    by_source[part.source] = digests
-    for i, row in ipairs(part.rows) do
-      local digest = digests[row]
+    for i, digest in ipairs(by_part[split]) do
       local set = digest and by_digest[digest]
       local entry = { split = split, index = i, name = part.names[i], label = part.labels[i] }
       if digest and not set then
@@ -88,20 +101,27 @@ end
 
 --- Looks for images that lie in more than one split, and does what `on_duplicate` says.
 -- @tab parts as `dataset.new` takes; changed by "drop"
--- @tab opts `on_duplicate`: "warn", "error", "drop" or "ignore" (do not look)
+-- @tab opts `on_duplicate`: "warn", "error", "drop" or "ignore" (do not look); nil: "warn", but in a set of many bytes
+--   only files of equal bytes are found
 -- @tab notes where to add what there is to say
+-- @int[opt] most how many bytes are many (1 GiB)
 -- @treturn table list of sets of equal images, each a list of `{split=, name=}`
-function duplicates.check(parts, opts, notes)
-  if opts.on_duplicate == "ignore" then return {} end
-  announce(parts, opts)
-  local found = find(parts)
+function duplicates.check(parts, opts, notes, most)
+  local wanted = opts.on_duplicate or "warn"
+  if wanted == "ignore" then return {} end
+  local paths = not opts.on_duplicate and too_many(parts, most or MOST_BYTES) or nil
+  local found = find(parts, paths)
+  if paths then
+    notes[#notes + 1] = "equal images were looked for by the bytes of files alone, as there are many; on_duplicate = "
+      .. "'warn' compares pixels"
+  end
   if #found == 0 then return found end
   local described = {}
   for i = 1, math.min(#found, NAMED) do described[i] = describe(found[i]) end
   if #found > NAMED then described[#described + 1] = ("and %d more (see .duplicates)"):format(#found - NAMED) end
   local text = ("equal images in more than one split (%d): %s"):format(#found, table.concat(described, "; "))
-  if opts.on_duplicate == "error" then errors.raise("%s", text) end
-  if opts.on_duplicate == "warn" then
+  if wanted == "error" then errors.raise("%s", text) end
+  if wanted == "warn" then
     notes[#notes + 1] = text .. "; on_duplicate = 'drop' keeps each in the last split: test, else val"
   else
     notes[#notes + 1] = ("%s; images left out of the earlier split: %d"):format(text, drop(parts, found))

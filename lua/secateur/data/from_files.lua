@@ -134,7 +134,7 @@ function from_files.build(name, listing, opts)
   note_own_splits(listing, kept, opts)
   if listing.divide ~= "all" then
     local note
-    kept, note = groups.check(kept, opts.on_duplicate)
+    kept, note = groups.check(kept, opts.on_duplicate or "warn")
     table.insert(listing.notes, note)
   end
   local parts = dataset.parts(kept, source)
