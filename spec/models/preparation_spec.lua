@@ -109,6 +109,17 @@ describe("a head", function()
       .. "class per image")
   end)
 
+  it("of one logit says which class that speaks for, until the model knows", function()
+    local binary = tiny { head = "sigmoid", out = 1 }
+    local function said()
+      return stderr.text(function() sc.train(binary, phantoms(), { epochs = 1, augment = false }) end)
+    end
+    local line = "train: the one logit speaks for 'effusion', the second class (classes = { … } of sc.data gives the "
+      .. "order)\n"
+    assert.equal(line, said():sub(1, #line))
+    assert.equal("epoch 1/1", said():sub(1, 9))
+  end)
+
   it("is saved", function()
     local path = folder .. "/head.safetensors"
     sc.models.resnet18({ head = "sigmoid", classes = 1, size = 32 }):save(path)

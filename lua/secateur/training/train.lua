@@ -85,6 +85,10 @@ end
 -- of others is said.
 local function take_knowledge(job, data)
   local info, prepared = job.model.info, data.train.preparation
+  if job.criterion.kind == "binary" and data.classes and not info.classes then
+    say(job, "train: the one logit speaks for '%s', the second class (classes = { … } of sc.data gives the order)",
+      data.classes[2])
+  end
   if info.classes and data.classes and table.concat(info.classes, "\0") ~= table.concat(data.classes, "\0") then
     say(job, "train: the model's classes were %s; they are %s now", table.concat(info.classes, ", "),
       table.concat(data.classes, ", "))
