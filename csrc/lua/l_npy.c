@@ -1,6 +1,7 @@
 /* NumPy's files, raw: .npy, .npz. Errors about files start with the path. */
 #include "base/interrupt.h"
 #include "io/npy.h"
+#include "io/npz.h"
 #include "io/zip.h"
 #include "lua/core.h"
 #include "lua/support.h"
@@ -103,12 +104,38 @@ static int npz_load(lua_State *L) {
     return 1;
 }
 
+/* npz_write(path, names, tensors): two lists; the array names[i] is tensors[i]. The file appears whole or not at all.
+ */
+static int npz_write(lua_State *L) {
+    static const char function[] = "npz_write";
+    sc_error error;
+    const char *path = sc_lua_check_text(L, 1, function, "path");
+    if (!lua_istable(L, 2))
+        sc_lua_expected(L, 2, function, "names", "a list of names");
+    if (!lua_istable(L, 3) || lua_rawlen(L, 3) != lua_rawlen(L, 2))
+        sc_lua_expected(L, 3, function, "tensors", "a list of tensors, as many as names");
+    lua_settop(L, 3);
+    size_t count = lua_rawlen(L, 2);
+    const char **names = lua_newuserdatauv(L, (count + 1) * sizeof *names, 0);
+    const sc_tensor **tensors = lua_newuserdatauv(L, (count + 1) * sizeof *tensors, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 2, (lua_Integer)i + 1);
+        lua_rawgeti(L, 3, (lua_Integer)i + 1);
+        names[i] = sc_lua_check_text(L, -2, function, "names");
+        tensors[i] = sc_lua_check_tensor(L, -1, function, "tensors");
+        lua_pop(L, 2); /* the lists still hold them */
+    }
+    sc_interrupt_begin();
+    sc_status status = sc_npz_write(path, names, tensors, count, &error);
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
+    return 0;
+}
+
 void sc_lua_open_npy(lua_State *L) {
     static const luaL_Reg none[] = {{NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"npy_load", npy_load},
-        {"npz_names", npz_names},
-        {"npz_load", npz_load},
+        {"npy_load", npy_load}, {"npz_names", npz_names}, {"npz_load", npz_load}, {"npz_write", npz_write},
         {NULL, NULL},
     };
     sc_lua_new_class(L, ARCHIVE, none, archive_close);

@@ -37,6 +37,7 @@ local names = {
   heatmaps = "explanations.heatmaps",
   predict = "explanations.predict",
   data = "data",
+  image = "data.image",
   save_image = "core:image_save",
   importance = "pruning.importance",
   prune = "pruning.prune",
@@ -45,6 +46,8 @@ local names = {
   rules = "attribution.rules",
   sample = "pruning.sample",
   safetensors = "formats.safetensors",
+  npz = "formats.npz:load",
+  save_npz = "formats.npz:save",
   sweep = "experiments.sweep",
   report = "report",
 }

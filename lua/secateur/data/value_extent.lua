@@ -1,5 +1,5 @@
---- Looks whether the images of a data set use the range of values that their format has: radiographs of 12 bits in files
--- of 16 are nearly black to a program that takes the format at its word.
+--- Looks whether the images of a data set use the range of values that their format has: radiographs of 12 bits in
+-- files of 16 are nearly black to a program that takes the format at its word.
 -- @module secateur.data.value_extent
 local core = require "secateur.core"
 local stratification = require "secateur.data.stratification"

@@ -14,7 +14,7 @@ return {
   {
     title = "Data",
     about = "Images on disk as splits that can be trained on and measured.",
-    names = { "data" },
+    names = { "data", "image" },
     classes = { { "Dataset", "data.dataset" }, { "Split", "data.split" } },
     topics = {},
   },
@@ -72,7 +72,8 @@ return {
   {
     title = "Tensors",
     about = "Arrays of numbers: made, calculated with, read and written.",
-    names = { "tensor", "zeros", "ones", "full", "randn", "rand", "save_image", "safetensors" },
+    names = { "tensor", "zeros", "ones", "full", "randn", "rand", "save_image", "safetensors", "npz",
+      "save_npz" },
     classes = { { "Tensor", "help.native.tensor" } },
     topics = {},
   },
