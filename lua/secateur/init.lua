@@ -3,9 +3,7 @@
 -- @module secateur
 
 -- The native core is compiled for one version; in another one loading it fails with the name of a C function.
-if _VERSION ~= "Lua 5.4" then
-  error("secateur: expected Lua 5.4, got " .. _VERSION .. "; run the script with lua5.4", 0)
-end
+assert(_VERSION == "Lua 5.4", "secateur: expected Lua 5.4, got " .. _VERSION .. "; run the script with lua5.4")
 
 -- Public name -> module; "module:key" is a field of that module.
 local names = {

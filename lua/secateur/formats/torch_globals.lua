@@ -44,6 +44,10 @@ for _, row in ipairs(storages) do
   globals["torch." .. row[1] .. "Storage"] = type_of
   globals["torch.cuda." .. row[1] .. "Storage"] = type_of
 end
+for bits = 1, 7 do
+  newer[#newer + 1], newer[#newer + 2] = { "int" .. bits, nil, 1 }, { "uint" .. bits, nil, 1 }
+end
+for _, name in ipairs { "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2" } do newer[#newer + 1] = { name, nil, 1 } end
 for _, row in ipairs(newer) do globals["torch." .. row[1]] = dtype(row[1], row[2], row[3]) end
 local untyped = dtype("untyped", "U8", 1)
 for _, name in ipairs { "torch.storage.UntypedStorage", "torch.UntypedStorage", "torch.storage._UntypedStorage" } do

@@ -32,14 +32,29 @@ local likely = {
     resnet = "Hugging Face's ResNets expect ImageNet's mean and std, and a crop of 224" },
 }
 
+-- What else is not in a file, and was taken as most have it.
+local function untold(body, given, model)
+  local parts, epsilon = {}, nil
+  for _, node in ipairs(model.graph:nodes()) do epsilon = epsilon or node.attrs.eps end
+  if epsilon and not given.eps then parts[1] = ("the epsilon of norms (%g: eps)"):format(epsilon) end
+  if body.family == "vit" and not given.gelu then parts[#parts + 1] = "the kind of GELU (exact: gelu)" end
+  if body.family == "resnet" then
+    local by_width = model.graph:node "avgpool.max" -- of both kinds, which the head's width tells
+    if not given.pool and not by_width then parts[#parts + 1] = "the last pooling (of means: pool)" end
+    parts[#parts + 1] = "blur (none)"
+  end
+  return #parts > 0 and ("; nor are " .. table.concat(parts, ", ")) or ""
+end
+
 -- What is known of those who use such names.
-local function note_for(body, model)
+local function note_for(body, given, model)
   local known = likely[body.from]
   if type(known) == "table" then known = known[body.family] end
   if body.family == "resnet" and model.input_shape[2] < 64 then
     known = "MedMNIST's models expect mean = 0.5 and std = 0.5, those for CIFAR its own"
   end
   return "how its images were prepared is not in the file" .. (known and (": " .. known) or "") .. ending
+    .. untold(body, given, model)
 end
 
 --- Notes in a model's info how its images were prepared, where the user says so; else adds a note.
@@ -65,7 +80,7 @@ function checkpoint_preparation.settle(model, given, body, notes)
     preparation.check(known)
     info.preparation = known
   end
-  if body and not given.mean then notes[#notes + 1] = note_for(body, model) end
+  if body and not given.mean then notes[#notes + 1] = note_for(body, given, model) end
 end
 
 return checkpoint_preparation

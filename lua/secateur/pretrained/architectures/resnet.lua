@@ -8,6 +8,9 @@ local dims, weight = shapes_of.text, shapes_of.weight
 
 local resnet = { family = families.of "resnet" }
 
+--- Whether the names could be those of a ResNet.
+-- @tab shapes torchvision's name -> shape
+-- @treturn boolean
 function resnet.fits(shapes) return shapes["conv1.weight"] and shapes["layer1.0.conv1.weight"] end
 
 -- Planes, groups and width per group of a bottleneck.
@@ -45,6 +48,13 @@ local function check_shortcuts(shapes, stages)
     .. "are not there; shortcuts that pad with zeros (He et al. 2016, option A) are not supported")
 end
 
+--- The options that a ResNet of these shapes has. Raises where it is none.
+-- @tab shapes torchvision's name -> shape
+-- @tab given what the user says that shapes do not tell
+-- @tparam {string,...} notes gets a sentence on what was assumed
+-- @treturn table options, as its family's graph is built from
+-- @treturn string the name of the last layer
+-- @treturn ?int features that the last layer gets, where that does not hang on the image
 function resnet.read(shapes, given, notes)
   local stem = weight(shapes, "conv1.weight", 4)
   if stem[3] ~= stem[4] or stem[3] % 2 == 0 or stem[3] > 7 then

@@ -29,6 +29,9 @@ local function classifier_names(shapes)
   return list
 end
 
+--- Whether the names could be those of a VGG.
+-- @tab shapes torchvision's name -> shape
+-- @treturn boolean
 function vgg.fits(shapes)
   if not shapes["features.0.weight"] then return false end
   for _, name in ipairs(classifier_names(shapes)) do
@@ -106,6 +109,11 @@ local function pool_side(read, width, name, shape)
     dims(shape))
 end
 
+--- The options that a VGG of these shapes has. Raises where it is none.
+-- @tab shapes torchvision's name -> shape
+-- @treturn table options, as its family's graph is built from
+-- @treturn string the name of the last layer
+-- @treturn ?int features that the last layer gets, where that does not hang on the image
 function vgg.read(shapes)
   weight(shapes, "features.0.weight", 4)
   local config, batch_norm, width = vgg_features(shapes)

@@ -8,6 +8,9 @@ local dims, square_root, weight = shapes_of.text, shapes_of.square_root, shapes_
 
 local vit = { family = families.of "vit" }
 
+--- Whether the names could be those of a ViT.
+-- @tab shapes torchvision's name -> shape
+-- @treturn boolean
 function vit.fits(shapes)
   return shapes["encoder.pos_embedding"] or shapes["conv_proj.weight"] and shapes["class_token"]
 end
@@ -31,6 +34,13 @@ local function heads_of(dim, mlp, notes)
   return heads
 end
 
+--- The options that a ViT of these shapes has. Raises where it is none.
+-- @tab shapes torchvision's name -> shape
+-- @tab given what the user says that shapes do not tell
+-- @tparam {string,...} notes gets a sentence on what was assumed
+-- @treturn table options, as its family's graph is built from
+-- @treturn string the name of the last layer
+-- @treturn ?int features that the last layer gets, where that does not hang on the image
 function vit.read(shapes, given, notes)
   local patch = weight(shapes, "conv_proj.weight", 4)
   local embedding = weight(shapes, "encoder.pos_embedding", 3)
