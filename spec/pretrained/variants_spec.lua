@@ -126,6 +126,9 @@ describe("what a file does not tell of a head", function()
     assert.equal("load_checkpoint: head_activation: expected one of 'relu', 'gelu', 'silu', 'tanh', 'sigmoid', 'none', "
       .. "or a table of names in the file -> one of these, got 'elu'",
       refusal("x", { head_activation = "elu" }))
+    path = written(state "small")
+    assert.equal(("load_checkpoint: '%s': head_activation: expected none, the head is one linear layer"):format(path),
+      refusal(path, { size = 16, head_activation = "tanh" }))
     local none = load(state "relu", { size = 32, head_activation = "none", head_dropout = 0 })
     assert.is_nil(none.graph:node "fc.2")
     local dropped = load(state "relu", { size = 32, head_dropout = 0.5 })
@@ -162,6 +165,13 @@ describe("what a file does not tell of a head", function()
     assert.same({ 4, 32, 32 }, model.graph:node("relu").shape)
     assert.same({ 4, 16, 16 }, model.graph:node("maxpool").shape)
     assert.same({ 3, 32, 32 }, load(state "stem").input_shape)
+    -- children of a network without ReLU's and the pool's places
+    local places = { ["0"] = "0", ["1"] = "1", ["4"] = "2", ["5"] = "3" }
+    local pooled, notes = load(state("radimagenet", function(own)
+      return (own:gsub("^backbone%.(%d)", function(child) return "backbone." .. places[child] end))
+    end), { size = 32 })
+    assert.is_nil(pooled.graph:node "maxpool")
+    assert.is_true(has(notes, "took the stem as one without a max pool (stem_pool)"))
   end)
 end)
 
@@ -246,6 +256,8 @@ describe("how images were prepared", function()
     model, notes = load(state "timm_wrapped", { heads = 3 })
     assert.is_nil(model:preparation().mean)
     assert.is_true(has(notes, "how its images were prepared is not in the file: timm's ViTs of augreg"))
+    assert.equal("load_checkpoint: crop: expected the size 32, which a crop gives, got 16",
+      refusal("x", { size = 32, crop = 16 }))
     local path = written(state "small")
     local lead = ("load_checkpoint: '%s': "):format(path)
     assert.equal(lead .. "std: missing beside mean", refusal(path, { size = 16, mean = 0.5 }))

@@ -139,9 +139,9 @@ local function add_activations(built, shown, behind, stem, given)
       built[#built + 1] = { op = one.kind, name = stem .. "." .. one.path, attrs = {} }
       shown[#shown + 1] = one.kind
     end
-    if given.head_dropout > 0 then
-      built[#built + 1] = { op = "dropout", name = ("%s.%s.dropout"):format(stem, one.path),
-        attrs = { p = given.head_dropout } }
+    local p = given.head_dropout or 0
+    if p > 0 then
+      built[#built + 1] = { op = "dropout", name = ("%s.%s.dropout"):format(stem, one.path), attrs = { p = p } }
     end
   end
 end
@@ -164,7 +164,7 @@ end
 -- @string stem what its names begin with, under torchvision's names
 -- @string called what they begin with in the file
 -- @tparam ?int features that it gets, where known; it may read twice as many, of two kinds of pooling
--- @tab given `head_activation`, a kind or a table name in the file -> kind; `head_dropout`; `eps`
+-- @tab given `head_activation` ("relu"), a kind or a table name in the file -> kind; `head_dropout` (0); `eps`
 -- @treturn table|nil `layers`, as secateur.models.head takes them; `classes`; `reads`, features; `note`
 -- @treturn string what is not understood
 function head_layers.read(view, stem, called, features, given)
@@ -177,7 +177,7 @@ function head_layers.read(view, stem, called, features, given)
   if not last or last.kind ~= "linear" or not is_chain(list, reads) then
     return nil, "layers that do not follow one another"
   end
-  local kinds = given.head_activation
+  local kinds = given.head_activation or "relu"
   local activations = type(kinds) == "table" and named_activations(list, kinds, called)
     or default_activations(list, kinds)
   local built, shown = build(list, activations, stem, given)

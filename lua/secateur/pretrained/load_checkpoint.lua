@@ -43,8 +43,8 @@ local rules = {
   key = { type = "string" },
   prefix = { type = "string" },
   head = { type = { "string", "list" } },
-  head_activation = { type = { "string", "table" }, default = "relu", check = is_activation },
-  head_dropout = { type = "number", min = 0, below = 1, default = 0 },
+  head_activation = { type = { "string", "table" }, check = is_activation },
+  head_dropout = { type = "number", min = 0, below = 1 },
   pool = { one_of = { "avg", "max", "max_avg", "avg_max" } },
   stem_stride = { type = "integer", min = 1 },
   stem_pool = { type = "boolean" },
@@ -61,7 +61,8 @@ local rules = {
 }
 
 -- Options of what a file does not tell, which a file of model:save tells itself.
-local untold = { "architecture", "heads", "key", "prefix", "pool", "stem_stride", "stem_pool", "eps", "gelu" }
+local untold = { "architecture", "heads", "key", "prefix", "pool", "stem_stride", "stem_pool", "eps", "gelu",
+  "head_activation", "head_dropout" }
 
 -- Takes apart what may be given in several ways: `classes` as names, `head` as its kind, as its name, or as both.
 local function check_options(opts)
@@ -82,6 +83,9 @@ local function check_options(opts)
         .. "with, or a list of both")
     end
     if kind then given.kind = word else given.head_name = word end
+  end
+  if given.crop and given.size and given.crop ~= given.size then
+    errors.refuse("load_checkpoint", "crop: expected the size %d, which a crop gives, got %d", given.size, given.crop)
   end
   return given
 end

@@ -79,11 +79,14 @@ local function settle_layers(view, found, given, classes)
   local plain = view.shapes[head .. ".weight"]
   if plain and #plain ~= 2 then
     errors.raise("'%s.weight': expected 2 dimensions, got [%s]", head, table.concat(plain, "x"))
-  elseif plain then
-    return plain[2]
   end
-  local reads = take_only_layer(view, found, list)
-  if reads then return reads end
+  local reads = plain and plain[2] or take_only_layer(view, found, list)
+  if reads then
+    for _, key in ipairs { "head_activation", "head_dropout" } do
+      if given[key] ~= nil then errors.raise("%s: expected none, the head is one linear layer", key) end
+    end
+    return reads
+  end
   local layers = list[1] and head_layers.read(view, head, called_stem(view, head, list[1]), found.features, given)
   if layers and (not classes or classes == layers.classes or found.family.name == "vgg") then
     found.opts.head_layers, found.opts.classes = layers.layers, layers.classes
@@ -101,7 +104,7 @@ end
 local function own_outputs(view, found)
   local plain = view.shapes[found.head .. ".weight"]
   if plain then return plain[1] end
-  local layers = head_layers.read(view, found.head, "", found.features, { head_activation = "none", head_dropout = 0 })
+  local layers = head_layers.read(view, found.head, "", found.features, {})
   return layers and layers.classes
 end
 

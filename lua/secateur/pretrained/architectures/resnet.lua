@@ -32,7 +32,10 @@ local function read_stem(opts, kernel, given, notes)
   opts.stem_kernel = kernel
   opts.stem_stride = given.stem_stride or (small and 1 or 2)
   if given.stem_pool ~= nil then opts.stem_pool = given.stem_pool else opts.stem_pool = not small end
-  if not small then return end
+  if not small then
+    if not opts.stem_pool then notes[#notes + 1] = "took the stem as one without a max pool (stem_pool)" end
+    return
+  end
   opts.size = given.size or 32
   notes[#notes + 1] = ("took the stem of %d x %d as one of stride %d (stem_stride) %s a max pool (stem_pool), and "
     .. "images of %d x %d (size), which the file does not tell"):format(kernel, kernel, opts.stem_stride,
