@@ -101,8 +101,8 @@ describe("weights that no known architecture has", function()
   end
 
   it("are refused by what gives them away, under the file's names", function()
-    local supported = "; supported are VGG, ResNet (also wide, and ResNeXt) and ViT as torchvision has them, ViT "
-      .. "as timm does, ResNet and ViT as Hugging Face does"
+    local supported = "; supported are VGG, ResNet (also wide, and ResNeXt) and ViT as torchvision has them, VGG "
+      .. "and ViT as timm does, ResNet and ViT as Hugging Face does"
     assert.equal("the weights are of a model with a distillation token (DeiT) ('x.dist_token' [1x1x8])" .. supported,
       refusal { dist_token = { 1, 1, 8 } })
     for name, what in pairs {

@@ -111,6 +111,42 @@ describe("another head, or another naming", function()
   end)
 end)
 
+describe("a VGG", function()
+  before_each(function() folder = temporary.folder() end)
+  after_each(function() files.remove(folder) end)
+
+  it("has convolutions for linear layers under timm's names", function()
+    local tensors = {}
+    local names = { ["classifier.0."] = "pre_logits.fc1.", ["classifier.3."] = "pre_logits.fc2.",
+      ["classifier.6."] = "head.fc." }
+    local lead = "vgg/state/"
+    for key, tensor in pairs(safetensors.load "spec/fixtures/foreign/networks.safetensors") do
+      if key:sub(1, #lead) == lead then
+        local own = key:sub(#lead + 1):gsub("^classifier%.%d%.", names)
+        if own == "pre_logits.fc1.weight" then tensor = tensor:reshape(tensor:size(1), tensor:size(2) // 4, 2, 2) end
+        if own == "pre_logits.fc2.weight" then tensor = tensor:reshape(tensor:size(1), tensor:size(2), 1, 1) end
+        tensors[own] = tensor
+      end
+    end
+    local model, notes = load(tensors, { size = 16 })
+    local foreign = require "support.foreign"
+    assert.is_true(foreign.error(model:forward(foreign.tensor "x/16"), foreign.tensor "vgg/logits") < 1e-5)
+    assert.is_true(has(notes, "took the convolution 'pre_logits.fc1' of 2 x 2 as a linear layer"))
+  end)
+
+  it("of features alone gets a head on the mean of each map", function()
+    local tensors = state "vgg_global"
+    tensors["classifier.weight"], tensors["classifier.bias"] = nil, nil
+    local model, notes = load(tensors, { size = 16, classes = 3 })
+    assert.is_true(has(notes, "took the mean of each of the last maps"))
+    assert.is_true(has(notes, "put a new head 'classifier' of 3 classes where there was none"))
+    assert.same({ 3, 6 }, model:state()["classifier.weight"]:shape())
+    assert.is_true(model:state()["classifier.weight"]:abs():sum() > 0)
+    local message = refusal(written(tensors), { size = 16 })
+    assert.is_truthy(message:find("expected a head 'classifier', which is not there", 1, true))
+  end)
+end)
+
 describe("what a file does not tell of a head", function()
   before_each(function() folder = temporary.folder() end)
   after_each(function() files.remove(folder) end)

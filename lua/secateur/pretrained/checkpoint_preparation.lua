@@ -43,7 +43,7 @@ local function untold(body, given, model)
     if not given.pool and not by_width then parts[#parts + 1] = "the last pooling (of means: pool)" end
     parts[#parts + 1] = "blur (none)"
   end
-  return #parts > 0 and ("; nor are " .. table.concat(parts, ", ")) or ""
+  return #parts > 0 and ((#parts > 1 and "; nor are " or "; nor is ") .. table.concat(parts, ", ")) or ""
 end
 
 -- What is known of those who use such names.

@@ -10,6 +10,7 @@ local unsupported = require "secateur.pretrained.unsupported"
 -- Where torchvision has the head of each family.
 local heads = { resnet = "fc", vgg = "classifier", vit = "heads.head" }
 local MOST_LAYERS = 8 -- of a head that stands under several names
+local MOST_READ = 1 << 40 -- features of a layer
 
 --- Names, shapes and tensors.
 -- @type View
@@ -40,6 +41,7 @@ end
 -- The tensor.
 function View:read(name)
   local parts = parts_of(self, name)
+  if self.matrices[name] then return self.source:read(parts[1]):reshape(table.unpack(self.shapes[name])) end
   if #parts == 1 then return self.source:read(parts[1]) end
   local whole, row = core.zeros(table.unpack(self.shapes[name])), 1
   for _, part in ipairs(parts) do
@@ -79,6 +81,22 @@ end
 
 -- Leaves a tensor out.
 function View:drop(name) self.called[name], self.shapes[name] = nil, nil end
+
+-- A convolution that reads a whole map is a linear layer of what it is flattened to.
+local function as_matrix(view, own, notes)
+  local shape, rest = view.shapes[own], 1
+  if #shape ~= 4 then return end
+  for d = 2, 4 do
+    if shape[d] > 0 and rest > MOST_READ // shape[d] then return end -- which no file holds; its shape tells
+    rest = rest * shape[d]
+  end
+  view.shapes[own], view.matrices[own] = { shape[1], rest }, true
+  if shape[3] > 1 then
+    local called = view.called[own]:gsub("%.weight$", "")
+    notes[#notes + 1] = ("took the convolution '%s' of %d x %d as a linear layer, which it is where maps have that "
+      .. "size"):format(called, shape[3], shape[4])
+  end
+end
 
 -- Gives a tensor of the file a name; raises when another has it.
 local function call(view, own, name, shape)
@@ -319,7 +337,8 @@ end
 local function open_view(source, prefix, notes)
   local list = source:names()
   prefix = parameter_names.settle_prefix(list, prefix)
-  local view = setmetatable({ source = source, called = {}, shapes = {}, parts = {}, groups = {} }, View)
+  local view = setmetatable({ source = source, called = {}, shapes = {}, parts = {}, groups = {},
+    matrices = {} }, View)
   local behind, bare = {}, {}
   for _, name in ipairs(list) do
     if name:sub(1, #prefix) == prefix then
@@ -335,6 +354,10 @@ local function open_view(source, prefix, notes)
   end
   local outside, split = add_body(view, behind, prefix)
   join_parts(view, split)
+  for _, own in ipairs(view:below "classifier") do
+    local whole = "classifier." .. own
+    if view.body.family == "vgg" and own:find "%.weight$" then as_matrix(view, whole, notes) end
+  end
   outside = drop_unused(view, outside, view.body.prefix, notes)
   view.groups, view.outside = head_groups(view, outside, view.body.prefix), outside
   return view

@@ -16,7 +16,7 @@ local vgg = require "secateur.pretrained.architectures.vgg"
 local vit = require "secateur.pretrained.architectures.vit"
 
 local supported = "supported are VGG, ResNet (also wide, and ResNeXt) and ViT as torchvision has them, "
-  .. "ViT as timm does, ResNet and ViT as Hugging Face does"
+  .. "VGG and ViT as timm does, ResNet and ViT as Hugging Face does"
 
 local function check_known(list, shapes, called)
   local what, name = unsupported.find(list)

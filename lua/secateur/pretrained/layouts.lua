@@ -87,6 +87,19 @@ function vgg.body(has)
   return function(name) return name:find "^features%." and name or nil end
 end
 
+-- timm's, whose first two linear layers are convolutions that read the whole map.
+local timm_vgg = { family = "vgg", anchor = "pre_logits%.fc1%.weight" }
+local timm_vgg_head = {
+  { "^pre_logits%.fc1%.", "classifier.0." },
+  { "^pre_logits%.fc2%.", "classifier.3." },
+  { "^head%.fc%.", "classifier.6." },
+}
+
+function timm_vgg.body(has)
+  if not has "features.0.weight" or not has "pre_logits.fc2.weight" then return nil end
+  return function(name) return name:find "^features%." and name or mapped(timm_vgg_head, name) end
+end
+
 -- ---- ViT ----
 
 local vit_parts = { "^class_token$", "^cls_token$", "^encoder%.", "^pos_embed$", "^conv_proj%.", "^patch_embed%.",
@@ -134,7 +147,7 @@ local hugging_face_vit = { family = "vit", anchor = "embeddings%.patch_embedding
   body = function() return hugging_face_vit_body end, defaults = { eps = 1e-12 }, from = "Hugging Face",
   unused = { "^pooler%.dense%." } } -- ViTModel's, which no classifier reads
 
-local all = { torchvision_resnet, sequential_resnet, hugging_face_resnet, vgg, torchvision_vit, timm_vit,
+local all = { torchvision_resnet, sequential_resnet, hugging_face_resnet, timm_vgg, vgg, torchvision_vit, timm_vit,
   hugging_face_vit }
 
 -- ---- which one ----

@@ -239,10 +239,10 @@ end
 
 --- Reads weights that PyTorch, torchvision, timm, Hugging Face or `model:save` has written and builds the model that
 -- they are of. The architecture is inferred from names and shapes: VGG, ResNet and ViT as torchvision has them, of any
--- size; ViT under timm's names; ResNet and ViT under Hugging Face's; ResNets of small images (a 3 x 3 stem, `shortcut`,
--- `linear`); ResNets whose children stand in an nn.Sequential (`0`, `1`, `4` to `7`: RadImageNet, fastai). They may
--- stand behind a prefix, with a head beside them. Heads may have several layers: linear, BatchNorm1d, LayerNorm, and
--- between the linear ones an activation. Whatever else is an error that says what was found.
+-- size; VGG and ViT under timm's names; ResNet and ViT under Hugging Face's; ResNets of small images (a 3 x 3 stem,
+-- `shortcut`, `linear`); ResNets whose children stand in an nn.Sequential (`0`, `1`, `4` to `7`: RadImageNet, fastai).
+-- They may stand behind a prefix, with a head beside them. Heads may have several layers: linear, BatchNorm1d,
+-- LayerNorm, and between the linear ones an activation. Whatever else is an error that says what was found.
 --
 -- `classes` puts a new head where the file's has another number of classes, drawn as in a new model (a ViT's is zero,
 -- as in Dosovitskiy et al. 2021); names are kept in `info.classes`. A head of one logit is a sigmoid, that of the

@@ -34,10 +34,11 @@ end
 -- @treturn boolean
 function vgg.fits(shapes)
   if not shapes["features.0.weight"] then return false end
-  for _, name in ipairs(classifier_names(shapes)) do
+  local names = classifier_names(shapes)
+  for _, name in ipairs(names) do
     if #shapes["classifier." .. name] == 2 then return true end
   end
-  return false
+  return #names == 0
 end
 
 local function vgg_features(shapes)
@@ -111,10 +112,12 @@ end
 
 --- The options that a VGG of these shapes has. Raises where it is none.
 -- @tab shapes torchvision's name -> shape
+-- @param _ what the user says that shapes do not tell; nothing of it is needed
+-- @tparam {string,...} notes gets a sentence on what was assumed
 -- @treturn table options, as its family's graph is built from
 -- @treturn string the name of the last layer
 -- @treturn ?int features that the last layer gets, where that does not hang on the image
-function vgg.read(shapes)
+function vgg.read(shapes, _, notes)
   weight(shapes, "features.0.weight", 4)
   local config, batch_norm, width = vgg_features(shapes)
   local opts = { config = config, batch_norm = batch_norm, hidden = {}, dropout = 0.5,
@@ -127,9 +130,14 @@ function vgg.read(shapes)
     if opts.pool ^ 2 * width == first[2] then return opts, "classifier." .. 3 * #opts.hidden end
     opts.hidden, opts.classes = {}, nil
   end
+  opts.head_name = "classifier"
+  if #classifier_names(shapes) == 0 then
+    notes[#notes + 1] = "took the mean of each of the last maps, since there is no classifier that tells their size"
+    opts.pool = 1
+    return opts, "classifier", width
+  end
   local read, first = features_read(shapes)
   opts.pool = pool_side(read, width, first.name, first.shape)
-  opts.head_name = "classifier"
   opts.classes = shapes["classifier.weight"] and weight(shapes, "classifier.weight", 2)[1]
   return opts, "classifier", opts.pool == 1 and width or nil
 end
