@@ -170,7 +170,7 @@ describe("attribute", function()
     assert.equal("attribute: layers: expected nodes of the model, got 'features.9'",
       refused { layers = { "features.9" } })
     assert.equal("attribute: layers: expected a string or a list, got 5", refused { layers = 5 })
-    assert.equal("attribute: layers: expected a string or a list, got a table",
+    assert.equal("attribute: layers: expected a string or a list, got { features.0 = true }",
       refused { layers = { ["features.0"] = true } })
     assert.equal("attribute: layers: expected a string or a list, got a table",
       refused { layers = { "features.0", [3] = "features.2" } })

@@ -288,7 +288,7 @@ describe("a rule", function()
     assert.equal("rules.zbox: low: expected a number in (-inf, inf), got a table",
       refused(function() rules.zbox {} end))
     assert.equal("rules.zbox: high: expected at least low (1), got 0", refused(function() rules.zbox(1, 0) end))
-    assert.equal("rules.zbox: low: expected a number in (-inf, inf), got a table",
+    assert.equal("rules.zbox: low: expected a number in (-inf, inf), got { 0 }",
       refused(function() rules.zbox({ 0 }, 1) end))
     assert.equal("rules.zbox: high: expected 2 numbers, as many as low has, got 1",
       refused(function() rules.zbox({ 0, 0 }, { 1 }) end))

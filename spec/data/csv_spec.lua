@@ -190,7 +190,8 @@ describe("data.csv", function()
       .. "split and group name columns)")
     fails({ split = true }, path .. ": no column 'split'")
     fails({ root = root .. "/none" }, ("root: expected a folder, got '%s/none'"):format(root))
-    fails({ label = { "file", "file" } }, "label: expected a column's name, or a list of names, each once, got a table")
+    fails({ label = { "file", "file" } },
+      "label: expected a column's name, or a list of names, each once, got { 'file', 'file' }")
     fails({ separator = "||" }, "separator: expected one byte, not a quote or the end of a line, got '||'")
     fails({ label = { "file", "label" }, label_separator = "|" },
       "label_separator: expected label to be one column, got 2")

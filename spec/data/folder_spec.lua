@@ -1,6 +1,7 @@
 local data = require "secateur.data"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
+local options = require "secateur.util.options"
 local pictures = require "support.pictures"
 local temporary = require "support.temporary"
 
@@ -192,7 +193,7 @@ describe("data.folder", function()
     for _, shares in ipairs { { train = 0.8, val = 0.1 }, { train = 0.8, val = 0.1, test = 0.2 },
       { train = 1.1, val = -0.2, test = 0.1 }, { train = 0.7, val = 0.1, test = 0.2, more = 0 } } do
       assert.equal("folder: splits: expected shares of train, val and test, none below 0, that add up to 1, "
-        .. "got a table", message { splits = shares })
+        .. "got " .. options.show(shares), message { splits = shares })
     end
   end)
 end)

@@ -190,7 +190,7 @@ describe("data.medmnist", function()
     archives.write(path, arrays(COUNTS, 1, 4))
     assert.matches("medmnist: classes: expected at least 2 names, got 1", message { classes = { "a" } }, 1, true)
     assert.matches("medmnist: " .. path .. ": expected at least 2 classes, got 1", message {}, 1, true)
-    assert.matches("medmnist: classes: expected a list of names, got a table", message { classes = { 1, 2 } }, 1, true)
+    assert.matches("medmnist: classes: expected a list of names, got { 1, 2 }", message { classes = { 1, 2 } }, 1, true)
   end)
 
   it("reads a real file, where there is one", function()

@@ -56,9 +56,11 @@ describe("data.phantom", function()
     local function fails(opts, message)
       assert.has_error(function() data.phantom(opts) end, "phantom: " .. message)
     end
-    fails({ classes = { "normal" } }, ("classes: expected at least 2 of %s, got a table"):format(kinds))
-    fails({ classes = { "normal", "tumour" } }, ("classes: expected some of %s, each once, got a table"):format(kinds))
-    fails({ classes = { "normal", "normal" } }, ("classes: expected some of %s, each once, got a table"):format(kinds))
+    fails({ classes = { "normal" } }, ("classes: expected at least 2 of %s, got { 'normal' }"):format(kinds))
+    fails({ classes = { "normal", "tumour" } },
+      ("classes: expected some of %s, each once, got { 'normal', 'tumour' }"):format(kinds))
+    fails({ classes = { "normal", "normal" } },
+      ("classes: expected some of %s, each once, got { 'normal', 'normal' }"):format(kinds))
     fails({ count = 0 }, "count: expected a whole number in [1, 16777216], got 0")
     fails({ count = 2 }, "seed 0: expected images in the val split, found none")
     fails({ count = 3, classes = { "normal", "nodule" }, size = 15 },
@@ -122,8 +124,8 @@ describe("data.phantom with several findings", function()
       assert.has_error(function() data.phantom(opts) end, "phantom: " .. message)
     end
     fails({ classes = { "normal", "nodule" } },
-      "classes: expected some of nodule, effusion, opacity, each once, got a table")
-    fails({ classes = { "nodule" } }, "classes: expected at least 2 of nodule, effusion, opacity, got a table")
+      "classes: expected some of nodule, effusion, opacity, each once, got { 'normal', 'nodule' }")
+    fails({ classes = { "nodule" } }, "classes: expected at least 2 of nodule, effusion, opacity, got { 'nodule' }")
     fails({ prevalence = 1 }, "prevalence: expected a number in (0, 1), or a list of one per finding, got 1")
     fails({ prevalence = { 0.5 } }, "prevalence: expected 3 numbers, one per finding, got 1")
     fails({ prevalence = 0.5, multi_label = false }, "prevalence: expected multi_label to be true")
@@ -150,6 +152,6 @@ describe("data.phantom with several findings", function()
     assert.has_error(function() data.phantom { classes = { all = { "normal", "nodule" } } } end,
       "phantom: classes: expected at least 2 classes, got 1")
     assert.has_error(function() data.phantom { classes = { a = "normal", b = "nodul" } } end,
-      "phantom: classes: expected some of normal, nodule, effusion, opacity, each once, got a table")
+      "phantom: classes: expected some of normal, nodule, effusion, opacity, each once, got { 'normal', 'nodul' }")
   end)
 end)

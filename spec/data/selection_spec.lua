@@ -1,6 +1,7 @@
 local data = require "secateur.data"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
+local options = require "secateur.util.options"
 local pictures = require "support.pictures"
 local stderr = require "support.stderr"
 local temporary = require "support.temporary"
@@ -114,7 +115,7 @@ describe("data: classes", function()
     assert.equal("folder: classes: expected at least 2 classes, got 1", message { x = { "a", "b" } })
     for _, wrong in ipairs { {}, { true }, { "a", x = "b" }, { x = true }, { x = {} }, { [1.5] = "a" } } do
       assert.equal("folder: classes: expected a list of class names, or a table of new name = 'old name' or "
-        .. "{ 'old', 'names' }, got a table", message(wrong))
+        .. "{ 'old', 'names' }, got " .. options.show(wrong), message(wrong))
     end
   end)
 end)

@@ -150,7 +150,7 @@ describe("data: a split", function()
     fails(function() train:batches { size = 3 } end, "batches: unknown option 'size', expected one of: augment, batch, "
       .. "epoch, order, prefetch, seed, shuffle, workers")
     fails(function() train:batches { augment = { scale = { 0.5, 1.5 } } } end,
-      "batches: augment: scale: expected two growing numbers above 0 and at most 1, got a table")
+      "batches: augment: scale: expected two growing numbers above 0 and at most 1, got { 0.5, 1.5 }")
     fails(function() train:batches { augment = { hflip = 2 } } end,
       "batches: augment: hflip: expected a number in [0, 1], got 2")
     fails(function() train:batches { augment = { flip = 1 } } end, "batches: augment: unknown option 'flip', "

@@ -179,7 +179,7 @@ describe("agreement", function()
       toy.model { config = { 6, "M", 8, "M" }, batch_norm = true })
     wrong("layers: expected layers that can be pruned, got 'features.1' at 1", nil, { layers = { "features.1" } })
     wrong("layers: expected different names, got 'features.3' twice", nil, { layers = { "features.3", "features.3" } })
-    wrong("layers: expected a list, got a table", nil, { layers = { first = "features.3" } })
+    wrong("layers: expected a list, got { first = 'features.3' }", nil, { layers = { first = "features.3" } })
     wrong("method: steps: expected an option of method 'lrp' (batch_norm, composite, exact, high, low, "
         .. "start), got one of 'ig'", nil,
       { method = { steps = 3 } })

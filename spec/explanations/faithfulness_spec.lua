@@ -292,7 +292,7 @@ describe("faithfulness", function()
       wrong("methods: expected at least one, got none", { methods = {} })
       wrong("methods: expected a string as label, got a table at 1", { methods = { { name = "lrp", label = {} } } })
       wrong("measures: expected a list of at least 1, got a table", { measures = {} })
-      wrong("measures: expected a list of at least 1, got a table", { measures = { morf = true } })
+      wrong("measures: expected a list of at least 1, got { morf = true }", { measures = { morf = true } })
       wrong("methods: expected a method's name or a table with one, got 7 at 2", { methods = { "lrp", 7 } })
       wrong("methods.mine: expected a method's name, options of attribute or a function, got 3",
         { methods = { mine = 3 } })
@@ -305,7 +305,7 @@ describe("faithfulness", function()
       wrong("target: expected a class in 1..3, got 4", { target = 4 })
       wrong("baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got 'grey'",
         { baseline = "grey" })
-      wrong("insertion_baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got a table",
+      wrong("insertion_baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got { 'black', 'zero' }",
         { insertion_baseline = { "black", "zero" } })
       wrong("insertion_baseline: expected finite numbers, got some that are not",
         { insertion_baseline = sc.full(1, 8, 8, 0 / 0), methods = { "gradient" }, measures = { "insertion" } })

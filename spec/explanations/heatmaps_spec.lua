@@ -297,13 +297,15 @@ describe("heatmaps", function()
     wrong("methods: expected one of 'all' or a list, got a table", { dir = folder, methods = { "lrp", flat = {} } })
     wrong("methods: expected a string as label, got a table at 1", { dir = folder,
       methods = { { name = "lrp", label = {} } } })
-    wrong("Integrated Gradients: steps: expected \"auto\" or a whole number in [1, 1048576], got 'atuo'",
+    wrong("Integrated Gradients: steps: expected \"auto\" or a whole number in [1, 1048576], got 'atuo'; "
+      .. "did you mean 'auto'?",
       { dir = folder .. "/none", methods = { "lrp", { name = "ig", steps = "atuo" } } })
     wrong("normalise_by: expected one of 'panel', 'method', 'row', got 'sheet'", { dir = folder,
       normalise_by = "sheet" })
     wrong("target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = { "lrp" } })
     wrong("target: expected a class in 1..4, got 9", { dir = folder, target = 9, methods = "all" })
-    wrong('target: expected a class, a list of classes, "prediction", "label" or a contrast, got \'lable\'',
+    wrong('target: expected a class, a list of classes, "prediction", "label" or a contrast, got \'lable\'; '
+      .. "did you mean 'label'?",
       { dir = folder, target = "lable" })
     wrong("target: expected 4 classes, one per sample, got 1", { dir = folder, target = { 1 } })
     wrong("dir: expected a folder's path, got ''", { dir = "" })

@@ -230,11 +230,12 @@ describe("importance", function()
       refusal { method = "lrp", steps = 4 })
     local words = 'importance: target: expected "label", "prediction", a class or { of =, against = } of these, got '
     assert.equal(words .. "'truth'", refusal { target = "truth" })
-    assert.equal(words .. "a table", refusal { target = { of = "truth", against = 1 } })
-    assert.equal("importance: target: expected { of =, against = } without a field 'over', got a table",
+    assert.equal(words .. "{ against = 1, of = 'truth' }", refusal { target = { of = "truth", against = 1 } })
+    assert.equal("importance: target: expected { of =, against = } without a field 'over', got { against = 2, of = 1, "
+      .. "over = 3 }",
       refusal { target = { of = 1, against = 2, over = 3 } })
     assert.equal("importance: indices: expected a list of at least 1, got a table", refusal { indices = {} })
-    assert.equal("importance: target: expected both of and against, got a table", refusal { target = { of = 1 } })
+    assert.equal("importance: target: expected both of and against, got { of = 1 }", refusal { target = { of = 1 } })
     assert.equal("importance: target: expected a class in 1..3, got 4",
       refusal { method = "ig", indices = chosen, target = 4 })
     assert.equal("importance: per_class: expected a whole number of at least 1, got 0", refusal { per_class = 0 })

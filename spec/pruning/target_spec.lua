@@ -5,6 +5,7 @@ local errors = require "support.errors"
 local families = require "support.families"
 local layers = require "secateur.models.layers"
 local models = require "secateur.models"
+local options = require "secateur.util.options"
 local prune = require "secateur.pruning.prune"
 
 local function vgg(a, b, c)
@@ -120,10 +121,11 @@ describe("a target", function()
   end)
 
   it("must be one share", function()
-    local expected = "prune: target: expected one of latency, macs and params, as a share in (0, 1], got a table"
+    local expected = "prune: target: expected one of latency, macs and params, as a share in (0, 1], got "
     for _, wrong in ipairs { {}, { macs = 0.5, params = 0.5 }, { macs = 0 }, { macs = 1.1 }, { mac = 0.5 },
       { macs = "half" }, { 0.5 } } do
-      assert.equal(expected, errors.here(function() prune(model, scores, { target = wrong }) end))
+      local message = errors.here(function() prune(model, scores, { target = wrong }) end)
+      assert.equal(expected .. options.show(wrong), message)
     end
     assert.equal("prune: target: expected a table, got 0.5",
       errors.here(function() prune(model, scores, { target = 0.5 }) end))

@@ -41,6 +41,17 @@ describe("options", function()
     assert.equal("; did you mean 'features.0'?", options.suggest("feature.0", { "features.0" }))
   end)
 
+  it("show small tables as they are", function()
+    for text, value in pairs { ["{ 0.9, 9 }"] = { 0.9, 9 }, ["{ macs = 50 }"] = { macs = 50 }, ["a table"] = {},
+      ["{ 'x', true, b = 1, c = 'y' }"] = { "x", true, c = "y", b = 1 }, ["7"] = 7, ["nil"] = nil } do
+      assert.equal(text, options.show(value))
+    end
+    assert.equal("a table", options.show { { 1 } })
+    assert.equal("a table", options.show { 1, 2, 3, 4, 5, 6, 7, 8, 9 })
+    assert.equal("a table", options.show { [2.5] = 1 })
+    assert.equal("a Thing", options.show(setmetatable({ 1 }, { __name = "Thing" })))
+  end)
+
   it("tell percent from shares", function()
     assert.equal("f: rate: expected a number in [0, 1), got 50; 50 % is 0.5", refused { rate = 50 })
     assert.equal("f: level: expected a number in (0, 1], got 97.5; 97.5 % is 0.975", refused { level = 97.5 })

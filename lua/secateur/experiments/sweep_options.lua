@@ -7,6 +7,7 @@ local importance_options = require "secateur.pruning.importance_options"
 local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
+local strategies = require "secateur.pruning.strategies"
 local predict = require "secateur.evaluation.predict"
 local targets = require "secateur.models.targets"
 
@@ -191,7 +192,7 @@ local function check_fit(model, dataset)
   end
 end
 
-local sampling_rule, method_rule = { type = "string", check = function(name) return name ~= "", "a name" end },
+local sampling_rule, method_rule = { one_of = options.sorted_keys(strategies), required = true },
   { one_of = methods.scoring, required = true }
 
 --- Checks the options of a sweep.

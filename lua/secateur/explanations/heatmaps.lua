@@ -332,7 +332,7 @@ local function settle_targets(model, methods, samples)
     local target = targets.with_labels(method.options.target, labels)
     if type(target) == "string" and target ~= "prediction" then
       errors.refuse("heatmaps", 'target: expected a class, a list of classes, "prediction", "label" or a contrast, '
-        .. "got %s", options.describe(target))
+        .. "got %s%s", options.describe(target), options.suggest(target, { "prediction", "label" }))
     end
     targets.for_model("heatmaps", target, #samples, model)
     method.options.target = target

@@ -30,8 +30,9 @@ local function check_classes(name, target, shape, words)
     local known = {}
     for word in pairs(words) do known[#known + 1] = ('"%s"'):format(word) end
     table.sort(known)
-    errors.refuse(name, "target: expected a class, a list of classes or %s, got %s", table.concat(known, " or "),
-      options.describe(target))
+    known = table.concat(known, " or ")
+    errors.refuse(name, "target: expected a class, a list of classes or %s, got %s%s", known, options.describe(target),
+      options.suggest(target, known))
   end
   if #target ~= shape[1] then
     errors.refuse(name, "target: expected %d classes, one per sample, got %d", shape[1], #target)

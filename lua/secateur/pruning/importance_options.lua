@@ -2,6 +2,7 @@
 -- @module secateur.pruning.importance_options
 local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
+local strategies = require "secateur.pruning.strategies"
 
 local importance_options = {}
 
@@ -10,7 +11,7 @@ local words = { label = true, prediction = true, runner_up = true }
 
 local rules = {
   method = { one_of = methods.scoring, type = "function", default = "sensitivity" },
-  sampling = { type = { "string", "function" } },
+  sampling = { one_of = options.sorted_keys(strategies), type = "function" },
   per_class = { type = "integer", min = 1, default = 10 },
   indices = { type = "list", least = 1 },
   reduce = { one_of = { "sum", "abs" } },

@@ -7,13 +7,8 @@ local label_groups = require "secateur.data.label_groups"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local policies = require "secateur.pruning.strategies"
 local readable = require "secateur.data.readable"
-
-local policies = {
-  clustering = require "secateur.pruning.sampling.clustering",
-  confidence = require "secateur.pruning.sampling.confidence",
-  random = require "secateur.pruning.sampling.random",
-}
 
 local rules = {
   sampling = { one_of = options.sorted_keys(policies), type = "function", default = "clustering" },

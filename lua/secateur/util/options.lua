@@ -19,6 +19,29 @@ function options.describe(value)
   return "a " .. (type(meta) == "table" and rawget(meta, "__name") or kind)
 end
 
+-- How many entries of a table a message shows.
+local SHOWN = 8
+
+--- The same, but of a small table of numbers, booleans and short strings, all of them: { 0.9, 9 }, { macs = 50 }.
+-- @param value anything
+-- @treturn string
+function options.show(value)
+  if type(value) ~= "table" or getmetatable(value) then return options.describe(value) end
+  local parts, keys = {}, {}
+  for i, entry in ipairs(value) do parts[i] = options.describe(entry) end
+  for key, entry in pairs(value) do
+    local place = math.type(key) == "integer" and key >= 1 and key <= #parts
+    if not place and type(key) ~= "string" or type(entry) == "table" or type(entry) == "userdata" then
+      return options.describe(value)
+    end
+    if not place then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  for _, key in ipairs(keys) do parts[#parts + 1] = ("%s = %s"):format(key, options.describe(value[key])) end
+  if #parts == 0 or #parts > SHOWN then return options.describe(value) end
+  return ("{ %s }"):format(table.concat(parts, ", "))
+end
+
 --- Values as a message lists them: each described, with commas.
 -- @tparam {...} list
 -- @treturn string
@@ -56,10 +79,15 @@ end
 
 --- The end of a message about a word that is none of those known: "; did you mean 'lrp'?", or nothing.
 -- @param word
--- @tparam {string,...} known
+-- @tparam {string,...}|string known a list, or a text in which words stand in double quotes
 -- @treturn string
 function options.suggest(word, known)
   if type(word) ~= "string" then return "" end
+  if type(known) == "string" then
+    local quoted = {}
+    for other in known:gmatch '"([^"]+)"' do quoted[#quoted + 1] = other end
+    known = quoted
+  end
   local found
   for _, other in ipairs(known) do
     if type(other) == "string" then
@@ -173,13 +201,14 @@ function options.value(name, argument, value, rule)
   end
   if checked == nil then
     local is_share = (rule.max or rule.below) == 1 and (rule.min or rule.above)
-    errors.refuse(name, "%s: expected %s, got %s%s", argument, expected, options.describe(value),
+    errors.refuse(name, "%s: expected %s, got %s%s", argument, expected, options.show(value),
       rule.one_of and options.suggest(value, rule.one_of) or is_share and options.percent(value) or "")
   end
   if rule.check then
     local good, wanted = rule.check(checked)
     if not good then
-      errors.refuse(name, "%s: expected %s, got %s", argument, wanted, options.describe(value))
+      errors.refuse(name, "%s: expected %s, got %s%s", argument, wanted, options.show(value),
+        options.suggest(value, wanted or ""))
     end
   end
   return checked
