@@ -289,7 +289,7 @@ describe("train's options", function()
       ["train: optimiser: expected one of 'adam', 'adamw', 'sgd', got 'lion'"] = { optimiser = "lion" },
       ["train: momentum: expected optimiser to be 'sgd', got 'adam'"] = { momentum = 0.9 },
       ["train: betas: expected optimiser to be 'adam' or 'adamw', got 'sgd'"] = { optimiser = "sgd", betas = { 0, 0 } },
-      ["train: betas: expected two numbers in [0, 1), got a table"] = { betas = { 0.9, 1 } },
+      ["train: betas: expected two numbers in [0, 1), got { 0.9, 1 }"] = { betas = { 0.9, 1 } },
       ["train: nesterov: expected a momentum above 0"] = { optimiser = "sgd", momentum = 0, nesterov = true },
       ["train: decay: expected schedule to be 'step', got 'cosine'"] = { schedule = "cosine", decay = {} },
       ["train: min_lr: expected schedule to be 'cosine', got 'step'"] = { min_lr = 0 },
