@@ -62,7 +62,7 @@ local networks = {
   radimagenet = { { size = 32 }, "took the network behind 'backbone.'" },
   fastai = { { size = 32 }, "took the 12 features of 6 channels as their maxima followed by their means" },
   wrapped = { { size = 32 }, "took the head 'head' as linear '0', relu, linear '2'" },
-  layers = { { size = 32 }, "took 'fc1', 'fc2' as the layers of one head" },
+  layers = { { size = 32 }, "took the head 'fc' as linear 'fc1', batch norm 'bn1', relu, linear 'fc2'" },
   vgg_one = { { size = 16 }, "torchvision's weights expect ImageNet's mean and std" },
   vgg_global = { { size = 16 }, "torchvision's weights expect ImageNet's mean and std" },
   vgg_norm = { { size = 16 }, "'classifier' as linear '0', batch norm '1', relu, linear '4', batch norm '5', relu, " },

@@ -36,12 +36,16 @@ local likely = {
 local function untold(body, given, model)
   local parts, epsilon = {}, nil
   for _, node in ipairs(model.graph:nodes()) do epsilon = epsilon or node.attrs.eps end
-  if epsilon and not given.eps then parts[1] = ("the epsilon of norms (%g: eps)"):format(epsilon) end
+  local said = given.eps or body.defaults.eps -- in a note of its own
+  if epsilon and not said then parts[1] = ("the epsilon of norms (%g: eps)"):format(epsilon) end
   if body.family == "vit" and not given.gelu then parts[#parts + 1] = "the kind of GELU (exact: gelu)" end
   if body.family == "resnet" then
     local by_width = model.graph:node "avgpool.max" -- of both kinds, which the head's width tells
     if not given.pool and not by_width then parts[#parts + 1] = "the last pooling (of means: pool)" end
     parts[#parts + 1] = "blur (none)"
+  end
+  if not given.kind and model.output_count > 1 then
+    parts[#parts + 1] = "what makes probabilities of its logits (softmax: head)"
   end
   return #parts > 0 and ((#parts > 1 and "; nor are " or "; nor is ") .. table.concat(parts, ", ")) or ""
 end

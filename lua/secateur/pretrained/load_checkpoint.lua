@@ -9,6 +9,7 @@ local model = require "secateur.models.model"
 local model_file = require "secateur.models.model_file"
 local parameter_names = require "secateur.formats.parameter_names"
 local options = require "secateur.util.options"
+local head_groups = require "secateur.pretrained.head_groups"
 local infer_architecture = require "secateur.pretrained.infer_architecture"
 local load_state = require "secateur.models.load_state"
 local file_view = require "secateur.pretrained.file_view"
@@ -158,7 +159,7 @@ local function build(source, user, where)
   local given = with_layout(user, view.body)
   if view.body then
     local what = unsupported.find(view:names())
-    if not what then view:take_head(given.head_name, notes) end
+    if not what then head_groups.take(view, given.head_name, notes) end
   end
   local found = infer(source, view, given)
   table.move(found.notes, 1, #found.notes, #notes + 1, notes)
