@@ -145,7 +145,7 @@ describe("loading a state", function()
       here(function() b:load_state(state, { exclude = "" }) end))
     assert.equal("load_state: exclude: no parameter matches '^fc%.'",
       here(function() b:load_state(state, { exclude = { "^fc%." } }) end))
-    assert.equal("load_state: exclude: expected Lua patterns, got a table",
+    assert.equal("load_state: exclude: expected Lua patterns, got { 3 }",
       here(function() b:load_state(state, { exclude = { 3 } }) end))
     assert.equal("load_state: exclude: expected Lua patterns, got '%'",
       here(function() b:load_state(state, { exclude = "%" }) end))
