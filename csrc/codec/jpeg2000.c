@@ -50,22 +50,21 @@ static sc_status check_image(const opj_image_t *image, const sc_dicom_info *info
         const opj_image_comp_t *plane = &image->comps[c];
         if (plane->w != info->columns || plane->h != info->rows || plane->dx != 1 || plane->dy != 1)
             return refuse("is of another size than its header says", error);
-        if (plane->prec != info->bits_stored || (plane->sgnd != 0) != info->is_signed)
-            return refuse("has other bits than its header says", error);
+        if (plane->prec == 0 || plane->prec > info->bits_allocated || plane->prec != image->comps[0].prec)
+            return refuse("has more bits than its header says", error);
     }
     return SC_OK;
 }
 
 static sc_status copy_samples(void *out, const opj_image_t *image, const sc_dicom_info *info, sc_error *error) {
     size_t area = info->rows * info->columns, samples = info->samples;
-    unsigned shift = info->high_bit + 1 - info->bits_stored;
-    uint32_t mask = ((uint32_t)1 << info->bits_stored) - 1;
+    uint32_t mask = ((uint32_t)1 << image->comps[0].prec) - 1;
     for (size_t c = 0; c < samples; c++) {
         const OPJ_INT32 *plane = image->comps[c].data;
         if (!plane)
             return refuse("lacks its data", error);
         for (size_t i = 0; i < area; i++) {
-            uint32_t value = ((uint32_t)plane[i] & mask) << shift;
+            uint32_t value = (uint32_t)plane[i] & mask;
             if (info->bits_allocated == 8)
                 ((uint8_t *)out)[i * samples + c] = (uint8_t)value;
             else
@@ -75,8 +74,7 @@ static sc_status copy_samples(void *out, const opj_image_t *image, const sc_dico
     return SC_OK;
 }
 
-static sc_status decode(void *out, opj_stream_t *stream, opj_codec_t *codec, const sc_dicom_info *info,
-                        sc_error *error) {
+static sc_status decode(void *out, opj_stream_t *stream, opj_codec_t *codec, sc_dicom_info *info, sc_error *error) {
     opj_dparameters_t parameters;
     opj_image_t *image = NULL;
     sc_status status = SC_OK;
@@ -92,11 +90,15 @@ static sc_status decode(void *out, opj_stream_t *stream, opj_codec_t *codec, con
         status = check_image(image, info, error);
     if (status == SC_OK)
         status = copy_samples(out, image, info, error);
+    if (status == SC_OK) {
+        info->bits_stored = image->comps[0].prec;
+        info->high_bit = info->bits_stored - 1;
+    }
     opj_image_destroy(image);
     return status;
 }
 
-sc_status sc_jpeg2000_decode(void *out, const unsigned char *bytes, size_t length, const sc_dicom_info *info,
+sc_status sc_jpeg2000_decode(void *out, const unsigned char *bytes, size_t length, sc_dicom_info *info,
                              sc_error *error) {
     static const unsigned char box[4] = {0, 0, 0, 12}; /* a JP2 file, where the standard wants a bare code stream */
     memory_stream memory = {.data = bytes, .length = length};

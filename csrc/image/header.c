@@ -135,6 +135,7 @@ sc_image_format sc_image_format_detect(const sc_image_bytes *bytes) {
         size_t at, length;
         const char *mark;
     } marks[] = {
+        {SC_IMAGE_DICOM, 128, 4, "DICM"}, /* the 128 bytes before it may be anything, TIFF's mark among others */
         {SC_IMAGE_PNG, 0, 8, "\x89PNG\r\n\x1a\n"},
         {SC_IMAGE_JPEG, 0, 3, "\xff\xd8\xff"},
         {SC_IMAGE_BMP, 0, 2, "BM"},
@@ -143,7 +144,6 @@ sc_image_format sc_image_format_detect(const sc_image_bytes *bytes) {
         {SC_IMAGE_TIFF, 0, 4, "II+\0"},
         {SC_IMAGE_TIFF, 0, 4, "MM\0+"},
         {SC_IMAGE_WEBP, 8, 4, "WEBP"},
-        {SC_IMAGE_DICOM, 128, 4, "DICM"},
     };
     unsigned char start[132];
     size_t length = sc_image_bytes_read(bytes, 0, start, sizeof start);

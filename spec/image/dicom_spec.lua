@@ -57,6 +57,23 @@ describe("DICOM", function()
     assert.same({ 20, 12, 3, 8 }, { core.image_info(clinic.folder .. "ybr_jpeg.dcm") })
   end)
 
+  it("may begin as a TIFF file does", function()
+    local path = temporary.write(root, "dual", "II*\0" .. clinic.bytes("ct_rle.dcm"):sub(5))
+    assert.same(core.image_load(clinic.folder .. "ct_rle.dcm"):totable(), core.image_load(path):totable())
+  end)
+
+  it("has as many bits as its JPEG 2000 stream, whatever the header says", function()
+    local stored, high = "\40\0\1\1US\2\0", "\40\0\2\1US\2\0"
+    local bytes = clinic.bytes("ct_jpeg2000.dcm")
+    local first, last = bytes:find(stored .. "\12\0" .. high .. "\11\0", 1, true)
+    local path = temporary.write(root, "bits.dcm", bytes:sub(1, first - 1) .. stored .. "\16\0" .. high .. "\15\0"
+      .. bytes:sub(last + 1))
+    for _, window in ipairs { "file", "full" } do
+      assert.same(core.image_load(clinic.folder .. "ct_jpeg2000.dcm", { window = window }):totable(),
+        core.image_load(path, { window = window }):totable())
+    end
+  end)
+
   it("tells patient, study and series, and nothing else", function()
     assert.same({ "patient-17", "1.2.826.0.1.3680043.8.498.2", "1.2.826.0.1.3680043.8.498.3" },
       { core.dicom_identifiers(clinic.folder .. "ct_jpeg2000.dcm") })
