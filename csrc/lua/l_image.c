@@ -6,6 +6,8 @@
 #include "lua/l_image_decode.h"
 #include "lua/support.h"
 
+#include <string.h>
+
 #define PIXELS SC_LUA_CLASS("Pixels")
 
 /* image_info(path) -> width, height, channels (as stored), bits (8 or 16); or nil, message. Reads the header only. */
@@ -101,14 +103,35 @@ static int image_resize(lua_State *L) {
     return 1;
 }
 
+/* image_crop(tensor [C,H,W], left, top, width, height) -> Tensor [C,height,width], a copy; left and top from 0. */
+static int image_crop(lua_State *L) {
+    static const char function[] = "image_crop";
+    sc_error error;
+    char text[SC_SHAPE_TEXT];
+    const sc_tensor *image = sc_lua_check_tensor_of(L, 1, function, "tensor", SC_REAL);
+    const size_t *size = image->shape.size;
+    if (image->shape.ndim != 3 || sc_tensor_numel(image) == 0)
+        return sc_lua_fail(L, "%s: tensor: expected [C,H,W], got %s", function, sc_shape_format(text, &image->shape));
+    size_t left = (size_t)sc_lua_check_integer(L, 2, function, "left", 0, (lua_Integer)size[2] - 1);
+    size_t top = (size_t)sc_lua_check_integer(L, 3, function, "top", 0, (lua_Integer)size[1] - 1);
+    size_t width = (size_t)sc_lua_check_integer(L, 4, function, "width", 1, (lua_Integer)(size[2] - left));
+    size_t height = (size_t)sc_lua_check_integer(L, 5, function, "height", 1, (lua_Integer)(size[1] - top));
+    sc_shape shape;
+    sc_lua_try(L, sc_shape_init(&shape, 3, (size_t[]){size[0], height, width}, &error), &error);
+    sc_tensor *out = sc_lua_new_tensor(L);
+    sc_lua_try(L, sc_tensor_create(out, SC_REAL, &shape, &error), &error);
+    for (size_t c = 0; c < size[0]; c++)
+        for (size_t y = 0; y < height; y++)
+            memcpy(sc_tensor_real(out) + (c * height + y) * width,
+                   sc_tensor_real(image) + (c * size[1] + top + y) * size[2] + left, width * sizeof(sc_real));
+    return 1;
+}
+
 void sc_lua_open_image(lua_State *L) {
     static const luaL_Reg none[] = {{NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"image_info", image_info},
-        {"image_load", image_load},
-        {"image_save", image_save},
-        {"image_resize", image_resize},
-        {NULL, NULL},
+        {"image_info", image_info},     {"image_load", image_load}, {"image_save", image_save},
+        {"image_resize", image_resize}, {"image_crop", image_crop}, {NULL, NULL},
     };
     sc_lua_new_class(L, PIXELS, none, pixels_release);
     sc_lua_new_class(L, SCRATCH, none, resample_scratch_release);

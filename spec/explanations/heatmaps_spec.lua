@@ -63,6 +63,57 @@ describe("heatmaps", function()
     end
   end)
 
+  it("shows padded images and their relevance without the borders", function()
+    for _, class in ipairs { "a", "b" } do
+      assert(files.mkdir_p(files.join(folder, "set/" .. class)))
+      for i = 1, 8 do
+        core.image_save(("%s/set/%s/%d.png"):format(folder, class, i), core.rand(9, 27, { seed = 100 * class:byte() + i }))
+      end
+    end
+    local function open(resize)
+      return sc.data.folder(folder .. "/set", { size = 16, channels = 1, resize = resize, mean = 0.3, std = 1 }).test
+    end
+    local padded = open "pad"
+    local net = sc.models.vgg { config = { 4, "M" }, hidden = {}, pool = 1, size = 16, classes = 2, channels = 1,
+      seed = 3 }
+    local box = padded:content(1)
+    assert.same({ left = 0, top = 6, width = 16, height = 5 }, box)
+    assert.is_nil(open "squash":content(1))
+    for _, normalise_by in ipairs { "panel", "method", "row" } do
+      local made = sc.heatmaps(net, padded, { dir = folder, methods = { "gradient", "lrp" }, indices = { 1, 2 },
+        width = 32, sheet = false, normalise_by = normalise_by })
+      local limits = {}
+      for i, sample in ipairs(made) do
+        for m, image in ipairs(sample.images) do
+          assert.same({ 3, 10, 32 }, core.image_load(image.path, { channels = 3 }):shape())
+          limits[m] = limits[m] or {}
+          limits[m][i] = image.limit
+        end
+      end
+      local cropped = {}
+      for m, method in ipairs { "gradient", "lrp" } do
+        cropped[m] = {}
+        for i = 1, 2 do
+          local x = padded:batch { i }
+          local plane = sc.attribute(net, x, { method = method, layers = {}, target = "prediction" }).input[1]
+          cropped[m][i] = core.image_crop(plane, 0, 6, 16, 5)
+        end
+      end
+      local function percentile(list)
+        local all = core.zeros(#list, 5, 16)
+        for i, plane in ipairs(list) do all[i]:copy(plane:reshape(5, 16)) end
+        return (core.magnitude_percentile(all, 99.5))
+      end
+      for m = 1, 2 do
+        for i = 1, 2 do
+          local wanted = normalise_by == "panel" and percentile { cropped[m][i] }
+            or normalise_by == "method" and percentile(cropped[m]) or percentile { cropped[1][i], cropped[2][i] }
+          assert.near(wanted, limits[m + 1][i], 1e-6 * wanted)
+        end
+      end
+    end
+  end)
+
   it("draws what heatmap draws", function()
     local made = draw { methods = { "lrp" }, indices = { 5 }, colormap = "purple_green", gamma = 1, percentile = 95,
       alpha = 0.5, width = 16, sheet = false }

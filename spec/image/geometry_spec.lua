@@ -85,6 +85,34 @@ describe("the geometry of images", function()
   end)
 end)
 
+describe("the box of a padded image", function()
+  it("is what is not border", function()
+    for _, which in ipairs { "wide", "tall", "square" } do
+      local shape = reference[which .. ".image"]:shape()
+      local white = core.tensor({ 1, shape[1], shape[2], fill = 255 }, "uint8")
+      local source = core.image_source { kind = "pixels", pixels = white }
+      for _, size in ipairs { 1, 2, 17, 44 } do
+        local opts = { size = size, channels = 1, resize = "pad" }
+        local left, top, width, height = source:content(1, opts)
+        local x = source:batch({ 1 }, opts):reshape(1, size, size)
+        assert.near(width * height, x:sum(), 1e-3)
+        assert.near(width * height, core.image_crop(x, left, top, width, height):sum(), 1e-3)
+        assert.same({ 0, 0, size, size }, { source:content(1, { size = size, resize = "crop" }) })
+      end
+    end
+  end)
+
+  it("is cut out by image_crop", function()
+    local x = core.tensor { { { 1, 2, 3 }, { 4, 5, 6 } }, { { 7, 8, 9 }, { 10, 11, 12 } } }
+    assert.same({ { { 2, 3 } }, { { 8, 9 } } }, core.image_crop(x, 1, 0, 2, 1):totable())
+    assert.same(x:totable(), core.image_crop(x, 0, 0, 3, 2):totable())
+    assert.has_error(function() core.image_crop(x, 1, 0, 3, 1) end,
+      "image_crop: width: expected a whole number in 1..2, got 3")
+    assert.has_error(function() core.image_crop(x[1], 0, 0, 1, 1) end,
+      "image_crop: tensor: expected [C,H,W], got [2x3]")
+  end)
+end)
+
 describe("a random crop", function()
   local image = reference["wide.image"]
   local whole = { scale = { 1, 1 }, ratio = { 37 / 23, 37 / 23 } }

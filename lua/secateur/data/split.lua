@@ -179,6 +179,20 @@ function Split:image(index)
   return x:reshape(shared.channels, shared.size, shared.size)
 end
 
+--- Where a whole image lies in the square that `image` and `batch` give, where images are padded.
+-- @int index
+-- @treturn ?table `left` and `top` (from 0), `width`, `height`: outside of it is border; nil where nothing is
+function Split:content(index)
+  local preparation = self.shared.preparation
+  if preparation.resize ~= "pad" then return nil end
+  local rule = { type = "integer", min = 1, max = #self.rows, required = true }
+  local row = self.rows[options.value("content", "index", index, rule)]
+  local left, top, width, height = self.source:content(row, image_options.native(preparation))
+  if not left then errors.refuse("content", top) end
+  if width == preparation.size and height == preparation.size then return nil end
+  return { left = left, top = top, width = width, height = height }
+end
+
 local function is_range(most)
   return function(value)
     local low, high = value[1], value[2]

@@ -140,15 +140,37 @@ local function first_of_each(split, opts)
   return #chosen > 0 and chosen or { 1 }
 end
 
--- Relevance of all samples by a method: planes [n x H x W], and the attribution. Or nil, message, where attribute
--- refuses.
+-- What of a picture or plane [(C x) H x W] is no border; all of it without a box.
+local function crop(picture, box)
+  if not box then return picture end
+  local shape = picture:shape()
+  local cropped = core.image_crop(#shape == 2 and picture:reshape(1, shape[1], shape[2]) or picture, box.left, box.top,
+    box.width, box.height)
+  return #shape == 2 and cropped:reshape(box.height, box.width) or cropped
+end
+
+-- Relevance of all samples by a method: list of planes [H x W] without borders, and the attribution. Or nil, message,
+-- where attribute refuses.
 local function explain(model, x, method, opts)
   local good, result = errors.try(attribute, method.model or model, x, method.options)
   if not good then return nil, result end
-  local count, height, width = x:size(1), result.input:size(3), result.input:size(4)
-  local planes = core.zeros(count, height, width)
-  for i = 1, count do planes[i]:copy(assert(rendering.flatten(result.input[i], opts.smooth))) end
+  local planes = {}
+  for i = 1, x:size(1) do
+    planes[i] = crop(assert(rendering.flatten(result.input[i], opts.smooth)), opts.boxes[i])
+  end
   return planes, result
+end
+
+-- All numbers of several planes.
+local function join(planes)
+  local total, at = 0, 0
+  for _, plane in ipairs(planes) do total = total + plane:numel() end
+  local all = core.zeros(total)
+  for _, plane in ipairs(planes) do
+    all:view(at + 1, at + plane:numel()):copy(plane:reshape(plane:numel()))
+    at = at + plane:numel()
+  end
+  return all
 end
 
 -- The pruned model's target: the classes that were explained of the dense one.
@@ -194,15 +216,15 @@ local function find_limits(methods, planes, opts)
     return opts.range and found and opts.range or found or errors.raise("%s: %s", method.label, message)
   end
   for m, method in ipairs(methods) do
-    local shared = opts.normalise_by == "method" and limit(planes[m], method)
+    local shared = opts.normalise_by == "method" and limit(join(planes[m]), method)
     limits[m] = {}
-    for i = 1, planes[m]:size(1) do limits[m][i] = shared or limit(planes[m][i], method) end
+    for i, plane in ipairs(planes[m]) do limits[m][i] = shared or limit(plane, method) end
   end
   if opts.normalise_by == "row" then
-    for i = 1, planes[1]:size(1) do
-      local row = core.zeros(#methods, planes[1]:size(2), planes[1]:size(3))
-      for m in ipairs(methods) do row[m]:copy(planes[m][i]) end
-      local shared = limit(row, methods[1])
+    for i in ipairs(planes[1]) do
+      local row = {}
+      for m in ipairs(methods) do row[m] = planes[m][i] end
+      local shared = limit(join(row), methods[1])
       for m in ipairs(methods) do limits[m][i] = shared end
     end
   end
@@ -273,6 +295,7 @@ end
 local function draw_sample(split, sample, drawn, opts)
   local image = split:image(sample.index)
   local scale = math.max(1, opts.width // image:size(3))
+  image = crop(image, opts.boxes[sample.row])
   local big = core.image_resize(image, image:size(2) * scale, image:size(3) * scale):clamp(0, 1)
   local stem = ("%s-%d"):format(drawn.stem, sample.index)
   local images, title, lines = { { label = "Image", path = save(opts, stem .. "-image", big) } },
@@ -356,6 +379,8 @@ local function make(model, split, methods, opts)
   for _, method in ipairs(methods) do opts.labelled = opts.labelled or wants_label(method.options.target) end
   local x, samples = read_samples(model, split, opts.indices or first_of_each(split, opts), opts)
   settle_targets(model, methods, samples)
+  opts.boxes = {}
+  for i, sample in ipairs(samples) do opts.boxes[i] = split.content and split:content(sample.index) end
   local drawn = explain_all(model, x, methods, opts)
   drawn.stem = gnuplot.slug(opts.name, {})
   drawn.limits = find_limits(drawn.methods, drawn.planes, opts)
@@ -373,7 +398,8 @@ end
 
 --- Explains samples of a split by several methods and draws them: a picture per sample and method, and all together as
 -- one sheet with titles and a colour bar (NAME-sheet.png, .svg, .pdf). What it gives is also what
--- `sc.report(results, dir, {heatmaps = ...})` takes.
+-- `sc.report(results, dir, {heatmaps = ...})` takes. Of images that the split pads (`resize = "pad"`), pictures and
+-- relevance are shown without the borders.
 -- @tparam Model model
 -- @tparam Split split
 -- @tparam table opts
