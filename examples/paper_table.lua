@@ -97,7 +97,7 @@ sc.main(function()
   local results = sc.sweep { models = models, datasets = datasets, methods = words(args.methods),
     repair = words(args.repair), redundancy = args.redundancy and { false, true } or false,
     sampling = { "clustering", "confidence", "random" }, rates = numbers(args.rates), seeds = numbers(args.seeds),
-    per_class = args.per_class, store = args.store }
+    per_class = args.per_class, store = args.store, about = { epochs = args.epochs } }
   print(results)
 
   for data_name, data in pairs(datasets) do

@@ -154,6 +154,9 @@ describe("examples", function()
     assert.matches(stale, run(line:format("folder", 2, 3)))
     assert.not_equal(first.info.trained, sc.load(file).info.trained)
     assert.matches(stale, run(line:format("tiny.npz", 2, 4)))
+    local text, status = example_files.run(root, line:format("tiny.npz", 1, 4)) -- whose rows are all there
+    assert.equal(1, status)
+    assert.matches("about.epochs: 2 in the store, now 1", text)
   end)
 
   it("make a model smaller, and say what it was and is", function()

@@ -357,6 +357,13 @@ describe("sweep", function()
       'method_options.lrp: nothing in the store, now {"start":"logit"}')
   end)
 
+  it("refuses a store about something else, also where all rows are there", function()
+    sweep(settings { store = path, about = { epochs = 1 } })
+    assert.equal(12, #sweep(settings { store = path, about = { epochs = 1 } }))
+    assert.error_matches(function() sweep(settings { store = path, about = { epochs = 2 } }) end,
+      "about.epochs: 1 in the store, now 2")
+  end)
+
   it("tells strategies of one's own apart by their code", function()
     local function first(pool) return pool end
     local function last(pool) return { pool[#pool] } end
@@ -528,7 +535,7 @@ describe("sweep", function()
     wrong({ agreement = { method = { method = "ig", stepz = 3 } } }, "agreement: method: unknown option 'stepz', "
       .. "expected one of: baseline, batch, layers, max_steps, method, quadrature, sigma, steps, target, tolerance; "
       .. "did you mean 'steps'?")
-    wrong({ method_option = {} }, "unknown option 'method_option', expected one of: agreement, batch, "
+    wrong({ method_option = {} }, "unknown option 'method_option', expected one of: about, agreement, batch, "
       .. "calibration_count, data, datasets, evaluate, latency, layers, margin, method_options, methods, min_units, "
       .. "model, models, "
       .. "per_class, progress, rates, reduce, redundancy, repair, sampling, scope, seed, seeds, store; did you mean "

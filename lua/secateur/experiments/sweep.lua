@@ -345,7 +345,10 @@ end
 -- * `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining; by default that of
 --   the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed` (see
 --   `agreement`); a store begun without goes on without
--- * `store` (a path; none by default); `progress` (a boolean; by default on a terminal)
+-- * `store` (a path; none by default); `about` (none; a table of what else the rows depend on, such as how the
+--   functions of `models` train, which are not asked again when all rows are there: another `about` is another
+--   experiment);
+--   `progress` (a boolean; by default on a terminal)
 --
 -- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, redundancy, repair, rate; see
 -- `secateur.results`

@@ -39,7 +39,8 @@ function sweep_experiment.describe(job)
     calibration_count = opts.calibration_count, evaluate = job.evaluate, latency = job.latency,
     per_class = opts.per_class, scope = opts.scope, min_units = opts.min_units, reduce = opts.reduce,
     layers = fingerprint.options(opts.layers), method_options = fingerprint.options(opts.method_options),
-    agreement = fingerprint.options(job.agreement), samplings = {}, models = {}, datasets = {} }
+    agreement = fingerprint.options(job.agreement), about = fingerprint.options(opts.about),
+    samplings = {}, models = {}, datasets = {} }
   for _, sampling in ipairs(job.samplings) do
     local is_custom = sampling.how ~= sampling.name
     experiment.samplings[sampling.name] = is_custom and fingerprint.options(sampling.how) or "built-in"

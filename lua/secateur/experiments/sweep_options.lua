@@ -41,6 +41,7 @@ local rules = {
   evaluate = { one_of = { "compact", "masked" } },
   latency = { type = "boolean" },
   agreement = { type = { "boolean", "table" } },
+  about = { type = "table" },
   store = { type = "string" },
   progress = { type = "boolean" },
 }
