@@ -122,7 +122,7 @@ describe("cost", function()
   it("refuses what it cannot measure, at the caller's line", function()
     local model = network()
     assert.equal("cost: model: expected a Model, got a table", errors.here(function() cost({}) end))
-    assert.equal("cost: batches: expected whole numbers of at least 1, got a table",
+    assert.equal("cost: batches: expected whole numbers of at least 1, got { 1, 0 }",
       errors.here(function() cost(model, { batches = { 1, 0 } }) end))
     assert.equal("cost: repeats: expected a whole number of at least 1, got 0",
       errors.here(function() cost(model, { repeats = 0 }) end))
