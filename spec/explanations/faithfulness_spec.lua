@@ -305,7 +305,8 @@ describe("faithfulness", function()
       wrong("target: expected a class in 1..3, got 4", { target = 4 })
       wrong("baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got 'grey'",
         { baseline = "grey" })
-      wrong("insertion_baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, got { 'black', 'zero' }",
+      wrong("insertion_baseline: expected \"black\", \"zero\", \"blurred\", a Tensor or a split, "
+        .. "got { 'black', 'zero' }",
         { insertion_baseline = { "black", "zero" } })
       wrong("insertion_baseline: expected finite numbers, got some that are not",
         { insertion_baseline = sc.full(1, 8, 8, 0 / 0), methods = { "gradient" }, measures = { "insertion" } })

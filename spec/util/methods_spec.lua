@@ -47,6 +47,16 @@ describe("methods called with a dot", function()
     assert.same({ 2, nil, 1, n = 3 }, table.pack(Class.new():pair(1, 2)))
   end)
 
+  it("take splits, and say where a whole data set has them", function()
+    local data = sc.data.phantom { count = 40, size = 16, seed = 1 }
+    local model = sc.models.vgg { config = { 4 }, hidden = {}, pool = 1, classes = #data.classes, size = 16 }
+    local hint = "got a Dataset; a data set has splits, such as data.test"
+    for _, name in ipairs { "evaluate", "importance", "sample", "predict" } do
+      assert.matches("^" .. name .. ": .*" .. hint:gsub("%p", "%%%0") .. "$",
+        here(function() sc[name](model, data) end))
+    end
+  end)
+
   it("of tables are asked for where a name is nearly right, and nil else", function()
     assert.equal("models: no such function 'ResNet50'; did you mean 'resnet50'?",
       here(function() sc.models.ResNet50 {} end))

@@ -71,6 +71,14 @@ function predict.check_fit(name, model, split, argument, adapts)
   if not adapts then check_preparation(name, model, split, argument) end
 end
 
+--- The end of a message about a value that is no split, where it is a whole data set; nothing else.
+-- @param value
+-- @treturn string
+function predict.dataset_hint(value)
+  local whole = type(value) == "table" and value.train and value.test
+  return whole and "; a data set has splits, such as data.test" or ""
+end
+
 --- Raises unless the model can be run on the split: a split that is not
 -- empty, and fits as `check_fit` has it.
 -- @string name the public function
@@ -83,7 +91,8 @@ function predict.check(name, model, split, argument, adapts)
   model_class.check(name, model, "model")
   local kind = type(split)
   if (kind ~= "table" and kind ~= "userdata") or not split.batches or not split.count then
-    errors.refuse(name, "%s: expected a split of a dataset, got %s", argument, options.describe(split))
+    errors.refuse(name, "%s: expected a split of a dataset, got %s%s", argument, options.describe(split),
+      predict.dataset_hint(split))
   elseif split:count() == 0 then
     errors.refuse(name, "%s: expected at least one sample, found none", argument)
   end

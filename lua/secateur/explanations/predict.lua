@@ -150,9 +150,8 @@ local function open(job, images)
   elseif type(images) == "table" and (next(images) == nil or type(images[1]) == "string") then
     open_files(job, images)
   else
-    local is_dataset = type(images) == "table" and images.train and images.test
     errors.refuse("predict", "images: expected a path, a list of paths, a folder, a split or a Tensor, got %s%s",
-      options.describe(images), is_dataset and "; a data set has splits, such as data.test" or "")
+      options.describe(images), evaluation.dataset_hint(images))
   end
 end
 

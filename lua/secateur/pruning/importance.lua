@@ -162,7 +162,8 @@ local function importance(model, split, opts)
   model_class.check("importance", model)
   local checked = importance_options.check("importance", opts)
   if type(split) ~= "table" or not split.batch then
-    errors.refuse("importance", "split: expected a split of a data set, got " .. options.describe(split))
+    errors.refuse("importance", "split: expected a split of a data set, got " .. options.describe(split)
+      .. predict.dataset_hint(split))
   end
   predict.check_fit("importance", model, split)
   if checked.redundancy == nil then checked.redundancy = checked.method == "sensitivity" end

@@ -189,7 +189,8 @@ end
 
 local function check_split(model, split)
   if type(split) ~= "table" or not split.subset or not split.labels or not split.classes then
-    errors.refuse("sample", "split: expected a split of a data set, got " .. options.describe(split))
+    errors.refuse("sample", "split: expected a split of a data set, got " .. options.describe(split)
+      .. predict.dataset_hint(split))
   elseif #split.labels == 0 then
     errors.refuse("sample", "split: expected at least one sample, found none")
   end
