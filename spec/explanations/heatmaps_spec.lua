@@ -67,7 +67,8 @@ describe("heatmaps", function()
     for _, class in ipairs { "a", "b" } do
       assert(files.mkdir_p(files.join(folder, "set/" .. class)))
       for i = 1, 8 do
-        core.image_save(("%s/set/%s/%d.png"):format(folder, class, i), core.rand(9, 27, { seed = 100 * class:byte() + i }))
+        core.image_save(("%s/set/%s/%d.png"):format(folder, class, i),
+          core.rand(9, 27, { seed = 100 * class:byte() + i }))
       end
     end
     local function open(resize)

@@ -216,8 +216,10 @@ describe("prune", function()
       assert.has_error(function() prune.load_plan(missing) end,
         ("load_plan: %s: No such file or directory"):format(missing))
       local plan = prune.plan(small(), scores, { rate = 0 })
-      assert.has_error(function() plan:save(folder .. "/none/plan.json") end,
-        ("save: %s/none/plan.json.part: No such file or directory"):format(folder))
+      plan:save(folder .. "/new/plan.json")
+      assert.equal(tostring(plan), tostring(prune.load_plan(folder .. "/new/plan.json")))
+      assert.has_error(function() plan:save(folder .. "/new/plan.json/plan.json") end,
+        ("save: %s/new/plan.json/plan.json.part: Not a directory"):format(folder))
     end)
   end)
 

@@ -18,7 +18,7 @@
 --   headers of DICOM files, of which nothing else is kept). Where splits are assigned, no group lies in two of them;
 --   where a set brings splits that divide a group, `on_duplicate` says what happens.
 -- * `on_duplicate` ("warn"): what to do about equal images in more than one split (the same pixels, whatever the file):
---   "warn", "error", "drop" (keep them in the last split alone: test before val before train) or "ignore" (do not look).
+--   "warn", "error", "drop" (keep them in the last split alone: test before val before train), "ignore" (do not look).
 --   Looking decodes every image once; unless this is given, in a set of over 1 GiB only equal files are found, and that
 --   is said.
 -- * `encoding` ("latin1"): what names of classes and files are that are not UTF-8; without it they are an error.

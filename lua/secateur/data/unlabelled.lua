@@ -70,8 +70,10 @@ end
 local TensorSplit = { __name = "Split" }
 TensorSplit.__index = TensorSplit
 
+-- How many images there are.
 function TensorSplit:count() return self.images:size(1) end
 
+-- x, no labels, and the indices again.
 function TensorSplit:batch(indices)
   local shape = self.images:shape()
   shape[1] = #indices
@@ -80,6 +82,7 @@ function TensorSplit:batch(indices)
   return x, nil, indices
 end
 
+-- Iterator over what `batch` gives, `opts.batch` images at a time, in their order.
 function TensorSplit:batches(opts)
   local first, count = 1, self:count()
   return function()

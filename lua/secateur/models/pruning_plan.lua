@@ -203,10 +203,11 @@ function pruning_plan.decode(text)
 end
 
 --- Writes the plan as JSON; `prune.load_plan` reads it back.
--- @string path
+-- @string path its folder is made where it is missing
 function methods:save(path)
   path = options.value("save", "path", path, { type = "string", required = true })
   file_kind.check("save", path, "JSON")
+  files.mkdir_p(files.directory(path)) -- where that fails, writing says why
   local ok, message = files.write_all(path, pruning_plan.encode(self) .. "\n")
   if not ok then errors.refuse("save", message) end
 end
