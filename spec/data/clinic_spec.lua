@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local data = require "secateur.data"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
+local image = require "secateur.data.image"
 local preparation = require "secateur.models.preparation"
 local stderr = require "support.stderr"
 local temporary = require "support.temporary"
@@ -93,6 +94,9 @@ describe("data sets of the clinic", function()
     local wanted = source:batch({ 1 }, { size = 8, channels = 1 })
     assert.same(wanted:totable(), set.train:batch({ 1 }):totable())
     assert.same(window, preparation.from(set.train.preparation).window)
+    local alone = image(clinic.folder .. "ct_explicit.dcm",
+      { size = 8, channels = 1, window = window, mean = 0, std = 1 })
+    assert.same(wanted:totable()[1], alone:totable())
     local other = data.folder(root, with { window = "file", mean = 0, std = 1 })
     assert.is_nil(other.train.preparation.window)
     local known = preparation.from(set.train.preparation)

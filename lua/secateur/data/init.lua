@@ -14,10 +14,10 @@
 --   images (NAME_mask.png beside NAME.png; a folder masks of a class that has images elsewhere) are left out unless
 --   `only` is given.
 -- * `group`: which images belong together (a patient): a function of a file's path below the root and its whole path,
---   a column of `split.csv`, or "patient" or "study" (a column of that name, else PatientID or StudyInstanceUID of the
+--   a column of `split.csv`, or "patient" or "study" (a column of that name, else PatientID or StudyInstanceUID in the
 --   headers of DICOM files, of which nothing else is kept). Where splits are assigned, no group lies in two of them;
 --   where a set brings splits that divide a group, `on_duplicate` says what happens.
--- * `on_duplicate` ("warn"): what to do about equal images in more than one split (the same pixels, whatever the file):
+-- * `on_duplicate` ("warn"): what to do about equal images in more than one split (equal pixels, whatever the file):
 --   "warn", "error", "drop" (keep them in the last split alone: test before val before train), "ignore" (do not look).
 --   Looking decodes every image once; unless this is given, in a set of over 1 GiB only equal files are found, and that
 --   is said.

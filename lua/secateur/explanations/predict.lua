@@ -66,7 +66,7 @@ local function preparation_of(job)
   end
   if said then
     say(job, "the model does not say how its images were prepared: taken as %d x %d x %d with ImageNet's mean and std "
-      .. "(options mean, std, resize, crop, interpolation, range)", shape[1], shape[2], shape[3])
+      .. "(options mean, std, resize, crop, interpolation, range, window)", shape[1], shape[2], shape[3])
   end
   return made
 end
@@ -312,8 +312,8 @@ end
 -- * `top` (3): how many classes a row's `top` lists, and the printed table shows
 -- * `threshold` (0.5; of a sigmoid head): the probability from which on a finding counts as present; one, or a list of
 --   one per finding
--- * `mean`, `std`, `resize`, `crop`, `interpolation`, `range`, `max_pixels`: see `sc.data`; instead of what the model
---   knows
+-- * `mean`, `std`, `resize`, `crop`, `interpolation`, `range`, `window`, `max_pixels`: see `sc.data`; instead of what the
+--   model knows
 -- * `batch` (32), `workers` (1), `quiet` (false)
 --
 -- @treturn Predictions a list of rows `{file =, class =, probability =, probabilities = {…}, top = {{class =,
