@@ -83,7 +83,16 @@ static sc_status read_bmp(sc_image_header *out, const unsigned char *start, size
     return SC_OK;
 }
 
-static sc_status read_frame(sc_image_header *out, const unsigned char *head) {
+/* head: marker, length, precision, height, width, number of components. */
+static sc_status read_frame(sc_image_header *out, const unsigned char *head, sc_error *error) {
+    enum { PROGRESSIVE = 0xc2 }; /* markers above are lossless, hierarchical or arithmetic-coded */
+    if (head[1] > PROGRESSIVE)
+        return sc_error_set(error, SC_ERROR_FORMAT,
+                            "a lossless, hierarchical or arithmetic-coded JPEG, which is not supported: save it as PNG "
+                            "or as baseline JPEG");
+    if (head[4] != 8)
+        return sc_error_set(error, SC_ERROR_FORMAT,
+                            "a JPEG of %d bits per sample, of which 8 are supported: save it as PNG", head[4]);
     out->height = big_endian(head + 5, 2);
     out->width = big_endian(head + 7, 2);
     out->channels = head[9] >= 3 ? 3 : 1;
@@ -110,7 +119,7 @@ static sc_status read_jpeg(sc_image_header *out, const sc_image_bytes *bytes, sc
         else if (marker < 0xc0 || marker > 0xcf || marker == DHT || marker == JPG || marker == DAC)
             at += 2 + big_endian(head + 2, 2);
         else if (got == sizeof head)
-            return read_frame(out, head);
+            return read_frame(out, head, error);
         else
             return damaged(SC_IMAGE_JPEG, "truncated", error);
     }
