@@ -117,11 +117,11 @@ describe("decoding", function()
     local bytes = assert(files.read_all(IMAGES .. "colour.jpg"))
     local at = bytes:find("\255\192", 1, true)
     local lossless = bytes:sub(1, at) .. "\195" .. bytes:sub(at + 2)
-    fails(temporary.write(root, "lossless.jpg", lossless), "a lossless, hierarchical or arithmetic-coded JPEG, which is "
-      .. "not supported: save it as PNG or as baseline JPEG")
+    fails(temporary.write(root, "lossless.jpg", lossless), "a lossless, hierarchical or arithmetic-coded JPEG, which "
+      .. "is not supported: save it as PNG or as baseline JPEG")
     local twelve = bytes:sub(1, at + 3) .. "\12" .. bytes:sub(at + 5)
-    fails(temporary.write(root, "twelve.jpg", twelve), "a JPEG of 12 bits per sample, of which 8 are supported: save it "
-      .. "as PNG")
+    fails(temporary.write(root, "twelve.jpg", twelve), "a JPEG of 12 bits per sample, of which 8 are supported: save "
+      .. "it as PNG")
   end)
 
   it("says of a PNG without its end that it is cut short", function()
