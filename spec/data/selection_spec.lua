@@ -165,6 +165,19 @@ describe("data: only, skip and masks", function()
     assert.same({ "benign", "images" }, select(3, load {}).classes)
   end)
 
+  it("leave out folders of masks of several kinds, and segmentations", function()
+    for _, class in ipairs { "benign", "malignant" } do
+      for _, kind in ipairs { "lung masks", "Infection_Mask" } do
+        for i = 1, 6 do pictures.save(root, ("%s/%s/%d.png"):format(class, kind, i), i / 9) end
+      end
+      pictures.save(root, ("%s/%s (2)_segmentation.png"):format(class, class), 0.4)
+      pictures.save(root, ("%s/unmasked/%s.png"):format(class, class), 0.3)
+    end
+    local count, text = load { quiet = false }
+    assert.equal(14, count)
+    assert.matches("masks left out: 40 ", text, 1, true)
+  end)
+
   it("take patterns of names and paths", function()
     assert.equal(12, (load { only = "*_mask.png" }))
     local count, text = load { only = { "* (?).png" }, skip = { "* (1).png", "malignant/* (2).png" }, quiet = false }

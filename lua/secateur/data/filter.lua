@@ -44,16 +44,32 @@ local function note_patterns(listing, option, list)
   end
 end
 
--- "benign (1)_mask.png" and "benign (1)_mask_1.png" are masks of "benign (1).png".
+-- "benign (1)_mask.png" and "benign (1)_mask_1.png" are masks of "benign (1).png", as ISIC's "X_segmentation.png" is
+-- of "X.jpg".
 local function image_of_mask(name)
-  return name:match "^(.+)_[mM][aA][sS][kK]%.%w+$" or name:match "^(.+)_[mM][aA][sS][kK]_%d+%.%w+$"
+  local lower = name:lower()
+  for _, pattern in ipairs { "^(.+)_mask%.%w+$", "^(.+)_mask_%d+%.%w+$", "^(.+)_segmentation%.%w+$" } do
+    local stem = lower:match(pattern)
+    if stem then return name:sub(1, #stem) end
+  end
+  return nil
+end
+
+--- Whether a folder's name says that masks are in it: "masks", "lung masks", "infection_mask".
+-- @string name
+-- @treturn boolean
+function filter.is_mask_folder(name)
+  return name:lower():find "%f[%a]masks?$" ~= nil
 end
 
 local function lies_in_masks(sample)
-  return ("/" .. sample.inside:lower()):find "/masks?/" ~= nil
+  for folder in sample.inside:gmatch "([^/]+)/" do
+    if filter.is_mask_folder(folder) then return true end
+  end
+  return false
 end
 
--- A test of samples for masks: those named after an image beside them, and those in a folder `masks` of a class that
+-- A test of samples for masks: those named after an image beside them, and those in a folder of masks in a class that
 -- has images elsewhere.
 local function mask_test(listing)
   local stems, outside = {}, {}

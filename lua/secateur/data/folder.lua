@@ -2,6 +2,7 @@
 -- @module secateur.data.folder
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local filter = require "secateur.data.filter"
 local layout = require "secateur.data.layout"
 local selection = require "secateur.data.selection"
 local split_csv = require "secateur.data.split_csv"
@@ -35,7 +36,8 @@ local function name_all(names)
   return table.concat(quoted, ", ")
 end
 
--- A folder "masks" beside those of classes is none, nor is "mask" beside "images"; unless `classes` names it.
+-- A folder "masks" beside those of classes is none, nor are "mask" and "lung masks" beside "images"; unless `classes`
+-- names them.
 local function class_folders(listing, root, top, opts)
   local classes, masks, chosen, has_images = {}, {}, {}, false
   local all = layout.folders(files.join(root, top))
@@ -45,7 +47,7 @@ local function class_folders(listing, root, top, opts)
   for _, name in ipairs(all) do has_images = has_images or name:lower():find "^images?$" ~= nil end
   for _, name in ipairs(all) do
     local lower = name:lower()
-    local is_mask = not chosen[name] and (lower == "masks" or lower == "mask" and has_images)
+    local is_mask = not chosen[name] and (lower == "masks" or has_images and filter.is_mask_folder(name))
     local list = is_mask and masks or classes
     list[#list + 1] = name
   end

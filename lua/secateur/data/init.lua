@@ -11,8 +11,8 @@
 -- * `classes`: a list of names (their order; classes not in it are left out), or a table of new name = old name, or
 --   { old names } to be merged, in natural order of the new names. By default all, in natural order (2 before 10).
 -- * `only`, `skip`: patterns of files, or lists of them ("*_mask.png" of names, "masks/*" of paths). Masks beside
---   images (NAME_mask.png beside NAME.png; a folder masks of a class that has images elsewhere) are left out unless
---   `only` is given.
+--   images (NAME_mask.png or NAME_segmentation.png beside NAME.png; a folder "masks" or "lung masks" of a class that
+--   has images elsewhere) are left out unless `only` is given.
 -- * `group`: which images belong together (a patient): a function of a file's path below the root and its whole path,
 --   a column of `split.csv`, or "patient" or "study" (a column of that name, else PatientID or StudyInstanceUID in the
 --   headers of DICOM files, of which nothing else is kept). Where splits are assigned, no group lies in two of them;
