@@ -53,6 +53,22 @@ describe("data.medmnist", function()
     end
   end)
 
+  it("says that labels without names are taken as a model's classes by their position", function()
+    archives.write(path, arrays(COUNTS, 2, 6))
+    local model = { classes = { "COVID", "NORMAL" }, input_shape = { 1, 6, 6 },
+      preparation = function() return { size = 6, channels = 1 } end }
+    local set
+    local text = stderr.text(function() set = data.medmnist(path, { like = model, on_duplicate = "ignore" }) end)
+    local note = "labels are numbers here, taken as the model's classes by their position: 0 = 'COVID', 1 = 'NORMAL'"
+    assert.matches(note, text, 1, true)
+    assert.matches(note, tostring(set), 1, true)
+    local given = { like = model, classes = { "NORMAL", "COVID" }, on_duplicate = "ignore", range = { 0, 255 } }
+    assert.equal("", stderr.text(function() set = data.medmnist(path, given) end))
+    assert.same({ "NORMAL", "COVID" }, set.classes)
+    model.classes, given.classes = { "0", "1" }, nil
+    assert.equal("", stderr.text(function() data.medmnist(path, given) end))
+  end)
+
   it("reads colour, at another size, with names for the classes", function()
     archives.write(path, arrays(COUNTS, 2, 4, 3))
     local set = data.medmnist(path, { classes = { "benign", "malignant" }, size = 8, mean = 0, std = 1, quiet = true })

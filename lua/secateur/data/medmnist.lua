@@ -172,6 +172,19 @@ local function make_sources(path, arrays, present, opts)
   return sources
 end
 
+-- Labels of the file are numbers: that the classes of a model are meant by them, in its order, is assumed.
+local function note_like(listing, opts)
+  local like, pairs_of = opts.like and opts.like.classes, {}
+  if not like or opts.classes ~= like then return end
+  for i, class in ipairs(listing.classes) do
+    if class ~= tostring(i - 1) then pairs_of[#pairs_of + 1] = ("%d = '%s'"):format(i - 1, class) end
+  end
+  if #pairs_of > 0 then
+    table.insert(listing.notes, ("labels are numbers here, taken as the model's classes by their position: %s "
+      .. "(classes = { … } names them otherwise)"):format(table.concat(pairs_of, ", ")))
+  end
+end
+
 local function build(path, opts)
   local arrays, present = load_arrays(path)
   local title = names.from_latin1(files.base(path):gsub("%.npz$", ""))
@@ -179,6 +192,7 @@ local function build(path, opts)
   local listing = list_samples(title, path, arrays, present, opts)
   if opts.classes and #opts.classes == 0 then selection.apply_classes(listing, opts.classes) end
   listing.title = title
+  note_like(listing, opts)
   selection.make_binary(listing)
   names.check(listing)
   if not listing.multi_label and #listing.classes < 2 then
