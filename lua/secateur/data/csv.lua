@@ -77,8 +77,17 @@ local function read_sample(path, record, index, split, opts)
     errors.raise("%s:%d: column '%s': expected train, val or test, got '%s'", path, record.line, split, record[split])
   end
   local group = type(opts.group) == "string" and record[opts.group] or nil
-  return { name = name, path = files.join(index.root, name), split = part, line = record.line, record = record,
+  return { name = name, split = part, line = record.line, record = record, written = written,
     group = group ~= "" and group or nil }
+end
+
+-- Gives the samples their paths. Where several lines would be one file by its name alone, theirs are not there.
+local function place_samples(listing, index)
+  for _, sample in ipairs(listing.samples) do
+    if index:is_contested(sample.written, sample.name) then sample.name = sample.written end
+    sample.path = files.join(index.root, sample.name)
+  end
+  table.insert(listing.notes, index:note(listing.samples))
 end
 
 -- Gives the samples their labels, by what the columns are.
@@ -130,10 +139,7 @@ local function read(path, opts)
   local records, columns, split = read_table(path, opts)
   local listing, index = layout.listing(nil, not split and "all" or nil), file_index.new(root)
   for i, record in ipairs(records) do listing.samples[i] = read_sample(path, record, index, split, opts) end
-  if index.elsewhere > 0 then
-    table.insert(listing.notes, ("files found by their names in other folders than written: %d"):format(
-      index.elsewhere))
-  end
+  place_samples(listing, index)
   read_labels(path, listing, columns, opts)
   keep_known(path, listing)
   if split then split_csv.complete(listing, files.base(path)) end
@@ -150,7 +156,8 @@ end
 --- Images listed in a table (.csv, .tsv): a column of files, and labels. `sc.data.csv`.
 --
 -- Files are relative to `root` and may lack their ending, or the folders that they lie in: then the one file of that
--- name below the root is meant, and two of them are an error. Byte order marks, quoted fields and any line ends are
+-- name below the root is meant (said on stderr), and two of them are an error; where lines with several folders would
+-- be one file by its name, they are not there. Byte order marks, quoted fields and any line ends are
 -- read; so are backslashes in paths. Labels are
 --
 -- * a column of classes, in natural order;

@@ -12,9 +12,9 @@ Index.__index = Index
 
 --- An index of a folder. It is walked through when a file is first missed.
 -- @string root
--- @treturn table with `find`
+-- @treturn table with `find`, `is_contested` and `note`
 function file_index.new(root)
-  return setmetatable({ root = root, elsewhere = 0 }, Index)
+  return setmetatable({ root = root, claims = {}, how = {} }, Index)
 end
 
 -- All files, by their name with and without its ending: key -> list of paths.
@@ -31,16 +31,41 @@ local function walk(self)
   return by_name
 end
 
--- Those of some paths that end with the folders that were written before the name, or all where none do.
+-- Those of some paths that end with the folders that were written before the name, or all where none do; and whether
+-- nothing speaks against them.
 local function narrow(paths, written)
   local folder = written:match "^(.*/)[^/]*$"
-  if not folder then return paths end
+  if not folder then return paths, true end
   local narrowed = {}
   for _, path in ipairs(paths) do
     local own = "/" .. (path:match "^(.*/)[^/]*$" or "")
     if own:sub(-#folder - 1) == "/" .. folder then narrowed[#narrowed + 1] = path end
   end
-  return #narrowed > 0 and narrowed or paths
+  if #narrowed > 0 then return narrowed, true end
+  return paths, false
+end
+
+-- Whether folders that a list writes before its paths are the last ones of the root.
+local function names_root(self, folders)
+  return ("/" .. self.root:gsub("/+$", "") .. "/"):sub(-#folders - 1) == "/" .. folders
+end
+
+-- Takes note of what was found for a text, and how: "here" (where it says), "elsewhere" (in other folders) or "name"
+-- (in other folders than it says, by nothing but its name).
+local function found(self, path, written, how)
+  local claims = self.claims[path] or { count = 0 }
+  if not claims[written] then claims[written], claims.count = true, claims.count + 1 end
+  self.claims[path], self.how[written] = claims, how
+  return path
+end
+
+-- A file below the root that is written with folders above it, or nil.
+local function find_shorter(self, plain, written)
+  local shorter = plain:match "^/*[^/]+/+(.+)$"
+  while shorter and not files.is_file(files.join(self.root, shorter)) do shorter = shorter:match "^[^/]+/+(.+)$" end
+  if not shorter then return nil end
+  local own = names_root(self, plain:sub(1, -#shorter - 1))
+  return found(self, shorter, written, own and "here" or shorter:find("/", 1, true) and "elsewhere" or "name")
 end
 
 --- The path of a file, relative to the root. Tried in turn: as written; with slashes for backslashes; without leading
@@ -54,20 +79,41 @@ function Index:find(written)
   local plain = written
   for _, candidate in ipairs { written, (written:gsub("\\", "/")), names.from_latin1(written) } do
     plain = candidate
-    if files.is_file(files.join(self.root, candidate)) then return candidate end
+    if files.is_file(files.join(self.root, candidate)) then return found(self, candidate, written, "here") end
   end
   plain = plain:gsub("\\", "/")
-  local shorter = plain:match "^[^/]+/(.+)$"
-  while shorter do
-    if files.is_file(files.join(self.root, shorter)) then return shorter end
-    shorter = shorter:match "^[^/]+/(.+)$"
-  end
+  local shorter = find_shorter(self, plain, written)
+  if shorter then return shorter end
   self.by_name = self.by_name or walk(self)
-  local paths = narrow(self.by_name[files.base(plain)] or {}, plain)
+  local paths, narrowed = narrow(self.by_name[files.base(plain)] or {}, plain)
   if #paths > 1 then return nil, paths end
   if #paths == 0 then return plain end
-  if files.directory(paths[1]) ~= files.directory(plain) then self.elsewhere = self.elsewhere + 1 end
-  return paths[1]
+  local here = files.directory(paths[1]) == files.directory(plain)
+  return found(self, paths[1], written, here and "here" or narrowed and "elsewhere" or "name")
+end
+
+--- Whether a file that was found by nothing but its name is one that another text means too: `a/image1.png` where only
+-- `b/image1.png` is there. To be asked when all are found.
+-- @string written
+-- @string path what `find` gave for it
+-- @treturn boolean
+function Index:is_contested(written, path)
+  return self.how[written] == "name" and self.claims[path].count > 1
+end
+
+--- What there is to say of files that were found in other folders; nil where there are none.
+-- @tab samples with `written` and `name`
+-- @treturn ?string
+function Index:note(samples)
+  local count, first = 0, nil
+  for _, sample in ipairs(samples) do
+    local how = self.how[sample.written]
+    if (how == "elsewhere" or how == "name") and sample.name ~= sample.written then
+      count, first = count + 1, first or sample
+    end
+  end
+  return first and ("files found by their names in other folders than written: %d ('%s' is '%s')"):format(count,
+    names.printable(first.written), names.printable(first.name)) or nil
 end
 
 return file_index
