@@ -137,13 +137,15 @@ describe("faithfulness", function()
     it("does not depend on how many samples go at a time, and is the same again", function()
       local function run(batch)
         return sc.faithfulness(model, split, { methods = { "lrp", ig = { method = "ig", steps = 4 } }, per_class = 3,
-          measures = { "faithfulness", "morf", "sparseness", "sensitivity" }, batch = batch, seed = 3, draws = 2 })
+          measures = { "faithfulness", "morf", "sparseness", "sensitivity", "randomisation" }, batch = batch, seed = 3,
+          draws = 2 })
       end
       local whole, parts, again = run(16), run(4), run(16)
       assert.equal(9, whole.count)
       assert.same(whole.indices, parts.indices)
       assert.same(whole.values, again.values)
       assert.same(whole.scores, again.scores)
+      assert.same(whole.values.random, parts.values.random)
       for _, method in ipairs { "lrp", "ig" } do
         for i = 1, 9 do
           assert.near(whole.values[method].morf[i], parts.values[method].morf[i], 1e-5)

@@ -61,14 +61,21 @@ function attribution_methods.make(label, how, batch)
   end
 end
 
---- Relevance that knows nothing: normal numbers, others at each call.
+--- Relevance that knows nothing: normal numbers, of each sample others whenever it is asked for, whatever else is in the
+-- batch.
 -- @int seed
--- @treturn function as `make` gives
+-- @treturn function (model, x, classes, layers, first: the number of the first sample) -> as what `make` gives
 function attribution_methods.random(seed)
-  local calls = 0
-  return function(_, x)
-    calls = calls + 1
-    return core.randn(x:size(1), x:size(3) * x:size(4), { seed = core.mix(seed, calls) }), {}
+  local asked = {} -- how often each sample was
+  return function(_, x, _, _, first)
+    local pixels = x:size(3) * x:size(4)
+    local maps = core.zeros(x:size(1), pixels)
+    for i = 1, x:size(1) do
+      local sample = first + i - 1
+      asked[sample] = (asked[sample] or 0) + 1
+      maps:view(i):copy(core.randn(1, pixels, { seed = core.mix(core.mix(seed, sample), asked[sample]) }))
+    end
+    return maps, {}
   end
 end
 

@@ -151,7 +151,7 @@ local function measure_maps(job, explainer, maps, values)
     if job.chosen.sparseness then spread(values.sparseness, part, sparseness.gini(of)) end
     if job.chosen.complexity then spread(values.complexity, part, sparseness.entropy(of)) end
     if job.chosen.sensitivity then
-      local function explain(x) return (explainer.explain(job.model, x, part.targets)) end
+      local function explain(x) return (explainer.explain(job.model, x, part.targets, nil, part.first)) end
       spread(values.sensitivity, part, sensitivity.max(explain, part.x, of, { radius = job.options.radius,
         draws = job.options.draws, seed = job.options.seed, first = part.first }))
       job.tick "sensitivity"
@@ -166,7 +166,7 @@ local function measure_randomisation(job, explainer, maps, values)
   for name, random in randomisation.cascade(job.model, wanted, job.options.seed) do
     local of = { spearman = {}, cosine = {} }
     for _, part in ipairs(job.parts) do
-      local again = explainer.explain(random, part.x, part.targets)
+      local again = explainer.explain(random, part.x, part.targets, nil, part.first)
       for measure, found in pairs(of) do spread(found, part, similarity[measure](maps[part], again)) end
       job.tick("randomisation of " .. name)
     end
@@ -186,7 +186,7 @@ end
 local function explain_all(job, explainer)
   local maps = {}
   for _, part in ipairs(job.parts) do
-    local good, found = errors.catch(explainer.explain, job.model, part.x, part.targets)
+    local good, found = errors.catch(explainer.explain, job.model, part.x, part.targets, nil, part.first)
     if not good then
       if explainer.optional and errors.is_fault(found) then return nil, tostring(found) end
       errors.rethrow(found)
