@@ -105,7 +105,7 @@ local function measure_classes(kind, run, probabilities, labels, threshold)
   local result = metrics.measure(probabilities, labels, predictions)
   result.predictions = predictions
   if #probabilities[1] == 2 then measure_two(result, probabilities, labels, threshold) end
-  result.loss = kind == "binary" and core.binary_cross_entropy(run.logits, predict.binary_targets(run.labels))
+  result.loss = kind == "binary" and core.binary_cross_entropy(run.logits, heads.binary_targets(run.labels))
     or core.cross_entropy(run.logits, run.labels)
   return result
 end

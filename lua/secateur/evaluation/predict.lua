@@ -26,7 +26,7 @@ local function listed(names) return table.concat(names, ", ") end
 -- A label is held against the logit of its number: under other names that would be another question.
 local function check_classes(name, model, split, argument, adapts)
   local known, got = model.classes, split.classes
-  if not known or listed(known) == listed(got) then return end
+  if not known or table.concat(known, "\0") == table.concat(got, "\0") then return end
   local present, same = {}, true
   for _, class in ipairs(known) do present[class] = true end
   for _, class in ipairs(got) do same = same and present[class] end
@@ -126,15 +126,6 @@ end
 -- @treturn Tensor [N x classes]; rows sum to 1 but where each finding is a question of its own
 function predict.probabilities(model, logits)
   return heads.probabilities(heads.kind(model), logits)
-end
-
---- Labels of two classes as what a single sigmoid logit is held against.
--- @tparam Tensor labels int64 [N], 1 or 2
--- @treturn Tensor [N x 1], 0 or 1
-function predict.binary_targets(labels)
-  local rows = labels:totable()
-  for i, label in ipairs(rows) do rows[i] = { label - 1 } end
-  return core.tensor(rows)
 end
 
 return predict

@@ -33,4 +33,13 @@ function heads.probabilities(kind, logits)
   return core.sigmoid(heads.class_logits(kind, logits))
 end
 
+--- Labels of two classes as what one sigmoid logit is held against.
+-- @tparam Tensor labels int64 [N], 1 or 2
+-- @treturn Tensor [N x 1], 0 or 1
+function heads.binary_targets(labels)
+  local rows = labels:totable()
+  for i, label in ipairs(rows) do rows[i] = { label - 1 } end
+  return core.tensor(rows)
+end
+
 return heads

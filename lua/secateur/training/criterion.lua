@@ -5,6 +5,7 @@
 -- @module secateur.training.criterion
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
 local options = require "secateur.util.options"
 
 local criterion = {}
@@ -166,13 +167,6 @@ function criterion.weight(self, labels)
   return sum
 end
 
--- 1 for the second class, 0 for the first.
-local function binary_targets(labels)
-  local targets = {}
-  for i, label in ipairs(labels:totable()) do targets[i] = { label - 1 } end
-  return core.tensor(targets)
-end
-
 --- The loss of these samples and its gradient. Without `total` the loss is the mean of the samples, weighted, or of the
 -- known findings (0 where none is); with it, their share of the loss of a batch whose weights sum to `total`.
 -- @tab self
@@ -185,7 +179,7 @@ function criterion.loss(self, logits, labels, total)
   if self.kind == "classes" then
     return core.cross_entropy(logits, labels, self.tensor, self.smoothing, total, self.gamma)
   end
-  local targets = self.kind == "binary" and binary_targets(labels) or labels
+  local targets = self.kind == "binary" and heads.binary_targets(labels) or labels
   total = total or criterion.weight(self, labels)
   if self.kind == "binary" and self.rounded then total = total / self.rounded[1] end
   return core.binary_cross_entropy(logits, targets, self.pos_weight, self.smoothing, total > 0 and total or 1,

@@ -2,6 +2,7 @@
 -- @module secateur.training.selection
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local heads = require "secateur.models.heads"
 local metrics = require "secateur.evaluation.metrics"
 
 local selection = {}
@@ -31,6 +32,17 @@ local function is_known(split)
   return not split.multi_label
 end
 
+--- Raises where nothing is known of a split's findings: nothing could be learned of it, or measured on it.
+-- @tab data `train` and `val`, of which either may be missing
+function selection.check_known(data)
+  for _, name in ipairs { "train", "val" } do
+    local split = data[name]
+    if split and split.labels and not is_known(split) then
+      errors.refuse("train", "data.%s: expected findings that are known, got none", name)
+    end
+  end
+end
+
 --- By what the best epoch is chosen.
 -- @string kind of the criterion
 -- @tparam ?string wanted the option `select`
@@ -38,9 +50,6 @@ end
 -- @treturn string
 -- @treturn ?string what to say about it
 function selection.choose(kind, wanted, val)
-  if val and val.labels and not is_known(val) then
-    errors.refuse("train", "data.val: expected findings that are known, got none")
-  end
   local chosen, note = wanted or (kind == "findings" and "auroc" or "accuracy"), nil
   if chosen == "auroc" and val and val.labels and val.classes and not has_both(val) then
     if wanted then
@@ -70,11 +79,8 @@ end
 -- @tparam Tensor labels
 -- @treturn ?number nil where it is undefined
 function selection.auroc(kind, logits, labels)
-  local actual = labels:totable()
-  if kind == "classes" then return (metrics.macro_auroc(core.softmax(logits):totable(), actual)) end
-  if kind == "binary" then
-    for i, label in ipairs(actual) do actual[i] = { label - 1 } end
-  end
+  if kind == "classes" then return (metrics.macro_auroc(core.softmax(logits):totable(), labels:totable())) end
+  local actual = (kind == "binary" and heads.binary_targets(labels) or labels):totable()
   local rows, sum, count = logits:totable(), 0, 0
   for k = 1, #rows[1] do
     local area = metrics.auroc(known(rows, actual, k))

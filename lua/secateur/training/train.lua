@@ -42,6 +42,7 @@ end
 -- What is minimised, on which samples, and what is best.
 local function choose_aims(job)
   local opts, train, val = job.opts, job.data.train, job.data.val
+  selection.check_known(job.data)
   job.criterion = criterion.new(train, job.model, opts)
   job.pools = opts.sampler == "balanced" and sampler.pools(train) or nil
   if opts.patience and not val then errors.refuse("train", "patience: expected a data.val to be patient about") end
