@@ -202,6 +202,12 @@ describe("evaluate with several findings", function()
     assert.equal("evaluate: split: expected at least one finding that is known, got -1 everywhere", message)
   end)
 
+  it("refuses labels that are neither there nor absent nor unknown", function()
+    local message = errors.inside(function() evaluate(head_models.identity(2, "sigmoid"),
+      split_of({ { 0, 0, 0, 0 }, { 0, 0, 0, 0 } }, { { 1, 0 }, { 0, 0.25 } })) end)
+    assert.equal("evaluate: labels: expected 1, 0 or -1 of each finding, got 0.25 for sample 2, finding 2", message)
+  end)
+
   it("prints a row per finding, within a line", function()
     local result = evaluate(head_models.identity(2, "sigmoid"), split_of(rows, labels))
     local text = tostring(result)

@@ -45,18 +45,24 @@ local function thresholds_of(threshold, findings)
   return list
 end
 
-local function check_known(labels)
-  for _, row in ipairs(labels) do
-    for _, label in ipairs(row) do
-      if label >= 0 then return end
+-- Findings are there, absent or unknown. A training takes what lies between; a yes or no has no measure of it.
+local function check_findings(labels)
+  local known = false
+  for i, row in ipairs(labels) do
+    for c, label in ipairs(row) do
+      if label ~= 1 and label ~= 0 and label ~= -1 then
+        errors.raise("labels: expected 1, 0 or -1 of each finding, got %s for sample %d, finding %d",
+          options.describe(label), i, c)
+      end
+      known = known or label >= 0
     end
   end
-  errors.raise("split: expected at least one finding that is known, got -1 everywhere")
+  if not known then errors.raise("split: expected at least one finding that is known, got -1 everywhere") end
 end
 
 -- Findings, each by itself.
 local function measure_findings(run, probabilities, labels, threshold)
-  check_known(labels)
+  check_findings(labels)
   local result, decisions = multi_label_metrics.measure(probabilities, labels,
     thresholds_of(threshold, #probabilities[1]))
   result.predictions, result.youden_threshold = decisions, {}
@@ -162,9 +168,10 @@ end
 -- high where findings are rare whatever the model does; `exact_match` the share of images without a wrong entry;
 -- `balanced_accuracy` the mean over findings of (sensitivity + specificity) / 2; `auroc`, `average_precision`, `ece`,
 -- `brier`, `macro_f1` are means over findings; `loss` is binary cross entropy, the mean of known entries. An entry of
--- `per_class` has `name, count` (present)`, known, prevalence, auroc, average_precision, threshold, sensitivity,
--- specificity, precision, npv, f1, youden, brier, ece`; `confusion[finding]` is { { TN, FP }, { FN, TP } }; an entry of
--- `predictions` or `labels` a list of a number per finding.
+-- `per_class` has `name`, `count` (of images that have it), `known` (of those that are known to have or to lack it),
+-- `prevalence, auroc, average_precision, threshold, sensitivity, specificity, precision, npv, f1, youden, brier, ece`;
+-- `confusion[finding]` is { { TN, FP }, { FN, TP } }; an entry of `predictions` or `labels` a list of a number per
+-- finding.
 -- @tparam Model model
 -- @tparam Split split such as `data.test`
 -- @tab[opt] opts `batch` (64), `workers` (threads that decode, 1); `threshold` of two classes or of findings: a number

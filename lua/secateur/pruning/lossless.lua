@@ -95,7 +95,7 @@ local function compare(dense, pruned, opts)
     local area = auroc_drop.compare(dense, pruned, how)
     if not area then
       errors.refuse("lossless", "metric: expected images with and without a class or finding, for a ROC curve of it; "
-        .. "found none")
+        .. "found none (metric = \"accuracy\" does without)")
     end
     compared.drop, compared.interval = area.drop, { area.low, area.high }
     compared.auroc, compared.baseline_auroc = pruned.auroc, dense.auroc
