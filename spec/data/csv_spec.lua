@@ -134,6 +134,15 @@ describe("data.csv", function()
     assert.same({ "0", "1" }, data.csv(path, with {}).classes)
   end)
 
+  it("says what is missing of findings, and what was left out where nothing is left", function()
+    write("file,Edema,Mass", function(i) return ("images/%02d.png,%d,0"):format(i, i % 2) end)
+    fails({ label = { "Edema", "Mass" } },
+      path .. ": finding 'Mass': expected images that have it in the train split, found none")
+    write("file,Edema,Mass", function(i) return ("images/%02d.png,-1,"):format(i) end)
+    fails({ label = { "Edema", "Mass" } },
+      path .. ": expected images, found none (left out for want of a label: 12 lines)")
+  end)
+
   it("makes findings of several columns", function()
     write("file,Edema,Mass", function(i)
       local mass = i == 3 and "" or i == 4 and "-1" or i % 3 // 2

@@ -139,7 +139,8 @@ local function check_parts(shared, parts, shares)
   end
   for label, class in ipairs(shared.classes) do
     if not present[label] then
-      errors.raise("%s: class '%s': expected images in the train split, found none", shared.title, class)
+      errors.raise("%s: %s '%s': expected images%s in the train split, found none", shared.title,
+        shared.multi_label and "finding" or "class", class, shared.multi_label and " that have it" or "")
     end
   end
 end

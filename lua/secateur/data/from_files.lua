@@ -97,7 +97,10 @@ local function select_samples(listing, opts)
   selection.apply_classes(listing, opts.classes)
   selection.make_binary(listing)
   filter.apply(listing, opts)
-  if #listing.samples == 0 then errors.raise("%s: expected images, found none", listing.title) end
+  if #listing.samples == 0 then
+    errors.raise("%s: expected images, found none%s", listing.title,
+      #listing.notes > 0 and (" (%s)"):format(table.concat(listing.notes, "; ")) or "")
+  end
   check_listed(listing)
   names.check(listing)
   if not listing.multi_label and #listing.classes < 2 then
