@@ -151,6 +151,29 @@ describe("predict", function()
     assert.matches("a, c", tostring(rows))
   end)
 
+  it("tells findings that a label leaves open from those that are absent", function()
+    local set = sc.data.phantom { size = 16, channels = 1, count = 40, multi_label = true }
+    local labels = set.test.labels
+    labels[1], labels[2], labels[3] = { 1, 0, 0 }, { 1, -1, -1 }, { 0, 0, 0 }
+    local several = network { classes = 3, head = "sigmoid" }
+    local rows = sc.predict(several, set.test)
+    assert.same({ "nodule" }, rows[1].label)
+    assert.is_nil(rows[1].unknown)
+    assert.same({ "nodule" }, rows[2].label)
+    assert.same({ "effusion", "opacity" }, rows[2].unknown)
+    rows:csv(root .. "/open.csv")
+    local read = assert(csv.records(root .. "/open.csv", { "label", "unknown" }))
+    assert.same({ "nodule", "" }, { read[1].label, read[1].unknown })
+    assert.same({ "nodule", "effusion|opacity" }, { read[2].label, read[2].unknown })
+    local lines = {}
+    for line in tostring(rows):gmatch "[^\n]+" do lines[#lines + 1] = line end
+    assert.matches("nodule, effusion?, opacity?", lines[3], 1, true)
+    assert.matches("none", lines[4], 1, true)
+    labels[2] = { 1, 0, 1 }
+    sc.predict(several, set.test):csv(root .. "/known.csv")
+    assert.is_nil(files.read_all(root .. "/known.csv", 1 << 20):find("unknown", 1, true))
+  end)
+
   it("draws heatmaps of images that nobody has labelled", function()
     for name, images in pairs { files = root .. "/in", tensor = (data.test:batch { 1, 2 }) } do
       local rows = sc.predict(model, images, { heatmaps = { "lrp", { name = "grad_cam", label = "CAM" } },

@@ -119,15 +119,16 @@ local function open_tensor(job, images)
   for i, name in ipairs(job.split.names) do job.rows[i] = { file = name } end
 end
 
--- The names of the findings that are present; of a split's single label its class.
+-- Of a split's findings the names of those that are present, and of those that nobody knows; of a single label its
+-- class.
 local function label_of(split, index)
   local label = split.labels and split.labels[index]
   if type(label) ~= "table" then return label and (split.classes and split.classes[label] or label) end
-  local names = {}
+  local present, unknown = {}, {}
   for finding, value in ipairs(label) do
-    if value > 0 then names[#names + 1] = split.classes[finding] end
+    if value ~= 0 then table.insert(value > 0 and present or unknown, split.classes[finding]) end
   end
-  return names
+  return present, #unknown > 0 and unknown or nil
 end
 
 local function open_split(job, split)
@@ -135,7 +136,8 @@ local function open_split(job, split)
   evaluation.check("predict", job.model, split, "images")
   job.split, job.rows = split, {}
   for i = 1, split:count() do
-    job.rows[i] = { file = split.names and split.names[i] or "image " .. i, label = label_of(split, i), index = i,
+    local label, unknown = label_of(split, i)
+    job.rows[i] = { file = split.names and split.names[i] or "image " .. i, label = label, unknown = unknown, index = i,
       error = "could not be decoded" }
   end
 end
@@ -312,15 +314,16 @@ end
 -- * `top` (3): how many classes a row's `top` lists, and the printed table shows
 -- * `threshold` (0.5; of a sigmoid head): the probability from which on a finding counts as present; one, or a list of
 --   one per finding
--- * `mean`, `std`, `resize`, `crop`, `interpolation`, `range`, `window`, `max_pixels`: see `sc.data`; instead of what the
---   model knows
+-- * `mean`, `std`, `resize`, `crop`, `interpolation`, `range`, `window`, `max_pixels`: see `sc.data`; instead of what
+--   the model knows
 -- * `batch` (32), `workers` (1), `quiet` (false)
 --
 -- @treturn Predictions a list of rows `{file =, class =, probability =, probabilities = {…}, top = {{class =,
 -- probability =}, …}}`: class by its name, or number where the model has no names; of a multi-label model `findings`
 -- (list of those from the threshold on) instead of `class`, and `probability` is the largest; of a split's images also
--- `label` and `index`; with heatmaps `image` and `heatmaps` (list of `{label =, method =, path =, …}`); or `{file =,
--- error =}`. Printed, it is a table; `:csv(path)` writes it; `sheet` has the paths of the sheet of heatmaps.
+-- `label` and `index`, and `unknown`, a list of the findings that the label does not say; with heatmaps `image` and
+-- `heatmaps` (list of `{label =, method =, path =, …}`); or `{file =, error =}`. Printed, it is a table, with a "?"
+-- behind what is unknown; `:csv(path)` writes it; `sheet` has the paths of the sheet of heatmaps.
 -- @raise when no image can be read, or model and images do not fit each other
 -- @usage
 -- print(sc.predict(model, "new/"))

@@ -31,20 +31,35 @@ local function label_text(label)
   return type(label) == "table" and table.concat(label, "|") or label
 end
 
+-- The same to be read: nothing is said to be absent that is unknown.
+local function label_cell(row)
+  if type(row.label) ~= "table" then return tostring(row.label or "-") end
+  local names = table.move(row.label, 1, #row.label, 1, {})
+  for _, name in ipairs(row.unknown or {}) do names[#names + 1] = name .. "?" end
+  return #names > 0 and table.concat(names, ", ") or "none"
+end
+
+local function any(rows, field)
+  for _, row in ipairs(rows) do
+    if row[field] ~= nil then return true end
+  end
+  return false
+end
+
 --- Writes the rows as CSV: `file`; `class` (of several findings `findings`, separated by "|"); `probability`; `label`,
--- where images have one; `p(NAME)` for every class; a column per heatmap with its file; `error` of those that could not
--- be read.
+-- where images have one; `unknown`, where labels leave findings open; `p(NAME)` for every class; a column
+-- per heatmap with its file; `error` of those that could not be read.
 -- @string path
 function Predictions:csv(path)
   path = options.value("csv", "path", path, { type = "string", required = true })
   local decided = self.kind == "multi_label" and "findings" or "class"
-  local names, seen, records, labelled = { "file", decided, "probability" }, {}, {}, false
-  for _, row in ipairs(self) do labelled = labelled or row.label ~= nil end
-  if labelled then names[#names + 1] = "label" end
+  local names, seen, records = { "file", decided, "probability" }, {}, {}
+  for _, name in ipairs { "label", "unknown" } do names[#names + 1] = any(self, name) and name or nil end
   for _, class in ipairs(self.classes) do names[#names + 1] = ("p(%s)"):format(class) end
   for i, row in ipairs(self) do
     local record = { file = row.file, class = row.class, probability = row.probability, error = row.error,
-      findings = row.findings and table.concat(row.findings, "|"), label = label_text(row.label) }
+      findings = row.findings and table.concat(row.findings, "|"), label = label_text(row.label),
+      unknown = label_text(row.unknown) }
     for class, value in ipairs(row.probabilities or {}) do record[("p(%s)"):format(self.classes[class])] = value end
     for _, heatmap in ipairs(row.heatmaps or {}) do
       local name = "heatmap " .. heatmap.label
@@ -70,8 +85,7 @@ local function others(row, first)
 end
 
 function Predictions:__tostring()
-  local several, labelled, failed = self.kind == "multi_label", false, {}
-  for _, row in ipairs(self) do labelled = labelled or row.label ~= nil end
+  local several, labelled, failed = self.kind == "multi_label", any(self, "label"), {}
   local lines = { { "file", several and "findings" or "class" } }
   local function add(line, ...)
     for _, cell in ipairs { ... } do line[#line + 1] = cell end
@@ -89,7 +103,7 @@ function Predictions:__tostring()
     else
       add(line, several and (#row.findings > 0 and table.concat(row.findings, ", ") or "none") or tostring(row.class))
     end
-    if labelled then add(line, tostring(label_text(row.label) or "-")) end
+    if labelled then add(line, label_cell(row)) end
     if not several then add(line, row.error and "-" or number(row.probability)) end
     if more then add(line, row.error and "-" or others(row, several and 1 or 2)) end
     lines[i + 1] = line
