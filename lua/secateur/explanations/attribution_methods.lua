@@ -61,8 +61,8 @@ function attribution_methods.make(label, how, batch)
   end
 end
 
---- Relevance that knows nothing: normal numbers, of each sample others whenever it is asked for, whatever else is in the
--- batch.
+--- Relevance that knows nothing: normal numbers, others whenever a sample is asked for, the same whatever else is in
+-- the batch.
 -- @int seed
 -- @treturn function (model, x, classes, layers, first: the number of the first sample) -> as what `make` gives
 function attribution_methods.random(seed)
