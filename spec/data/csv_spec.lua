@@ -113,6 +113,19 @@ describe("data.csv", function()
     assert.is_nil(stderr.text(function() data.csv(inner, { size = 8 }) end):find("written", 1, true))
   end)
 
+  it("takes nan, as pandas writes what is missing, for a blank", function()
+    write("file,label,Edema,list", function(i)
+      local blank = i == 12
+      return ("images/%02d.png,%s,%s,%s"):format(i, blank and "nan" or i % 2 == 0 and "a" or "b",
+        blank and "NaN" or i % 2, blank and "nan" or i % 2 == 0 and "X" or "X|Y")
+    end)
+    assert.same({ "a", "b" }, data.csv(path, with {}).classes)
+    local set = data.csv(path, with { label = "Edema" })
+    assert.same({ "no Edema", "Edema" }, set.classes)
+    assert.same({ "left out for want of a label: 1 lines" }, set.notes)
+    assert.same({ "X", "Y" }, data.csv(path, with { label = "list", label_separator = "|" }).classes)
+  end)
+
   it("makes two classes of a column of yes and no", function()
     local words = { [0] = "0", "1.0", "", "true", "False", "-1.0" }
     write("file,Pneumonia", function(i) return ("images/%02d.png,%s"):format(i, words[i % 6]) end)

@@ -53,6 +53,8 @@ describe("util.csv", function()
       assert.equal("t.csv:3: a quote inside an unquoted field", message 'a\n\nb,c"d"')
       assert.equal("t.csv:3: expected a separator or the end of the line after a closing quote", message '"a\n\nb"c')
       assert.equal("t.csv:2: a zero byte; this is not UTF-8 or ASCII text", message "a\nb\0c")
+      assert.equal("t.csv:1: a zero byte; this is not UTF-8 or ASCII text but UTF-16: save it as UTF-8",
+        message "\xFF\xFEa\0b\0")
       assert.equal("t.csv:1: more than 4096 fields in a row", message((","):rep(5000)))
     end)
 

@@ -166,7 +166,7 @@ end
 -- * a list of such columns: a multi-label set, see `Split`; `exclusive = true`: classes, of which each image has one;
 -- * a column with `label_separator` ("|") between findings: a multi-label set.
 --
--- What is blank or -1 is unknown.
+-- What is blank, "nan" or -1 is unknown.
 -- @string path
 -- @tab[opt] opts `file` ("file": the column of files), `label` ("label"), `split` (column of train, val and test; by
 -- default "split" where there is one; false: splits are assigned), `group` (a column, or a function of the path: images

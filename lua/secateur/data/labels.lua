@@ -9,8 +9,8 @@ local files = require "secateur.util.files"
 local labels = {}
 
 -- What a cell says of a finding.
-local TRUTH = { ["1"] = 1, ["1.0"] = 1, ["true"] = 1, ["0"] = 0, ["0.0"] = 0, ["false"] = 0, [""] = -1, ["-1"] = -1,
-  ["-1.0"] = -1 }
+local TRUTH = { ["1"] = 1, ["1.0"] = 1, ["true"] = 1, ["0"] = 0, ["0.0"] = 0, ["false"] = 0, [""] = -1, ["nan"] = -1,
+  ["-1"] = -1, ["-1.0"] = -1 }
 
 local unknown_value = { ignore = -1, negative = 0, positive = 1 }
 
@@ -23,6 +23,9 @@ local function truth(path, sample, column, unknown)
   end
   return value == -1 and unknown_value[unknown] or value
 end
+
+-- Whether a cell is blank: nothing, or what pandas makes of nothing.
+local function is_blank(cell) return cell == "" or cell:lower() == "nan" end
 
 -- Column names that say nothing of what is true where they are 1.
 local PLAIN = { label = true, labels = true, class = true, target = true, diagnosis = true, category = true, y = true }
@@ -76,7 +79,7 @@ function labels.read_classes(listing, column)
   local first, present = {}, {}
   for _, sample in ipairs(listing.samples) do
     local cell = sample.record[column]
-    if cell ~= "" and not present[cell] then
+    if not is_blank(cell) and not present[cell] then
       present[cell], first[#first + 1] = true, cell
     end
   end
@@ -157,7 +160,8 @@ function labels.read_lists(path, listing, column, opts)
   local findings, number, present = {}, {}, {}
   for _, sample in ipairs(listing.samples) do
     local set = {}
-    for _, name in ipairs(split_cell(sample.record[column], opts.label_separator)) do
+    local is_empty = is_blank(sample.record[column])
+    for _, name in ipairs(is_empty and {} or split_cell(sample.record[column], opts.label_separator)) do
       if name ~= opts.none then
         set[name] = true
         if not number[name] then
@@ -174,7 +178,7 @@ function labels.read_lists(path, listing, column, opts)
   for _, sample in ipairs(listing.samples) do
     local label = {}
     for k, name in ipairs(findings) do label[k] = present[sample][name] and 1 or 0 end
-    local is_empty = sample.record[column] == ""
+    local is_empty = is_blank(sample.record[column])
     sample.label = (not is_empty or opts.unknown == "negative") and label or nil
   end
   listing.classes, listing.multi_label = findings, true

@@ -103,7 +103,9 @@ function csv.parse(text, opts)
   local zero = text:find("\0", 1, true)
   if zero then
     reader.line = 1 + count_breaks(text, 1, zero)
-    return reader:fault("a zero byte; this is not UTF-8 or ASCII text")
+    local mark = text:sub(1, 2)
+    return reader:fault("a zero byte; this is not UTF-8 or ASCII text"
+      .. ((mark == "\xFF\xFE" or mark == "\xFE\xFF") and " but UTF-16: save it as UTF-8" or ""))
   end
   local rows = {}
   while reader.position <= #text do
