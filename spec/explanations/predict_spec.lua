@@ -189,6 +189,16 @@ describe("predict", function()
     end
   end)
 
+  it("shows names with control characters in one line, and writes them as they are", function()
+    local odd = ("%s/in/x\n\27.png"):format(root)
+    core.image_save(odd, data.test:image(1))
+    local rows = sc.predict(model, { odd })
+    assert(files.remove(odd))
+    assert.equal(odd, rows[1].file)
+    assert.matches("/in/x\\x0A\\x1B.png ", tostring(rows), 1, true)
+    assert.equal(2, select(2, tostring(rows):gsub("[^\n]+", "")))
+  end)
+
   it("shows the first fifty rows", function()
     local text = tostring(sc.predict(model, core.zeros(53, 1, 16, 16)))
     assert.matches("\nand 3 more", text)

@@ -4,12 +4,15 @@ local errors = require "secateur.util.errors"
 
 local names = {}
 
---- Bytes for a message: what is not UTF-8 as `\xED`.
+local function escape(byte) return ("\\x%02X"):format(byte:byte()) end
+
+--- Bytes for a message or a table: control characters, such as line breaks, and what is not UTF-8 as `\xED`.
 -- @string bytes
 -- @treturn string
 function names.printable(bytes)
+  bytes = bytes:gsub("%c", escape)
   if utf8.len(bytes) then return bytes end
-  return (bytes:gsub("[\128-\255]", function(byte) return ("\\x%02X"):format(byte:byte()) end))
+  return (bytes:gsub("[\128-\255]", escape))
 end
 
 --- Bytes that are not UTF-8, taken as Latin-1 (ISO 8859-1: a byte is a character).
@@ -52,6 +55,21 @@ function names.convert(listing, encoding)
     sample.group = sample.group and names.from_latin1(sample.group)
   end
   listing.title = names.from_latin1(listing.title)
+end
+
+--- Says which classes differ in nothing but capitals or spaces: one class, perhaps, in two spellings.
+-- @tab classes
+-- @treturn ?string
+function names.note_alike(classes)
+  local first, pairs_of = {}, {}
+  for _, class in ipairs(classes) do
+    local key = class:lower():gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
+    if first[key] then pairs_of[#pairs_of + 1] = ("'%s' and '%s'"):format(first[key], class) end
+    first[key] = first[key] or class
+  end
+  if #pairs_of == 0 then return nil end
+  return ("classes that differ in capitals or spaces alone: %s (classes = { NAME = { … } } merges them)"):format(
+    table.concat(pairs_of, ", "))
 end
 
 --- Refuses names that are not UTF-8: a model or a report with such a name could not be written after all the work.
