@@ -61,6 +61,8 @@ describe("data sets of the clinic", function()
     write("a/1.png", io.open("spec/fixtures/images/grey8.png", "rb"):read("a"))
     local set = data.folder(root, with { group = "patient" })
     assert.equal("group = 'patient': images without PatientID, each a group of its own: 1 of 12", set.notes[1])
+    write("a/DICOMDIR", "no image")
+    assert.equal(set.notes[1], data.folder(root, with { group = "patient" }).notes[1])
     for n = 1, 6 do write("a/" .. n, clinic.bytes("grey8.tif")) write("b/" .. n, clinic.bytes("grey8.tif")) end
     files.remove(root .. "/a/1.png")
     assert.is_truthy(errors.raised(data.folder, root, with { group = "study" }):find(

@@ -3,6 +3,7 @@ local errors = require "support.errors"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
 local pictures = require "support.pictures"
+local stderr = require "support.stderr"
 local temporary = require "support.temporary"
 
 local OPTS = { size = 8, quiet = true }
@@ -133,6 +134,68 @@ describe("data.folder", function()
     assert.same({ "0", "2", "02", "002", "4", "6", "8", "10" }, data.folder(root, OPTS).classes)
   end)
 
+  it("reads split.csv with semicolons, and tells who takes tables of other columns", function()
+    fill("x", 6)
+    local lines = {}
+    for i = 1, 6 do
+      lines[i] = ("x/%02d.png;%s;%s"):format(i, i % 2 == 0 and "a" or "b", i < 3 and "train" or i < 5 and "val"
+        or "test")
+    end
+    local text = table.concat(lines, "\n")
+    temporary.write(root, "split.csv", "file;label;split\n" .. text)
+    assert.same({ "a", "b" }, data.folder(root, { size = 8, quiet = true }).classes)
+    temporary.write(root, "split.csv", "file;label;part\n" .. text)
+    fails("folder: " .. root .. "/split.csv: no column 'split'; its columns are: 'file', 'label', 'part' "
+      .. "(sc.data.csv takes columns of any names, and assigns splits where there are none)")
+  end)
+
+  it("says which classes nobody has in val or test", function()
+    for class, counts in pairs { a = { 3, 1, 2 }, b = { 3, 0, 2 }, c = { 3, 0, 0 } } do
+      for part, split in ipairs { "train", "val", "test" } do
+        if counts[part] > 0 then fill(split .. "/" .. class, counts[part]) end
+      end
+    end
+    local set
+    local text = stderr.text(function() set = data.folder(root, { size = 8, on_duplicate = "ignore" }) end)
+    local note = "classes without images in val ('b', 'c') or test ('c'): measures say nothing of them there"
+    assert.equal(("folder: %s: %s\n"):format(root, note), text)
+    assert.matches(note, tostring(set), 1, true)
+    assert(files.remove(root .. "/test"))
+    text = stderr.text(function() data.folder(root, { size = 8, on_duplicate = "ignore" }) end)
+    assert.matches("classes without images in val ('b', 'c'): ", text, 1, true)
+  end)
+
+  it("says what of splits has no part, and of which classes the names are alike", function()
+    for _, split in ipairs { "train", "test" } do
+      for _, class in ipairs { "Normal", "normal", "pneumonia" } do fill(split .. "/" .. class, 6) end
+    end
+    local opts = { size = 8, on_duplicate = "ignore", splits = { train = 0.5, val = 0.25, test = 0.25 } }
+    local text = stderr.text(function() data.folder(root, opts) end)
+    assert.matches("of splits, val and train say how train is divided: the set brings its own test", text, 1, true)
+    assert.matches("classes that differ in capitals or spaces alone: 'Normal' and 'normal' (classes = ", text, 1, true)
+    opts.classes = { normal = { "Normal", "normal" }, pneumonia = "pneumonia" }
+    assert.is_nil(stderr.text(function() data.folder(root, opts) end):find("differ in capitals", 1, true))
+  end)
+
+  it("tells of folders in the only one, and how an empty class is left out", function()
+    fill("set/a", 3)
+    fill("set/b", 3)
+    fails("folder: " .. root .. ": expected at least 2 classes, a folder each (or a split.csv), found only 'set'; "
+      .. "folders are in it ('a', 'b'): is that the root?")
+    fill("c", 3)
+    assert(files.mkdir_p(root .. "/empty"))
+    fails("folder: " .. root .. "/empty: expected images, found none (classes = { … }, a list of those to use, leaves "
+      .. "it out)")
+  end)
+
+  it("prints names with control characters in one line", function()
+    fill("a\nb", 6)
+    fill("c\27[31m", 6)
+    local text = tostring(data.folder(root, { size = 8, quiet = true }))
+    assert.matches("a\\x0Ab", text, 1, true)
+    assert.matches("c\\x1B[31m", text, 1, true)
+  end)
+
   it("says what is wrong with split.csv", function()
     fill("x", 3)
     local path = root .. "/split.csv"
@@ -140,7 +203,8 @@ describe("data.folder", function()
       temporary.write(root, "split.csv", text)
       fails("folder: " .. message)
     end
-    with("file,class,split\n", path .. ": no column 'label'; its columns are: 'file', 'class', 'split'")
+    with("file,class,split\n", path .. ": no column 'label'; its columns are: 'file', 'class', 'split' "
+      .. "(sc.data.csv takes columns of any names, and assigns splits where there are none)")
     with("file,label,split\nx/01.png,a,dev\n", path .. ":2: split: expected train, val or test, got 'dev'")
     with("file,label,split\nx/01.png,,val\n", path .. ":2: label: expected a class, got ''")
     with("file,label,split\n\n,a,val\n", path .. ":3: file: expected a file's name, got ''")

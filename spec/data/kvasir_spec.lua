@@ -46,7 +46,8 @@ describe("data.kvasir", function()
       ("kvasir: %s/kvasir-dataset: expected a folder 'polyps'"):format(root))
     assert(files.mkdir_p(root .. "/kvasir-dataset/polyps"))
     assert.has_error(function() data.kvasir(root) end,
-      ("kvasir: %s/kvasir-dataset/polyps: expected images, found none"):format(root))
+      ("kvasir: %s/kvasir-dataset/polyps: expected images, found none "
+        .. "(classes = { … }, a list of those to use, leaves it out)"):format(root))
     fill("kvasir-dataset-v2", 1)
     assert.has_error(function() data.kvasir(root) end, ("kvasir: %s: expected one version of Kvasir, found "
       .. "'kvasir-dataset' and 'kvasir-dataset-v2'; give the folder of one"):format(root))

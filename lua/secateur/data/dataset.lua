@@ -4,6 +4,7 @@ local errors = require "secateur.util.errors"
 local filter = require "secateur.data.filter"
 local image_options = require "secateur.data.image_options"
 local imagenet = require "secateur.util.imagenet"
+local names = require "secateur.data.names"
 local options = require "secateur.util.options"
 local selection = require "secateur.data.selection"
 local split = require "secateur.data.split"
@@ -122,6 +123,21 @@ end
 local Dataset = { __name = "Dataset" }
 Dataset.__index = Dataset
 
+-- The classes that nobody in a part has, or the findings, as quoted names.
+local function find_absent(part, shared)
+  local present, absent = {}, {}
+  for _, label in ipairs(part.labels) do
+    if not shared.multi_label then present[label] = true end
+    for finding, value in ipairs(shared.multi_label and label or {}) do
+      present[finding] = present[finding] or value > 0
+    end
+  end
+  for label, class in ipairs(shared.classes) do
+    if not present[label] then absent[#absent + 1] = ("'%s'"):format(names.printable(class)) end
+  end
+  return absent
+end
+
 -- The splits must be usable: someone in each that has a share, and every class in train.
 local function check_parts(shared, parts, shares)
   for _, name in ipairs(stratification.names) do
@@ -129,20 +145,23 @@ local function check_parts(shared, parts, shares)
       errors.raise("%s: expected images in the %s split, found none", shared.title, name)
     end
   end
-  if #parts.train.rows == 0 then return end
-  local present = {}
-  for _, label in ipairs(parts.train.labels) do
-    if not shared.multi_label then present[label] = true end
-    for finding, value in ipairs(shared.multi_label and label or {}) do
-      present[finding] = present[finding] or value > 0
-    end
+  local absent = #parts.train.rows > 0 and find_absent(parts.train, shared) or {}
+  if #absent > 0 then
+    errors.raise("%s: %s %s: expected images%s in the train split, found none", shared.title,
+      shared.multi_label and "finding" or "class", absent[1], shared.multi_label and " that have it" or "")
   end
-  for label, class in ipairs(shared.classes) do
-    if not present[label] then
-      errors.raise("%s: %s '%s': expected images%s in the train split, found none", shared.title,
-        shared.multi_label and "finding" or "class", class, shared.multi_label and " that have it" or "")
-    end
+end
+
+-- Says which classes nobody in val or test has: measures leave them out there.
+local function note_absent(parts, shared, same)
+  local where = {}
+  for _, name in ipairs { "val", "test" } do
+    local absent = #parts[name].rows > 0 and not (same and name == "test") and find_absent(parts[name], shared) or {}
+    if #absent > 0 then where[#where + 1] = ("%s (%s)"):format(name, table.concat(absent, ", ")) end
   end
+  if #where == 0 then return nil end
+  return ("%s without images in %s: measures say nothing of them there"):format(
+    shared.multi_label and "findings" or "classes", table.concat(where, " or "))
 end
 
 local function is_multi_label(parts)
@@ -171,6 +190,7 @@ function dataset.new(name, title, classes, opts, parts, found)
   for _, failure in ipairs(shared.skipped) do shared.known[failure.path] = failure.message end
   check_parts(shared, parts, opts.splits)
   found.notes = found.notes or {}
+  table.insert(found.notes, note_absent(parts, shared, found.same))
   table.insert(found.notes, value_extent.note(parts, opts))
   for _, note in ipairs(not opts.quiet and found.notes or {}) do
     io.stderr:write(("%s: %s: %s\n"):format(name, title, note))
@@ -257,7 +277,7 @@ function Dataset:__tostring()
   for label, class in ipairs(self.classes) do
     local numbers = { counts[1][label], counts[2][label], counts[3][label] }
     numbers[4] = numbers[1] + numbers[2] + (self.test_is_val and 0 or numbers[3])
-    rows[#rows + 1] = { class }
+    rows[#rows + 1] = { names.printable(class) }
     for i, number in ipairs(numbers) do rows[#rows][i + 1] = tostring(number) end
   end
   rows[#rows + 1] = { self.multi_label and "images" or "all", table.unpack(total) }

@@ -103,6 +103,13 @@ local function read_class_folders(root, opts)
   return listing
 end
 
+-- A hint at folders in the only folder: archives often wrap a set in one of its own name.
+local function within(root, only)
+  local inner = layout.folders(files.join(root, only))
+  if #inner < 2 then return "" end
+  return ("; folders are in it ('%s', '%s'): is that the root?"):format(inner[1], inner[2])
+end
+
 --- Reads the layout: `split.csv` if there is one, else train, val and test folders, else a folder per class.
 -- @string root
 -- @tab opts as `sc.data.folder` takes them
@@ -114,8 +121,9 @@ function folder.read(root, opts)
     listing = by_split and read_split_folders(root, by_split, opts) or read_class_folders(root, opts)
   end
   if #listing.classes < 2 then
-    errors.raise("%s: expected at least 2 classes, a folder each (or a split.csv), found %s", root,
-      #listing.classes == 0 and "none" or ("only '%s'"):format(listing.classes[1]))
+    local only = listing.classes[1]
+    errors.raise("%s: expected at least 2 classes, a folder each (or a split.csv), found %s%s", root,
+      only and ("only '%s'"):format(only) or "none", only and not listing.listed and within(root, only) or "")
   end
   return listing
 end

@@ -67,7 +67,8 @@ local function check_listed(listing)
         filtered)
     elseif not count[label] and files.is_dir(listing.places[label] or "") then
       errors.raise("%s: expected images, found none%s", listing.places[label], other[label]
-        and (" ('%s': %s)"):format(names.printable(other[label].name), other[label].message) or "")
+        and (" ('%s': %s)"):format(names.printable(other[label].name), other[label].message)
+        or #listing.classes > 2 and " (classes = { … }, a list of those to use, leaves it out)" or "")
     elseif not count[label] then
       errors.raise("%s: class '%s' has no image", listing.title, class)
     end
@@ -103,15 +104,19 @@ local function select_samples(listing, opts)
   end
   check_listed(listing)
   names.check(listing)
+  table.insert(listing.notes, names.note_alike(listing.classes))
   if not listing.multi_label and #listing.classes < 2 then
     errors.raise("classes: expected at least 2 classes, got %d", #listing.classes)
   end
-  groups.assign(listing, opts.group)
 end
 
--- Says that shares are not used; not where an external test set is all that there is.
+-- Says that shares are not used, or not all; not where an external test set is all that there is.
 local function note_own_splits(listing, samples, opts)
-  if listing.divide or not dataset.are_given(opts.splits) then return end
+  if listing.divide == "all" or not dataset.are_given(opts.splits) then return end
+  if listing.divide == "train" then
+    table.insert(listing.notes, "of splits, val and train say how train is divided: the set brings its own test")
+    return
+  end
   for _, sample in ipairs(samples) do
     if sample.split == "train" then
       table.insert(listing.notes, "splits has no part: the set brings its own")
@@ -133,6 +138,7 @@ function from_files.build(name, listing, opts)
     window = opts.window, cache_bytes = opts.cache_bytes }
   local kept, skipped = scan(name, source, listing, opts)
   check_readable(listing, kept)
+  groups.assign(listing, kept, opts.group)
   dataset.divide(kept, listing.divide, opts)
   note_own_splits(listing, kept, opts)
   if listing.divide ~= "all" then

@@ -27,34 +27,35 @@ function groups.column(given)
 end
 
 -- Groups by the headers of DICOM files.
-local function assign_by_header(listing, given)
+local function assign_by_header(listing, samples, given)
   local place, attribute = table.unpack(identifiers[given])
   local without = 0
-  for _, sample in ipairs(listing.samples) do
+  for _, sample in ipairs(samples) do
     local found = { core.dicom_identifiers(sample.path) }
     sample.group = found[1] and found[place] or nil
     if not sample.group then without = without + 1 end
   end
-  if without == #listing.samples then
+  if without == #samples then
     errors.raise("group: expected DICOM files with %s%s, found none (a column of a table, or a function of the path, "
       .. "also tells groups)", attribute, listing.listed and (" or a column '%s'"):format(given) or "")
   elseif without > 0 then
     table.insert(listing.notes, ("group = '%s': images without %s, each a group of its own: %d of %d"):format(given,
-      attribute, without, #listing.samples))
+      attribute, without, #samples))
   end
 end
 
 --- Gives the samples of a listing their groups, where the option says how; else they keep those of their reader.
 -- @tab listing `grouped`: the column that its reader has read them from
+-- @tab samples those of them that are left
 -- @param given the option: a function of (name, path), a column's name, or "patient" or "study" of DICOM headers
-function groups.assign(listing, given)
-  if identifiers[given] and listing.grouped ~= given then return assign_by_header(listing, given) end
+function groups.assign(listing, samples, given)
+  if identifiers[given] and listing.grouped ~= given then return assign_by_header(listing, samples, given) end
   if type(given) == "string" and listing.grouped ~= given then
     errors.raise("group: expected a function of the path, since there is no table with columns, got '%s'", given)
   elseif type(given) ~= "function" then
     return
   end
-  for _, sample in ipairs(listing.samples) do
+  for _, sample in ipairs(samples) do
     local group = given(sample.name, sample.path)
     if group ~= nil and type(group) ~= "string" and not math.type(group) then
       errors.raise("group: expected the function to give a string, a number or nil, got %s for '%s'",

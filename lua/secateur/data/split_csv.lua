@@ -79,7 +79,17 @@ local function note_unlisted(listing, root)
   end
 end
 
---- Reads `split.csv` in a folder; its files are relative to it.
+-- The lines of the table, whatever separates their fields.
+local function read_records(path, columns, optional)
+  local records, message = csv.records(path, columns, { separator = "detect", optional = { optional } })
+  if records then return records end
+  local missing = message:match ": no column '([^']*)'"
+  local way = (missing == "file" or missing == "label" or missing == "split")
+    and " (sc.data.csv takes columns of any names, and assigns splits where there are none)" or ""
+  errors.raise("%s%s", message, way)
+end
+
+--- Reads `split.csv` in a folder (its fields between commas, semicolons or tabs); its files are relative to it.
 -- @string root
 -- @tab opts `group`: a column's name, or something else
 -- @func[opt] canonical turns a label as written into the class's name, or nil for one that is no class
@@ -92,7 +102,7 @@ function split_csv.read(root, opts, canonical, classes)
   local columns, seen = { "file", "label", "split", group }, {}
   local listing = layout.listing(classes)
   local expected = classes and "one of " .. table.concat(classes, ", ") or "a class"
-  for i, record in ipairs(errors.check(csv.records(path, columns, { optional = { optional } }))) do
+  for i, record in ipairs(read_records(path, columns, optional)) do
     if record[optional or ""] then group = optional end
     local sample = read_record(root, path, record, canonical, expected)
     if seen[sample.name] then
