@@ -54,6 +54,19 @@ describe("data: classes", function()
     assert.same(expected, data.folder(root .. "/y", OPTS).classes)
   end)
 
+  it("renamed for a model are in its order, the others behind", function()
+    for _, name in ipairs { "a", "b", "c", "d" } do fill(name, 4) end
+    local model = { preparation = function() return { size = 8 } end, input_shape = { 3, 8, 8 },
+      classes = { "normal", "covid" } }
+    local set = data.folder(root, with { like = model, classes = { aa = "a", covid = "b", normal = "c", ["a9"] = "d" } })
+    assert.same({ "normal", "covid", "a9", "aa" }, set.classes)
+    assert.same({ normal = 4, covid = 4, a9 = 4, aa = 4 }, counts(set))
+    for i, name in ipairs(set.train.names) do
+      local expected = ({ a = "aa", b = "covid", c = "normal", d = "a9" })[name:sub(1, 1)]
+      assert.equal(expected, set.classes[set.train.labels[i]])
+    end
+  end)
+
   it("are ordered and selected by a list", function()
     fill("a_normal", 10)
     fill("b_covid", 20)

@@ -95,7 +95,7 @@ end
 -- What of the listing is used, and how it is called.
 local function select_samples(listing, opts)
   names.convert(listing, opts.encoding)
-  selection.apply_classes(listing, opts.classes)
+  selection.apply_classes(listing, opts)
   selection.make_binary(listing)
   filter.apply(listing, opts)
   if #listing.samples == 0 then

@@ -9,7 +9,8 @@
 --   the split empty (`splits = {test = 1}`: an external test set). Where a set brings splits along: without val, it is
 --   split off of train; without test, test is val, the same images; both are said.
 -- * `classes`: a list of names (their order; classes not in it are left out), or a table of new name = old name, or
---   { old names } to be merged, in natural order of the new names. By default all, in natural order (2 before 10).
+--   { old names } to be merged, in natural order of the new names (with `like`, in the model's). By default all, in
+--   natural order (2 before 10).
 -- * `only`, `skip`: patterns of files, or lists of them ("*_mask.png" of names, "masks/*" of paths). Masks beside
 --   images (NAME_mask.png or NAME_segmentation.png beside NAME.png; a folder "masks" or "lung masks" of a class that
 --   has images elsewhere) are left out unless `only` is given.

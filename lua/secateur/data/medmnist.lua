@@ -190,7 +190,7 @@ local function build(path, opts)
   local title = names.from_latin1(files.base(path):gsub("%.npz$", ""))
   local sources = make_sources(path, arrays, present, opts)
   local listing = list_samples(title, path, arrays, present, opts)
-  if opts.classes and #opts.classes == 0 then selection.apply_classes(listing, opts.classes) end
+  if opts.classes and #opts.classes == 0 then selection.apply_classes(listing, opts) end
   listing.title = title
   note_like(listing, opts)
   selection.make_binary(listing)

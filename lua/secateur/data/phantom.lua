@@ -54,7 +54,7 @@ end
 local function check(opts)
   if opts.classes and #opts.classes == 0 and next(opts.classes) then
     options.value("phantom", "classes", opts.classes, { check = selection.is_classes })
-    opts.renamed = selection.wanted(opts.classes)
+    opts.renamed = selection.wanted(opts.classes, opts.like)
     opts.classes = {}
     for _, entry in ipairs(opts.renamed) do table.move(entry.from, 1, #entry.from, #opts.classes + 1, opts.classes) end
   end

@@ -37,17 +37,28 @@ function selection.is_classes(value)
   return next(value) ~= nil, EXPECTED
 end
 
---- The option `classes` as a list of `{name=, from = {old names}}`, in the order of the classes: as listed, or of the
--- new names in natural order.
+-- The keys of a map: those of `order` as they stand there, then the others in natural order.
+local function ordered_keys(map, order)
+  local first, others, taken = {}, {}, {}
+  for _, name in ipairs(order or {}) do
+    if map[name] ~= nil and not taken[name] then first[#first + 1], taken[name] = name, true end
+  end
+  for name in pairs(map) do
+    if not taken[name] then others[#others + 1] = name end
+  end
+  return table.move(files.sort_natural(others), 1, #others, #first + 1, first)
+end
+
+--- The option `classes` as a list of `{name=, from = {old names}}`, in the order of the classes: as listed; or of the
+-- new names, those that the model `like` knows in its order, the others in natural order.
 -- @tab given
+-- @tparam[opt] Model like
 -- @treturn table
-function selection.wanted(given)
+function selection.wanted(given, like)
   local wanted = {}
   for i, name in ipairs(given) do wanted[i] = { name = tostring(name), from = { tostring(name) } } end
   if #wanted > 0 then return wanted end
-  local new = {}
-  for name in pairs(given) do new[#new + 1] = name end
-  for i, name in ipairs(files.sort_natural(new)) do
+  for i, name in ipairs(ordered_keys(given, like and like.classes)) do
     local from = {}
     for k, old in ipairs(type(given[name]) == "table" and given[name] or { given[name] }) do from[k] = tostring(old) end
     wanted[i] = { name = name, from = from }
@@ -103,9 +114,9 @@ end
 
 --- Applies the option `classes`: order, selection, renaming, merging.
 -- @tab listing changed in place
--- @tab[opt] given the option
-function selection.apply_classes(listing, given)
-  selection.apply(listing, given and selection.wanted(given))
+-- @tab opts with the option, and the model `like`
+function selection.apply_classes(listing, opts)
+  selection.apply(listing, opts.classes and selection.wanted(opts.classes, opts.like))
 end
 
 --- Applies what `wanted` gives.
