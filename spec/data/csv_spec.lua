@@ -203,7 +203,8 @@ describe("data.csv", function()
     assert.equal(2, labels_of(set)["images/01.png"])
     write("image,MEL,NV,BCC", function(i) return ("images/%02d,1,%s,0"):format(i, i == 7 and "1" or "0") end)
     fails({ file = "image", label = columns, exclusive = true },
-      path .. ":8: exclusive: expected exactly one 1 in the columns MEL, NV, BCC")
+      path .. ":8: exclusive: expected exactly one 1 in the columns MEL, NV, BCC (label names all columns of "
+        .. "classes, classes = { … } those to use)")
   end)
 
   it("makes findings of a separator in one column", function()
@@ -218,6 +219,11 @@ describe("data.csv", function()
     assert.is_nil(labels["images/05.png"])
     opts.unknown = "negative"
     assert.same({ 0, 0, 0 }, labels_of(data.csv(path, with(opts)))["images/05.png"])
+    opts.label_separator = ";"
+    local notes = data.csv(path, with(opts)).notes
+    assert.matches("label_separator = ';' is in no cell of the column 'Finding Labels': no image has two findings",
+      table.concat(notes, "\n"), 1, true)
+    opts.label_separator = "|"
     write("Image Index,Finding Labels", function(i) return ("%02d.png,Mass|No Finding"):format(i) end)
     fails(opts, path .. ":2: column 'Finding Labels': expected 'No Finding' alone, got 'Mass|No Finding'")
   end)

@@ -113,8 +113,8 @@ local function make_exclusive(path, listing, columns)
   for _, sample in ipairs(listing.samples) do
     local label = only_one(sample.label)
     if not label then
-      errors.raise("%s:%d: exclusive: expected exactly one 1 in the columns %s", path, sample.line,
-        table.concat(columns, ", "))
+      errors.raise("%s:%d: exclusive: expected exactly one 1 in the columns %s (label names all columns of classes, "
+        .. "classes = { … } those to use)", path, sample.line, table.concat(columns, ", "))
     end
     sample.label = label
   end
@@ -157,7 +157,7 @@ end
 -- @string column
 -- @tab opts `label_separator`, `none` (what stands where there is no finding), `unknown`
 function labels.read_lists(path, listing, column, opts)
-  local findings, number, present = {}, {}, {}
+  local findings, number, present, separated = {}, {}, {}, false
   for _, sample in ipairs(listing.samples) do
     local set = {}
     local is_empty = is_blank(sample.record[column])
@@ -173,6 +173,11 @@ function labels.read_lists(path, listing, column, opts)
       end
     end
     present[sample] = set
+    separated = separated or sample.record[column]:find(opts.label_separator, 1, true) ~= nil
+  end
+  if not separated then
+    table.insert(listing.notes, ("label_separator = '%s' is in no cell of the column '%s': no image has two findings")
+      :format(opts.label_separator, column))
   end
   files.sort_natural(findings)
   for _, sample in ipairs(listing.samples) do
