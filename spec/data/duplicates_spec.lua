@@ -39,6 +39,16 @@ describe("data: equal images in several splits", function()
     assert.equal("", select(2, load {}))
   end)
 
+  it("are said within a split where their labels differ", function()
+    copy("train/a/1.png", "train/b/4.png")
+    copy("val/a/1.png", "val/a/9.png")
+    local set, text = load {}
+    local note = "equal images under different labels in one split (1): train train/a/1.png = train/b/4.png"
+    assert.equal(("folder: %s: %s\n"):format(root, note), text)
+    assert.same({}, set.duplicates)
+    assert.equal("", select(2, load { on_duplicate = "ignore" }))
+  end)
+
   it("are named: the same bytes, or the same pixels in another file", function()
     copy("test/a/2.png", "train/a/copy.png")
     copy("val/b/1.png", "train/a/wrong.png")

@@ -39,31 +39,48 @@ local function too_many(parts, most)
   return equal_files.total(paths) > most and paths or nil
 end
 
--- Sets of equal images that are not all in one split: lists of `{split=, index=, name=, label=}`, in order of the
--- splits, then of the samples.
+local function same_label(a, b)
+  if type(a) ~= "table" then return a == b end
+  return table.concat(a, " ") == table.concat(b, " ")
+end
+
+-- Sets of equal images, lists of `{split=, index=, name=, label=}` in order of the splits, then of the samples: those
+-- that are not all in one split, and of the others those whose labels differ.
 local function find(parts, paths)
-  local by_part, by_digest, found = part_digests(parts, paths), {}, {}
+  local by_part, by_digest, found, all = part_digests(parts, paths), {}, {}, {}
   for _, split in ipairs(stratification.names) do
     local part = parts[split]
     for i, digest in ipairs(by_part[split]) do
       local set = digest and by_digest[digest]
       local entry = { split = split, index = i, name = part.names[i], label = part.labels[i] }
       if digest and not set then
-        by_digest[digest] = { split = split, entry }
+        set = { split = split, entry }
+        by_digest[digest], all[#all + 1] = set, set
       elseif set then
         set[#set + 1] = entry
+        set.other = set.other or not same_label(set[1].label, entry.label) and entry or nil
         if set.split ~= split and not set.found then
           set.found, found[#found + 1] = true, set
         end
       end
     end
   end
-  return found
+  local contradicting = {}
+  for _, set in ipairs(all) do
+    if set.other and not set.found then contradicting[#contradicting + 1] = set end
+  end
+  return found, contradicting
 end
 
-local function same_label(a, b)
-  if type(a) ~= "table" then return a == b end
-  return table.concat(a, " ") == table.concat(b, " ")
+-- Says which images of a split are there under two labels.
+local function note_contradicting(sets)
+  local described = {}
+  for i = 1, math.min(#sets, NAMED) do
+    described[i] = ("%s %s = %s"):format(sets[i].split, sets[i][1].name, sets[i].other.name)
+  end
+  if #sets > NAMED then described[#described + 1] = ("and %d more"):format(#sets - NAMED) end
+  return #sets > 0 and ("equal images under different labels in one split (%d): %s"):format(#sets,
+    table.concat(described, "; ")) or nil
 end
 
 -- "train a.png = test b.png"
@@ -99,7 +116,8 @@ local function drop(parts, found)
   return count
 end
 
---- Looks for images that lie in more than one split, and does what `on_duplicate` says.
+--- Looks for images that lie in more than one split, and does what `on_duplicate` says. Those of one split that have
+-- different labels are said.
 -- @tab parts as `dataset.new` takes; changed by "drop"
 -- @tab opts `on_duplicate`: "warn", "error", "drop" or "ignore" (do not look); nil: "warn", but in a set of many bytes
 --   only files of equal bytes are found
@@ -110,11 +128,12 @@ function duplicates.check(parts, opts, notes, most)
   local wanted = opts.on_duplicate or "warn"
   if wanted == "ignore" then return {} end
   local paths = not opts.on_duplicate and too_many(parts, most or MOST_BYTES) or nil
-  local found = find(parts, paths)
+  local found, contradicting = find(parts, paths)
   if paths then
     notes[#notes + 1] = "equal images were looked for by the bytes of files alone, as there are many; on_duplicate = "
       .. "'warn' compares pixels"
   end
+  table.insert(notes, note_contradicting(contradicting))
   if #found == 0 then return found end
   local described = {}
   for i = 1, math.min(#found, NAMED) do described[i] = describe(found[i]) end
