@@ -50,6 +50,24 @@ describe("preparation", function()
     assert.equal(8, sc.evaluate(model, phantoms { mean = 0.5, std = 0.5 }.test).count)
   end)
 
+  it("is held against the images that a baseline is the mean of", function()
+    local model = trained { mean = 0.25, std = 0.5 }
+    local same, other = phantoms({ mean = 0.25, std = 0.5 }), phantoms()
+    local x = same.test:batch { 1 }
+    assert.truthy(sc.attribute(model, x, { method = "ig", baseline = same.train, steps = 2 }))
+    for name, explain in pairs {
+      attribute = function() sc.attribute(model, x, { method = "ig", baseline = { "black", other.train } }) end,
+      faithfulness = function()
+        sc.faithfulness(model, same.test, { methods = { "lrp" }, measures = { "morf" }, baseline = other.train })
+      end,
+    } do
+      local good, message = pcall(explain)
+      assert.is_false(good)
+      assert.truthy(tostring(message):find(name .. ": baseline: expected images prepared as those that the model was "
+        .. "trained on, with mean 0.25, got 0.449", 1, true), tostring(message))
+    end
+  end)
+
   it("of a file written before is its normalisation", function()
     local model = tiny()
     model.info.normalisation = { mean = { 0.1 }, std = { 0.2 } }
@@ -107,6 +125,15 @@ describe("a head", function()
     assert.has_error(function() sc.evaluate(findings, data.test) end,
       "evaluate: split: expected findings, any number per image, as the model's head is sigmoid of 3 logits, got one "
       .. "class per image")
+  end)
+
+  it("of one logit and softmax is refused with what it should be", function()
+    for _, run in ipairs { sc.evaluate, function(model) sc.train(model, phantoms(), { quiet = true }) end } do
+      local good, message = pcall(run, tiny { out = 1 }, phantoms().test)
+      assert.is_false(good)
+      assert.truthy(tostring(message):find("expected 1 classes, as many as the model has, got 2; one logit tells two "
+        .. "classes apart by head = 'sigmoid'", 1, true), tostring(message))
+    end
   end)
 
   it("of one logit says which class that speaks for, until the model knows", function()

@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local imagenet = require "secateur.util.imagenet"
 local options = require "secateur.util.options"
+local predict = require "secateur.evaluation.predict"
 local tensors = require "secateur.util.tensors"
 
 local baselines = {}
@@ -89,12 +90,16 @@ function baselines.list(value) return is_list(value) and value or { value } end
 --   Gaussian), a Tensor of one sample or the batch, or a split (its mean image)
 -- @tparam Tensor x [N x C x H x W]
 -- @tab[opt] opts `normalisation` ({mean = {...}, std = {...}}; by default ImageNet's, or its mean for one channel),
---   `sigma` (pixels of the Gaussian; by default a fifteenth of the shorter side, as Sturmfels et al. 2020 blur)
+--   `model` (whose preparation a split's images must have), `sigma` (pixels of the Gaussian; by default a fifteenth of
+--   the shorter side, as Sturmfels et al. 2020 blur)
 -- @treturn Tensor like x
 function baselines.make(name, kind, x, opts)
   if makers[kind] then return makers[kind](name, x, opts or {}) end
   if tensors.is(kind) then return fit(name, kind, x, "a Tensor") end
-  if is_split(kind) then return fit(name, mean_of(name, kind), x, "a split", true) end
+  if is_split(kind) then
+    if opts and opts.model then predict.check_preparation(name, opts.model, kind, "baseline") end
+    return fit(name, mean_of(name, kind), x, "a split", true)
+  end
   local _, expected = baselines.check(nil)
   errors.refuse(name, "baseline: expected %s, got %s", expected, options.describe(kind))
 end

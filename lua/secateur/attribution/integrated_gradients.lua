@@ -159,7 +159,8 @@ function integrated_gradients.prepare(model, request)
       if request.total then
         kind = baselines.slice(kind, first, first + x:size(1) - 1, request.total, #x:shape())
       end
-      local x0 = baselines.make(name, kind, x, { normalisation = model.info.normalisation, sigma = opts.sigma })
+      local x0 = baselines.make(name, kind, x, { model = model, normalisation = model.info.normalisation,
+        sigma = opts.sigma })
       local job = { x = x, x0 = x0, weights = weights, logits = logits, base_logits = native:forward(x0) }
       check_finite(name, job.base_logits)
       local part = {}

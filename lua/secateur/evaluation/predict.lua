@@ -13,7 +13,8 @@ local predict = {}
 local function check_head(name, model, split, argument)
   local wanted, multi = model.class_count, split.multi_label or false
   if #split.classes ~= wanted then
-    errors.refuse(name, "%s: expected %d classes, as many as the model has, got %d", argument, wanted, #split.classes)
+    errors.refuse(name, "%s: expected %d classes, as many as the model has, got %d%s", argument, wanted, #split.classes,
+      wanted == 1 and "; one logit tells two classes apart by head = 'sigmoid'" or "")
   elseif multi ~= (model.head == "sigmoid" and model.output_count > 1) then
     errors.refuse(name, "%s: expected %s, as the model's head is %s of %d logit%s, got %s", argument,
       multi and "one class per image" or "findings, any number per image", model.head, model.output_count,
@@ -36,7 +37,12 @@ local function check_classes(name, model, split, argument, adapts)
     listed(known), listed(got))
 end
 
-local function check_preparation(name, model, split, argument)
+--- Raises where a split's images are prepared otherwise than those that the model was trained on, as far as both know.
+-- @string name the public function
+-- @tparam Model model
+-- @tab split
+-- @string argument what the split is called
+function predict.check_preparation(name, model, split, argument)
   -- What nobody has labelled is prepared as its caller asks, who has looked at what the model knows.
   if not split.preparation or split.shared and split.shared.unlabelled then return end
   local wrong = preparation.differences(model:preparation(), split.preparation)
@@ -65,10 +71,9 @@ function predict.check_fit(name, model, split, argument, adapts)
   if split.size and split.channels and #shape == 3
     and (split.channels ~= shape[1] or split.size ~= shape[2] or split.size ~= shape[3]) then
     errors.refuse(name, "%s: expected images of %d x %d x %d, as the model takes, got %d x %d x %d", argument, shape[1],
-      shape[2],
-      shape[3], split.channels, split.size, split.size)
+      shape[2], shape[3], split.channels, split.size, split.size)
   end
-  if not adapts then check_preparation(name, model, split, argument) end
+  if not adapts then predict.check_preparation(name, model, split, argument) end
 end
 
 --- The end of a message about a value that is no split, where it is a whole data set; nothing else.

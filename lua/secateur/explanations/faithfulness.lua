@@ -90,7 +90,8 @@ local function background(job, what, part)
   local x = part.x
   local kind = baselines.list(job.options[what])[1]
   kind = baselines.slice(kind, part.first, part.first + x:size(1) - 1, job.parts.count, 4)
-  local made = baselines.make("faithfulness", kind, x, { normalisation = job.model.info.normalisation })
+  local made = baselines.make("faithfulness", kind, x, { model = job.model,
+    normalisation = job.model.info.normalisation })
   if not tensors.finite(made) then
     errors.refuse("faithfulness", "%s: expected finite numbers, got some that are not", what)
   end
