@@ -4,7 +4,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local imagenet = require "secateur.util.imagenet"
 local options = require "secateur.util.options"
-local predict = require "secateur.evaluation.predict"
+local preparation = require "secateur.models.preparation"
 local tensors = require "secateur.util.tensors"
 
 local baselines = {}
@@ -97,7 +97,7 @@ function baselines.make(name, kind, x, opts)
   if makers[kind] then return makers[kind](name, x, opts or {}) end
   if tensors.is(kind) then return fit(name, kind, x, "a Tensor") end
   if is_split(kind) then
-    if opts and opts.model then predict.check_preparation(name, opts.model, kind, "baseline") end
+    if opts and opts.model then preparation.check_split(name, opts.model, kind, "baseline") end
     return fit(name, mean_of(name, kind), x, "a split", true)
   end
   local _, expected = baselines.check(nil)

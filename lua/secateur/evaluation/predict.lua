@@ -37,22 +37,6 @@ local function check_classes(name, model, split, argument, adapts)
     listed(known), listed(got))
 end
 
---- Raises where a split's images are prepared otherwise than those that the model was trained on, as far as both know.
--- @string name the public function
--- @tparam Model model
--- @tab split
--- @string argument what the split is called
-function predict.check_preparation(name, model, split, argument)
-  -- What nobody has labelled is prepared as its caller asks, who has looked at what the model knows.
-  if not split.preparation or split.shared and split.shared.unlabelled then return end
-  local wrong = preparation.differences(model:preparation(), split.preparation)
-  if #wrong > 0 then
-    errors.refuse(name, "%s: expected images prepared as those that the model was trained on, with %s (like = model "
-      .. "prepares them so; model.info.preparation and .normalisation = nil where the model is wrong)", argument,
-      table.concat(wrong, "; with "))
-  end
-end
-
 --- Raises unless a split has the classes of the model, where both know them, in its order, labels as its head has them,
 -- and images of its channels and size, prepared as it learned them. Splits of one's own need not say what they have.
 -- @string name the public function
@@ -73,7 +57,7 @@ function predict.check_fit(name, model, split, argument, adapts)
     errors.refuse(name, "%s: expected images of %d x %d x %d, as the model takes, got %d x %d x %d", argument, shape[1],
       shape[2], shape[3], split.channels, split.size, split.size)
   end
-  if not adapts then predict.check_preparation(name, model, split, argument) end
+  if not adapts then preparation.check_split(name, model, split, argument) end
 end
 
 --- The end of a message about a value that is no split, where it is a whole data set; nothing else.

@@ -131,4 +131,20 @@ function preparation.differences(wanted, got, between)
   return list
 end
 
+--- Raises where a split's images are prepared otherwise than those that the model was trained on, as far as both know.
+-- @string name the public function
+-- @tparam Model model
+-- @tab split
+-- @string argument what the split is called
+function preparation.check_split(name, model, split, argument)
+  -- What nobody has labelled is prepared as its caller asks, who has looked at what the model knows.
+  if not split.preparation or split.shared and split.shared.unlabelled then return end
+  local wrong = preparation.differences(preparation.of(model), split.preparation)
+  if #wrong > 0 then
+    errors.refuse(name, "%s: expected images prepared as those that the model was trained on, with %s (like = model "
+      .. "prepares them so; model.info.preparation and .normalisation = nil where the model is wrong)", argument,
+      table.concat(wrong, "; with "))
+  end
+end
+
 return preparation
