@@ -141,6 +141,15 @@ describe("evaluate with one sigmoid logit", function()
       1, true))
   end)
 
+  it("has one calibration error, brier score and AUROC whatever the threshold", function()
+    local model, split = head_models.identity(1, "sigmoid"), split_of(logits, labels)
+    local plain = evaluate(model, split)
+    for _, threshold in ipairs { 0.01, 0.7, 0.99, "youden" } do
+      local result = evaluate(model, split, { threshold = threshold })
+      for _, measure in ipairs { "ece", "brier", "auroc" } do assert.equal(plain[measure], result[measure], measure) end
+    end
+  end)
+
   it("refuses thresholds that are none", function()
     local model, split = head_models.identity(1, "sigmoid"), split_of(logits, labels)
     local function message_of(...) return errors.inside(function(...) evaluate(...) end, ...) end

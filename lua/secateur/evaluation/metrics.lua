@@ -128,7 +128,7 @@ end
 --- All of the above. Means are over the classes that occur among the labels.
 -- @tab probabilities list of rows, a number per class
 -- @tab labels list of classes
--- @tab[opt] predictions list of classes; by default the most probable ones
+-- @tab[opt] predictions list of classes; by default the most probable ones, of which `ece` is in any case
 -- @treturn table `count, accuracy, balanced_accuracy, macro_f1, auroc, ece, confusion, per_class`, the entries of the
 -- last with `auroc` too
 function metrics.measure(probabilities, labels, predictions)
@@ -136,8 +136,8 @@ function metrics.measure(probabilities, labels, predictions)
   for i, row in ipairs(probabilities) do
     local likeliest, confidence = metrics.argmax(row)
     chosen[i], confidences[i] = predictions and predictions[i] or likeliest, confidence
-    correct[i] = chosen[i] == labels[i]
-    right = right + (correct[i] and 1 or 0)
+    correct[i] = likeliest == labels[i] -- confidence is in the likeliest class, whatever is decided
+    right = right + (chosen[i] == labels[i] and 1 or 0)
   end
   local confusion = metrics.confusion(labels, chosen, #(probabilities[1] or {}))
   local per_class, present = metrics.per_class(confusion), {}
