@@ -21,7 +21,7 @@
 -- * `on_duplicate` ("warn"): what to do about equal images in more than one split (equal pixels, whatever the file):
 --   "warn", "error", "drop" (keep them in the last split alone: test before val before train), "ignore" (do not look).
 --   Looking decodes every image once; unless this is given, in a set of over 1 GiB only equal files are found, and that
---   is said.
+--   is said. Equal images of one split are said where their labels differ.
 -- * `encoding` ("latin1"): what names of classes and files are that are not UTF-8; without it they are an error.
 -- * `on_error` ("skip", or "stop" at what cannot be read), `max_pixels` (larger images count as unreadable),
 --   `cache_bytes` (for decoded images).
