@@ -71,6 +71,13 @@ describe("data.cpn", function()
       .. "'Bacterial Pneumonia' and 'Viral Pneumonia'"):format(root))
   end)
 
+  it("does not take one of several folders with all classes for the set", function()
+    fill("Training/COVID", "Training/NORMAL", "Training/PNEUMONIA")
+    fill("Testing/COVID", "Testing/NORMAL", "Testing/PNEUMONIA")
+    assert.has_error(function() data.cpn(root) end, ("cpn: %s: expected one folder that holds the set, found 'Testing' "
+      .. "and 'Training'; give one of them (sc.data.folder reads folders train, val and test)"):format(root))
+  end)
+
   it("reads a real copy, where there is one", function()
     local copy = "../shared/data/cpn"
     needs.path(pending, copy, "copy of the X-rays")
