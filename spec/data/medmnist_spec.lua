@@ -150,6 +150,15 @@ describe("data.medmnist", function()
     assert.matches("class 'm\\xE9': expected UTF-8", errors.inside(function()
       data.medmnist(path, { classes = { "m\xe9", "b", "c" } })
     end), 1, true)
+    assert.is_nil(table.concat(set.notes, "\n"):find("exactly one", 1, true))
+    for _, split in ipairs { "train", "val", "test" } do
+      for i = 1, COUNTS[split] do
+        for k = 1, 3 do all[split .. "_labels"][3 * i - 3 + k] = k == i % 3 + 1 and 1 or 0 end
+      end
+    end
+    archives.write(path, all)
+    assert.same({ "each image has exactly one of these findings: for classes, labels must be [N x 1]" },
+      data.medmnist(path, { quiet = true, range = { 0, 255 }, on_duplicate = "ignore" }).notes)
     all.train_labels[2] = 2
     archives.write(path, all)
     assert.has_error(function() data.medmnist(path) end,

@@ -185,11 +185,23 @@ local function note_like(listing, opts)
   end
 end
 
+-- Says that findings may be classes in columns, of which each image has one.
+local function note_single(listing)
+  if not listing.multi_label then return end
+  for _, sample in ipairs(listing.samples) do
+    local sum = 0
+    for _, value in ipairs(sample.label) do sum = sum + value end
+    if sum ~= 1 then return end
+  end
+  table.insert(listing.notes, "each image has exactly one of these findings: for classes, labels must be [N x 1]")
+end
+
 local function build(path, opts)
   local arrays, present = load_arrays(path)
   local title = names.from_latin1(files.base(path):gsub("%.npz$", ""))
   local sources = make_sources(path, arrays, present, opts)
   local listing = list_samples(title, path, arrays, present, opts)
+  note_single(listing)
   if opts.classes and #opts.classes == 0 then selection.apply_classes(listing, opts) end
   listing.title = title
   note_like(listing, opts)
