@@ -73,11 +73,17 @@ local function measure_findings(run, probabilities, labels, threshold)
   return result
 end
 
+-- The probabilities of class 2 and whether that is right, as `binary_metrics` takes them.
+local function second_class(probabilities, labels)
+  local scores, positive = {}, {}
+  for i, row in ipairs(probabilities) do scores[i], positive[i] = row[2], labels[i] == 2 end
+  return scores, positive
+end
+
 -- What two classes have besides: rates of class 2 at the threshold, the point of Youden, and probabilities against
 -- the truth. Where nothing is said of a threshold, a softmax head decides by the larger logit.
 local function measure_two(result, probabilities, labels, threshold)
-  local scores, positive = {}, {}
-  for i, row in ipairs(probabilities) do scores[i], positive[i] = row[2], labels[i] == 2 end
+  local scores, positive = second_class(probabilities, labels)
   local found = binary_metrics.measure(scores, positive, threshold or 0.5)
   result.threshold, result.youden, result.brier = found.threshold, found.youden, found.brier
   result.average_precision, result.prevalence = found.average_precision, found.prevalence
@@ -90,9 +96,7 @@ end
 -- Class 2 where its probability is at least the threshold.
 local function decide_two(probabilities, labels, threshold)
   if threshold == "youden" then
-    local scores, positive = {}, {}
-    for i, row in ipairs(probabilities) do scores[i], positive[i] = row[2], labels[i] == 2 end
-    local found = binary_metrics.youden(scores, positive)
+    local found = binary_metrics.youden(second_class(probabilities, labels))
     threshold = found and found.threshold or 0.5
   end
   local predictions = {}

@@ -268,9 +268,10 @@ end
 -- @tparam Dataset data its `train` is learned, its `val` (may be missing) decides which weights are kept
 -- @tab[opt] opts The course: `epochs` (20), `batch` (32; samples of a step), `micro_batch` (none: run batches in pieces
 -- of at most so many, as equal as can be, to save memory), `seed` (0), `select` (what of validation decides which epoch
--- is kept: "accuracy", of findings that of all known ones at a probability of 0.5; "auroc", as `evaluate` has it; both
--- with ties by loss; "loss"; "last"; by default "accuracy", of findings "auroc"), `patience` (none: after so many
--- epochs without a better one the training ends), `sampler` ("shuffle": every image once per epoch; "balanced": as many
+-- is kept: "accuracy", of findings that of all known ones at a probability of 0.5; "auroc", as `evaluate` has it, of
+-- sigmoid heads by their logits, which differ where probabilities near 1 are equal; both with ties by loss; "loss";
+-- "last"; by default "accuracy", of findings "auroc"), `patience` (none: after so many epochs without a better one the
+-- training ends), `sampler` ("shuffle": every image once per epoch; "balanced": as many
 -- as there are, drawn with replacement, each time first a class, all alike, then an image of it; of findings one of
 -- these or none, then an image where it is present, or where all are absent), `augment` (true: random resized crop of
 -- scale 0.7-1 and ratio 0.75-1.33, flips, rotation up to 30°, brightness, contrast and saturation ± 0.2; false; or a
