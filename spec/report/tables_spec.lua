@@ -66,6 +66,19 @@ describe("table of drops", function()
       tables.drops_caption(rows.results { { { [0.5] = 0 } }, { { [0.5] = 0 }, { model = "vit" } } }))
   end)
 
+  it("counts only what has a column, and says where accuracy is of findings", function()
+    local mixed = rows.results { { { [0.5] = 0.1 } }, { { [0.5] = 0.2 }, { dataset = "chest", exact_match = 0.5,
+      auroc_drop = 0.05 } } }
+    local over = "mean ± standard deviation over 1 model, %d dataset%s and 1 seed"
+    local area, accuracy = tables.drops_caption(mixed, "auroc_drop"), tables.drops_caption(mixed)
+    assert.matches(over:format(1, ""), area, 1, true)
+    assert.matches("The area is the mean over findings.", area, 1, true)
+    assert.matches(over:format(2, "s"), accuracy, 1, true)
+    assert.matches("Where images may have several findings, accuracy is the share of decisions", accuracy, 1, true)
+    local findings = rows.results { { { [0.5] = 0.2 }, { exact_match = 0.5 } } }
+    assert.matches("gain. Accuracy is the share of decisions", tables.drops_caption(findings), 1, true)
+  end)
+
   local function repaired()
     return rows.results { { { [0.5] = 0.4 }, { repair = "none", seed = 0 } },
       { { [0.5] = 0.2 }, { repair = "none", seed = 1 } }, { { [0.5] = 0.1 }, { repair = "least_squares" } },

@@ -117,22 +117,36 @@ end
 -- What is lost, by column.
 local lost = { drop = "accuracy", auroc_drop = "AUROC" }
 
+-- How many rows have a column, and how many values a key has among these.
+local function count_where(rows, column, key)
+  local seen, values, count = {}, 0, 0
+  for _, row in ipairs(rows) do
+    if row[column] ~= nil then
+      count = count + 1
+      if not seen[row[key]] then seen[row[key]], values = true, values + 1 end
+    end
+  end
+  return count, values
+end
+
 --- What Table 1 shows, in a sentence.
 -- @tab rows Results
 -- @string[opt="drop"] column
 -- @treturn string
 function tables.drops_caption(rows, column)
   local counts = {}
-  for i, each in ipairs { { "model", "model" }, { "dataset", "dataset" }, { "seed", "seed" } } do
-    local count = #rows:distinct(each[1])
-    counts[i] = ("%d %s%s"):format(count, each[2], count == 1 and "" or "s")
+  for i, key in ipairs { "model", "dataset", "seed" } do
+    local _, count = count_where(rows, column or "drop", key)
+    counts[i] = ("%d %s%s"):format(count, key, count == 1 and "" or "s")
   end
   local caption = ("Drop of %s from the unpruned model at each pruning rate, mean ± standard deviation over %s, "
     .. "%s and %s (population: divided by n). Lower is better; negative is a gain."):format(lost[column or "drop"],
     table.unpack(counts))
-  if #rows:distinct "exact_match" > 0 then
+  local several = count_where(rows, "exact_match", "dataset")
+  if several > 0 then
+    local accuracy = several == #rows and " Accuracy is" or " Where images may have several findings, accuracy is"
     caption = caption .. (column == "auroc_drop" and " The area is the mean over findings."
-      or " Accuracy is the share of decisions about a finding of an image that are right.")
+      or accuracy .. " the share of decisions about a finding of an image that are right.")
   end
   if #rows < rows.total then
     caption = caption .. (" Incomplete: %d of %d rows are there."):format(#rows, rows.total)
