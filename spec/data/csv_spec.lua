@@ -113,6 +113,20 @@ describe("data.csv", function()
     assert.is_nil(stderr.text(function() data.csv(inner, { size = 8 }) end):find("written", 1, true))
   end)
 
+  it("says how many images have no group, and lumps none of them together", function()
+    write("file,label,patient", function(i)
+      return ("images/%02d.png,%s,%s"):format(i, i % 2 == 0 and "a" or "b", i < 5 and "p" .. i // 3 or i < 9 and "nan"
+        or "")
+    end)
+    local set, groups = data.csv(path, with { group = "patient", on_duplicate = "ignore" }), {}
+    assert.same({ "group = 'patient': images without one in that column, each a group of its own: 8 of 12" },
+      { set.notes[1] })
+    for _, split in ipairs { "train", "val", "test" } do
+      for _, group in ipairs(set[split].groups) do groups[group] = true end
+    end
+    assert.same({ p0 = true, p1 = true, [false] = true }, groups)
+  end)
+
   it("takes nan, as pandas writes what is missing, for a blank", function()
     write("file,label,Edema,list", function(i)
       local blank = i == 12

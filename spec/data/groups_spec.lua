@@ -101,8 +101,10 @@ describe("data: groups", function()
     local set
     local opts = with { group = patient, quiet = false, on_duplicate = "warn" }
     local text = stderr.text(function() set = data.folder(root, opts) end)
-    assert.equal(("folder: %s: groups in more than one split (1): 'p7' in train (train/a/p7_1.png) and test "
-      .. "(test/a/p7_3.png); on_duplicate = 'drop' keeps each in the last split: test, else val\n"):format(root), text)
+    assert.equal(("folder: %s: group = function: images without one, each a group of its own: 18 of 21\n"
+      .. "folder: %s: groups in more than one split (1): 'p7' in train (train/a/p7_1.png) and test "
+      .. "(test/a/p7_3.png); on_duplicate = 'drop' keeps each in the last split: test, else val\n"):format(root, root),
+      text)
     assert.equal(8, set.train:count())
     -- "ignore" looks for nothing, and the tiny images are all alike: duplicates are pictures' own matter here.
     local found = errors.inside(function() groups.check({ { name = "1", group = "p", split = "train" },

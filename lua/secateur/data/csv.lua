@@ -76,9 +76,9 @@ local function read_sample(path, record, index, split, opts)
   if split and not part then
     errors.raise("%s:%d: column '%s': expected train, val or test, got '%s'", path, record.line, split, record[split])
   end
-  local group = type(opts.group) == "string" and record[opts.group] or nil
+  local group = type(opts.group) == "string" and record[opts.group] or ""
   return { name = name, split = part, line = record.line, record = record, written = written,
-    group = group ~= "" and group or nil }
+    group = groups.of_cell(group) }
 end
 
 -- Gives the samples their paths. Where several lines would be one file by its name alone, theirs are not there.

@@ -26,6 +26,24 @@ function groups.column(given)
   return given, nil
 end
 
+-- Says how many samples have no group, where others have.
+local function note_without(listing, samples, given, what)
+  given = type(given) == "string" and ("'%s'"):format(given) or "function"
+  local without = 0
+  for _, sample in ipairs(samples) do without = without + (sample.group == nil and 1 or 0) end
+  if without == 0 then return end
+  table.insert(listing.notes, ("group = %s: images without %s, each a group of its own: %d of %d"):format(given, what,
+    without, #samples))
+end
+
+--- A cell as the name of a group: nothing, or what pandas makes of nothing, is none.
+-- @string cell
+-- @treturn ?string
+function groups.of_cell(cell)
+  if cell ~= "" and cell:lower() ~= "nan" then return cell end
+  return nil
+end
+
 -- Groups by the headers of DICOM files.
 local function assign_by_header(listing, samples, given)
   local place, attribute = table.unpack(identifiers[given])
@@ -38,10 +56,8 @@ local function assign_by_header(listing, samples, given)
   if without == #samples then
     errors.raise("group: expected DICOM files with %s%s, found none (a column of a table, or a function of the path, "
       .. "also tells groups)", attribute, listing.listed and (" or a column '%s'"):format(given) or "")
-  elseif without > 0 then
-    table.insert(listing.notes, ("group = '%s': images without %s, each a group of its own: %d of %d"):format(given,
-      attribute, without, #samples))
   end
+  note_without(listing, samples, given, attribute)
 end
 
 --- Gives the samples of a listing their groups, where the option says how; else they keep those of their reader.
@@ -52,7 +68,9 @@ function groups.assign(listing, samples, given)
   if identifiers[given] and listing.grouped ~= given then return assign_by_header(listing, samples, given) end
   if type(given) == "string" and listing.grouped ~= given then
     errors.raise("group: expected a function of the path, since there is no table with columns, got '%s'", given)
-  elseif type(given) ~= "function" then
+  elseif type(given) == "string" then
+    return note_without(listing, samples, given, "one in that column")
+  elseif not given then
     return
   end
   for _, sample in ipairs(samples) do
@@ -63,6 +81,7 @@ function groups.assign(listing, samples, given)
     end
     sample.group = group ~= nil and tostring(group) or nil
   end
+  note_without(listing, samples, given, "one")
 end
 
 -- Groups whose samples lie in several splits, in order of appearance: `{name=, first = {split -> sample}}`.

@@ -109,7 +109,7 @@ function split_csv.read(root, opts, canonical, classes)
       errors.raise("%s:%d: file '%s' is already in line %d", path, record.line, record.file, seen[sample.name])
     end
     seen[sample.name] = record.line
-    if group then sample.group = record[group] ~= "" and record[group] or nil end
+    if group then sample.group = groups.of_cell(record[group]) end
     listing.samples[i] = sample
   end
   split_csv.number_labels(listing, path)
