@@ -163,6 +163,9 @@ describe("data.folder", function()
     assert(files.remove(root .. "/test"))
     text = stderr.text(function() data.folder(root, { size = 8, on_duplicate = "ignore" }) end)
     assert.matches("classes without images in val ('b', 'c'): ", text, 1, true)
+    for i = 1, 6 do fill("train/d" .. i, 1) end
+    text = stderr.text(function() data.folder(root, { size = 8, on_duplicate = "ignore" }) end)
+    assert.matches("classes without images in val ('b', 'c', 'd1', 'd2', 'd3' and 3 more): ", text, 1, true)
   end)
 
   it("says what of splits has no part, and of which classes the names are alike", function()
@@ -182,6 +185,10 @@ describe("data.folder", function()
     fill("set/b", 3)
     fails("folder: " .. root .. ": expected at least 2 classes, a folder each (or a split.csv), found only 'set'; "
       .. "folders are in it ('a', 'b'): is that the root?")
+    for _, split in ipairs { "train", "valid" } do fill(split .. "/a", 3) end
+    fails("folder: " .. root .. ": expected at least 2 classes, a folder each (or a split.csv), found only 'a'")
+    for _, name in ipairs { "train", "valid", "set" } do assert(files.remove(root .. "/" .. name)) end
+    fill("b", 3)
     fill("c", 3)
     assert(files.mkdir_p(root .. "/empty"))
     fails("folder: " .. root .. "/empty: expected images, found none (classes = { … }, a list of those to use, leaves "

@@ -152,12 +152,18 @@ local function check_parts(shared, parts, shares)
   end
 end
 
+-- How many classes a note names.
+local NAMED = 5
+
 -- Says which classes nobody in val or test has: measures leave them out there.
 local function note_absent(parts, shared, same)
   local where = {}
   for _, name in ipairs { "val", "test" } do
     local absent = #parts[name].rows > 0 and not (same and name == "test") and find_absent(parts[name], shared) or {}
-    if #absent > 0 then where[#where + 1] = ("%s (%s)"):format(name, table.concat(absent, ", ")) end
+    local more = #absent > NAMED and (" and %d more"):format(#absent - NAMED) or ""
+    if #absent > 0 then
+      where[#where + 1] = ("%s (%s%s)"):format(name, table.concat(absent, ", ", 1, math.min(#absent, NAMED)), more)
+    end
   end
   if #where == 0 then return nil end
   return ("%s without images in %s: measures say nothing of them there"):format(

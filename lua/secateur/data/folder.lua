@@ -105,9 +105,11 @@ end
 
 -- A hint at folders in the only folder: archives often wrap a set in one of its own name.
 local function within(root, only)
-  local inner = layout.folders(files.join(root, only))
-  if #inner < 2 then return "" end
-  return ("; folders are in it ('%s', '%s'): is that the root?"):format(inner[1], inner[2])
+  local inside = files.join(root, only)
+  local inner = files.is_dir(inside) and layout.folders(inside) or {}
+  if #inner == 0 then return "" end
+  return ("; folders are in it (%s): is that the root?"):format(name_all(table.move(inner, 1, math.min(#inner, 3), 1,
+    {})))
 end
 
 --- Reads the layout: `split.csv` if there is one, else train, val and test folders, else a folder per class.
