@@ -157,7 +157,8 @@ describe("data.folder", function()
     end
     local set
     local text = stderr.text(function() set = data.folder(root, { size = 8, on_duplicate = "ignore" }) end)
-    local note = "classes without images in val ('b', 'c') or test ('c'): measures say nothing of them there"
+    local note = "classes without images in val ('b', 'c') or test ('c'): "
+      .. "their sensitivity and AUROC are not known there"
     assert.equal(("folder: %s: %s\n"):format(root, note), text)
     assert.matches(note, tostring(set), 1, true)
     assert(files.remove(root .. "/test"))

@@ -155,7 +155,7 @@ end
 -- How many classes a note names.
 local NAMED = 5
 
--- Says which classes nobody in val or test has: measures leave them out there.
+-- Says which classes nobody in val or test has: averages over classes leave their sensitivity and AUROC out there.
 local function note_absent(parts, shared, same)
   local where = {}
   for _, name in ipairs { "val", "test" } do
@@ -166,7 +166,7 @@ local function note_absent(parts, shared, same)
     end
   end
   if #where == 0 then return nil end
-  return ("%s without images in %s: measures say nothing of them there"):format(
+  return ("%s without images in %s: their sensitivity and AUROC are not known there"):format(
     shared.multi_label and "findings" or "classes", table.concat(where, " or "))
 end
 
