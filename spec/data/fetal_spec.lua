@@ -57,6 +57,7 @@ describe("data.fetal", function()
     for patient in pairs(val) do assert.is_nil(train[patient] or test[patient]) end
     assert.same(set.val.names, data.fetal(root, { size = 8 }).val.names)
     assert.not_same(set.val.names, data.fetal(root, { size = 8, seed = 9 }).val.names)
+    assert.same(set.val.names, data.fetal(root, { size = 8, group = "patient" }).val.names) -- as it is anyway
   end)
 
   it("may be given the folder above", function()

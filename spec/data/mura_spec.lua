@@ -72,6 +72,7 @@ describe("data.mura", function()
     local one = data.mura(root, { size = 8, seed = 5 })
     assert.same(one.val.names, data.mura(root .. "/MURA-v1.1", { size = 8, seed = 5 }).val.names)
     assert.not_same(one.val.names, data.mura(root, { size = 8, seed = 6 }).val.names)
+    assert.same(one.val.names, data.mura(root, { size = 8, seed = 5, group = "patient" }).val.names) -- as it is anyway
   end)
 
   it("picks studies", function()

@@ -49,7 +49,7 @@ function fetal.read(root)
     samples[i] = read_record(base, path, record)
   end
   local listing = layout.listing(table.move(CLASSES, 1, #CLASSES, 1, {}), "train")
-  listing.samples, listing.listed = samples, true
+  listing.samples, listing.listed, listing.grouped = samples, true, "patient"
   return listing
 end
 

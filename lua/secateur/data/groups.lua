@@ -61,7 +61,7 @@ local function assign_by_header(listing, samples, given)
 end
 
 --- Gives the samples of a listing their groups, where the option says how; else they keep those of their reader.
--- @tab listing `grouped`: the column that its reader has read them from
+-- @tab listing `grouped`: the column that its reader has read them from, or what its groups are anyway
 -- @tab samples those of them that are left
 -- @param given the option: a function of (name, path), a column's name, or "patient" or "study" of DICOM headers
 function groups.assign(listing, samples, given)

@@ -68,7 +68,7 @@ function mura.read(root, opts)
     if not wanted or wanted[sample.study] then samples[#samples + 1] = sample end
   end
   local listing = layout.listing(table.move(CLASSES, 1, #CLASSES, 1, {}), "train")
-  listing.samples, listing.listed = samples, true
+  listing.samples, listing.listed, listing.grouped = samples, true, "patient"
   return listing
 end
 
