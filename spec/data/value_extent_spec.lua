@@ -79,4 +79,27 @@ describe("a data set of dark images", function()
     end
     assert.matches("no value above %d+, where their format goes to 255: .* range = {0, 31}", select(2, open()))
   end)
+
+  it("is named where only those of one depth are dark", function()
+    fill(4000)
+    for i = 1, 6 do core.image_save(files.join(root, "a/bright" .. i .. ".png"), core.rand(12, 12, { seed = i })) end
+    local _, said = open()
+    assert.matches("12 of 18 images looked at are of 16 bits and have no value above %d+, where their format goes to "
+      .. "65535: they are nearly black", said)
+    assert.is_nil(said:find("8 bits", 1, true))
+    _, said = open { range = { 0, 4095 } }
+    assert.matches("6 of 18 images looked at are of 8 bits and have no value above %d+, where range goes from 0 to "
+      .. "4095: they are nearly black%. It counts in stored units, of these files 0 %.%. 255; ", said)
+    assert.is_nil(said:find("16 bits", 1, true))
+    assert.equal("", select(2, open { range = "full" }))
+  end)
+
+  it("is named where range makes it so, and so are white ones", function()
+    fill(4000)
+    assert.matches("folder: [^\n]+: the images have no value above %d+, where range goes from 60000 to 65535: they are "
+      .. "black%. It counts in stored units, of these files 0 %.%. 65535; range = 'percentile' or 'full' finds what is "
+      .. "black and white for each image\n", select(2, open { range = { 60000, 65535 } }))
+    assert.matches("no value below %d+, where range goes from %-100 to 0: they are white",
+      select(2, open { range = { -100, 0 } }))
+  end)
 end)
