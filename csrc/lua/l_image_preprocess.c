@@ -71,9 +71,9 @@ static void field_channels(lua_State *L, int table, const char *function, const 
         else
             lua_rawgeti(L, list, (lua_Integer)c + 1);
         double value = sc_lua_check_number(L, lua_gettop(L), function, field);
-        if (!isfinite(value) || (positive && !(value > 0)))
+        out[c] = (sc_real)value; /* which can overflow, or become 0 */
+        if (!isfinite(out[c]) || (positive && !(out[c] > 0)))
             sc_lua_expected(L, lua_gettop(L), function, field, positive ? "finite numbers above 0" : "finite numbers");
-        out[c] = (sc_real)value;
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -106,10 +106,13 @@ static void field_interpolation(lua_State *L, int table, const char *function, s
     lua_pop(L, 1);
 }
 
+/* No stored value lies beyond; far beyond, the difference of two would overflow single precision. */
+#define MAX_STORED 4294967296.0
+
 /* nil: as stored. */
 static void field_range(lua_State *L, int table, const char *function, sc_preprocess *out) {
     static const char *const kinds[] = {"full", "percentile", NULL};
-    static const char expected[] = "'full', 'percentile' or {low, high}, low below high";
+    static const char expected[] = "'full', 'percentile' or {low, high}, low below high, both within 2^32";
     int type = sc_lua_field(L, table, "range"), index = lua_gettop(L);
     int kind = type == LUA_TSTRING ? sc_lua_find_choice(lua_tostring(L, index), kinds) : -1;
     if (type == LUA_TTABLE && lua_rawlen(L, index) == 2) {
@@ -117,7 +120,8 @@ static void field_range(lua_State *L, int table, const char *function, sc_prepro
         lua_rawgeti(L, index, 2);
         out->range = (sc_value_range){SC_RANGE_GIVEN, sc_lua_check_number(L, index + 1, function, "range"),
                                       sc_lua_check_number(L, index + 2, function, "range")};
-        if (!(out->range.low < out->range.high) || !isfinite(out->range.high - out->range.low))
+        if (!(out->range.low < out->range.high) || fabs(out->range.low) > MAX_STORED ||
+            fabs(out->range.high) > MAX_STORED)
             sc_lua_expected(L, index, function, "range", expected);
     } else if (kind >= 0)
         out->range.kind = kind == 0 ? SC_RANGE_FULL : SC_RANGE_PERCENTILE;

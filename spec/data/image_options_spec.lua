@@ -68,7 +68,7 @@ describe("image options of data sets", function()
       refusal { resize = "fit" }, 1, true)
     assert.matches("folder: interpolation: expected one of 'bilinear', 'bicubic', 'nearest', got 'lanczos'",
       refusal { interpolation = "lanczos" }, 1, true)
-    for _, range in ipairs { "auto", { 1 }, { 5, 5 }, { "a", "b" } } do
+    for _, range in ipairs { "auto", { 1 }, { 5, 5 }, { "a", "b" }, { -1e300, 1e300 } } do
       assert.matches("folder: range: expected 'full', 'percentile' or {low, high} in stored units, low below high",
         refusal { range = range }, 1, true)
     end

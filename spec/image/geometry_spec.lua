@@ -180,9 +180,11 @@ describe("preparation of images", function()
       true)
     assert.matches("batch: interpolation: expected 'bilinear', 'bicubic' or 'nearest', got 'box'",
       refusal { size = 8, interpolation = "box" }, 1, true)
-    for _, range in ipairs { "auto", { 1 }, { 2, 2 }, { 3, 1 }, { 0 / 0, 1 } } do
+    for _, range in ipairs { "auto", { 1 }, { 2, 2 }, { 3, 1 }, { 0 / 0, 1 }, { -1e300, 1e300 }, { 0, 1e10 } } do
       assert.matches("batch: range: expected 'full', 'percentile' or {low, high}, low below high",
         refusal { size = 8, range = range }, 1, true)
     end
+    -- What is finite and above 0 must be so in single precision.
+    assert.matches("batch: std: expected finite numbers above 0, got 9.99", refusal { size = 8, std = 1e-320 }, 1, true)
   end)
 end)

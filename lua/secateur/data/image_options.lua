@@ -6,18 +6,21 @@ local options = require "secateur.util.options"
 
 local image_options = {}
 
+-- Beyond this no stored value lies, and single precision has no room for differences.
+local MOST = 2 ^ 32
+
 local MODES = { squash = true, crop = true, pad = true }
 
 local function is_resize(value)
-  return math.type(value) == "integer" and value >= 1 and value <= 16384 or MODES[value] == true,
+  return math.type(value) and math.tointeger(value) and value >= 1 and value <= 16384 or MODES[value] == true,
     "'squash', 'crop', 'pad' or the length of the shorter side"
 end
 
 local function is_range(value)
-  local expected = "'full', 'percentile' or {low, high} in stored units, low below high"
+  local expected = "'full', 'percentile' or {low, high} in stored units, low below high, both within 2^32"
   if type(value) == "string" then return value == "full" or value == "percentile", expected end
   local low, high = value[1], value[2]
-  local good = #value == 2 and math.type(low) and math.type(high) and low < high and high - low < math.huge
+  local good = #value == 2 and math.type(low) and math.type(high) and low < high and low >= -MOST and high <= MOST
   return good and true or false, expected
 end
 
