@@ -393,7 +393,8 @@ describe("what is no checkpoint of a known architecture", function()
     assert.equal("load_checkpoint: path: expected a string, got 3", here(function() sc.load_checkpoint(3) end))
     assert.equal("load_checkpoint: unknown option 'class', expected one of: architecture, channels, classes, crop, "
       .. "eps, gelu, head, head_activation, head_dropout, heads, interpolation, key, mean, pool, prefix, quiet, range, "
-      .. "resize, seed, size, std, stem_pool, stem_stride", here(function() sc.load_checkpoint("x", { class = 2 }) end))
+      .. "resize, seed, size, std, stem_pool, stem_stride, window",
+      here(function() sc.load_checkpoint("x", { class = 2 }) end))
     local message = here(function() sc.load_checkpoint(path "none") end)
     assert.equal(1, (message:find(("load_checkpoint: '%s': "):format(path "none"), 1, true)))
     assert.is_nil(message:find("none.*none"))

@@ -3,6 +3,7 @@
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local options = require "secateur.util.options"
+local path_options = require "secateur.util.path_options"
 
 -- The constructors that read from a path.
 local KINDS = { "folder", "csv", "medmnist", "cpn", "fetal", "kvasir", "mura" }
@@ -26,39 +27,7 @@ local function resolve(text)
 end
 
 -- Options whose values are names, of which there may be several.
-local NAMES = { classes = true, label = true, only = true, skip = true }
-
-local words = { ["true"] = true, ["false"] = false }
-
-local function read_value(key, text)
-  if words[text] ~= nil then return words[text] end
-  if not NAMES[key] then return math.tointeger(tonumber(text)) or tonumber(text) or text end
-  local list = {}
-  for word in text:gmatch "[^,]+" do list[#list + 1] = word end
-  return (#list > 1 or key == "classes") and list or text
-end
-
--- A text such as "table.csv?file=Image Index&label=Finding Labels&label_separator=|" without its options, and these.
-local function take_options(text)
-  local path, query = text:match "^(.-)%?([%w_]+=.*)$"
-  if not path or files.is_dir(text) or files.is_file(text) then return text, {} end
-  local given = {}
-  for part in query:gmatch "[^&]+" do
-    local key, value = part:match "^([%w_]+)=(.+)$"
-    if not key then errors.raise("path: expected options as key=value with & between them, got '%s'", part) end
-    given[key] = read_value(key, value)
-  end
-  return path, given
-end
-
--- What is written with the path, before what the program says.
-local function merge(given, opts)
-  if next(given) == nil or opts ~= nil and type(opts) ~= "table" then return opts end
-  local merged = {}
-  for key, value in pairs(opts or {}) do merged[key] = value end
-  for key, value in pairs(given) do merged[key] = value end
-  return merged
-end
+local NAMES = { classes = "list", label = "names", only = "names", skip = "names" }
 
 -- The options for a kind. A seed decides how images are dealt over splits: nothing, where a set brings its own, and a
 -- program that passes one on need not know which do.
@@ -78,9 +47,9 @@ local open = {}
 function open.constructor(constructors)
   return function(path, opts)
     options.value("open", "path", path, { type = "string", required = true })
-    local plain, given = errors.within("open", take_options, path)
+    local plain, given = errors.within("open", path_options.take, path, NAMES)
     local kind, rest = errors.within("open", resolve, plain)
-    local result = errors.within("open", constructors[kind], rest, for_kind(kind, merge(given, opts)))
+    local result = errors.within("open", constructors[kind], rest, for_kind(kind, path_options.merge(given, opts)))
     return result
   end
 end

@@ -9,6 +9,7 @@ local model = require "secateur.models.model"
 local model_file = require "secateur.models.model_file"
 local parameter_names = require "secateur.formats.parameter_names"
 local options = require "secateur.util.options"
+local path_options = require "secateur.util.path_options"
 local head_groups = require "secateur.pretrained.head_groups"
 local infer_architecture = require "secateur.pretrained.infer_architecture"
 local load_state = require "secateur.models.load_state"
@@ -57,9 +58,13 @@ local rules = {
   crop = { type = "integer", min = 1 },
   interpolation = { type = "string" },
   range = { type = { "string", "list" } },
+  window = { type = { "string", "list" } },
   seed = { type = "integer", default = 0 },
   quiet = { type = "boolean", default = false },
 }
+
+-- How those are read that a user may type behind the path as names.
+local typed = { classes = "counted", head = "names" }
 
 -- Options of what a file does not tell, which a file of model:save tells itself.
 local untold = { "architecture", "heads", "key", "prefix", "pool", "stem_stride", "stem_pool", "eps", "gelu",
@@ -252,7 +257,8 @@ end
 -- its input channels.
 --
 -- A file tells nothing of layers without parameters, of epsilons, strides and pools, nor of how images were prepared.
--- What is taken for granted, changed or left out is reported on stderr, with the option that says otherwise.
+-- What is taken for granted, changed or left out is reported on stderr, with the option that says otherwise. Options
+-- may stand behind the path, as a user types them, and count before `opts`: "vit.pth?heads=3&mean=0.5&std=0.5".
 -- @string path a safetensors file, or one of torch.save
 -- @tparam[opt] table opts `classes` (a number, or a list of names), `size`, `channels`, `heads` (attention heads of a
 --   ViT, which a file does not tell), `architecture` (one of sc.models' names), `prefix` (only names that start with it
@@ -263,15 +269,17 @@ end
 --   `head_dropout` (0; behind each of these), `pool` ("avg", "max", "max_avg" or "avg_max": of the last maps),
 --   `stem_stride`, `stem_pool` (of a ResNet with a small stem; 1 and false by default), `eps` (of all norms; by default
 --   1e-5 of batch norms, 1e-6 of ViTs, 1e-12 under Hugging Face's names), `gelu` ("none", or "tanh" for its
---   approximation); `mean`, `std` (numbers, or lists per channel), `resize`, `crop`, `interpolation`, `range`: how the
---   images were prepared that the weights were trained on, as in `sc.data`, kept in `info.preparation`
+--   approximation); `mean`, `std` (numbers, or lists per channel), `resize`, `crop`, `interpolation`, `range`,
+--   `window`: how the images were prepared that the weights were trained on, as in `sc.data`, kept in `info.preparation`
 -- @treturn Model
 -- @treturn {string,...} what was changed or assumed
 -- @usage
 -- local model = sc.load_checkpoint("resnet50.pth", { classes = 4 })
 return function(path, opts)
   options.value("load_checkpoint", "path", path, { type = "string", required = true })
-  local given = check_options(opts)
+  local plain, behind = errors.within("load_checkpoint", path_options.take, path, typed)
+  path = plain
+  local given = check_options(path_options.merge(behind, opts))
   local where = ("'%s': "):format(path)
   local result = errors.within("load_checkpoint", function()
     local ok, loaded, notes = errors.try(load_and_adapt, path, given, where)
