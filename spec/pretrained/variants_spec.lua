@@ -285,6 +285,12 @@ describe("how images were prepared", function()
     local model, notes = load(state "timm_wrapped", { heads = 3, mean = 0.5, std = { 0.5, 0.25, 0.5 }, resize = 20,
       crop = 16 })
     assert.is_false(has(notes, "prepared"))
+    assert.equal("the epsilon of norms (1e-06: eps), the kind of GELU (exact: gelu), what makes probabilities of its "
+      .. "logits (softmax: head), the names of its classes (in the order of its outputs: classes) are not in the file",
+      notes[#notes])
+    notes = select(2, load(state "timm_wrapped", { heads = 3, mean = 0.5, std = 0.5, eps = 1e-6, gelu = "none",
+      head = "softmax", classes = { "a", "b", "c" } }))
+    assert.is_false(has(notes, "not in the file"))
     local known = model:preparation()
     assert.same({ 0.5, 0.5, 0.5 }, known.mean)
     assert.same({ 0.5, 0.25, 0.5 }, known.std)
@@ -298,6 +304,23 @@ describe("how images were prepared", function()
     local lead = ("load_checkpoint: '%s': "):format(path)
     assert.equal(lead .. "std: missing beside mean", refusal(path, { size = 16, mean = 0.5 }))
     assert.equal(lead .. "std: expected 3 numbers, got 1", refusal(path, { size = 16, mean = 0.5, std = { 1 } }))
+  end)
+end)
+
+describe("options of a checkpoint", function()
+  before_each(function() folder = temporary.folder() end)
+  after_each(function() files.remove(folder) end)
+
+  it("may stand behind its path", function()
+    local path = written(state "timm_wrapped")
+    local model = sc.load_checkpoint(path .. "?heads=3&mean=0.5&std=0.5,0.25,0.5&head=sigmoid&classes=a,b,c&quiet=true",
+      { heads = 1 })
+    assert.same({ 0.5, 0.25, 0.5 }, model:preparation().std)
+    assert.same({ "sigmoid", "a,b,c" }, { model.head, table.concat(model.classes, ",") })
+    assert.equal(5, sc.load_checkpoint(path .. "?heads=3&classes=5&quiet=true").class_count)
+    assert.matches("^load_checkpoint: unknown option 'hads'", refusal(path .. "?hads=3"))
+    assert.equal("load_checkpoint: path: expected options as key=value with & between them, got 'x'",
+      refusal(path .. "?heads=3&x"))
   end)
 end)
 

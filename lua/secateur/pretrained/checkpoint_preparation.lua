@@ -6,7 +6,7 @@ local preparation = require "secateur.models.preparation"
 
 local checkpoint_preparation = {}
 
-local fields = { "resize", "crop", "interpolation", "range" }
+local fields = { "resize", "crop", "interpolation", "range", "window" }
 
 -- A number for each channel.
 local function per_channel(name, value, channels)
@@ -32,7 +32,7 @@ local likely = {
     resnet = "Hugging Face's ResNets expect ImageNet's mean and std, and a crop of 224" },
 }
 
--- What else is not in a file, and was taken as most have it.
+-- What else is not in a file, and was taken as most have it: a list of parts of a sentence.
 local function untold(body, given, model)
   local parts, epsilon = {}, nil
   for _, node in ipairs(model.graph:nodes()) do epsilon = epsilon or node.attrs.eps end
@@ -47,21 +47,27 @@ local function untold(body, given, model)
   if not given.kind and model.output_count > 1 then
     parts[#parts + 1] = "what makes probabilities of its logits (softmax: head)"
   end
-  return #parts > 0 and ((#parts > 1 and "; nor are " or "; nor is ") .. table.concat(parts, ", ")) or ""
+  if not model.classes then parts[#parts + 1] = "the names of its classes (in the order of its outputs: classes)" end
+  return parts
 end
 
--- What is known of those who use such names.
+-- What is not in the file, with what is known of those who use such names.
 local function note_for(body, given, model)
+  local parts = untold(body, given, model)
+  local others = table.concat(parts, ", ")
+  if given.mean then
+    return #parts > 0 and ("%s %s not in the file"):format(others, #parts > 1 and "are" or "is")
+  end
   local known = likely[body.from]
   if type(known) == "table" then known = known[body.family] end
   if body.family == "resnet" and model.input_shape[2] < 64 then
     known = "MedMNIST's models expect mean = 0.5 and std = 0.5, those for CIFAR its own"
   end
   return "how its images were prepared is not in the file" .. (known and (": " .. known) or "") .. ending
-    .. untold(body, given, model)
+    .. (#parts > 0 and (#parts > 1 and "; nor are " or "; nor is ") or "") .. others
 end
 
---- Notes in a model's info how its images were prepared, where the user says so; else adds a note.
+--- Notes in a model's info how its images were prepared, where the user says so, and adds a note of what nobody says.
 -- @tparam Model model
 -- @tab given the user's options
 -- @tparam ?table body what secateur.pretrained.layouts found; nil of a file that knows its model
@@ -84,7 +90,7 @@ function checkpoint_preparation.settle(model, given, body, notes)
     preparation.check(known)
     info.preparation = known
   end
-  if body and not given.mean then notes[#notes + 1] = note_for(body, given, model) end
+  notes[#notes + 1] = body and note_for(body, given, model) or nil
 end
 
 return checkpoint_preparation
