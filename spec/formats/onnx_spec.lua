@@ -319,6 +319,13 @@ describe("an exported model", function()
       '{"mean":[0.5,0.5,0.5],"std":[1,1,1]}' }, facts())
     assert.same({ architecture = "vgg", classes = '["x","y","z"]' },
       facts { normalise = true, classes = { "x", "y", "z" } })
+    model.info.preparation = { mean = { 0.5, 0.5, 0.5 }, std = { 1, 1, 1 }, resize = 256, crop = 224,
+      interpolation = "bicubic" }
+    local resized = '{"crop":224,"interpolation":"bicubic","resize":256}'
+    assert.equal(resized, facts().preparation)
+    assert.same({ architecture = "vgg", classes = '["a","b","ç"]', preparation = resized }, facts { normalise = true })
+    model.info.preparation = { mean = { 0.5, 0.5, 0.5 }, std = { 1, 1, 1 } }
+    assert.is_nil(facts().preparation)
   end)
 
   it("is refused with what is wrong, at the caller's line", function()

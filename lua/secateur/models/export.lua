@@ -81,6 +81,15 @@ local function class_names(model, given)
   return given or model.info.classes
 end
 
+-- How images come to the model's size and range, as far as that is known; what normalises them stands by itself.
+local function image_rules(model)
+  local known = {}
+  for key, value in pairs(model.info.preparation or {}) do
+    if key ~= "mean" and key ~= "std" then known[key] = value end
+  end
+  return next(known) and known
+end
+
 -- What a reader should know besides the graph, in a fixed order.
 local function metadata(model, classes, baked)
   local list = {}
@@ -91,6 +100,7 @@ local function metadata(model, classes, baked)
   if model.head == "sigmoid" then add("head", model.head) end
   add("classes", classes)
   if not baked then add("normalisation", model.info.normalisation) end
+  add("preparation", image_rules(model))
   return list
 end
 

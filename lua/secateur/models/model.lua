@@ -247,7 +247,8 @@ end
 
 --- Writes the network as an ONNX model (opset 17): inference alone, any batch, float32, nodes under the names of
 -- `summary()`. In the metadata are `architecture`, `head` where it is "sigmoid" (one output then is the second
--- class's), and where known `classes` and `normalisation`, as JSON.
+-- class's), and where known `classes`, `normalisation` (mean and std) and `preparation` (resize, crop, interpolation,
+-- range, window), as JSON.
 -- @string path
 -- @tab[opt] opts `fold` (false: batch norms into the layers before them), `probabilities` (false; true: of
 --   the head, by softmax or sigmoid, instead of logits; `softmax` is its old name), `normalise` (false: takes images in
