@@ -48,6 +48,7 @@ local good = {
   { "predict.lua @/state.safetensors --size 16 --data @/tiny.npz --split val" },
   { "predict.lua @/state.pth --size 16 --classes a,b --heatmaps lrp,grad_cam --dir @/new/w2 @/folder @/grey/normal",
     "new/w2/prediction-1-lrp.png" },
+  { "predict.lua '@/state.pth?size=16&mean=0.5&std=0.5&resize=pad' @/grey/normal --classes a,b" },
   -- one logit
   { "predict.lua @/one.pth --size 16 --data @/folder --threshold 0.4 --csv @/one.csv", "one.csv" },
   { "heatmaps.lua @/one.pth --size 16 --data @/folder --out @/new/h5 --methods lrp", "new/h5/sample-sheet.png" },
@@ -82,6 +83,8 @@ local wrong = {
   { "predict.lua @/saved.safetensors @/none.png", "No such file or directory" },
   { "predict.lua @/saved.safetensors @/tiny.npz", "tiny.npz" },
   { "predict.lua @/state.safetensors --size 16 --classes a,b,c @/folder", "expected 2 names" },
+  { "heatmaps.lua @/state.safetensors --size 16 --classes a,b,c --data @/folder", "like: expected 2 names" },
+  { "predict.lua @/state.safetensors?sise=16 @/folder", "did you mean 'size'" },
   { "faithfulness.lua @/findings.safetensors --data @/grey", "there is no class" },
   { "custom_model.lua --data @/saved.safetensors", "open" },
 }

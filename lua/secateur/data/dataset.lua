@@ -88,9 +88,13 @@ local function per_channel(name, argument, value, channels)
 end
 
 -- The options given, and those that say how the images of a model were prepared and what its classes are.
-local function complete(given, rules)
+local function complete(name, given, rules)
   local like = type(given) == "table" and given.like
   if type(like) ~= "table" or not is_model(like) then return given end
+  if like.classes and #like.classes ~= like.class_count then -- a program's own list
+    errors.refuse(name, "like: expected %d names in info.classes, as many as the model has classes, got %d",
+      like.class_count, #like.classes)
+  end
   local known, filled = like:preparation(), {}
   known.classes = like.classes
   for key, value in pairs(known) do
@@ -106,7 +110,7 @@ end
 -- @tab rules as `dataset.rules` gives
 -- @treturn table checked; `mean` and `std` are lists; those of the model `like` are filled in
 function dataset.options(name, given, rules)
-  local wanted = complete(given, rules)
+  local wanted = complete(name, given, rules)
   local opts = options.check(name, wanted, rules)
   image_options.complete(name, opts, wanted)
   opts.mean = per_channel(name, "mean", opts.mean, opts.channels)
