@@ -270,7 +270,8 @@ end
 --   `stem_stride`, `stem_pool` (of a ResNet with a small stem; 1 and false by default), `eps` (of all norms; by default
 --   1e-5 of batch norms, 1e-6 of ViTs, 1e-12 under Hugging Face's names), `gelu` ("none", or "tanh" for its
 --   approximation); `mean`, `std` (numbers, or lists per channel), `resize`, `crop`, `interpolation`, `range`,
---   `window`: how the images were prepared that the weights were trained on, as in `sc.data`, kept in `info.preparation`
+--   `window`: how the images were prepared that the weights were trained on, as in `sc.data`, kept in
+--   `info.preparation`
 -- @treturn Model
 -- @treturn {string,...} what was changed or assumed
 -- @usage
