@@ -81,6 +81,15 @@ static double filter_weight(sc_interpolation interpolation, double distance, dou
     return x < 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
+/* Without the positions that are not on the image; first counts from the first that is. */
+static window clip_window(const sc_real *weights, size_t first, size_t count, const axis *along) {
+    size_t skipped = first < along->begin ? along->begin - first : 0;
+    if (first + count <= along->begin || first >= along->end)
+        return (window){.weights = weights};
+    count = (first + count < along->end ? first + count : along->end) - (first + skipped);
+    return (window){.first = first + skipped - along->begin, .count = count, .weights = weights + skipped};
+}
+
 /* The source positions that one output position reads, with weights that add up to one; those that are not on the image
  * are left out. first counts from the first position on the image. */
 static window make_window(sc_real *weights, size_t taps, const axis *along, size_t o, sc_interpolation interpolation) {
@@ -88,22 +97,27 @@ static window make_window(sc_real *weights, size_t taps, const axis *along, size
     double stretch = scale > 1 ? scale : 1, reach = interpolation == SC_BICUBIC ? 2 * stretch : stretch;
     double low = floor(centre - reach + 0.5), high = floor(centre + reach + 0.5), sum = 0;
     size_t first = low > 0 ? (size_t)low : 0, end = high < (double)along->in ? (size_t)high : along->in, count = 0;
-    if (interpolation == SC_NEAREST) {
-        first = centre < (double)along->in ? (size_t)centre : along->in - 1;
-        end = first + 1;
-    }
     for (size_t i = first; i < end && count < taps; i++, count++) {
         double distance = fabs((double)i + 0.5 - centre);
-        weights[count] = interpolation == SC_NEAREST ? 1 : (sc_real)filter_weight(interpolation, distance, stretch);
+        weights[count] = (sc_real)filter_weight(interpolation, distance, stretch);
         sum += (double)weights[count];
     }
     for (size_t k = 0; k < count; k++)
         weights[k] = (sc_real)((double)weights[k] / sum);
-    size_t skipped = first < along->begin ? along->begin - first : 0;
-    if (first + count <= along->begin || first >= along->end)
-        return (window){.weights = weights};
-    count = (first + count < along->end ? first + count : along->end) - (first + skipped);
-    return (window){.first = first + skipped - along->begin, .count = count, .weights = weights + skipped};
+    return clip_window(weights, first, count, along);
+}
+
+/* Of the nearest position alone. Where the middle lies between two, rounding decides: as in Pillow, whose step from one
+ * middle to the next is added up from the first on (Geometry.c, ImagingScaleAffine). */
+static void make_nearest(window *windows, sc_real *weights, size_t taps, const axis *along) {
+    double scale = (double)along->in / (double)along->out, middle = scale * 0.5;
+    for (size_t o = 0; o < along->first; o++)
+        middle += scale;
+    for (size_t i = 0; i < along->count; i++, middle += scale, weights += taps) {
+        size_t first = middle < (double)along->in ? (size_t)middle : along->in - 1;
+        weights[0] = 1;
+        windows[i] = clip_window(weights, first, 1, along);
+    }
 }
 
 /* The windows of the axis' positions, in the scratch's memory. */
@@ -116,7 +130,9 @@ static sc_status make_windows(window **windows, sc_scratch *scratch, const axis 
     SC_TRY(sc_scratch_reserve(scratch, along->count, sizeof(window) + weights, error));
     *windows = scratch->data;
     sc_real *next = (sc_real *)(*windows + along->count);
-    for (size_t i = 0; i < along->count; i++, next += taps)
+    if (interpolation == SC_NEAREST)
+        make_nearest(*windows, next, taps, along);
+    for (size_t i = 0; interpolation != SC_NEAREST && i < along->count; i++, next += taps)
         (*windows)[i] = make_window(next, taps, along, along->first + i, interpolation);
     return SC_OK;
 }

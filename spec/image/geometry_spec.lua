@@ -69,6 +69,21 @@ describe("the geometry of images", function()
     end
   end)
 
+  it("of 'nearest' is Pillow's where the middle lies between two pixels", function()
+    -- Its middles are added up; the products of doubles round otherwise at 224 / 24, and so do whole numbers.
+    for _, case in ipairs { { 224, 24 }, { 244, 7 }, { 230, 7 }, { 164, 10 }, { 244, 61 }, { 5, 244 }, { 33, 13 } } do
+      local length, size, columns = case[1], case[2], {}
+      for x = 1, length do columns[x] = x - 1 end
+      local row = core.tensor({ columns }, "uint8"):reshape(1, length, 1)
+      local x = prepared(row, { size = size, channels = 1, interpolation = "nearest" })
+      local middle = length / size * 0.5
+      for o = 1, size do
+        assert.equal(math.floor(middle), math.floor(x:get(1, 1, o) * 255 + 0.5))
+        middle = middle + length / size
+      end
+    end
+  end)
+
   it("survives images of one pixel's width", function()
     local image = core.tensor({ { { 255, 0, 51 } } }, "uint8")
     for _, resize in ipairs { "squash", "crop", "pad", 9 } do
