@@ -87,9 +87,9 @@ sc.main(function()
     seed = args.seed })
   local pruned = sc.prune(model, scores, { rate = args.rate })
   measure(("%g %% pruned"):format(100 * args.rate), pruned)
-  print(train(pruned, data, { epochs = args.epochs, optimiser = "adamw", lr = args.lr, schedule = "cosine",
+  print((train(pruned, data, { epochs = args.epochs, optimiser = "adamw", lr = args.lr, schedule = "cosine",
     warmup = 0.5, decay_norms = false, clip = 1,
-    groups = { { match = "^" .. head:gsub("%p", "%%%0"), lr_scale = 3 } } }))
+    groups = { { match = "^" .. head:gsub("%p", "%%%0"), lr_scale = 3 } } })))
   measure(("%d epochs later"):format(args.epochs), pruned)
   print(table.concat(lines, "\n"))
   print(pruned)
