@@ -324,6 +324,29 @@ describe("options of a checkpoint", function()
   end)
 end)
 
+describe("a file", function()
+  before_each(function() folder = temporary.folder() end)
+  after_each(function() files.remove(folder) end)
+
+  it("of weights that are not finite is told so, by the first name", function()
+    local tensors = state "timm_wrapped"
+    local names = {}
+    for name in pairs(tensors) do
+      if name:find "blocks%.0%.mlp%.fc%d%.weight$" then names[#names + 1] = name end
+    end
+    table.sort(names)
+    for i, name in ipairs(names) do
+      local changed = tensors[name]:clone()
+      changed:view(1, 1):fill(i == 1 and math.huge or 0 / 0)
+      tensors[name] = changed
+    end
+    local _, notes = load(tensors, { heads = 3 })
+    assert.equal(2, #names)
+    assert.is_true(has(notes, ("NaN or infinity in '%s' and 1 more: what it computes will be, too"):format(names[1])))
+    assert.is_false(has(select(2, load(state "timm_wrapped", { heads = 3 })), "NaN"))
+  end)
+end)
+
 describe("models with other heads", function()
   before_each(function() folder = temporary.folder() end)
   after_each(function() files.remove(folder) end)

@@ -42,6 +42,7 @@ local function untold(body, given, model)
   if body.family == "resnet" then
     local by_width = model.graph:node "avgpool.max" -- of both kinds, which the head's width tells
     if not given.pool and not by_width then parts[#parts + 1] = "the last pooling (of means: pool)" end
+    if model.graph:node "layer1.0.conv3" then parts[#parts + 1] = "strides (in the 3 x 3 convolutions)" end
     parts[#parts + 1] = "blur (none)"
   end
   if not given.kind and model.output_count > 1 then

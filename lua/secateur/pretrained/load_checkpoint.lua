@@ -16,6 +16,7 @@ local load_state = require "secateur.models.load_state"
 local file_view = require "secateur.pretrained.file_view"
 local checkpoint_preparation = require "secateur.pretrained.checkpoint_preparation"
 local settle_head = require "secateur.pretrained.settle_head"
+local tensors = require "secateur.util.tensors"
 local unsupported = require "secateur.pretrained.unsupported"
 
 -- A graph may ask for twice what its file holds, so that something may be missing from it and be named, and some bytes
@@ -157,6 +158,20 @@ local function note_assumed(found, view, given, user)
   end
 end
 
+-- Weights of a training that diverged, or too large for the half precision they were saved in.
+local function note_not_finite(graph, view, notes)
+  local bad = {}
+  for _, parameter in ipairs(graph:parameters()) do
+    local name, tensor = parameter.name, graph:parameter(parameter.name)
+    local real = tensor:dtype() == "float32" -- no counter of batches
+    if view.called[name] and real and not tensors.finite(tensor) then bad[#bad + 1] = view.called[name] end
+  end
+  if #bad > 0 then
+    notes[#notes + 1] = ("NaN or infinity in '%s'%s: what it computes will be, too"):format(bad[1],
+      #bad > 1 and (" and %d more"):format(#bad - 1) or "")
+  end
+end
+
 -- The model with the file's classes, channels and, where it tells, size.
 local function build(source, user, where)
   local notes = {}
@@ -185,6 +200,7 @@ local function build(source, user, where)
     errors.raise("%s", of_file and message or ("taken for a %s: %s%s"):format(name, message,
       hint(source, user, view.body)))
   end
+  note_not_finite(graph, view, notes)
   if found.new then adapt.draw(graph, found.head, name, given.seed) end
   local loaded = model.new(graph, { architecture = name })
   return loaded, notes, outputs, kind, view.body
