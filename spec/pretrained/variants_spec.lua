@@ -322,6 +322,11 @@ describe("options of a checkpoint", function()
     assert.equal("load_checkpoint: path: expected options as key=value with & between them, got 'x'",
       refusal(path .. "?heads=3&x"))
   end)
+
+  it("are named alone where a prefix would not help", function()
+    local path = written(state("timm_wrapped", function(name) return "net." .. name end))
+    assert.matches("not a multiple of 64: give heads = n$", refusal(path))
+  end)
 end)
 
 describe("a file", function()

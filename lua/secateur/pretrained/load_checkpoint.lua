@@ -134,7 +134,10 @@ end
 
 local function infer(source, view, given)
   local ok, found = errors.try(infer_architecture.model, view.shapes, view.called, given)
-  if not ok then errors.raise("%s%s", found, hint(source, given, view.body)) end
+  if not ok then
+    local settled = found:find ": give [%l_]+ = n$" -- by another option than prefix
+    errors.raise("%s%s", found, settled and "" or hint(source, given, view.body))
+  end
   check_heads(found, given.heads)
   for _, key in ipairs { "stem_stride", "stem_pool" } do
     if given[key] ~= nil and found.family.name ~= "resnet" then
