@@ -75,10 +75,11 @@ local function note_stored(kind, who, mixed)
     kind.limit, bits, way)
 end
 
--- The same of images that are read with a range given.
+-- The same of images that are read with a range given: dark ones are meant to be, unless the range is that of files of
+-- more bits, or nothing is left of them.
 local function note_given(kind, who, range)
   local low, high = range[1], range[2]
-  local dark = kind.high < low + (high - low) / PART
+  local dark = kind.high <= low or high > kind.limit and kind.high < low + (high - low) / PART
   if not dark and kind.low < high then return nil end
   return ("%s no value %s %.0f, where range goes from %.14g to %.14g: they are %s. It counts in stored units, of these "
     .. "files 0 .. %.0f; range = 'percentile' or 'full' finds what is black and white for each image"):format(who,
