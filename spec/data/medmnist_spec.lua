@@ -55,7 +55,7 @@ describe("data.medmnist", function()
 
   it("says that labels without names are taken as a model's classes by their position", function()
     archives.write(path, arrays(COUNTS, 2, 6))
-    local model = { classes = { "COVID", "NORMAL" }, input_shape = { 1, 6, 6 },
+    local model = { classes = { "COVID", "NORMAL" }, class_count = 2, input_shape = { 1, 6, 6 },
       preparation = function() return { size = 6, channels = 1 } end }
     local set
     local text = stderr.text(function() set = data.medmnist(path, { like = model, on_duplicate = "ignore" }) end)

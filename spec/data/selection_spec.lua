@@ -57,7 +57,7 @@ describe("data: classes", function()
   it("renamed for a model are in its order, the others behind", function()
     for _, name in ipairs { "a", "b", "c", "d" } do fill(name, 4) end
     local model = { preparation = function() return { size = 8 } end, input_shape = { 3, 8, 8 },
-      classes = { "normal", "covid" } }
+      classes = { "normal", "covid" }, class_count = 2 }
     local set = data.folder(root, with { like = model, classes = { aa = "a", covid = "b", normal = "c", a9 = "d" } })
     assert.same({ "normal", "covid", "a9", "aa" }, set.classes)
     assert.same({ normal = 4, covid = 4, a9 = 4, aa = 4 }, counts(set))
