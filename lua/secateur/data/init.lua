@@ -40,8 +40,8 @@
 -- Which stored values are black and white: by default 0 and the format's highest value (of PNG files with an sBIT chunk
 -- the highest of so many bits). `range` is "full" (the lowest and highest value of each image), "percentile" (its
 -- percentiles 0.5 and 99.5), or `{low, high}` in stored units (0 .. 255, or 0 .. 65535 in 16 bits). What lies outside
--- is cut off. A set whose values stay below 1/8 of the format's highest is named on stderr (files of 8 and of 16 bits each
--- by themselves), and so is one that a given range, in the units of other files, makes dark or white.
+-- is cut off. A set whose values stay below 1/8 of the format's highest is named on stderr (files of 8 and of 16 bits
+-- each by themselves), and so is one that a given range, in the units of other files, makes dark or white.
 --
 -- Images are PNG, JPEG, BMP and, where the build has their libraries, TIFF (one page), WebP (still) and DICOM (one
 -- frame, of any transfer syntax of DCMTK's, or JPEG 2000), told by their content. Alpha is dropped. Grey levels of
