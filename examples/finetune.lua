@@ -4,6 +4,12 @@ local sc = require "secateur"
 
 local function whole(text) return math.tointeger(tonumber(text) or 0.5) end
 
+local function count(text)
+  local number = whole(text)
+  if number and number >= 0 then return number end
+  return nil, "expected a whole number of at least 0, got " .. text
+end
+
 local function share(text)
   local number = tonumber(text)
   if number and number >= 0 and number < 1 then return number end
@@ -23,8 +29,8 @@ parser:option("--head", "softmax or sigmoid; or where the head's names begin, if
 parser:option("--rate", "share of the neurons to prune", "0.5"):convert(share)
 parser:option("--method", "how neurons are scored", "lrp"):choices { "lrp", "dlb", "ig", "gradient_x_input",
   "sensitivity", "taylor", "activation", "magnitude", "random" }
-parser:option("--head-epochs", "epochs for a new head alone", "5"):convert(whole)
-parser:option("--epochs", "epochs after pruning", "3"):convert(whole)
+parser:option("--head-epochs", "epochs for a new head alone; 0: none", "5"):convert(count)
+parser:option("--epochs", "epochs after pruning; 0: none", "3"):convert(count)
 parser:option("--lr", "learning rate after pruning", "1e-3"):convert(tonumber)
 parser:option("--micro-batch", "samples run at once, where memory is short"):convert(whole)
 parser:option("--seed", "seed of everything random", "0"):convert(whole)
@@ -76,7 +82,7 @@ sc.main(function()
   local head = model.graph:output()
   local is_new = table.concat(notes, "\n"):find "%f[%a]new%f[%A]"
     or table.concat(names or data.classes, "\0") ~= table.concat(data.classes, "\0")
-  if is_new then
+  if is_new and args.head_epochs > 0 then
     train(model, data, { epochs = args.head_epochs, lr = 3e-3, schedule = "cosine",
       freeze = function(name) return name:sub(1, #head) ~= head end })
   end
@@ -87,10 +93,12 @@ sc.main(function()
     seed = args.seed })
   local pruned = sc.prune(model, scores, { rate = args.rate })
   measure(("%g %% pruned"):format(100 * args.rate), pruned)
-  print((train(pruned, data, { epochs = args.epochs, optimiser = "adamw", lr = args.lr, schedule = "cosine",
-    warmup = 0.5, decay_norms = false, clip = 1,
-    groups = { { match = "^" .. head:gsub("%p", "%%%0"), lr_scale = 3 } } })))
-  measure(("%d epochs later"):format(args.epochs), pruned)
+  if args.epochs > 0 then
+    print((train(pruned, data, { epochs = args.epochs, optimiser = "adamw", lr = args.lr, schedule = "cosine",
+      warmup = 0.5, decay_norms = false, clip = 1,
+      groups = { { match = "^" .. head:gsub("%p", "%%%0"), lr_scale = 3 } } })))
+    measure(("%d epochs later"):format(args.epochs), pruned)
+  end
   print(table.concat(lines, "\n"))
   print(pruned)
   if args.save then pruned:save(args.save) end

@@ -53,6 +53,7 @@ local good = {
   { "predict.lua @/one.pth --size 16 --data @/folder --threshold 0.4 --csv @/one.csv", "one.csv" },
   { "heatmaps.lua @/one.pth --size 16 --data @/folder --out @/new/h5 --methods lrp", "new/h5/sample-sheet.png" },
   { "finetune.lua @/one.pth --size 16 --data @/folder --head-epochs 1 --epochs 1" },
+  { "finetune.lua @/one.pth --size 16 --data @/tiny.npz --head-epochs 0 --epochs 0" },
   { "smaller.lua @/one.pth --size 16 --data @/folder --calibration 16 --out @/one-small", "one-small.onnx" },
   -- several findings per image
   { "train.lua @/findings.safetensors --data @/findings.npz --channels 1 --epochs 1", "findings.safetensors" },
@@ -93,6 +94,7 @@ local wrong = {
 local mistyped = {
   { "predict.lua @/saved.safetensors", "expected images, or --data" },
   { "finetune.lua @/saved.safetensors --rate 50", "expected a share in [0, 1), got 50" },
+  { "finetune.lua @/saved.safetensors --epochs=-1", "expected a whole number of at least 0, got -1" },
   { "custom_model.lua --rate 1", "expected a share in [0, 1), got 1" },
   { "train.lua --epochs x", "malformed argument 'x'" },
   { "paper_table.lua --data folder", "--data wants NAME=PATH, got folder" },
