@@ -58,7 +58,8 @@ describe("image options of data sets", function()
   it("are checked", function()
     local function refusal(opts) return (select(2, pcall(open, opts)):gsub("^[^ ]+: ", "")) end
     assert.equal("folder: crop: expected at most the 20 of resize, got 30", refusal { resize = 20, crop = 30 })
-    assert.equal("folder: crop: expected at most the 20 of resize, got 224", refusal { resize = 20 })
+    assert.equal("folder: crop: expected at most the 20 of resize, got 224, the size where none is given (crop = n "
+      .. "takes a smaller middle)", refusal { resize = 20 })
     assert.matches("folder: crop: expected nothing where resize is 'pad', got 8", refusal { resize = "pad", crop = 8 },
       1, true)
     assert.matches("folder: crop: expected nothing where resize is 'squash', got 8", refusal { crop = 8 }, 1, true)

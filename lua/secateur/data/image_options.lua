@@ -61,10 +61,12 @@ function image_options.complete(name, opts, given)
   if opts.crop and size and size ~= opts.crop then
     errors.refuse(name, "size: expected %d, what crop leaves, or nothing, got %s", opts.crop, options.describe(size))
   end
+  local given_crop = opts.crop
   opts.size = opts.crop or opts.size
   opts.crop = opts.size
   if opts.crop and opts.crop > opts.resize then
-    errors.refuse(name, "crop: expected at most the %d of resize, got %d", opts.resize, opts.crop)
+    errors.refuse(name, "crop: expected at most the %d of resize, got %d%s", opts.resize, opts.crop,
+      size == nil and not given_crop and ", the size where none is given (crop = n takes a smaller middle)" or "")
   end
 end
 
