@@ -155,7 +155,7 @@ local all = { torchvision_resnet, sequential_resnet, hugging_face_resnet, timm_v
 -- Copies that follow the weights in training, of which there is a better one.
 local function is_copy(prefix)
   local lower = prefix:lower()
-  return lower:find "_k%." or lower:find "momentum" or lower:find "target" or lower:find "ema"
+  return lower:find "_k%." or lower:find "momentum" or lower:find "target" or lower:find "%f[%a]ema%f[%A]"
 end
 
 -- Prefixes that an anchor is found behind: those that are no copies first, then sorted.
