@@ -53,12 +53,12 @@ local architectures = {
 
 -- The model of an architecture that has learned a data set: an earlier one, if it has learned the same in the same way.
 local function trained(name, data, data_name, histories)
-  local path = ("%s/%s-%s.safetensors"):format(args.models_dir, data_name, name)
   local key = sc.fingerprint(data, { architecture = name, epochs = args.epochs })
+  local path = ("%s/%s-%s-%s.safetensors"):format(args.models_dir, data_name, name, key:sub(1, 8))
   if io.open(path) then
     local model = sc.load(path)
     if model.info.trained == key then return model end
-    io.stderr:write(("paper_table.lua: %s is of other data or options: trained anew\n"):format(path))
+    io.stderr:write(("paper_table.lua: %s has learned something else: trained anew\n"):format(path))
   end
   local make = architectures[name] or function(like) return sc.models[name] { like = like } end
   local model = make(data)

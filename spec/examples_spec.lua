@@ -148,20 +148,31 @@ describe("examples", function()
     end
   end)
 
-  it("take a model of earlier data or options for what it is", function()
+  it("take a model of earlier data or options for what it is, and leave it", function()
     local line = "paper_table.lua --data X=@/%s --size 16 --model small_vgg --epochs %d --rates 0 --methods lrp "
-      .. "--per-class 2 --store @/again/%d.db --models-dir @/again --out @/again/report"
-    local stale = "again/X%-small_vgg.safetensors is of other data or options: trained anew"
-    assert.not_matches("trained anew", run(line:format("folder", 1, 1)))
-    local file = root .. "/again/X-small_vgg.safetensors"
-    local first = sc.load(file)
-    assert.not_matches("trained anew", run(line:format("folder", 1, 2)))
-    assert.matches(stale, run(line:format("folder", 2, 3)))
-    assert.not_equal(first.info.trained, sc.load(file).info.trained)
-    assert.matches(stale, run(line:format("tiny.npz", 2, 4)))
+      .. "--per-class 2 --store @/again/%d.db --models-dir @/again/models --out @/again/report"
+    local function kept() return files.list(root .. "/again/models") end
+    run(line:format("folder", 1, 1))
+    local first = kept()
+    assert.equal(1, #first)
+    local file = root .. "/again/models/" .. first[1]
+    local bytes = files.read_all(file)
+    assert.equal(first[1], ("X-small_vgg-%s.safetensors"):format(sc.load(file).info.trained:sub(1, 8)))
+    run(line:format("folder", 1, 2))
+    assert.same(first, kept())
+    run(line:format("folder", 2, 3))
+    assert.equal(2, #kept())
+    run(line:format("tiny.npz", 2, 4))
+    assert.equal(3, #kept())
+    assert.equal(bytes, files.read_all(file))
     local text, status = example_files.run(root, line:format("tiny.npz", 1, 4)) -- whose rows are all there
     assert.equal(1, status)
     assert.matches("about.epochs: 2 in the store, now 1", text)
+    -- a file that was put there under that name
+    local other = sc.load(file)
+    other.info.trained = "0123456789abcdef"
+    other:save(file)
+    assert.matches("has learned something else: trained anew", run(line:format("folder", 1, 5)))
   end)
 
   it("make a model smaller, and say what it was and is", function()
