@@ -2,29 +2,11 @@
 -- @module secateur.training.sampler
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local label_groups = require "secateur.data.label_groups"
 
 local sampler = {}
 
 local STREAM = 0x73616d70 -- apart from the seeds of shuffling, augmentation and dropout
-
--- Sample numbers of each class; of findings, of each and of images with none.
-local function pools_of(split)
-  local pools = {}
-  for k = 1, #split.classes + (split.multi_label and 1 or 0) do pools[k] = {} end
-  for i, label in ipairs(split.labels) do
-    if not split.multi_label then
-      table.insert(pools[label], i)
-    else
-      local none = true
-      for k, value in ipairs(label) do
-        if value > 0 then table.insert(pools[k], i) end
-        none = none and value == 0
-      end
-      if none then table.insert(pools[#pools], i) end
-    end
-  end
-  return pools
-end
 
 --- What a balanced sampler draws from: a list of sample numbers per class; of multi-label splits one per finding (of
 -- the images where it is present), and one of the images that are known to have none, where there are any.
@@ -34,11 +16,12 @@ function sampler.pools(split)
   if not split.labels or not split.classes then
     errors.refuse("train", "sampler: expected a split that knows its labels and classes")
   end
-  local pools = pools_of(split)
-  if split.multi_label and #pools[#pools] == 0 then pools[#pools] = nil end
-  for k, pool in ipairs(pools) do
-    if #pool == 0 then
-      errors.refuse("train", "sampler: expected samples of every class, found none of '%s'", split.classes[k])
+  local pools = {}
+  for _, group in ipairs(label_groups.list(split)) do
+    if #group.indices > 0 then
+      pools[#pools + 1] = group.indices
+    elseif group.label > 0 then
+      errors.refuse("train", "sampler: expected samples of every class, found none of '%s'", group.name)
     end
   end
   return pools
