@@ -2,6 +2,7 @@
 local core = require "secateur.core"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
+local fixtures = require "support.foreign"
 local safetensors = require "secateur.formats.safetensors"
 local sc = require "secateur"
 local temporary = require "support.temporary"
@@ -9,16 +10,7 @@ local temporary = require "support.temporary"
 local all = safetensors.load "spec/fixtures/foreign/variants.safetensors"
 local folder
 
-local function state(name, rename)
-  local found, lead = {}, name .. "/state/"
-  for key, tensor in pairs(all) do
-    if key:sub(1, #lead) == lead then
-      local own = key:sub(#lead + 1)
-      found[rename and rename(own) or own] = tensor
-    end
-  end
-  return found
-end
+local function state(name, rename) return fixtures.state(name, rename, all) end
 
 local function written(tensors)
   local path = files.join(folder, "weights.safetensors")
@@ -129,8 +121,7 @@ describe("a VGG", function()
       end
     end
     local model, notes = load(tensors, { size = 16 })
-    local foreign = require "support.foreign"
-    assert.is_true(foreign.error(model:forward(foreign.tensor "x/16"), foreign.tensor "vgg/logits") < 1e-5)
+    assert.is_true(fixtures.error(model:forward(fixtures.tensor "x/16"), fixtures.tensor "vgg/logits") < 1e-5)
     assert.is_true(has(notes, "took the convolution 'pre_logits.fc1' of 2 x 2 as a linear layer"))
   end)
 

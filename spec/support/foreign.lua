@@ -13,9 +13,10 @@ function foreign.tensor(name) return assert(all[name], name) end
 --- A network's state dict.
 -- @string name
 -- @func[opt] rename applied to the names
-function foreign.state(name, rename)
+-- @tab[opt] tensors of another file of such networks
+function foreign.state(name, rename, tensors)
   local state, lead = {}, name .. "/state/"
-  for key, tensor in pairs(all) do
+  for key, tensor in pairs(tensors or all) do
     if key:sub(1, #lead) == lead then
       local own = key:sub(#lead + 1)
       state[rename and rename(own) or own] = tensor

@@ -114,8 +114,11 @@ local to_timm = {
   { "^heads%.head%.(%w+)$", "head.%1" },
 }
 
--- What the first map that fits makes of a name, or nil.
-local function mapped(list, name)
+--- What the first map that fits makes of a name.
+-- @tparam {{string,string},...} list pattern and replacement each
+-- @string name
+-- @treturn ?string nil where none fits
+function parameter_names.mapped(list, name)
   for _, map in ipairs(list) do
     local other, count = name:gsub(map[1], map[2])
     if count > 0 then return other end
@@ -127,14 +130,14 @@ end
 -- @string name
 -- @treturn ?string nil when a ViT has no such parameter
 function parameter_names.timm(name)
-  return mapped(to_timm, name)
+  return parameter_names.mapped(to_timm, name)
 end
 
 --- The name that torchvision's models have for a parameter.
 -- @string name
 -- @treturn string the same name where no map is known
 function parameter_names.torchvision(name)
-  return mapped(maps, name) or name
+  return parameter_names.mapped(maps, name) or name
 end
 
 return parameter_names

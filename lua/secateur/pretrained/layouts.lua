@@ -9,14 +9,7 @@ local parameter_names = require "secateur.formats.parameter_names"
 
 local layouts = {}
 
--- The first pattern of a list of {pattern, replacement} that fits, applied; or nil.
-local function mapped(list, name)
-  for _, map in ipairs(list) do
-    local other, count = name:gsub(map[1], map[2])
-    if count > 0 then return other end
-  end
-  return nil
-end
+local mapped = parameter_names.mapped
 
 local function starts_with_any(name, patterns)
   for _, pattern in ipairs(patterns) do
