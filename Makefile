@@ -37,11 +37,6 @@ pkg = $(PKG_CONFIG) $1 $2 2>/dev/null
 # LuaRocks gives LUA_INCDIR. Distributions call the package lua5.4, lua-5.4, lua54 or plain lua.
 LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call once,LUA_CFLAGS,for name in lua5.4 lua-5.4 lua54 lua; do \
 	$(call pkg,--cflags,$$name) && break; done))
-# Debian keeps each flavour's cblas.h and link library in a directory of its own. Which flavour is *loaded* is decided by
-# its alternatives system (`update-alternatives --config libopenblas.so.0-*`): with libopenblas0-pthread installed as well,
-# that one may win; it works, but its threads and ours then compete.
-BLAS_CFLAGS = $(call once,BLAS_CFLAGS,$(call pkg,--cflags,openblas) || echo -I/usr/include/openblas)
-BLAS_LIBS = $(call once,BLAS_LIBS,$(call pkg,--libs,openblas) || echo -lopenblas)
 ZLIB_LIBS = $(call once,ZLIB_LIBS,$(call pkg,--libs,zlib) || echo -lz)
 PROTOBUF_CFLAGS = $(call once,PROTOBUF_CFLAGS,$(call pkg,--cflags,libprotobuf-c))
 PROTOBUF_LIBS = $(call once,PROTOBUF_LIBS,$(call pkg,--libs,libprotobuf-c) || echo -lprotobuf-c)
@@ -61,10 +56,10 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # No contraction: where a product and a sum are one operation is said in the source, or bits would hang on the compiler.
 # No trapping: both sides of a choice may be computed, without which GCC makes no vectors of loops that choose.
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -ffp-contract=off \
-	-fno-trapping-math -Icsrc $(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(BLAS_CFLAGS) $(STB_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
+	-fno-trapping-math -Icsrc $(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(STB_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
 # nodelete: Lua unloads modules when it closes, and the OpenMP threads would wake up in code that is gone.
 ALL_LDFLAGS = -shared -fopenmp -pthread -Wl,-z,nodelete $(LDFLAGS)
-LIBS = $(BLAS_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
+LIBS = $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 
 # --- native modules ---------------------------------------------------------------------------------------------------
 
@@ -78,8 +73,10 @@ FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512
 FLAGS_double = -DSC_REAL_IS_DOUBLE
 objects = $(SOURCES:csrc/%.c=$(BUILD)/$1/%.o)
 CPU := $(SHIM:csrc/%.c=$(BUILD)/shim/%.o)
-# What the specs alone need: functions of single headers, once per level.
-PROBES := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
+# What the specs alone need: functions of single headers, once per level; and OpenBLAS, to compare with, where it is found.
+OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)
+VECMATH := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
+PROBES = $(VECMATH) $(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
 OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(PROBES) $(BUILT_CODECS)
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
@@ -108,12 +105,15 @@ $(call objects,$1): $(BUILD)/$1/%.o: csrc/%.c $(BUILD)/flags
 	$$(call compile,$(FLAGS_$1) -DSC_VARIANT=$1)
 $(PROTOS:csrc/%.proto=$(BUILD)/$1/%.o): $(BUILD)/$1/%.o: $(BUILD)/generated/%.pb-c.h
 endef
-$(PROBES): $(BUILD)/spec/vecmath_%.o: spec/support/vecmath.c $(BUILD)/flags
+$(VECMATH): $(BUILD)/spec/vecmath_%.o: spec/support/vecmath.c $(BUILD)/flags
 	$(call compile,$(FLAGS_$*) -DSC_VARIANT=$*)
-$(PROBES:.o=.so): %.so: %.o
+# Debian keeps each flavour's cblas.h in a directory of its own.
+$(BUILD)/spec/openblas.o: spec/support/openblas.c $(BUILD)/flags
+	$(call compile,$(call system,$(call once,BLAS_CFLAGS,$(call pkg,--cflags,openblas))))
+$(BUILD)/spec/%.so: $(BUILD)/spec/%.o
 	@echo '$(CC) -shared -o $@'
-	@$(CC) $(ALL_LDFLAGS) -o $@ $< -lm
-# Must not pull in OpenBLAS: it decides what OpenBLAS will see when that is loaded.
+	@$(CC) $(ALL_LDFLAGS) -o $@ $< $(if $(findstring openblas,$@),$(call once,BLAS_LIBS,$(call pkg,--libs,openblas))) -lm
+# Must not pull in OpenMP: it decides what OpenMP will see when that is loaded.
 $(BUILD)/secateur/cpu.so: $(CPU)
 	@mkdir -p $(@D)
 	@echo '$(CC) -shared -o $@'
@@ -176,7 +176,7 @@ $(BUILD)/flags: FORCE
 $(BUILD)/sources: FORCE
 	@mkdir -p $(@D); echo '$(strip $(SOURCES) $(PROTOS) $(ALL_LDFLAGS) $(LIBS))' >$@.new; $(refresh)
 refresh = { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
-check_headers = for header in lua.h lauxlib.h cblas.h zlib.h stb_image.h protobuf-c/protobuf-c.h; do \
+check_headers = for header in lua.h lauxlib.h zlib.h stb_image.h protobuf-c/protobuf-c.h; do \
 	printf '\#include <%s>\n\#if defined LUA_VERSION_NUM && LUA_VERSION_NUM != 504\n\#error\n\#endif\n' $$header | \
 	$(CC) $(ALL_CFLAGS) -E - >/dev/null 2>&1 || { rm $@.new; $(no_header); exit 1; }; done
 no_header = { echo "$(CC) cannot include <$$header>$$(test $$header != lua.h || echo ' of Lua 5.4')."; \

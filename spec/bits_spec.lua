@@ -55,6 +55,4 @@ describe("results are the same bits", function()
   it("where the C library has to do without vector instructions", function()
     agree("plain libm", "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4", two)
   end)
-
-  it("with other kernels of OpenBLAS", function() agree("OpenBLAS Prescott", "OPENBLAS_CORETYPE=Prescott", two) end)
 end)

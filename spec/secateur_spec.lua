@@ -4,14 +4,6 @@ local files = require "secateur.util.files"
 local needs = require "support.needs"
 local sc = require "secateur"
 
--- Runs Lua code in a fresh process, with OPENBLAS_CORETYPE unset or set, and gives what it printed.
-local function run(coretype, code)
-  local setting = coretype and "export OPENBLAS_CORETYPE=" .. coretype or "unset OPENBLAS_CORETYPE"
-  local good, output = child.try(code, setting .. "; %s")
-  assert(good, output)
-  return output
-end
-
 describe("require 'secateur'", function()
   it("has every name that its list promises", function()
     local count = 0
@@ -35,20 +27,6 @@ describe("require 'secateur'", function()
 end)
 
 describe("secateur.cpu", function()
-  local report = 'local c = require("secateur.cpu").prepare() ' ..
-    'print(c.vendor, c.avx2, c.avx512, c.coretype, c.coretype_set, os.getenv("OPENBLAS_CORETYPE"))'
-
-  it("tells OpenBLAS of AVX-512 on AMD, and nothing elsewhere", function()
-    local vendor, _, avx512, coretype, set, env = run(nil, report):match("(%S+)\t(%S+)\t(%S+)\t(%S+)\t(%S+)\t(%S+)\n")
-    local helps = vendor == "amd" and avx512 == "true"
-    assert.are.same({ helps and "SkylakeX" or "nil", tostring(helps), helps and "SkylakeX" or "nil" },
-      { coretype, set, env })
-  end)
-
-  it("leaves what the user has set", function()
-    assert.matches("\tHaswell\tfalse\tHaswell\n$", run("Haswell", report))
-  end)
-
   local script = 'print(require "secateur".cpu, require "secateur.core")'
 
   it("knows the levels of vector instructions that the processor has, from the lowest", function()
@@ -74,9 +52,18 @@ describe("secateur.cpu", function()
       :format(cpu.levels[#cpu.levels], level), child.run(script, ("SECATEUR_CPU=%s %%s"):format(level)))
   end)
 
-  it("speaks before the core is loaded, without loading OpenBLAS itself", function()
-    local maps = 'for line in io.lines("/proc/self/maps") do if line:find("openblas") then print(line) break end end'
-    assert.are.equal("", run(nil, 'require("secateur.cpu").prepare() ' .. maps))
-    assert.matches("openblas", run(nil, 'require("secateur.core") ' .. maps))
+  it("sets what OpenMP reads before that is loaded", function()
+    local maps = [[for line in io.lines "/proc/self/maps" do if line:find "libgomp" then return print "loaded" end end]]
+    needs.proc(pending)
+    local before = 'local get = os.getenv print(get "GOMP_SPINCOUNT") require("secateur.cpu").prepare() ' ..
+      'print(get "GOMP_SPINCOUNT") '
+    assert.equal("nil\n2000\n", child.run(before .. maps, "unset GOMP_SPINCOUNT OMP_WAIT_POLICY; %s"))
+    assert.matches("loaded", child.run('require "secateur.core" ' .. maps))
+  end)
+
+  it("links no BLAS into the product", function()
+    needs.proc(pending)
+    assert.equal("", child.run('require "secateur.core" for line in io.lines "/proc/self/maps" do ' ..
+      'if line:find "blas" then print(line) end end'))
   end)
 end)

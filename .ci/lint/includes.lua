@@ -20,7 +20,7 @@ local allowed = {
 local libraries = {
   { "^lua", { lua = true } },
   { "^lauxlib%.h$", { lua = true } },
-  { "^cblas%.h$", { kernel = true } },
+  { "^cblas%.h$", {} },
   { "^zlib%.h$", { io = true, image = true } },
   { "stb_", { image = true } },
   { "^tiff", { codec = true } },

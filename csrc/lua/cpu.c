@@ -1,8 +1,7 @@
 /* The module `secateur.cpu`: looks at the processor before anything else does. It tells which variant of the core to
- * load (lua/secateur/core/init.lua does). And an OpenBLAS that is older than an AMD core may give it AVX2 kernels
- * although it has AVX-512; it reads OPENBLAS_CORETYPE once, when it is loaded; so this module, which must be linked
- * without it, sets that variable before the core is required. The same goes for the OpenMP library and how long its
- * threads wait at a barrier before they sleep. */
+ * load (lua/secateur/core/init.lua does). The OpenMP library reads once, when it is loaded, how long its threads wait
+ * at a barrier before they sleep; so this module, which must be linked without it, says so before the core is required.
+ */
 #define _POSIX_C_SOURCE 200809L
 #include <lauxlib.h>
 #include <lua.h>
@@ -67,26 +66,17 @@ static void shorten_spinning(void) {
         setenv("GOMP_SPINCOUNT", "2000", 0);
 }
 
-/* prepare() -> {vendor=, avx2=, avx512=, coretype=, coretype_set=}: what the processor has. Sets OPENBLAS_CORETYPE
- * where that helps and the user has not set it; coretype is its value afterwards (absent when unset), coretype_set
- * whether this call has set it. Intel's processors are left alone: OpenBLAS chooses well among them. */
+/* prepare() -> {vendor=, avx2=, avx512=}: what the processor has; the environment is set for the OpenMP library. */
 static int cpu_prepare(lua_State *L) {
     cpu_features cpu = detect();
-    bool set = false;
     shorten_spinning();
-    if (cpu.avx512 && cpu.vendor[0] == 'a' && getenv("OPENBLAS_CORETYPE") == NULL)
-        set = setenv("OPENBLAS_CORETYPE", "SkylakeX", 0) == 0;
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 3);
     lua_pushstring(L, cpu.vendor);
     lua_setfield(L, -2, "vendor");
     lua_pushboolean(L, cpu.avx2);
     lua_setfield(L, -2, "avx2");
     lua_pushboolean(L, cpu.avx512);
     lua_setfield(L, -2, "avx512");
-    lua_pushstring(L, getenv("OPENBLAS_CORETYPE")); /* nil for NULL */
-    lua_setfield(L, -2, "coretype");
-    lua_pushboolean(L, set);
-    lua_setfield(L, -2, "coretype_set");
     return 1;
 }
 

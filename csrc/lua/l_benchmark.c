@@ -1,20 +1,9 @@
 /* What benchmarks and specs measure the kernels against. */
-#include "kernel/blas.h"
 #include "kernel/peak.h"
 #include "lua/core.h"
-#include "lua/l_tensor.h"
 #include "lua/support.h"
 
 #include <omp.h>
-
-/* openblas_matmul(a, b) -> [m x n]: Tensor's matmul by OpenBLAS. */
-static int openblas_matmul(lua_State *L) {
-    sc_tensor *a, *b, *out = sc_lua_check_product(L, "openblas_matmul", &a, &b);
-    if (sc_tensor_numel(out))
-        sc_blas_multiply(sc_tensor_real(out), sc_tensor_real(a), sc_tensor_real(b), a->shape.size[0], b->shape.size[1],
-                         a->shape.size[1]);
-    return 1;
-}
 
 /* peak_gflops([threads [, seconds = 0.2]]) -> number: GFLOP/s of multiply-adds in registers alone. */
 static int peak_gflops(lua_State *L) {
@@ -26,7 +15,6 @@ static int peak_gflops(lua_State *L) {
 }
 
 void sc_lua_open_benchmark(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"openblas_matmul", openblas_matmul}, {"peak_gflops", peak_gflops}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"peak_gflops", peak_gflops}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

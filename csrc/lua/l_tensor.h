@@ -21,9 +21,6 @@ void sc_lua_check_shape(lua_State *L, int first, int last, const char *function,
 /* The same from the list of sizes at index. */
 sc_shape sc_lua_check_shape_list(lua_State *L, int index, const char *function);
 
-/* The matrices at stack slots 1 and 2, and a new one [m x n] on top of the stack for their product. */
-sc_tensor *sc_lua_check_product(lua_State *L, const char *function, sc_tensor **a, sc_tensor **b);
-
 /* Adds arithmetic, reductions and their metamethods to the class table on top of the stack. */
 void sc_lua_add_tensor_math(lua_State *L);
 

@@ -130,7 +130,8 @@ static int tensor_argmax(lua_State *L) {
     return 1;
 }
 
-sc_tensor *sc_lua_check_product(lua_State *L, const char *function, sc_tensor **a, sc_tensor **b) {
+/* The matrices at stack slots 1 and 2, and a new one [m x n] on top of the stack for their product. */
+static sc_tensor *check_product(lua_State *L, const char *function, sc_tensor **a, sc_tensor **b) {
     char left[SC_SHAPE_TEXT], right[SC_SHAPE_TEXT];
     *a = check_real(L, 1, function);
     *b = check_real(L, 2, function);
@@ -149,7 +150,7 @@ sc_tensor *sc_lua_check_product(lua_State *L, const char *function, sc_tensor **
 
 /* [m x k] times [k x n] -> [m x n] */
 static int tensor_matmul(lua_State *L) {
-    sc_tensor *a, *b, *scratch, *out = sc_lua_check_product(L, "matmul", &a, &b);
+    sc_tensor *a, *b, *scratch, *out = check_product(L, "matmul", &a, &b);
     sc_shape scratch_shape = {1, {sc_product_scratch() / sizeof(sc_real)}};
     sc_lua_push_new(L, SC_REAL, &scratch_shape, false, &scratch); /* a tensor, so that Lua frees it whatever happens */
     size_t m = a->shape.size[0], n = b->shape.size[1], k = a->shape.size[1];

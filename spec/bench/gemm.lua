@@ -1,5 +1,5 @@
 -- Matrix products and the 1 x 1 convolutions that come down to them: GFLOP/s of float32 and share of the machine's
--- peak, on one thread and on all. Products also by OpenBLAS, where the core offers it, in turns with ours
+-- peak, on one thread and on all. Products also by OpenBLAS, where it was found, in turns with ours
 -- (OPENBLAS_CORETYPE=Haswell or SkylakeX before the command chooses other kernels of it, where that is possible).
 --
 --     make bench BENCH=spec/bench/gemm.lua
@@ -11,6 +11,7 @@ local core = require "secateur.core"
 local machine = require "support.machine"
 local sc = require "secateur"
 
+local openblas = package.searchpath("spec.openblas", package.cpath) and require "spec.openblas"
 local MIN_SECONDS = bench.setting("MIN_SECONDS", 0.3)
 
 -- { m, n, k, what it is }: [m x k] times [k x n].
@@ -61,7 +62,10 @@ local function time_product(entry, peak)
   local m, n, k, remark = table.unpack(entry)
   local a, b = sc.randn(m, k, { seed = 1 }), sc.randn(k, n, { seed = 2 })
   local functions = { function() a:matmul(b) end }
-  if core.openblas_matmul then functions[2] = function() core.openblas_matmul(a, b) end end
+  if openblas then
+    local left, right = openblas.random(m, k, 1), openblas.random(k, n, 2)
+    functions[2] = function() left:multiply(right) end
+  end
   show(("%d x %d x %d"):format(m, n, k), 2 * m * n * k, best_of(functions), peak, remark)
 end
 
@@ -79,7 +83,7 @@ local function time_convolution(entry, peak)
   model:release()
 end
 
-print("OPENBLAS_CORETYPE=" .. (require("secateur.cpu").prepare().coretype or "(unset)"))
+print("OPENBLAS_CORETYPE=" .. (os.getenv "OPENBLAS_CORETYPE" or "(unset)"))
 local all = sc.threads()
 for word in bench.setting("THREADS", all > 1 and "1 " .. all or "1"):gmatch "%S+" do
   local threads = math.tointeger(word) or error(("THREADS: expected numbers, got '%s'"):format(word), 0)

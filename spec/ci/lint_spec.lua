@@ -30,7 +30,7 @@ describe("includes", function()
       ["csrc/graph/a.c"] = '#include "graph/a.h"\n#include "op/any.h"\n#include <math.h>\n// #include "lua/core.h"\n',
       ["csrc/prune/a.c"] = '#include "op/op.h"\n',
       ["csrc/lua/a.c"] = '#include "prune/a.h"\n#include <lua.h>\n',
-      ["csrc/kernel/a.c"] = "#include <cblas.h>\n",
+      ["csrc/image/a.c"] = "#include <zlib.h>\n",
     }))
   end)
 

@@ -41,6 +41,14 @@ function needs.gnuplot(pending)
   if not found then pending(message) end
 end
 
+--- OpenBLAS, in a module of the specs' own.
+-- @func pending
+-- @treturn table the module
+function needs.openblas(pending)
+  if not package.searchpath("spec.openblas", package.cpath) then pending "built without OpenBLAS: not compared" end
+  return require "spec.openblas"
+end
+
 --- /proc, where processes are seen from outside.
 -- @func pending
 function needs.proc(pending)

@@ -11,7 +11,7 @@ local variants = {
   avx512 = function() return require "secateur.core_avx512" end,
 }
 
-cpu.prepare() -- OpenBLAS and OpenMP look at the environment when the core brings them in
+cpu.prepare() -- OpenMP looks at the environment when the core brings it in
 
 local core = variants[cpu.level]()
 core.set_raise(errors.raise)
