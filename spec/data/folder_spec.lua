@@ -200,7 +200,7 @@ describe("data.folder", function()
     fill("a\nb", 6)
     fill("c\27[31m", 6)
     local text = tostring(data.folder(root, { size = 8, quiet = true }))
-    assert.matches("a\\x0Ab", text, 1, true)
+    assert.matches("a\\nb", text, 1, true)
     assert.matches("c\\x1B[31m", text, 1, true)
   end)
 

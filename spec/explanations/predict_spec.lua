@@ -195,7 +195,7 @@ describe("predict", function()
     local rows = sc.predict(model, { odd })
     assert(files.remove(odd))
     assert.equal(odd, rows[1].file)
-    assert.matches("/in/x\\x0A\\x1B.png ", tostring(rows), 1, true)
+    assert.matches("/in/x\\n\\x1B.png ", tostring(rows), 1, true)
     assert.equal(2, select(2, tostring(rows):gsub("[^\n]+", "")))
   end)
 

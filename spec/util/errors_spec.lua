@@ -1,5 +1,6 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local stderr = require "support.stderr"
 
 -- A function of the package: its source is a file below lua/secateur.
 local root = debug.getinfo(errors.raise, "S").source:match "^(.*)util/errors%.lua$"
@@ -101,5 +102,31 @@ describe("errors", function()
     local check = inside "return function(...) local value = errors.check(...) return value end"
     assert.equal(5, check(5))
     assert.equal("no such file", (caught(function() check(nil, "no such file") end)))
+  end)
+end)
+
+describe("messages", function()
+  local evil = "\27[31mx\n\u{202E}\xFF"
+  local shown = "\\x1B[31mx\\n\\u{202E}\\xFF"
+
+  it("show what a terminal would obey", function()
+    local raise = inside "return function(...) errors.raise(...) end"
+    local refuse = inside "return function(...) errors.refuse('verb', ...) end"
+    local check = inside "return function(...) errors.check(...) end"
+    assert.equal("class '" .. shown .. "'", (caught(function() raise("class '%s'", evil) end)))
+    assert.equal(shown, (caught(function() raise(evil) end)))
+    assert.equal("verb: " .. shown, (caught(function() refuse("%s", evil) end)))
+    assert.equal(shown, (caught(function() check(nil, evil) end)))
+    local ok, message = inside "return function(f, ...) return errors.try(f, ...) end" (raise, evil)
+    assert.same({ false, shown }, { ok, message })
+  end)
+
+  it("of warnings as well, a line each", function()
+    local text = stderr.calls(function()
+      errors.warn("load: '%s': %d %%", evil, 3)
+      errors.warn(evil)
+      errors.warn_lines { "one", evil }
+    end)
+    assert.same({ "load: '" .. shown .. "': 3 %\n", shown .. "\n", "one\n" .. shown .. "\n" }, text)
   end)
 end)

@@ -28,6 +28,12 @@ describe("main", function()
     end
   end)
 
+  it("shows what a terminal would obey", function()
+    local status, text = run "error '\27[31mmine'"
+    assert.equal(1, status)
+    assert.matches("^%S+:2: \\x1B%[31mmine\nstack traceback:\n\t", text)
+  end)
+
   it("ends with a traceback where the script is at fault", function()
     for body, message in pairs {
       ["local x; return x.y"] = "attempt to index a nil value",

@@ -1,19 +1,12 @@
 --- Names that are text: what a file system or a table gives are bytes, and models, JSON and reports hold UTF-8.
 -- @module secateur.data.names
 local errors = require "secateur.util.errors"
+local visible = require "secateur.util.visible"
 
 local names = {}
 
-local function escape(byte) return ("\\x%02X"):format(byte:byte()) end
-
---- Bytes for a message or a table: control characters, such as line breaks, and what is not UTF-8 as `\xED`.
--- @string bytes
--- @treturn string
-function names.printable(bytes)
-  bytes = bytes:gsub("%c", escape)
-  if utf8.len(bytes) then return bytes end
-  return (bytes:gsub("[\128-\255]", escape))
-end
+--- Bytes for a message or a table (see secateur.util.visible).
+names.printable = visible
 
 --- Bytes that are not UTF-8, taken as Latin-1 (ISO 8859-1: a byte is a character).
 -- @string bytes
@@ -33,7 +26,7 @@ end
 
 local function refuse(what, name, place)
   errors.raise("%s: %s '%s': expected UTF-8, got bytes that are none (... %s ...); rename it, or give encoding = "
-    .. "'latin1', which converts", names.printable(place), what, names.printable(name), bytes_text(name))
+    .. "'latin1', which converts", visible(place), what, visible(name), bytes_text(name))
 end
 
 --- Converts the names of a listing's classes and samples, where asked for; paths stay as they are.

@@ -7,7 +7,12 @@
 --
 -- An error that somebody else raised (a function of the user's, Lua itself, Ctrl-C) is nobody's to reword: it passes
 -- through `try` and `within` as it is.
+--
+-- Messages name files, classes and layers, whose names may hold any bytes: what a terminal would obey is written out
+-- here, once for all of them (see secateur.util.visible). Warnings go the same way.
 -- @module secateur.util.errors
+local visible = require "secateur.util.visible"
+
 local errors = {}
 
 -- "@…/secateur/": what the sources of the package's files begin with.
@@ -53,9 +58,10 @@ local function user_position()
 end
 
 local function throw(name, message)
+  if type(message) == "string" then message = visible(message) end
   local fault = setmetatable({ name = name, message = message }, Fault)
   local place = position()
-  error(place and place .. tostring(fault) or fault, 0)
+  error(place and visible(place) .. tostring(fault) or fault, 0)
 end
 
 local function text(format, ...)
@@ -75,6 +81,21 @@ end
 -- @param ... its arguments
 function errors.refuse(name, format, ...)
   throw(name, text(format, ...))
+end
+
+--- Writes a line to stderr: what was left out, guessed or changed.
+-- @string format as in `raise`, such as "load_state: '%s': %s"
+-- @param ... its arguments
+function errors.warn(format, ...)
+  io.stderr:write(visible(text(format, ...)), "\n")
+end
+
+--- Writes several lines to stderr, as one.
+-- @tparam {string,...} lines
+function errors.warn_lines(lines)
+  local shown = {}
+  for i, line in ipairs(lines) do shown[i] = visible(line) end
+  io.stderr:write(table.concat(shown, "\n"), "\n")
 end
 
 --- Passes on a value, or raises the message that came in its place (`nil, message`).

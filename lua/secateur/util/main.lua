@@ -1,6 +1,7 @@
 --- Scripts: what a user did wrong is said in a line, what a program did wrong with a traceback.
 -- @module secateur.util.main
 local errors = require "secateur.util.errors"
+local visible = require "secateur.util.visible"
 
 local INTERRUPTED = 130 -- 128 + SIGINT, as shells count
 
@@ -34,7 +35,7 @@ return function(body, ...)
   local function pass(ok, first, ...)
     if ok then return first, ... end
     io.stdout:flush()
-    io.stderr:write(first.text, "\n")
+    io.stderr:write(visible(first.text, "\n\t"), "\n")
     os.exit(first.status, true)
   end
   return pass(xpcall(body, describe, ...))

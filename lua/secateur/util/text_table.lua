@@ -1,19 +1,26 @@
 --- Text in columns, for values that print as a table.
 -- @module secateur.util.text_table
+local visible = require "secateur.util.visible"
+
 local text_table = {}
 
 local function width_of(text) return utf8.len(text) or #text end
 
---- Lines of cells, columns aligned: the first `left` ones (1) at their left, the others at their right.
+--- Lines of cells, columns aligned: the first `left` ones (1) at their left, the others at their right. Control
+-- characters in cells are made visible.
 -- @tab lines list of lists of strings; all as long as the first
 -- @int[opt=1] left
 -- @treturn string without a line break at the end
 function text_table.format(lines, left)
-  local widths, out = {}, {}
-  for _, line in ipairs(lines) do
-    for j, cell in ipairs(line) do widths[j] = math.max(widths[j] or 0, width_of(cell)) end
-  end
+  local widths, cells, out = {}, {}, {}
   for i, line in ipairs(lines) do
+    cells[i] = {}
+    for j, cell in ipairs(line) do
+      cells[i][j] = visible(cell)
+      widths[j] = math.max(widths[j] or 0, width_of(cells[i][j]))
+    end
+  end
+  for i, line in ipairs(cells) do
     local parts = {}
     for j, cell in ipairs(line) do
       local pad = (" "):rep(widths[j] - width_of(cell))
