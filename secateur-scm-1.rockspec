@@ -17,7 +17,6 @@ supported_platforms = { "linux" }
 dependencies = {
   "lua >= 5.4, < 5.5",
   "argparse >= 0.7",
-  "lua-cjson >= 2.1",
   "luafilesystem >= 1.8",
   "luadbi-sqlite3 >= 0.7",
 }

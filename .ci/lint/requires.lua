@@ -25,7 +25,7 @@ local allowed = {
 }
 
 -- Modules of others; whatever is added here must be in .ci/packages and in the rockspec.
-local libraries = { lfs = true, cjson = true, DBI = true, ["dbd.sqlite3"] = true }
+local libraries = { lfs = true, DBI = true, ["dbd.sqlite3"] = true }
 
 local function room_of(path)
   if path == "lua/secateur/init.lua" then return "init" end

@@ -10,7 +10,7 @@
 -- process of its own.
 -- For a quick look: SIZE=64 BATCH=2 MODELS=resnet_small PATH_MODELS=resnet_small TRANSFORMER=vit_small DLB_SIZE=32.
 local bench = require "support.bench"
-local cjson = require "cjson"
+local json = require "secateur.util.json"
 
 local setting = bench.setting
 local BATCH, SIZE, THREADS, REPEATS = setting("BATCH", 8), setting("SIZE", 224), setting("THREADS", 2),
@@ -55,7 +55,7 @@ local LINE = "%-12s %-12s %5s %5s %10s %9s   %-28s %11s %9s %9s %8s"
 local function peer_of(python, task, name, batch, size)
   local text = bench.run({ python, "spec/bench/peer_attribution.py", task, name, batch, THREADS, REPEATS, size, STEPS,
     setting("LAYERS", 3), setting("DLB_SECONDS", 240) }, THREADS)
-  local read, answer = pcall(cjson.decode, text)
+  local read, answer = pcall(json.decode, text)
   if not read or type(answer) ~= "table" then return { failed = "no answer" } end
   return answer
 end

@@ -9,7 +9,7 @@
 -- is Torch-Pruning's default, or a global ranking), IMAGES (256: for our calibration, without labels; as many with
 -- labels for Taylor), THREADS (2).
 local bench = require "support.bench"
-local cjson = require "cjson"
+local json = require "secateur.util.json"
 local core = require "secateur.core"
 local files = require "secateur.util.files"
 local layers = require "secateur.models.layers"
@@ -57,7 +57,7 @@ local function theirs(entry, folder, importance, targets)
     files.join(folder, "images"), importance, THREADS }
   for _, target in ipairs(targets) do words_of[#words_of + 1] = ("%.6f"):format(target.macs) end
   local text = bench.run(words_of, THREADS)
-  local read, answer = pcall(cjson.decode, text)
+  local read, answer = pcall(json.decode, text)
   if not read then error(("torch-pruning failed on %s: %s"):format(entry.name, text), 0) end
   return answer
 end

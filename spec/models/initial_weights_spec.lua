@@ -1,10 +1,10 @@
-local cjson = require "cjson"
+local json = require "secateur.util.json"
 local core = require "secateur.core"
 local files = require "secateur.util.files"
 local models = require "secateur.models"
 
 -- Means and spreads of torchvision's draws; spec/fixtures/make_initial.py says of which networks.
-local reference = cjson.decode((assert(files.read_all "spec/fixtures/initial.json")))
+local reference = json.decode((assert(files.read_all "spec/fixtures/initial.json")))
 
 local function resnet(block)
   return { block = block, planes = { 8, 12, 16, 20 }, blocks = { 1, 1, 1, 1 }, classes = 40, size = 32 }

@@ -1,6 +1,6 @@
 --- DL-Backtrace as the package dl_backtrace computes it (spec/fixtures/dlb.safetensors, from make_dlb.py), ours beside
 -- it, and the contrastive rule once more, term by term.
-local cjson = require "cjson"
+local json = require "secateur.util.json"
 local rules = require "secateur.attribution.rules"
 local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
@@ -28,7 +28,7 @@ end
 -- @treturn table
 function dlb.case(name)
   if not tensors then tensors, metadata = safetensors.load "spec/fixtures/dlb.safetensors" end
-  local case = { name = name, attrs = cjson.decode(metadata[name]), tensors = {} }
+  local case = { name = name, attrs = json.decode(metadata[name]), tensors = {} }
   for key, tensor in pairs(tensors) do
     if key:sub(1, #name + 1) == name .. "/" then case.tensors[key:sub(#name + 2)] = tensor end
   end

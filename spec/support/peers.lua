@@ -2,7 +2,7 @@
 -- make_attributions.py), and ours beside them: in float through the public functions, and in double, where the two may
 -- differ by no more than the file's rounding.
 local attribute = require "secateur.attribution.attribute"
-local cjson = require "cjson"
+local json = require "secateur.util.json"
 local composites = require "secateur.attribution.composites"
 local custom = require "secateur.models.custom"
 local double = require "secateur.core_double"
@@ -22,7 +22,7 @@ local function load_networks()
   local networks = {}
   for name, text in pairs(metadata) do
     if name ~= "versions" then
-      local net = cjson.decode(text)
+      local net = json.decode(text)
       net.name, net.tensors, net.targets = name, {}, {}
       for key, tensor in pairs(tensors) do
         local network, rest = key:match "^([^/]+)/(.*)$"

@@ -1,5 +1,5 @@
 --- PyTorch's values for single operations (spec/fixtures/ops.safetensors, written by make_ops.py), in float.
-local cjson = require "cjson"
+local json = require "secateur.util.json"
 local core = require "secateur.core"
 local safetensors = require "secateur.formats.safetensors"
 local single = require "support.single"
@@ -18,7 +18,7 @@ function reference.cases(op)
   local cases = {}
   for key, attrs in pairs(metadata) do
     if key:match("^(.*)/") == op then
-      local case = { name = key, attrs = cjson.decode(attrs) }
+      local case = { name = key, attrs = json.decode(attrs) }
       for name, tensor in pairs(tensors) do
         if name:match("^(.*)/") == key then case[name:match("[^/]+$")] = tensor end
       end

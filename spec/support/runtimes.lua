@@ -1,6 +1,6 @@
 --- The runtimes that Secateur is timed beside, each in a process of its own through spec/bench/peer_speed.py.
 local bench = require "support.bench"
-local cjson = require "cjson"
+local json = require "secateur.util.json"
 
 local SCRIPT = "spec/bench/peer_speed.py"
 
@@ -17,7 +17,7 @@ local all = {
 local runtimes = {}
 
 local function decode(text)
-  local read, answer = pcall(cjson.decode, text)
+  local read, answer = pcall(json.decode, text)
   return read and type(answer) == "table" and answer or nil
 end
 

@@ -1,4 +1,4 @@
-local cjson = require "cjson"
+local json = require "secateur.util.json"
 local core = require "secateur.core"
 local double = require "secateur.core_double"
 local errors = require "support.errors"
@@ -92,7 +92,7 @@ describe("core.optimiser", function()
     local count = 0
     for name, text in pairs(metadata) do
       if name ~= "torch" then
-        local case = cjson.decode(text)
+        local case = json.decode(text)
         follow(double, tensors, name, case, 2e-7) -- as the fixture rounds
         follow(core, tensors, name, case, 1e-5)
         count = count + 1

@@ -2,11 +2,11 @@
 --
 -- The core moves the bytes; the JSON header is understood, and distrusted, here.
 -- @module secateur.formats.safetensors
-local cjson = require "cjson"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local file_kind = require "secateur.util.file_kind"
 local files = require "secateur.util.files"
+local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 local element_bytes = require("secateur.util.tensors").element_bytes
 
@@ -25,39 +25,12 @@ local other_bits = { F8_E4M3 = 8, F8_E5M2 = 8, F8_E8M0 = 8, F8_E4M3FNUZ = 8, F8_
 
 local stored_as = { float32 = "F32", float64 = "F64", int64 = "I64", uint8 = "U8" }
 
-local json = cjson.new() -- of our own, so that its settings touch nobody else
-json.decode_max_depth(8)
-json.decode_invalid_numbers(false)
+local DEPTH = 8 -- of lists and objects in the header; three are needed
 
--- cjson keeps the last of equal keys silently, so this walks over the text (known to be JSON) and compares.
-local function check_repeated_keys(text)
-  local stack = {} -- per open brace: keys seen; per open bracket: false
-  local at = 1
-  while true do
-    local mark, found = text:match('()(["{}%[%]])', at)
-    if not mark then return end
-    at = mark + 1
-    if found == "{" then
-      stack[#stack + 1] = {}
-    elseif found == "[" then
-      stack[#stack + 1] = false
-    elseif found ~= '"' then
-      stack[#stack] = nil
-    else
-      local last
-      repeat
-        last = text:find('["\\]', at)
-        at = last + (text:byte(last) == 92 and 2 or 1)
-      until text:byte(last) == 34
-      local seen = stack[#stack]
-      if seen and text:find("^%s*:", at) then
-        local key = json.decode("[" .. text:sub(mark, last) .. "]")[1]
-        if seen[key] then errors.raise("header: duplicate key %s", options.describe(key)) end
-        seen[key] = true
-      end
-    end
-  end
-end
+-- Stands for null: of no type that anything here may have.
+local function null() end
+
+local function describe(value) return value == null and "null" or options.describe(value) end
 
 -- What the decoder would make of the text, in bytes, about: tables of a few bytes of text take a hundred.
 local function decoded_size(text)
@@ -68,12 +41,9 @@ end
 
 local function decode(text, room)
   if text:byte(1) ~= 123 then errors.raise("header: expected a JSON object") end
-  -- the decoder takes one for the end of the text
-  if text:find("\0", 1, true) then errors.raise("header: expected JSON, got a zero byte") end
   if decoded_size(text) > room then errors.raise("header: contents exceed twice the size of the file") end
-  local ok, header = pcall(json.decode, text)
-  if not ok then errors.raise("header: %s", header) end
-  check_repeated_keys(text)
+  local ok, header = errors.try(json.decode, text, { depth = DEPTH, unique = true, null = null, utf8 = true })
+  if not ok then errors.raise("header: %s", (header:gsub("^json: ", ""))) end
   return header
 end
 
@@ -128,14 +98,14 @@ end
 local function check_entry(name, given, bytes)
   local where = "tensor " .. options.describe(name)
   if type(given) ~= "table" then
-    errors.raise("%s: expected an object, got %s", where, options.describe(given))
+    errors.raise("%s: expected an object, got %s", where, describe(given))
   end
   for _, field in ipairs { "dtype", "shape", "data_offsets" } do
     if given[field] == nil then errors.raise("%s: missing field '%s'", where, field) end
   end
   local dtype, shape, offsets = given.dtype, whole_numbers(given.shape), whole_numbers(given.data_offsets)
   if type(dtype) ~= "string" or #dtype > 16 or not dtype:find "^%u[%u%d_]*$" then
-    errors.raise("%s: unknown dtype %s", where, options.describe(dtype))
+    errors.raise("%s: unknown dtype %s", where, describe(dtype))
   end
   if not shape then errors.raise("%s: shape: expected a list of whole numbers", where) end
   if not offsets or #offsets ~= 2 then errors.raise("%s: data_offsets: expected two whole numbers", where) end
@@ -153,10 +123,10 @@ end
 
 local function check_metadata(meta)
   if meta == nil then return {} end
-  if type(meta) ~= "table" then errors.raise("__metadata__: expected an object, got %s", options.describe(meta)) end
+  if type(meta) ~= "table" then errors.raise("__metadata__: expected an object, got %s", describe(meta)) end
   for key, value in pairs(meta) do
     if type(key) ~= "string" or type(value) ~= "string" then
-      errors.raise("__metadata__: %s: expected a string, got %s", key, options.describe(value))
+      errors.raise("__metadata__: %s: expected a string, got %s", key, describe(value))
     end
   end
   return meta
