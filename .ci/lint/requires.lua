@@ -5,7 +5,7 @@
 local below = { "core", "util" }
 local allowed = {
   core = { "cpu", "util" },
-  util = {},
+  util = { "core" },
   help = below,
   data = below,
   formats = below,

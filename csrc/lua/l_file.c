@@ -1,5 +1,6 @@
 /* The class File: a file whose bytes, zip entries and tensors are read where the caller says. Understanding what it
- * holds is left to Lua. Errors start with the path. */
+ * holds is left to Lua. And files that are written whole. Errors start with the path. */
+#include "base/atomic_file.h"
 #include "base/interrupt.h"
 #include "io/file_stream.h"
 #include "io/strided.h"
@@ -175,13 +176,46 @@ static int file_tostring(lua_State *L) {
     return 1;
 }
 
+/* file_write(path, content): writes a file whole or not at all, by a temporary file beside it. */
+static int file_write(lua_State *L) {
+    sc_error error;
+    sc_atomic_file file;
+    const char *path = sc_lua_check_text(L, 1, "file_write", "path");
+    const char *content = sc_lua_check_string(L, 2, "file_write", "content");
+    size_t length = lua_rawlen(L, 2);
+    sc_interrupt_begin();
+    sc_status status = sc_atomic_file_open(&file, path, &error);
+    if (status == SC_OK) {
+        status = sc_atomic_file_write(&file, content, length, &error);
+        if (status == SC_OK)
+            status = sc_atomic_file_commit(&file, &error);
+        else
+            sc_atomic_file_discard(&file);
+    }
+    sc_interrupt_end();
+    sc_lua_try(L, status, &error);
+    return 0;
+}
+
+/* file_try(path): raises what file_write would where no file can be written there; leaves what is there as it is. */
+static int file_try(lua_State *L) {
+    sc_error error;
+    sc_atomic_file file;
+    sc_status status = sc_atomic_file_open(&file, sc_lua_check_text(L, 1, "file_try", "path"), &error);
+    if (status == SC_OK)
+        sc_atomic_file_discard(&file);
+    sc_lua_try(L, status, &error);
+    return 0;
+}
+
 void sc_lua_open_file(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"size", file_size},           {"bytes", file_bytes}, {"crc32", file_crc32},   {"zip", file_zip},
         {"name", file_name},           {"entry", file_entry}, {"tensor", file_tensor}, {"close", file_close},
         {"__tostring", file_tostring}, {NULL, NULL},
     };
-    static const luaL_Reg functions[] = {{"file_open", file_open}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"file_open", file_open}, {"file_write", file_write}, {"file_try", file_try}, {NULL, NULL}};
     sc_lua_new_class(L, CLASS, methods, file_close);
     luaL_setfuncs(L, functions, 0);
 }

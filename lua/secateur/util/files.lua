@@ -1,6 +1,8 @@
 --- Files and folders: what Lua's own library lacks, on top of lua-filesystem. The world's failures (no such file, no
 -- right to write) come back as `nil, message`, so that the caller can say what it wanted the file for.
 -- @module secateur.util.files
+local core = require "secateur.core"
+local errors = require "secateur.util.errors"
 local lfs = require "lfs"
 
 local files = {}
@@ -230,31 +232,17 @@ function files.read_all(path, limit)
   return content
 end
 
-local function write_and_close(file, content)
-  local ok, message = file:write(content)
-  local closed, problem = file:close()
-  if ok and closed then return true end
-  return nil, message or problem
-end
-
---- Writes a file whole or not at all: into a temporary file beside it, which then takes its name. The folder must be
--- there.
+--- Writes a file whole or not at all: into a temporary file beside it, which takes its name once it is on disk. The
+-- folder must be there. A link of that name is replaced, not followed; Ctrl-C leaves the old file.
 -- @string path
 -- @string content
 -- @treturn[1] boolean true
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the file
 function files.write_all(path, content)
-  local temporary = path .. ".part"
-  local file, message = io.open(temporary, "wb")
-  if not file then return nil, message end
-  local ok, problem = write_and_close(file, content)
-  if ok then
-    ok, problem = os.rename(temporary, path)
-    if ok then return true end
-  end
-  os.remove(temporary)
-  return nil, ("%s: %s"):format(path, problem)
+  local ok, message = errors.try(core.file_write, path, content)
+  if ok then return true end
+  return nil, ("%s: %s"):format(path, files.without_path(message, path))
 end
 
 --- Removes a file, or a folder with all that is in it; links are removed, not followed.

@@ -1,5 +1,6 @@
 --- Places for what a program writes after long work: checked, and their folders made, before the work begins.
 -- @module secateur.util.output
+local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local lfs = require "lfs"
@@ -14,19 +15,12 @@ local function kind_of(path)
   return mode == "directory" and "a folder" or "a pipe or device"
 end
 
--- Whether files can be made in a folder: one is, and removed again. Rights are not looked up, for a read-only file
--- system has them and a full quota too.
-local function try_folder(folder, name)
-  local probe, number
-  repeat
-    number = (number or 0) + 1
-    probe = files.join(folder, ("%s.%d.tmp"):format(name, number))
-  until not lfs.symlinkattributes(probe, "mode")
-  local file, message = io.open(probe, "wb")
-  if not file then return nil, (message:gsub("%.%d+%.tmp: ", ": ", 1)) end
-  file:close()
-  os.remove(probe)
-  return true
+-- Whether a file can be written: it is begun, and given up. Rights are not looked up, for a read-only file system has
+-- them and a full quota too.
+local function try_file(path)
+  local good, message = errors.try(core.file_try, path)
+  if good then return true end
+  return nil, ("%s: %s"):format(path, files.without_path(message, path))
 end
 
 --- Sees to it that a file can be written: its folder is made where it is missing, and the place is tried. What is there
@@ -36,13 +30,12 @@ end
 -- @return[2] nil
 -- @treturn[2] string what is in the way, naming the path
 function output.prepare_file(path)
-  local name = files.base(path)
   if path:sub(-1) == "/" then return nil, ("'%s': expected a file's name, got a folder's"):format(path) end
   local kind = kind_of(path)
   if kind then return nil, ("'%s': expected a file to write, got %s"):format(path, kind) end
   local made, message = files.mkdir_p(files.directory(path))
   if not made then return nil, message end
-  return try_folder(files.directory(path), name)
+  return try_file(path)
 end
 
 --- Sees to it that files can be written into a folder, which is made where it is missing.
@@ -53,7 +46,7 @@ end
 function output.prepare_folder(path)
   local made, message = files.mkdir_p(path)
   if not made then return nil, message end
-  return try_folder(path, "secateur")
+  return try_file(files.join(path, "secateur"))
 end
 
 local function is_path(path) return path ~= "" and not path:find("\0", 1, true), "a path" end
