@@ -46,6 +46,8 @@ sc_status sc_file_open(sc_file *out, const char *path, sc_error *error) {
     out->path = strcpy(copy, path);
     out->descriptor = descriptor;
     out->size = (uint64_t)info.st_size;
+    /* Unsigned, since a file may be said to be of the year 3000: other times still give other numbers. */
+    out->modified = (int64_t)((uint64_t)info.st_mtim.tv_sec * 1000000000 + (uint64_t)info.st_mtim.tv_nsec);
     return SC_OK;
 }
 

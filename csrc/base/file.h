@@ -13,7 +13,8 @@
 typedef struct sc_file {
     char *path; /* owned; NULL when closed */
     int descriptor;
-    uint64_t size; /* when it was opened */
+    uint64_t size;    /* when it was opened */
+    int64_t modified; /* time of its last change when it was opened, nanoseconds since 1970 */
 } sc_file;
 
 /* Opens a regular file for reading; anything else (directory, pipe, device) is refused, without waiting on it. */

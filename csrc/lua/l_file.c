@@ -46,6 +46,12 @@ static int file_size(lua_State *L) {
     return 1;
 }
 
+/* file:modified() -> time of its last change when it was opened, nanoseconds since 1970. */
+static int file_modified(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)check_file(L)->file.modified);
+    return 1;
+}
+
 /* The range of bytes at indices 2 (its offset) and 3 (its length). */
 static uint64_t check_range(lua_State *L, const sc_file *file, size_t *length) {
     lua_Integer size = (lua_Integer)file->size;
@@ -210,9 +216,9 @@ static int file_try(lua_State *L) {
 
 void sc_lua_open_file(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"size", file_size},           {"bytes", file_bytes}, {"crc32", file_crc32},   {"zip", file_zip},
-        {"name", file_name},           {"entry", file_entry}, {"tensor", file_tensor}, {"close", file_close},
-        {"__tostring", file_tostring}, {NULL, NULL},
+        {"size", file_size},   {"modified", file_modified},   {"bytes", file_bytes}, {"crc32", file_crc32},
+        {"zip", file_zip},     {"name", file_name},           {"entry", file_entry}, {"tensor", file_tensor},
+        {"close", file_close}, {"__tostring", file_tostring}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
         {"file_open", file_open}, {"file_write", file_write}, {"file_try", file_try}, {NULL, NULL}};

@@ -4,6 +4,7 @@ local damage = require "support.damage"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
 local interrupt = require "support.interrupt"
+local lfs = require "lfs"
 local needs = require "support.needs"
 local temporary = require "support.temporary"
 
@@ -24,6 +25,14 @@ describe("the raw file", function()
     assert.equal("", file:bytes(19, 0))
     assert.equal(0x352441c2, file:crc32(0, 3))
     assert.equal(0, file:crc32(5, 0))
+  end)
+
+  it("tells when it was changed", function()
+    for _, seconds in ipairs { 1000000000, 0, 1234567890 } do
+      assert(lfs.touch(path, seconds, seconds))
+      local file <close> = core.file_open(path)
+      assert.equal(seconds * 1000000000, file:modified())
+    end
   end)
 
   it("ends soon after Ctrl-C", function()

@@ -77,6 +77,10 @@
 -- @function File:size
 -- @treturn int
 
+--- When it was last changed.
+-- @function File:modified
+-- @treturn int nanoseconds since 1970
+
 --- Some of its bytes.
 -- @function File:bytes
 -- @int offset from 0
