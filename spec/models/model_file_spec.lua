@@ -42,6 +42,15 @@ describe("a model's file", function()
     end
   end)
 
+  it("carries a model without parameters", function()
+    local model = custom { input = { 3, 8, 8 }, build = function(net, x)
+      return net:flatten("f", net:adaptive_avg_pool2d("p", x, { output = 1 }))
+    end }
+    model:save(path)
+    check_same(model, load(path))
+    assert.same({}, load(path):load_state({}):state())
+  end)
+
   it("is the same bytes each time, however often it was read", function()
     local model = every()
     model:save(path)

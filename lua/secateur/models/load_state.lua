@@ -169,7 +169,7 @@ function load_state.load(graph, source, opts)
   end
   local text = describe_faults(faults)
   if text then errors.raise(text .. (opts and opts.prefix and "" or parameter_names.hint(source:names()))) end
-  if #found == 0 then errors.raise("the exclude patterns match every parameter") end
+  if #found == 0 and #exclude > 0 then errors.raise("the exclude patterns match every parameter") end
   for _, note in ipairs(faults.passed_over) do
     if opts and opts.notes then opts.notes[#opts.notes + 1] = note end
   end
