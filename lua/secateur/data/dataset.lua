@@ -188,7 +188,8 @@ end
 -- @tab opts as `dataset.options` gives
 -- @tab parts train, val, test -> `{source=, rows=, labels=, names=, paths=, groups=}`
 -- @tab[opt] found `skipped` (images already found to be unreadable), `notes` (sentences about what was left out or
--- assumed, said on stderr), `duplicates` (see Dataset), `same` (whether test is val)
+-- assumed, said on stderr), `duplicates` (see Dataset), `same` (whether test is val), `files` (whether the parts' paths
+-- are files of an image each)
 -- @treturn Dataset
 function dataset.new(name, title, classes, opts, parts, found)
   found = found or {}
@@ -196,7 +197,8 @@ function dataset.new(name, title, classes, opts, parts, found)
   local preparation = image_options.preparation(opts)
   local shared = { name = name, title = title, preparation = preparation, classes = classes, size = opts.size,
     channels = opts.channels, mean = opts.mean, std = opts.std, stop = opts.on_error == "stop", quiet = opts.quiet,
-    skipped = found.skipped or {}, known = {}, multi_label = is_multi_label(parts) or nil }
+    skipped = found.skipped or {}, known = {}, multi_label = is_multi_label(parts) or nil, files = found.files }
+  shared.skipped_before = #shared.skipped
   for _, failure in ipairs(shared.skipped) do shared.known[failure.path] = failure.message end
   check_parts(shared, parts, opts.splits)
   found.notes = found.notes or {}

@@ -147,7 +147,7 @@ function from_files.build(name, listing, opts)
     table.insert(listing.notes, note)
   end
   local parts = dataset.parts(kept, source)
-  local found = { skipped = skipped, notes = listing.notes, same = listing.same }
+  local found = { skipped = skipped, notes = listing.notes, same = listing.same, files = true }
   found.duplicates = duplicates.check(parts, opts, found.notes)
   return dataset.new(name, listing.title, listing.classes, opts, parts, found)
 end

@@ -25,7 +25,8 @@ Split.__name = "Split"
 --- Makes a split. `shared` holds what the splits of a data set have in common: name, title, classes, size, channels,
 -- mean, std, multi_label, unlabelled (no sample has
 -- a label), stop (whether a bad image is an error), quiet, skipped, known (path -> message of what is in
--- skipped).
+-- skipped), skipped_before (how many of these are of no split, since they were left out before splits were made), files
+-- (whether paths are files of an image each).
 -- @tab shared
 -- @string name
 -- @tab part `source` (native), `rows` (list of the source's samples), `labels`, `names`, `paths`, `groups` (or nil)

@@ -1,0 +1,47 @@
+--- How many images were left out because they could not be read: what every result says of the data that it is about.
+-- @module secateur.data.skipped
+local skipped = {}
+
+-- Of a split of a data set: those of its own that could not be decoded.
+local function count_known(split, seen)
+  local shared, count = split.shared, 0
+  if #shared.skipped == shared.skipped_before then return 0 end
+  for _, path in ipairs(split.paths) do
+    if shared.known[path] and not seen[path] then seen[path], count = true, count + 1 end
+  end
+  return count
+end
+
+local function is_ours(split)
+  local shared = split.shared
+  return type(shared) == "table" and shared.known and shared.skipped and split.paths and shared.skipped_before
+end
+
+--- Counts the images that were left out of some splits, as far as is known by now: those that their data sets left out
+-- before there were splits, and those of the splits that could not be decoded since. Of splits of somebody's own, what
+-- is in their list `skipped`.
+-- @tparam Split ... any number of them
+-- @treturn int
+function skipped.count(...)
+  local total, seen_of = 0, {}
+  for _, split in ipairs { ... } do
+    local ours = is_ours(split)
+    local set = ours and split.shared or split.skipped
+    if type(set) == "table" and not seen_of[set] then
+      seen_of[set], total = {}, total + (ours and set.skipped_before or #set)
+    end
+    if ours then total = total + count_known(split, seen_of[set]) end
+  end
+  return total
+end
+
+--- The sentence that printed results end with where images were left out.
+-- @tparam ?int count
+-- @treturn ?string nil where there are none
+function skipped.note(count)
+  if not count or count == 0 then return nil end
+  return count == 1 and "1 image was left out: it could not be read"
+    or ("%d images were left out: they could not be read"):format(count)
+end
+
+return skipped
