@@ -197,7 +197,7 @@ describe("train", function()
       ["train: unknown option 'epoch', expected one of: augment, batch, betas, checkpoint, class_weights, clip, "
         .. "decay, decay_norms, ema, epochs, eps, focal_gamma, freeze, groups, label_smoothing, loss, lr, micro_batch, "
         .. "min_lr, momentum, nesterov, on_epoch, optimiser, patience, pos_weight, quiet, resume, sampler, schedule, "
-        .. "seed, select, warmup, weight_decay, workers; did you mean 'epochs'?"]
+        .. "seed, select, verify, warmup, weight_decay, workers; did you mean 'epochs'?"]
         = { epoch = 1 },
       ["train: decay: every: expected a whole number of at least 1, got 0"] = { decay = { every = 0 } },
       ["train: select: expected one of 'accuracy', 'auroc', 'loss', 'last', got 'best'"] = { select = "best" },
@@ -307,7 +307,7 @@ describe("a training's checkpoint", function()
     local tensors, meta = safetensors.load(path)
     tensors["optimiser/steps"] = nil
     safetensors.save(path, tensors, meta)
-    assert.equal(("train: checkpoint '%s': is damaged: load: steps: expected a Tensor, got nil"):format(path),
+    assert.equal(("train: checkpoint '%s': is damaged: tensor 'optimiser/steps': missing"):format(path),
       message_of(model, data, opts))
   end)
 

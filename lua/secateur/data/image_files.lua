@@ -111,8 +111,8 @@ local function verify_split(name, split, old, verify, by_source)
   if #doubtful > 0 and not copied then
     refuse(name, split, doubtful, "; what was in it is not known, since not all files were read (verify = 'full')")
   end
-  local note = copied and ("all files of %s have other times than before; their sizes, and the content of %d of %d, are "
-    .. "the same: taken for a copy"):format(name, count - unread, count) or nil
+  local note = copied and ("all files of %s have other times than before; their sizes, and the content of %d of %d, "
+    .. "are the same: taken for a copy"):format(name, count - unread, count) or nil
   return new, note
 end
 

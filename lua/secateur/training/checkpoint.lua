@@ -1,6 +1,8 @@
---- The state of a training in one safetensors file: weights, moments of the optimiser, best weights so far, and as JSON
--- in the metadata the rows of the history and what the training was made of. Written whole or not at all.
+--- The state of a training in one safetensors file: weights, moments of the optimiser, best weights so far, what its
+-- images are, and as JSON in the metadata the rows of the history and what the training was made of. Written whole or
+-- not at all.
 -- @module secateur.training.checkpoint
+local checkpoint_check = require "secateur.training.checkpoint_check"
 local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
 local fingerprint = require "secateur.util.fingerprint"
@@ -11,7 +13,10 @@ local checkpoint = {}
 
 local FORMAT, VERSION = "secateur checkpoint", "2"
 local LONGEST = 160 -- bytes of a value that a message shows
-local parts = { "model", "optimiser", "average", "best" } -- prefixes of tensor names
+local SHOWN = 5 -- fields that a message shows
+local parts = { "model", "optimiser", "average", "best", "images" } -- prefixes of tensor names
+local is_part = {}
+for _, part in ipairs(parts) do is_part[part] = true end
 
 local function describe_model(model)
   local nodes, numbers = {}, 0
@@ -52,7 +57,8 @@ end
 --- Writes a checkpoint.
 -- @string path
 -- @tab state `model`, `optimiser`, `average`, `best` (name -> Tensor; no `average` where none is kept, no `best` where
--- it is what the epoch gave), `record` (plain data)
+-- it is what the epoch gave), `images` (split -> Tensor [images x 3], see secateur.data.image_files), `record` (plain
+-- data)
 -- @tab description see `checkpoint.describe`
 function checkpoint.save(path, state, description)
   local tensors = {}
@@ -63,37 +69,50 @@ function checkpoint.save(path, state, description)
     record = json.encode(state.record), description = json.encode(description) })
 end
 
-local function decode(path, text)
+-- An object of JSON; what is none, or no JSON, is a damaged file.
+local function decode(path, field, text)
   local ok, value = errors.try(json.decode, text or "")
-  if not ok or type(value) ~= "table" then errors.raise("checkpoint '%s': is damaged: %s", path, tostring(value)) end
+  if not ok then errors.raise("checkpoint '%s': is damaged: %s: %s", path, field, value) end
+  if type(value) ~= "table" or next(value) ~= nil and type(next(value)) ~= "string" then
+    errors.raise("checkpoint '%s': is damaged: %s: expected an object", path, field)
+  end
   return value
 end
 
---- Reads a checkpoint of a training that is described like this; any other is refused.
+local function check_description(path, old, new)
+  local found, lines = differences(old, new, LONGEST), {}
+  for i = 1, math.min(#found, SHOWN) do
+    lines[i] = ("%s: %s there, %s now"):format(found[i].name, found[i].old, found[i].new)
+  end
+  if #found > SHOWN then lines[SHOWN + 1] = ("and %d more"):format(#found - SHOWN) end
+  if #lines > 0 then
+    errors.raise("checkpoint '%s': is of another training: %s", path, table.concat(lines, "; "))
+  end
+end
+
+--- Reads a checkpoint of a training that is described like this; any other is refused, and one that does not hold its
+-- whole state.
 -- @string path
 -- @tab description see `checkpoint.describe`
+-- @tab training what the state is held against, see secateur.training.checkpoint_check
 -- @treturn table state, as `save` takes
-function checkpoint.load(path, description)
+function checkpoint.load(path, description, training)
   local tensors, meta = attempt(path, safetensors.load, path)
   if meta.format ~= FORMAT then
     errors.raise("checkpoint '%s': expected a file written by train, got another safetensors file", path)
   elseif meta.version ~= VERSION then
     errors.raise("checkpoint '%s': expected version %s, got %s", path, VERSION, tostring(meta.version))
   end
-  local lines = {}
-  for i, field in ipairs(differences(decode(path, meta.description), description, LONGEST)) do
-    lines[i] = ("%s: %s there, %s now"):format(field.name, field.old, field.new)
-  end
-  if #lines > 0 then
-    errors.raise("checkpoint '%s': is of another training: %s", path, table.concat(lines, "; "))
-  end
-  local state = { record = decode(path, meta.record) }
+  check_description(path, decode(path, "description", meta.description), description)
+  local state = { record = decode(path, "record", meta.record) }
   for name, tensor in pairs(tensors) do
     local part, rest = name:match("^(%l+)/(.+)$")
-    if not part then errors.raise("checkpoint '%s': is damaged: unexpected tensor '%s'", path, name) end
+    if not is_part[part] then errors.raise("checkpoint '%s': is damaged: tensor '%s': unexpected", path, name) end
     state[part] = state[part] or {}
     state[part][rest] = tensor
   end
+  local ok, problem = errors.try(checkpoint_check.state, state, training)
+  if not ok then errors.raise("checkpoint '%s': is damaged: %s", path, problem) end
   return state
 end
 

@@ -1,5 +1,6 @@
 --- The course of a training: a row per epoch, which prints and draws itself.
 -- @module secateur.training.history
+local skipped = require "secateur.data.skipped"
 local text_table = require "secateur.util.text_table"
 
 local history = {}
@@ -9,6 +10,7 @@ local history = {}
 -- @type History
 -- @field best_epoch whose weights the model has
 -- @field stopped why the training ended before its last epoch, or nil
+-- @field skipped how many images were left out because they could not be read, 0 where none were
 
 local columns = {
   { "epoch", "%d", "epoch" },
@@ -62,6 +64,7 @@ local function to_text(self)
     lines[#lines + 1] = line .. (row and row.epoch == self.best_epoch and "  kept" or "")
   end
   if self.stopped then lines[#lines + 1] = self.stopped end
+  lines[#lines + 1] = skipped.note(self.skipped)
   return table.concat(lines, "\n")
 end
 
@@ -79,10 +82,11 @@ end
 -- images_per_second=}`
 -- @int best_epoch
 -- @tparam[opt] string stopped why it ended before its last epoch
+-- @int[opt=0] left_out how many images could not be read
 -- @treturn table the same list
-function history.new(rows, best_epoch, stopped)
+function history.new(rows, best_epoch, stopped, left_out)
   return setmetatable(rows, { __name = "History", __tostring = to_text,
-    __index = { best_epoch = best_epoch, stopped = stopped, draw = draw } })
+    __index = { best_epoch = best_epoch, stopped = stopped, skipped = left_out or 0, draw = draw } })
 end
 
 return history

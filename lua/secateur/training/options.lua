@@ -2,6 +2,7 @@
 -- @module secateur.training.options
 local errors = require "secateur.util.errors"
 local file_kind = require "secateur.util.file_kind"
+local image_files = require "secateur.data.image_files"
 local options = require "secateur.util.options"
 
 local training_options = {}
@@ -49,6 +50,7 @@ local rules = {
   seed = { type = "integer", default = 0 },
   checkpoint = { type = "string", check = file_kind.rule "safetensors" },
   resume = { type = "boolean", default = false },
+  verify = image_files.rule,
   on_epoch = { type = "function" },
   workers = { type = "integer", min = 1, max = 64, default = 1 },
   quiet = { type = "boolean", default = false },

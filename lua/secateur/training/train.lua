@@ -6,6 +6,7 @@ local criterion = require "secateur.training.criterion"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local history = require "secateur.training.history"
+local image_files = require "secateur.data.image_files"
 local options = require "secateur.util.options"
 local output = require "secateur.util.output"
 local parameters = require "secateur.training.parameters"
@@ -13,6 +14,7 @@ local predict = require "secateur.evaluation.predict"
 local preparation = require "secateur.models.preparation"
 local progress = require "secateur.util.progress"
 local sampler = require "secateur.training.sampler"
+local skipped = require "secateur.data.skipped"
 local selection = require "secateur.training.selection"
 local training_options = require "secateur.training.options"
 local train_epoch = require "secateur.training.train_epoch"
@@ -121,12 +123,18 @@ local function validate(job, epoch, row)
   end
 end
 
+-- How many images were left out, of both splits, before the training was resumed too.
+local function count_skipped(job)
+  return math.max(job.skipped or 0, skipped.count(job.data.train, job.data.val))
+end
+
 -- `state`: the weights that are trained; where an average is kept, the model has that one now.
 local function save(job, epoch, state)
   if not job.opts.checkpoint then return end
   checkpoint.save(job.opts.checkpoint, { model = state, optimiser = job.optimiser:state(),
     average = job.average and job.average:state(), best = job.kept.epoch ~= epoch and job.kept.state or nil,
-    record = { epoch = epoch, best_epoch = job.kept.epoch, rows = job.rows } }, job.description)
+    images = job.images, record = { epoch = epoch, best_epoch = job.kept.epoch, rows = job.rows,
+      skipped = count_skipped(job) } }, job.description)
   job.saved = epoch
 end
 
@@ -181,6 +189,29 @@ end
 
 -- ---- the whole ----
 
+-- Takes note of what the images are now, for those who go on, and holds them against what they were.
+local function verify_images(job, before)
+  local splits, known, verify = { train = job.data.train, val = job.data.val }, {}, job.opts.verify
+  for name, tensor in pairs(before or {}) do known[name] = tensor:totable() end
+  local now, notes = image_files.verify(splits, known, verify)
+  for _, note in ipairs(notes) do say(job, "train: checkpoint '%s': %s", job.opts.checkpoint, note) end
+  job.images = {}
+  for name, rows in pairs(now) do job.images[name] = core.tensor(rows, "int64") end
+  if job.resumed and not before and next(now) then
+    say(job, "train: checkpoint '%s' does not say what its images were: they are taken for the same",
+      job.opts.checkpoint)
+  end
+end
+
+-- What a checkpoint is held against.
+local function expected_state(job)
+  local val = job.data.val
+  return { select = job.select, validates = val ~= nil, groups = #job.group_scales,
+    steps = job.data.train.shared and job.steps or job.steps + job.data.train:count(),
+    counts = { train = job.data.train:count(), val = val and val:count() }, model = job.model:state(),
+    optimiser = job.optimiser:state(), average = job.average and job.average:state() }
+end
+
 -- Goes to where the checkpoint was written; gives the number of epochs done.
 local function resume(job)
   local path = job.opts.checkpoint
@@ -188,17 +219,19 @@ local function resume(job)
     say(job, "train: there is no checkpoint '%s' yet: starting from the beginning", path)
     return 0
   end
-  local state = checkpoint.load(path, job.description)
+  local state = checkpoint.load(path, job.description, expected_state(job))
   local record = state.record
   if record.epoch > job.opts.epochs then
     errors.raise("checkpoint '%s': is of epoch %d, expected one of at most %d epochs", path, record.epoch,
       job.opts.epochs)
   end
-  local ok, problem = errors.try(job.optimiser.load, job.optimiser, state.optimiser)
-  if ok and job.average then ok, problem = errors.try(job.average.load, job.average, state.average) end
-  if ok then ok, problem = errors.try(job.model.load_state, job.model, state.model or {}) end
-  if not ok then errors.raise("checkpoint '%s': is damaged: %s", path, problem) end
-  job.rows, job.saved = record.rows, record.epoch
+  job.resumed = true
+  local good, problem = errors.try(verify_images, job, state.images)
+  if not good then errors.raise("checkpoint '%s': %s", path, problem) end
+  job.optimiser:load(state.optimiser)
+  if job.average then job.average:load(state.average) end
+  job.model:load_state(state.model)
+  job.rows, job.saved, job.skipped = record.rows, record.epoch, record.skipped
   job.kept = { epoch = record.best_epoch, state = state.best or state.average or state.model }
   return record.epoch
 end
@@ -226,6 +259,7 @@ local function run(job)
   if not job.data.val then say(job, "train: there is no validation split: the weights of the last epoch are kept") end
   for _, note in pairs(job.notes) do say(job, "%s", note) end
   job.first = (opts.resume and resume(job) or 0) + 1
+  if opts.checkpoint and not job.resumed then verify_images(job) end
   line.total = (opts.epochs - job.first + 1) * job.data.train:count()
   job.started = core.clock()
   for epoch = job.first, opts.epochs do
@@ -302,16 +336,18 @@ end
 -- references do).
 --
 -- Besides: `checkpoint` (a path, overwritten after each epoch), `resume` (false; go on from the checkpoint if it is
--- there), `on_epoch` (function(row), called after each epoch, when the model has what was validated), `workers`
--- (threads that decode, 1), `quiet` (false; say nothing on stderr)
+-- there, with the same images), `verify` ("quick": a checkpoint knows the images by the size and time of all files, and
+-- by the bytes of 64 of a split; "full": by the bytes of all), `on_epoch` (function(row), called after each epoch, when
+-- the model has what was validated), `workers` (threads that decode, 1), `quiet` (false; say nothing on stderr)
 -- @treturn table history: list of rows `{epoch=, lr=, group_lrs=, train_loss=, train_accuracy=, val_loss=,
 -- val_accuracy=, val_auroc=, seconds=, images_per_second=}`; rates are those of the epoch's last step; losses are
 -- weighted (and smoothed), train's are means over the epoch; `val_auroc` is there for sigmoid heads, and where it is
--- selected by; also `best_epoch`, `stopped` (why it ended early, or nil), `tostring`, and `draw(path)`, see
--- `secateur.training.history`
+-- selected by; also `best_epoch`, `stopped` (why it ended early, or nil), `skipped` (how many images were left out
+-- because they could not be read), `tostring`, and `draw(path)`, see `secateur.training.history`
 -- @treturn Model the model
 -- @raise when model, data and options do not fit, a pattern fits nothing or nothing is left to train; when the loss or
--- the norm of its gradient (with clip) is not finite; when the checkpoint cannot be written, or is of another training
+-- the norm of its gradient (with clip) is not finite; when the checkpoint cannot be written, is damaged, of
+-- another training or of other images
 -- @usage
 -- sc.train(model, data, { epochs = 20, lr = 1e-3 })
 local function train(model, data, opts)
@@ -321,7 +357,7 @@ local function train(model, data, opts)
   local ok, problem = errors.catch(run, job)
   restore(job)
   if not ok then errors.rethrow(explain(job, problem), "train") end
-  return history.new(job.rows, job.kept.epoch, job.stopped), model
+  return history.new(job.rows, job.kept.epoch, job.stopped, count_skipped(job)), model
 end
 
 return train

@@ -10,7 +10,10 @@ local function shorten(value, longest)
   return #text <= longest and text or text:sub(1, longest - 3) .. "..."
 end
 
-local function is_object(value) return type(value) == "table" and #value == 0 end
+-- Lists are compared whole, also those with holes.
+local function is_object(value)
+  return type(value) == "table" and (next(value) == nil or type(next(value)) == "string")
+end
 
 local function collect(old, new, prefix, longest, found)
   local names, seen = {}, {}
