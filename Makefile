@@ -73,10 +73,11 @@ FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512
 FLAGS_double = -DSC_REAL_IS_DOUBLE
 objects = $(SOURCES:csrc/%.c=$(BUILD)/$1/%.o)
 CPU := $(SHIM:csrc/%.c=$(BUILD)/shim/%.o)
-# What the specs alone need: functions of single headers, once per level; and OpenBLAS, to compare with, where it is found.
+# What the specs alone need: functions of single headers, once per level; Lua states in threads; and OpenBLAS, to compare
+# with, where it is found.
 OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)
 VECMATH := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
-PROBES = $(VECMATH) $(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
+PROBES = $(VECMATH) $(BUILD)/spec/lua_threads.o $(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
 OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(PROBES) $(BUILT_CODECS)
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
@@ -105,6 +106,8 @@ $(call objects,$1): $(BUILD)/$1/%.o: csrc/%.c $(BUILD)/flags
 	$$(call compile,$(FLAGS_$1) -DSC_VARIANT=$1)
 $(PROTOS:csrc/%.proto=$(BUILD)/$1/%.o): $(BUILD)/$1/%.o: $(BUILD)/generated/%.pb-c.h
 endef
+$(BUILD)/spec/lua_threads.o: spec/support/lua_threads.c $(BUILD)/flags
+	$(call compile)
 $(VECMATH): $(BUILD)/spec/vecmath_%.o: spec/support/vecmath.c $(BUILD)/flags
 	$(call compile,$(FLAGS_$*) -DSC_VARIANT=$*)
 # Debian keeps each flavour's cblas.h in a directory of its own.
