@@ -2,6 +2,7 @@ local data = require "secateur.data"
 local files = require "secateur.util.files"
 local pictures = require "support.pictures"
 local skipped = require "secateur.data.skipped"
+local skipped_note = require "secateur.util.skipped_note"
 local temporary = require "support.temporary"
 local toy = require "support.toy"
 
@@ -60,9 +61,9 @@ describe("images left out", function()
   end)
 
   it("are said in words", function()
-    assert.is_nil(skipped.note(0))
-    assert.is_nil(skipped.note(nil))
-    assert.equal("1 image was left out: it could not be read", skipped.note(1))
-    assert.equal("7 images were left out: they could not be read", skipped.note(7))
+    assert.is_nil(skipped_note(0))
+    assert.is_nil(skipped_note(nil))
+    assert.equal("1 image was left out: it could not be read", skipped_note(1))
+    assert.equal("7 images were left out: they could not be read", skipped_note(7))
   end)
 end)

@@ -55,6 +55,14 @@ Fötal    vgg    lrp     random       0  0.00     0.900      0     0.800
 Fötal    vgg    lrp     random       0  0.50     0.650  0.250     0.800]], text)
   end)
 
+  it("count the images that were left out, of each data set once", function()
+    local some = rows.results { { { [0] = 0, [0.5] = 0 }, { skipped = 2 } }, { { [0.5] = 0 }, { skipped = 3 } },
+      { { [0.5] = 0 }, { dataset = "mura", skipped = 4 } } }
+    assert.equal(7, some.skipped)
+    assert.truthy(tostring(some):find "\n7 images were left out: they could not be read$")
+    assert.equal(0, rows.results({ { { [0.5] = 0 } } }).skipped)
+  end)
+
   describe("lossless rate", function()
     local function rate_of(drops, margin)
       return rows.results({ { drops } }):lossless(margin)[1].rate

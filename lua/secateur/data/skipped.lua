@@ -35,13 +35,4 @@ function skipped.count(...)
   return total
 end
 
---- The sentence that printed results end with where images were left out.
--- @tparam ?int count
--- @treturn ?string nil where there are none
-function skipped.note(count)
-  if not count or count == 0 then return nil end
-  return count == 1 and "1 image was left out: it could not be read"
-    or ("%d images were left out: they could not be read"):format(count)
-end
-
 return skipped

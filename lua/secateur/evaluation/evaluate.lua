@@ -9,6 +9,7 @@ local metrics = require "secateur.evaluation.metrics"
 local multi_label_metrics = require "secateur.evaluation.multi_label_metrics"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local skipped = require "secateur.data.skipped"
 
 local function is_threshold(value)
   local good = value == "youden" or math.type(value) and value >= 0 and value <= 1
@@ -150,6 +151,7 @@ local function measure(model, split, opts)
   result.head, result.optimistic = kind, opts.threshold == "youden" or nil
   result.logits, result.probabilities, result.labels = logits, probabilities, labels
   result.indices, result.seconds = run.indices, core.clock() - started
+  result.skipped = math.max(skipped.count(split), split:count() - #run.indices)
   return Evaluation.new(result)
 end
 
@@ -159,8 +161,9 @@ end
 -- the rest), `ece` (expected calibration error, 15 bins), `loss` (mean cross entropy, all samples alike), `count`,
 -- `confusion` (`confusion[true][predicted]`; prints as a table), `per_class` (list of `{name, count, sensitivity,
 -- specificity, precision, f1, auroc}`), `logits`, `probabilities` (lists of rows), `predictions`, `labels`, `indices`
--- (lists, from 1), `head` ("softmax", "binary", "multi_label"), `seconds`. Printed, it is a table. What is undefined,
--- such as the sensitivity of a class without samples, is nil and left out of means; see `secateur.evaluation.metrics`.
+-- (lists, from 1), `head` ("softmax", "binary", "multi_label"), `seconds`, `skipped` (how many images of the split, and
+-- of no split, were left out because they could not be read). Printed, it is a table. What is undefined, such as the
+-- sensitivity of a class without samples, is nil and left out of means; see `secateur.evaluation.metrics`.
 --
 -- Of two classes, with two logits or a single sigmoid one (then the loss is binary cross entropy), there are besides,
 -- of class 2: `threshold` (its probability from which on it is predicted), `sensitivity`, `specificity`, `ppv`, `npv`

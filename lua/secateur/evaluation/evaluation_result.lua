@@ -1,5 +1,6 @@
 --- What `evaluate` gives: plain values, and a text.
 -- @module secateur.evaluation.evaluation_result
+local skipped_note = require "secateur.util.skipped_note"
 local text_table = require "secateur.util.text_table"
 
 --- Measures of a model on a split; see `secateur.evaluation.evaluate`.
@@ -70,6 +71,7 @@ function Evaluation:__tostring()
     if self.threshold then lines[#lines + 1] = binary_lines(self) end
   end
   if self.optimistic then lines[#lines + 1] = optimistic end
+  lines[#lines + 1] = skipped_note(self.skipped)
   return table.concat(lines, "\n")
 end
 

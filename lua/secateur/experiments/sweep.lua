@@ -324,7 +324,8 @@ end
 -- shares of the dense model's `relative_parameters, relative_macs, relative_bytes, relative_latency_1,
 -- relative_latency_16`; `agreement_cosine, agreement_spearman, agreement_topk` (of heatmaps with those of the dense
 -- model, see `agreement`); `score_seconds, repair_seconds, evaluate_seconds, agreement_seconds` and `per_class`, a list
--- of `{sensitivity=, specificity=, precision=, f1=}`. Measures that are undefined are absent.
+-- of `{sensitivity=, specificity=, precision=, f1=}`; `skipped` (how many images of the test split, and of no split,
+-- were left out because they could not be read). Measures that are undefined are absent.
 --
 -- A store from before there were repair and costs goes on as it was begun: masked models, without repair, the columns
 -- of costs and outputs absent.

@@ -12,7 +12,8 @@ local sweep_row = {}
 local repeats = { [1] = 5, [16] = 3 }
 
 local function columns_of(measured, seconds)
-  local columns = { evaluate_seconds = seconds, macro_f1 = measured.macro_f1, per_class = {} }
+  local columns = { evaluate_seconds = seconds, macro_f1 = measured.macro_f1, skipped = measured.skipped,
+    per_class = {} }
   for _, name in ipairs { "accuracy", "balanced_accuracy", "auroc", "ece", "loss" } do
     columns[name] = measured[name]
   end

@@ -163,7 +163,8 @@ local function finish(job, pruned, explained)
     compare(values.input, part, job.before[p].maps, explained[p].maps, job.options.top)
   end
   local result = Agreement.new { method = job.method, options = job.options, count = job.parts.count,
-    indices = job.parts.indices, labels = job.parts.labels, targets = job.parts.targets, values = values,
+    indices = job.parts.indices, labels = job.parts.labels, targets = job.parts.targets, skipped = job.parts.skipped,
+    values = values,
     input = summarise(job, values.input), layers = {}, per_class = {} }
   for _, layer in ipairs(job.layers) do
     if job.before[1].units[layer.name] then
@@ -252,7 +253,7 @@ end
 --   target; with `class`, `name`, and `layers` of its own) hold `cosine`, `spearman`, `topk` = `{mean, low, high,
 --   count}` or nil, and `samples`;
 --   `values.input[measure]` and `values.layers[name][measure]`: number per sample; `count`, `indices`, `labels`,
---   `targets`. Prints as a table; see its methods `rows` and `csv`
+--   `targets`, `skipped`. Prints as a table; see its methods `rows` and `csv`
 -- @usage
 -- print(sc.agreement(model, pruned, data.test, { method = "lrp" }))
 -- @function agreement

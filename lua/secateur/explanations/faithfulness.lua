@@ -257,7 +257,7 @@ local function run(model, source, opts, chosen, list)
   function job.start(method) job.method, begun = method, done end
   function job.skip() done = begun + each end
   local result = Faithfulness.new { chosen = chosen, count = parts.count, indices = parts.indices,
-    labels = parts.labels, targets = parts.targets, options = opts }
+    labels = parts.labels, targets = parts.targets, skipped = parts.skipped, options = opts }
   for _, explainer in ipairs(list) do measure(job, explainer, result) end
   if #result.methods == 1 then errors.refuse("faithfulness", "none of the methods can explain this model") end
   line:finish ""
@@ -305,7 +305,7 @@ end
 --   `name`, `better` ("higher" or "lower"), `about`) in order; `values[method][measure]`: number per sample;
 --   `curves[method]`: "morf", "lerf", "deletion", "insertion" -> `fractions`, mean `probability` and `logit`, and
 --   `samples` with both; `randomisation[method]`: list of `layer`, `spearman`, `cosine`; `warnings`; `count`,
---   `indices`, `targets`, `labels`. Prints as a table; see its methods `rows`, `csv`, `curve_rows`
+--   `indices`, `targets`, `labels`, `skipped`. Prints as a table; see its methods `rows`, `csv`, `curve_rows`
 -- @usage
 -- print(sc.faithfulness(model, data.test, { methods = { "lrp", "ig" } }))
 local function faithfulness(model, split, opts)

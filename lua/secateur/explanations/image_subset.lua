@@ -7,6 +7,7 @@ local label_groups = require "secateur.data.label_groups"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
 local readable = require "secateur.data.readable"
+local skipped = require "secateur.data.skipped"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 
@@ -171,7 +172,7 @@ end
 -- @param source a split, or a Tensor [N x C x H x W]
 -- @tab opts as `rules` has checked them: `indices`, or `samples` (how many, drawn by the seed), or `per_class` (10)
 -- @treturn table list of parts `x`, `targets`, `first` (the number of its first sample); and `count`, `indices`,
---   `labels` (or nil), `targets` of all
+--   `labels` (or nil), `targets` of all, `skipped` (how many images of the split could not be read, as far as is known)
 function image_subset.collect(name, model, source, opts)
   if #model.input_shape ~= 3 then
     errors.refuse(name, "model: expected one that takes images, got inputs of [%s]", table.concat(model.input_shape,
@@ -193,6 +194,7 @@ function image_subset.collect(name, model, source, opts)
   if parts.count == 0 then errors.refuse(name, "split: expected at least one image that can be read") end
   fill_targets(name, model, parts, of_readable(opts.target, indices, parts.indices))
   if #parts.labels == 0 then parts.labels = nil end
+  parts.skipped = tensors.is(source) and 0 or skipped.count(source)
   return parts
 end
 

@@ -15,6 +15,7 @@ local SHOWN = 50
 -- @field classes names of the classes or findings, numbers as text where the model has none
 -- @field kind of the head: "softmax", "binary" or "multi_label"
 -- @field failed how many images could not be read
+-- @field skipped the same number, as all results have it
 -- @field sheet paths `png`, `svg`, `pdf` of the sheet of heatmaps, where one was drawn
 local Predictions = { __name = "Predictions" }
 Predictions.__index = Predictions
@@ -25,6 +26,7 @@ Predictions.__index = Predictions
 -- @treturn Predictions the same list
 function Predictions.new(rows, about)
   for key, value in pairs(about) do rows[key] = value end
+  rows.skipped = rows.failed
   return setmetatable(rows, Predictions)
 end
 

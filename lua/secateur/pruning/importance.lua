@@ -12,6 +12,7 @@ local relevance = require "secateur.attribution.relevance"
 local sample = require "secateur.pruning.sample"
 local sample_scores = require "secateur.pruning.sample_scores"
 local scores = require "secateur.pruning.scores"
+local skipped = require "secateur.data.skipped"
 local unit_readers = require "secateur.pruning.unit_readers"
 
 -- What a user's function of scoring knows besides model and split. The samples are chosen when they are first asked
@@ -153,7 +154,8 @@ end
 --   "prediction", a class, or a contrast `{ of = "label", against = "runner_up" }` of these; `sensitivity` looks at all
 --   classes), `on_batch` (function(done, total)), and those that the method has in `attribute`
 -- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices that were
---   used, layers in order, redundancy, calibration_count, reduce, ...) is there to be read, but does not show up in a
+--   used, layers in order, redundancy, calibration_count, reduce, skipped: how many images were left out because they
+--   could not be read, as far as is known, ...) is there to be read, but does not show up in a
 --   loop. `prune` repairs with the same calibration images, for which it asks the scores
 -- @usage
 -- local scores = sc.importance(model, data.train)
@@ -179,7 +181,8 @@ local function importance(model, split, opts)
   local given = checked.calibration or (split.count or split.labels) and split or nil
   return scores.new(by_layer, { method = method, indices = indices, layers = names,
     sampling = checked.indices and "given" or checked.sampling, reduce = count and "square" or checked.reduce,
-    seed = checked.seed, per_class = checked.per_class, redundancy = checked.redundancy, calibration_count = count },
+    seed = checked.seed, per_class = checked.per_class, redundancy = checked.redundancy, calibration_count = count,
+    skipped = skipped.count(split, type(given) == "table" and given or nil) },
     given)
 end
 

@@ -3,6 +3,7 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
+local skipped_note = require "secateur.util.skipped_note"
 local tensors = require "secateur.util.tensors"
 
 local scores = {}
@@ -15,6 +16,7 @@ local function describe(self)
     lines[#lines + 1] = ("  %s: %d units, mean %.4g, largest %.4g"):format(name, layer:numel(), layer:mean(),
       layer:max())
   end
+  lines[#lines + 1] = skipped_note(p.skipped)
   return table.concat(lines, "\n")
 end
 

@@ -2,6 +2,7 @@
 -- @module secateur.report.html_report
 local html = require "secateur.report.html"
 local results = require "secateur.results"
+local skipped_note = require "secateur.util.skipped_note"
 local style = require "secateur.report.style"
 local tables = require "secateur.report.tables"
 
@@ -318,6 +319,12 @@ local function settings(rows, margin)
     .. "</tbody>\n</table>\n"))
 end
 
+-- Says how many images were left out; nothing where there were none.
+local function skipped_line(count)
+  local note = skipped_note(count)
+  return note and ('<p class="caveat">%s.</p>\n'):format(escape(note)) or ""
+end
+
 --- Makes the page.
 -- @tab rows Results
 -- @tab parts `title, margin, drops, caption`, `auroc` (`drops`, `caption`, `drawn`, or nil), `costs` (what
@@ -336,7 +343,7 @@ function html_report.make(rows, parts)
     "scored on samples of the training split, the least relevant are removed, and the accuracy is measured on the ",
     "test split.</p>\n",
     "<p class=\"caveat\">Research software. Not a medical device; not for clinical use.</p>\n</header>\n<main>\n",
-    summary(rows, parts.drops, parts.margin),
+    summary(rows, parts.drops, parts.margin), skipped_line(rows.skipped),
     section("drops", "Accuracy drop", wide(tables.drops_html(parts.drops, parts.caption))),
     section("figures", "Accuracy against pruning rate", accuracy_figures(parts.drawn, parts.read)),
     auroc_section(parts.auroc, parts.read),

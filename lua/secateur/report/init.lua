@@ -31,7 +31,8 @@ local columns = { "dataset", "model", "method", "redundancy", "sampling", "repai
 local more_columns = { "exact_match", "average_precision", "brier", "baseline_auroc", "auroc_drop", "repair_layers",
   "repair_seconds", "drop_low", "drop_high", "decision_agreement", "kl", "parameters", "macs", "bytes", "latency_1",
   "latency_16", "peak_bytes", "relative_parameters", "relative_macs", "relative_bytes", "relative_latency_1",
-  "relative_latency_16", "agreement_cosine", "agreement_spearman", "agreement_topk", "agreement_seconds" }
+  "relative_latency_16", "agreement_cosine", "agreement_spearman", "agreement_topk", "agreement_seconds",
+  "skipped" }
 local class_columns = { "sensitivity", "specificity", "precision", "f1" }
 local finding_columns = { "sensitivity", "specificity", "precision", "f1", "auroc", "average_precision" }
 

@@ -3,6 +3,7 @@
 -- @module secateur.results
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
+local skipped_note = require "secateur.util.skipped_note"
 local store = require "secateur.results.store"
 local text_table = require "secateur.util.text_table"
 
@@ -10,11 +11,23 @@ local results = {}
 
 --- The rows of a sweep, a list of tables, as `sweep` gives them. Printed, they are a table.
 -- @type Results
+-- @field skipped how many images of the test splits, and of no split, were left out because they could not be read
 local Results = { __name = "Results" }
 Results.__index = Results
 
 -- 0.90 - 0.85 exceeds 0.05 in binary; no accuracy is measured this finely.
 local slack = 1e-9
+
+-- How many images of all data sets were left out, as far as rows say.
+local function count_skipped(rows)
+  local of_dataset, total = {}, 0
+  for _, row in ipairs(rows) do
+    local name, count = row.dataset or "", row.skipped or 0
+    local before = of_dataset[name] or 0
+    if count > before then of_dataset[name], total = count, total + count - before end
+  end
+  return total
+end
 
 --- Wraps rows. The result is the list of rows itself (`#results`, `results[i]`, `ipairs`), with methods. Rows from
 -- before there was repair are told so: `repair` "none", `redundancy` false.
@@ -33,6 +46,7 @@ function results.new(rows, context)
   self.samples = context.samples or {}
   self.margin = context.margin or 0.05
   self.total = context.total or #rows
+  self.skipped = count_skipped(rows)
   return setmetatable(self, Results)
 end
 
@@ -246,7 +260,8 @@ function Results:__tostring()
       lines[i + 1][j] = format_cell(value)
     end
   end
-  return text_table.format(lines, left)
+  local note = skipped_note(self.skipped)
+  return text_table.format(lines, left) .. (note and "\n" .. note or "")
 end
 
 methods.guard(Results)

@@ -1,6 +1,6 @@
 --- The course of a training: a row per epoch, which prints and draws itself.
 -- @module secateur.training.history
-local skipped = require "secateur.data.skipped"
+local skipped_note = require "secateur.util.skipped_note"
 local text_table = require "secateur.util.text_table"
 
 local history = {}
@@ -64,7 +64,7 @@ local function to_text(self)
     lines[#lines + 1] = line .. (row and row.epoch == self.best_epoch and "  kept" or "")
   end
   if self.stopped then lines[#lines + 1] = self.stopped end
-  lines[#lines + 1] = skipped.note(self.skipped)
+  lines[#lines + 1] = skipped_note(self.skipped)
   return table.concat(lines, "\n")
 end
 
