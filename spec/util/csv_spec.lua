@@ -120,6 +120,55 @@ describe("util.csv", function()
       assert.equal(root .. "/none.csv: No such file or directory", message)
     end)
 
+    it("are read in pieces, wherever these end", function()
+      local rows = 'x,"a ""b"" c"\r\n\r\n"l1\nl2\r\nl3",\n\r"",z\r\n"last"\r'
+      for length = 65536 - #rows - 8, 65536 + 1 do
+        local text = ("p"):rep(length) .. "\r\n" .. rows
+        local path = temporary.write(root, "t.csv", text)
+        assert.same(csv.parse(text), csv.read(path))
+      end
+    end)
+
+    it("may have long rows, but no endless ones", function()
+      local long = ("12 34 "):rep(100000) -- 600 KB
+      local path = temporary.write(root, "t.csv", 'file,mask\na,"' .. long .. '"\nb,' .. long .. "\n")
+      assert.same({ { file = "a", line = 2 }, { file = "b", line = 3 } }, csv.records(path, { "file" }))
+      temporary.write(root, "t.csv", 'file,mask\n"a,' .. long:rep(35) .. "\n")
+      assert.same({ nil, path .. ":2: a row of more than 16777216 bytes: is a quote left open?" },
+        { csv.records(path, { "file" }) })
+      temporary.write(root, "t.csv", 'file,mask\n"a,' .. long .. "\n")
+      assert.same({ nil, path .. ":2: a quoted field has no closing quote" }, { csv.records(path, { "file" }) })
+      temporary.write(root, "t.csv", ("line\n"):rep(20000) .. "zero\0")
+      assert.same({ nil, path .. ":20001: a zero byte; this is not UTF-8 or ASCII text" }, { csv.read(path) })
+      temporary.write(root, "t.csv", "\xFF\xFEa\0b\0")
+      assert.matches("but UTF%-16", select(2, csv.read(path)))
+    end)
+
+    it("are never in memory whole", function()
+      local line = "a.png,b," .. ("x"):rep(2000) .. "\n"
+      local path = temporary.write(root, "t.csv", "file,label,rest\n" .. line:rep(500)) -- 1 MB
+      local open, most, total = files.open, 0, 0
+      finally(function() files.open = open end)
+      files.open = function(name)
+        local file = open(name)
+        local function read(_, count)
+          local piece = file:read(count)
+          most, total = math.max(most, count), total + #(piece or "")
+          return piece
+        end
+        return setmetatable({ read = read }, { __close = function() file:close() end })
+      end
+      assert.equal(500, #csv.records(path, { "file", "label" }))
+      assert.equal(16 + 500 * #line, total)
+      assert.equal(65536, most)
+    end)
+
+    it("that are pipes or devices are refused, not waited on", function()
+      assert(os.execute(("mkfifo '%s/pipe'"):format(root)))
+      assert.same({ nil, root .. "/pipe: expected a file, got a named pipe" }, { csv.read(root .. "/pipe") })
+      assert.same({ nil, "/dev/zero: expected a file, got a char device" }, { csv.read "/dev/zero" })
+    end)
+
     it("read back as they were written", function()
       local path = root .. "/t.csv"
       local rows = { { "a", "b;c", 'd"e' }, { "", "x\ny", "z\r" }, { "" }, { "last", " spaced ", "ä" } }

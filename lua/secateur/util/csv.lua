@@ -1,22 +1,26 @@
 --- Comma-separated values after RFC 4180: quoted fields, doubled quotes, line breaks inside quotes. Any one-byte
 -- separator; a byte order mark and any of the three line endings are accepted, blank lines skipped. Malformed text is
--- never guessed at: `nil, "file:line: what is wrong"`.
+-- never guessed at: `nil, "file:line: what is wrong"`. Files are read in pieces, and of records only the columns that
+-- are wanted stay.
 -- @module secateur.util.csv
 local files = require "secateur.util.files"
 
 local csv = {}
 
--- Far above any list of images, and small enough that a wrong file does not fill the memory.
+-- Far above any list of images, and small enough that a wrong file ends soon.
 local MAX_BYTES = 256 * 1024 * 1024
 local MAX_FIELDS = 4096
+-- What a row may have: masks are written into tables as runs of pixels. More comes of a quote that nobody closed.
+local MAX_ROW = 16 * 1024 * 1024
+-- How much is read at a time.
+local PIECE = 64 * 1024
 
-local function count_breaks(text, first, last)
-  local count, position = 0, first
+local function count_breaks(text)
+  local count, position = 0, 1
   while true do
-    local at, final = text:find("[\r\n]", position)
-    if not at or at > last then return count end
-    if text:sub(at, at + 1) == "\r\n" then final = at + 1 end
-    count, position = count + 1, final + 1
+    local at = text:find("[\r\n]", position)
+    if not at then return count end
+    count, position = count + 1, at + (text:sub(at, at + 1) == "\r\n" and 2 or 1)
   end
 end
 
@@ -28,7 +32,7 @@ local function quoted(text, start)
     if not at then return nil end
     if text:byte(at + 1) ~= 34 then
       local value = text:sub(start + 1, at - 1)
-      return (value:gsub('""', '"')), at + 1, count_breaks(text, start + 1, at - 1)
+      return (value:gsub('""', '"')), at + 1, count_breaks(value)
     end
     position = at + 2
   end
@@ -39,7 +43,8 @@ local function stop_pattern(separator)
   return '[\r\n"' .. separator:gsub("%W", "%%%0") .. "]"
 end
 
--- The state of reading one text: position, line, and what to call it in messages.
+-- The state of reading: of a text, or of a file, of which `text` is the part that is being read. `short` says that
+-- the part ended before a row did.
 local Reader = {}
 Reader.__index = Reader
 
@@ -53,7 +58,10 @@ function Reader:field()
   local text = self.text
   if text:byte(self.position) == 34 then
     local value, after, breaks = quoted(text, self.position)
-    if not value then return self:fault("a quoted field has no closing quote") end
+    if not value then
+      self.short = true
+      return self:fault("a quoted field has no closing quote")
+    end
     self.line, self.position = self.line + breaks, after
     local following = text:sub(after, after)
     if following ~= "" and following ~= self.separator and following ~= "\r" and following ~= "\n" then
@@ -75,7 +83,7 @@ function Reader:skip_break()
   self.line = self.line + 1
 end
 
--- Reads one row: a list of strings with `line`, the line it starts on.
+-- Reads one row and the line break behind it: a list of strings with `line`, the line it starts on.
 function Reader:row()
   local row = { line = self.line }
   while true do
@@ -83,9 +91,86 @@ function Reader:row()
     if not value then return nil, message end
     row[#row + 1] = value
     if #row > MAX_FIELDS then return self:fault(("more than %d fields in a row"):format(MAX_FIELDS)) end
-    if self.text:sub(self.position, self.position) ~= self.separator then return row end
+    if self.text:sub(self.position, self.position) ~= self.separator then break end
     self.position = self.position + 1
   end
+  if self.position <= #self.text then self:skip_break() end
+  -- At the end of a part a quote may be the first of two, and a break too.
+  self.short = self.position > #self.text
+  return row
+end
+
+-- Steps over blank lines; false at the end of the part.
+function Reader:skip_blank()
+  while true do
+    local byte = self.text:byte(self.position)
+    if byte == nil then return false end
+    if byte ~= 10 and byte ~= 13 then return true end
+    if byte == 13 and self.position == #self.text and not self.ended then return false end -- "\n" may follow
+    self:skip_break()
+  end
+end
+
+-- Looks for zero bytes in the text from a place on.
+function Reader:check_zero(from)
+  -- Of a file's beginning, which is looked at first.
+  if self.utf16 == nil then self.utf16 = self.text:find "^\xFF\xFE" ~= nil or self.text:find "^\xFE\xFF" ~= nil end
+  local zero = self.text:find("\0", from, true)
+  if not zero then return true end
+  self.line = self.line + count_breaks(self.text:sub(self.position, zero))
+  return self:fault("a zero byte; this is not UTF-8 or ASCII text" .. (self.utf16 and " but UTF-16: save it as UTF-8"
+    or ""))
+end
+
+-- Replaces what was read by what comes next in the file, at least as much as is left: a long row is not begun again
+-- once for each of its pieces.
+function Reader:refill()
+  local rest = self.text:sub(self.position)
+  if #rest > MAX_ROW then return self:fault(("a row of more than %d bytes: is a quote left open?"):format(MAX_ROW)) end
+  local more, problem = self.file:read(math.max(PIECE, #rest))
+  if problem then return nil, ("%s: %s"):format(self.name, problem) end
+  self.ended = more == nil
+  self.bytes = self.bytes + #(more or "")
+  if self.bytes > self.max_bytes then return nil, ("%s: larger than %d bytes"):format(self.name, self.max_bytes) end
+  self.text, self.position = rest .. (more or ""), 1
+  return self:check_zero(#rest + 1)
+end
+
+-- The next row; nil at the end, and nil with a message for what is malformed.
+function Reader:next()
+  while true do
+    if self:skip_blank() then
+      local position, line = self.position, self.line
+      local row, message = self:row()
+      if self.ended or not self.short then return row, message end
+      self.position, self.line = position, line
+    elseif self.ended then
+      return nil
+    end
+    self.short = false
+    local ok, message = self:refill()
+    if not ok then return nil, message end
+  end
+end
+
+-- Calls a function with each row, until it gives a message; true, or nil and a message.
+function Reader:each(take)
+  while true do
+    local row, message = self:next()
+    if row then message = take(row) end
+    if message then return nil, message end
+    if not row then return true end
+  end
+end
+
+local function is_separator(separator) return #separator == 1 and not separator:find '[\r\n"%z]' end
+
+-- Begins with a text, whole or the first part.
+function Reader:start(text, separator)
+  assert(is_separator(separator), "csv: separator: expected one byte, not a quote or break")
+  self.text, self.position, self.line = text, text:sub(1, 3) == "\239\187\191" and 4 or 1, 1
+  self.separator, self.stop = separator, stop_pattern(separator)
+  return self:check_zero(1)
 end
 
 --- Reads a text into rows of fields.
@@ -95,28 +180,11 @@ end
 -- @return[2] nil
 -- @treturn[2] string `name:line: message`
 function csv.parse(text, opts)
-  local separator = opts and opts.separator or ","
-  assert(#separator == 1 and not separator:find('[\r\n"%z]'), "csv: separator: expected one byte, not a quote or break")
-  local reader = setmetatable({ text = text, position = 1, line = 1, name = opts and opts.name or "csv",
-    separator = separator, stop = stop_pattern(separator) }, Reader)
-  if text:sub(1, 3) == "\239\187\191" then reader.position = 4 end
-  local zero = text:find("\0", 1, true)
-  if zero then
-    reader.line = 1 + count_breaks(text, 1, zero)
-    local mark = text:sub(1, 2)
-    return reader:fault("a zero byte; this is not UTF-8 or ASCII text"
-      .. ((mark == "\xFF\xFE" or mark == "\xFE\xFF") and " but UTF-16: save it as UTF-8" or ""))
-  end
+  local reader = setmetatable({ name = opts and opts.name or "csv", ended = true }, Reader)
   local rows = {}
-  while reader.position <= #text do
-    local byte = text:byte(reader.position)
-    if byte ~= 10 and byte ~= 13 then
-      local row, message = reader:row()
-      if not row then return nil, message end
-      rows[#rows + 1] = row
-    end
-    if reader.position <= #text then reader:skip_break() end
-  end
+  local ok, message = reader:start(text, opts and opts.separator or ",")
+  if ok then ok, message = reader:each(function(row) rows[#rows + 1] = row end) end
+  if not ok then return nil, message end
   return rows
 end
 
@@ -130,6 +198,20 @@ local function detect(text)
   return best
 end
 
+-- Calls a function with each row of a file, until it gives a message; true, or nil and a message.
+local function each_row(path, opts, take)
+  local file <close>, message = files.open(path)
+  if not file then return nil, message end
+  local reader = setmetatable({ name = path, file = file, text = "", position = 1, line = 1, bytes = 0,
+    max_bytes = opts and opts.max_bytes or MAX_BYTES }, Reader)
+  local ok, problem = reader:refill()
+  if not ok then return nil, problem end
+  local separator = opts and opts.separator or ","
+  ok, problem = reader:start(reader.text, separator == "detect" and detect(reader.text) or separator)
+  if not ok then return nil, problem end
+  return reader:each(take)
+end
+
 --- Reads a file into rows of fields.
 -- @string path
 -- @tab[opt] opts `separator` (","; "detect": a comma, semicolon or tab, whichever the first line has most of),
@@ -138,15 +220,15 @@ end
 -- @return[2] nil
 -- @treturn[2] string `path:line: message`, or why the file could not be read
 function csv.read(path, opts)
-  local text, message = files.read_all(path, opts and opts.max_bytes or MAX_BYTES)
-  if not text then return nil, message end
-  local separator = opts and opts.separator
-  if separator == "detect" then separator = detect(text) end
-  return csv.parse(text, { separator = separator, name = path })
+  local rows = {}
+  local ok, message = each_row(path, opts, function(row) rows[#rows + 1] = row end)
+  if not ok then return nil, message end
+  return rows
 end
 
 local function trim(text)
-  return (text:match("^%s*(.-)%s*$"))
+  local first = text:find "%S"
+  return first and text:match("^.*%S", first) or ""
 end
 
 -- Column name -> position, for the first row.
@@ -175,23 +257,28 @@ end
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming file and line or column
 function csv.records(path, columns, opts)
-  local rows, message = csv.read(path, opts)
-  if not rows then return nil, message end
-  local where, problem = read_header(path, rows[1], columns)
-  if not where then return nil, problem end
-  local records, width, wanted = {}, #rows[1], table.move(columns, 1, #columns, 1, {})
-  for _, column in ipairs(opts and opts.optional or {}) do
-    if where[column] then wanted[#wanted + 1] = column end
-  end
-  for i = 2, #rows do
-    local row = rows[i]
-    if #row ~= width then
-      return nil, ("%s:%d: expected %d fields, got %d"):format(path, row.line, width, #row)
+  local where, width
+  local records, wanted = {}, table.move(columns, 1, #columns, 1, {})
+  local function take(row)
+    if not where then
+      local problem
+      where, problem = read_header(path, row, columns)
+      if not where then return problem end
+      width = #row
+      for _, column in ipairs(opts and opts.optional or {}) do
+        if where[column] then wanted[#wanted + 1] = column end
+      end
+      return nil
     end
+    if #row ~= width then return ("%s:%d: expected %d fields, got %d"):format(path, row.line, width, #row) end
     local record = { line = row.line }
     for _, column in ipairs(wanted) do record[column] = trim(row[where[column]]) end
     records[#records + 1] = record
+    return nil
   end
+  local ok, message = each_row(path, opts, take)
+  if ok and not where then ok, message = read_header(path, nil, columns) end
+  if not ok then return nil, message end
   return records
 end
 

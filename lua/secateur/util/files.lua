@@ -9,6 +9,8 @@ local files = {}
 
 -- Deeper trees than this are a mistake (or made to be one).
 local MAX_DEPTH = 64
+-- How much of a file is read at a time, where it must not be longer than a limit.
+local PIECE = 64 * 1024
 
 --- Joins path components with single slashes; an absolute component starts over.
 -- @string first
@@ -213,6 +215,20 @@ function files.mkdir_p(path)
   return nil, ("%s: %s"):format(path, message)
 end
 
+--- Opens a regular file for reading. Opening a pipe would wait for who writes to it, and a device may never end.
+-- @string path
+-- @treturn[1] file
+-- @return[2] nil
+-- @treturn[2] string what went wrong, naming the file
+function files.open(path)
+  if path:find("\0", 1, true) then return nil, "expected a path, got a text with a zero byte" end
+  local mode = lfs.attributes(path, "mode")
+  if mode and mode ~= "file" then
+    return nil, ("%s: expected a file, got a %s"):format(path, mode == "directory" and "folder" or mode)
+  end
+  return io.open(path, "rb")
+end
+
 --- A file's whole content.
 -- @string path
 -- @int[opt] limit refuse files of more bytes than this
@@ -220,16 +236,16 @@ end
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the file
 function files.read_all(path, limit)
-  -- Opening a folder succeeds, and reading one gives an error that does not name it.
-  if files.is_dir(path) then return nil, path .. ": expected a file, got a folder" end
-  local file, message = io.open(path, "rb")
+  local file <close>, message = files.open(path)
   if not file then return nil, message end
-  local content, problem = file:read(limit and limit + 1 or "a")
-  file:close()
-  if problem then return nil, ("%s: %s"):format(path, problem) end
-  content = content or ""
-  if limit and #content > limit then return nil, ("%s: larger than %d bytes"):format(path, limit) end
-  return content
+  local read, total = {}, 0
+  repeat
+    local piece, problem = file:read(limit and PIECE or "a")
+    if problem then return nil, ("%s: %s"):format(path, problem) end
+    read[#read + 1], total = piece, total + #(piece or "")
+    if limit and total > limit then return nil, ("%s: larger than %d bytes"):format(path, limit) end
+  until not piece or not limit
+  return table.concat(read)
 end
 
 --- Writes a file whole or not at all: into a temporary file beside it, which takes its name once it is on disk. The
