@@ -226,7 +226,7 @@ sanitize:
 
 valgrind:
 	@$(INSTALL_PACKAGES) build run test valgrind
-	+@MAKE='$(PARALLEL)' BUILD=$(BUILD)/valgrind .ci/valgrind
+	+@MAKE='$(PARALLEL)' BUILD=$(BUILD)/valgrind SPEC='$(SPEC)' .ci/valgrind
 
 bench: module
 	@for file in $(BENCH); do echo "== $$file"; $(RUN) $$file || exit 1; done
