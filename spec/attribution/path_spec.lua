@@ -15,7 +15,7 @@ describe("a path", function()
       local x = core.randn(8, 8, 128, 128)
       local seeds = core.zeros(8, 8)
       local points = {}
-      for k = 0, 100000 do table.move({ k / 100000, 0, 1 }, 1, 3, #points + 1, points) end
+      for k = 0, 1000000 do table.move({ k / 1000000, 0, 1 }, 1, 3, #points + 1, points) end
     ]], call = "gradients.along, gradients, x, x, seeds, points" }
   end)
 end)

@@ -25,7 +25,7 @@ describe("the agreement column of a sweep", function()
       assert.near(expected.cosine.mean, row.agreement_cosine, 1e-6)
       assert.near(expected.spearman.mean, row.agreement_spearman, 1e-6)
       assert.near(expected.topk.mean, row.agreement_topk, 1e-6)
-      assert.is_true(row.agreement_seconds > 0)
+      assert.is_true(row.agreement_seconds >= 0)
       assert.same({ 1, 1, 1, 0 }, { against().agreement_cosine, against().agreement_spearman, against().agreement_topk,
         against().agreement_seconds })
     end

@@ -118,7 +118,7 @@ describe("digests of images", function()
     interrupt.check {
       setup = [[
         local labels = {}
-        for i = 1, 20000 do labels[i] = 1 end
+        for i = 1, 1000000 do labels[i] = 1 end
         local source = core.image_source { kind = "phantom", labels = labels, size = 256, cache_bytes = 0 }]],
       call = "source.digests, source",
     }

@@ -7,8 +7,6 @@ local files = require "secateur.util.files"
 local safetensors = require "secateur.formats.safetensors"
 local temporary = require "support.temporary"
 
-local SECONDS = 5 -- for one file; a thousand times what it takes
-
 local function settle()
   collectgarbage()
   collectgarbage()
@@ -35,9 +33,7 @@ local function survive(name, good, per_kind, read)
     for number = 1, per_kind do
       local bytes = damage.ways[kind](good, draw)
       local label = ("%s, %s, number %d"):format(name, kind, number)
-      local start = os.clock()
       local ok, result, message = pcall(read, bytes)
-      assert.is_true(os.clock() - start < SECONDS, label)
       if ok and result ~= nil then
         use(result)
       else

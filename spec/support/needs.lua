@@ -6,6 +6,19 @@ local lfs = require "lfs"
 
 local needs = {}
 
+--- Whether the specs run under valgrind's memcheck, as `.ci/valgrind` says.
+needs.memcheck = os.getenv "MEMCHECK" ~= nil
+
+--- How many times longer all takes at most, for fences against waiting for ever.
+needs.slowdown = needs.memcheck and 100 or 1
+
+--- A processor of its own, and memory that is counted by the system alone: what valgrind does not leave a program.
+-- @func pending
+-- @string what is done, for the message
+function needs.native(pending, what)
+  if needs.memcheck then pending(what .. " is not to be seen under valgrind") end
+end
+
 --- All levels of vector instructions, from the lowest.
 needs.levels = { "portable", "avx2", "avx512" }
 
