@@ -6,6 +6,7 @@
 -- @module secateur.data.image_files
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local options = require "secateur.util.options"
 
 local image_files = {}
 
@@ -64,7 +65,8 @@ end
 -- @raise where a file is not there or cannot be read
 function image_files.describe(splits, verify)
   local described, by_source = {}, {}
-  for name, split in pairs(splits) do
+  for _, name in ipairs(options.sorted_keys(splits)) do
+    local split = splits[name]
     if is_ours(split) then described[name] = describe(split, choose(split:count(), verify), by_source) end
   end
   return described
@@ -125,14 +127,14 @@ end
 -- @raise where images are others than before, or cannot be read
 function image_files.verify(splits, known, verify)
   local now, notes, by_source = {}, {}, {}
-  for name, split in pairs(splits) do
+  for _, name in ipairs(options.sorted_keys(splits)) do
+    local split = splits[name]
     if is_ours(split) and known[name] then
       now[name], notes[#notes + 1] = verify_split(name, split, known[name], verify, by_source)
     elseif is_ours(split) then
       now[name] = describe(split, choose(split:count(), verify), by_source)
     end
   end
-  table.sort(notes)
   return now, notes
 end
 

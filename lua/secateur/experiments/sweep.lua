@@ -15,6 +15,7 @@ local prune = require "secateur.pruning.prune"
 local results = require "secateur.results"
 local sample = require "secateur.pruning.sample"
 local store = require "secateur.results.store"
+local sweep_images = require "secateur.experiments.sweep_images"
 local sweep_experiment = require "secateur.experiments.sweep_experiment"
 local sweep_options = require "secateur.experiments.sweep_options"
 local sweep_row = require "secateur.experiments.sweep_row"
@@ -266,6 +267,7 @@ local function run_pair(job, pair)
 end
 
 local function run(job)
+  sweep_images.verify(job)
   local pairs_to_do, total = {}, 0
   for _, dataset in ipairs(job.datasets) do
     for _, model in ipairs(job.models) do
@@ -346,10 +348,10 @@ end
 -- * `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining; by default that of
 --   the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed` (see
 --   `agreement`); a store begun without goes on without
--- * `store` (a path; none by default); `about` (none; a table of what else the rows depend on, such as how the
---   functions of `models` train, which are not asked again when all rows are there: another `about` is another
---   experiment);
---   `progress` (a boolean; by default on a terminal)
+-- * `store` (a path; none by default), which goes on with the same images alone; `verify` ("quick": it knows them by
+--   the size and time of all files, and by the bytes of 64 of a split; "full": by the bytes of all); `about` (none; a table
+--   of what else the rows depend on, such as how the functions of `models` train, which are not asked again when all
+--   rows are there: another `about` is another experiment); `progress` (a boolean; by default on a terminal)
 --
 -- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, redundancy, repair, rate; see
 -- `secateur.results`

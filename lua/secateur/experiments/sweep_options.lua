@@ -3,6 +3,7 @@
 local agreement_columns = require "secateur.experiments.agreement_columns"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local image_files = require "secateur.data.image_files"
 local importance_options = require "secateur.pruning.importance_options"
 local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
@@ -43,6 +44,7 @@ local rules = {
   agreement = { type = { "boolean", "table" } },
   about = { type = "table" },
   store = { type = "string" },
+  verify = image_files.rule,
   progress = { type = "boolean" },
 }
 
