@@ -349,9 +349,10 @@ end
 --   the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed` (see
 --   `agreement`); a store begun without goes on without
 -- * `store` (a path; none by default), which goes on with the same images alone; `verify` ("quick": it knows them by
---   the size and time of all files, and by the bytes of 64 of a split; "full": by the bytes of all); `about` (none; a table
---   of what else the rows depend on, such as how the functions of `models` train, which are not asked again when all
---   rows are there: another `about` is another experiment); `progress` (a boolean; by default on a terminal)
+--   the size and time of all files, and by the bytes of 64 of a split; "full": by the bytes of all)
+-- * `about` (none; a table of what else the rows depend on, such as how the functions of `models` train, which are not
+--   asked again when all rows are there: another `about` is another experiment)
+-- * `progress` (a boolean; by default on a terminal)
 --
 -- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, redundancy, repair, rate; see
 -- `secateur.results`
