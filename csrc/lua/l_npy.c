@@ -27,10 +27,12 @@ static int archive_close(lua_State *L) {
     return 0;
 }
 
-/* Pushes an archive that the collector owns. */
+/* Pushes an archive that is closed when the calling C function returns or raises: descriptors do not wait for the
+ * collector. */
 static sc_zip *push_archive(lua_State *L, const char *path) {
     sc_error error;
     sc_zip *zip = sc_lua_new_object(L, ARCHIVE, sizeof *zip);
+    lua_toclose(L, -1);
     sc_lua_try(L, sc_zip_open(zip, path, &error), &error);
     return zip;
 }
@@ -52,7 +54,6 @@ static int npz_names(lua_State *L) {
             lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
         }
     }
-    sc_zip_close(lua_touserdata(L, -2));
     return 1;
 }
 
@@ -100,7 +101,6 @@ static int npz_load(lua_State *L) {
         lua_rawset(L, 4);
     }
     lua_settop(L, 4);
-    sc_zip_close(lua_touserdata(L, 3));
     return 1;
 }
 

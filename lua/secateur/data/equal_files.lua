@@ -24,12 +24,10 @@ end
 
 -- Some bytes of the middle: beginnings are alike in files of one machine.
 local function piece_of(path)
-  local file = io.open(path, "rb")
+  local file <close> = io.open(path, "rb")
   if not file then return nil end
   local size = file:seek "end"
-  local piece = size and file:seek("set", math.max(size // 2 - PIECE // 2, 0)) and file:read(PIECE) or nil
-  file:close()
-  return piece
+  return size and file:seek("set", math.max(size // 2 - PIECE // 2, 0)) and file:read(PIECE) or nil
 end
 
 --- The size of all files together; those that are not there count nothing.

@@ -213,10 +213,14 @@ end
 -- @treturn Weights
 function safetensors.open(path)
   local file = core.safetensors_open(path)
-  local good, entries, meta = errors.try(parse, file:header(), file:bytes())
-  if not good then
-    file:close()
-    errors.raise("'%s': %s", path, entries)
+  local good, header = errors.catch(file.header, file)
+  local found, entries, meta
+  if good then found, entries, meta = errors.catch(parse, header, file:bytes()) end
+  if not found then
+    file:close() -- whatever it was, memory that ran out included: a descriptor does not wait for the collector
+    if not good then errors.rethrow(header) end
+    if not errors.is_fault(entries) then errors.rethrow(entries) end
+    errors.raise("'%s': %s", path, entries.message)
   end
   local by_name = {}
   for _, entry in ipairs(entries) do by_name[entry.name] = entry end

@@ -9,9 +9,9 @@ local drawable = {}
 local function have(codes)
   local hex = {}
   for i, code in ipairs(codes) do hex[i] = ("%x"):format(code) end
-  local pipe = io.popen(("fc-list ':charset=%s' family 2>/dev/null || echo unknown"):format(table.concat(hex, " ")))
+  local command = ("fc-list ':charset=%s' family 2>/dev/null || echo unknown"):format(table.concat(hex, " "))
+  local pipe <close> = io.popen(command)
   local said = pipe and pipe:read("a") or "unknown"
-  if pipe then pipe:close() end
   return said ~= ""
 end
 

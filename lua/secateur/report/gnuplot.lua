@@ -98,7 +98,7 @@ function gnuplot.draw(figure)
   local script = files.join(figure.folder, name .. ".gp")
   local written, message = files.write_all(script, table.concat(parts))
   if not written then return nil, message end
-  local pipe, failure = io.popen(("cd -- %s && LC_ALL=C.UTF-8 %s %s.gp 2>&1"):format(shell_quote(figure.folder),
+  local pipe <close>, failure = io.popen(("cd -- %s && LC_ALL=C.UTF-8 %s %s.gp 2>&1"):format(shell_quote(figure.folder),
     shell_quote(figure.program or "gnuplot"), name), "r")
   if not pipe then return nil, failure end
   local said = pipe:read("a")

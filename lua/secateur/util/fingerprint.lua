@@ -71,9 +71,8 @@ local function function_text(value)
   if info.what == "C" then return "of C" end
   local source = info.source
   if source:sub(1, 1) == "@" then
-    local file = io.open(source:sub(2), "rb")
+    local file <close> = io.open(source:sub(2), "rb")
     source = file and file:read("a")
-    if file then file:close() end
   end
   local lines, number = {}, 0
   for line in (source or ""):gmatch("([^\n]*)\n?") do
