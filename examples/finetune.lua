@@ -57,6 +57,7 @@ end
 
 sc.main(function()
   local path = args.checkpoint or pretrain()
+  local _ <close> = setmetatable({}, { __close = function() if not args.checkpoint then os.remove(path) end end })
   local how = { size = args.size, channels = args.channels, prefix = args.prefix, key = args.key, head = args.head,
     seed = args.seed, quiet = true }
   if args.save then sc.output_file(args.save, { extension = "safetensors" }) end
@@ -70,7 +71,6 @@ sc.main(function()
   if data.multi_label then how.head = how.head or "sigmoid" end
   if not data.multi_label and like.head == "sigmoid" and like.output_count > 1 then how.head = how.head or "softmax" end
   local model, notes = sc.load_checkpoint(path, how)
-  if not args.checkpoint then os.remove(path) end
 
   local lines = { ("%-28s %8s %8s"):format("", "accuracy", "balanced") }
   local function measure(what, one)

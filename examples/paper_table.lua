@@ -55,7 +55,8 @@ local architectures = {
 local function trained(name, data, data_name, histories)
   local key = sc.fingerprint(data, { architecture = name, epochs = args.epochs })
   local path = ("%s/%s-%s-%s.safetensors"):format(args.models_dir, data_name, name, key:sub(1, 8))
-  if io.open(path) then
+  local file <close> = io.open(path)
+  if file then
     local model = sc.load(path)
     if model.info.trained == key then return model end
     io.stderr:write(("paper_table.lua: %s has learned something else: trained anew\n"):format(path))
