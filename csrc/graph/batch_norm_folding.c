@@ -9,14 +9,14 @@
 enum { WEIGHT, BIAS };
 
 /* Whether another node reads one of this node's parameters (or other rows of it), which folding would change for it. */
-static bool shares_parameters(const sc_graph *graph, size_t i) {
-    const sc_node *node = &graph->nodes[i];
-    for (size_t other = 0; other < graph->node_count; other++)
-        for (int mine = 0; mine < SC_MAX_PARAMS && other != i; mine++)
-            for (int theirs = 0; theirs < SC_MAX_PARAMS; theirs++)
-                if (node->param[mine].present && graph->nodes[other].param[theirs].present &&
-                    node->param[mine].parameter == graph->nodes[other].param[theirs].parameter)
-                    return true;
+static bool shares_parameters(const sc_graph *graph, const sc_node *node) {
+    for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
+        size_t own = 0;
+        for (int other = 0; other < SC_MAX_PARAMS && node->param[slot].present; other++)
+            own += node->param[other].present && node->param[other].parameter == node->param[slot].parameter;
+        if (node->param[slot].present && graph->parameters[node->param[slot].parameter].uses != own)
+            return true;
+    }
     return false;
 }
 
@@ -33,7 +33,7 @@ static ptrdiff_t norm_after(const sc_graph *graph, size_t i) {
     if (node->op->linearity != SC_LINEARITY_WEIGHTED || node->op->channels != SC_CHANNELS_PRODUCE)
         return SC_NOT_FOUND;
     ptrdiff_t next = sc_graph_only_consumer(graph, i);
-    if (next == SC_NOT_FOUND || !graph->nodes[next].op->channel_affine || shares_parameters(graph, i) ||
+    if (next == SC_NOT_FOUND || !graph->nodes[next].op->channel_affine || shares_parameters(graph, node) ||
         lacks_bias_name(graph, node))
         return SC_NOT_FOUND;
     return next;

@@ -30,6 +30,8 @@ void sc_graph_release(sc_graph *graph) {
         sc_memory_free(graph->parameters[i].name);
         sc_tensor_release(&graph->parameters[i].value);
     }
+    sc_name_index_free(&graph->node_names);
+    sc_name_index_free(&graph->parameter_names);
     sc_memory_free(graph->nodes);
     sc_memory_free(graph->parameters);
     sc_memory_free(graph);
@@ -62,14 +64,14 @@ static sc_status reserve_node(sc_graph *graph, sc_error *error) {
     void *items = graph->nodes;
     SC_TRY(reserve(&items, &graph->node_capacity, graph->node_count, sizeof(sc_node), error));
     graph->nodes = items;
-    return SC_OK;
+    return sc_name_index_reserve(&graph->node_names, error);
 }
 
 static sc_status reserve_parameter(sc_graph *graph, sc_error *error) {
     void *items = graph->parameters;
     SC_TRY(reserve(&items, &graph->parameter_capacity, graph->parameter_count, sizeof(sc_parameter), error));
     graph->parameters = items;
-    return SC_OK;
+    return sc_name_index_reserve(&graph->parameter_names, error);
 }
 
 static sc_status copy_into(sc_graph *copy, const sc_graph *graph, sc_error *error) {
@@ -80,14 +82,15 @@ static sc_status copy_into(sc_graph *copy, const sc_graph *graph, sc_error *erro
         SC_TRY(copy_text(&to->name, from->name, error));
         to->value = sc_tensor_share(&from->value);
         to->trainable = from->trainable;
-        copy->parameter_count++;
+        to->uses = from->uses;
+        sc_name_index_add(&copy->parameter_names, to->name, copy->parameter_count++);
     }
     for (size_t i = 0; i < graph->node_count; i++) {
         SC_TRY(reserve_node(copy, error));
         sc_node *to = &copy->nodes[copy->node_count];
         *to = graph->nodes[i];
         SC_TRY(copy_text(&to->name, graph->nodes[i].name, error));
-        copy->node_count++;
+        sc_name_index_add(&copy->node_names, to->name, copy->node_count++);
     }
     copy->output = graph->output;
     return SC_OK;
@@ -104,17 +107,11 @@ sc_status sc_graph_copy(sc_graph **out, const sc_graph *graph, sc_error *error) 
 }
 
 ptrdiff_t sc_graph_find_node(const sc_graph *graph, const char *name) {
-    for (size_t i = 0; i < graph->node_count; i++)
-        if (strcmp(graph->nodes[i].name, name) == 0)
-            return (ptrdiff_t)i;
-    return SC_NOT_FOUND;
+    return sc_name_index_find(&graph->node_names, name);
 }
 
 ptrdiff_t sc_graph_find_parameter(const sc_graph *graph, const char *name) {
-    for (size_t i = 0; i < graph->parameter_count; i++)
-        if (strcmp(graph->parameters[i].name, name) == 0)
-            return (ptrdiff_t)i;
-    return SC_NOT_FOUND;
+    return sc_name_index_find(&graph->parameter_names, name);
 }
 
 /* Puts "op 'name': " before the message. */
@@ -193,7 +190,7 @@ static sc_status create_parameter(sc_graph *graph, const char *name, const sc_op
         for (size_t i = 0; i < sc_tensor_numel(&parameter->value); i++)
             sc_tensor_real(&parameter->value)[i] = 1;
     graph->byte_limit -= bytes;
-    graph->parameter_count++;
+    sc_name_index_add(&graph->parameter_names, parameter->name, graph->parameter_count++);
     return SC_OK;
 }
 
@@ -230,10 +227,24 @@ static void drop_parameters(sc_graph *graph, size_t count) {
     while (graph->parameter_count > count) {
         sc_parameter *parameter = &graph->parameters[--graph->parameter_count];
         graph->byte_limit += sc_tensor_numel(&parameter->value) * sc_dtype_size(parameter->value.dtype);
+        sc_name_index_remove(&graph->parameter_names, parameter->name);
         sc_memory_free(parameter->name);
         sc_tensor_release(&parameter->value);
         *parameter = (sc_parameter){0};
     }
+}
+
+/* Makes the node that was prepared behind the others one of them. */
+static void join_graph(sc_graph *graph, sc_node *node) {
+    for (int k = 0; k < node->input_count; k++) {
+        graph->nodes[node->input[k]].reads++;
+        graph->nodes[node->input[k]].reader = graph->node_count;
+    }
+    for (int slot = 0; slot < SC_MAX_PARAMS; slot++)
+        if (node->param[slot].present)
+            graph->parameters[node->param[slot].parameter].uses++;
+    sc_name_index_add(&graph->node_names, node->name, graph->node_count);
+    graph->output = graph->node_count++;
 }
 
 static sc_status add(sc_graph *graph, const sc_op *op, const char *name, const void *attrs, int input_count,
@@ -252,7 +263,7 @@ static sc_status add(sc_graph *graph, const sc_op *op, const char *name, const v
             SC_TRY(bind(&node->param[slot], graph, name, &signature.params[slot], bindings ? &bindings[slot] : NULL,
                         error));
     SC_TRY(copy_text(&node->name, name, error));
-    graph->output = graph->node_count++;
+    join_graph(graph, node);
     return SC_OK;
 }
 
@@ -303,15 +314,6 @@ sc_status sc_graph_own_parameter(sc_graph *graph, size_t index, sc_error *error)
 }
 
 ptrdiff_t sc_graph_only_consumer(const sc_graph *graph, size_t node) {
-    ptrdiff_t found = SC_NOT_FOUND;
-    if (graph->output == node)
-        return SC_NOT_FOUND;
-    for (size_t i = node + 1; i < graph->node_count; i++)
-        for (int k = 0; k < graph->nodes[i].input_count; k++)
-            if (graph->nodes[i].input[k] == node) {
-                if (found != SC_NOT_FOUND)
-                    return SC_NOT_FOUND;
-                found = (ptrdiff_t)i;
-            }
-    return found;
+    const sc_node *read = &graph->nodes[node];
+    return graph->output != node && read->reads == 1 ? (ptrdiff_t)read->reader : SC_NOT_FOUND;
 }

@@ -3,12 +3,14 @@
 #ifndef SC_GRAPH_GRAPH_H
 #define SC_GRAPH_GRAPH_H
 
+#include "graph/name_index.h"
 #include "op/op.h"
 
 typedef struct sc_parameter {
     char *name;
     sc_tensor value; /* storage may be shared with other graphs; see sc_graph_own_parameter */
     bool trainable;
+    size_t uses; /* by slots of nodes */
 } sc_parameter;
 
 /* A node's use of a parameter. */
@@ -34,6 +36,8 @@ typedef struct sc_node {
     sc_param_ref param[SC_MAX_PARAMS];
     sc_shape shape; /* of one sample of the output */
     double macs;    /* multiply-adds per sample */
+    size_t reads;   /* how many inputs of later nodes it is */
+    size_t reader;  /* the last node that reads it, if one does */
 } sc_node;
 
 typedef struct sc_graph {
@@ -42,6 +46,7 @@ typedef struct sc_graph {
     size_t node_count, node_capacity;
     sc_parameter *parameters;
     size_t parameter_count, parameter_capacity;
+    sc_name_index node_names, parameter_names;
     size_t output;     /* index of the node whose value is the result; the last one added unless said otherwise */
     size_t byte_limit; /* bytes that parameters yet to be created may take; a graph from a file may ask for anything */
 } sc_graph;
@@ -51,8 +56,6 @@ typedef struct sc_param_binding {
     const char *name;
     size_t first_row, total_rows; /* total 0: the parameter has just the rows that the node uses */
 } sc_param_binding;
-
-enum { SC_NOT_FOUND = -1 };
 
 /* An empty graph, whose parameters may take any number of bytes until `byte_limit` is set. */
 sc_status sc_graph_create(sc_graph **out, sc_error *error);

@@ -17,6 +17,8 @@ typedef struct planner_node {
     bool recompute; /* its value is computed again for the backward pass */
     unsigned needs; /* of its own backward pass */
     size_t forward_step, recompute_step, backward_step;
+    size_t last_read, last_forward_read; /* the last steps that read its value: of all, and of the forward pass */
+    size_t first_grad;                   /* the backward step that reaches its gradient first */
 } planner_node;
 
 typedef struct planner {
@@ -191,23 +193,36 @@ static void extend_lifetime(size_t *last, size_t step) {
         *last = step;
 }
 
-/* The last step that reads the value of node i, of the forward pass and of all. */
-static void value_lifetime(const planner *p, size_t i, size_t *forward_last, size_t *last) {
-    const sc_graph *graph = p->graph;
-    *forward_last = p->nodes[i].forward_step;
-    *last = *forward_last;
-    for (size_t c = i + 1; c < graph->node_count; c++)
-        for (int k = 0; k < graph->nodes[c].input_count; k++) {
-            if (graph->nodes[c].input[k] != i || !p->nodes[c].used)
+/* When the inputs of all nodes are read, and their gradients reached. */
+static void find_reads(const planner *p) {
+    for (size_t i = 0; i < p->graph->node_count; i++) {
+        planner_node *node = &p->nodes[i];
+        node->last_read = node->last_forward_read = node->forward_step;
+        node->first_grad = NEVER;
+    }
+    for (size_t c = 0; c < p->graph->node_count; c++)
+        for (int k = 0; k < p->graph->nodes[c].input_count; k++) {
+            const planner_node *reader = &p->nodes[c];
+            planner_node *read = &p->nodes[p->graph->nodes[c].input[k]];
+            if (reader->backward_step != NEVER)
+                read->first_grad = reader->backward_step; /* the later the node, the earlier the step */
+            if (!reader->used)
                 continue;
-            extend_lifetime(forward_last, p->nodes[c].forward_step);
-            extend_lifetime(last, p->nodes[c].recompute_step);
-            if (p->nodes[c].needs & SC_NEEDS_INPUT)
-                extend_lifetime(last, p->nodes[c].backward_step);
+            extend_lifetime(&read->last_forward_read, reader->forward_step);
+            extend_lifetime(&read->last_read, reader->recompute_step);
+            if (reader->needs & SC_NEEDS_INPUT)
+                extend_lifetime(&read->last_read, reader->backward_step);
         }
-    if (p->nodes[i].needs & SC_NEEDS_OUTPUT)
-        extend_lifetime(last, p->nodes[i].backward_step);
-    if (i == graph->output || flag_at(p->request->keep_value, i))
+}
+
+/* The last step that needs the value of node i, of the forward pass and of all. */
+static void value_lifetime(const planner *p, size_t i, size_t *forward_last, size_t *last) {
+    const planner_node *node = &p->nodes[i];
+    *forward_last = node->last_forward_read;
+    *last = node->last_read;
+    if (node->needs & SC_NEEDS_OUTPUT)
+        extend_lifetime(last, node->backward_step);
+    if (i == p->graph->output || flag_at(p->request->keep_value, i))
         extend_lifetime(last, p->plan->step_count);
     extend_lifetime(last, *forward_last);
     if (p->request->repeatable && *last > *forward_last)
@@ -249,11 +264,7 @@ static sc_status add_value_buffer(planner *p, size_t i, sc_error *error) {
 static sc_status add_grad_buffer(planner *p, size_t i, sc_error *error) {
     sc_plan_node *planned = &p->plan->nodes[i];
     const sc_graph *graph = p->graph;
-    size_t first = i == graph->output ? p->plan->forward_count : NEVER;
-    for (size_t c = graph->node_count; c-- > i + 1 && first == NEVER;)
-        for (int k = 0; k < graph->nodes[c].input_count; k++)
-            if (graph->nodes[c].input[k] == i && p->nodes[c].backward_step != NEVER)
-                first = p->nodes[c].backward_step;
+    size_t first = i == graph->output ? p->plan->forward_count : p->nodes[i].first_grad;
     if (first == NEVER)
         first = p->plan->forward_count; /* nothing reaches it: stays zero */
     size_t last = first;
@@ -399,6 +410,7 @@ static sc_status make_plan(planner *p, sc_error *error) {
     mark_accuracy(p);
     sc_fusion_find(p->plan);
     emit_steps(p);
+    find_reads(p);
     SC_TRY(allocate_arena(p, error));
     SC_TRY(sc_plan_fit_scratch(p->plan, error));
     return allocate_param_grads(p, error);

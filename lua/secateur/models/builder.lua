@@ -54,11 +54,9 @@ end
 -- @string name
 -- @treturn {int,...}
 function Builder:shape(name)
-  local nodes = self.graph:nodes()
-  for i = #nodes, 1, -1 do
-    if nodes[i].name == name then return nodes[i].shape end
-  end
-  errors.raise("shape: node: expected one of the graph, got '%s'", name)
+  local node = self.graph:node(name)
+  if not node then errors.raise("shape: node: expected one of the graph, got '%s'", name) end
+  return node.shape
 end
 
 local builder = {}
