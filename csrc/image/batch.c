@@ -1,7 +1,7 @@
 #include "image/batch.h"
 
-#include "base/interrupt.h"
 #include "base/memory.h"
+#include "image/fault.h"
 
 #include <string.h>
 
@@ -29,12 +29,16 @@ sc_status sc_image_batch_create(sc_image_batch *batch, size_t count, const sc_pr
     return status;
 }
 
-static void record_failure(sc_image_batch *batch, size_t position, const char *message) {
+/* Notes an image whose bytes are wrong; every other reason is handed back. */
+static sc_status record_failure(sc_image_batch *batch, size_t position, const sc_error *reason, sc_error *error) {
     void *memory;
-    size_t length = strlen(message) + 1;
+    size_t length = strlen(reason->message) + 1;
+    if (reason->status != SC_ERROR_FORMAT)
+        return sc_error_set(error, reason->status, "%s", reason->message);
+    SC_TRY(sc_memory_alloc(&memory, length, 1, error));
     batch->failed[position] = true;
-    if (sc_memory_alloc(&memory, length, 1, NULL) == SC_OK)
-        batch->messages[position] = memcpy(memory, message, length);
+    batch->messages[position] = memcpy(memory, reason->message, length);
+    return SC_OK;
 }
 
 static size_t row_length(const sc_image_batch *batch) {
@@ -42,32 +46,36 @@ static size_t row_length(const sc_image_batch *batch) {
     return size[1] * size[2] * size[3];
 }
 
-void sc_image_batch_fill(sc_image_batch *batch, size_t position, sc_image_source *source, size_t index,
-                         const sc_preprocess *preprocess, sc_preprocess_scratch *scratch) {
-    sc_error error;
+sc_status sc_image_batch_fill(sc_image_batch *batch, size_t position, sc_image_source *source, size_t index,
+                              const sc_preprocess *preprocess, sc_preprocess_scratch *scratch, sc_error *error) {
+    sc_error reason;
     sc_pixels pixels = {0};
     sc_real *out = sc_tensor_real(&batch->pixels) + position * row_length(batch);
-    sc_status status = sc_image_source_load(source, index, &pixels, &error);
-    if (status == SC_OK)
-        status = sc_preprocess_apply(out, preprocess, &pixels, index, scratch, &error);
+    sc_status status = sc_image_source_load(source, index, &pixels, &reason);
     if (status != SC_OK)
-        record_failure(batch, position, error.message);
+        return record_failure(batch, position, &reason, error);
+    status = sc_preprocess_apply(out, preprocess, &pixels, index, scratch, error);
     sc_pixels_release(&pixels);
+    return status;
 }
 
 sc_status sc_image_batch_load(sc_image_batch *batch, sc_image_source *source, const size_t *indices, size_t count,
                               const sc_preprocess *preprocess, sc_error *error) {
     SC_TRY(sc_image_batch_create(batch, count, preprocess, error));
+    sc_image_fault fault;
+    sc_image_fault_init(&fault);
 #pragma omp parallel
     {
+        sc_error reason;
         sc_preprocess_scratch scratch = {0};
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < count; i++)
-            if (sc_interrupt_check(NULL) == SC_OK)
-                sc_image_batch_fill(batch, i, source, indices[i], preprocess, &scratch);
+            if (!sc_image_fault_is_set(&fault) &&
+                sc_image_batch_fill(batch, i, source, indices[i], preprocess, &scratch, &reason) != SC_OK)
+                sc_image_fault_set(&fault, i, &reason);
         sc_preprocess_scratch_release(&scratch);
     }
-    sc_status status = sc_interrupt_check(error);
+    sc_status status = sc_image_fault_get(&fault, error);
     if (status == SC_OK)
         status = sc_image_batch_finish(batch, error);
     if (status != SC_OK)
@@ -96,14 +104,17 @@ sc_status sc_image_batch_finish(sc_image_batch *batch, sc_error *error) {
 
 sc_status sc_image_batch_check(sc_image_batch *batch, const sc_image_source *source, sc_error *error) {
     size_t count = sc_image_source_count(source);
+    sc_image_fault fault;
+    sc_image_fault_init(&fault);
     SC_TRY(create_failures(batch, count, error));
 #pragma omp parallel for schedule(dynamic, 16)
     for (size_t i = 0; i < count; i++) {
-        sc_error reason;
-        if (sc_interrupt_check(NULL) == SC_OK && sc_image_source_check(source, i, &reason) != SC_OK)
-            record_failure(batch, i, reason.message);
+        sc_error reason, other;
+        if (!sc_image_fault_is_set(&fault) && sc_image_source_check(source, i, &reason) != SC_OK &&
+            record_failure(batch, i, &reason, &other) != SC_OK)
+            sc_image_fault_set(&fault, i, &other);
     }
-    sc_status status = sc_interrupt_check(error);
+    sc_status status = sc_image_fault_get(&fault, error);
     if (status != SC_OK)
         sc_image_batch_release(batch);
     return status;

@@ -1,9 +1,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "image/codec.h"
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -41,6 +43,20 @@ sc_status sc_codec_set_path(sc_image_format format, const char *path, sc_error *
     return SC_OK;
 }
 
+/* The dynamic linker only has words for why it could not load: those of the system where descriptors or memory ran
+ * out, which are no reason to pass a format's files over. */
+static sc_status loading_status(const char *reason) {
+    static const struct {
+        int number;
+        sc_status status;
+    } faults[] = {{EMFILE, SC_ERROR_IO}, {ENFILE, SC_ERROR_IO}, {EIO, SC_ERROR_IO}, {ENOMEM, SC_ERROR_MEMORY}};
+    char text[128];
+    for (size_t i = 0; reason && i < sizeof faults / sizeof faults[0]; i++)
+        if (strerror_r(faults[i].number, text, sizeof text) == 0 && strstr(reason, text))
+            return faults[i].status;
+    return SC_ERROR_FORMAT;
+}
+
 /* With the lock held. */
 static sc_status load(codec_module *module, sc_error *error) {
     const char *name = sc_image_format_name(module->format);
@@ -51,11 +67,14 @@ static sc_status load(codec_module *module, sc_error *error) {
     const void *table = handle ? dlsym(handle, "sc_codec_table") : NULL;
     if (!table) {
         const char *reason = dlerror();
-        sc_error_set(error, SC_ERROR_FORMAT, "%s: its module cannot be loaded (%s); install %s and run make again",
-                     name, reason ? reason : "no reason given", module->package);
+        sc_status status = loading_status(reason);
+        sc_error_set(error, status, "%s: its module cannot be loaded (%s)%s%s%s", name,
+                     reason ? reason : "no reason given", status == SC_ERROR_FORMAT ? "; install " : "",
+                     status == SC_ERROR_FORMAT ? module->package : "",
+                     status == SC_ERROR_FORMAT ? " and run make again" : "");
         if (handle)
             dlclose(handle);
-        return SC_ERROR_FORMAT;
+        return status;
     }
     if (*(const size_t *)table != SC_CODEC_VERSION) {
         dlclose(handle);
@@ -77,10 +96,23 @@ sc_status sc_codec_find(const void **out, sc_image_format format, sc_error *erro
     return status;
 }
 
-sc_codec_input sc_codec_input_of(const sc_image_bytes *bytes) {
+/* A failed allocation leaves ENOMEM in errno, which nothing that succeeds takes away; it is all that libtiff, DCMTK and
+ * OpenJPEG have in common to tell it from damaged data by. */
+sc_codec_input sc_codec_input_begin(const sc_image_bytes *bytes) {
+    errno = 0;
     return (sc_codec_input){.bytes = bytes,
                             .length = bytes->data ? bytes->length : (size_t)bytes->file->size,
                             .read = sc_image_bytes_read,
                             .alloc = sc_memory_alloc,
-                            .release = sc_memory_free};
+                            .release = sc_memory_free,
+                            .check_interrupt = sc_interrupt_check};
+}
+
+sc_status sc_codec_end(sc_status status, sc_image_format format, sc_error *error) {
+    if (status == SC_ERROR_FORMAT && errno == ENOMEM)
+        return sc_error_set(error, SC_ERROR_MEMORY, "out of memory while reading a %s file",
+                            sc_image_format_name(format));
+    if (status == SC_ERROR_FORMAT && sc_interrupt_check(NULL) != SC_OK)
+        return sc_error_set(error, SC_ERROR_INTERRUPTED, "interrupted");
+    return status;
 }

@@ -8,7 +8,7 @@
 #include "image/header.h"
 
 /* Changes with the structs below and with those of image/dicom.h, so that a module of another build is refused. */
-#define SC_CODEC_VERSION 1
+#define SC_CODEC_VERSION 2
 
 /* For the one symbol of a module, sc_codec_table. */
 #define SC_CODEC_EXPORT __attribute__((visibility("default")))
@@ -22,6 +22,8 @@ typedef struct sc_codec_input {
     /* sc_memory_alloc and sc_memory_free. */
     sc_status (*alloc)(void **out, size_t count, size_t size, sc_error *error);
     void (*release)(void *pointer);
+    /* sc_interrupt_check; with NULL, since who called the decoder reports it. Asked between pieces of the work. */
+    sc_status (*check_interrupt)(sc_error *error);
 } sc_codec_input;
 
 /* What a module for TIFF or WebP exports under the name sc_codec_table. Its functions never write to stderr, and may be
@@ -35,8 +37,13 @@ typedef struct sc_codec {
     sc_status (*decode)(void *samples, const sc_image_header *header, const sc_codec_input *input, sc_error *error);
 } sc_codec;
 
-/* An input of these bytes. */
-sc_codec_input sc_codec_input_of(const sc_image_bytes *bytes);
+/* An input of these bytes, for one call of a module, which sc_codec_end follows on the same thread. */
+sc_codec_input sc_codec_input_begin(const sc_image_bytes *bytes);
+
+/* What a module's status means. Libraries that run out of memory in the midst of a file call it damaged: where an
+ * allocation failed during the call, SC_ERROR_FORMAT becomes SC_ERROR_MEMORY; where Ctrl-C came, SC_ERROR_INTERRUPTED.
+ */
+sc_status sc_codec_end(sc_status status, sc_image_format format, sc_error *error);
 
 /* Where the module of a format lies; the path is copied. SC_ERROR_ARGUMENT for a format without one. */
 sc_status sc_codec_set_path(sc_image_format format, const char *path, sc_error *error);

@@ -60,21 +60,25 @@ static bool is_deep(const sc_dicom_info *info) {
     return info->photometric == SC_DICOM_PALETTE ? info->palette[0].bits > 8 : info->bits_stored > 8;
 }
 
+static sc_image_header header_of(const sc_dicom_info *info) {
+    return (sc_image_header){.format = SC_IMAGE_DICOM,
+                             .width = info->columns,
+                             .height = info->rows,
+                             .channels = is_grey(info) ? 1 : 3,
+                             .bits = is_deep(info) ? 16 : 8};
+}
+
 sc_status sc_dicom_read_header(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
     const sc_dicom_reader *reader = NULL;
     sc_dicom_file *file = NULL;
     sc_dicom_info info;
     SC_TRY(find_reader(&reader, error));
-    sc_codec_input input = sc_codec_input_of(bytes);
-    SC_TRY(reader->open(&file, &info, &input, false, error));
+    sc_codec_input input = sc_codec_input_begin(bytes);
+    SC_TRY(sc_codec_end(reader->open(&file, &info, &input, false, error), SC_IMAGE_DICOM, error));
     sc_status status = check_info(&info, error);
     reader->close(file);
     if (status == SC_OK)
-        *out = (sc_image_header){.format = SC_IMAGE_DICOM,
-                                 .width = info.columns,
-                                 .height = info.rows,
-                                 .channels = is_grey(&info) ? 1 : 3,
-                                 .bits = is_deep(&info) ? 16 : 8};
+        *out = header_of(&info);
     return status;
 }
 
@@ -281,15 +285,15 @@ sc_status sc_dicom_decode(sc_pixels *out, const sc_image_bytes *bytes, const sc_
     size_t length = 0, needed = 0;
     *out = (sc_pixels){0};
     SC_TRY(find_reader(&reader, error));
-    sc_codec_input input = sc_codec_input_of(bytes);
-    SC_TRY(reader->open(&file, &info, &input, true, error));
+    sc_codec_input input = sc_codec_input_begin(bytes);
+    SC_TRY(sc_codec_end(reader->open(&file, &info, &input, true, error), SC_IMAGE_DICOM, error));
     size_t rows = info.rows, columns = info.columns;
-    sc_image_header size = {.width = columns, .height = rows};
+    sc_image_header size = header_of(&info);
     sc_status status = check_info(&info, error);
     if (status == SC_OK)
-        status = sc_image_header_check_size(&size, options->max_pixels, error);
+        status = sc_image_header_check_size(&size, &options->limits, error);
     if (status == SC_OK)
-        status = reader->pixels(file, &info, &data, &length, error);
+        status = sc_codec_end(reader->pixels(file, &info, &data, &length, error), SC_IMAGE_DICOM, error);
     if (status == SC_OK)
         status = check_info(&info, error);
     if (status == SC_OK && (info.rows != rows || info.columns != columns || !bytes_needed(&needed, &info)))
@@ -323,16 +327,16 @@ sc_status sc_dicom_identifiers_load(sc_dicom_identifiers *out, const char *path,
     const sc_dicom_reader *reader = NULL;
     sc_dicom_file *parsed = NULL;
     sc_dicom_info info;
-    sc_error reason;
+    sc_error reason, fault = {.status = SC_OK};
     sc_file file;
     SC_TRY(sc_file_open(&file, path, error));
-    sc_image_bytes bytes = {.file = &file};
+    sc_image_bytes bytes = {.file = &file, .fault = &fault};
     sc_status status = sc_image_format_detect(&bytes) == SC_IMAGE_DICOM
                            ? find_reader(&reader, &reason)
                            : sc_error_set(&reason, SC_ERROR_FORMAT, "not a DICOM file");
     if (status == SC_OK) {
-        sc_codec_input input = sc_codec_input_of(&bytes);
-        status = reader->open(&parsed, &info, &input, false, &reason);
+        sc_codec_input input = sc_codec_input_begin(&bytes);
+        status = sc_codec_end(reader->open(&parsed, &info, &input, false, &reason), SC_IMAGE_DICOM, &reason);
     }
     if (status == SC_OK) {
         copy_identifier(out->patient, info.patient);
@@ -341,5 +345,7 @@ sc_status sc_dicom_identifiers_load(sc_dicom_identifiers *out, const char *path,
         reader->close(parsed);
     }
     sc_file_close(&file);
+    if (fault.status != SC_OK)
+        return sc_error_set(error, fault.status, "%s", fault.message);
     return status == SC_OK ? SC_OK : sc_error_set(error, status, "'%s': %s", path, reason.message);
 }

@@ -1,7 +1,7 @@
 #include "image/digest.h"
 
-#include "base/interrupt.h"
 #include "base/memory.h"
+#include "image/fault.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -95,19 +95,26 @@ sc_status sc_pixels_digest(sc_image_digest *out, const sc_pixels *pixels, sc_err
     return SC_OK;
 }
 
-static void digest_image(sc_image_digest *out, sc_image_source *source, size_t index) {
+/* An image whose bytes are wrong has no digest; whatever else fails is no property of it. */
+static sc_status digest_image(sc_image_digest *out, sc_image_source *source, size_t index, sc_error *error) {
     sc_pixels pixels = {0};
     *out = (sc_image_digest){0};
-    if (sc_image_source_load(source, index, &pixels, NULL) == SC_OK && sc_pixels_digest(out, &pixels, NULL) != SC_OK)
-        *out = (sc_image_digest){0};
+    sc_status status = sc_image_source_load(source, index, &pixels, error);
+    if (status == SC_OK)
+        status = sc_pixels_digest(out, &pixels, error);
     sc_pixels_release(&pixels);
+    return status == SC_ERROR_FORMAT ? SC_OK : status;
 }
 
-sc_status sc_image_source_digests(sc_image_digest *digests, sc_image_source *source, sc_error *error) {
-    size_t count = sc_image_source_count(source);
+sc_status sc_image_source_digests(sc_image_digest *digests, sc_image_source *source, const size_t *indices,
+                                  size_t count, sc_error *error) {
+    sc_image_fault fault;
+    sc_image_fault_init(&fault);
 #pragma omp parallel for schedule(dynamic, 1)
-    for (size_t i = 0; i < count; i++)
-        if (sc_interrupt_check(NULL) == SC_OK)
-            digest_image(&digests[i], source, i);
-    return sc_interrupt_check(error);
+    for (size_t i = 0; i < count; i++) {
+        sc_error reason;
+        if (!sc_image_fault_is_set(&fault) && digest_image(&digests[i], source, indices[i], &reason) != SC_OK)
+            sc_image_fault_set(&fault, i, &reason);
+    }
+    return sc_image_fault_get(&fault, error);
 }

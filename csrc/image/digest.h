@@ -18,7 +18,8 @@ typedef struct sc_image_digest {
  * against somebody who makes two images with one digest on purpose. */
 sc_status sc_pixels_digest(sc_image_digest *out, const sc_pixels *pixels, sc_error *error);
 
-/* digests [count of the source], on all cores. Images are decoded one after the other, through the source's cache. */
-sc_status sc_image_source_digests(sc_image_digest *digests, sc_image_source *source, sc_error *error);
+/* digests [count] of the images at these indices (from 0), on all cores. Each is decoded through the source's cache. */
+sc_status sc_image_source_digests(sc_image_digest *digests, sc_image_source *source, const size_t *indices,
+                                  size_t count, sc_error *error);
 
 #endif

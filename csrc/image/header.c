@@ -1,12 +1,16 @@
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
 #include "image/header.h"
 
 #include "image/codec.h"
 #include "image/dicom.h"
 #include "image/png.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const char *sc_image_format_name(sc_image_format format) {
     switch (format) {
@@ -38,8 +42,13 @@ size_t sc_image_bytes_read(const sc_image_bytes *bytes, size_t at, void *to, siz
         return 0;
     if (count > length - at)
         count = length - at;
-    if (!bytes->data)
-        return sc_file_read(bytes->file, at, to, count, NULL) == SC_OK ? count : 0;
+    if (!bytes->data) {
+        sc_error reason;
+        sc_status status = sc_file_read(bytes->file, at, to, count, &reason);
+        if (status != SC_OK && status != SC_ERROR_FORMAT && bytes->fault->status == SC_OK)
+            *bytes->fault = reason;
+        return status == SC_OK ? count : 0;
+    }
     memcpy(to, bytes->data + at, count);
     return count;
 }
@@ -167,8 +176,8 @@ sc_image_format sc_image_format_detect(const sc_image_bytes *bytes) {
 static sc_status read_by_codec(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
     const void *table;
     SC_TRY(sc_codec_find(&table, out->format, error));
-    sc_codec_input input = sc_codec_input_of(bytes);
-    return ((const sc_codec *)table)->read_header(out, &input, error);
+    sc_codec_input input = sc_codec_input_begin(bytes);
+    return sc_codec_end(((const sc_codec *)table)->read_header(out, &input, error), out->format, error);
 }
 
 sc_status sc_image_header_read(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
@@ -194,25 +203,44 @@ sc_status sc_image_header_read(sc_image_header *out, const sc_image_bytes *bytes
                         length == 0 ? "an empty file" : "not a PNG, JPEG, BMP, TIFF, WebP or DICOM file");
 }
 
-sc_status sc_image_header_check_size(const sc_image_header *header, size_t max_pixels, sc_error *error) {
-    size_t width = header->width, height = header->height;
+sc_status sc_image_header_check_size(const sc_image_header *header, const sc_image_limits *limits, sc_error *error) {
+    size_t width = header->width, height = header->height, max_pixels = limits->max_pixels;
+    size_t max_bytes = limits->max_bytes ? limits->max_bytes : max_pixels < SIZE_MAX / 4 ? 4 * max_pixels : SIZE_MAX;
+    size_t samples = header->channels < 3 ? 1 : 3, size = header->bits == 16 ? 2 : 1;
     if (width == 0 || height == 0)
         return sc_error_set(error, SC_ERROR_FORMAT, "an image of %zu x %zu pixels", width, height);
     if (width > max_pixels / height)
         return sc_error_set(error, SC_ERROR_FORMAT, "%zu x %zu pixels are more than max_pixels = %zu", width, height,
                             max_pixels);
+    if (width * height > max_bytes / (samples * size))
+        return sc_error_set(error, SC_ERROR_FORMAT,
+                            "%zu x %zu pixels of %zu samples of %zu bits unpack to more than max_bytes = %zu", width,
+                            height, samples, 8 * size, max_bytes);
     return SC_OK;
 }
 
-sc_status sc_image_header_load(sc_image_header *out, const char *path, size_t max_pixels, sc_error *error) {
+/* Whether nothing lies at a path, or something else than a regular file: a pipe, a device, a link to nowhere. */
+static bool is_no_file(const char *path) {
+    struct stat info;
+    if (stat(path, &info) == 0)
+        return !S_ISREG(info.st_mode);
+    return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG;
+}
+
+sc_status sc_image_header_load(sc_image_header *out, const char *path, const sc_image_limits *limits, sc_error *error) {
     sc_file file;
-    sc_error reason;
+    sc_error reason, fault = {.status = SC_OK};
     *out = (sc_image_header){0};
-    SC_TRY(sc_file_open(&file, path, error));
-    sc_status status = sc_image_header_read(out, &(sc_image_bytes){.file = &file}, &reason);
+    sc_status status = sc_file_open(&file, path, &reason);
+    if (status != SC_OK) /* its message begins with the path */
+        return sc_error_set(error, status == SC_ERROR_IO && is_no_file(path) ? SC_ERROR_FORMAT : status, "%s",
+                            reason.message);
+    status = sc_image_header_read(out, &(sc_image_bytes){.file = &file, .fault = &fault}, &reason);
     if (status == SC_OK)
-        status = sc_image_header_check_size(out, max_pixels, &reason);
+        status = sc_image_header_check_size(out, limits, &reason);
     sc_file_close(&file);
+    if (fault.status != SC_OK)
+        return sc_error_set(error, fault.status, "%s", fault.message);
     return status == SC_OK ? SC_OK : sc_error_set(error, status, "'%s': %s", path, reason.message);
 }
 
@@ -254,12 +282,12 @@ static size_t next_marker(const unsigned char *bytes, size_t length, size_t at) 
 
 static sc_status check_jpeg(const unsigned char *bytes, size_t length, sc_error *error) {
     enum { DHT = 0xc4, EOI = 0xd9, SOS = 0xda };
-    bool scanned = false;
+    size_t scans = 0;
     for (size_t at = next_marker(bytes, length, 2); at + 1 < length; at = next_marker(bytes, length, at)) {
         unsigned char marker = bytes[at + 1];
         at += 2;
         if (marker == EOI)
-            return scanned ? SC_OK : sc_error_set(error, SC_ERROR_FORMAT, "it holds no image data");
+            return scans > 0 ? SC_OK : sc_error_set(error, SC_ERROR_FORMAT, "it holds no image data");
         if (marker == 0x01 || marker == 0xd8)
             continue;
         if (length - at < 2)
@@ -271,7 +299,8 @@ static sc_status check_jpeg(const unsigned char *bytes, size_t length, sc_error 
             return truncated(error);
         if (marker == DHT)
             SC_TRY(check_huffman_tables(bytes + at + 2, segment - 2, error));
-        scanned = scanned || marker == SOS;
+        if (marker == SOS && ++scans > SC_JPEG_MAX_SCANS)
+            return sc_error_set(error, SC_ERROR_FORMAT, "it has more than %d scans", SC_JPEG_MAX_SCANS);
         at += segment;
     }
     return truncated(error);

@@ -28,37 +28,85 @@ struct sc_image_loader {
     slot *slots;
     size_t next;      /* the sample to start next */
     size_t delivered; /* batches handed out */
+    size_t fault_at;  /* the sample at which the work ended before its end; the first of those that failed */
+    sc_error fault;   /* why; its status is SC_OK as long as it goes on */
     bool stopping;
     pthread_t *threads;
     size_t thread_count;
 };
 
+/* A tenth of a second from now, by the clock of the conditions. */
+static struct timespec in_a_tenth(void) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += 100000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return until;
+}
+
+/* Nobody waits any more, or nothing more can come. */
+static bool is_stopping(const sc_image_loader *loader) {
+    return loader->stopping || loader->fault.status != SC_OK;
+}
+
+/* Ends the work of all threads with the reason at a sample. Called with the lock held. */
+static void stop_with(sc_image_loader *loader, size_t sample, const sc_error *reason) {
+    if (loader->fault.status == SC_OK || sample < loader->fault_at) {
+        loader->fault = *reason;
+        loader->fault_at = sample;
+    }
+    pthread_cond_broadcast(&loader->slot_free);
+    pthread_cond_broadcast(&loader->batch_ready);
+}
+
 /* Takes the next sample whose batch has a slot; false when there is nothing left to do. Called with the lock held. */
 static bool take_sample(sc_image_loader *loader, size_t *sample) {
-    while (!loader->stopping && loader->next < loader->count &&
+    while (!is_stopping(loader) && loader->next < loader->count &&
            loader->next / loader->batch - loader->delivered >= loader->prefetch)
         pthread_cond_wait(&loader->slot_free, &loader->lock);
-    if (loader->stopping || loader->next >= loader->count)
+    if (is_stopping(loader) || loader->next >= loader->count)
         return false;
     *sample = loader->next++;
     return true;
 }
 
+/* Fills the row of a sample. A decoder that gave up because of Ctrl-C begins anew until the loader is told to stop, so
+ * that who catches the error can ask for the same batch again. Called without the lock. */
+static sc_status fill_row(sc_image_loader *loader, size_t sample, sc_preprocess_scratch *scratch, sc_error *error) {
+    slot *place = &loader->slots[sample / loader->batch % loader->prefetch];
+    sc_preprocess preprocess = loader->preprocess;
+    if (loader->repeats[sample] > 0)
+        preprocess.seed = sc_random_mix(preprocess.seed, loader->repeats[sample]);
+    for (;;) {
+        sc_status status = sc_image_batch_fill(&place->batch, sample % loader->batch, loader->source,
+                                               loader->indices[sample], &preprocess, scratch, error);
+        if (status != SC_ERROR_INTERRUPTED)
+            return status;
+        struct timespec until = in_a_tenth();
+        pthread_mutex_lock(&loader->lock);
+        if (!is_stopping(loader))
+            pthread_cond_timedwait(&loader->slot_free, &loader->lock, &until);
+        bool stopping = is_stopping(loader);
+        pthread_mutex_unlock(&loader->lock);
+        if (stopping)
+            return status;
+    }
+}
+
 static void *run_worker(void *argument) {
     sc_image_loader *loader = argument;
     sc_preprocess_scratch scratch = {0};
+    sc_error reason;
     size_t sample;
     pthread_mutex_lock(&loader->lock);
     while (take_sample(loader, &sample)) {
-        slot *place = &loader->slots[sample / loader->batch % loader->prefetch];
         pthread_mutex_unlock(&loader->lock);
-        sc_preprocess preprocess = loader->preprocess;
-        if (loader->repeats[sample] > 0)
-            preprocess.seed = sc_random_mix(preprocess.seed, loader->repeats[sample]);
-        sc_image_batch_fill(&place->batch, sample % loader->batch, loader->source, loader->indices[sample], &preprocess,
-                            &scratch);
+        sc_status status = fill_row(loader, sample, &scratch, &reason);
         pthread_mutex_lock(&loader->lock);
-        if (--place->pending_rows == 0)
+        if (status != SC_OK)
+            stop_with(loader, sample, &reason); /* its row stays pending: the batch never is complete */
+        else if (--loader->slots[sample / loader->batch % loader->prefetch].pending_rows == 0)
             pthread_cond_signal(&loader->batch_ready);
     }
     pthread_mutex_unlock(&loader->lock);
@@ -152,12 +200,10 @@ sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source,
 /* Waits, with the lock held, until the slot is complete; looks up ten times a second for Ctrl-C. */
 static sc_status wait_for_batch(sc_image_loader *loader, const slot *place, sc_error *error) {
     while (place->pending_rows > 0) {
-        struct timespec until;
         SC_TRY(sc_interrupt_check(error));
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += 100000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
+        if (loader->fault.status != SC_OK)
+            return sc_error_set(error, loader->fault.status, "%s", loader->fault.message);
+        struct timespec until = in_a_tenth();
         pthread_cond_timedwait(&loader->batch_ready, &loader->lock, &until);
     }
     return sc_interrupt_check(error);

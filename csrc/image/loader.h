@@ -22,7 +22,8 @@ sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source,
                                  sc_error *error);
 
 /* Waits for the next batch, which is then the caller's. *done (and no batch) after the last. Gives up on Ctrl-C inside
- * an interrupt scope. One thread at a time. */
+ * an interrupt scope, and for good where a thread failed at something else than the bytes of an image (memory or
+ * descriptors ran out, a file is gone), with its path in the message. One thread at a time. */
 sc_status sc_image_loader_next(sc_image_loader *loader, sc_image_batch *batch, bool *done, sc_error *error);
 
 /* Stops the threads after the image each has in hand, and frees everything. NULL is allowed. */

@@ -35,28 +35,31 @@ static size_t max_block(size_t width, size_t height, size_t length) {
 }
 
 /* The reason that stb_image gives, unless it is left over from another file: not every failure sets one. */
-static const char *stb_reason(sc_image_format format) {
-    const char *reason = stbi_failure_reason();
-    for (sc_image_format other = SC_IMAGE_PNG; reason && other <= SC_IMAGE_BMP; other++)
+static const char *stb_reason(const char *reason, sc_image_format format) {
+    for (sc_image_format other = SC_IMAGE_PNG; other <= SC_IMAGE_BMP; other++)
         if (other != format && strstr(reason, sc_image_format_name(other)))
-            reason = NULL;
-    return reason ? reason : "its data are corrupt";
+            reason = "";
+    return reason[0] ? reason : "its data are corrupt";
 }
 
 static sc_status decode_by_stb(sc_pixels *out, const sc_image_header *header, const sc_image_bytes *bytes,
                                sc_error *error) {
-    int size = (int)bytes->length, width, height, channels, wanted = header->channels < 3 ? 1 : 3;
-    sc_stb_limit(max_block(header->width, header->height, bytes->length));
-    void *data = header->bits == 16
-                     ? (void *)stbi_load_16_from_memory(bytes->data, size, &width, &height, &channels, wanted)
-                     : (void *)stbi_load_from_memory(bytes->data, size, &width, &height, &channels, wanted);
-    const char *reason = data                     ? "its headers contradict each other"
-                         : sc_stb_limit_reached() ? "it decompresses to more than its header declares"
-                                                  : stb_reason(header->format);
-    if (!data || (size_t)width != header->width || (size_t)height != header->height) {
+    sc_error reason;
+    void *data;
+    int width, height, wanted = header->channels < 3 ? 1 : 3;
+    sc_stb_request request = {.bytes = bytes->data,
+                              .length = bytes->length,
+                              .bits = header->bits,
+                              .channels = wanted,
+                              .max_block = max_block(header->width, header->height, bytes->length)};
+    sc_status status = sc_stb_decode(&data, &width, &height, &request, &reason);
+    if (status != SC_OK && status != SC_ERROR_FORMAT)
+        return sc_error_set(error, status, "%s", reason.message);
+    if (status != SC_OK || (size_t)width != header->width || (size_t)height != header->height) {
         sc_memory_free(data);
         return sc_error_set(error, SC_ERROR_FORMAT, "a damaged %s file: %s", sc_image_format_name(header->format),
-                            reason);
+                            status == SC_OK ? "its headers contradict each other"
+                                            : stb_reason(reason.message, header->format));
     }
     *out = (sc_pixels){.data = data,
                        .width = header->width,
@@ -78,8 +81,9 @@ static sc_status decode_by_codec(sc_pixels *out, const sc_image_header *header, 
     if (!sc_size_multiply(&count, header->width * channels, header->height))
         return sc_error_set(error, SC_ERROR_MEMORY, "an image of %zu x %zu pixels", header->width, header->height);
     SC_TRY(sc_memory_calloc(&samples, count, size, error));
-    sc_codec_input input = sc_codec_input_of(bytes);
+    sc_codec_input input = sc_codec_input_begin(bytes);
     sc_status status = ((const sc_codec *)table)->decode(samples, header, &input, error);
+    status = sc_codec_end(status, header->format, error);
     if (status != SC_OK) {
         sc_memory_free(samples);
         return status;
@@ -101,7 +105,7 @@ sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t le
     if (length > INT_MAX)
         return sc_error_set(error, SC_ERROR_FORMAT, "a file of %zu bytes", length);
     SC_TRY(sc_image_header_read(&header, &view, error));
-    SC_TRY(sc_image_header_check_size(&header, options->max_pixels, error));
+    SC_TRY(sc_image_header_check_size(&header, &options->limits, error));
     if (header.format == SC_IMAGE_DICOM)
         return sc_dicom_decode(out, &view, options, error);
     if (header.format == SC_IMAGE_TIFF || header.format == SC_IMAGE_WEBP)
@@ -111,7 +115,7 @@ sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t le
 }
 
 sc_status sc_pixels_load(sc_pixels *out, const char *path, const sc_decode_options *options, sc_error *error) {
-    size_t max_pixels = options->max_pixels;
+    size_t max_pixels = options->limits.max_pixels;
     *out = (sc_pixels){0};
     unsigned char *bytes;
     size_t length, max_length = max_pixels < SIZE_MAX / 32 ? 16 * max_pixels + ((size_t)16 << 20) : SIZE_MAX;
@@ -122,6 +126,8 @@ sc_status sc_pixels_load(sc_pixels *out, const char *path, const sc_decode_optio
                             max_pixels);
     status = sc_pixels_decode(out, bytes, length, options, &reason);
     sc_memory_free(bytes);
+    if (status == SC_ERROR_INTERRUPTED)
+        return sc_error_set(error, status, "%s", reason.message);
     if (status != SC_OK)
         return sc_error_set(error, status, "'%s': %s", path, reason.message);
     return SC_OK;

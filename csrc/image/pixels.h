@@ -46,12 +46,13 @@ typedef struct sc_window {
 
 /* How a file is to be read. */
 typedef struct sc_decode_options {
-    size_t max_pixels; /* a larger image is an error before anything is decoded */
-    sc_window window;  /* other formats have none */
+    sc_image_limits limits; /* a larger image is an error before anything is decoded */
+    sc_window window;       /* other formats have none */
 } sc_decode_options;
 
 /* Decodes an image in memory; alpha is dropped, a palette resolved, 16 bit kept. SC_ERROR_FORMAT when it is none,
- * damaged, cut short or larger than max_pixels. */
+ * damaged, cut short or larger than the limits: whatever else fails (memory, Ctrl-C in an interrupt scope) says nothing
+ * of the image. */
 sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t length, const sc_decode_options *options,
                            sc_error *error);
 

@@ -196,5 +196,5 @@ sc_status sc_image_source_check(const sc_image_source *source, size_t index, sc_
     sc_image_header info;
     if (source->kind != KIND_FILES)
         return SC_OK;
-    return sc_image_header_load(&info, source->paths[index], source->options.max_pixels, error);
+    return sc_image_header_load(&info, source->paths[index], &source->options.limits, error);
 }

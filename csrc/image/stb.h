@@ -3,7 +3,8 @@
 #ifndef SC_IMAGE_STB_H
 #define SC_IMAGE_STB_H
 
-#include <stdbool.h>
+#include "base/status.h"
+
 #include <stddef.h>
 
 #define STBI_NO_STDIO
@@ -22,11 +23,19 @@
 #include <stb_image_write.h>
 #pragma GCC diagnostic pop
 
-/* The largest single block that stb may ask for on this thread from now on. A compressed stream can claim any size, so
- * a decoder is only given what the image's header accounts for. */
-void sc_stb_limit(size_t bytes);
+/* An image in memory, and what is wanted of it. */
+typedef struct sc_stb_request {
+    const unsigned char *bytes;
+    size_t length; /* at most INT_MAX */
+    int bits;      /* 8 or 16 of a sample */
+    int channels;  /* 1 or 3 */
+    /* The largest single block that may be asked for: a compressed stream can claim any size, so a decoder is only
+     * given what the image's header accounts for. */
+    size_t max_block;
+} sc_stb_request;
 
-/* Whether a block has been refused on this thread since then. */
-bool sc_stb_limit_reached(void);
+/* Decodes an image: *samples (sc_memory_free) of *height rows of *width pixels. SC_ERROR_FORMAT with stb's reason or
+ * none (an empty message); SC_ERROR_MEMORY; SC_ERROR_INTERRUPTED soon after Ctrl-C, wherever the decoder is. */
+sc_status sc_stb_decode(void **samples, int *width, int *height, const sc_stb_request *request, sc_error *error);
 
 #endif

@@ -1,4 +1,5 @@
 /* Single images, raw: what a file is, file -> tensor, tensor -> PNG, resizing. */
+#include "base/interrupt.h"
 #include "image/pixels.h"
 #include "image/resample.h"
 #include "image/save.h"
@@ -10,11 +11,17 @@
 
 #define PIXELS SC_LUA_CLASS("Pixels")
 
-/* image_info(path) -> width, height, channels (as stored), bits (8 or 16); or nil, message. Reads the header only. */
+/* image_info(path) -> width, height, channels (as stored), bits (8 or 16); or nil, message where it is no
+ * image. Reads the header only. What the machine refuses (memory, descriptors, rights) is an error. */
 static int image_info(lua_State *L) {
     sc_error error;
     sc_image_header header;
-    if (sc_image_header_load(&header, sc_lua_check_text(L, 1, "image_info", "path"), SIZE_MAX, &error) != SC_OK) {
+    const char *path = sc_lua_check_text(L, 1, "image_info", "path");
+    sc_image_limits none = {.max_pixels = SIZE_MAX, .max_bytes = SIZE_MAX};
+    sc_status status = sc_image_header_load(&header, path, &none, &error);
+    if (status != SC_OK && status != SC_ERROR_FORMAT)
+        sc_lua_try(L, status, &error);
+    if (status != SC_OK) {
         lua_pushnil(L);
         lua_pushstring(L, error.message);
         return 2;
@@ -31,13 +38,14 @@ static int pixels_release(lua_State *L) {
     return 0;
 }
 
-/* image_load(path[, {channels = 1 or 3 (default: 1 for grey, else 3), max_pixels = 64 Mpixel, window = the file's}])
- * -> Tensor [C,H,W] in 0..1. window, of DICOM files alone: "file", "full" or {centre, width}. */
+/* image_load(path[, {channels = 1 or 3 (default: 1 for grey, else 3), max_pixels = 64 Mpixel, max_bytes = 4 *
+ * max_pixels (of decoded samples), window = the file's}]) -> Tensor [C,H,W] in 0..1. window, of DICOM files alone:
+ * "file", "full" or {centre, width}. */
 static int image_load(lua_State *L) {
-    static const char *const known[] = {"channels", "max_pixels", "window", NULL};
+    static const char *const known[] = {"channels", "max_pixels", "max_bytes", "window", NULL};
     sc_error error;
     size_t channels = 0;
-    sc_decode_options reading = {.max_pixels = SC_IMAGE_MAX_PIXELS};
+    sc_decode_options reading = {.limits.max_pixels = SC_IMAGE_MAX_PIXELS};
     const char *path = sc_lua_check_text(L, 1, "image_load", "path");
     if (!lua_isnoneornil(L, 2)) {
         if (!lua_istable(L, 2))
@@ -50,7 +58,10 @@ static int image_load(lua_State *L) {
     }
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_pixels *pixels = sc_lua_new_object(L, PIXELS, sizeof *pixels);
-    sc_lua_try_in(L, "image_load", sc_pixels_load(pixels, path, &reading, &error), &error);
+    sc_interrupt_begin();
+    sc_status status = sc_pixels_load(pixels, path, &reading, &error);
+    sc_interrupt_end();
+    sc_lua_try_in(L, "image_load", status, &error);
     sc_lua_try(L, sc_pixels_to_tensor(tensor, pixels, channels ? channels : pixels->channels, &error), &error);
     sc_pixels_release(pixels);
     lua_pop(L, 1);

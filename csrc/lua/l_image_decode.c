@@ -38,8 +38,9 @@ static sc_window check_window(lua_State *L, int table, const char *function) {
 
 sc_decode_options sc_lua_check_decode_options(lua_State *L, int table, const char *function) {
     sc_decode_options options = {0};
-    options.max_pixels = (size_t)sc_lua_field_integer(L, table, function, "max_pixels",
-                                                      (lua_Integer)SC_IMAGE_MAX_PIXELS, 1, (lua_Integer)1 << 31);
+    options.limits.max_pixels = (size_t)sc_lua_field_integer(L, table, function, "max_pixels",
+                                                             (lua_Integer)SC_IMAGE_MAX_PIXELS, 1, (lua_Integer)1 << 31);
+    options.limits.max_bytes = (size_t)sc_lua_field_integer(L, table, function, "max_bytes", 0, 1, LUA_MAXINTEGER);
     options.window = check_window(L, table, function);
     return options;
 }
@@ -80,11 +81,15 @@ static void push_identifier(lua_State *L, const char *text) {
 }
 
 /* dicom_identifiers(path) -> PatientID, StudyInstanceUID, SeriesInstanceUID (each nil where the file has none); or
- * false, message where it is no DICOM file or cannot be read. */
+ * false, message where it is no DICOM file. */
 static int dicom_identifiers(lua_State *L) {
     sc_error error;
     sc_dicom_identifiers found;
-    if (sc_dicom_identifiers_load(&found, sc_lua_check_text(L, 1, "dicom_identifiers", "path"), &error) != SC_OK) {
+    const char *path = sc_lua_check_text(L, 1, "dicom_identifiers", "path");
+    sc_status status = sc_dicom_identifiers_load(&found, path, &error);
+    if (status != SC_OK && status != SC_ERROR_FORMAT)
+        sc_lua_try(L, status, &error);
+    if (status != SC_OK) {
         lua_pushboolean(L, 0);
         lua_pushstring(L, error.message);
         return 2;

@@ -36,7 +36,7 @@ static size_t cache_bytes(lua_State *L) {
 }
 
 static void create_from_files(lua_State *L, image_source_box *box) {
-    static const char *const known[] = {"kind", "paths", "max_pixels", "window", "cache_bytes", NULL};
+    static const char *const known[] = {"kind", "paths", "max_pixels", "max_bytes", "window", "cache_bytes", NULL};
     sc_error error;
     sc_lua_check_keys(L, 1, "image_source", known);
     sc_decode_options options = sc_lua_check_decode_options(L, 1, "image_source");
@@ -91,8 +91,8 @@ static void create_from_phantom(lua_State *L, image_source_box *box) {
         &error);
 }
 
-/* image_source{kind = "files", paths = {...}, max_pixels = 64 Mpixel, window =, cache_bytes = 512 MiB} or
- * image_source{kind = "pixels", pixels = uint8 Tensor [N,H,W], [N,H,W,1] or [N,H,W,3]} or
+/* image_source{kind = "files", paths = {...}, max_pixels = 64 Mpixel, max_bytes = 4 * max_pixels, window =, cache_bytes
+ * = 512 MiB} or image_source{kind = "pixels", pixels = uint8 Tensor [N,H,W], [N,H,W,1] or [N,H,W,3]} or
  * image_source{kind = "phantom", labels = {1 normal, 2 nodule, 3 effusion, 4 opacity; ...}, or findings = {sums of
  * 1 nodule, 2 effusion, 4 opacity; ...}, seed = 0, size = 64, cache_bytes = 512 MiB} -> ImageSource. */
 static int image_source(lua_State *L) {
@@ -150,15 +150,26 @@ static int image_source_check(lua_State *L) {
     return 1;
 }
 
-/* source:digests() -> list: per image 32 hexadecimal digits that are those of its decoded pixels, or false where it
- * cannot be read. Not cryptographic. Works on all cores, and waits. */
+/* 0, 1, … as an array that the collector owns, pushed. */
+static const size_t *push_all_indices(lua_State *L, size_t count) {
+    size_t *indices = lua_newuserdatauv(L, (count + 1) * sizeof *indices, 0);
+    for (size_t i = 0; i < count; i++)
+        indices[i] = i;
+    return indices;
+}
+
+/* source:digests([indices]) -> list: per image (of all, unless told) 32 hexadecimal digits that are those of its
+ * decoded pixels, or false where it cannot be read. Not cryptographic. Works on all cores, and waits. */
 static int image_source_digests(lua_State *L) {
     sc_error error;
     sc_image_source *source = sc_lua_check_image_source(L, 1, "digests", "source");
-    size_t count = sc_image_source_count(source);
+    size_t all = sc_image_source_count(source), count = all;
+    const size_t *indices = lua_isnoneornil(L, 2)
+                                ? push_all_indices(L, all)
+                                : sc_lua_check_index_list(L, 2, "digests", "indices", 1, (lua_Integer)all, &count);
     sc_image_digest *digests = lua_newuserdatauv(L, (count + 1) * sizeof *digests, 0);
     sc_interrupt_begin();
-    sc_status status = sc_image_source_digests(digests, source, &error);
+    sc_status status = sc_image_source_digests(digests, source, indices, count, &error);
     sc_interrupt_end();
     sc_lua_try(L, status, &error);
     lua_createtable(L, (int)(count < INT_MAX ? count : 0), 0);
@@ -211,7 +222,7 @@ static int image_source_extents(lua_State *L) {
 }
 
 /* source:content(index, options of source:batch) -> left, top, width, height of the box that the whole image fills in
- * the square, from 0: all of it, but with resize = "pad". Nil, message where it cannot be read. */
+ * the square, from 0: all of it, but with resize = "pad". Nil, message where it is damaged. */
 static int image_source_content(lua_State *L) {
     sc_error error;
     sc_image_source *source = sc_lua_check_image_source(L, 1, "content", "source");
@@ -221,7 +232,11 @@ static int image_source_content(lua_State *L) {
         return sc_lua_expected(L, 3, "content", "options", "a table");
     sc_preprocess preprocess = sc_lua_check_preprocess(L, 3, "content");
     sc_pixels pixels;
+    sc_interrupt_begin();
     sc_status status = sc_image_source_load(source, index, &pixels, &error);
+    sc_interrupt_end();
+    if (status != SC_OK && status != SC_ERROR_FORMAT)
+        sc_lua_try(L, status, &error);
     if (status != SC_OK) {
         lua_pushnil(L);
         lua_pushstring(L, error.message);
@@ -244,7 +259,9 @@ static int image_source_pixels(lua_State *L) {
         (size_t)sc_lua_check_integer(L, 2, "pixels", "index", 1, (lua_Integer)sc_image_source_count(source)) - 1;
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_pixels pixels;
+    sc_interrupt_begin();
     sc_status status = sc_image_source_load(source, index, &pixels, &error);
+    sc_interrupt_end();
     if (status == SC_OK)
         status = sc_pixels_to_tensor(tensor, &pixels, pixels.channels, &error);
     sc_pixels_release(&pixels);

@@ -182,6 +182,6 @@ describe("decoding", function()
     assert.has_error(function() core.image_load("a", { channels = 2 }) end,
       "image_load: channels: expected 1 or 3, got 2")
     assert.has_error(function() core.image_load("a", { chanels = 1 }) end,
-      "image_load: unknown option 'chanels', expected one of: channels, max_pixels, window")
+      "image_load: unknown option 'chanels', expected one of: channels, max_pixels, max_bytes, window")
   end)
 end)

@@ -87,7 +87,9 @@ describe("the loader", function()
   end)
 
   it("gives a batch without rows when nothing in it could be read", function()
-    local source = core.image_source { kind = "files", paths = { "/nowhere/a.png", IMAGES .. "grey8.png" } }
+    local root <close> = setmetatable({ path = temporary.folder() }, { __close = function(r) files.remove(r.path) end })
+    local bad = temporary.write(root.path, "a.png", "no picture")
+    local source = core.image_source { kind = "files", paths = { bad, IMAGES .. "grey8.png" } }
     local loader <close> = core.image_loader(source, { indices = { 1, 1, 2 }, batch = 2, size = 4, channels = 1 })
     local x, positions, failures = loader:next()
     assert.same({ 0, 1, 4, 4 }, x:shape())

@@ -52,6 +52,7 @@ local common_rules = {
   on_duplicate = { one_of = { "warn", "error", "drop", "ignore" } },
   encoding = { one_of = { "latin1" } },
   max_pixels = { type = "integer", min = 1 },
+  max_bytes = { type = "integer", min = 1 },
   cache_bytes = { type = "integer", min = 0 },
   mean = { type = { "number", "table" }, check = is_numbers },
   std = { type = { "number", "table" }, check = is_numbers },
@@ -248,13 +249,14 @@ function dataset.parts(samples, source)
   local parts, has_groups = {}, false
   for _, sample in ipairs(samples) do has_groups = has_groups or sample.group ~= nil end
   for _, name in ipairs(stratification.names) do
-    parts[name] = { source = source, rows = {}, labels = {}, names = {}, paths = {}, groups = has_groups and {} or nil }
+    parts[name] = { source = source, rows = {}, labels = {}, names = {}, groups = has_groups and {} or nil,
+      paths = samples[1] and samples[1].path and {} or nil }
   end
   for _, sample in ipairs(samples) do
     local part = parts[sample.split]
     local i = #part.rows + 1
-    part.rows[i], part.labels[i], part.names[i], part.paths[i] = sample.row, sample.label, sample.name,
-      sample.path or sample.name
+    part.rows[i], part.labels[i], part.names[i] = sample.row, sample.label, sample.name
+    if part.paths then part.paths[i] = sample.path end
     if has_groups then part.groups[i] = sample.group or false end
   end
   return parts

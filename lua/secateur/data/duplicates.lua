@@ -9,19 +9,34 @@ local duplicates = {}
 -- How many pairs a message names.
 local NAMED = 3
 
--- Digest of each image of a source, in its order; false where it cannot be read.
-local function digests_of(source)
-  return source.digests and source:digests() or {}
+-- For each source, row -> digest of that image, false where it cannot be read; of those rows that are in a part.
+local function row_digests(parts)
+  local rows, known = {}, {}
+  for _, split in ipairs(stratification.names) do
+    local source = parts[split].source
+    rows[source], known[source] = rows[source] or {}, known[source] or {}
+    for _, row in ipairs(parts[split].rows) do
+      if known[source][row] == nil then
+        known[source][row] = false
+        table.insert(rows[source], row)
+      end
+    end
+  end
+  for source, list in pairs(rows) do
+    local digests = source:digests(list)
+    for i, row in ipairs(list) do known[source][row] = digests[i] end
+  end
+  return known
 end
 
 -- For each part, its samples' digests: of the pixels, or where `paths` are given the numbers of sets of equal files.
 local function part_digests(parts, paths)
-  local sets, by_source, result = paths and equal_files.sets(paths), {}, {}
+  local sets, by_source, result = paths and equal_files.sets(paths), not paths and row_digests(parts), {}
   for _, split in ipairs(stratification.names) do
     local part, list = parts[split], {}
-    local digests = not sets and (by_source[part.source] or digests_of(part.source))
-    if digests then by_source[part.source] = digests end
-    for i, row in ipairs(part.rows) do list[i] = sets and sets[part.paths[i]] or digests and digests[row] or false end
+    for i, row in ipairs(part.rows) do
+      list[i] = sets and sets[part.paths[i]] or by_source and by_source[part.source][row] or false
+    end
     result[split] = list
   end
   return result

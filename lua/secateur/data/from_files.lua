@@ -135,7 +135,7 @@ function from_files.build(name, listing, opts)
   local paths = {}
   for row, sample in ipairs(listing.samples) do paths[row] = sample.path end
   local source = core.image_source { kind = "files", paths = paths, max_pixels = opts.max_pixels,
-    window = opts.window, cache_bytes = opts.cache_bytes }
+    max_bytes = opts.max_bytes, window = opts.window, cache_bytes = opts.cache_bytes }
   local kept, skipped = scan(name, source, listing, opts)
   check_readable(listing, kept)
   groups.assign(listing, kept, opts.group)

@@ -24,7 +24,9 @@
 --   is said. Equal images of one split are said where their labels differ.
 -- * `encoding` ("latin1"): what names of classes and files are that are not UTF-8; without it they are an error.
 -- * `on_error` ("skip", or "stop" at what cannot be read), `max_pixels` (larger images count as unreadable),
---   `cache_bytes` (for decoded images).
+--   `max_bytes` (so do those that take more when decoded; 4 for each of `max_pixels`), `cache_bytes` (for decoded
+--   images). Only what is wrong with a file itself makes it unreadable: where memory or descriptors run out, or a file
+--   that was found is gone when it is wanted, that is an error whatever `on_error` says.
 --
 -- Every file of a class folder is an image, whatever its ending, or is skipped by name and reason (`.skipped`); dot
 -- files, Thumbs.db, desktop.ini, `__MACOSX`, `@eaDir` and `$RECYCLE.BIN` are passed over. What was left out or assumed

@@ -45,8 +45,8 @@ local rules = dataset.rules {
 }
 
 -- A phantom can always be drawn, at its size and in all of its range, and is like no other.
-for _, key in ipairs { "max_pixels", "on_error", "only", "skip", "group", "on_duplicate", "encoding", "resize", "crop",
-  "interpolation", "range", "window" } do
+for _, key in ipairs { "max_pixels", "max_bytes", "on_error", "only", "skip", "group", "on_duplicate", "encoding",
+  "resize", "crop", "interpolation", "range", "window" } do
   rules[key] = nil
 end
 

@@ -14,7 +14,7 @@ local unlabelled = {}
 
 -- Options of data sets that say how an image becomes a tensor.
 local pixel_options = { "size", "channels", "mean", "std", "resize", "crop", "interpolation", "range", "window",
-  "max_pixels", "cache_bytes" }
+  "max_pixels", "max_bytes", "cache_bytes" }
 
 --- The rules of those options of data sets that say how an image becomes a tensor.
 -- @treturn table option name -> rule
@@ -47,7 +47,7 @@ end
 function unlabelled.files(name, paths, about, opts)
   opts = dataset.options(name, opts, unlabelled.rules())
   local source = core.image_source { kind = "files", paths = paths, max_pixels = opts.max_pixels,
-    window = opts.window, cache_bytes = opts.cache_bytes }
+    max_bytes = opts.max_bytes, window = opts.window, cache_bytes = opts.cache_bytes }
   local bad, positions, part = {}, {}, { source = source, rows = {}, names = {}, labels = {} }
   for _, failure in ipairs(source:check()) do
     bad[failure.index] = files.without_path(failure.message, paths[failure.index])

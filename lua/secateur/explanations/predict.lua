@@ -314,8 +314,8 @@ end
 -- * `top` (3): how many classes a row's `top` lists, and the printed table shows
 -- * `threshold` (0.5; of a sigmoid head): the probability from which on a finding counts as present; one, or a list of
 --   one per finding
--- * `mean`, `std`, `resize`, `crop`, `interpolation`, `range`, `window`, `max_pixels`: see `sc.data`; instead of what
---   the model knows
+-- * `mean`, `std`, `resize`, `crop`, `interpolation`, `range`, `window`, `max_pixels`, `max_bytes`: see `sc.data`;
+--   instead of what the model knows
 -- * `batch` (32), `workers` (1), `quiet` (false)
 --
 -- @treturn Predictions a list of rows `{file =, class =, probability =, probabilities = {…}, top = {{class =,

@@ -5,8 +5,8 @@
 -- @module secateur.help.native.files
 
 --- Many images behind one interface, counted from 1: `core.image_source(opts)`, with `kind` "files" (`paths`,
--- `max_pixels`, `window`, `cache_bytes`), "pixels" (`pixels`: uint8 Tensor [N x H x W] or [N x H x W x channels]) or
--- "phantom" (`labels`, `seed`, `size`, `cache_bytes`).
+-- `max_pixels`, `max_bytes`, `window`, `cache_bytes`), "pixels" (`pixels`: uint8 Tensor [N x H x W] or
+-- [N x H x W x channels]) or "phantom" (`labels`, `seed`, `size`, `cache_bytes`).
 -- @type ImageSource
 
 --- How many images there are, readable or not.
@@ -20,6 +20,7 @@
 --- Digests of the decoded pixels, on all cores: images are the same where these are, whatever files they came from (a
 -- grey image and the same stored as colour, too). 128 bits of MurmurHash3: fit for finding duplicates, not security.
 -- @function ImageSource:digests
+-- @tparam[opt] {int,...} indices all by default
 -- @treturn {string,...} 32 hexadecimal digits per image, false where it cannot be read
 
 --- Which stored values images use, on all cores.
