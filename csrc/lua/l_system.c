@@ -71,7 +71,8 @@ static int system_permutation(lua_State *L) {
     return 1;
 }
 
-/* set_raise(f): failures of the core are raised by f(message), which has to raise an error; Ctrl-C is not. */
+/* set_raise(f): failures of the core are raised by f(message, whether memory ran out), which has to raise an error;
+ * Ctrl-C is not. */
 static int system_set_raise(lua_State *L) {
     if (!lua_isfunction(L, 1))
         return sc_lua_expected(L, 1, "set_raise", "f", "a function");

@@ -13,31 +13,43 @@ void sc_lua_set_raise(lua_State *L, int index) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
 }
 
-int sc_lua_fail(lua_State *L, const char *format, ...) {
-    va_list arguments;
+/* Raises the message on top of the stack by the function that was set; exhausted: it says that memory ran out. */
+static int raise_message(lua_State *L, bool exhausted) {
     luaL_checkstack(L, 3, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
-    va_start(arguments, format);
-    const char *message = lua_pushvfstring(L, format, arguments);
-    va_end(arguments);
-    if (lua_isfunction(L, -2)) {
-        lua_pushvalue(L, -1); /* the first stays, for the case that the call comes back */
-        lua_insert(L, -3);
-        lua_call(L, 1, 0);
+    if (lua_isfunction(L, -1)) {
+        lua_pushvalue(L, -2); /* the first stays, for the case that the call comes back */
+        lua_pushboolean(L, exhausted);
+        lua_call(L, 2, 0);
+    } else {
+        lua_pop(L, 1);
     }
-    return luaL_error(L, "%s", message);
+    return luaL_error(L, "%s", lua_tostring(L, -1));
+}
+
+int sc_lua_fail(lua_State *L, const char *format, ...) {
+    va_list arguments;
+    luaL_checkstack(L, 4, NULL);
+    va_start(arguments, format);
+    lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    return raise_message(L, false);
 }
 
 void sc_lua_try(lua_State *L, sc_status status, const sc_error *error) {
+    if (status == SC_OK)
+        return;
     if (status == SC_ERROR_INTERRUPTED)
         luaL_error(L, "%s", error->message);
-    else if (status != SC_OK)
-        sc_lua_fail(L, "%s", error->message);
+    lua_pushstring(L, error->message);
+    raise_message(L, status == SC_ERROR_MEMORY);
 }
 
 void sc_lua_try_in(lua_State *L, const char *function, sc_status status, const sc_error *error) {
-    if (status != SC_OK && status != SC_ERROR_INTERRUPTED)
-        sc_lua_fail(L, "%s: %s", function, error->message);
+    if (status != SC_OK && status != SC_ERROR_INTERRUPTED) {
+        lua_pushfstring(L, "%s: %s", function, error->message);
+        raise_message(L, status == SC_ERROR_MEMORY);
+    }
     sc_lua_try(L, status, error);
 }
 

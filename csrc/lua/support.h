@@ -24,7 +24,8 @@
  * Does not return; the int is for `return sc_lua_fail(...)`. */
 int sc_lua_fail(lua_State *L, const char *format, ...);
 
-/* From now on sc_lua_fail calls the function at index with its message. */
+/* From now on sc_lua_fail and sc_lua_try call the function at index with their message, and whether it says that memory
+ * ran out. */
 void sc_lua_set_raise(lua_State *L, int index);
 
 /* Raises the error's message unless status is SC_OK. Ctrl-C is raised by luaL_error, whatever sc_lua_set_raise was

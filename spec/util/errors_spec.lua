@@ -66,6 +66,20 @@ describe("errors", function()
     assert.matches("^add: ", message)
   end)
 
+  it("about memory that ran out are caught as no answer", function()
+    local too_many = inside "return function(core) local x = core.zeros(1 << 50) return x end"
+    local try = inside "return function(f, ...) return errors.try(f, ...) end"
+    assert.equal("memory: could not allocate 4503599627370496 bytes", (caught(function() try(too_many, core) end)))
+    local within = inside "return function(...) return errors.within('verb', ...) end"
+    assert.equal("verb: memory: could not allocate 4503599627370496 bytes",
+      (caught(function() try(within, too_many, core) end)))
+    local catch = inside "return function(...) return errors.catch(...) end"
+    local ok, problem = catch(within, too_many, core)
+    assert.same({ false, true, "verb" }, { ok, errors.is_exhausted(problem), problem.name })
+    assert.is_false(errors.is_exhausted(select(2, catch(deep, "wrong"))))
+    assert.is_false(errors.is_exhausted "plain")
+  end)
+
   it("of others pass through as they are", function()
     local try = inside "return function(f) return errors.try(f) end"
     local within = inside "return function(f) return errors.within('verb', f) end"

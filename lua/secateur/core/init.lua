@@ -14,7 +14,10 @@ local variants = {
 cpu.prepare() -- OpenMP looks at the environment when the core brings it in
 
 local core = variants[cpu.level]()
-core.set_raise(errors.raise)
+core.set_raise(function(message, exhausted)
+  if exhausted then errors.exhausted(message) end
+  errors.raise(message)
+end)
 
 -- Decoders in modules of their own, which the core loads when it meets such a file; `core.codecs()` tells which work.
 for format, name in pairs { TIFF = "secateur.tiff", WebP = "secateur.webp", DICOM = "secateur.dicom" } do

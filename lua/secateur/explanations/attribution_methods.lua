@@ -25,7 +25,8 @@ end
 
 -- A function of one's own gives a Tensor or what attribute gives.
 local function call(label, explain, model, x, target)
-  local ok, result = pcall(explain, model, x, target)
+  local ok, result = errors.catch(explain, model, x, target)
+  if not ok and errors.is_exhausted(result) then errors.rethrow(result) end
   if not ok then errors.raise("%s: %s", label, result) end
   if type(result) == "table" and result.input then return result.input, result.layers end
   return result

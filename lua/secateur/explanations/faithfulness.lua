@@ -189,7 +189,7 @@ local function explain_all(job, explainer)
   for _, part in ipairs(job.parts) do
     local good, found = errors.catch(explainer.explain, job.model, part.x, part.targets, nil, part.first)
     if not good then
-      if explainer.optional and errors.is_fault(found) then return nil, tostring(found) end
+      if explainer.optional and errors.is_fault(found) and not found.exhausted then return nil, tostring(found) end
       errors.rethrow(found)
     end
     maps[part] = found

@@ -129,12 +129,14 @@ end
 
 -- The channels were judged; what still can fail depends on the image, or on the memory that a head takes.
 local function rebuild_for(wanted, adaptation)
-  local ok, graph = errors.try(rebuild, adaptation)
+  local ok, graph = errors.catch(rebuild, adaptation)
   if ok then return graph end
-  local message = graph
+  if not errors.is_fault(graph) then errors.rethrow(graph) end
+  local message = graph.message
   if adaptation.drawn and message:find(("linear '%s': "):format(adaptation.drawn), 1, true) then
     errors.raise("classes: expected a head that fits into memory, got %d: %s", wanted.classes, message)
   end
+  if graph.exhausted then errors.rethrow(graph) end
   errors.raise("size: expected one that the model's layers fit, got %s: %s", wanted.size, message)
 end
 

@@ -22,6 +22,7 @@ local package_root = debug.getinfo(1, "S").source:match("^(.*[/\\])util[/\\]erro
 -- @type Fault
 -- @field name of the public function, or nil
 -- @field message without it
+-- @field exhausted whether memory ran out, which says nothing about what was asked for
 local Fault = { __name = "Fault" }
 Fault.__index = Fault
 
@@ -57,9 +58,9 @@ local function user_position()
   return frame and frame.currentline > 0 and ("%s:%d: "):format(frame.short_src, frame.currentline) or ""
 end
 
-local function throw(name, message)
+local function throw(name, message, exhausted)
   if type(message) == "string" then message = visible(message) end
-  local fault = setmetatable({ name = name, message = message }, Fault)
+  local fault = setmetatable({ name = name, message = message, exhausted = exhausted }, Fault)
   local place = position()
   error(place and visible(place) .. tostring(fault) or fault, 0)
 end
@@ -81,6 +82,12 @@ end
 -- @param ... its arguments
 function errors.refuse(name, format, ...)
   throw(name, text(format, ...))
+end
+
+--- Raises a message about memory that ran out. `try` does not catch it: nothing was wrong with what was tried.
+-- @string message
+function errors.exhausted(message)
+  throw(nil, message, true)
 end
 
 --- Writes a line to stderr: what was left out, guessed or changed.
@@ -119,11 +126,12 @@ end
 
 local function only_faults(ok, problem, ...)
   if ok then return ok, problem, ... end
-  if getmetatable(problem) ~= Fault then error(problem, 0) end
+  if getmetatable(problem) ~= Fault or problem.exhausted then errors.rethrow(problem) end
   return false, problem.message, problem.name
 end
 
---- Calls a function and catches what the package raises in it.
+--- Calls a function and catches what the package raises in it, but for memory that ran out: who takes a failure for an
+-- answer ("this cannot be done") would take it for one, too.
 -- @func f
 -- @param ... its arguments
 -- @return[1] true, and what it gives
@@ -177,13 +185,18 @@ end
 function errors.rethrow(problem, name)
   if getmetatable(problem) ~= Fault then error(problem, 0) end
   local inner = name and problem.name and problem.name ~= name
-  throw(name or problem.name, inner and tostring(problem) or problem.message)
+  throw(name or problem.name, inner and tostring(problem) or problem.message, problem.exhausted)
 end
 
 --- Whether a value is what the package raises where it catches it itself.
 -- @param value
 -- @treturn boolean
 function errors.is_fault(value) return getmetatable(value) == Fault end
+
+--- Whether a value is a Fault that says that memory ran out.
+-- @param value
+-- @treturn boolean
+function errors.is_exhausted(value) return errors.is_fault(value) and value.exhausted or false end
 
 --- Whether the package is raising an error right now: for message handlers, which are called where it is raised.
 -- @treturn boolean
