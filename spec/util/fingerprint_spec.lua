@@ -1,5 +1,8 @@
 local core = require "secateur.core"
+local errors = require "support.errors"
+local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
+local temporary = require "support.temporary"
 
 local function model(changes)
   local state = { ["conv.weight"] = core.tensor { { 1, 2 }, { 3, 4 } }, ["conv.bias"] = core.tensor { 5, 6 } }
@@ -68,6 +71,15 @@ describe("fingerprint", function()
     assert.not_equal(fingerprint.options(train), fingerprint.options(dataset { pixel = 7 }.train))
     assert.equal("userdata", fingerprint.options(io.stderr))
     assert.is_nil(fingerprint.options(nil))
+  end)
+
+  it("take no function for another because its source cannot be read", function()
+    local folder = temporary.folder()
+    local mine = load("return function() return 1 end", "@" .. folder)()
+    local message = errors.raised(function() fingerprint.options(mine) end)
+    files.remove(folder)
+    assert.equal(folder .. ": expected a file, got a folder", message)
+    assert.matches("^function %x+$", fingerprint.options(mine)) -- there is none now
   end)
 
   it("stand for models, data sets and options together", function()

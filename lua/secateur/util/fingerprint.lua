@@ -1,7 +1,11 @@
 --- Short texts that stand for models, datasets and options, to tell whether two experiments are the same.
 -- They guard against mistakes, not against forgery: of a large array 64 values are looked at, of a split 8 images.
 -- @module secateur.util.fingerprint
+local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
 local json = require "secateur.util.json"
+local lfs = require "lfs"
+local tensors = require "secateur.util.tensors"
 
 local fingerprint = {}
 
@@ -64,16 +68,21 @@ function fingerprint.dataset(dataset)
   return fingerprint.text(table.concat(parts, "\n"))
 end
 
+-- The text that a function was compiled from; nil where there is no such file. One that is there and cannot be read is
+-- an error: what would stand for the function then would be something else.
+local function source_of(info)
+  if info.source:sub(1, 1) ~= "@" then return info.source end
+  local path = info.source:sub(2)
+  if not lfs.attributes(path, "mode") then return nil end
+  return errors.check(files.read_all(path))
+end
+
 -- A function as its lines in the source, wherever they stand there; compiled code, which holds line numbers, only
 -- where the source cannot be had.
 local function function_text(value)
   local info = debug.getinfo(value, "S")
   if info.what == "C" then return "of C" end
-  local source = info.source
-  if source:sub(1, 1) == "@" then
-    local file <close> = io.open(source:sub(2), "rb")
-    source = file and file:read("a")
-  end
+  local source = source_of(info)
   local lines, number = {}, 0
   for line in (source or ""):gmatch("([^\n]*)\n?") do
     number = number + 1
@@ -92,8 +101,7 @@ function fingerprint.options(value)
   if kind == "function" then
     return "function " .. function_text(value)
   elseif kind == "userdata" then
-    local is_tensor, text = pcall(tensor_text, value)
-    return is_tensor and "tensor " .. fingerprint.text(text) or "userdata"
+    return tensors.is(value) and "tensor " .. fingerprint.text(tensor_text(value)) or "userdata"
   elseif kind == "table" and is_split(value) then
     return "split " .. fingerprint.text(split_text("option", value))
   elseif kind == "table" then

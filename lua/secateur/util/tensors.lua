@@ -17,7 +17,10 @@ end
 --- Whether a value is a Tensor.
 -- @param value anything
 -- @treturn boolean
-function tensors.is(value) return type(value) == "userdata" and value.totable ~= nil end
+function tensors.is(value)
+  local class = type(value) == "userdata" and getmetatable(value)
+  return type(class) == "table" and class.__index ~= nil and value.totable ~= nil
+end
 
 --- Whether all elements are finite, and their magnitudes too small for their sum to overflow.
 -- @param tensor a Tensor of real numbers
