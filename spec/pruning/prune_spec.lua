@@ -219,7 +219,7 @@ describe("prune", function()
       plan:save(folder .. "/new/plan.json")
       assert.equal(tostring(plan), tostring(prune.load_plan(folder .. "/new/plan.json")))
       assert.has_error(function() plan:save(folder .. "/new/plan.json/plan.json") end,
-        ("save: %s/new/plan.json/plan.json.part: Not a directory"):format(folder))
+        ("save: %s/new/plan.json/plan.json: Not a directory"):format(folder))
     end)
   end)
 
