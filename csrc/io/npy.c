@@ -237,9 +237,25 @@ static sc_status reorder(sc_tensor *tensor, sc_error *error) {
     return SC_OK;
 }
 
-sc_status sc_npy_read(sc_tensor *out, sc_byte_stream *stream, sc_error *error) {
+/* Element sizes times sc_shape_init's number of elements fit. */
+static sc_status charge(sc_npy_budget *budget, const npy_header *header, const sc_byte_stream *stream,
+                        sc_error *error) {
+    uint64_t bytes = sc_shape_numel(&header->shape) * sc_dtype_size(sc_element_dtype(header->element));
+    if (!budget)
+        return SC_OK;
+    if (bytes > budget->max_bytes - budget->used)
+        return sc_byte_stream_fail(stream, error,
+                                   "it unpacks to %" PRIu64 " bytes, %" PRIu64
+                                   " with those before it: more than max_bytes = %" PRIu64,
+                                   bytes, bytes + budget->used, budget->max_bytes);
+    budget->used += bytes;
+    return SC_OK;
+}
+
+sc_status sc_npy_read(sc_tensor *out, sc_byte_stream *stream, sc_npy_budget *budget, sc_error *error) {
     npy_header header = {0};
     SC_TRY(read_header(&header, stream, error));
+    SC_TRY(charge(budget, &header, stream, error));
     SC_TRY(sc_element_read(out, stream, header.element, header.big_endian, &header.shape, error));
     if (!header.fortran || header.shape.ndim < 2)
         return SC_OK;
@@ -254,15 +270,16 @@ sc_status sc_npy_load(sc_tensor *out, const char *path, sc_error *error) {
     sc_file_stream stream;
     SC_TRY(sc_file_open(&file, path, error));
     sc_file_stream_init(&stream, &file, 0, file.size);
-    sc_status status = sc_npy_read(out, &stream.base, error);
+    sc_status status = sc_npy_read(out, &stream.base, NULL, error);
     sc_file_close(&file);
     return status;
 }
 
-sc_status sc_npy_load_entry(sc_tensor *out, const sc_zip *zip, const sc_zip_entry *entry, sc_error *error) {
+sc_status sc_npy_load_entry(sc_tensor *out, const sc_zip *zip, const sc_zip_entry *entry, sc_npy_budget *budget,
+                            sc_error *error) {
     sc_zip_stream stream;
     SC_TRY(sc_zip_stream_open(&stream, zip, entry, error));
-    sc_status status = sc_npy_read(out, &stream.base, error);
+    sc_status status = sc_npy_read(out, &stream.base, budget, error);
     if (status == SC_OK) {
         status = sc_zip_stream_check(&stream, error);
         if (status != SC_OK)

@@ -1,5 +1,6 @@
 #include "io/zip_stream.h"
 
+#include "base/interrupt.h"
 #include "io/file_stream.h"
 
 #include <inttypes.h>
@@ -8,7 +9,7 @@
 
 enum {
     MAX_RATIO = 1032, /* the most that deflate can reach */
-    CHUNK = 1 << 30,  /* the most that zlib is given at a time */
+    CHUNK = 1 << 24,  /* the most that zlib is given between two looks for Ctrl-C */
 };
 
 static sc_status read_stored(sc_zip_stream *stream, void *out, size_t length, sc_error *error) {
@@ -54,16 +55,15 @@ static sc_status inflate_some(sc_zip_stream *stream, unsigned char *out, size_t 
 static sc_status read_entry(sc_byte_stream *self, void *out, size_t length, sc_error *error) {
     sc_zip_stream *stream = (sc_zip_stream *)self; /* base is its first member */
     unsigned char *next = out;
+    if (stream->entry->method == SC_ZIP_STORED)
+        return read_stored(stream, out, length, error);
     while (length > 0) {
         size_t chunk = length < CHUNK ? length : CHUNK, got = chunk;
-        if (stream->entry->method == SC_ZIP_STORED)
-            SC_TRY(read_stored(stream, next, chunk, error));
-        else
-            SC_TRY(inflate_some(stream, next, chunk, &got, error));
+        SC_TRY(sc_interrupt_check(error));
+        SC_TRY(inflate_some(stream, next, chunk, &got, error));
         if (got < chunk)
             return sc_byte_stream_fail(self, error, "deflate data end before the declared size");
-        if (stream->entry->method == SC_ZIP_DEFLATED)
-            stream->crc = (uint32_t)crc32_z(stream->crc, next, chunk);
+        stream->crc = (uint32_t)crc32_z(stream->crc, next, chunk);
         next += chunk;
         length -= chunk;
     }

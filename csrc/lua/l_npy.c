@@ -58,11 +58,11 @@ static int npz_names(lua_State *L) {
 }
 
 /* Pushes the array. */
-static void push_entry(lua_State *L, const sc_zip *zip, const sc_zip_entry *entry) {
+static void push_entry(lua_State *L, const sc_zip *zip, const sc_zip_entry *entry, sc_npy_budget *budget) {
     sc_error error;
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_interrupt_begin();
-    sc_status status = sc_npy_load_entry(tensor, zip, entry, &error);
+    sc_status status = sc_npy_load_entry(tensor, zip, entry, budget, &error);
     sc_interrupt_end();
     sc_lua_try(L, status, &error);
 }
@@ -75,32 +75,58 @@ static const sc_zip_entry *find_array(const sc_zip *zip, const char *name, size_
     return NULL;
 }
 
-/* npz_load(path[, names]) -> table name -> Tensor, of all arrays or of those in the list of names. */
+/* Lists the entries that are wanted, as an array that the collector owns, pushed: all arrays, or those that the list of
+ * names at index 2 names. */
+static const sc_zip_entry **push_wanted(lua_State *L, const sc_zip *zip, size_t *count) {
+    bool all = lua_isnil(L, 2);
+    size_t most = all ? zip->count : lua_rawlen(L, 2);
+    const sc_zip_entry **entries = lua_newuserdatauv(L, (most + 1) * sizeof *entries, 0);
+    *count = 0;
+    for (size_t i = 0; all && i < most; i++)
+        if (array_name_length(&zip->entries[i]) > 0)
+            entries[(*count)++] = &zip->entries[i];
+    for (size_t i = 0; !all && i < most; i++) {
+        lua_rawgeti(L, 2, (lua_Integer)i + 1);
+        const char *name = sc_lua_check_string(L, lua_gettop(L), "npz_load", "names");
+        entries[i] = find_array(zip, name, lua_rawlen(L, -1));
+        if (!entries[i])
+            sc_lua_fail(L, "'%s': no array '%s' in it", zip->file.path, name);
+        lua_pop(L, 1);
+        *count = i + 1;
+    }
+    return entries;
+}
+
+/* What arrays may unpack to that nobody has set a limit for: so much in any case, and so much for each of their bytes.
+ * Images and features are packed to a tenth at best, masks to a hundredth, nothing but zeros to a thousandth. */
+static uint64_t default_max_bytes(const sc_zip_entry *const *entries, size_t count) {
+    enum { RATIO = 100 };
+    uint64_t bytes = (uint64_t)256 << 20;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t more = entries[i]->compressed < UINT64_MAX / RATIO ? RATIO * entries[i]->compressed : UINT64_MAX;
+        bytes = more < UINT64_MAX - bytes ? bytes + more : UINT64_MAX;
+    }
+    return bytes;
+}
+
+/* npz_load(path[, names[, max_bytes]]) -> table name -> Tensor, of all arrays or of those in the list of names. They
+ * may take max_bytes in memory together: by default 256 MiB and 100 for each byte that is stored of them. */
 static int npz_load(lua_State *L) {
+    size_t count;
     const char *path = sc_lua_check_text(L, 1, "npz_load", "path");
-    bool all = lua_isnoneornil(L, 2);
-    if (!all && !lua_istable(L, 2))
+    if (!lua_isnoneornil(L, 2) && !lua_istable(L, 2))
         sc_lua_expected(L, 2, "npz_load", "names", "a list of names");
-    lua_settop(L, 2);
+    lua_settop(L, 3);
+    lua_Integer given = lua_isnil(L, 3) ? 0 : sc_lua_check_integer(L, 3, "npz_load", "max_bytes", 1, LUA_MAXINTEGER);
     const sc_zip *zip = push_archive(L, path);
+    const sc_zip_entry *const *entries = (const sc_zip_entry *const *)push_wanted(L, zip, &count);
+    sc_npy_budget budget = {.max_bytes = given ? (uint64_t)given : default_max_bytes(entries, count)};
     lua_newtable(L);
-    for (size_t i = 0; all && i < zip->count; i++) {
-        size_t length = array_name_length(&zip->entries[i]);
-        if (length > 0) {
-            lua_pushlstring(L, zip->entries[i].name, length);
-            push_entry(L, zip, &zip->entries[i]);
-            lua_rawset(L, 4);
-        }
+    for (size_t i = 0; i < count; i++) {
+        lua_pushlstring(L, entries[i]->name, array_name_length(entries[i]));
+        push_entry(L, zip, entries[i], &budget);
+        lua_rawset(L, -3);
     }
-    for (lua_Integer i = 1; !all && lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
-        const char *name = sc_lua_check_string(L, 5, "npz_load", "names");
-        const sc_zip_entry *entry = find_array(zip, name, lua_rawlen(L, 5));
-        if (!entry)
-            sc_lua_fail(L, "'%s': no array '%s' in it", path, name);
-        push_entry(L, zip, entry);
-        lua_rawset(L, 4);
-    }
-    lua_settop(L, 4);
     return 1;
 }
 

@@ -1,4 +1,5 @@
 -- sc.npz and sc.save_npz: what is written is read again, by NumPy, too, where there is one.
+local archives = require "support.archives"
 local core = require "secateur.core"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
@@ -81,6 +82,37 @@ for name in sorted(a.files):
     assert.equal("Größe float32 (1,) [3.0]\nblock.0/weight float32 (2,) [1.5, -0.25]\nimage uint8 (1, 2, 2) [0, 255]\n"
       .. "labels int64 (2, 2) [1, -2]\nnone float32 (0, 5) []\nx float32 (2, 3, 4) [?]\n",
       (said:gsub("(x float32 %(2, 3, 4%) )%b[]", "%1[?]")))
+  end)
+
+  it("unpack to no more than they may", function()
+    sc.save_npz(path, { x = core.zeros(10), y = core.zeros(5, 4) })
+    local whole = sc.npz(path, nil, { max_bytes = 120 })
+    assert.same({ 5, 4 }, whole.y:shape())
+    assert.same({ 10 }, sc.npz(path, { "x" }, { max_bytes = 40 }).x:shape())
+    assert.has_error(function() sc.npz(path, nil, { max_bytes = 119 }) end, ("npz: '%s': entry 'y.npy': it unpacks to "
+      .. "80 bytes, 120 with those before it: more than max_bytes = 119"):format(path))
+    assert.matches("npz: max_bytes: expected a whole number", errors.raised(sc.npz, path, nil, { max_bytes = 0 }))
+  end)
+
+  it("are refused where few bytes unpack to very many, unless that is wanted", function()
+    -- 64 Mi booleans, which become 512 MiB of int64
+    local count = 64 << 20
+    local header = ("{'descr': '|b1', 'fortran_order': False, 'shape': (%d,), }"):format(count)
+    header = header .. (" "):rep((-(#header + 11)) % 64) .. "\n"
+    local start = "\147NUMPY\1\0" .. string.pack("<s2", header)
+    local file = temporary.write(root, "start", start)
+    local packed = files.join(root, "packed")
+    if not os.execute(("{ cat %s; head -c %d /dev/zero; } | gzip -1 -n > %s 2>/dev/null"):format(file, count, packed)) then
+      return pending "no gzip here to make it with"
+    end
+    local bytes = assert(files.read_all(packed))
+    local crc = string.unpack("<I4", bytes, -8)
+    temporary.write(root, "bomb.npz", archives.zip { { name = "x.npy", data = bytes:sub(11, -9), method = 8,
+      size = #start + count, crc = crc } })
+    local bomb = files.join(root, "bomb.npz")
+    assert.matches("npz: '[^']+': entry 'x.npy': it unpacks to 536870912 bytes, 536870912 with those before it: more "
+      .. "than max_bytes = %d+$", errors.raised(sc.npz, bomb))
+    assert.same({ count }, sc.npz(bomb, nil, { max_bytes = 8 * count }).x:shape())
   end)
 
   it("leave what was there where writing fails, and give all memory back", function()

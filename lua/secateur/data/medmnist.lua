@@ -75,12 +75,22 @@ local function read_labels(path, key, labels, count)
   return list, several and shape[2] or nil
 end
 
-local function load_arrays(path)
+-- The arrays of images and labels that the file has, and no others.
+local function read_arrays(path, opts)
+  local wanted = {}
+  for _, name in ipairs(core.npz_names(path)) do
+    local split, kind = name:match "^(%a+)_(%a+)$"
+    if SHARES[split] and (kind == "images" or kind == "labels") then wanted[#wanted + 1] = name end
+  end
+  return core.npz_load(path, wanted, opts.max_bytes)
+end
+
+local function load_arrays(path, opts)
   if not files.is_file(path) then
     errors.raise("path: expected an npz file, got '%s' (%s)", path,
       files.is_dir(path) and "a folder" or "there is none")
   end
-  local arrays, present = core.npz_load(path), {}
+  local arrays, present = read_arrays(path, opts), {}
   for _, split in ipairs(stratification.names) do
     local images, labels = arrays[split .. "_images"], arrays[split .. "_labels"]
     if images and labels then
@@ -197,7 +207,7 @@ local function note_single(listing)
 end
 
 local function build(path, opts)
-  local arrays, present = load_arrays(path)
+  local arrays, present = load_arrays(path, opts)
   local title = names.from_latin1(files.base(path):gsub("%.npz$", ""))
   local sources = make_sources(path, arrays, present, opts)
   local listing = list_samples(title, path, arrays, present, opts)
@@ -226,7 +236,7 @@ end
 -- @tab[opt] opts `classes` (list of names, for the labels 0, 1, …, which are called "0", "1", … by default; or a table
 -- of new name = old name or { old names }: selection, merging), `size` (that of the images by default), and those of
 -- `sc.data.folder` that make sense here: `channels`, `mean`, `std`, `seed` (decides what becomes val, where there is
--- none), `on_duplicate`, `quiet`, `like`
+-- none), `on_duplicate`, `quiet`, `like`; `max_bytes`: what its arrays may take in memory, as for `sc.npz`
 -- @treturn Dataset
 -- @usage
 -- local data = sc.data.medmnist("pneumoniamnist.npz")

@@ -11,8 +11,10 @@ local npz = {}
 
 local path_rule = { type = "string", required = true, check = function(path) return path ~= "", "a path" end }
 
-local function read(path, names)
-  local arrays = core.npz_load(path, names)
+local load_rules = { max_bytes = { type = "integer", min = 1 } }
+
+local function read(path, names, opts)
+  local arrays = core.npz_load(path, names, opts.max_bytes)
   if not next(arrays) then errors.raise("'%s': no array in it (a zip archive without any .npy entry)", path) end
   return arrays
 end
@@ -21,15 +23,19 @@ end
 -- booleans become int64, uint8 stays uint8, floats become float32, whatever their order of bytes and dimensions.
 -- @string path
 -- @tparam[opt] {string,...} names which arrays to read; by default all
+-- @tparam[opt] table opts `max_bytes`: what the arrays may take in memory together (256 MiB, and 100 for each byte that
+-- the file stores of those that are read): a small file can unpack to more than there is
 -- @treturn {[string]=Tensor} name -> Tensor
--- @raise where it is no such file, a name is not in it, or an array holds something else than numbers
+-- @raise where it is no such file, a name is not in it, an array holds something else than numbers, or they are larger
+-- than `max_bytes`
 -- @usage
 -- local arrays = sc.npz "features.npz"
 -- print(arrays.x)
-function npz.load(path, names)
+function npz.load(path, names, opts)
   options.value("npz", "path", path, path_rule)
   options.value("npz", "names", names, { type = "list", least = 1 })
-  local result = errors.within("npz", read, path, names)
+  opts = options.check("npz", opts, load_rules)
+  local result = errors.within("npz", read, path, names, opts)
   return result
 end
 
