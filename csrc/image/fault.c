@@ -29,3 +29,9 @@ sc_status sc_image_fault_get(const sc_image_fault *fault, sc_error *error) {
         status = sc_error_set(error, fault->reason.status, "%s", fault->reason.message);
     return status;
 }
+
+sc_status sc_image_fault_report(sc_status status, sc_error *error) {
+    if (status == SC_ERROR_INTERRUPTED)
+        sc_interrupt_check(error);
+    return status;
+}

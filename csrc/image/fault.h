@@ -27,4 +27,8 @@ void sc_image_fault_set(sc_image_fault *fault, size_t position, const sc_error *
 /* After the loop: SC_OK, or what ended it. Ctrl-C comes before all else, and is reported. */
 sc_status sc_image_fault_get(const sc_image_fault *fault, sc_error *error);
 
+/* The status of a single decode, made inside an interrupt scope: where Ctrl-C ended it, the scope is told that the
+ * caller reports it. Decoders leave that to who knows whether anybody hears of their error. */
+sc_status sc_image_fault_report(sc_status status, sc_error *error);
+
 #endif

@@ -1,5 +1,6 @@
 /* Single images, raw: what a file is, file -> tensor, tensor -> PNG, resizing. */
 #include "base/interrupt.h"
+#include "image/fault.h"
 #include "image/pixels.h"
 #include "image/resample.h"
 #include "image/save.h"
@@ -59,7 +60,7 @@ static int image_load(lua_State *L) {
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_pixels *pixels = sc_lua_new_object(L, PIXELS, sizeof *pixels);
     sc_interrupt_begin();
-    sc_status status = sc_pixels_load(pixels, path, &reading, &error);
+    sc_status status = sc_image_fault_report(sc_pixels_load(pixels, path, &reading, &error), &error);
     sc_interrupt_end();
     sc_lua_try_in(L, "image_load", status, &error);
     sc_lua_try(L, sc_pixels_to_tensor(tensor, pixels, channels ? channels : pixels->channels, &error), &error);

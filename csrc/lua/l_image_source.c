@@ -4,6 +4,7 @@
 #include "base/interrupt.h"
 #include "image/digest.h"
 #include "image/extent.h"
+#include "image/fault.h"
 #include "image/phantom.h"
 #include "lua/core.h"
 #include "lua/l_image_batch.h"
@@ -233,7 +234,7 @@ static int image_source_content(lua_State *L) {
     sc_preprocess preprocess = sc_lua_check_preprocess(L, 3, "content");
     sc_pixels pixels;
     sc_interrupt_begin();
-    sc_status status = sc_image_source_load(source, index, &pixels, &error);
+    sc_status status = sc_image_fault_report(sc_image_source_load(source, index, &pixels, &error), &error);
     sc_interrupt_end();
     if (status != SC_OK && status != SC_ERROR_FORMAT)
         sc_lua_try(L, status, &error);
@@ -260,7 +261,7 @@ static int image_source_pixels(lua_State *L) {
     sc_tensor *tensor = sc_lua_new_tensor(L);
     sc_pixels pixels;
     sc_interrupt_begin();
-    sc_status status = sc_image_source_load(source, index, &pixels, &error);
+    sc_status status = sc_image_fault_report(sc_image_source_load(source, index, &pixels, &error), &error);
     sc_interrupt_end();
     if (status == SC_OK)
         status = sc_pixels_to_tensor(tensor, &pixels, pixels.channels, &error);

@@ -1,0 +1,82 @@
+-- What a small file may make the decoder do: how many scans, how many bytes, and for how long after Ctrl-C.
+local core = require "secateur.core"
+local data = require "secateur.data"
+local files = require "secateur.util.files"
+local interrupt = require "support.interrupt"
+local needs = require "support.needs"
+local pictures = require "support.pictures"
+local temporary = require "support.temporary"
+
+local function segment(marker, content)
+  return "\xff" .. string.char(marker) .. string.pack(">s2", ("\0"):rep(2) .. content):sub(1, 2) .. content
+end
+
+-- A grey progressive JPEG of size x size zeros: one scan of DC coefficients, then scans of AC coefficients that end all
+-- blocks by runs of 2^15 - 1 at a time, a code bit and 14 bits of length each.
+local function many_scans(size, scans)
+  local blocks = ((size + 7) // 8) ^ 2 // 1 | 0
+  local function table_of(class, symbol) return segment(0xc4, string.char(class, 1) .. ("\0"):rep(15) .. symbol) end
+  local function scan(from, to, bits)
+    local bytes = bits:gsub("........", function(byte) return string.char(tonumber(byte, 2)) end)
+    return segment(0xda, string.char(1, 1, 0, from, to, 0)) .. bytes:gsub("\xff", "\xff\0")
+  end
+  local runs = (blocks + 32766) // 32767
+  local ends = ("0" .. ("1"):rep(14)):rep(runs)
+  local ac = scan(1, 1, ends .. ("1"):rep(-#ends % 8))
+  return "\xff\xd8" .. segment(0xdb, "\0" .. ("\1"):rep(64))
+    .. segment(0xc2, string.pack(">BI2I2B", 8, size, size, 1) .. "\1\x11\0") .. table_of(0, "\0") .. table_of(16, "\xe0")
+    .. scan(0, 0, ("0"):rep((blocks + 7) // 8 * 8)) .. ac:rep(scans - 1) .. "\xff\xd9"
+end
+
+describe("limits of decoding", function()
+  local root
+  setup(function() root = temporary.folder() end)
+  teardown(function() files.remove(root) end)
+
+  it("are 500 scans of a JPEG", function()
+    local good = temporary.write(root, "good.jpg", many_scans(64, 500))
+    local bad = temporary.write(root, "bad.jpg", many_scans(64, 501))
+    assert.same({ 1, 64, 64 }, core.image_load(good):shape())
+    assert.has_error(function() core.image_load(bad) end,
+      "image_load: '" .. bad .. "': a damaged JPEG file: it has more than 500 scans")
+  end)
+
+  it("are bytes: by default 4 for each pixel that is allowed", function()
+    local path = "spec/fixtures/images/colour16.png" -- 7 x 5 pixels of 6 bytes
+    local function refusal(most)
+      return ("'%s': 7 x 5 pixels of 3 samples of 16 bits unpack to more than max_bytes = %d"):format(path, most)
+    end
+    assert.same({ 3, 5, 7 }, core.image_load(path, { max_bytes = 210 }):shape())
+    assert.has_error(function() core.image_load(path, { max_bytes = 209 }) end, "image_load: " .. refusal(209))
+    assert.same({ 3, 5, 7 }, core.image_load(path, { max_pixels = 53 }):shape())
+    assert.has_error(function() core.image_load(path, { max_pixels = 52 }) end, "image_load: " .. refusal(208))
+    -- at the scan, by the header alone; grey and 8 bits are as small as they are
+    local source = core.image_source { kind = "files", paths = { path, "spec/fixtures/images/grey16.png",
+      "spec/fixtures/images/grey8.png" }, max_bytes = 70 }
+    assert.same({ { index = 1, message = refusal(70) } }, source:check())
+  end)
+
+  it("are options of data sets", function()
+    for _, class in ipairs { "a", "b" } do
+      for i = 1, 4 do pictures.save(root, ("set/%s/%d.png"):format(class, i), i / 5) end
+    end
+    assert.equal(0, #data.folder(root .. "/set", { size = 8, quiet = true, max_bytes = 120 }).skipped)
+    assert.has_error(function() data.folder(root .. "/set", { size = 8, quiet = true, max_bytes = 119 }) end,
+      ("folder: %s/set: class 'a': none of its 4 images can be read"):format(root))
+  end)
+
+  it("end the largest JPEG at Ctrl-C, in the midst of its scans", function()
+    needs.proc(pending)
+    local path = temporary.write(root, "large.jpg", many_scans(8192, 500))
+    for _, call in ipairs { "core.image_load, path", "source.batch, source, { 1 }, { size = 8 }",
+      "source.pixels, source, 1", "loader.next, loader" } do
+      interrupt.check {
+        setup = ([[
+          local path = %q
+          local source = core.image_source { kind = "files", paths = { path }, cache_bytes = 0 }
+          local loader = core.image_loader(source, { indices = { 1 }, size = 8 })]]):format(path),
+        call = call,
+      }
+    end
+  end)
+end)
