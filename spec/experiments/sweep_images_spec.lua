@@ -61,6 +61,20 @@ describe("a sweep with a store", function()
     assert.equal(2, #run())
   end)
 
+  it("stops where an image is gone, and keeps no row", function()
+    local set = data.folder(root .. "/set", { size = 8, channels = 1, quiet = true, on_duplicate = "ignore",
+      cache_bytes = 0 })
+    local image = set.test.paths[7]
+    os.remove(image)
+    local ending = ("'%s': No such file or directory"):format(image)
+    for _, without in ipairs { false, true } do
+      local message = errors.raised(run, { datasets = { set = set } }, without)
+      assert.equal(ending, message:sub(-#ending))
+    end
+    assert.same({}, assert(store.read(path)).rows)
+    assert.same({}, set.skipped)
+  end)
+
   it("says where the store does not know its images", function()
     run()
     local opened = assert(store.open(path, store.read(path).experiment))

@@ -27,7 +27,8 @@ describe("a training that goes on", function()
   after_each(function() files.remove(root) end)
 
   local function set_of()
-    return data.folder(root .. "/data", { size = 8, channels = 1, quiet = true, on_duplicate = "ignore" })
+    return data.folder(root .. "/data", { size = 8, channels = 1, quiet = true, on_duplicate = "ignore",
+      cache_bytes = 0 })
   end
 
   local function go(epochs, changes, set)
@@ -65,6 +66,21 @@ describe("a training that goes on", function()
     assert(lfs.touch(other, 1000000000, 1000000000))
     assert.equal(message("val", ("1 of 9, such as '%s' (other content than before)"):format(other)),
       errors.raised(go, 3))
+  end)
+
+  it("stops where an image is gone, and keeps nothing of it", function()
+    local set = set_of()
+    local image = set.train.paths[2]
+    os.remove(image)
+    local ending = ("'%s': No such file or directory"):format(image)
+    assert.equal("train: " .. ending, errors.raised(go, 1, nil, set))
+    local model = toy.model()
+    local before = toy.weights(model)
+    local message = errors.raised(train, model, set, toy.quietly(1))
+    assert.equal(ending, message:sub(-#ending))
+    assert.same(before, toy.weights(model))
+    assert.same({}, set.skipped)
+    assert.is_nil(lfs.attributes(path, "mode"))
   end)
 
   it("says where a checkpoint does not know its images", function()
