@@ -48,11 +48,13 @@ describe("results are the same bits", function()
   for _, level in ipairs(needs.levels) do
     it("at the processor level " .. level .. ", with any number of threads and any batch", function()
       needs.level(pending, level)
-      agree("level " .. level, "SECATEUR_CPU=" .. level, level == "portable" and few or all)
+      if level == "portable" then needs.native(pending, "ten times the work") end
+      agree("level " .. level, "SECATEUR_CPU=" .. level, level == "portable" and few or needs.memcheck and two or all)
     end)
   end
 
   it("where the C library has to do without vector instructions", function()
+    needs.native(pending, "another choice of the C library")
     agree("plain libm", "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4", two)
   end)
 end)

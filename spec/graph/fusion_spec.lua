@@ -2,6 +2,7 @@ local core = require "secateur.core"
 local double = require "secateur.core_double"
 local families = require "support.families"
 local random_net = require "support.random_net"
+local needs = require "support.needs"
 
 local function names_of(graph)
   local names = {}
@@ -141,15 +142,15 @@ describe("fused steps", function()
   end)
 
   it("have the bits of separate ones, in random networks", function()
-    local fewer = 0
-    for seed = 1, 40 do
+    local fewer, count = 0, needs.some(40)
+    for seed = 1, count do
       local net = random_net.make(seed, { bias = seed % 2 == 0, transformer = seed % 5 == 0,
         activations = { "relu", "gelu", "tanh", "sigmoid", "silu" } })
       local native = seed % 3 == 0 and double or core
       local x = native.randn(2, net.input[1], net.input[2], net.input[3], { seed = seed })
       fewer = fewer + check_equal(native, function() return random_net.graph(net, native) end, x)
     end
-    assert.is_true(fewer > 100)
+    assert.is_true(fewer > 5 * count // 2)
   end)
 end)
 

@@ -6,8 +6,9 @@ local every_operation = require "support.every_operation"
 local families = require "support.families"
 local random_net = require "support.random_net"
 local random_plans = require "support.random_plans"
+local needs = require "support.needs"
 
-local PAIRS = tonumber(os.getenv "SECATEUR_PAIRS") or 120 -- random architectures and plans
+local PAIRS = tonumber(os.getenv "SECATEUR_PAIRS") or needs.some(120) -- random architectures and plans
 
 local function images(model, seed)
   local shape = { 3, table.unpack(model.input_shape) }

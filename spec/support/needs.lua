@@ -12,11 +12,18 @@ needs.memcheck = os.getenv "MEMCHECK" ~= nil
 --- How many times longer all takes at most, for fences against waiting for ever.
 needs.slowdown = needs.memcheck and 100 or 1
 
---- A processor of its own, and memory that is counted by the system alone: what valgrind does not leave a program.
+--- How many random cases a spec tries: a tenth under valgrind.
+-- @int count
+-- @treturn int
+function needs.some(count)
+  return needs.memcheck and math.max(count // 10, 1) or count
+end
+
+--- A run without valgrind, which is slow, keeps memory of its own and has one choice of processor.
 -- @func pending
 -- @string what is done, for the message
 function needs.native(pending, what)
-  if needs.memcheck then pending(what .. " is not to be seen under valgrind") end
+  if needs.memcheck then pending(what .. ": not under valgrind") end
 end
 
 --- All levels of vector instructions, from the lowest.
