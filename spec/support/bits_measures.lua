@@ -85,7 +85,7 @@ local function metrics(job)
   local found = sc.evaluate(job.model, job.data.test, { batch = job.batch })
   local plain = {}
   for key, value in pairs(found) do
-    if key ~= "seconds" and key ~= "head" then plain[key] = value end -- what is measured
+    if key ~= "seconds" and key ~= "head" and key ~= "skipped" then plain[key] = value end -- what is measured
   end
   job.emit("evaluate", digest.new():plain(plain))
 end
