@@ -229,10 +229,19 @@ static void value_lifetime(const planner *p, size_t i, size_t *forward_last, siz
         extend_lifetime(last, p->plan->step_count);
 }
 
+/* Whether the first input is another one as well: what is read of it by the other would be written over already. */
+static bool repeats_first_input(const sc_node *node) {
+    for (int k = 1; k < node->input_count; k++)
+        if (node->input[k] == node->input[0])
+            return true;
+    return false;
+}
+
 /* Whether node i may write over its first input: the input is read for the last time there. */
 static bool can_overwrite(const planner *p, size_t i) {
     const sc_node *node = &p->graph->nodes[i];
-    if (!node->op->inplace || node->input_count == 0 || p->plan->nodes[i].head != i || p->plan->nodes[i].given)
+    if (!node->op->inplace || node->input_count == 0 || p->plan->nodes[i].head != i || p->plan->nodes[i].given ||
+        repeats_first_input(node))
         return false;
     size_t input = node->input[0];
     ptrdiff_t buffer = p->plan->nodes[input].value;

@@ -65,6 +65,15 @@ describe("index_add", function()
     end
   end)
 
+  it("reads a first input that is another one as well before it writes over it", function()
+    local graph = core.graph()
+    graph:add("input", "x", {}, { shape = { 3 } })
+    graph:add("relu", "y", { "x" })
+    graph:add("index_add", "n", { "y", "y" }, { units = 3 })
+    graph:set_parameter("n.index", core.tensor({ 2, 3, 1 }, "int64"))
+    assert.same({ { 1 + 4, 2 + 1, 4 + 2 } }, core.plan(graph, {}):forward(core.tensor { { 1, 2, 4 } }):totable())
+  end)
+
   it("refuses positions that differ, and a single input that has all units", function()
     assert.equal("index_add 'n': input 2: expected [2x3x2] but for the units, got [3x3x1]",
       single.refusal(core, { op = "index_add", inputs = { { 2, 3, 2 }, { 3, 3, 1 } }, attrs = { units = 5 } }))
