@@ -3,6 +3,7 @@ local data = require "secateur.data"
 local evaluate = require "secateur.evaluation.evaluate"
 local faithfulness = require "secateur.explanations.faithfulness"
 local files = require "secateur.util.files"
+local heatmaps = require "secateur.explanations.heatmaps"
 local importance = require "secateur.pruning.importance"
 local pictures = require "support.pictures"
 local predict = require "secateur.explanations.predict"
@@ -71,6 +72,10 @@ describe("images that could not be read are counted", function()
       progress = false }
     assert.equal(3, faithfulness(model, set.test, opts).skipped)
     local pruned = prune(model, importance(model, set.train, { method = "magnitude" }), { rate = 0.3, repair = "none" })
+    local dir = temporary.folder()
+    local drawn = heatmaps(model, set.test, { dir = dir, methods = { "gradient_x_input" }, sheet = false })
+    files.remove(dir)
+    assert.same({ 3, 3 }, { #drawn, drawn.skipped })
     assert.equal(3, agreement(model, pruned, set.test, { per_class = 1, resamples = 10 }).skipped)
   end)
 

@@ -18,6 +18,7 @@ local readable = require "secateur.data.readable"
 local report = require "secateur.report"
 local rendering = require "secateur.explanations.rendering"
 local short_names = require "secateur.util.short_names"
+local skipped = require "secateur.data.skipped"
 local targets = require "secateur.models.targets"
 local tensors = require "secateur.util.tensors"
 local text_table = require "secateur.util.text_table"
@@ -393,6 +394,7 @@ local function make(model, split, methods, opts)
       { width = opts.sheet_width, dpi = opts.dpi, gnuplot = opts.gnuplot })
     list.sheet = { svg = svg, png = png, pdf = pdf }
   end
+  list.skipped = skipped.count(split)
   return text_table.listing(list, function(self) return cells_of(self), 3 end)
 end
 
@@ -422,7 +424,8 @@ end
 --
 -- @treturn {table,...} each `title`, `lines` (the same in lines), `index`, `images` (list of `label`, `path`, and of
 -- explanations `method`, `limit`, the magnitude of full colour, and `note`, what `lines` say of one that is empty) and
--- `bars` (colour bars); `sheet`: paths `png`, `svg`, `pdf`
+-- `bars` (colour bars); `sheet`: paths `png`, `svg`, `pdf`; `skipped`: how many images of the split could not be read,
+-- as far as is known
 -- @usage
 -- sc.heatmaps(model, data.test, { dir = "heatmaps" })
 -- local both = sc.heatmaps(model, data.test, { dir = "both", methods = { "lrp" }, pruned = sc.compact(pruned) })
