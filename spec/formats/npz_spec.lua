@@ -102,9 +102,8 @@ for name in sorted(a.files):
     local start = "\147NUMPY\1\0" .. string.pack("<s2", header)
     local file = temporary.write(root, "start", start)
     local packed = files.join(root, "packed")
-    if not os.execute(("{ cat %s; head -c %d /dev/zero; } | gzip -1 -n > %s 2>/dev/null"):format(file, count, packed)) then
-      return pending "no gzip here to make it with"
-    end
+    local command = "{ cat %s; head -c %d /dev/zero; } | gzip -1 -n > %s 2>/dev/null"
+    if not os.execute(command:format(file, count, packed)) then return pending "no gzip here to make it with" end
     local bytes = assert(files.read_all(packed))
     local crc = string.unpack("<I4", bytes, -8)
     temporary.write(root, "bomb.npz", archives.zip { { name = "x.npy", data = bytes:sub(11, -9), method = 8,

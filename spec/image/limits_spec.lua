@@ -24,7 +24,8 @@ local function many_scans(size, scans)
   local ends = ("0" .. ("1"):rep(14)):rep(runs)
   local ac = scan(1, 1, ends .. ("1"):rep(-#ends % 8))
   return "\xff\xd8" .. segment(0xdb, "\0" .. ("\1"):rep(64))
-    .. segment(0xc2, string.pack(">BI2I2B", 8, size, size, 1) .. "\1\x11\0") .. table_of(0, "\0") .. table_of(16, "\xe0")
+    .. segment(0xc2, string.pack(">BI2I2B", 8, size, size, 1) .. "\1\x11\0")
+    .. table_of(0, "\0") .. table_of(16, "\xe0")
     .. scan(0, 0, ("0"):rep((blocks + 7) // 8 * 8)) .. ac:rep(scans - 1) .. "\xff\xd9"
 end
 
