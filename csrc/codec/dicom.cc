@@ -36,6 +36,9 @@ struct sc_dicom_file {
 
 namespace {
 
+// Of a JPEG in a DICOM file, which holds one frame: encoders write one to ten, libtiff allows as many.
+constexpr int max_scans = 100;
+
 // DCMTK's loggers and codecs belong to the whole process; they are switched once, before the first file.
 void prepare_library() {
     static std::once_flag once;
@@ -226,17 +229,18 @@ class Producer : public DcmProducer {
         return too_deep_;
     }
     OFBool good() const override {
-        return !too_deep_;
+        return !too_deep_ && !interrupted_;
     }
     OFCondition status() const override {
-        return too_deep_ ? EC_InvalidStream : EC_Normal;
+        return too_deep_ || interrupted_ ? EC_InvalidStream : EC_Normal;
     }
     OFBool eos() override {
         return at_ >= input_.length;
     }
     offile_off_t avail() override {
+        interrupted_ = interrupted_ || input_.check_interrupt(nullptr) != SC_OK;
         too_deep_ = too_deep_ || top_ - stack_position() > max_stack || stack_position() - top_ > max_stack;
-        return too_deep_ ? 0 : static_cast<offile_off_t>(input_.length - at_);
+        return too_deep_ || interrupted_ ? 0 : static_cast<offile_off_t>(input_.length - at_);
     }
     offile_off_t read(void *buffer, offile_off_t count) override {
         size_t done = 0, wanted = avail() > 0 && count > 0 ? static_cast<size_t>(count) : 0;
@@ -275,7 +279,7 @@ class Producer : public DcmProducer {
     const sc_codec_input &input_;
     intptr_t top_;
     size_t at_ = 0, ahead_at_ = 0, ahead_count_ = 0;
-    bool too_deep_ = false;
+    bool too_deep_ = false, interrupted_ = false;
     unsigned char ahead_[4096];
 };
 
@@ -349,6 +353,24 @@ sc_status decode_jpeg2000(sc_dicom_file *file, sc_dicom_info *info, DcmPixelData
 #endif
 }
 
+// A JPEG stream of very many scans keeps its decoder busy for hours, and that cannot be interrupted. Start-of-scan
+// markers are two bytes that compressed data do not contain.
+sc_status check_scans(DcmPixelData &pixels, const DcmXfer &syntax, sc_error *error) {
+    DcmPixelSequence *sequence = nullptr;
+    std::vector<Uint8> stream;
+    if (pixels.getEncapsulatedRepresentation(syntax.getXfer(), nullptr, sequence).bad() || !sequence)
+        return SC_OK; // for the library to refuse
+    sc_status status = join_fragments(stream, *sequence, error);
+    if (status != SC_OK)
+        return status;
+    int scans = 0;
+    for (size_t i = 1; i < stream.size(); i++)
+        if (stream[i - 1] == 0xff && stream[i] == 0xda && ++scans > max_scans)
+            return sc_error_set(error, SC_ERROR_FORMAT, "a damaged DICOM file: its JPEG stream has more than %d scans",
+                                max_scans);
+    return SC_OK;
+}
+
 sc_status read_plain(sc_dicom_file *file, sc_dicom_info *info, const void **data, size_t *bytes, sc_error *error) {
     DcmDataset *set = file->format.getDataset();
     unsigned long count = 0;
@@ -400,7 +422,9 @@ sc_status read_pixels(sc_dicom_file *file, sc_dicom_info *info, const void **dat
         if (syntax.isEncapsulated() && !DcmCodecList::canChangeCoding(original, EXS_LittleEndianExplicit))
             return sc_error_set(error, SC_ERROR_FORMAT, "DICOM: pixels compressed as '%s' are not read",
                                 syntax.getXferName());
-        return read_plain(file, info, data, bytes, error);
+        sc_status scans =
+            syntax.isEncapsulated() && original != EXS_RLELossless ? check_scans(*pixels, syntax, error) : SC_OK;
+        return scans == SC_OK ? read_plain(file, info, data, bytes, error) : scans;
     });
 }
 

@@ -17,6 +17,9 @@ typedef struct tiff_file {
     char reason[256];
 } tiff_file;
 
+/* A page and its smaller copies are some ten; files of many pages are told how many they are, up to this. */
+enum { MAX_DIRECTORIES = 4096 };
+
 /* What the first directory says. */
 typedef struct tiff_layout {
     uint32_t width, height, tile_width, tile_height;
@@ -168,9 +171,12 @@ static sc_status read_layout(tiff_layout *out, tiff_file *file, sc_error *error)
 
 /* Further directories are further pages, unless they say that they are a smaller copy of the first. */
 static sc_status check_pages(tiff_file *file, sc_error *error) {
-    size_t pages = 1;
+    size_t pages = 1, directories = 1;
     while (TIFFReadDirectory(file->tiff)) {
         uint32_t kind = 0;
+        SC_TRY(file->input->check_interrupt(NULL));
+        if (++directories > MAX_DIRECTORIES) /* libtiff looks through all earlier ones at each */
+            return sc_error_set(error, SC_ERROR_FORMAT, "TIFF: it has more than %d directories", MAX_DIRECTORIES);
         TIFFGetField(file->tiff, TIFFTAG_SUBFILETYPE, &kind);
         pages += !(kind & FILETYPE_REDUCEDIMAGE);
     }
@@ -246,6 +252,7 @@ static void put_row(void *samples, size_t at, const void *row, size_t count, siz
 static sc_status read_strips(void *samples, void *row, const tiff_layout *layout, tiff_file *file, size_t plane,
                              sc_error *error) {
     for (uint32_t y = 0; y < layout->height; y++) {
+        SC_TRY(file->input->check_interrupt(NULL));
         if (TIFFReadScanline(file->tiff, row, y, (uint16_t)plane) < 0)
             return damaged(file, error);
         put_row(samples, (size_t)y * layout->width, row, layout->width, plane, layout);
@@ -258,6 +265,7 @@ static sc_status read_tiles(void *samples, void *tile, const tiff_layout *layout
     size_t row_bytes = (size_t)TIFFTileRowSize(file->tiff), width = layout->width;
     for (size_t y = 0; y < layout->height; y += layout->tile_height)
         for (size_t x = 0; x < width; x += layout->tile_width) {
+            SC_TRY(file->input->check_interrupt(NULL));
             if (TIFFReadTile(file->tiff, tile, (uint32_t)x, (uint32_t)y, 0, (uint16_t)plane) < 0)
                 return damaged(file, error);
             for (size_t i = 0; i < layout->tile_height && y + i < layout->height; i++)

@@ -19,13 +19,19 @@ static const char *reason_of(VP8StatusCode status) {
     }
 }
 
+static sc_status fail(VP8StatusCode status, sc_error *error) {
+    if (status == VP8_STATUS_OUT_OF_MEMORY)
+        return sc_error_set(error, SC_ERROR_MEMORY, "out of memory while reading a WebP file");
+    return sc_error_set(error, SC_ERROR_FORMAT, "a damaged WebP file: %s", reason_of(status));
+}
+
 static sc_status read_header(sc_image_header *out, const sc_codec_input *input, sc_error *error) {
     unsigned char start[HEADER_BYTES];
     WebPBitstreamFeatures features;
     size_t length = input->read(input->bytes, 0, start, sizeof start);
     VP8StatusCode status = WebPGetFeatures(start, length, &features);
     if (status != VP8_STATUS_OK)
-        return sc_error_set(error, SC_ERROR_FORMAT, "a damaged WebP file: %s", reason_of(status));
+        return fail(status, error);
     if (features.has_animation)
         return sc_error_set(error, SC_ERROR_FORMAT, "WebP: an animation; still images are read");
     out->width = (size_t)features.width;
@@ -48,9 +54,7 @@ static sc_status decode_bytes(void *samples, const sc_image_header *header, cons
     config.output.u.RGBA.size = 3 * header->width * header->height;
     VP8StatusCode status = WebPDecode(bytes, length, &config);
     WebPFreeDecBuffer(&config.output);
-    if (status != VP8_STATUS_OK)
-        return sc_error_set(error, SC_ERROR_FORMAT, "a damaged WebP file: %s", reason_of(status));
-    return SC_OK;
+    return status == VP8_STATUS_OK ? SC_OK : fail(status, error);
 }
 
 /* Alpha is dropped: the colours below it are what the file holds. */
