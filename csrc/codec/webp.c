@@ -1,16 +1,21 @@
 /* The module secateur/webp.so: still WebP images, by libwebp. */
 #include "image/codec.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <webp/decode.h>
 
-enum { HEADER_BYTES = 4096 };
+enum {
+    HEADER_BYTES = 4096,
+    PIECES = 64, /* of a file's bytes, between which Ctrl-C is looked for */
+};
 
 static const char *reason_of(VP8StatusCode status) {
     switch (status) {
     case VP8_STATUS_NOT_ENOUGH_DATA:
+    case VP8_STATUS_SUSPENDED:
         return "truncated";
     case VP8_STATUS_UNSUPPORTED_FEATURE:
         return "it has features that libwebp does not know";
@@ -41,9 +46,21 @@ static sc_status read_header(sc_image_header *out, const sc_codec_input *input, 
     return SC_OK;
 }
 
+/* A RIFF file: its size stands after its mark, and does not count these 8 bytes. */
+static bool is_whole(const unsigned char *bytes, size_t length) {
+    if (length < 12)
+        return false;
+    size_t size = (size_t)bytes[4] | (size_t)bytes[5] << 8 | (size_t)bytes[6] << 16 | (size_t)bytes[7] << 24;
+    return size <= length - 8;
+}
+
+/* Piece by piece, so that Ctrl-C is heard. The incremental decoder waits for what is missing, and is content when it
+ * has all pixels: that the file is whole is seen to first. */
 static sc_status decode_bytes(void *samples, const sc_image_header *header, const unsigned char *bytes, size_t length,
-                              sc_error *error) {
+                              sc_status (*check_interrupt)(sc_error *), sc_error *error) {
     WebPDecoderConfig config;
+    if (!is_whole(bytes, length))
+        return fail(VP8_STATUS_NOT_ENOUGH_DATA, error);
     if (!WebPInitDecoderConfig(&config))
         return sc_error_set(error, SC_ERROR_FORMAT, "WebP: the library is another than it was built with");
     config.options.use_threads = 0;
@@ -52,8 +69,21 @@ static sc_status decode_bytes(void *samples, const sc_image_header *header, cons
     config.output.u.RGBA.rgba = samples;
     config.output.u.RGBA.stride = (int)(3 * header->width);
     config.output.u.RGBA.size = 3 * header->width * header->height;
-    VP8StatusCode status = WebPDecode(bytes, length, &config);
+    WebPIDecoder *decoder = WebPIDecode(NULL, 0, &config);
+    if (!decoder)
+        return fail(VP8_STATUS_OUT_OF_MEMORY, error);
+    VP8StatusCode status = VP8_STATUS_SUSPENDED;
+    sc_status interrupted = SC_OK;
+    size_t step = length / PIECES + 1;
+    for (size_t at = 0; at < length && status == VP8_STATUS_SUSPENDED && interrupted == SC_OK;) {
+        at = step < length - at ? at + step : length;
+        status = WebPIUpdate(decoder, bytes, at);
+        interrupted = check_interrupt(NULL);
+    }
+    WebPIDelete(decoder);
     WebPFreeDecBuffer(&config.output);
+    if (interrupted != SC_OK)
+        return sc_error_set(error, interrupted, "interrupted");
     return status == VP8_STATUS_OK ? SC_OK : fail(status, error);
 }
 
@@ -61,10 +91,10 @@ static sc_status decode_bytes(void *samples, const sc_image_header *header, cons
 static sc_status decode(void *samples, const sc_image_header *header, const sc_codec_input *input, sc_error *error) {
     void *bytes;
     if (input->bytes->data)
-        return decode_bytes(samples, header, input->bytes->data, input->length, error);
+        return decode_bytes(samples, header, input->bytes->data, input->length, input->check_interrupt, error);
     SC_TRY(input->alloc(&bytes, input->length, 1, error));
     size_t length = input->read(input->bytes, 0, bytes, input->length);
-    sc_status status = decode_bytes(samples, header, bytes, length, error);
+    sc_status status = decode_bytes(samples, header, bytes, length, input->check_interrupt, error);
     input->release(bytes);
     return status;
 }
