@@ -1,4 +1,5 @@
 -- What a small file may make the decoder do: how many scans, how many bytes, and for how long after Ctrl-C.
+local clinic = require "support.clinic"
 local core = require "secateur.core"
 local data = require "secateur.data"
 local files = require "secateur.util.files"
@@ -40,6 +41,31 @@ describe("limits of decoding", function()
     assert.same({ 1, 64, 64 }, core.image_load(good):shape())
     assert.has_error(function() core.image_load(bad) end,
       "image_load: '" .. bad .. "': a damaged JPEG file: it has more than 500 scans")
+  end)
+
+  it("are 100 scans of a JPEG in a DICOM file", function()
+    local missing = clinic.missing "DICOM"
+    if missing then return pending(missing) end
+    local function dicom(scans)
+      local function element(group, number, kind, value)
+        value = #value % 2 == 1 and value .. (kind == "UI" and "\0" or " ") or value
+        return string.pack("<I2I2", group, number) .. kind .. string.pack("<s2", value)
+      end
+      local function short(number, value) return element(0x28, number, "US", string.pack("<I2", value)) end
+      local stream = many_scans(64, scans)
+      if #stream % 2 == 1 then stream = stream .. "\0" end
+      local function item(content) return string.pack("<I2I2s4", 0xfffe, 0xe000, content) end
+      local syntax = element(2, 0x10, "UI", "1.2.840.10008.1.2.4.50")
+      return ("\0"):rep(128) .. "DICM" .. element(2, 0, "UL", string.pack("<I4", #syntax)) .. syntax
+        .. short(2, 1) .. element(0x28, 4, "CS", "MONOCHROME2") .. short(0x10, 64) .. short(0x11, 64)
+        .. short(0x100, 8) .. short(0x101, 8) .. short(0x102, 7) .. short(0x103, 0)
+        .. string.pack("<I2I2", 0x7fe0, 0x10) .. "OB\0\0" .. string.pack("<I4", 0xffffffff) .. item "" .. item(stream)
+        .. string.pack("<I2I2I4", 0xfffe, 0xe0dd, 0)
+    end
+    assert.same({ 1, 64, 64 }, core.image_load(temporary.write(root, "good.dcm", dicom(100))):shape())
+    local bad = temporary.write(root, "bad.dcm", dicom(101))
+    assert.has_error(function() core.image_load(bad) end,
+      "image_load: '" .. bad .. "': a damaged DICOM file: its JPEG stream has more than 100 scans")
   end)
 
   it("are bytes: by default 4 for each pixel that is allowed", function()
