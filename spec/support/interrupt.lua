@@ -47,7 +47,11 @@ local function attempt(case)
   local pipe, finish = child.start(script, ("ulimit -t %d; %%s"):format(FENCE))
   local first = pipe:read "l" or ""
   local process = first:match "^%d+$"
-  if not process then error("it did not start: " .. first .. "\n" .. (pipe:read "a" or ""), 3) end
+  if not process then
+    local rest = pipe:read "a" or ""
+    finish()
+    error("it did not start: " .. first .. "\n" .. rest, 3)
+  end
   local inside
   repeat
     inside = handles_interrupt(process)
