@@ -75,4 +75,13 @@ function needs.proc(pending)
   if not lfs.attributes "/proc/self/stat" then pending "no /proc to see processes in" end
 end
 
+--- A user whom rights of files stop.
+-- @func pending
+function needs.user(pending)
+  local pipe = assert(io.popen "id -u")
+  local number = pipe:read "l"
+  pipe:close()
+  if number == "0" then pending "root may read everything" end
+end
+
 return needs

@@ -1,6 +1,7 @@
 local core = require "secateur.core"
 local files = require "secateur.util.files"
 local lfs = require "lfs"
+local needs = require "support.needs"
 local temporary = require "support.temporary"
 
 describe("util.files", function()
@@ -58,11 +59,67 @@ describe("util.files", function()
     assert.equal(6, #files.walk(root, { hidden = true }))
   end)
 
-  it("follows links, but not in circles", function()
+  it("follows links, but meets each file and folder once", function()
+    temporary.write(root, "d/1.png", "")
+    temporary.write(root, "d/e/2.png", "")
+    local other = temporary.folder()
+    finally(function() files.remove(other) end)
+    temporary.write(other, "3.png", "")
+    for name, target in pairs { ["d/up"] = "..", a = "d", ["b.png"] = "d/1.png", ["d/z"] = other, c = other } do
+      assert(lfs.link(target, root .. "/" .. name, true))
+    end
+    assert(lfs.link(root .. "/d/1.png", root .. "/d/hard.png"))
+    local again = {}
+    local function note(path, first, kind) again[#again + 1] = ("%s %s = %s"):format(kind, path, first) end
+    local found, about = files.walk(root, { again = note })
+    assert.same({ "c/3.png", "d/1.png", "d/e/2.png" }, found)
+    assert.same({ "file d/hard.png = d/1.png", "folder a = d", "file b.png = d/1.png", "folder d/z = c" }, again)
+    assert.equal(files.identity(root .. "/b.png"), about["d/1.png"].identity)
+    assert.is_true(about["c/3.png"].linked)
+    assert.is_false(about["d/1.png"].linked)
+    assert.same({ "b.png", "c/3.png", "d/1.png", "d/e/2.png", "d/hard.png" }, files.walk(root, { names = true }))
+  end)
+
+  it("walks a farm of links in linear time", function()
+    for i = 1, 40 do
+      temporary.write(root, ("d%d/1.png"):format(i), "")
+      for j = 1, 40 do
+        if i ~= j then assert(lfs.link(("../d%d"):format(j), ("%s/d%d/l%d"):format(root, i, j), true)) end
+      end
+    end
+    local list, listed = files.list, 0
+    finally(function() files.list = list end)
+    files.list = function(...)
+      listed = listed + 1
+      return list(...)
+    end
+    assert.equal(40, #files.walk(root))
+    assert.equal(41, listed)
+  end)
+
+  it("ends a walk at what it may not see, and names it", function()
+    needs.user(pending)
     temporary.write(root, "a/1.png", "")
-    assert(lfs.link(root, root .. "/a/up", true))
-    assert(lfs.link(root .. "/a", root .. "/b", true))
-    assert.same({ "a/1.png", "b/1.png" }, files.walk(root))
+    temporary.write(root, "b/c/1.png", "")
+    assert(os.execute(("chmod 600 '%s/b'"):format(root)))
+    finally(function() os.execute(("chmod 700 '%s/b'"):format(root)) end)
+    local found, message = files.walk(root)
+    assert.is_nil(found)
+    assert.equal(("cannot obtain information from file '%s/b/c': Permission denied"):format(root), message)
+    assert.same({ nil, message }, { files.mode(root .. "/b/c") })
+    assert.same({ nil, message }, { files.remove(root .. "/b/c") })
+    assert.is_nil(files.mode(root .. "/none/x"))
+  end)
+
+  it("has one form for a path", function()
+    for path, normal in pairs { ["a.png"] = "a.png", ["./a.png"] = "a.png", ["sub/../a.png"] = "a.png",
+      ["a//b/./c/"] = "a/b/c",
+      ["."] = ".", ["a/.."] = ".", [""] = ".", ["a/../../b"] = "../b", [".."] = "..", ["../../x"] = "../../x",
+      ["/a/../.."] = "/", ["//etc//passwd"] = "/etc/passwd", ["/../x"] = "/x", ["..a/...b"] = "..a/...b" } do
+      local got, leaves = files.normal(path)
+      assert.equal(normal, got)
+      assert.equal(normal:find "^/" ~= nil or normal == ".." or normal:find "^%.%./" ~= nil, leaves)
+    end
   end)
 
   it("passes over what it is told to, and tells what is no file", function()

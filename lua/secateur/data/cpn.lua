@@ -6,7 +6,7 @@ local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
 local split_csv = require "secateur.data.split_csv"
 
-local cpn = { rules = {} }
+local cpn = { rules = { outside = split_csv.outside } }
 
 local CLASSES = { "COVID", "NORMAL", "PNEUMONIA" }
 

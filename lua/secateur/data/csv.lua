@@ -39,6 +39,7 @@ local rules = dataset.rules {
   none = { type = "string", default = "No Finding" },
   unknown = { one_of = { "ignore", "negative", "positive" }, default = "ignore" },
   exclusive = { type = "boolean", default = false },
+  outside = split_csv.outside,
 }
 
 -- The records of the table, with the columns that are read: labels (a list) and the column of splits, or nil.
@@ -82,9 +83,13 @@ local function read_sample(path, record, index, split, opts)
 end
 
 -- Gives the samples their paths. Where several lines would be one file by its name alone, theirs are not there.
-local function place_samples(listing, index)
+local function place_samples(path, listing, index, column)
   for _, sample in ipairs(listing.samples) do
-    if index:is_contested(sample.written, sample.name) then sample.name = sample.written end
+    if index:is_contested(sample.written, sample.name) then sample.name = files.normal(sample.written) end
+    if index:is_outside(sample.name) then
+      errors.raise("%s:%d: column '%s': expected a file below %s, got '%s' (outside = true takes files from anywhere)",
+        path, sample.line, column, index.root, sample.written)
+    end
     sample.path = files.join(index.root, sample.name)
   end
   table.insert(listing.notes, index:note(listing.samples))
@@ -137,9 +142,9 @@ local function read(path, opts)
   local root = opts.root or files.directory(path)
   if not files.is_dir(root) then errors.raise("root: expected a folder, got '%s'", root) end
   local records, columns, split = read_table(path, opts)
-  local listing, index = layout.listing(nil, not split and "all" or nil), file_index.new(root)
+  local listing, index = layout.listing(nil, not split and "all" or nil), file_index.new(root, opts.outside)
   for i, record in ipairs(records) do listing.samples[i] = read_sample(path, record, index, split, opts) end
-  place_samples(listing, index)
+  place_samples(path, listing, index, opts.file)
   read_labels(path, listing, columns, opts)
   keep_known(path, listing)
   if split then split_csv.complete(listing, files.base(path)) end
@@ -157,8 +162,8 @@ end
 --
 -- Files are relative to `root` and may lack their ending, or the folders that they lie in: then the one file of that
 -- name below the root is meant (said on stderr), and two of them are an error; where lines with several folders would
--- be one file by its name, they are not there. Byte order marks, quoted fields and any line ends are
--- read; so are backslashes in paths. Labels are
+-- be one file by its name, they are not there. Files outside of the root are refused but with `outside = true`. Byte
+-- order marks, quoted fields and any line ends are read; so are backslashes in paths. Labels are
 --
 -- * a column of classes, in natural order;
 -- * a column of 1 and 0 (true, false) under the name of a finding X: classes "no X" and "X" (not of a column called
@@ -173,7 +178,7 @@ end
 -- of one group never lie in two splits), `root` (the table's folder), `separator` (a comma, semicolon or tab, whichever
 -- the first line has most of), `label_separator`, `none` ("No Finding": what such a column says where there is none),
 -- `unknown` ("ignore": no part in loss and measures, and left out where nothing else is known; "negative"; "positive"),
--- `exclusive` (false), and those of `sc.data.folder`
+-- `exclusive` (false), `outside` (false), and those of `sc.data.folder`
 -- @treturn Dataset
 -- @usage
 -- local data = sc.data.csv("HAM10000_metadata.csv", { file = "image_id", label = "dx", group = "lesion_id" })

@@ -28,7 +28,12 @@ local function read_record(base, path, record)
   if not split then errors.raise("%s:%d: Train: expected 1 or 0, got '%s'", path, record.line, record.Train) end
   local name = record.Image_name
   if files.extension(name) ~= "png" then name = name .. ".png" end
-  name = files.join("Images", name)
+  local leaves
+  name, leaves = files.normal(files.join("Images", name))
+  if leaves then
+    errors.raise("%s:%d: Image_name: expected a file in the folder 'Images', got '%s'", path, record.line,
+      record.Image_name)
+  end
   return { name = name, path = files.join(base, name), label = label, split = split, group = record.Patient_num }
 end
 

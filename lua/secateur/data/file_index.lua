@@ -12,15 +12,16 @@ Index.__index = Index
 
 --- An index of a folder. It is walked through when a file is first missed.
 -- @string root
--- @treturn table with `find`, `is_contested` and `note`
-function file_index.new(root)
-  return setmetatable({ root = root, claims = {}, how = {} }, Index)
+-- @bool[opt] outside whether files outside of the folder are found too, where they are written
+-- @treturn table with `find`, `is_contested`, `is_outside` and `note`
+function file_index.new(root, outside)
+  return setmetatable({ root = root, outside = outside, claims = {}, how = {} }, Index)
 end
 
 -- All files, by their name with and without its ending: key -> list of paths.
 local function walk(self)
   local by_name = {}
-  for _, path in ipairs(errors.check(files.walk(self.root, { leave = layout.is_litter }))) do
+  for _, path in ipairs(errors.check(files.walk(self.root, { leave = layout.is_litter, names = true }))) do
     local base = files.base(path)
     local stem = base:match "^(.+)%.[^.]*$"
     for _, key in ipairs { base, stem ~= base and stem or nil } do
@@ -59,16 +60,31 @@ local function found(self, path, written, how)
   return path
 end
 
+-- Whether a path leads out of the root, where that is not wanted.
+local function leads_out(self, path)
+  local _, leaves = files.normal(path)
+  return leaves and not self.outside
+end
+
 -- A file below the root that is written with folders above it, or nil.
 local function find_shorter(self, plain, written)
-  local shorter = plain:match "^/*[^/]+/+(.+)$"
-  while shorter and not files.is_file(files.join(self.root, shorter)) do shorter = shorter:match "^[^/]+/+(.+)$" end
+  local shorter = plain:match "^/(.+)$" or plain:match "^[^/]+/(.+)$"
+  while shorter and (leads_out(self, shorter) or not layout.has_file(files.join(self.root, shorter))) do
+    shorter = shorter:match "^[^/]+/(.+)$"
+  end
   if not shorter then return nil end
   local own = names_root(self, plain:sub(1, -#shorter - 1))
   return found(self, shorter, written, own and "here" or shorter:find("/", 1, true) and "elsewhere" or "name")
 end
 
---- The path of a file, relative to the root. Tried in turn: as written; with slashes for backslashes; without leading
+--- Whether a path that `find` gave leads to something outside of the root, where that is not wanted.
+-- @string path
+-- @treturn boolean
+function Index:is_outside(path)
+  return leads_out(self, path) and files.mode(files.join(self.root, path)) ~= nil
+end
+
+--- The path of a file, relative to the root and in one form (see `files.normal`). Tried in turn: as written; with slashes for backslashes; without leading
 -- folders (a list's paths often begin with the name of the folder itself); any file of that name, or of that name and
 -- some ending, in the folder or those in it.
 -- @string written as the table has it
@@ -78,10 +94,12 @@ end
 function Index:find(written)
   local plain = written
   for _, candidate in ipairs { written, (written:gsub("\\", "/")), names.from_latin1(written) } do
-    plain = candidate
-    if files.is_file(files.join(self.root, candidate)) then return found(self, candidate, written, "here") end
+    plain = files.normal(candidate)
+    if not leads_out(self, plain) and layout.has_file(files.join(self.root, plain)) then
+      return found(self, plain, written, "here")
+    end
   end
-  plain = plain:gsub("\\", "/")
+  plain = files.normal((plain:gsub("\\", "/")))
   local shorter = find_shorter(self, plain, written)
   if shorter then return shorter end
   self.by_name = self.by_name or walk(self)

@@ -7,7 +7,7 @@ local layout = require "secateur.data.layout"
 local selection = require "secateur.data.selection"
 local split_csv = require "secateur.data.split_csv"
 
-local folder = { rules = {} }
+local folder = { rules = { outside = split_csv.outside } }
 
 -- The folders that stand for splits: split -> name. Without a train folder and another, they are classes; but val and
 -- test alone are none.

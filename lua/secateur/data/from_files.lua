@@ -9,6 +9,7 @@ local filter = require "secateur.data.filter"
 local groups = require "secateur.data.groups"
 local names = require "secateur.data.names"
 local options = require "secateur.util.options"
+local same_files = require "secateur.data.same_files"
 local selection = require "secateur.data.selection"
 
 -- How many skipped files a warning names.
@@ -61,10 +62,13 @@ local function check_listed(listing)
   end
   for _, sample in ipairs(listing.samples) do count[sample.label] = (count[sample.label] or 0) + 1 end
   for label, class in ipairs(listing.classes) do
-    local filtered = listing.filtered[label]
+    local filtered, same = listing.filtered[label], listing.same_files[label]
     if not count[label] and filtered then
       errors.raise("%s: class '%s': its %d files are all left out (only, skip, or masks)", listing.title, class,
         filtered)
+    elseif not count[label] and same then
+      errors.raise("%s: class '%s': its files are those of other classes, by links ('%s' is '%s')", listing.title,
+        class, same.name, same.first)
     elseif not count[label] and files.is_dir(listing.places[label] or "") then
       errors.raise("%s: expected images, found none%s", listing.places[label], other[label]
         and (" ('%s': %s)"):format(names.printable(other[label].name), other[label].message)
@@ -98,6 +102,7 @@ local function select_samples(listing, opts)
   selection.apply_classes(listing, opts)
   selection.make_binary(listing)
   filter.apply(listing, opts)
+  same_files.settle(listing)
   if #listing.samples == 0 then
     errors.raise("%s: expected images, found none%s", listing.title,
       #listing.notes > 0 and (" (%s)"):format(table.concat(listing.notes, "; ")) or "")

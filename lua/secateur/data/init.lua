@@ -32,6 +32,10 @@
 -- files, Thumbs.db, desktop.ini, `__MACOSX`, `@eaDir` and `$RECYCLE.BIN` are passed over. What was left out or assumed
 -- is said on stderr once and stands in `.notes` and in the summary.
 --
+-- Links are followed, but a file is read once, whatever links (of either kind) lead to it: under its own name rather
+-- than that of a link, and else in the last split (test before val before train). So a class or a split that links to
+-- another one's files does not get them.
+--
 -- How an image becomes a square of `size`: `resize` is "squash" (the default: its aspect is not kept), "crop" (the
 -- shorter side becomes `size`, of the longer one the middle), "pad" (the longer side becomes `size`, black borders on
 -- both sides, as Pillow's `ImageOps.pad`), or a number n with `crop = m` (the shorter side becomes n, then the middle
@@ -63,10 +67,11 @@ local data = {
 }
 
 --- A folder of images with a folder per class; or train, val and test folders of such; or images listed in `split.csv`
--- (columns file, label, split, and any for `group`).
+-- (columns file, label, split, and any for `group`). Its files must lie below the folder, unless `outside = true`: a
+-- table of somebody else's may name any file of the machine.
 -- @function folder
 -- @string root
--- @tab[opt] opts
+-- @tab[opt] opts also `outside` (false)
 -- @treturn Dataset
 data.folder = from_files.constructor("folder", require "secateur.data.folder")
 
@@ -87,7 +92,7 @@ data.kvasir = from_files.constructor("kvasir", require "secateur.data.kvasir")
 --- COVID-19, pneumonia and normal chest X-rays.
 -- @function cpn
 -- @string root the folder of the classes, or one above it
--- @tab[opt] opts
+-- @tab[opt] opts also `outside`, of a `split.csv`, see `folder`
 -- @treturn Dataset
 data.cpn = from_files.constructor("cpn", require "secateur.data.cpn")
 

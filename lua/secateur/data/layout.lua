@@ -1,11 +1,13 @@
 --- What the readers of data set layouts share: folders of classes, and what lies in them.
 --
 -- A reader turns a folder into a *listing*: `classes` (list of names), `places` (for each class, where it is from: a
--- folder or a line of a table), `samples` (list of `{name=, path=, label=, split=, group=, stratum=}`, and `inside`,
--- the path in the folder of the class), `skipped` (list of `{path=, message=}`: entries that are no files), `notes`
--- (list of sentences: what was left out or assumed), `listed` (whether a table names the files), and `divide`: "all"
--- (assign all samples to train, val and test), "train" (split val off of the official train) or nil (every sample has
--- its split). With `multi_label`, each sample's label is a list of a number per class (see `Split`).
+-- folder or a line of a table), `samples` (list of `{name=, path=, label=, split=, group=, stratum=}`, and of those
+-- that were found in folders `inside`, the path in the folder of the class, `identity` and `linked`, as `files.walk`
+-- tells), `again` (what links led to a second time, see `secateur.data.same_files`), `skipped` (list of
+-- `{path=, message=}`: entries that are no files), `notes` (list of sentences: what was left out or assumed), `listed`
+-- (whether a table names the files), and `divide`: "all" (assign all samples to train, val and test), "train" (split
+-- val off of the official train) or nil (every sample has its split). With `multi_label`, each sample's label is a list
+-- of a number per class (see `Split`).
 -- @module secateur.data.layout
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
@@ -56,8 +58,21 @@ end
 -- @string[opt] divide
 -- @treturn table
 function layout.listing(classes, divide)
-  return { classes = classes, places = {}, samples = {}, skipped = {}, notes = {}, divide = divide }
+  return { classes = classes, places = {}, samples = {}, skipped = {}, notes = {}, divide = divide,
+    again = { file = {}, folder = {} } }
 end
+
+-- What an entry is, as `files.mode` says; what cannot be told is no entry to pass over.
+local function mode_of(path)
+  local mode, message = files.mode(path)
+  if message then errors.raise("%s", message) end
+  return mode
+end
+
+--- Whether a file of this name exists. Raises what keeps the system from telling: it would read as "no".
+-- @string path
+-- @treturn boolean
+function layout.has_file(path) return mode_of(path) == "file" end
 
 --- The folders in a folder, in natural order ("2" before "10"); litter is left out.
 -- @string root
@@ -65,7 +80,7 @@ end
 function layout.folders(root)
   local found = {}
   for _, name in ipairs(errors.check(files.list(root))) do
-    if not layout.is_litter(name) and files.is_dir(files.join(root, name)) then found[#found + 1] = name end
+    if not layout.is_litter(name) and mode_of(files.join(root, name)) == "directory" then found[#found + 1] = name end
   end
   return files.sort_natural(found)
 end
@@ -84,11 +99,15 @@ function layout.add_class(listing, root, folder, label, split)
     table.insert(listing.skipped, { path = files.join(top, path), name = files.join(folder, path), message = message,
       label = label })
   end
-  local found = errors.check(files.walk(top, { leave = layout.is_litter, other = other }))
-  for _, path in ipairs(found) do
+  local function again(path, first, kind)
+    table.insert(listing.again[kind], { name = files.join(folder, path), first = files.join(folder, first) })
+  end
+  local found, about = files.walk(top, { leave = layout.is_litter, other = other, again = again })
+  local top_is_link = files.is_link(top)
+  for _, path in ipairs(errors.check(found, about)) do
     local name = files.join(folder, path)
     table.insert(listing.samples, { name = name, path = files.join(root, name), label = label, split = split,
-      inside = path })
+      inside = path, identity = about[path].identity, linked = about[path].linked or top_is_link })
   end
 end
 
@@ -100,9 +119,10 @@ function layout.add_loose(listing, root, folder)
   for _, name in ipairs(errors.check(files.list(files.join(root, folder or "")))) do
     local relative = files.join(folder or "", name)
     local path, message = files.join(root, relative), nil
-    if layout.is_litter(name) or files.is_dir(path) then
+    local mode = mode_of(path)
+    if layout.is_litter(name) or mode == "directory" then
       message = nil
-    elseif not files.is_file(path) then
+    elseif mode ~= "file" then
       message = files.describe(path)
     elseif layout.is_picture(name) or core.image_info(path) then
       message = "lies beside the folders of the classes, in none of them"

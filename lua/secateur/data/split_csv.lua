@@ -9,10 +9,10 @@ local names = require "secateur.data.names"
 
 local split_csv = {}
 
--- A file's name as its table has it, without "./", and with slashes for the backslashes of Windows.
+-- A file's name as its table has it, in one form (see `files.normal`), and with slashes for the backslashes of Windows.
 local function plain(root, name)
   if name:find("\\", 1, true) and not files.is_file(files.join(root, name)) then name = name:gsub("\\", "/") end
-  return (name:gsub("//+", "/"):gsub("^%./", ""))
+  return files.normal(name)
 end
 
 --- The sentence and the `divide` of a listing by the splits that its samples have: val is split off of train where
@@ -33,7 +33,7 @@ function split_csv.complete(listing, what)
 end
 
 -- Checks one record; gives its sample.
-local function read_record(root, path, record, canonical, expected)
+local function read_record(root, path, record, canonical, expected, outside)
   local split = layout.split_name(record.split)
   local class = record.label ~= "" and record.label or nil
   if class and canonical then class = canonical(class) end
@@ -44,7 +44,11 @@ local function read_record(root, path, record, canonical, expected)
   if not split then
     errors.raise("%s:%d: split: expected train, val or test, got '%s'", path, record.line, record.split)
   end
-  local name = plain(root, record.file)
+  local name, leaves = plain(root, record.file)
+  if leaves and not outside then
+    errors.raise("%s:%d: file: expected one below the folder of the table, got '%s' (outside = true takes files from "
+      .. "anywhere)", path, record.line, record.file)
+  end
   return { name = name, path = files.join(root, name), label = class, split = split, line = record.line }
 end
 
@@ -66,12 +70,22 @@ function split_csv.number_labels(listing, path)
   for _, sample in ipairs(listing.samples) do sample.label = number[sample.label] end
 end
 
--- Says how many images of the folder the table does not have. What cannot be walked through is no matter here.
+-- Says how many images of the folder the table does not have.
 local function note_unlisted(listing, root)
   local count, first, seen = 0, nil, {}
-  for _, sample in ipairs(listing.samples) do seen[sample.path] = true end
-  for _, name in ipairs(files.walk(root, { leave = layout.is_litter }) or {}) do
-    if not seen[files.join(root, name)] and layout.is_picture(name) then count, first = count + 1, first or name end
+  local found, about = files.walk(root, { leave = layout.is_litter })
+  if not found then
+    table.insert(listing.notes, ("not looked for images that split.csv does not list: %s"):format(about))
+    return
+  end
+  for _, sample in ipairs(listing.samples) do
+    sample.identity = files.identity(sample.path)
+    seen[sample.identity or sample.path] = true
+  end
+  for _, name in ipairs(found) do
+    if not seen[about[name].identity or files.join(root, name)] and layout.is_picture(name) then
+      count, first = count + 1, first or name
+    end
   end
   if count > 0 then
     table.insert(listing.notes, ("images that split.csv does not list: %d ('%s', ...)"):format(count,
@@ -89,22 +103,26 @@ local function read_records(path, columns, optional)
   errors.raise("%s%s", message, way)
 end
 
+--- The rule of the option that takes files from outside of the data set's folder. A table may be somebody else's, and
+-- name any file of the machine.
+split_csv.outside = { type = "boolean", default = false }
+
 --- Reads `split.csv` in a folder (its fields between commas, semicolons or tabs); its files are relative to it.
 -- @string root
--- @tab opts `group`: a column's name, or something else
+-- @tab opts `group`: a column's name, or something else; `outside`: whether its files may lie elsewhere
 -- @func[opt] canonical turns a label as written into the class's name, or nil for one that is no class
 -- @tab[opt] classes the class names, if they are fixed; else they are the labels that occur
 -- @treturn table listing, or nil where there is no such file
 function split_csv.read(root, opts, canonical, classes)
   local path = files.join(root, "split.csv")
-  if not files.is_file(path) then return nil end
+  if not layout.has_file(path) then return nil end
   local group, optional = groups.column(opts.group)
   local columns, seen = { "file", "label", "split", group }, {}
   local listing = layout.listing(classes)
   local expected = classes and "one of " .. table.concat(classes, ", ") or "a class"
   for i, record in ipairs(read_records(path, columns, optional)) do
     if record[optional or ""] then group = optional end
-    local sample = read_record(root, path, record, canonical, expected)
+    local sample = read_record(root, path, record, canonical, expected, opts.outside)
     if seen[sample.name] then
       errors.raise("%s:%d: file '%s' is already in line %d", path, record.line, record.file, seen[sample.name])
     end

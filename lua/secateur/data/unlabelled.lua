@@ -27,11 +27,12 @@ end
 --- All files below a folder, what systems leave behind aside, in byte order.
 -- @string root
 -- @treturn {string,...} paths that begin with the root
--- @treturn {table,...} `{path=, message=}` of what is no file, such as broken links
+-- @treturn {table,...} `{path=, message=}` of what is no file, such as broken links, or was met before
 function unlabelled.list(root)
   local others, paths = {}, {}
   local function other(path, message) others[#others + 1] = { path = files.join(root, path), message = message } end
-  for i, path in ipairs(errors.check(files.walk(root, { leave = layout.is_litter, other = other }))) do
+  local function again(path, first, kind) other(path, ("the same %s as '%s'"):format(kind, first)) end
+  for i, path in ipairs(errors.check(files.walk(root, { leave = layout.is_litter, other = other, again = again }))) do
     paths[i] = files.join(root, path)
   end
   return paths, others

@@ -35,6 +35,24 @@ function files.base(path)
   return path:match("([^/]+)/*$") or path
 end
 
+--- A path in one form, by its text alone: without ".", without "name/..", with single slashes. (A link in the place
+-- of "name" would lead elsewhere; the form is for names that must not.)
+-- @string path
+-- @treturn string "." for the folder itself
+-- @treturn boolean whether it is absolute or begins with "..", and so leads out of the folder that it is relative to
+function files.normal(path)
+  local parts, root = {}, path:sub(1, 1) == "/" and "/" or ""
+  for part in path:gmatch "[^/]+" do
+    if part == ".." and #parts > 0 and parts[#parts] ~= ".." then
+      parts[#parts] = nil
+    elseif part ~= "." and not (part == ".." and root == "/") then
+      parts[#parts + 1] = part
+    end
+  end
+  local normal = root .. table.concat(parts, "/")
+  return normal == "" and "." or normal, root == "/" or parts[1] == ".."
+end
+
 --- The folder that a path lies in: "." for a bare name.
 -- @string path
 -- @treturn string
@@ -64,6 +82,50 @@ end
 function files.is_file(path)
   return lfs.attributes(path, "mode") == "file"
 end
+
+-- What the system says of a path that leads nowhere: no such entry, something above it is no folder, links in a circle,
+-- a name that is too long (numbers of Linux and, where they differ, of macOS).
+local NOWHERE = { [2] = true, [20] = true, [40] = true, [62] = true, [36] = true, [63] = true }
+
+-- What there is at a path, links followed: its attributes; nil where there is nothing; nil and a message where that
+-- cannot be told.
+local function attributes(path)
+  local found, message, number = lfs.attributes(path)
+  if found or NOWHERE[number] then return found end
+  return nil, message
+end
+
+--- What there is at a path, links followed. Unlike `is_file` and `is_dir` it tells what is not there from what the
+-- system does not let us see, for want of rights, memory or a working disk.
+-- @string path
+-- @treturn[1] string "file", "directory", "named pipe" and so on; nil where there is nothing
+-- @return[2] nil
+-- @treturn[2] string why that cannot be told, naming the path
+function files.mode(path)
+  local found, message = attributes(path)
+  return found and found.mode, message
+end
+
+-- A text for a file or folder, equal for two paths that lead to the same one; nil where the file system has no numbers
+-- for them. Size and time guard against systems whose numbers are not unique.
+local function identity_of(found)
+  if found.ino == 0 then return nil end
+  if found.mode == "directory" then return ("%d:%d"):format(found.dev, found.ino) end
+  return ("%d:%d:%d:%d"):format(found.dev, found.ino, found.size, found.change)
+end
+
+--- A text for a file, equal for two paths that lead to the same one, by links of either kind.
+-- @string path
+-- @treturn ?string nil where that cannot be told
+function files.identity(path)
+  local found = attributes(path)
+  return found and identity_of(found)
+end
+
+--- Whether a path is a link, wherever it leads.
+-- @string path
+-- @treturn boolean
+function files.is_link(path) return lfs.symlinkattributes(path, "mode") == "link" end
 
 local function less_by_bytes(a, b)
   local shorter = math.min(#a, #b)
@@ -151,50 +213,106 @@ function files.describe(path)
   return target and ("a broken link to '%s'"):format(target) or "cannot be looked at"
 end
 
--- Adds the files below `prefix` (relative to root); `above` holds the folders on the way, against links in circles.
-local function walk_into(found, root, prefix, above, opts, depth)
-  local folder = files.join(root, prefix)
-  local where = lfs.attributes(folder)
-  if not where then return nil, ("%s: no such folder"):format(folder) end
-  local identity = ("%s:%s"):format(where.dev, where.ino)
-  if above[identity] then
-    if opts.other then opts.other(prefix, "a link to a folder that it lies in") end
-    return true
+local function depth_of(path)
+  local _, count = path:gsub("/", "")
+  return path == "" and 0 or count + 1
+end
+
+-- A walk: `files` and `folders` hold the path by which each was met first.
+local Walk = {}
+Walk.__index = Walk
+
+-- Adds a file, unless it was met before.
+function Walk:add_file(path, found, linked)
+  local opts, identity = self.opts, identity_of(found)
+  if opts.extensions and not opts.extensions[files.extension(path)] then return end
+  local first = identity and self.files[identity]
+  if first and not opts.names then
+    if opts.again then opts.again(path, first, "file") end
+    return
   end
-  if depth > MAX_DEPTH then return nil, ("%s: folders nested more than %d deep"):format(folder, MAX_DEPTH) end
-  local names, message = files.list(folder, opts)
-  if not names then return nil, message end
-  above[identity] = true
-  for _, name in ipairs(names) do
-    local path = files.join(prefix, name)
-    local mode = lfs.attributes(files.join(root, path), "mode")
-    if opts.leave and opts.leave(name, path, mode) then mode = "left" end
-    if mode == "directory" then
-      local ok, problem = walk_into(found, root, path, above, opts, depth + 1)
-      if not ok then return nil, problem end
-    elseif mode == "file" then
-      if not opts.extensions or opts.extensions[files.extension(name)] then found[#found + 1] = path end
-    elseif mode ~= "left" and opts.other then
-      opts.other(path, files.describe(files.join(root, path)))
-    end
+  self.found[#self.found + 1] = path
+  self.about[path] = { identity = identity, linked = linked }
+  if identity then self.files[identity] = first or path end
+end
+
+-- Whether a folder was met before, which is said.
+function Walk:is_known(path, identity)
+  local first, opts = self.folders[identity], self.opts
+  if not first then return false end
+  if first == "" or path:sub(1, #first + 1) == first .. "/" then
+    if opts.other then opts.other(path, "a link to a folder that it lies in") end
+  elseif opts.again then
+    opts.again(path, first, "folder")
   end
-  above[identity] = nil
   return true
 end
 
---- All files below a folder, links followed, as paths relative to it, in byte order of the whole path.
+-- Adds what lies in a folder, unless it was met before.
+function Walk:add_folder(path, found, linked)
+  local whole, identity = files.join(self.root, path), identity_of(found)
+  if identity and self:is_known(path, identity) then return true end
+  if depth_of(path) > MAX_DEPTH then return nil, ("%s: folders nested more than %d deep"):format(whole, MAX_DEPTH) end
+  local names, message = files.list(whole, self.opts)
+  if not names then return nil, message end
+  if identity then self.folders[identity] = path end
+  for _, name in ipairs(names) do
+    local ok, problem = self:add_entry(files.join(path, name), name, linked)
+    if not ok then return nil, problem end
+  end
+  return true
+end
+
+-- Adds what an entry is; links come after all that is none.
+function Walk:add_entry(path, name, linked)
+  local whole, opts = files.join(self.root, path), self.opts
+  local found, message = attributes(whole)
+  if message then return nil, message end
+  if opts.leave and opts.leave(name, path, found and found.mode) then return true end
+  if not found or found.mode ~= "directory" and found.mode ~= "file" then
+    if opts.other then opts.other(path, files.describe(whole)) end
+  elseif files.is_link(whole) then
+    self.links[#self.links + 1] = { path = path, found = found }
+  else
+    return self:add(path, found, linked)
+  end
+  return true
+end
+
+-- Adds a file or a folder; true, or nil and a message.
+function Walk:add(path, found, linked)
+  if found.mode == "directory" then return self:add_folder(path, found, linked) end
+  self:add_file(path, found, linked)
+  return true
+end
+
+--- All files below a folder, as paths relative to it, in byte order of the whole path. Links are followed, but each
+-- file and each folder is met once, whatever links there are between them: by its own name where it has one below
+-- `root`, else by that with the fewest links. What the system does not let us see ends the walk.
 -- @string root
 -- @tab[opt] opts `hidden = true` includes files and folders that start with a dot; `extensions`, a set of lower-case
 -- extensions (`{ png = true }`), leaves out all others; `leave`, a function of (name, path, mode), says with true what
--- to pass over; `other`, a function of (path, what it is), gets what is neither a file nor a folder, as broken links
+-- to pass over; `other`, a function of (path, what it is), gets what is neither a file nor a folder, as broken links;
+-- `again`, a function of (path, path by which it was met, "file" or "folder"), gets what was met before; `names = true`
+-- gives every name of a file in the folders that are met
 -- @treturn[1] table list of paths
+-- @treturn[1] table path -> `{identity=, linked=}`: see `files.identity`; whether the path goes through links
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the folder
 function files.walk(root, opts)
-  local found = {}
-  local ok, message = walk_into(found, root, "", {}, opts or {}, 0)
-  if not ok then return nil, message end
-  return files.sort(found)
+  local walk = setmetatable({ root = root, opts = opts or {}, found = {}, about = {}, files = {}, folders = {},
+    links = {} }, Walk)
+  local found, message = attributes(root)
+  if not found then return nil, message or ("%s: no such folder"):format(root) end
+  local ok, problem = walk:add_folder("", found, false)
+  local next_link = 1
+  while ok and walk.links[next_link] do
+    local link = walk.links[next_link]
+    ok, problem = walk:add(link.path, link.found, true)
+    next_link = next_link + 1
+  end
+  if not ok then return nil, problem end
+  return files.sort(walk.found), walk.about
 end
 
 --- Makes a folder and those above it, where they are missing.
@@ -267,8 +385,9 @@ end
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the file
 function files.remove(path)
-  local mode = lfs.symlinkattributes(path, "mode")
-  if not mode then return true end
+  local mode, reason, number = lfs.symlinkattributes(path, "mode")
+  if not mode and NOWHERE[number] then return true end
+  if not mode then return nil, reason end
   if mode ~= "directory" then
     local ok, message = os.remove(path)
     if not ok then return nil, message end
