@@ -1,6 +1,7 @@
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
 local needs = require "support.needs"
+local picture_files = require "secateur.report.picture_files"
 local temporary = require "support.temporary"
 
 describe("gnuplot", function()
@@ -10,8 +11,38 @@ describe("gnuplot", function()
   after_each(function() files.remove(folder) end)
 
   it("quotes so that nothing is expanded or executed", function()
-    assert.equal("'it''s \"`date`\" \\n@x'", gnuplot.quote("it's \"`date`\" \\n@x"))
-    assert.equal("'a b ? ü'", gnuplot.quote("a\nb \255 ü"))
+    assert.equal([["it\047s \042\140date\140\042 \134n\100x"]], gnuplot.quote("it's \"`date`\" \\n@x"))
+    assert.equal([["a b \134xFF \134x1B ü \134u{202E}"]], gnuplot.quote("a\nb \255 \27 ü \u{202E}"))
+  end)
+
+  -- What stands as text in an SVG, as it is read by who knows XML.
+  local function texts(svg)
+    local list, names = {}, { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'" }
+    for text in svg:gmatch "<text>(.-)</text>" do
+      assert.is_nil(text:find "[\1-\31]")
+      assert.is_nil(text:find("]]>", 1, true))
+      for name in text:gmatch "&([^;]*)" do assert.truthy(names[name]) end
+      list[#list + 1] = (text:gsub("<[^>]*>", ""):gsub("&(%a+);", names))
+    end
+    return list
+  end
+
+  it("draws names with any apostrophes, and what would end a section of XML", function()
+    needs.gnuplot(pending)
+    local names = { "O'Brien", "'x", "a''b", "x'", "'", "''", "'''x'''", "]]>", "<![CDATA[x]]>", "a]]>]]>b", "\\",
+      "x\\", "\\'", "''; system 'touch pwned'; '", "%d %s", "#", "a\27b" }
+    local body = { "set xrange [0:1]\nset yrange [0:1]\n" }
+    for i, name in ipairs(names) do
+      body[i + 1] = ("set label %d %s at 0.1,%g\n"):format(i, gnuplot.quote(name), i / 20)
+    end
+    body[#body + 1] = "set format ''\nplot NaN notitle\n"
+    assert(gnuplot.draw { folder = folder, name = "names", width = 300, height = 200, body = table.concat(body) })
+    names[#names] = "a\\x1Bb"
+    local drawn = {}
+    for _, text in ipairs(texts(files.read_all(files.join(folder, "names.svg")))) do
+      if text ~= "" then drawn[#drawn + 1] = text end
+    end
+    assert.same(names, drawn)
   end)
 
   it("makes safe, different file names", function()
@@ -48,7 +79,81 @@ describe("gnuplot", function()
     local good, message = gnuplot.draw { folder = folder, name = "bad", width = 300, height = 200,
       body = "plot nonsense(\n" }
     assert.is_nil(good)
-    assert.matches("^gnuplot could not draw .*/bad%.gp: .*nonsense", message)
+    assert.matches("^gnuplot could not draw .*/bad: .*nonsense", message)
+    assert.same({}, files.list(folder, { hidden = true }))
+  end)
+
+  local figure_body = "plot [0:1] x title 'a line', x**2\n"
+
+  -- A program that runs gnuplot between other commands, its arguments being "$@".
+  local function program(text)
+    local path = temporary.write(folder, "program", "#!/bin/sh\n" .. text)
+    assert(os.execute(("chmod +x '%s'"):format(path)))
+    return path
+  end
+
+  local function draw(text)
+    local target = files.join(folder, "out")
+    local old = temporary.write(target, "one.svg", "old")
+    local good, message = gnuplot.draw { folder = target, name = "one", width = 300, height = 200, body = figure_body,
+      program = text and program(text) }
+    if not good then
+      assert.same({ "one.svg" }, files.list(target, { hidden = true }))
+      assert.equal("old", files.read_all(old))
+    end
+    return good, message
+  end
+
+  it("sees which picture is not whole, and leaves everything as it was", function()
+    needs.gnuplot(pending)
+    for text, expected in pairs {
+      [":"] = "/out/one%.svg: gnuplot wrote nothing and reported no error; is the disk full%?$",
+      ['gnuplot "$@"; rm .one.1.part/one.png'] = "/out/one%.png: gnuplot wrote nothing and reported no error",
+      ['gnuplot "$@"; : > .one.1.part/one.png'] = "/out/one%.png: gnuplot wrote only a part of it and reported",
+      ['gnuplot "$@"; cd .one.1.part; head -c 2000 one.png > x; mv x one.png'] = "/out/one%.png: .*a part of it",
+      ['gnuplot "$@"; cd .one.1.part; (head -c 999 one.png; tail -c +1100 one.png) > x; mv x one.png'] =
+        "/out/one%.png: .*a part of it",
+      ['gnuplot "$@"; cd .one.1.part; head -c 900 one.svg > x; mv x one.svg'] = "/out/one%.svg: .*a part of it",
+      ['gnuplot "$@"; cd .one.1.part; sed "s/<text>//" one.svg > x; mv x one.svg'] = "/out/one%.svg: .*a part of it",
+    } do
+      local good, message = draw(text)
+      assert.is_nil(good)
+      assert.matches(expected, message)
+    end
+  end)
+
+  it("says so where files may not grow as large", function()
+    needs.gnuplot(pending)
+    local good, message = draw('ulimit -f 1\ngnuplot "$@"')
+    assert.is_nil(good)
+    assert.matches("out/one", message)
+  end)
+
+  it("removes what a killed run left, and nothing else", function()
+    needs.gnuplot(pending)
+    local target = files.join(folder, "out")
+    temporary.write(target, ".one.1.part/lock", "")
+    temporary.write(target, ".one.1.part/one.svg", "half")
+    temporary.write(target, ".one.7.part/lock", "")
+    temporary.write(target, ".two.1.part/lock", "")
+    temporary.write(target, ".one.1x.part/lock", "")
+    temporary.write(target, ".one.9.part", "a file")
+    assert.is_true((draw()))
+    assert.same({ ".one.1x.part", ".one.9.part", ".two.1.part", "one.gp", "one.png", "one.svg" },
+      files.list(target, { hidden = true }))
+  end)
+
+  it("tells pictures from halves of them", function()
+    needs.gnuplot(pending)
+    assert(gnuplot.draw { folder = folder, name = "p", body = figure_body,
+      terminals = gnuplot.print_terminals(600, 400, 2, 7) })
+    for _, extension in ipairs { "svg", "png", "pdf" } do
+      local bytes = files.read_all(files.join(folder, "p." .. extension))
+      assert.is_true(picture_files.is_complete(extension, bytes))
+      for _, length in ipairs { 0, 1, 7, 40, #bytes // 2, #bytes - 8, #bytes - 3 } do
+        assert.is_false(picture_files.is_complete(extension, bytes:sub(1, length)))
+      end
+    end
   end)
 
   it("says what to install", function()

@@ -6,6 +6,7 @@ describe("html", function()
       html.escape("<a href=\"x\"> &amp; it's ünï 😀\n"))
     assert.equal("a\u{FFFD}b\u{FFFD}\u{FFFD}c\u{FFFD}", html.escape("a\0b\255\xC3c\27"))
     assert.equal("3", html.escape(3))
+    assert.equal("a\u{FFFD}b\u{FFFD}\t", html.escape("a\u{202E}b\u{9B}\t"))
   end)
 
   it("knows base 64 (RFC 4648, section 10)", function()

@@ -153,7 +153,7 @@ describe("report", function()
     assert.truthy(script:find("$p3_1 << EOD\n0 1 1 1\n0.3 0.75 0.75 0.75\nEOD", 1, true))
     assert.falsy(script:find("$p1_3", 1, true))
     assert.truthy(script:find("set yrange [-0.2:1.02]", 1, true))
-    assert.truthy(script:find("set ylabel 'agreement'", 1, true))
+    assert.truthy(script:find('set ylabel "agreement"', 1, true))
     local page = files.read_all(files.join(folder, "index.html"))
     assert.truthy(page:find('<section id="agreement">', 1, true))
     local records = csv.records(files.join(folder, "results.csv"), { "agreement_cosine", "agreement_topk" })
@@ -231,6 +231,63 @@ describe("report", function()
     local grid = report.heatmaps({ { title = "one", images = { { label = "LRP", path = picture }, picture } },
       picture }, files.join(folder, "grid"))
     assert.truthy(files.read_all(grid):find("LRP", 1, true))
+  end)
+
+  it("draws a training without accuracy, or without anything", function()
+    needs.gnuplot(pending)
+    local path = files.join(folder, "curve")
+    for _, history in ipairs { { { epoch = 1, train_loss = 1 }, { epoch = 2, train_loss = 0.5, val_loss = 0.6 } },
+      { { train_loss = 0 / 0, train_accuracy = 0.5 } }, { { epoch = 1 } }, {}, { { val_auroc = 0.7 } } } do
+      local svg = report.training(history, path)
+      assert.truthy(files.read_all(svg):find("</svg>", 1, true))
+    end
+    report.training({ { train_loss = 1 } }, path)
+    assert.falsy(files.read_all(path .. ".svg"):find("accuracy", 1, true))
+  end)
+
+  it("leaves nothing behind where it fails, and what was there as it was", function()
+    needs.gnuplot(pending)
+    local program = temporary.write(folder, "program", '#!/bin/sh\ncase "$1" in *training*) exit 1;; esac\n'
+      .. 'exec gnuplot "$@"\n')
+    assert(os.execute(("chmod +x '%s'"):format(program)))
+    local function fails(target)
+      return errors.text(function()
+        report(some(), target, { gnuplot = program, history = { { train_loss = 1 } } })
+      end)
+    end
+    local fresh = files.join(folder, "a/b")
+    assert.matches("^report: gnuplot could not draw " .. fresh:gsub("%p", "%%%0") .. "/figures/training%-training: ",
+      fails(fresh))
+    assert.is_false(files.is_dir(files.join(folder, "a")))
+    local kept = files.join(folder, "kept")
+    temporary.write(kept, "table1.md", "old")
+    assert.matches("could not draw", fails(kept))
+    assert.same({ "table1.md" }, files.walk(kept, { hidden = true }))
+    assert.equal("old", files.read_all(files.join(kept, "table1.md")))
+    report(some(), kept)
+    assert.truthy(files.is_file(files.join(kept, "index.html")))
+    assert.is_false(files.is_dir(files.join(kept, ".report.1.part")))
+    temporary.write(folder, "taken/index.html/x", "")
+    assert.matches("^report: .*/taken/index%.html: expected a file to write, got a folder$",
+      errors.text(function() report(some(), files.join(folder, "taken")) end))
+    assert.same({ "index.html/x" }, files.walk(files.join(folder, "taken"), { hidden = true }))
+  end)
+
+  it("shows names as they can be read, and ends soon with those that are no text", function()
+    needs.gnuplot(pending)
+    local evil = "'\27[31m\u{202E}]]>\xFF"
+    local made = rows.results({ { { [0] = 0, [0.5] = 0.1 }, { dataset = evil, model = ("\xFF"):rep(20000) } } },
+      { experiment = { datasets = { [evil] = { classes = { evil, "b" } } } } })
+    report(made, folder)
+    for _, path in ipairs(files.walk(folder)) do
+      local content = files.read_all(files.join(folder, path))
+      if not path:find "png$" then
+        assert.truthy(utf8.len(content), path)
+        assert.falsy(content:find("[\0-\8\11-\31\127]"), path)
+        assert.falsy(content:find("\u{202E}", 1, true), path)
+      end
+      if path:find "svg$" then assert.falsy(content:find("]]>", 1, true), path) end
+    end
   end)
 
   it("says what is wrong, at the caller's level", function()

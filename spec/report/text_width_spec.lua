@@ -11,6 +11,11 @@ describe("text", function()
     assert.equal(0, text.width("", 7))
   end)
 
+  it("measures text as it will be drawn", function()
+    assert.equal("a\\xFFb\\x1B\\u{202E}\n", text.whole("a\xFFb\27\u{202E}\n"))
+    assert.near(text.width("\\xFF", 7), text.width("\xFF", 7), 1e-9)
+  end)
+
   it("shortens in the middle, to what fits", function()
     assert.equal("short.png", text.elide("short.png", 100, 7))
     for _, name in ipairs { "a_very_long_name_of_a_file_0001.png", "日本語の長い名前のファイルです.png", ("i"):rep(99),

@@ -265,41 +265,45 @@ local function series(history, key)
   return lines
 end
 
+-- The curves of loss or accuracy, as data and what plots it.
+local function training_curves(history, what, data)
+  local plots = {}
+  local function add_curve(name, style, title)
+    local lines = series(history, name)
+    if #lines == 0 then return end
+    local colour, mark = line_plots.style(style)
+    data[name] = lines
+    plots[#plots + 1] = ("$%s using 1:2 with linespoints lw 2 lc rgb '%s' pt %d ps 0.6 title '%s'"):format(name, colour,
+      mark, title)
+  end
+  add_curve("train_" .. what, 1, "training")
+  add_curve("val_" .. what, 2, "validation")
+  if what == "accuracy" then add_curve("val_auroc", 3, "validation, AUROC") end
+  return plots
+end
+
 --- Draws the curves of a training: loss and accuracy by epoch, of training and validation, and validation's AUROC where
--- it is there.
+-- it is there; where the history has no accuracy, loss alone.
 -- @tab history list of `{epoch=, train_loss=, train_accuracy=, val_loss=, val_accuracy=, val_auroc=, lr=}`
 -- @tab opts `folder`, `name` (a slug), `title`, `gnuplot`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string
 function figures.training(history, opts)
-  local data, body = {}, { line_plots.axes, "set multiplot layout 1,2\nset xlabel 'epoch'\n" }
-  if opts.title then
-    body[2] = ("set multiplot layout 1,2 title %s\nset xlabel 'epoch'\n"):format(gnuplot.quote(opts.title))
-  end
+  local data, panels = {}, {}
   for i, what in ipairs { "loss", "accuracy" } do
-    local plots = {}
-    for j, part in ipairs { "train", "val" } do
-      local name, lines = part .. "_" .. what, series(history, part .. "_" .. what)
-      if #lines > 0 then
-        data[name] = lines
-        local colour, mark = line_plots.style(j)
-        plots[#plots + 1] = ("$%s using 1:2 with linespoints lw 2 lc rgb '%s' pt %d ps 0.6 title '%s'"):format(name,
-          colour, mark, part == "val" and "validation" or "training")
-      end
+    local plots = training_curves(history, what, data)
+    if #plots > 0 then
+      panels[#panels + 1] = ("set ylabel '%s' offset 1,0\nset key %s right\nset yrange [%s]\nset xrange [%s]\n"
+        .. "plot %s\n"):format(what, i == 1 and "top" or "bottom", i == 1 and "0:*" or "*:1.005",
+        #history > 1 and "*:*" or "0:2", table.concat(plots, ", \\\n  "))
     end
-    local areas = what == "accuracy" and series(history, "val_auroc") or {}
-    if #areas > 0 then
-      data.val_auroc = areas
-      plots[#plots + 1] = ("$val_auroc using 1:2 with linespoints lw 2 lc rgb '%s' pt %d ps 0.6 title "
-        .. "'validation, AUROC'"):format(line_plots.style(3))
-    end
-    body[#body + 1] = ("set ylabel '%s' offset 1,0\nset key %s right\nset yrange [%s]\nset xrange [%s]\n"):format(what,
-      i == 1 and "top" or "bottom", i == 1 and "0:*" or "*:1.005", #history > 1 and "*:*" or "0:2")
-    body[#body + 1] = "plot " .. (#plots > 0 and table.concat(plots, ", \\\n  ") or "NaN notitle") .. "\n"
   end
-  body[#body + 1] = "unset multiplot\n"
-  return gnuplot.draw { folder = opts.folder, name = opts.name, width = 760, height = 300, data = data,
+  if #panels == 0 then panels[1] = "set xrange [0:2]\nset yrange [0:1]\nplot NaN notitle\n" end -- nothing to draw
+  local title = opts.title and " title " .. gnuplot.quote(opts.title) or ""
+  local body = { line_plots.axes, ("set multiplot layout 1,%d%s\nset xlabel 'epoch'\n"):format(#panels, title),
+    table.concat(panels), "unset multiplot\n" }
+  return gnuplot.draw { folder = opts.folder, name = opts.name, width = 380 * #panels, height = 300, data = data,
     body = table.concat(body), program = opts.gnuplot }
 end
 

@@ -2,9 +2,12 @@
 -- restyled and run again by hand. Text from outside only ever gets into a script through `quote`, which leaves nothing
 -- for gnuplot to expand or execute, and file names in scripts are made here, from safe letters.
 -- @module secateur.report.gnuplot
+local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local fonts = require "secateur.report.fonts"
-local whole = require("secateur.report.text_width").whole
+local picture_files = require "secateur.report.picture_files"
+local staging = require "secateur.util.staging"
+local visible = require "secateur.util.visible"
 
 local gnuplot = {}
 
@@ -12,11 +15,14 @@ local function shell_quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
---- A text as a gnuplot string. Single quotes: gnuplot neither runs backquotes nor reads escapes inside.
+local function octal(char) return ("\\%03o"):format(char:byte()) end
+
+--- A text as a gnuplot string, on one line. In double quotes, with what these or gnuplot's reading of lines would take
+-- for anything as the number of its character: gnuplot 5.4 loses doubled apostrophes at the beginning of single quotes.
 -- @string text
 -- @treturn string
 function gnuplot.quote(text)
-  return "'" .. whole(text):gsub("%c+", " "):gsub("'", "''") .. "'"
+  return '"' .. visible((text:gsub("[\t\r\n]+", " "))):gsub("[\"'\\`@]", octal) .. '"'
 end
 
 --- Whether the program is there; the message says what to install.
@@ -35,7 +41,7 @@ end
 -- @tab taken names given before → true; added to
 -- @treturn string
 function gnuplot.slug(text, taken)
-  local base = text:gsub("[^%w.-]+", "_"):gsub("^[._-]+", ""):sub(1, 80)
+  local base = text:gsub("[^A-Za-z0-9.-]+", "_"):gsub("^[._-]+", ""):sub(1, 80)
   if base == "" then base = "figure" end
   local name, count = base, 1
   while taken[name:lower()] do
@@ -75,14 +81,8 @@ function gnuplot.print_terminals(width, height, scale, font)
   }
 end
 
---- Draws a figure as NAME.svg and NAME.png (at twice the size), and keeps the script as NAME.gp.
--- @tab figure `{folder=, name= (a slug), width=, height= (points), data= (datablock name → lines of numbers),
--- body= (the commands; run once per terminal), program= ("gnuplot"), terminals= (instead of width and height: a list
--- of {extension, gnuplot terminal})}`
--- @treturn[1] boolean true
--- @treturn[2] nil
--- @treturn[2] string what gnuplot said
-function gnuplot.draw(figure)
+-- The commands of a figure, with its pictures to be written below `place`.
+local function script_of(figure, terminals, place)
   local parts = { "# gnuplot " .. figure.name .. ".gp\n" }
   local names = {}
   for name in pairs(figure.data or {}) do names[#names + 1] = name end
@@ -90,21 +90,89 @@ function gnuplot.draw(figure)
   for _, name in ipairs(names) do
     parts[#parts + 1] = ("$%s << EOD\n%s\nEOD\n"):format(name, table.concat(figure.data[name], "\n"))
   end
-  local name, drawable = figure.name, fonts.drawable(figure.body) -- what shows an SVG has fonts of its own
-  for i, terminal in ipairs(figure.terminals or screen_terminals(figure.width, figure.height)) do
-    parts[#parts + 1] = ("%sset encoding utf8\nset terminal %s\nset output '%s.%s'\n%sunset output\n"):format(
-      i > 1 and "reset\n\n" or "", terminal[2], name, terminal[1], terminal[1] == "svg" and figure.body or drawable)
+  local body = type(figure.body) == "string" and figure.body or figure.body(place)
+  local drawable = fonts.drawable(body) -- what shows an SVG has fonts of its own
+  for i, terminal in ipairs(terminals) do
+    parts[#parts + 1] = ("%sset encoding utf8\nset terminal %s\nset output '%s%s.%s'\n%sunset output\n"):format(
+      i > 1 and "reset\n\n" or "", terminal[2], place, figure.name, terminal[1],
+      terminal[1] == "svg" and body or drawable)
   end
-  local script = files.join(figure.folder, name .. ".gp")
-  local written, message = files.write_all(script, table.concat(parts))
+  return table.concat(parts)
+end
+
+-- Writes files, name → bytes, into the stage.
+local function write_files(stage, contents)
+  for name, bytes in pairs(contents) do
+    local written, message = files.write_all(files.join(stage.path, name), bytes)
+    if not written then return nil, message end
+  end
+  return true
+end
+
+-- Runs the figure's script in its folder, the pictures going to the stage. Gives what gnuplot said where it failed.
+local function run(figure, terminals, stage)
+  local name = figure.name .. ".gp"
+  local written, message = write_files(stage, { [name] = script_of(figure, terminals, stage.name .. "/") })
   if not written then return nil, message end
-  local pipe <close>, failure = io.popen(("cd -- %s && LC_ALL=C.UTF-8 %s %s.gp 2>&1"):format(shell_quote(figure.folder),
-    shell_quote(figure.program or "gnuplot"), name), "r")
+  local pipe <close>, failure = io.popen(("cd -- %s && LC_ALL=C.UTF-8 %s %s/%s 2>&1"):format(shell_quote(figure.folder),
+    shell_quote(figure.program or "gnuplot"), stage.name, name), "r")
   if not pipe then return nil, failure end
   local said = pipe:read("a")
   local good = pipe:close()
-  if not good then return nil, ("gnuplot could not draw %s: %s"):format(script, said:gsub("%s+", " ")) end
-  return true
+  if good then return true end
+  return nil, ("gnuplot could not draw %s: %s"):format(files.join(figure.folder, figure.name), said:gsub("%s+", " "))
+end
+
+-- The pictures that gnuplot wrote, by name.
+local function gather(figure, terminals, stage)
+  local pictures = {}
+  for _, terminal in ipairs(terminals) do
+    local extension = terminal[1]
+    local name = ("%s.%s"):format(figure.name, extension)
+    local bytes = files.read_all(files.join(stage.path, name))
+    if not bytes or not picture_files.is_complete(extension, bytes) then
+      return nil, ("%s: gnuplot wrote %s and reported no error; is the disk full?"):format(
+        files.join(figure.folder, name), bytes and "only a part of it" or "nothing")
+    end
+    local change = figure.finish and figure.finish[extension]
+    if extension == "svg" then bytes = picture_files.well_formed(bytes) end
+    pictures[name] = change and change(bytes) or bytes
+  end
+  return pictures
+end
+
+-- Everything is in the stage before the first file takes its place.
+local function draw(figure, terminals, stage)
+  local good, message = write_files(stage, figure.copies or {})
+  if good then good, message = run(figure, terminals, stage) end
+  if not good then return nil, message end
+  local pictures
+  pictures, message = gather(figure, terminals, stage)
+  if not pictures then return nil, message end
+  pictures[figure.name .. ".gp"] = script_of(figure, terminals, "")
+  good, message = write_files(stage, pictures)
+  if not good then return nil, message end
+  return stage:publish()
+end
+
+--- Draws a figure as NAME.svg and NAME.png (at twice the size), and keeps the script as NAME.gp: all of them, or where
+-- something goes wrong none.
+-- @tab figure `{folder=, name= (a slug), width=, height= (points), data= (datablock name → lines of numbers),
+-- body= (the commands; run once per terminal), program= ("gnuplot"), terminals= (instead of width and height: a list
+-- of {extension, gnuplot terminal}), copies= (name → bytes of files that go beside the pictures; body is then a
+-- function from what stands before the names of these to the commands), finish= (extension → a function from the
+-- picture's bytes to those to keep)}`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string what gnuplot said, or which picture is not whole
+function gnuplot.draw(figure)
+  local stage, message = staging.create(figure.folder, figure.name)
+  if not stage then return nil, message end
+  local terminals = figure.terminals or screen_terminals(figure.width, figure.height)
+  local ok, good, problem = errors.catch(draw, figure, terminals, stage)
+  stage:remove()
+  if not ok then errors.rethrow(good) end
+  return good, problem and stage:reword(problem)
 end
 
 return gnuplot

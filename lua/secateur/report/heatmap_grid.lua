@@ -57,25 +57,26 @@ local function load(path)
   return { bytes = png, width = width, height = height }
 end
 
--- Sees to it that a picture lies in the figure's folder under a name that gnuplot cannot misread: it stays where it is
--- if it does, unless a copy is wanted.
-local function store(picture, path, opts, ...)
+-- Gives a picture a name in the figure's folder that gnuplot cannot misread: it stays where it is if it has one, unless
+-- a copy is wanted; else its bytes are added to `copies`, by name.
+local function place_file(picture, path, opts, copies, ...)
   picture.file = files.base(path)
-  if not opts.copy and files.directory(path) == opts.folder and picture.file:find("^%w[%w._-]*$") then return true end
+  if not opts.copy and files.directory(path) == opts.folder and picture.file:find("^[A-Za-z0-9][A-Za-z0-9._-]*$") then
+    return
+  end
   picture.file = ("%s-%s-%d.png"):format(opts.name, ...)
-  return files.write_all(files.join(opts.folder, picture.file), picture.bytes)
+  copies[picture.file] = picture.bytes
 end
 
 -- The pictures of all panels, [row][column]; or nil, message.
-local function gather_panels(samples, opts)
+local function gather_panels(samples, opts, copies)
   local grid = {}
   for i, sample in ipairs(samples) do
     grid[i] = {}
     for j, image in ipairs(sample.images) do
       local picture, message = load(image.path)
       if not picture then return nil, message end
-      local stored, failure = store(picture, image.path, opts, i, j)
-      if not stored then return nil, failure end
+      place_file(picture, image.path, opts, copies, i, j)
       grid[i][j] = picture
     end
   end
@@ -83,7 +84,7 @@ local function gather_panels(samples, opts)
 end
 
 -- The colour bars that differ, {picture=, bar=}; or nil, message.
-local function gather_bars(samples, opts)
+local function gather_bars(samples, opts, copies)
   local bars, known = {}, {}
   for _, sample in ipairs(samples) do
     for _, bar in ipairs(sample.bars or {}) do
@@ -93,8 +94,7 @@ local function gather_bars(samples, opts)
         picture.bytes }, "\0")
       if not known[key] then
         known[key], bars[#bars + 1] = true, { picture = picture, bar = bar }
-        local stored, failure = store(picture, bar.path, opts, "bar", #bars)
-        if not stored then return nil, failure end
+        place_file(picture, bar.path, opts, copies, "bar", #bars)
       end
     end
   end
@@ -183,8 +183,9 @@ local function layout(samples, grid, bars, opts)
   return page
 end
 
--- Commands that place text and pictures at pixels.
-local function new_canvas(page)
+-- Commands that place text and pictures at pixels; `copies` are the pictures that lie where the figure's files are
+-- written, the others in its folder.
+local function new_canvas(page, copies)
   local canvas, labels, plots = {}, {}, {}
   local function at(x, y) return ("screen %.9f,%.9f"):format(x / page.width, 1 - y / page.height) end
 
@@ -193,15 +194,20 @@ local function new_canvas(page)
   end
 
   function canvas.picture(picture, x, y, width, height)
-    plots[#plots + 1] = ("set lmargin at screen %.9f\nset rmargin at screen %.9f\nset tmargin at screen %.9f\n"
-      .. "set bmargin at screen %.9f\nplot '%s' binary filetype=png with rgbimage\n"):format(x / page.width,
-      (x + width) / page.width, 1 - y / page.height, 1 - (y + height) / page.height, picture.file)
+    plots[#plots + 1] = { ("set lmargin at screen %.9f\nset rmargin at screen %.9f\nset tmargin at screen %.9f\n"
+      .. "set bmargin at screen %.9f\n"):format(x / page.width, (x + width) / page.width, 1 - y / page.height,
+      1 - (y + height) / page.height), picture.file }
   end
 
-  function canvas.body()
+  function canvas.body(place)
+    local commands = {}
+    for i, plot in ipairs(plots) do
+      commands[i] = ("%splot '%s%s' binary filetype=png with rgbimage\n"):format(plot[1],
+        copies[plot[2]] and place or "", plot[2])
+    end
     return table.concat { "unset tics\nunset key\nset border 15 lw 0.3 lc rgb '#777777'\nset autoscale xfix\n",
-      "set autoscale yfix\nset multiplot\n", table.concat(labels), table.concat(plots, "unset label\n", 1, 1),
-      "unset label\n", table.concat(plots, "", 2), "unset multiplot\n" }
+      "set autoscale yfix\nset multiplot\n", table.concat(labels), table.concat(commands, "unset label\n", 1, 1),
+      "unset label\n", table.concat(commands, "", 2), "unset multiplot\n" }
   end
 
   return canvas
@@ -262,17 +268,18 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string
 function heatmap_grid.draw(samples, opts)
-  local grid, message = gather_panels(samples, opts)
+  local copies = {}
+  local grid, message = gather_panels(samples, opts, copies)
   if not grid then return nil, message end
   local bars
-  bars, message = gather_bars(samples, opts)
+  bars, message = gather_bars(samples, opts, copies)
   if not bars then return nil, message end
   local page = layout(samples, grid, bars, { width = opts.width or 180, dpi = opts.dpi or 300 })
   if page.width > MOST_PIXELS or page.height > MOST_PIXELS then
     return nil, ("a sheet of %d x %d pixels is too large: %d at most each way; draw fewer samples, or with fewer dots "
       .. "per inch"):format(page.width, page.height, MOST_PIXELS)
   end
-  local canvas = new_canvas(page)
+  local canvas = new_canvas(page, copies)
   for j, lines in ipairs(page.heads) do
     local x = page.left + (j - 1) * (page.panel + page.gap) + page.panel / 2
     label_lines(canvas, page, x, page.top - page.px(2) - #lines * LEADING * page.scale / 2, lines, "center")
@@ -284,15 +291,9 @@ function heatmap_grid.draw(samples, opts)
     end
   end
   if #bars > 0 then place_bars(canvas, page, bars) end
-  local drawn
-  drawn, message = gnuplot.draw { folder = opts.folder, name = opts.name, body = canvas.body(),
-    program = opts.gnuplot, terminals = gnuplot.print_terminals(page.width, page.height, page.scale, FONT) }
-  if not drawn then return nil, message end
-  local path = files.join(opts.folder, opts.name .. ".png")
-  local png
-  png, message = files.read_all(path)
-  if not png then return nil, message end
-  return files.write_all(path, heatmap_grid.with_resolution(png, 72 * page.scale))
+  return gnuplot.draw { folder = opts.folder, name = opts.name, body = canvas.body, copies = copies,
+    program = opts.gnuplot, terminals = gnuplot.print_terminals(page.width, page.height, page.scale, FONT),
+    finish = { png = function(png) return heatmap_grid.with_resolution(png, 72 * page.scale) end } }
 end
 
 return heatmap_grid

@@ -1,21 +1,17 @@
 --- Pieces of HTML: escaping, and pictures that travel inside the page.
 -- @module secateur.report.html
+local visible = require "secateur.util.visible"
+
 local html = {}
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
---- Text as it may stand in an element or a quoted attribute. Bytes that are no UTF-8 and control characters become
--- U+FFFD.
+--- Text as it may stand in an element or a quoted attribute. Bytes that are no UTF-8, control characters and overrides
+-- of direction become U+FFFD.
 -- @param text
 -- @treturn string
 function html.escape(text)
-  text = tostring(text)
-  while true do
-    local length, bad = utf8.len(text)
-    if length then break end
-    text = text:sub(1, bad - 1) .. "\u{FFFD}" .. text:sub(bad + 1)
-  end
-  return (text:gsub("[%z\1-\8\11\12\14-\31\127]", "\u{FFFD}"):gsub("[&<>\"']", entities))
+  return (visible(tostring(text), "\t\n\r", "\u{FFFD}"):gsub("[&<>\"']", entities))
 end
 
 local alphabet = {}

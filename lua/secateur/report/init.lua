@@ -9,9 +9,12 @@ local gnuplot = require "secateur.report.gnuplot"
 local options = require "secateur.util.options"
 local html_report = require "secateur.report.html_report"
 local output = require "secateur.util.output"
+local lfs = require "lfs"
 local results = require "secateur.results"
 local heatmap_grid = require "secateur.report.heatmap_grid"
+local staging = require "secateur.util.staging"
 local tables = require "secateur.report.tables"
+local visible = require "secateur.util.visible"
 
 local report = {}
 
@@ -35,6 +38,16 @@ local more_columns = { "exact_match", "average_precision", "brier", "baseline_au
   "skipped" }
 local class_columns = { "sensitivity", "specificity", "precision", "f1" }
 local finding_columns = { "sensitivity", "specificity", "precision", "f1", "auroc", "average_precision" }
+
+-- Names in a table of lines as they can be read: a CSV is shown by terminals and spreadsheets too.
+local function readable(lines)
+  for _, line in ipairs(lines) do
+    for i = 1, line.n or #line do
+      if type(line[i]) == "string" then line[i] = visible(line[i]) end
+    end
+  end
+  return lines
+end
 
 local function results_lines(rows)
   local names = table.move(columns, 1, #columns, 1, {})
@@ -153,8 +166,8 @@ local function write_files(rows, folder, opts)
   local pictures = files.join(folder, "figures")
   need(files.mkdir_p(pictures))
   local function write(name, content) need(files.write_all(files.join(folder, name), content)) end
-  need(csv.write(files.join(folder, "results.csv"), results_lines(rows)))
-  need(csv.write(files.join(folder, "per_class.csv"), class_lines(rows)))
+  need(csv.write(files.join(folder, "results.csv"), readable(results_lines(rows))))
+  need(csv.write(files.join(folder, "per_class.csv"), readable(class_lines(rows))))
   local drops, caption = tables.drops(rows, opts), tables.drops_caption(rows)
   write("table1.md", tables.drops_markdown(drops, caption))
   write("table1.html", tables.drops_html(drops, caption))
@@ -184,6 +197,39 @@ local function write_files(rows, folder, opts)
     read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
 end
 
+-- The folders of a path that are not there yet, the uppermost first.
+local function missing_folders(path)
+  local list = {}
+  while not files.is_dir(path) do
+    table.insert(list, 1, path)
+    local parent = files.directory(path)
+    if parent == path then break end
+    path = parent
+  end
+  return list
+end
+
+-- Writes everything into a stage inside the folder, from where it moves to its place. Where something goes wrong, the
+-- folder is as it was, or gone again.
+local function write_whole(rows, folder, opts)
+  local made = missing_folders(folder)
+  local good, problem = output.prepare_folder(folder)
+  local stage
+  if good then stage, problem = staging.create(folder, "report") end
+  if stage then
+    good, problem = errors.catch(function()
+      write_files(rows, stage.path, opts)
+      need(stage:publish("index.html"))
+    end)
+    stage:remove()
+    if good then return end
+  end
+  for i = #made, 1, -1 do lfs.rmdir(made[i]) end -- only where nothing else is in them
+  if stage and errors.is_fault(problem) then problem.message = stage:reword(problem.message) end
+  if type(problem) == "string" and not stage then errors.refuse("report", problem) end
+  errors.rethrow(problem)
+end
+
 local function write(rows, folder, opts)
   opts = options.check("report", opts, rules)
   folder = options.value("report", "dir", folder, { type = "string", required = true })
@@ -192,17 +238,16 @@ local function write(rows, folder, opts)
   opts.samples = heatmap_samples("report", opts.heatmaps)
   local there, message = gnuplot.check(opts.gnuplot)
   if not there then errors.refuse("report", message) end
-  local good, problem = output.prepare_folder(folder)
-  if not good then errors.refuse("report", problem) end
-  write_files(rows, folder, opts)
+  write_whole(rows, folder, opts)
   return files.join(folder, "index.html")
 end
 
 --- Writes a report: results.csv and per_class.csv (all rows), table1.md and table1.html (mean ± standard deviation of
 -- the drop), where images may have several findings auroc.md and auroc.html (the drop of AUROC), costs.md and
 -- costs.html (what pruned models keep and cost, where rows say so), figures/*.svg, *.png and the *.gp that draw them,
--- and index.html, one page with all of it. The figures: accuracy against rate, multiply-adds and time, agreement of
--- decisions and of explanations against rate, a panel per repair.
+-- and index.html, one page with all of it; all of them or, where something goes wrong, none. The figures: accuracy
+-- against rate, multiply-adds and time, agreement of decisions and of explanations against rate, a panel per repair.
+-- Names stand in all files with control characters and the like as escapes (`\n`, `\x1B`).
 -- @tparam Results|string rows what `sweep` gives, or the path of its store
 -- @string folder made where it is missing; files of the same names are overwritten
 -- @tab[opt] opts `title`; `margin` (the sweep's, 0.05); `bold`: "column" (the best of each column) or "method" (the

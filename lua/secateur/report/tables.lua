@@ -4,6 +4,7 @@
 -- @module secateur.report.tables
 local html = require "secateur.report.html"
 local results = require "secateur.results"
+local visible = require "secateur.util.visible"
 
 local tables = {}
 
@@ -155,7 +156,7 @@ function tables.drops_caption(rows, column)
 end
 
 local function escape_markdown(text)
-  return (text:gsub("[\r\n]+", " "):gsub("[\\|`*_%[%]<>&]", "\\%0"))
+  return (visible((text:gsub("[\r\n]+", " "))):gsub("[\\|`*_%[%]<>&]", "\\%0"))
 end
 
 --- Table 1 as Markdown.

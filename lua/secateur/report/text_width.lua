@@ -1,5 +1,7 @@
 --- How wide text is and where it can be broken, near enough to lay out figures: gnuplot tells neither.
 -- @module secateur.report.text_width
+local visible = require "secateur.util.visible"
+
 local text = {}
 
 -- Widths in ems of a sans serif on the wide side (DejaVu Sans), so that others fit as well.
@@ -17,16 +19,11 @@ local function em(code)
   return 0.61
 end
 
---- Text whose every byte is part of a character: question marks for those that are not.
+--- Text as it will be drawn, every byte of it part of a character that shows; spaces of any kind stay, to be broken
+-- at.
 -- @string given
 -- @treturn string
-function text.whole(given)
-  while true do
-    local length, bad = utf8.len(given)
-    if length then return given end
-    given = given:sub(1, bad - 1) .. "?" .. given:sub(bad + 1)
-  end
-end
+function text.whole(given) return visible(given, "\t\n\r") end
 
 --- About how wide a line is.
 -- @string line
