@@ -40,6 +40,8 @@ LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call once,LUA_CFLAGS,for name 
 ZLIB_LIBS = $(call once,ZLIB_LIBS,$(call pkg,--libs,zlib) || echo -lz)
 PROTOBUF_CFLAGS = $(call once,PROTOBUF_CFLAGS,$(call pkg,--cflags,libprotobuf-c))
 PROTOBUF_LIBS = $(call once,PROTOBUF_LIBS,$(call pkg,--libs,libprotobuf-c) || echo -lprotobuf-c)
+SQLITE_CFLAGS = $(call once,SQLITE_CFLAGS,$(call pkg,--cflags,sqlite3))
+SQLITE_LIBS = $(call once,SQLITE_LIBS,$(call pkg,--libs,sqlite3) || echo -lsqlite3)
 STB_CFLAGS = $(call once,STB_CFLAGS,$(call pkg,--cflags,stb) || echo -I/usr/include/stb)
 
 # Formats of images by libraries that not everybody has: TIFF=no, WEBP=no, DICOM=no and JPEG2000=no (inside DICOM) build
@@ -56,7 +58,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # No contraction: where a product and a sum are one operation is said in the source, or bits would hang on the compiler.
 # No trapping: both sides of a choice may be computed, without which GCC makes no vectors of loops that choose.
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -ffp-contract=off \
-	-fno-trapping-math -Icsrc $(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(STB_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
+	-fno-trapping-math -Icsrc $(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(STB_CFLAGS) $(SQLITE_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
 # nodelete: Lua unloads modules when it closes, and the OpenMP threads would wake up in code that is gone.
 ALL_LDFLAGS = -shared -fopenmp -pthread -Wl,-z,nodelete $(LDFLAGS)
 LIBS = $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
@@ -65,20 +67,21 @@ LIBS = $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 
 # The core is compiled once per level of vector instructions, and once in double precision for the gradient checks;
 # lua/secateur/core/init.lua loads the one that fits the processor. The bits of results are the same in all levels.
-SHIM := csrc/lua/cpu.c
-SOURCES := $(filter-out $(SHIM) csrc/codec/%,$(sort $(wildcard csrc/*/*.c)))
+SHIMS := csrc/lua/cpu.c csrc/lua/sqlite.c
+SOURCES := $(filter-out $(SHIMS) csrc/codec/%,$(sort $(wildcard csrc/*/*.c)))
 LEVELS = portable $(if $(filter x86_64% amd64%,$(call once,MACHINE,$(CC) -dumpmachine 2>/dev/null)),avx2 avx512)
 FLAGS_avx2 = -mavx2 -mfma -mbmi -mbmi2 -mf16c -mlzcnt -mmovbe
 FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mprefer-vector-width=512
 FLAGS_double = -DSC_REAL_IS_DOUBLE
 objects = $(SOURCES:csrc/%.c=$(BUILD)/$1/%.o)
-CPU := $(SHIM:csrc/%.c=$(BUILD)/shim/%.o)
+CPU := $(BUILD)/shim/lua/cpu.o
+SQLITE := $(BUILD)/shim/lua/sqlite.o
 # What the specs alone need: functions of single headers, once per level; Lua states in threads; and OpenBLAS, to compare
 # with, where it is found.
 OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)
 VECMATH := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
 PROBES = $(VECMATH) $(BUILD)/spec/lua_threads.o $(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
-OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(PROBES) $(BUILT_CODECS)
+OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(SQLITE) $(PROBES) $(BUILT_CODECS)
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
 MESSAGES := $(PROTOS:csrc/%.proto=$(BUILD)/generated/%.pb-c.o)
@@ -92,7 +95,7 @@ BUILT_CODECS = $(filter $(CODECS:$(BUILD)/secateur/%.so=$(BUILD)/codec/%.o) $(DI
 
 all: module $(BUILD)/secateur/core_double.so $(PROBES:.o=.so)
 # What a user installs; core_double is for the gradient checks, spec/ for the specs.
-MODULES = $(LEVELS:%=$(BUILD)/secateur/core_%.so) $(BUILD)/secateur/cpu.so $(CODECS)
+MODULES = $(LEVELS:%=$(BUILD)/secateur/core_%.so) $(BUILD)/secateur/cpu.so $(BUILD)/secateur/sqlite.so $(CODECS)
 module: $(MODULES)
 	@rm -f $(filter-out $(MODULES),$(ALL_CODECS))
 
@@ -121,6 +124,11 @@ $(BUILD)/secateur/cpu.so: $(CPU)
 	@mkdir -p $(@D)
 	@echo '$(CC) -shared -o $@'
 	@$(CC) -shared $(LDFLAGS) -o $@ $^
+# The store of sweeps, which needs nothing of the core.
+$(BUILD)/secateur/sqlite.so: $(SQLITE)
+	@mkdir -p $(@D)
+	@echo '$(CC) -shared -o $@'
+	@$(CC) -shared -pthread -Wl,-z,nodelete $(LDFLAGS) -o $@ $^ $(SQLITE_LIBS)
 
 $(BUILD)/secateur/tiff.so: $(BUILD)/codec/tiff.o $(BUILD)/codec/status.o
 	$(call link_codec,$(CC),$(call once,TIFF_LIBS,$(call pkg,--libs,libtiff-4) || echo -ltiff))
@@ -158,7 +166,7 @@ define compile
 	@$(CC) $(ALL_CFLAGS) $1 -MMD -MP -c -o $@ $< 2>$(@:.o=.log); status=$$?; cat $(@:.o=.log) >&2; exit $$status
 endef
 $(foreach name,$(LEVELS) double,$(eval $(call variant,$(name))))
-$(CPU): $(BUILD)/shim/%.o: csrc/%.c $(BUILD)/flags
+$(CPU) $(SQLITE): $(BUILD)/shim/%.o: csrc/%.c $(BUILD)/flags
 	$(call compile)
 
 # protoc-c writes source and header together; what it writes is not ours to keep free of warnings.
@@ -179,7 +187,7 @@ $(BUILD)/flags: FORCE
 $(BUILD)/sources: FORCE
 	@mkdir -p $(@D); echo '$(strip $(SOURCES) $(PROTOS) $(ALL_LDFLAGS) $(LIBS))' >$@.new; $(refresh)
 refresh = { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
-check_headers = for header in lua.h lauxlib.h zlib.h stb_image.h protobuf-c/protobuf-c.h; do \
+check_headers = for header in lua.h lauxlib.h zlib.h stb_image.h sqlite3.h protobuf-c/protobuf-c.h; do \
 	printf '\#include <%s>\n\#if defined LUA_VERSION_NUM && LUA_VERSION_NUM != 504\n\#error\n\#endif\n' $$header | \
 	$(CC) $(ALL_CFLAGS) -E - >/dev/null 2>&1 || { rm $@.new; $(no_header); exit 1; }; done
 no_header = { echo "$(CC) cannot include <$$header>$$(test $$header != lua.h || echo ' of Lua 5.4')."; \

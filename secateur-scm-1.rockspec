@@ -18,7 +18,6 @@ dependencies = {
   "lua >= 5.4, < 5.5",
   "argparse >= 0.7",
   "luafilesystem >= 1.8",
-  "luadbi-sqlite3 >= 0.7",
 }
 test_dependencies = { "busted >= 2.0" }
 test = { type = "command", command = "make test" }

@@ -20,6 +20,7 @@ local allowed = {
 local libraries = {
   { "^lua", { lua = true } },
   { "^lauxlib%.h$", { lua = true } },
+  { "^sqlite3%.h$", { lua = true } },
   { "^cblas%.h$", {} },
   { "^zlib%.h$", { io = true, image = true } },
   { "stb_", { image = true } },

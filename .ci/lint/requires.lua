@@ -14,7 +14,7 @@ local allowed = {
   attribution = { "models", table.unpack(below) },
   evaluation = { "models", "data", table.unpack(below) },
   report = { "results", "util" },
-  results = { "util" },
+  results = { "sqlite", "util" },
   explanations = { "attribution", "evaluation", "report", "models", "data", table.unpack(below) },
   pruning = { "attribution", "evaluation", "models", "data", table.unpack(below) },
   training = { "report", "evaluation", "models", "data", "formats", table.unpack(below) },
@@ -25,7 +25,10 @@ local allowed = {
 }
 
 -- Modules of others; whatever is added here must be in .ci/packages and in the rockspec.
-local libraries = { lfs = true, DBI = true, ["dbd.sqlite3"] = true }
+local libraries = { lfs = true }
+
+-- Native modules beside the core.
+local native = { cpu = true, sqlite = true }
 
 local function room_of(path)
   if path == "lua/secateur/init.lua" then return "init" end
@@ -47,7 +50,7 @@ local function check_name(room, name, file)
     if not libraries[name] then return ("'%s' is not among the libraries that Secateur needs"):format(name) end
     return
   end
-  local other = own == "" and "init" or own == "cpu" and own or own:match "^core%f[_\0]" or file and room_of(file)
+  local other = own == "" and "init" or native[own] and own or own:match "^core%f[_\0]" or file and room_of(file)
   if not other then return ("no module '%s'"):format(name) end
   if other == room and room ~= "init" then return end
   for _, entry in ipairs(allowed[room]) do

@@ -1,0 +1,305 @@
+/* The module `secateur.sqlite`: as much of SQLite as the store of a sweep needs. A module of its own, so that who keeps
+ * no store needs no library.
+ *
+ * Files may come from anybody, so every connection is opened with what SQLite advises for that: no function that a
+ * schema names is trusted, triggers and views are off, nothing can be attached or loaded, pages are checked as they are
+ * read. A query ends when Ctrl-C was pressed. Failures come back as nil, a message and the name of their kind; what is
+ * raised is misuse and, by Lua, the lack of memory, and then no statement is left open. */
+#define _POSIX_C_SOURCE 200809L
+#include <lauxlib.h>
+#include <lua.h>
+#include <sqlite3.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define CLASS "secateur.sqlite.Connection"
+
+/* How many steps of SQLite's machine lie between two looks for Ctrl-C: less than a millisecond. */
+enum { STEPS_BETWEEN_LOOKS = 1000 };
+
+typedef struct connection {
+    sqlite3 *db;     /* NULL when closed */
+    lua_State *main; /* the thread whose hook the interpreter sets on Ctrl-C, while a statement runs */
+    lua_Hook hook;   /* that thread's hook when the statement began */
+} connection;
+
+/* The kinds of failure, by SQLite's primary result codes; what is not listed is "error". */
+static const struct {
+    int code;
+    const char *name;
+} kinds[] = {
+    {SQLITE_BUSY, "busy"},
+    {SQLITE_LOCKED, "busy"},
+    {SQLITE_NOMEM, "memory"},
+    {SQLITE_READONLY, "readonly"},
+    {SQLITE_IOERR, "io"},
+    {SQLITE_CORRUPT, "corrupt"},
+    {SQLITE_FULL, "full"},
+    {SQLITE_CANTOPEN, "open"},
+    {SQLITE_NOTADB, "format"},
+    {SQLITE_PERM, "open"},
+    {SQLITE_INTERRUPT, "interrupt"},
+};
+
+static const char *kind_of(int code) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (kinds[i].code == (code & 0xff))
+            return kinds[i].name;
+    }
+    return "error";
+}
+
+/* A failure, copied out of the connection before anything is freed. */
+typedef struct failure {
+    int code;
+    char message[512];
+} failure;
+
+/* The connection's last failure, with the system's reason where there is one: `reason`, or what SQLite remembers. db
+ * may be NULL: then memory is short. */
+static void describe_failure(failure *out, sqlite3 *db, int code, int reason) {
+    const char *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    int primary = code & 0xff;
+    if (db && reason == 0 && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN))
+        reason = sqlite3_system_errno(db);
+    out->code = code;
+    snprintf(out->message, sizeof out->message, reason ? "%s: %s" : "%s", text, reason ? strerror(reason) : "");
+}
+
+static int push_failure(lua_State *L, const failure *what) {
+    lua_pushnil(L);
+    lua_pushstring(L, what->message);
+    lua_pushstring(L, kind_of(what->code));
+    return 3;
+}
+
+/* Past a limit on the size of files the system sends a signal that ends the process. While SQLite writes it waits, and
+ * is taken away; the write fails with an error of its own. */
+typedef struct signal_guard {
+    sigset_t before;
+    bool active;
+} signal_guard;
+
+static void size_signal(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGXFSZ);
+}
+
+static signal_guard hold_size_signal(void) {
+    signal_guard guard = {.active = false};
+    sigset_t set, pending;
+    size_signal(&set);
+    if (sigpending(&pending) == 0 && !sigismember(&pending, SIGXFSZ))
+        guard.active = pthread_sigmask(SIG_BLOCK, &set, &guard.before) == 0;
+    return guard;
+}
+
+/* Whether the signal came. */
+static bool drop_size_signal(const signal_guard *guard) {
+    if (!guard->active)
+        return false;
+    bool came = false;
+    sigset_t set, pending;
+    size_signal(&set);
+    if (sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ))
+        came = sigtimedwait(&set, NULL, &(struct timespec){.tv_sec = 0}) == SIGXFSZ;
+    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+    return came;
+}
+
+/* On Ctrl-C the interpreter sets a hook, which raises at the next instruction of Lua. Until a long query has ended
+ * there is none: so a hook that was not there when the statement began ends the query. */
+static int ask_interrupted(void *data) {
+    const connection *box = data;
+    return box->main && lua_gethook(box->main) != box->hook;
+}
+
+static void watch(lua_State *L, connection *box) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    box->main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    box->hook = box->main ? lua_gethook(box->main) : NULL;
+}
+
+/* What every connection is set to, before the file is looked at. */
+static int harden(sqlite3 *db) {
+    static const struct {
+        int option, value;
+    } settings[] = {
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},   {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0}, {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+        {SQLITE_DBCONFIG_ENABLE_VIEW, 0}, {SQLITE_DBCONFIG_DQS_DDL, 0},        {SQLITE_DBCONFIG_DQS_DML, 0},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        int code = sqlite3_db_config(db, settings[i].option, settings[i].value, (int *)NULL);
+        if (code != SQLITE_OK)
+            return code;
+    }
+    sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_extended_result_codes(db, 1);
+    return sqlite3_exec(db, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0", NULL, NULL, NULL);
+}
+
+static void close_connection(connection *box) {
+    if (!box->db)
+        return;
+    signal_guard guard = hold_size_signal();
+    sqlite3_close_v2(box->db); /* no statement is ever left open, so that this closes at once */
+    drop_size_signal(&guard);
+    box->db = NULL;
+}
+
+/* open(path, may_create) -> Connection, or nil, message, kind. */
+static int sqlite_open(lua_State *L) {
+    size_t length;
+    const char *path = luaL_checklstring(L, 1, &length);
+    luaL_argcheck(L, strlen(path) == length && length > 0, 1, "expected a path");
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE | (lua_toboolean(L, 2) ? SQLITE_OPEN_CREATE : 0);
+    connection *box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = (connection){.db = NULL};
+    luaL_setmetatable(L, CLASS);
+    int code = sqlite3_open_v2(path, &box->db, flags, NULL);
+    if (code == SQLITE_OK)
+        code = harden(box->db);
+    if (code != SQLITE_OK) {
+        failure what;
+        describe_failure(&what, box->db, code, 0);
+        close_connection(box);
+        return push_failure(L, &what);
+    }
+    sqlite3_progress_handler(box->db, STEPS_BETWEEN_LOOKS, ask_interrupted, box);
+    return 1;
+}
+
+static int bind_value(lua_State *L, sqlite3_stmt *statement, int index, int place) {
+    if (lua_isinteger(L, index))
+        return sqlite3_bind_int64(statement, place, lua_tointeger(L, index));
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
+    return sqlite3_bind_text64(statement, place, text, length, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+/* Pushes a column: whole numbers, numbers and text as Lua's; false for bytes, which no store holds; nil for NULL. */
+static void push_column(lua_State *L, sqlite3_stmt *statement, int column, bool *short_of_memory) {
+    switch (sqlite3_column_type(statement, column)) {
+    case SQLITE_INTEGER:
+        lua_pushinteger(L, sqlite3_column_int64(statement, column));
+        break;
+    case SQLITE_FLOAT:
+        lua_pushnumber(L, sqlite3_column_double(statement, column));
+        break;
+    case SQLITE_TEXT: {
+        const unsigned char *text = sqlite3_column_text(statement, column);
+        if (!text) { /* another encoding, and no memory to convert it */
+            *short_of_memory = true;
+            lua_pushnil(L);
+            break;
+        }
+        lua_pushlstring(L, (const char *)text, (size_t)sqlite3_column_bytes(statement, column));
+        break;
+    }
+    case SQLITE_BLOB:
+        lua_pushboolean(L, 0);
+        break;
+    default:
+        lua_pushnil(L);
+    }
+}
+
+/* A statement that is being run, on its way through a protected call. */
+typedef struct running {
+    sqlite3_stmt *statement;
+    int code;
+} running;
+
+/* (running, values...) -> list of rows; may raise for lack of memory. */
+static int collect_rows(lua_State *L) {
+    running *job = lua_touserdata(L, 1);
+    int values = lua_gettop(L) - 1;
+    for (int i = 1; i <= values && job->code == SQLITE_OK; i++)
+        job->code = bind_value(L, job->statement, i + 1, i);
+    lua_newtable(L);
+    if (job->code != SQLITE_OK)
+        return 1;
+    bool short_of_memory = false;
+    int columns = sqlite3_column_count(job->statement);
+    for (lua_Integer row = 1; (job->code = sqlite3_step(job->statement)) == SQLITE_ROW; row++) {
+        lua_createtable(L, columns, 0);
+        for (int i = 0; i < columns; i++) {
+            push_column(L, job->statement, i, &short_of_memory);
+            lua_rawseti(L, -2, i + 1);
+        }
+        lua_rawseti(L, -2, row);
+        if (short_of_memory) {
+            job->code = SQLITE_NOMEM;
+            return 1;
+        }
+    }
+    return 1;
+}
+
+static connection *check_connection(lua_State *L) {
+    return luaL_checkudata(L, 1, CLASS);
+}
+
+/* connection:run(sql, ...) -> list of rows, each a list of columns; or nil, message, kind. One statement; the values,
+ * strings and whole numbers, stand for its question marks. */
+static int connection_run(lua_State *L) {
+    connection *box = check_connection(L);
+    size_t length;
+    const char *sql = luaL_checklstring(L, 2, &length);
+    int values = lua_gettop(L) - 2;
+    for (int i = 3; i <= values + 2; i++)
+        luaL_argcheck(L, lua_type(L, i) == LUA_TSTRING || lua_isinteger(L, i), i, "expected text or a whole number");
+    luaL_argcheck(L, length < INT32_MAX, 2, "too long");
+    luaL_argcheck(L, box->db, 1, "the connection is closed");
+    luaL_checkstack(L, values + 2, "too many values");
+    lua_pushcfunction(L, collect_rows);
+    running job = {.statement = NULL, .code = SQLITE_OK};
+    lua_pushlightuserdata(L, &job);
+    for (int i = 3; i <= values + 2; i++)
+        lua_pushvalue(L, i);
+    watch(L, box);
+    signal_guard guard = hold_size_signal();
+    int raised = LUA_OK;
+    job.code = sqlite3_prepare_v2(box->db, sql, (int)length, &job.statement, NULL);
+    if (job.code == SQLITE_OK)
+        raised = lua_pcall(L, values + 1, 1, 0);
+    sqlite3_finalize(job.statement); /* the connection still knows the failure */
+    bool too_large = drop_size_signal(&guard);
+    failure what;
+    if (job.code != SQLITE_OK && job.code != SQLITE_DONE)
+        describe_failure(&what, box->db, job.code, too_large ? EFBIG : 0);
+    if (raised != LUA_OK)
+        return lua_error(L);
+    return job.code == SQLITE_OK || job.code == SQLITE_DONE ? 1 : push_failure(L, &what);
+}
+
+/* connection:close(): may be called again. */
+static int connection_close(lua_State *L) {
+    close_connection(check_connection(L));
+    return 0;
+}
+
+__attribute__((visibility("default"))) int luaopen_secateur_sqlite(lua_State *L);
+
+/* A table: open (see above). */
+int luaopen_secateur_sqlite(lua_State *L) {
+    static const luaL_Reg methods[] = {{"run", connection_run}, {"close", connection_close}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", sqlite_open}, {NULL, NULL}};
+    luaL_checkversion(L);
+    luaL_newmetatable(L, CLASS);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, connection_close);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, connection_close);
+    lua_setfield(L, -2, "__close");
+    luaL_newlib(L, functions);
+    return 1;
+}

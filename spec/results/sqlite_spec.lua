@@ -1,0 +1,79 @@
+local files = require "secateur.util.files"
+local interrupt = require "support.interrupt"
+local lfs = require "lfs"
+local needs = require "support.needs"
+local sqlite = require "secateur.sqlite"
+local temporary = require "support.temporary"
+
+describe("sqlite", function()
+  local folder, path, connection
+
+  before_each(function()
+    folder = temporary.folder()
+    path = files.join(folder, "some.db")
+    connection = assert(sqlite.open(path, true))
+  end)
+  after_each(function()
+    connection:close()
+    assert(files.remove(folder))
+  end)
+
+  it("gives rows as lists, whatever their columns hold", function()
+    assert.same({}, connection:run "CREATE TABLE t (a, b)")
+    assert.same({}, connection:run("INSERT INTO t VALUES (?, ?)", "ü\0'; --", math.mininteger))
+    assert.same({ { "ü\0'; --", math.mininteger } }, connection:run "SELECT a, b FROM t")
+    assert.same({ { nil, 0.5, false, "" } }, connection:run "SELECT NULL, 0.5, x'00', ''")
+    assert.equal("float", math.type(connection:run("SELECT 1.0")[1][1]))
+  end)
+
+  it("gives failures as values, with their kind", function()
+    assert.same({ n = 3, nil, 'near "SELEC": syntax error', "error" }, table.pack(connection:run "SELEC 1"))
+    assert.same({ n = 3, nil, "unable to open database file: No such file or directory", "open" },
+      table.pack(sqlite.open(folder .. "/no/such", true)))
+    assert.same({ n = 3, nil, "unable to open database file: No such file or directory", "open" },
+      table.pack(sqlite.open(path .. "-other", false)))
+    assert(files.write_all(path .. "-other", ("no database "):rep(100)))
+    local other <close> = assert(sqlite.open(path .. "-other", false))
+    assert.same({ n = 3, nil, "file is not a database", "format" },
+      table.pack(other:run "SELECT count(*) FROM sqlite_master"))
+    assert(connection:run "BEGIN EXCLUSIVE")
+    local second <close> = assert(sqlite.open(path, true))
+    assert.same({ n = 3, nil, "database is locked", "busy" }, table.pack(second:run "BEGIN EXCLUSIVE"))
+  end)
+
+  it("closes when told, also twice, and is closed afterwards", function()
+    connection:close()
+    connection:close()
+    assert.error_matches(function() connection:run "SELECT 1" end, "the connection is closed")
+    assert.error_matches(function() connection.run({}, "SELECT 1") end, "Connection expected")
+    assert.error_matches(function() sqlite.open("", true) end, "expected a path")
+    assert.error_matches(function() sqlite.open("a\0b", true) end, "expected a path")
+  end)
+
+  it("trusts nothing that a file says", function()
+    assert(connection:run "CREATE TABLE t (a)")
+    assert(connection:run "CREATE TRIGGER more AFTER INSERT ON t BEGIN INSERT INTO t VALUES (2); END")
+    assert(connection:run "INSERT INTO t VALUES (1)")
+    assert.same({ { 1 } }, connection:run "SELECT a FROM t")
+    assert(connection:run "CREATE VIEW v AS SELECT a FROM t")
+    assert.equal('access to view "v" prohibited', select(2, connection:run "SELECT a FROM v"))
+    assert.is_nil(connection:run "ATTACH ':memory:' AS other")
+    assert.is_nil((connection:run "SELECT load_extension('x')"))
+    assert(connection:run "PRAGMA writable_schema = ON")
+    assert.is_nil((connection:run "UPDATE sqlite_master SET sql = ''"))
+  end)
+
+  it("ends a long query at Ctrl-C", function()
+    needs.proc(pending)
+    assert(connection:run "CREATE TABLE t (x)")
+    -- The first row is written, and so the journal begun, before the second is looked for.
+    interrupt.check { setup = ([[
+        local connection = assert(require "secateur.sqlite".open(%q, false))
+        local function work()
+          connection:run("INSERT INTO t SELECT 1 UNION ALL SELECT count(*) FROM (WITH RECURSIVE e (x) AS "
+            .. "(SELECT 1 UNION ALL SELECT x FROM e) SELECT x FROM e)")
+        end]]):format(path), call = "work", message = "interrupted!$",
+      begun = function() return lfs.attributes(path .. "-journal", "mode") ~= nil end }
+    assert.same({}, connection:run "SELECT x FROM t")
+  end)
+end)
