@@ -123,7 +123,7 @@ Fötal    vgg    lrp     random       0  0.50     0.650  0.250     0.800]], text
     os.remove(path)
     local writer <close> = assert(store.open(path, { methods = { "ig", "lrp" }, rates = { 0, 0.5 }, seeds = { 0 },
       samplings = { random = "built-in" }, models = { vgg = {} }, datasets = { cpn = { classes = { "a", "b" } } } }))
-    writer:put("row", "1", rows.row { drop = 0.125 })
+    writer:put("row", rows.key(rows.row {}), rows.row { drop = 0.125 })
     writer:put("samples", "s", { 4, 2 })
     writer:close()
     local read = assert(results.read(path))

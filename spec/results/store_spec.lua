@@ -1,6 +1,15 @@
 local child = require "support.child"
 local files = require "secateur.util.files"
+local rows = require "support.rows"
+local sqlite = require "secateur.sqlite"
 local store = require "secateur.results.store"
+local temporary = require "support.temporary"
+
+-- Runs statements on a SQLite file, which is made where it is missing.
+local function execute(path, ...)
+  local connection <close> = assert(sqlite.open(path, true))
+  for _, sql in ipairs { ... } do assert(connection:run(sql)) end
+end
 
 describe("store", function()
   local path
@@ -19,28 +28,36 @@ describe("store", function()
     return assert(store.open(path, what or experiment))
   end
 
+  local function put_row(writer, seed, changes)
+    local row = rows.row(changes or {})
+    row.seed = seed
+    writer:put("row", rows.key(row), row)
+  end
+
   it("gives back what was put in, exactly, after closing", function()
-    local row = { name = "ü\0'\"; DROP TABLE rows; --", rate = 0.1, big = 2 ^ 40, loss = math.huge, list = { 1 / 3 } }
+    local row = rows.row { model = "ü\0'\"; DROP TABLE rows; --", rate = 0.1, big = 2 ^ 40, loss = math.huge,
+      list = { 1 / 3 } }
+    local key = rows.key(row)
     local first <close> = opened()
-    assert.same(row, first:put("row", "k", row))
-    first:put("scores", "a", { conv = "0.333333343" })
-    first:put("scores", "a", { conv = "0.5" })
+    assert.same(row, first:put("row", key, row))
+    first:put("scores", "a", { scores = { conv = "0.333333343" }, seconds = 1 })
+    first:put("scores", "a", { scores = { conv = "0.5 -inf nan" }, seconds = 2 })
     first:close()
     first:close()
     local second <close> = opened()
-    assert.same(row, second:get("row", "k"))
-    assert.same({ conv = "0.5" }, second:get("scores", "a"))
+    assert.same(row, second:get("row", key))
+    assert.same({ scores = { conv = "0.5 -inf nan" }, seconds = 2 }, second:get("scores", "a"))
     assert.is_nil(second:get("row", "other"))
   end)
 
   it("keeps rows in the order they came, and reads them all", function()
     local writer <close> = opened()
-    for i = 9, 1, -1 do writer:put("row", "k" .. i, { i = i }) end
+    for i = 9, 1, -1 do put_row(writer, i) end
     writer:put("samples", "s", { 3, 1 })
     writer:close()
     local whole = store.read(path)
     assert.same(experiment, whole.experiment)
-    assert.same({ i = 9 }, whole.rows[1])
+    assert.same(rows.row { seed = 9 }, whole.rows[1])
     assert.equal(9, #whole.rows)
     assert.same({ samples = { s = { 3, 1 } } }, whole.cache)
   end)
@@ -49,7 +66,10 @@ describe("store", function()
     local good = child.try(([[
       local store = require "secateur.results.store"
       local s = assert(store.open(%q, { a = 1 }))
-      for i = 1, 5 do s:put("row", "k" .. i, { i = i }) end
+      for i = 1, 5 do
+        s:put("row", ('["d","m","lrp","random",%%d,0.5]'):format(i), { dataset = "d", model = "m", method = "lrp",
+          sampling = "random", seed = i, rate = 0.5, accuracy = 1, drop = 0 })
+      end
       os.execute("kill -9 $PPID")
     ]]):format(path))
     assert.is_false(good)
@@ -86,11 +106,11 @@ describe("store", function()
     local first <close> = opened()
     local second, message = store.open(path, experiment)
     assert.is_nil(second)
-    assert.equal("is in use by another process", message)
+    assert.equal("is in use by another process, or by another sweep of this one", message)
     local whole, why = store.read(path)
     assert.is_nil(whole)
-    assert.equal("is in use by another process", why)
-    first:put("row", "still", { works = true })
+    assert.equal("is in use by another process, or by another sweep of this one", why)
+    put_row(first, 1)
   end)
 
   describe("of a bad file", function()
@@ -108,7 +128,7 @@ describe("store", function()
 
     it("says that it is damaged", function()
       local writer <close> = opened()
-      for i = 1, 30 do writer:put("row", "k" .. i, { text = ("x"):rep(3000) }) end
+      for i = 1, 30 do put_row(writer, i, { note = ("x"):rep(3000) }) end
       writer:close()
       local content = files.read_all(path)
       local middle = #content // 2
@@ -118,21 +138,18 @@ describe("store", function()
     end)
 
     it("says that it is another program's", function()
-      local dbi = require "DBI"
-      local connection = dbi.Connect("SQLite3", path)
-      connection:autocommit(true)
-      local statement = connection:prepare("CREATE TABLE patients (name)")
-      statement:execute()
-      statement:close()
-      connection:close()
+      execute(path, "CREATE TABLE patients (name)")
       local _, message = store.open(path, experiment)
       assert.equal("is not a store: it is another program's SQLite file", message)
     end)
 
     it("says that there is none", function()
       assert.same({ n = 2, nil, "no such file" }, table.pack(store.read(path)))
-      assert.same({ n = 2, nil, "unable to open database file" },
+      assert.same({ n = 2, nil, "cannot be opened: unable to open database file: No such file or directory" },
         table.pack(store.open(path .. "/no/such/folder", experiment)))
+      local folder = temporary.folder()
+      assert.same({ n = 2, nil, "is no file: a directory, not a file" }, table.pack(store.read(folder)))
+      assert(files.remove(folder))
       assert(files.write_all(path, ""))
       assert.same({ n = 2, nil, "is an empty store" }, table.pack(store.read(path)))
     end)

@@ -1,4 +1,5 @@
 --- Rows for specs: one per line of drops, so that every table can be worked out by hand.
+local json = require "secateur.util.json"
 local results = require "secateur.results"
 
 local rows = {}
@@ -12,6 +13,11 @@ function rows.row(changes)
   for key, value in pairs(changes) do row[key] = value end
   row.accuracy = row.accuracy or row.baseline_accuracy - row.drop
   return row
+end
+
+--- The key under which a store keeps a row.
+function rows.key(row)
+  return json.encode { row.dataset, row.model, row.method, row.sampling, row.seed, row.rate }
 end
 
 --- Rows of one method and sampling: `drops` maps a rate to its drop.

@@ -348,8 +348,9 @@ end
 -- * `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining; by default that of
 --   the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed` (see
 --   `agreement`); a store begun without goes on without
--- * `store` (a path; none by default), which goes on with the same images alone; `verify` ("quick": it knows them by
---   the size and time of all files, and by the bytes of 64 of a split; "full": by the bytes of all)
+-- * `store` (the path of a file, which is made where it is missing; none by default; ":memory:" and URIs, which SQLite
+--   knows, are refused), which goes on with the same images alone; `verify` ("quick": it knows them by the size and
+--   time of all files, and by the bytes of 64 of a split; "full": by the bytes of all)
 -- * `about` (none; a table of what else the rows depend on, such as how the functions of `models` train, which are not
 --   asked again when all rows are there: another `about` is another experiment)
 -- * `progress` (a boolean; by default on a terminal)
@@ -363,6 +364,8 @@ local function sweep(opts)
   local job = sweep_options.prepare(opts)
   job.experiment = sweep_experiment.describe(job)
   if job.options.store then
+    local wrong = store.check_path(job.options.store)
+    if wrong then errors.refuse("sweep", "store: %s", wrong) end
     local good, message = output.prepare_file(job.options.store)
     if not good then errors.refuse("sweep", "store: " .. message) end
     job.store, message = sweep_experiment.open_store(job)

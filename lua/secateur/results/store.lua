@@ -1,71 +1,69 @@
 --- One experiment in one SQLite file: its description, its rows, and what was costly to compute on the way.
 -- Every write is a transaction of its own, synced before the call returns, so that a killed process loses at most the
--- row it was working on. The file is locked for as long as it is open.
--- LuaDBI passes on 32-bit integers and text up to the first NUL only, so every value is kept as JSON text.
+-- row it was working on. Who writes has the file locked for as long as it is open. Every value is kept as JSON text,
+-- and checked when it is read (`secateur.results.store_contents`): a store is a file like any other.
 -- @module secateur.results.store
+local contents = require "secateur.results.store_contents"
 local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
 local json = require "secateur.util.json"
+local lfs = require "lfs"
+local options = require "secateur.util.options"
+local sqlite = require "secateur.sqlite"
 
 local store = {}
 local Store = { __name = "Store" }
 Store.__index = Store
 
+-- Closes a store on the way out of a function, unless it was taken out of the guard.
+local Guard = {}
+
+function Guard:__close()
+  if self.store then self.store:close() end
+end
+
 local format = 1
 local renamed = { keep = "min_units" } -- settings that older stores have under another name
 local application = 0x53454341 -- "SECA", so that another program's SQLite file is recognised
 
-local schema = {
-  "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-  "CREATE TABLE rows (position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row TEXT NOT NULL)",
-  "CREATE TABLE cache (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key))",
-  -- For a look with the sqlite3 shell; nothing here reads it.
-  [[CREATE VIEW results AS SELECT json_extract(row, '$.dataset') AS dataset, json_extract(row, '$.model') AS model,
-    json_extract(row, '$.method') AS method, json_extract(row, '$.sampling') AS sampling,
-    json_extract(row, '$.seed') AS seed, json_extract(row, '$.rate') AS rate,
-    json_extract(row, '$.accuracy') AS accuracy, json_extract(row, '$.drop') AS "drop" FROM rows ORDER BY position]],
+local tables = {
+  meta = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+  rows = "CREATE TABLE rows (position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row TEXT NOT NULL)",
+  cache = "CREATE TABLE cache (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key))",
 }
 
-local function driver()
-  local found, dbi = pcall(require, "DBI")
-  if found and pcall(require, "dbd.sqlite3") then return dbi end
-  return nil, "needs LuaDBI with SQLite: install lua-dbi-sqlite3 (Debian) or luadbi-sqlite3 (LuaRocks)"
+-- For a look with the sqlite3 shell; nothing here reads it.
+local view = [[CREATE VIEW results AS SELECT json_extract(row, '$.dataset') AS dataset,
+    json_extract(row, '$.model') AS model,
+    json_extract(row, '$.method') AS method, json_extract(row, '$.sampling') AS sampling,
+    json_extract(row, '$.seed') AS seed, json_extract(row, '$.rate') AS rate,
+    json_extract(row, '$.accuracy') AS accuracy, json_extract(row, '$.drop') AS "drop" FROM rows ORDER BY position]]
+
+local explanations = {
+  busy = "is in use by another process, or by another sweep of this one",
+  format = "is not a store: it is no SQLite file",
+  corrupt = "is damaged: %s",
+  full = "cannot be written: %s",
+  readonly = "cannot be written: %s",
+  open = "cannot be opened: %s",
+}
+
+-- Ctrl-C is nobody's to reword, and ends everything.
+local function explain(message, kind)
+  if kind == "interrupt" then errors.rethrow "interrupted" end
+  return ((explanations[kind] or "cannot be used: %s"):gsub("%%s", function() return message end))
 end
 
-local function explain(message)
-  message = tostring(message):gsub("^Error preparing statement handle: ", ""):gsub("^Execute failed ", "")
-    :gsub("^Failed to connect to database: ", "")
-  if message:find("locked", 1, true) then return "is in use by another process" end
-  if message:find("not a database", 1, true) then return "is not a store: it is no SQLite file" end
-  if message:find("malformed", 1, true) then return "is damaged: " .. message end
-  return message
-end
-
--- Runs one statement; gives all its rows as lists. Statements are closed at once: an open one keeps the file locked.
+-- Runs one statement; gives all its rows as lists.
 local function run(connection, sql, ...)
-  local statement, message = connection:prepare(sql)
-  if not statement then return nil, explain(message) end
-  local good, failure = statement:execute(...)
-  if not good then
-    statement:close()
-    return nil, explain(failure)
-  end
-  local rows = {}
-  if sql:find("^SELECT") or sql:find("^PRAGMA") then
-    local fetched, why = pcall(function()
-      for row in statement:rows() do rows[#rows + 1] = { table.unpack(row) } end
-    end)
-    if not fetched then
-      statement:close()
-      return nil, explain(why)
-    end
-  end
-  statement:close()
+  local rows, message, kind = connection:run(sql, ...)
+  if not rows then return nil, explain(message, kind) end
   return rows
 end
 
 -- What `read` gives of the cache; scores and logits serve those who go on with the experiment.
-local kept_small = "SELECT kind, key, value FROM cache WHERE kind NOT IN ('scores', 'logits')"
+local kept_small = "SELECT kind, key, value FROM cache WHERE kind NOT IN ('scores', 'logits') ORDER BY kind, key"
 
 local function run_all(connection, statements)
   for _, sql in ipairs(statements) do
@@ -75,42 +73,129 @@ local function run_all(connection, statements)
   return true
 end
 
-local function exists(path)
-  local file = io.open(path, "rb")
-  return file and file:close() or false
+--- What is wrong with a path as the place of a store: SQLite takes some names for something else than a file.
+-- @string path
+-- @treturn ?string what is wrong, and the way out; nil where nothing is
+function store.check_path(path)
+  if path == "" then return "expected the path of a file, got an empty one; without a store nothing is kept" end
+  if path:find("\0", 1, true) then return "expected a path without zero bytes" end
+  if path == ":memory:" then
+    return "expected the path of a file, got ':memory:', which keeps nothing, as no store does; "
+      .. "'./:memory:' is a file of this name"
+  end
+  if path:lower():find "^file:" then
+    return ("expected a path, got a URI, '%s'; './%s' is a file of this name"):format(path, path)
+  end
 end
 
--- Opens, takes the lock, and checks that the file is sound and ours (or empty, then `fresh`).
-local function connect(path)
-  local dbi, missing = driver()
-  if not dbi then return nil, missing end
-  local connection, message = dbi.Connect("SQLite3", path)
-  if not connection then return nil, explain(message) end
-  connection:autocommit(true)
-  local function give_up(why)
-    connection:close()
-    return nil, why
+local one_line = function(sql) return (tostring(sql):gsub("%s+", " ")) end
+
+-- The tables must be those that are made here, to the letter: a view of the same name may go on for ever, a generated
+-- column or a trigger may compute anything. Whatever else is in the file is never looked at, nor is it checked.
+local function check_schema(connection)
+  local objects, message = run(connection, "SELECT type, name, tbl_name, sql FROM sqlite_master")
+  if not objects then return nil, message end
+  local found, others = {}, false
+  for _, object in ipairs(objects) do
+    local kind, name, of, sql = table.unpack(object, 1, 4)
+    name, of = tostring(name), tostring(of)
+    local own = tables[name:lower()]
+    if own and (kind ~= "table" or of ~= name or one_line(sql) ~= own) then
+      return nil, ("is damaged: '%s' is not the table that a store has"):format(name)
+    elseif (kind == "trigger" or kind == "index" and sql) and tables[of:lower()] then
+      return nil, ("is damaged: it has the %s '%s', which no store has"):format(kind, name)
+    end
+    if own then found[name] = true end
+    others = others or not own and not (kind == "index" and not sql) and one_line(sql) ~= one_line(view)
   end
-  local locked, failure = run_all(connection, { "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA synchronous = FULL",
-    "BEGIN EXCLUSIVE", "COMMIT" })
-  if not locked then return give_up(failure) end
-  local check, unsound = run(connection, "PRAGMA quick_check(1)")
-  if not check then return give_up(unsound) end
-  if check[1] and check[1][1] ~= "ok" then return give_up("is damaged: " .. check[1][1]) end
-  local objects, unreadable = run(connection, "SELECT count(*) FROM sqlite_master")
-  if not objects then return give_up(unreadable) end
+  for _, name in ipairs { "cache", "meta", "rows" } do
+    if not found[name] then return nil, ("is damaged: it has no table '%s'"):format(name) end
+  end
+  return true, others
+end
+
+-- Whether the pages are sound; where there are others' tables, those of ours alone.
+local function check_pages(connection, others)
+  local statements = { "PRAGMA quick_check(1)" }
+  if others then
+    statements = { "PRAGMA quick_check(meta)", "PRAGMA quick_check(rows)", "PRAGMA quick_check(cache)" }
+  end
+  for _, sql in ipairs(statements) do
+    local check, message = run(connection, sql)
+    if not check then return nil, message end
+    if check[1] and check[1][1] ~= "ok" then
+      return nil, "is damaged: " .. tostring(check[1][1]):gsub("^%*%*%* in database main %*%*%*%s*", "")
+    end
+  end
+  return true
+end
+
+-- Checks that the file is ours and sound. Gives also whether it is empty.
+local function inspect(connection)
+  local objects, message = run(connection, "SELECT count(*) FROM sqlite_master")
+  if not objects then return nil, message end
+  if objects[1][1] == 0 then return true, true end
   local id = run(connection, "PRAGMA application_id")
-  local fresh = objects[1][1] == 0
-  if not fresh and id[1][1] ~= application then
-    return give_up("is not a store: it is another program's SQLite file")
+  if not id or id[1][1] ~= application then return nil, "is not a store: it is another program's SQLite file" end
+  local good, others = check_schema(connection)
+  if not good then return nil, others end
+  good, message = check_pages(connection, others)
+  if not good then return nil, message end
+  return true, false
+end
+
+-- Writers lock the file until they close it. Readers see it as it was when they began, and change nothing, but that
+-- what a killed writer left half done is undone.
+local beginnings = {
+  write = { "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA synchronous = FULL", "BEGIN EXCLUSIVE", "COMMIT" },
+  read = { "PRAGMA query_only = ON", "BEGIN" },
+}
+
+-- Opens and takes the lock.
+local function begin(path, mode)
+  local connection, message, kind = sqlite.open(path, mode == "write")
+  if not connection then return nil, explain(message, kind), kind end
+  for _, sql in ipairs(beginnings[mode]) do
+    local done
+    done, message, kind = connection:run(sql)
+    if not done then
+      connection:close()
+      return nil, explain(message, kind), kind
+    end
   end
-  return connection, nil, fresh
+  -- A read transaction begins with the first look.
+  if mode == "read" then
+    local done
+    done, message, kind = connection:run "SELECT count(*) FROM sqlite_master"
+    if not done then
+      connection:close()
+      return nil, explain(message, kind), kind
+    end
+  end
+  return connection
+end
+
+-- Opens, takes the lock, and checks that the file is sound and ours (or empty, then `fresh`). A sweep in a coroutine
+-- that nobody holds any more has its store locked until it is collected: so it is, before the lock is given up.
+local function connect(path, mode)
+  local wrong = store.check_path(path)
+  if wrong then return nil, wrong end
+  local opened, message, kind = begin(path, mode)
+  if not opened and kind == "busy" then
+    collectgarbage()
+    collectgarbage()
+    opened, message = begin(path, mode)
+  end
+  if not opened then return nil, message end
+  local good, fresh = inspect(opened)
+  if good then return opened, nil, fresh end
+  opened:close()
+  return nil, fresh
 end
 
 local function create(connection, experiment)
-  local statements = { "BEGIN EXCLUSIVE", ("PRAGMA application_id = %d"):format(application) }
-  table.move(schema, 1, #schema, 3, statements)
-  local made, message = run_all(connection, statements)
+  local made, message = run_all(connection, { "BEGIN EXCLUSIVE", ("PRAGMA application_id = %d"):format(application),
+    tables.meta, tables.rows, tables.cache, view })
   if not made then return nil, message end
   for name, value in pairs { format = json.encode(format), experiment = json.encode(experiment) } do
     made, message = run(connection, "INSERT INTO meta VALUES (?, ?)", name, value)
@@ -119,19 +204,28 @@ local function create(connection, experiment)
   return run(connection, "COMMIT")
 end
 
+-- A value of the file: text, and JSON.
+local function decode(text)
+  if type(text) ~= "string" then return nil, "expected text" end
+  local good, value = errors.try(json.decode, text)
+  if not good then return nil, value end
+  return value
+end
+
 local function read_meta(connection)
   local rows, message = run(connection, "SELECT name, value FROM meta")
   if not rows then return nil, message end
   local meta = {}
   for _, row in ipairs(rows) do
-    local good, value = errors.try(json.decode, row[2])
-    if not good then return nil, "is damaged: " .. value end
-    meta[row[1]] = value
+    local value, wrong = decode(row[2])
+    if wrong then return nil, ("is damaged: %s: %s"):format(tostring(row[1]), wrong) end
+    meta[tostring(row[1])] = value
   end
   if meta.format ~= format then
-    return nil, ("has format %s, this version reads %d"):format(tostring(meta.format), format)
+    return nil, ("has format %s, this version reads %d"):format(options.describe(meta.format), format)
   end
-  if type(meta.experiment) ~= "table" then return nil, "is damaged: it describes no experiment" end
+  local wrong = contents.check_experiment(meta.experiment)
+  if wrong then return nil, "is damaged: " .. wrong end
   for was, now in pairs(renamed) do
     local value = meta.experiment[was]
     if value ~= nil then meta.experiment[was], meta.experiment[now] = nil, value end
@@ -158,22 +252,23 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong with the file: not a store, damaged, in use, or a different experiment
 function store.open(path, experiment, adapt)
-  local connection, message, fresh = connect(path)
-  if not connection then return nil, message end
-  local good
+  -- Whatever fails on the way, out of memory included: the file is closed.
+  local self = setmetatable({ path = path }, Store)
+  local guard <close> = setmetatable({ store = self }, Guard)
+  local message, fresh, good
+  self.connection, message, fresh = connect(path, "write")
+  if not self.connection then return nil, message end
   if fresh then
-    good, message = create(connection, experiment)
+    good, message = create(self.connection, experiment)
   else
     local old
-    old, message = read_meta(connection)
+    old, message = read_meta(self.connection)
     if old and adapt then adapt(old) end
     if old then good, message = compare(old, experiment) end
   end
-  if not good then
-    connection:close()
-    return nil, message
-  end
-  return setmetatable({ path = path, connection = connection }, Store)
+  if not good then return nil, message end
+  guard.store = nil
+  return self
 end
 
 --- A store that lives in memory: the same methods, nothing kept.
@@ -182,34 +277,62 @@ function store.memory()
   return setmetatable({ path = "memory", memory = {} }, Store)
 end
 
---- Reads a whole store and closes it.
+-- What the rows of a query say, each checked; `place` says which entry a message is of.
+local function decode_entry(kind, key, text)
+  if type(key) ~= "string" then return nil, "key: expected text" end
+  local value, wrong = decode(text)
+  wrong = wrong or contents.check(kind, value, key)
+  if wrong then return nil, wrong end
+  return value
+end
+
+local function read_rows(connection)
+  local found, message = run(connection, "SELECT key, row FROM rows ORDER BY position")
+  if not found then return nil, message end
+  local rows = {}
+  for i, entry in ipairs(found) do
+    local row, wrong = decode_entry("row", entry[1], entry[2])
+    if wrong then return nil, ("is damaged: row %d: %s"):format(i, wrong) end
+    rows[i] = row
+  end
+  return rows
+end
+
+local function read_cache(connection)
+  local found, message = run(connection, kept_small)
+  if not found then return nil, message end
+  local cache = {}
+  for _, entry in ipairs(found) do
+    local kind, key = tostring(entry[1]), entry[2]
+    local value, wrong = decode_entry(kind, key, entry[3])
+    if wrong then return nil, ("is damaged: %s %s: %s"):format(kind, tostring(key), wrong) end
+    local of_kind = cache[kind] or {}
+    cache[kind], of_kind[key] = of_kind, value
+  end
+  return cache
+end
+
+--- Reads a whole store and closes it. The file is not changed.
 -- @string path
 -- @treturn[1] table `{experiment = …, rows = {…}, cache = {kind = {key = value}}}`, rows as first written
 -- @treturn[2] nil
--- @treturn[2] string what is wrong
+-- @treturn[2] string what is wrong; of an entry that is not what it should be, which one and which field
 function store.read(path)
-  if not exists(path) then return nil, "no such file" end
-  local connection, message, fresh = connect(path)
-  if not connection then return nil, message end
-  if fresh then
-    connection:close()
-    return nil, "is an empty store"
+  local misnamed = store.check_path(path)
+  if misnamed then return nil, misnamed end
+  if not files.is_file(path) then
+    return nil, lfs.attributes(path, "mode") and "is no file: " .. files.describe(path) or "no such file"
   end
-  local whole = { rows = {}, cache = {} }
-  local rows, cache
+  local guard <close> = setmetatable({ store = setmetatable({ path = path }, Store) }, Guard)
+  local connection, message, fresh = connect(path, "read")
+  guard.store.connection = connection
+  if not connection then return nil, message end
+  if fresh then return nil, "is an empty store" end
+  local whole = {}
   whole.experiment, message = read_meta(connection)
-  if whole.experiment then rows, message = run(connection, "SELECT row FROM rows ORDER BY position") end
-  if rows then cache, message = run(connection, kept_small) end
-  connection:close()
-  if not cache then return nil, message end
-  local good, why = pcall(function()
-    for i, row in ipairs(rows) do whole.rows[i] = json.decode(row[1]) end
-    for _, entry in ipairs(cache) do
-      local kind = whole.cache[entry[1]] or {}
-      whole.cache[entry[1]], kind[entry[2]] = kind, json.decode(entry[3])
-    end
-  end)
-  if not good then return nil, "is damaged: " .. why end
+  if whole.experiment then whole.rows, message = read_rows(connection) end
+  if whole.rows then whole.cache, message = read_cache(connection) end
+  if not whole.cache then return nil, message end
   return whole
 end
 
@@ -217,7 +340,7 @@ end
 function Store:run(sql, ...)
   if not self.connection then errors.raise("store '%s' is closed", self.path) end
   local rows, message = run(self.connection, sql, ...)
-  if not rows then errors.raise("store '%s': %s", self.path, message) end
+  if not rows then errors.raise("store '%s' %s", self.path, message) end
   return rows
 end
 
@@ -225,6 +348,7 @@ end
 -- @string kind
 -- @string key
 -- @return value
+-- @raise where it is not what it should be: the store, the entry, the field
 function Store:get(kind, key)
   local text
   if self.memory then
@@ -234,7 +358,11 @@ function Store:get(kind, key)
   else
     text = (self:run("SELECT value FROM cache WHERE kind = ? AND key = ?", kind, key)[1] or {})[1]
   end
-  if text then return json.decode(text) end
+  if text == nil then return nil end
+  if self.memory then return json.decode(text) end
+  local value, wrong = decode_entry(kind, key, text)
+  if wrong then errors.raise("store '%s' is damaged: %s %s: %s", self.path, kind, key, wrong) end
+  return value
 end
 
 --- Keeps a value; it is on the disk when this returns. Kind "row" is for the rows themselves.

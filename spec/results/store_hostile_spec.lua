@@ -1,0 +1,222 @@
+-- Stores that were made or changed by somebody else: an error that says where, never another result, and never a hang.
+local child = require "support.child"
+local files = require "secateur.util.files"
+local json = require "secateur.util.json"
+local results = require "secateur.results"
+local rows = require "support.rows"
+local sqlite = require "secateur.sqlite"
+local store = require "secateur.results.store"
+local temporary = require "support.temporary"
+
+describe("store from elsewhere", function()
+  local folder, path
+  local experiment = { methods = { "lrp" }, rates = { 0.5 } }
+
+  before_each(function()
+    folder = temporary.folder()
+    path = files.join(folder, "runs.db")
+  end)
+  after_each(function() assert(files.remove(folder)) end)
+
+  local function execute(...)
+    local connection <close> = assert(sqlite.open(path, true))
+    for _, sql in ipairs { ... } do assert(connection:run(sql)) end
+  end
+
+  local function make(changes)
+    local writer <close> = assert(store.open(path, experiment))
+    local row = rows.row {}
+    for name, value in pairs(changes or {}) do row[name] = value end
+    writer:put("row", rows.key(rows.row {}), row)
+    return writer
+  end
+
+  -- Neither reading nor opening takes it.
+  local function refused()
+    local whole, message = store.read(path)
+    assert.is_nil(whole)
+    local opened, same = store.open(path, experiment)
+    assert.is_nil(opened)
+    assert.equal(message, same)
+    return message
+  end
+
+  local endless = "WITH RECURSIVE t (name, value) AS (SELECT 'x', '1' UNION ALL SELECT name, value FROM t) "
+
+  it("has tables, not views", function()
+    make()
+    execute("DROP TABLE meta", "CREATE VIEW meta AS " .. endless .. "SELECT name, value FROM t WHERE value = '2'")
+    assert.equal("is damaged: 'meta' is not the table that a store has", refused())
+  end)
+
+  it("has no tables of another shape, no triggers and no indexes of its own", function()
+    make()
+    execute("DROP TABLE cache", "CREATE TABLE cache (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, "
+      .. "more AS (hex(zeroblob(9))), PRIMARY KEY (kind, key))")
+    assert.equal("is damaged: 'cache' is not the table that a store has", refused())
+    os.remove(path)
+    make()
+    execute "CREATE TRIGGER more AFTER INSERT ON rows BEGIN DELETE FROM rows; END"
+    assert.equal("is damaged: it has the trigger 'more', which no store has", refused())
+    os.remove(path)
+    make()
+    execute "CREATE INDEX more ON rows (length(row))"
+    assert.equal("is damaged: it has the index 'more', which no store has", refused())
+    os.remove(path)
+    make()
+    execute "DROP TABLE cache"
+    assert.equal("is damaged: it has no table 'cache'", refused())
+  end)
+
+  it("may have tables and views beside it, which are not looked at", function()
+    make()
+    execute("CREATE TABLE notes (text)",
+      "CREATE VIEW forever AS " .. endless .. "SELECT count(*) FROM t", "DROP VIEW results",
+      "CREATE VIEW results AS " .. endless .. "SELECT count(*) FROM t")
+    assert.equal(1, #assert(store.read(path)).rows)
+    assert(store.open(path, experiment)):close()
+  end)
+
+  it("is checked row by row", function()
+    local function message_of(changes)
+      os.remove(path)
+      make(changes)
+      local whole, message = store.read(path)
+      assert.is_nil(whole)
+      local none, named = results.read(path)
+      assert.is_nil(none)
+      assert.equal(("store '%s' %s"):format(path, message), named)
+      local writer <close> = assert(store.open(path, experiment))
+      assert.has_error(function() writer:get("row", rows.key(rows.row {})) end)
+      return message
+    end
+    assert.equal("is damaged: row 1: accuracy: expected a number, got 'high'", message_of { accuracy = "high" })
+    assert.equal("is damaged: row 1: drop: expected a number, got nothing", message_of { drop = 0 / 0 })
+    assert.equal("is damaged: row 1: rate: expected a number in [0, 1), got 2", message_of { rate = 2 })
+    assert.equal("is damaged: row 1: seed: expected a whole number, got 0.5", message_of { seed = 0.5 })
+    assert.equal("is damaged: row 1: units_pruned: expected a whole number of at least 0, got -1",
+      message_of { units_pruned = -1 })
+    assert.equal("is damaged: row 1: per_class: expected a list of tables of numbers, got a table",
+      message_of { per_class = { { f1 = "x" } } })
+    assert.equal("is damaged: row 1: dataset: expected what its key says, 'cpn', got 'mura'",
+      message_of { dataset = "mura" })
+    assert.equal("is damaged: row 1: redundancy: expected what its key says, false, got true",
+      message_of { redundancy = true })
+  end)
+
+  it("is checked where a column is no text, or no JSON", function()
+    make()
+    for value, expected in pairs { ["x'00ff'"] = "expected text", ["12"] = "expected a table, got 12",
+      ["'{'"] = "json: expected a name at byte 2", ["'[]'"] = "accuracy: expected a number, got nothing" } do
+      execute("UPDATE rows SET row = " .. value)
+      local _, message = store.read(path)
+      assert.equal("is damaged: row 1: " .. expected, message)
+    end
+    execute("UPDATE rows SET key = x'00'")
+    assert.equal("is damaged: row 1: key: expected text", select(2, store.read(path)))
+    execute("UPDATE rows SET key = 'x', row = '" .. json.encode(rows.row {}) .. "'")
+    assert.equal("is damaged: row 1: key: expected a list of dataset, model, method, sampling, seed and rate, got 'x'",
+      select(2, store.read(path)))
+  end)
+
+  it("is checked in what it says about the experiment, before anything is compared", function()
+    local function message_of(text)
+      os.remove(path)
+      make()
+      execute("UPDATE meta SET value = '" .. text .. "' WHERE name = 'experiment'")
+      return refused()
+    end
+    assert.equal("is damaged: it describes no experiment", message_of "3")
+    assert.equal("is damaged: experiment: expected names as keys", message_of "[1,2]")
+    assert.equal("is damaged: experiment: rates: expected a list of numbers in [0, 1), got a table",
+      message_of '{"rates":["a"]}')
+    assert.equal("is damaged: experiment: methods: expected a list of names, got 3", message_of '{"methods":3}')
+    assert.equal("is damaged: experiment: evaluate: expected 'compact' or 'masked', got a table",
+      message_of '{"evaluate":{}}')
+    assert.equal("is damaged: experiment: datasets: expected what each data set is: classes (names), train and test "
+      .. "(counts), got a table", message_of '{"datasets":{"cpn":{"classes":[{}]}}}')
+    execute "DELETE FROM meta WHERE name = 'format'"
+    assert.equal("has format nil, this version reads 1", refused())
+  end)
+
+  it("is checked in what it keeps beside the rows", function()
+    make()
+    local writer <close> = assert(store.open(path, experiment))
+    local function message_of(kind, value)
+      writer:put(kind, "k", value)
+      local good, message = pcall(writer.get, writer, kind, "k")
+      assert.is_false(good)
+      return message:match "is damaged: (.*)$"
+    end
+    assert.equal("samples k: expected a list of indices, got a table", message_of("samples", { 1, 0 }))
+    assert.equal("findings k: expected a list of whole numbers, got 'x'", message_of("findings", "x"))
+    assert.equal("model k: expected text, got 3", message_of("model", 3))
+    assert.equal("baseline k: accuracy: expected a number, got nothing", message_of("baseline", { drop = 1 }))
+    assert.equal("scores k: scores: expected numbers by layer, got a table",
+      message_of("scores", { scores = { conv = "1 two" }, seconds = 1 }))
+    assert.equal("scores k: seconds: expected a number, got nothing", message_of("scores", { scores = {} }))
+    assert.equal("logits k: logits: expected 2 numbers in row 2, got 1",
+      message_of("logits", { logits = { "1 2", "3" }, indices = { 1, 2 } }))
+    assert.equal("logits k: indices: expected 1, got 2", message_of("logits", { logits = { "1" }, indices = { 1, 2 } }))
+  end)
+
+  it("is not changed by reading", function()
+    make()
+    local before = files.read_all(path)
+    assert(store.read(path))
+    assert.equal(before, files.read_all(path))
+    assert.same({ "runs.db" }, files.list(folder, { hidden = true }))
+  end)
+
+  it("may be read by several at a time", function()
+    make()
+    local other <close> = assert(sqlite.open(path, false))
+    assert(other:run "BEGIN")
+    assert(other:run "SELECT * FROM rows")
+    assert.equal(1, #assert(store.read(path)).rows)
+  end)
+
+  it("stands at the path of a file", function()
+    for given, expected in pairs {
+      [""] = "expected the path of a file, got an empty one; without a store nothing is kept",
+      [":memory:"] = "expected the path of a file, got ':memory:', which keeps nothing, as no store does; "
+        .. "'./:memory:' is a file of this name",
+      ["file:x.db?mode=memory"] = "expected a path, got a URI, 'file:x.db?mode=memory'; './file:x.db?mode=memory' is a "
+        .. "file of this name",
+      ["a\0b"] = "expected a path without zero bytes" } do
+      assert.same({ n = 2, nil, expected }, table.pack(store.read(given)))
+      assert.same({ n = 2, nil, expected }, table.pack(store.open(given, experiment)))
+    end
+    local odd = files.join(folder, "file:x.db?mode=memory")
+    assert(store.open(odd, experiment)):close()
+    assert.is_true(files.is_file(odd))
+  end)
+
+  it("is released when its sweep's coroutine is held by nobody", function()
+    local dropped = coroutine.wrap(function()
+      local writer <close> = assert(store.open(path, experiment))
+      coroutine.yield(writer.path)
+    end)
+    assert.equal(path, dropped())
+    local none, message = store.open(path, experiment)
+    assert.is_nil(none)
+    assert.equal("is in use by another process, or by another sweep of this one", message)
+    dropped = nil -- luacheck: ignore 311
+    assert(store.open(path, experiment)):close()
+  end)
+
+  it("is whole when there was no room for a row", function()
+    local good, output = child.try(([[
+      local store = require "secateur.results.store"
+      local s = assert(store.open(%q, { a = 1 }))
+      s:put("other", "small", 1)
+      print(pcall(s.put, s, "other", "large", ("x"):rep(1 << 20)))
+      s:put("other", "again", 2)
+      s:close()
+      print "done"
+    ]]):format(path), "ulimit -f 128; %s")
+    assert.is_true(good)
+    assert.matches("^false\t.*store '.*' cannot be used: disk I/O error: File too large\ndone\n$", output)
+    assert.same({ other = { small = 1, again = 2 } }, assert(store.read(path)).cache)
+  end)
+end)
