@@ -122,6 +122,7 @@ describe("a checkpoint that was changed", function()
     end
     assert.equal("tensor 'more': unexpected", message("more", core.tensor { 1 }))
     assert.equal("tensor 'record/x': unexpected", message("record/x", core.tensor { 1 }))
+    assert.equal("tensor a string of 1000 bytes: unexpected", message(("x"):rep(1000), core.tensor { 1 }))
     assert.equal("tensor 'images/train': expected int64 [12x3], got float32 [1]",
       message("images/train", core.tensor { 1 }))
     assert.equal("tensor 'images/test': unexpected", message("images/test", core.tensor({ { 1, 2, 3 } }, "int64")))

@@ -83,6 +83,15 @@ describe("a training that goes on", function()
     assert.is_nil(lfs.attributes(path, "mode"))
   end)
 
+  it("does not begin anew where the checkpoint cannot be looked at", function()
+    for _, target in ipairs { "gone", "run.safetensors" } do -- the second is a link to itself
+      assert(lfs.link(target, path, true))
+      assert.equal(("train: checkpoint '%s': is a broken link to '%s'"):format(path, target), errors.raised(go, 1))
+      assert.equal(target, lfs.symlinkattributes(path, "target"))
+      os.remove(path)
+    end
+  end)
+
   it("says where a checkpoint does not know its images", function()
     go(1)
     local tensors, meta = safetensors.load(path)

@@ -7,6 +7,7 @@ local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
 local fingerprint = require "secateur.util.fingerprint"
 local json = require "secateur.util.json"
+local options = require "secateur.util.options"
 local safetensors = require "secateur.formats.safetensors"
 
 local checkpoint = {}
@@ -101,13 +102,14 @@ function checkpoint.load(path, description, training)
   if meta.format ~= FORMAT then
     errors.raise("checkpoint '%s': expected a file written by train, got another safetensors file", path)
   elseif meta.version ~= VERSION then
-    errors.raise("checkpoint '%s': expected version %s, got %s", path, VERSION, tostring(meta.version))
+    errors.raise("checkpoint '%s': expected version %s, got %s", path, VERSION, options.describe(meta.version))
   end
   check_description(path, decode(path, "description", meta.description), description)
   local state = { record = decode(path, "record", meta.record) }
   for name, tensor in pairs(tensors) do
     local part, rest = name:match("^(%l+)/(.+)$")
-    if not is_part[part] then errors.raise("checkpoint '%s': is damaged: tensor '%s': unexpected", path, name) end
+    errors.raise("checkpoint '%s': expected version %s, got %s", path, VERSION,
+      options.describe(meta.version))
     state[part] = state[part] or {}
     state[part][rest] = tensor
   end

@@ -109,7 +109,9 @@ end
 local function check_part(part, given, like)
   given = given or {}
   for _, name in ipairs(options.sorted_keys(given)) do
-    if not like or not like[name] then errors.raise("tensor '%s/%s': unexpected", part, name) end
+    if not like or not like[name] then
+      errors.raise("tensor %s: unexpected", options.describe(part .. "/" .. name))
+    end
   end
   for _, name in ipairs(options.sorted_keys(like or {})) do
     check_like(part .. "/" .. name, given[name], like[name])
@@ -127,7 +129,7 @@ end
 local function check_images(images, counts)
   for name, tensor in pairs(images or {}) do
     local shape, wanted = tensor:shape(), counts[name]
-    if not wanted then errors.raise("tensor 'images/%s': unexpected", name) end
+    if not wanted then errors.raise("tensor %s: unexpected", options.describe("images/" .. name)) end
     if tensor:dtype() ~= "int64" or #shape ~= 2 or shape[1] ~= wanted or shape[2] ~= 3 then
       errors.raise("tensor 'images/%s': expected int64 [%dx3], got %s", name, wanted, shape_text(tensor))
     end

@@ -7,6 +7,7 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local history = require "secateur.training.history"
 local image_files = require "secateur.data.image_files"
+local lfs = require "lfs"
 local options = require "secateur.util.options"
 local output = require "secateur.util.output"
 local parameters = require "secateur.training.parameters"
@@ -18,6 +19,8 @@ local skipped = require "secateur.data.skipped"
 local selection = require "secateur.training.selection"
 local training_options = require "secateur.training.options"
 local train_epoch = require "secateur.training.train_epoch"
+
+local ENOENT = 2 -- the system's number for "no such file"
 
 local function check_data(model, data)
   if type(data) ~= "table" or not data.train then
@@ -212,10 +215,19 @@ local function expected_state(job)
     optimiser = job.optimiser:state(), average = job.average and job.average:state() }
 end
 
+-- Whether there is a checkpoint. One that cannot be looked at is not taken for none: it would be written over.
+local function is_there(path)
+  local mode, problem, code = lfs.attributes(path, "mode")
+  if mode then return true end
+  if lfs.symlinkattributes(path, "mode") then errors.raise("checkpoint '%s': is %s", path, files.describe(path)) end
+  if code ~= ENOENT then errors.raise("checkpoint '%s': %s", path, problem) end
+  return false
+end
+
 -- Goes to where the checkpoint was written; gives the number of epochs done.
 local function resume(job)
   local path = job.opts.checkpoint
-  if not files.is_file(path) then
+  if not is_there(path) then
     say(job, "train: there is no checkpoint '%s' yet: starting from the beginning", path)
     return 0
   end
