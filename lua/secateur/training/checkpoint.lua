@@ -41,11 +41,11 @@ end
 --- What a training is made of, as plain data: two that are described alike go the same way.
 -- @tparam Model model
 -- @tab data with `train`, and `val` if it is used
--- @tab options those that the numbers depend on, plain data
+-- @tab settings those options that the numbers depend on, plain data
 -- @treturn table
-function checkpoint.describe(model, data, options)
+function checkpoint.describe(model, data, settings)
   return { model = describe_model(model), train = describe_split(data.train),
-    val = data.val and describe_split(data.val) or { count = 0 }, options = options }
+    val = data.val and describe_split(data.val) or { count = 0 }, options = settings }
 end
 
 -- Calls a function of safetensors; its message gets the checkpoint's path in front.
@@ -108,8 +108,9 @@ function checkpoint.load(path, description, training)
   local state = { record = decode(path, "record", meta.record) }
   for name, tensor in pairs(tensors) do
     local part, rest = name:match("^(%l+)/(.+)$")
-    errors.raise("checkpoint '%s': expected version %s, got %s", path, VERSION,
-      options.describe(meta.version))
+    if not is_part[part] then
+      errors.raise("checkpoint '%s': is damaged: tensor %s: unexpected", path, options.describe(name))
+    end
     state[part] = state[part] or {}
     state[part][rest] = tensor
   end
