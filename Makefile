@@ -59,9 +59,11 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # No trapping: both sides of a choice may be computed, without which GCC makes no vectors of loops that choose.
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -ffp-contract=off \
 	-fno-trapping-math -Icsrc $(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(STB_CFLAGS) $(SQLITE_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
-# nodelete: Lua unloads modules when it closes, and the OpenMP threads would wake up in code that is gone.
-ALL_LDFLAGS = -shared -fopenmp -pthread -Wl,-z,nodelete $(LDFLAGS)
-LIBS = $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
+# nodelete: Lua unloads modules when it closes, and threads would wake up in code that is gone.
+ALL_LDFLAGS = -shared -pthread -Wl,-z,nodelete $(LDFLAGS)
+# GCC's pragmas are carried out by csrc/base/parallel.c, other compilers' by the library that they bring.
+OPENMP_LIBS = $(call once,OPENMP_LIBS,$(CC) -dM -E -x c /dev/null | grep -q __clang__ && echo -fopenmp)
+LIBS = $(OPENMP_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 
 # --- native modules ---------------------------------------------------------------------------------------------------
 
@@ -118,7 +120,7 @@ $(BUILD)/spec/openblas.o: spec/support/openblas.c $(BUILD)/flags
 	$(call compile,$(call system,$(call once,BLAS_CFLAGS,$(call pkg,--cflags,openblas))))
 $(BUILD)/spec/%.so: $(BUILD)/spec/%.o
 	@echo '$(CC) -shared -o $@'
-	@$(CC) $(ALL_LDFLAGS) -o $@ $< $(if $(findstring openblas,$@),$(call once,BLAS_LIBS,$(call pkg,--libs,openblas))) -lm
+	@$(CC) $(ALL_LDFLAGS) -fopenmp -o $@ $< $(if $(findstring openblas,$@),$(call once,BLAS_LIBS,$(call pkg,--libs,openblas))) -lm
 # Must not pull in OpenMP: it decides what OpenMP will see when that is loaded.
 $(BUILD)/secateur/cpu.so: $(CPU)
 	@mkdir -p $(@D)

@@ -69,6 +69,12 @@ function needs.openblas(pending)
   return require "spec.openblas"
 end
 
+--- Memory that can be limited: sanitizers and valgrind, loaded before the interpreter, take too much of it.
+-- @func pending
+function needs.memory_limits(pending)
+  if (os.getenv "LD_PRELOAD" or "") ~= "" then pending "memory cannot be limited under a sanitizer or valgrind" end
+end
+
 --- /proc, where processes are seen from outside.
 -- @func pending
 function needs.proc(pending)
