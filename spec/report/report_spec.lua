@@ -1,6 +1,7 @@
 local csv = require "secateur.util.csv"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
+local training_history = require "secateur.training.history"
 local needs = require "support.needs"
 local report = require "secateur.report"
 local results = require "secateur.results"
@@ -61,6 +62,11 @@ describe("report", function()
     assert.equal("2", csv.records(files.join(folder, "results.csv"), { "skipped" })[1].skipped)
     report(some(), folder)
     assert.is_nil(files.read_all(files.join(folder, "index.html")):find "left out")
+    local epochs = { { epoch = 1, train_loss = 1, train_accuracy = 0.5 },
+      { epoch = 2, train_loss = 1, train_accuracy = 1 } }
+    report(some(), folder, { history = training_history.new(epochs, 1, nil, 1) })
+    assert.truthy(files.read_all(files.join(folder, "index.html"))
+      :find('<p class="caveat">1 image was left out: it could not be read.</p>', 1, true))
   end)
 
   it("makes a page that needs nothing else and runs nothing", function()

@@ -254,12 +254,18 @@ local function heatmap_section(samples, read)
   return section("heatmaps", "Where the models look", table.concat(out))
 end
 
+-- Says how many images were left out; nothing where there were none.
+local function skipped_line(count)
+  local note = skipped_note(count)
+  return note and ('<p class="caveat">%s.</p>\n'):format(escape(note)) or ""
+end
+
 local function training_section(trainings, read)
   if #trainings == 0 then return "" end
   local out = {}
   for _, training in ipairs(trainings) do
     out[#out + 1] = wide(('<figure class="overview">%s</figure>\n'):format(html.svg(read(training.name .. ".svg"),
-      training.name, "Loss and accuracy by epoch: " .. training.title)))
+      training.name, "Loss and accuracy by epoch: " .. training.title))) .. skipped_line(training.skipped)
   end
   return section("training", "Training", table.concat(out))
 end
@@ -317,12 +323,6 @@ local function settings(rows, margin)
   add("Lossless margin", margin)
   return section("settings", "Settings", wide("<table class=\"settings\">\n<tbody>\n" .. table.concat(lines)
     .. "</tbody>\n</table>\n"))
-end
-
--- Says how many images were left out; nothing where there were none.
-local function skipped_line(count)
-  local note = skipped_note(count)
-  return note and ('<p class="caveat">%s.</p>\n'):format(escape(note)) or ""
 end
 
 --- Makes the page.

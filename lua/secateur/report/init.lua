@@ -144,7 +144,8 @@ local function draw_trainings(list, folder, program)
   for i, history in ipairs(list) do
     local name = gnuplot.slug("training-" .. history.title, taken)
     need(figures.training(history.entries, { folder = folder, name = name, title = history.title, gnuplot = program }))
-    drawn[i] = { name = name, title = history.title }
+    local skipped = history.entries.skipped
+    drawn[i] = { name = name, title = history.title, skipped = math.type(skipped) == "integer" and skipped or nil }
   end
   return drawn
 end
