@@ -1,5 +1,5 @@
---- Random graphs of all operations, as a file could hold them: any inputs, attributes and sharing of parameters that the
--- core accepts, sensible or not.
+--- Random graphs of all operations, as a file could hold them: any inputs, attributes and sharing of parameters that
+-- the core accepts, sensible or not.
 local random_graph = {}
 
 -- Whole numbers in low..high, the same everywhere.
