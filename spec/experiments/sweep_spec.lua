@@ -339,6 +339,32 @@ describe("sweep", function()
     assert.matches(":%d+: sweep: data, vgg, lrp, random, seed 0, rate 0%.5: .*interrupted!$", message)
   end)
 
+  it("goes on with the store of a sweep whose coroutine nobody holds any more", function()
+    local yields = true
+    local function mine()
+      if yields then coroutine.yield() end
+      return { 1 }
+    end
+    local sample = loaded["secateur.pruning.sample"]
+    loaded["secateur.pruning.sample"], loaded["secateur.experiments.sweep"] = mine, nil
+    local fresh = require "secateur.experiments.sweep"
+    loaded["secateur.pruning.sample"], loaded["secateur.experiments.sweep"] = sample, sweep
+    local stopped = coroutine.create(function() fresh(settings { store = path }) end)
+    assert(coroutine.resume(stopped))
+    assert.equal("suspended", coroutine.status(stopped))
+    assert.error_matches(function() sweep(settings { store = path }) end, "is in use by another process, or by another")
+    stopped, yields = nil, false -- luacheck: ignore 311
+    assert.equal(12, #fresh(settings { store = path }))
+  end)
+
+  it("refuses names that SQLite takes for something else than a file", function()
+    for given, expected in pairs { [""] = "got an empty one", [":memory:"] = "got ':memory:'",
+      ["file:runs.db"] = "got a URI, 'file:runs.db'; './file:runs.db' is a file of this name" } do
+      assert.error_matches(function() sweep(settings { store = given }) end, "sweep: store: expected .*" .. expected)
+    end
+    assert.same({}, calls)
+  end)
+
   it("refuses the store of another experiment and says what differs", function()
     sweep(settings { store = path })
     local function refused(changes, expected)

@@ -23,6 +23,11 @@ function Guard:__close()
   if self.store then self.store:close() end
 end
 
+-- `connection` is there from the beginning, so that it can be set without memory.
+local function unopened(path)
+  return setmetatable({ path = path, connection = false }, Store)
+end
+
 local format = 1
 local renamed = { keep = "min_units" } -- settings that older stores have under another name
 local application = 0x53454341 -- "SECA", so that another program's SQLite file is recognised
@@ -135,8 +140,9 @@ local function inspect(connection)
   local objects, message = run(connection, "SELECT count(*) FROM sqlite_master")
   if not objects then return nil, message end
   if objects[1][1] == 0 then return true, true end
-  local id = run(connection, "PRAGMA application_id")
-  if not id or id[1][1] ~= application then return nil, "is not a store: it is another program's SQLite file" end
+  local id, unreadable = run(connection, "PRAGMA application_id")
+  if not id then return nil, unreadable end
+  if id[1][1] ~= application then return nil, "is not a store: it is another program's SQLite file" end
   local good, others = check_schema(connection)
   if not good then return nil, others end
   good, message = check_pages(connection, others)
@@ -148,49 +154,36 @@ end
 -- what a killed writer left half done is undone.
 local beginnings = {
   write = { "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA synchronous = FULL", "BEGIN EXCLUSIVE", "COMMIT" },
-  read = { "PRAGMA query_only = ON", "BEGIN" },
+  read = { "PRAGMA query_only = ON", "BEGIN", "SELECT count(*) FROM sqlite_master" }, -- with the first look
 }
 
--- Opens and takes the lock.
-local function begin(path, mode)
-  local connection, message, kind = sqlite.open(path, mode == "write")
-  if not connection then return nil, explain(message, kind), kind end
+-- Opens and takes the lock. The connection is the Store's from the first moment on: it is closed whatever fails.
+local function begin(self, mode)
+  local message, kind
+  self.connection, message, kind = sqlite.open(self.path, mode == "write")
+  if not self.connection then return nil, explain(message, kind), kind end
   for _, sql in ipairs(beginnings[mode]) do
     local done
-    done, message, kind = connection:run(sql)
+    done, message, kind = self.connection:run(sql)
     if not done then
-      connection:close()
+      self:close()
       return nil, explain(message, kind), kind
     end
   end
-  -- A read transaction begins with the first look.
-  if mode == "read" then
-    local done
-    done, message, kind = connection:run "SELECT count(*) FROM sqlite_master"
-    if not done then
-      connection:close()
-      return nil, explain(message, kind), kind
-    end
-  end
-  return connection
+  return true
 end
 
--- Opens, takes the lock, and checks that the file is sound and ours (or empty, then `fresh`). A sweep in a coroutine
--- that nobody holds any more has its store locked until it is collected: so it is, before the lock is given up.
-local function connect(path, mode)
-  local wrong = store.check_path(path)
-  if wrong then return nil, wrong end
-  local opened, message, kind = begin(path, mode)
+-- Opens, takes the lock, and checks that the file is sound and ours (or empty, which is told too). A sweep in a
+-- coroutine that nobody holds any more has its store locked until it is collected: it is, and the lock is tried again.
+local function connect(self, mode)
+  local opened, message, kind = begin(self, mode)
   if not opened and kind == "busy" then
     collectgarbage()
     collectgarbage()
-    opened, message = begin(path, mode)
+    opened, message = begin(self, mode)
   end
   if not opened then return nil, message end
-  local good, fresh = inspect(opened)
-  if good then return opened, nil, fresh end
-  opened:close()
-  return nil, fresh
+  return inspect(self.connection)
 end
 
 local function create(connection, experiment)
@@ -252,12 +245,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong with the file: not a store, damaged, in use, or a different experiment
 function store.open(path, experiment, adapt)
-  -- Whatever fails on the way, out of memory included: the file is closed.
-  local self = setmetatable({ path = path }, Store)
+  local wrong = store.check_path(path)
+  if wrong then return nil, wrong end
+  local self = unopened(path)
   local guard <close> = setmetatable({ store = self }, Guard)
-  local message, fresh, good
-  self.connection, message, fresh = connect(path, "write")
-  if not self.connection then return nil, message end
+  local opened, fresh = connect(self, "write")
+  if not opened then return nil, fresh end
+  local good, message
   if fresh then
     good, message = create(self.connection, experiment)
   else
@@ -277,7 +271,7 @@ function store.memory()
   return setmetatable({ path = "memory", memory = {} }, Store)
 end
 
--- What the rows of a query say, each checked; `place` says which entry a message is of.
+-- What an entry says, checked.
 local function decode_entry(kind, key, text)
   if type(key) ~= "string" then return nil, "key: expected text" end
   local value, wrong = decode(text)
@@ -323,12 +317,11 @@ function store.read(path)
   if not files.is_file(path) then
     return nil, lfs.attributes(path, "mode") and "is no file: " .. files.describe(path) or "no such file"
   end
-  local guard <close> = setmetatable({ store = setmetatable({ path = path }, Store) }, Guard)
-  local connection, message, fresh = connect(path, "read")
-  guard.store.connection = connection
-  if not connection then return nil, message end
+  local self <close> = unopened(path)
+  local opened, fresh = connect(self, "read")
+  if not opened then return nil, fresh end
   if fresh then return nil, "is an empty store" end
-  local whole = {}
+  local connection, whole, message = self.connection, {}, nil
   whole.experiment, message = read_meta(connection)
   if whole.experiment then whole.rows, message = read_rows(connection) end
   if whole.rows then whole.cache, message = read_cache(connection) end
@@ -386,7 +379,7 @@ end
 function Store:close()
   if self.connection then
     self.connection:close()
-    self.connection = nil
+    self.connection = false
   end
 end
 
