@@ -1,14 +1,18 @@
 local core = require "secateur.core"
 local custom = require "secateur.models.custom"
 local errors = require "support.errors"
+local evaluate = require "secateur.evaluation.evaluate"
 local every_operation = require "support.every_operation"
 local families = require "support.families"
 local files = require "secateur.util.files"
+local importance = require "secateur.pruning.importance"
 local load = require "secateur.models.load"
+local phantom = require "secateur.data.phantom"
 local prune = require "secateur.pruning.prune"
 local random_net = require "support.random_net"
 local safetensors = require "secateur.formats.safetensors"
 local temporary = require "support.temporary"
+local train = require "secateur.training.train"
 
 local function every()
   return families.shake(custom { input = { 3, 17, 14 }, build = every_operation, name = "every" })
@@ -49,6 +53,18 @@ describe("a model's file", function()
     model:save(path)
     check_same(model, load(path))
     assert.same({}, load(path):load_state({}):state())
+  end)
+
+  it("without parameters is nothing to train or to prune", function()
+    local model = custom { input = { 1, 16, 16 }, build = function(net, x)
+      return net:flatten("f", net:adaptive_avg_pool2d("p", x, { output = 2 }))
+    end }
+    local set = phantom { size = 16, count = 24, channels = 1, quiet = true }
+    assert.equal("train: model: expected parameters to train, found none",
+      errors.here(function() train(model, set, { quiet = true }) end))
+    assert.equal("importance: model: expected layers that can be pruned, found none",
+      errors.here(function() importance(model, set.train) end))
+    assert.equal(4, evaluate(model, set.test).count)
   end)
 
   it("is the same bytes each time, however often it was read", function()

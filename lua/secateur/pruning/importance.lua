@@ -172,6 +172,7 @@ local function importance(model, split, opts)
   checked.sampling = checked.sampling or checked.redundancy and "random" or "clustering"
   checked.reduce = choose_reduction(model, checked)
   local layers, names = model:layers(), {}
+  if #layers == 0 then errors.refuse("importance", "model: expected layers that can be pruned, found none") end
   local by_layer, indices, method, count = errors.within("importance", score, model, split, layers, checked)
   model:release()
   for _, layer in ipairs(layers) do

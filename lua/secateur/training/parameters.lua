@@ -58,6 +58,7 @@ end
 -- whose scale is frozen
 function parameters.frozen(model, freeze)
   local names = trainable(model)
+  if #names == 0 then errors.refuse("train", "model: expected parameters to train, found none") end
   local set = freeze and pick_all(names, freeze, "freeze") or {}
   local all = true
   for _, name in ipairs(names) do all = all and set[name] end
