@@ -220,6 +220,26 @@ describe("train", function()
   end)
 end)
 
+describe("what a training takes", function()
+  it("goes with it, whatever its end", function()
+    local real, made = { optimiser = core.optimiser, ema = core.ema }, {}
+    for name, make in pairs(real) do
+      core[name] = function(...)
+        made[#made + 1] = make(...)
+        return made[#made]
+      end
+    end
+    local data = toy.data(12, 6)
+    train(toy.model(), data, quietly { epochs = 1, ema = 0.5 })
+    local ok = pcall(train, toy.model(), data, quietly { ema = 0.5, on_epoch = function() error "stopped here" end })
+    for name, make in pairs(real) do core[name] = make end
+    assert.is_false(ok)
+    for i, kind in ipairs { "Optimiser", "Ema", "Optimiser", "Ema" } do
+      assert.equal(kind .. " (closed)", tostring(made[i]))
+    end
+  end)
+end)
+
 describe("a training's checkpoint", function()
   local folder, path
   before_each(function()

@@ -248,10 +248,13 @@ local function resume(job)
   return record.epoch
 end
 
--- The model ends with the best weights so far, whatever ends the training.
+-- The model ends with the best weights so far, whatever ends the training; what the training took goes at once, for the
+-- collector does not see how much that is.
 local function restore(job)
   set_state(job.model, job.kept.state)
   job.model:release()
+  if job.optimiser then job.optimiser:close() end
+  if job.average then job.average:close() end
 end
 
 local function new_optimiser(job)
