@@ -37,8 +37,10 @@ typedef struct sc_codec {
     sc_status (*decode)(void *samples, const sc_image_header *header, const sc_codec_input *input, sc_error *error);
 } sc_codec;
 
-/* An input of these bytes, for one call of a module, which sc_codec_end follows on the same thread. */
-sc_codec_input sc_codec_input_begin(const sc_image_bytes *bytes);
+/* An input of these bytes, for one call of a module on a picture of so many pixels (0: only the header is read), which
+ * sc_codec_end follows on the same thread. SC_ERROR_MEMORY where the system has not what the call may take: libtiff,
+ * libwebp and OpenJPEG do not survive every allocation that fails. */
+sc_status sc_codec_begin(sc_codec_input *out, const sc_image_bytes *bytes, size_t pixels, sc_error *error);
 
 /* What a module's status means. Libraries that run out of memory in the midst of a file call it damaged: where an
  * allocation failed during the call, SC_ERROR_FORMAT becomes SC_ERROR_MEMORY; where Ctrl-C came, SC_ERROR_INTERRUPTED.

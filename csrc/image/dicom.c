@@ -73,7 +73,8 @@ sc_status sc_dicom_read_header(sc_image_header *out, const sc_image_bytes *bytes
     sc_dicom_file *file = NULL;
     sc_dicom_info info;
     SC_TRY(find_reader(&reader, error));
-    sc_codec_input input = sc_codec_input_begin(bytes);
+    sc_codec_input input;
+    SC_TRY(sc_codec_begin(&input, bytes, 0, error));
     SC_TRY(sc_codec_end(reader->open(&file, &info, &input, false, error), SC_IMAGE_DICOM, error));
     sc_status status = check_info(&info, error);
     reader->close(file);
@@ -276,8 +277,8 @@ static bool bytes_needed(size_t *out, const sc_dicom_info *info) {
     return true;
 }
 
-sc_status sc_dicom_decode(sc_pixels *out, const sc_image_bytes *bytes, const sc_decode_options *options,
-                          sc_error *error) {
+sc_status sc_dicom_decode(sc_pixels *out, const sc_image_header *header, const sc_image_bytes *bytes,
+                          const sc_decode_options *options, sc_error *error) {
     const sc_dicom_reader *reader = NULL;
     sc_dicom_file *file = NULL;
     sc_dicom_info info;
@@ -285,7 +286,8 @@ sc_status sc_dicom_decode(sc_pixels *out, const sc_image_bytes *bytes, const sc_
     size_t length = 0, needed = 0;
     *out = (sc_pixels){0};
     SC_TRY(find_reader(&reader, error));
-    sc_codec_input input = sc_codec_input_begin(bytes);
+    sc_codec_input input;
+    SC_TRY(sc_codec_begin(&input, bytes, header->width * header->height, error));
     SC_TRY(sc_codec_end(reader->open(&file, &info, &input, true, error), SC_IMAGE_DICOM, error));
     size_t rows = info.rows, columns = info.columns;
     sc_image_header size = header_of(&info);
@@ -335,8 +337,10 @@ sc_status sc_dicom_identifiers_load(sc_dicom_identifiers *out, const char *path,
                            ? find_reader(&reader, &reason)
                            : sc_error_set(&reason, SC_ERROR_FORMAT, "not a DICOM file");
     if (status == SC_OK) {
-        sc_codec_input input = sc_codec_input_begin(&bytes);
-        status = sc_codec_end(reader->open(&parsed, &info, &input, false, &reason), SC_IMAGE_DICOM, &reason);
+        sc_codec_input input;
+        status = sc_codec_begin(&input, &bytes, 0, &reason);
+        if (status == SC_OK)
+            status = sc_codec_end(reader->open(&parsed, &info, &input, false, &reason), SC_IMAGE_DICOM, &reason);
     }
     if (status == SC_OK) {
         copy_identifier(out->patient, info.patient);

@@ -77,9 +77,9 @@ typedef struct sc_dicom_reader {
  * be read: several frames, no pixels, bits or colours of another kind. */
 sc_status sc_dicom_read_header(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error);
 
-/* The picture. The window is what the caller wants, or SC_WINDOW_FILE. */
-sc_status sc_dicom_decode(sc_pixels *out, const sc_image_bytes *bytes, const sc_decode_options *options,
-                          sc_error *error);
+/* The picture of this header. The window is what the caller wants, or SC_WINDOW_FILE. */
+sc_status sc_dicom_decode(sc_pixels *out, const sc_image_header *header, const sc_image_bytes *bytes,
+                          const sc_decode_options *options, sc_error *error);
 
 /* Texts of at most 64 characters (PS3.5 6.2), or empty. */
 typedef struct sc_dicom_identifiers {

@@ -176,7 +176,8 @@ sc_image_format sc_image_format_detect(const sc_image_bytes *bytes) {
 static sc_status read_by_codec(sc_image_header *out, const sc_image_bytes *bytes, sc_error *error) {
     const void *table;
     SC_TRY(sc_codec_find(&table, out->format, error));
-    sc_codec_input input = sc_codec_input_begin(bytes);
+    sc_codec_input input;
+    SC_TRY(sc_codec_begin(&input, bytes, 0, error));
     return sc_codec_end(((const sc_codec *)table)->read_header(out, &input, error), out->format, error);
 }
 

@@ -80,9 +80,11 @@ static sc_status decode_by_codec(sc_pixels *out, const sc_image_header *header, 
     SC_TRY(sc_codec_find(&table, header->format, error));
     if (!sc_size_multiply(&count, header->width * channels, header->height))
         return sc_error_set(error, SC_ERROR_MEMORY, "an image of %zu x %zu pixels", header->width, header->height);
+    sc_codec_input input;
     SC_TRY(sc_memory_calloc(&samples, count, size, error));
-    sc_codec_input input = sc_codec_input_begin(bytes);
-    sc_status status = ((const sc_codec *)table)->decode(samples, header, &input, error);
+    sc_status status = sc_codec_begin(&input, bytes, header->width * header->height, error);
+    if (status == SC_OK)
+        status = ((const sc_codec *)table)->decode(samples, header, &input, error);
     status = sc_codec_end(status, header->format, error);
     if (status != SC_OK) {
         sc_memory_free(samples);
@@ -107,7 +109,7 @@ sc_status sc_pixels_decode(sc_pixels *out, const unsigned char *bytes, size_t le
     SC_TRY(sc_image_header_read(&header, &view, error));
     SC_TRY(sc_image_header_check_size(&header, &options->limits, error));
     if (header.format == SC_IMAGE_DICOM)
-        return sc_dicom_decode(out, &view, options, error);
+        return sc_dicom_decode(out, &header, &view, options, error);
     if (header.format == SC_IMAGE_TIFF || header.format == SC_IMAGE_WEBP)
         return decode_by_codec(out, &header, &view, error);
     SC_TRY(sc_image_header_validate(&header, &view, error));

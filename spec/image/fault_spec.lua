@@ -4,6 +4,7 @@ local child = require "support.child"
 local core = require "secateur.core"
 local data = require "secateur.data"
 local files = require "secateur.util.files"
+local needs = require "support.needs"
 local pictures = require "support.pictures"
 local temporary = require "support.temporary"
 
@@ -125,6 +126,38 @@ describe("the machine's failures while images are read", function()
     for i = 1, 8 do assert.equal(expected[i], (found[i]:gsub("%S+:%d+: ", ""))) end
     assert.matches("^false\t.-ROOT.-Too many open files", found[9])
     assert.equal("1", (output:match "(%d+)%s*$"))
+  end)
+
+  it("are errors where memory runs out", function()
+    needs.address_limit(pending)
+    -- 1200 x 1200 pixels: too many for blocks that were freed before
+    core.image_save(root .. "/a/09.png", core.zeros(3, 1200, 1200))
+    local output = child.run(([[
+      local core = require "secateur.core"
+      core.threads(1)
+      local paths = { "%s/a/01.png", "%s/a/09.png" }
+      for _, name in ipairs { "grey8.tif", "lossy.webp", "ct_explicit.dcm" } do
+        local path = "spec/fixtures/clinic/" .. name
+        if core.image_info(path) then paths[#paths + 1] = path end
+      end
+      local source = core.image_source { kind = "files", paths = paths, cache_bytes = 0 }
+      for i = 1, #paths do
+        if i ~= 2 then source:batch({ i }, { size = 4 }) end
+      end
+      local size = io.open "/proc/self/status":read "a":match "VmSize:%%s*(%%d+)"
+      local process = io.open "/proc/self/stat":read "n"
+      assert(os.execute(("prlimit --pid %%d --as=%%d"):format(process, size * 1024)))
+      for i = 2, #paths do
+        local ok, message = pcall(source.batch, source, { i }, { size = 4 })
+        print(ok, ok and "" or message)
+      end
+    ]]):format(root, root), "ulimit -c 0; %s")
+    local count = 0
+    for line in output:gmatch "[^\n]+" do
+      count = count + 1
+      assert.matches("^false\t.*'[^']+': .*memory", line)
+    end
+    assert.is_true(count >= 1)
   end)
 
   it("are errors where a file must not be read", function()

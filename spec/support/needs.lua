@@ -90,4 +90,16 @@ function needs.user(pending)
   if number == "0" then pending "root may read everything" end
 end
 
+--- A limit on the address space of a process that runs already: prlimit, and neither valgrind nor a sanitizer, which
+-- need more of it than there is memory.
+-- @func pending
+function needs.address_limit(pending)
+  needs.native(pending, "a limit on memory")
+  local maps = io.open "/proc/self/maps"
+  local text = maps and maps:read "a" or ""
+  if maps then maps:close() end
+  if text == "" or text:find "/lib[at]san%.so" then pending "no limit on memory here: no /proc, or a sanitizer" end
+  if not os.execute "prlimit --version >/dev/null 2>&1" then pending "no prlimit here" end
+end
+
 return needs
