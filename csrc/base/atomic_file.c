@@ -173,8 +173,12 @@ static void sync_directory(char *path) {
 }
 
 sc_status sc_atomic_file_commit(sc_atomic_file *file, sc_error *error) {
+    int reason = 0;
+    while (!reason && fsync(file->descriptor) != 0)
+        reason = errno == EINTR ? 0 : errno;
     /* renamed while it is open, and so locked; what closing could report, fsync has */
-    int reason = fsync(file->descriptor) != 0 || rename(file->temporary, file->path) != 0 ? errno : 0;
+    if (!reason && rename(file->temporary, file->path) != 0)
+        reason = errno;
     if (reason) {
         sc_status status = fail(file, reason, error);
         sc_atomic_file_discard(file);

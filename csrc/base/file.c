@@ -25,7 +25,10 @@ sc_status sc_file_open(sc_file *out, const char *path, sc_error *error) {
     struct stat info;
     *out = (sc_file){0};
     /* O_NONBLOCK: opening a pipe that nobody writes to would wait for ever */
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int descriptor;
+    do
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    while (descriptor < 0 && errno == EINTR); /* a file system of a network waits, and a signal ends that */
     if (descriptor < 0 || fstat(descriptor, &info) != 0) {
         int number = errno;
         if (descriptor >= 0)

@@ -63,6 +63,14 @@ describe("data: files outside of the data set", function()
     assert.same({ "1.png", "2.png" }, data.csv(path, { size = 8, quiet = true }).train.names)
   end)
 
+  it("are no texts longer than any path", function()
+    local path = write(("x/"):rep(100000) .. "1.png")
+    assert.equal(("folder: %s:6: file: expected a file's name, got a text of 200005 bytes"):format(path),
+      errors.inside(function() data.folder(root, { size = 8, quiet = true }) end))
+    assert.equal(("csv: %s:6: column 'file': expected a file's name, got a text of 200005 bytes"):format(path),
+      errors.inside(function() data.csv(path, { size = 8, quiet = true }) end))
+  end)
+
   it("have one name", function()
     for _, name in ipairs { "./1.png", "sub/../1.png", ".//1.png" } do
       local path = write(name)

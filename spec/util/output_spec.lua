@@ -23,6 +23,8 @@ describe("output places", function()
     local path = files.join(root, "a/b")
     assert.equal(path, sc.output_folder(path))
     assert.same({}, files.list(path, { hidden = true }))
+    assert(files.mkdir_p(path .. "/secateur"))
+    assert.equal(path, sc.output_folder(path))
   end)
 
   it("that cannot be written are refused", function()

@@ -65,9 +65,7 @@ end
 
 local function read_sample(path, record, index, split, opts)
   local written = record[opts.file]
-  if written == "" then
-    errors.raise("%s:%d: column '%s': expected a file's name, got ''", path, record.line, opts.file)
-  end
+  layout.check_name(("%s:%d: column '%s'"):format(path, record.line, opts.file), written)
   local name, several = index:find(written)
   if not name then
     errors.raise("%s:%d: column '%s': '%s' may be '%s' or '%s'", path, record.line, opts.file, written, several[1],

@@ -18,27 +18,37 @@ function file_index.new(root, outside)
   return setmetatable({ root = root, outside = outside, claims = {}, how = {} }, Index)
 end
 
--- All files, by their name with and without its ending: key -> list of paths.
+-- The last folder of a path and its name, "b/c.png" of "a/b/c.png", or nil where it has none.
+local function last_two(path) return path:match "([^/]+/[^/]+)$" end
+
+-- All files, by their name with and without its ending, and by that with the folder before it: key -> list of paths.
 local function walk(self)
   local by_name = {}
+  local function add(key, path)
+    if not key then return end
+    by_name[key] = by_name[key] or {}
+    table.insert(by_name[key], path)
+  end
   for _, path in ipairs(errors.check(files.walk(self.root, { leave = layout.is_litter, names = true }))) do
     local base = files.base(path)
     local stem = base:match "^(.+)%.[^.]*$"
-    for _, key in ipairs { base, stem ~= base and stem or nil } do
-      by_name[key] = by_name[key] or {}
-      table.insert(by_name[key], path)
+    add(base, path)
+    add(last_two(path), path)
+    if stem and stem ~= base then
+      add(stem, path)
+      add(last_two(path:sub(1, #path - #base + #stem)), path)
     end
   end
   return by_name
 end
 
--- Those of some paths that end with the folders that were written before the name, or all where none do; and whether
--- nothing speaks against them.
-local function narrow(paths, written)
+-- The paths of a name that end with the folders that were written before it, or all where none do; and whether nothing
+-- speaks against them.
+local function narrow(by_name, written)
+  local paths, narrowed = by_name[files.base(written)] or {}, {}
   local folder = written:match "^(.*/)[^/]*$"
   if not folder then return paths, true end
-  local narrowed = {}
-  for _, path in ipairs(paths) do
+  for _, path in ipairs(by_name[last_two(written)] or {}) do
     local own = "/" .. (path:match "^(.*/)[^/]*$" or "")
     if own:sub(-#folder - 1) == "/" .. folder then narrowed[#narrowed + 1] = path end
   end
@@ -84,9 +94,9 @@ function Index:is_outside(path)
   return leads_out(self, path) and files.mode(files.join(self.root, path)) ~= nil
 end
 
---- The path of a file, relative to the root and in one form (see `files.normal`). Tried in turn: as written; with slashes for backslashes; without leading
--- folders (a list's paths often begin with the name of the folder itself); any file of that name, or of that name and
--- some ending, in the folder or those in it.
+--- The path of a file, relative to the root and in one form (see `files.normal`). Tried in turn: as written; with
+-- slashes for backslashes; without leading folders (a list's paths often begin with the name of the folder itself); any
+-- file of that name, or of that name and some ending, in the folder or those in it.
 -- @string written as the table has it
 -- @treturn[1] string path; as written where there is no such file
 -- @treturn[2] nil where several files are meant
@@ -103,7 +113,7 @@ function Index:find(written)
   local shorter = find_shorter(self, plain, written)
   if shorter then return shorter end
   self.by_name = self.by_name or walk(self)
-  local paths, narrowed = narrow(self.by_name[files.base(plain)] or {}, plain)
+  local paths, narrowed = narrow(self.by_name, plain)
   if #paths > 1 then return nil, paths end
   if #paths == 0 then return plain end
   local here = files.directory(paths[1]) == files.directory(plain)

@@ -53,6 +53,17 @@ function layout.is_picture(name)
   return PICTURES[files.extension(name)] == true
 end
 
+-- No system has longer paths; a table that was taken apart wrongly has.
+local MAX_NAME = 4096
+
+--- Checks what a table has for a file's name.
+-- @string place where it stands, for the message
+-- @string name
+function layout.check_name(place, name)
+  if name == "" then errors.raise("%s: expected a file's name, got ''", place) end
+  if #name > MAX_NAME then errors.raise("%s: expected a file's name, got a text of %d bytes", place, #name) end
+end
+
 --- A listing of nothing yet.
 -- @tab classes list of names
 -- @string[opt] divide

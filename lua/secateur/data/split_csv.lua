@@ -37,7 +37,7 @@ local function read_record(root, path, record, canonical, expected, outside)
   local split = layout.split_name(record.split)
   local class = record.label ~= "" and record.label or nil
   if class and canonical then class = canonical(class) end
-  if record.file == "" then errors.raise("%s:%d: file: expected a file's name, got ''", path, record.line) end
+  layout.check_name(("%s:%d: file"):format(path, record.line), record.file)
   if not class then
     errors.raise("%s:%d: label: expected %s, got '%s'", path, record.line, expected, record.label)
   end

@@ -46,7 +46,9 @@ end
 function output.prepare_folder(path)
   local made, message = files.mkdir_p(path)
   if not made then return nil, message end
-  return try_file(files.join(path, "secateur"))
+  local name, number = "secateur", 0
+  while files.is_dir(files.join(path, name)) do name, number = ("secateur-%d"):format(number + 1), number + 1 end
+  return try_file(files.join(path, name))
 end
 
 local function is_path(path) return path ~= "" and not path:find("\0", 1, true), "a path" end
