@@ -45,10 +45,13 @@ describe("a sweep with a store", function()
   it("goes on with the same images", function()
     local before = run()
     assert.equal(#before, #run { verify = "full" })
-    local whole = assert(store.read(path))
-    assert.truthy(whole.cache.images['["set"]'].test)
-    assert.truthy(whole.cache.images['["set"]'].train)
-    assert.is_nil(whole.cache.images['["set"]'].val)
+    local opened <close> = assert(store.open(path, store.read(path).experiment))
+    local kept = opened:get("images", '["set"]')
+    for _, name in ipairs { "train", "test" } do
+      local _, lines = kept[name]:gsub("%d+ %d+ %d+\n?", "")
+      assert.equal(30, lines)
+    end
+    assert.is_nil(kept.val)
   end)
 
   it("is refused where images were replaced, with the file", function()

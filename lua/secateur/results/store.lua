@@ -67,8 +67,9 @@ local function run(connection, sql, ...)
   return rows
 end
 
--- What `read` gives of the cache; scores and logits serve those who go on with the experiment.
-local kept_small = "SELECT kind, key, value FROM cache WHERE kind NOT IN ('scores', 'logits') ORDER BY kind, key"
+-- What `read` gives of the cache; scores, logits and what images are serve those who go on with the experiment.
+local kept_small = "SELECT kind, key, value FROM cache WHERE kind NOT IN ('scores', 'logits', 'images') "
+  .. "ORDER BY kind, key"
 
 local function run_all(connection, statements)
   for _, sql in ipairs(statements) do
