@@ -362,7 +362,7 @@ end
 --   repair = { "none", "least_squares" }, store = "runs.db" }
 local function sweep(opts)
   local job = sweep_options.prepare(opts)
-  job.experiment = sweep_experiment.describe(job)
+  job.experiment = errors.within("sweep", sweep_experiment.describe, job)
   if job.options.store then
     local wrong = store.check_path(job.options.store)
     if wrong then errors.refuse("sweep", "store: %s", wrong) end

@@ -203,6 +203,19 @@ local function check_split(model, split)
   end
 end
 
+-- The samples of all groups, as the policy chooses.
+local function choose(job, policy)
+  local indices, findings = {}, job.split.multi_label and {} or nil
+  for _, group in ipairs(label_groups.list(job.split)) do
+    for _, index in ipairs(sample_group(job, group, policy)) do
+      indices[#indices + 1] = index
+      if findings then findings[#indices] = group.label end
+    end
+  end
+  if job.node then job.model:release() end
+  return make_samples(indices, job.readable, findings)
+end
+
 --- Chooses up to `per_class` samples of each class; a class with fewer gives all it has. All of them can be read: what
 -- cannot is passed over and replaced, whatever the strategy.
 --
@@ -239,16 +252,7 @@ local function sample(model, split, opts)
   check_split(model, split)
   local job = { model = model, split = split, per_class = checked.per_class, seed = checked.seed,
     batch = checked.batch, readable = {} }
-  local policy = policies[checked.sampling] or checked.sampling
-  local indices, findings = {}, split.multi_label and {} or nil
-  for _, group in ipairs(label_groups.list(split)) do
-    for _, index in ipairs(sample_group(job, group, policy)) do
-      indices[#indices + 1] = index
-      if findings then findings[#indices] = group.label end
-    end
-  end
-  if job.node then model:release() end
-  return make_samples(indices, job.readable, findings)
+  return errors.within("sample", choose, job, policies[checked.sampling] or checked.sampling)
 end
 
 return sample

@@ -143,7 +143,7 @@ end
 -- local key = sc.fingerprint(data, { epochs = 20, seed = 1 })
 function fingerprint.of(...)
   local parts = table.pack(...)
-  for i = 1, parts.n do parts[i] = plain_text(parts[i]) end
+  for i = 1, parts.n do parts[i] = errors.within("fingerprint", plain_text, parts[i]) end
   return fingerprint.text(table.concat(parts, "\n"))
 end
 
