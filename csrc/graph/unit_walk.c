@@ -5,8 +5,9 @@
 #include <string.h>
 
 typedef struct place_list {
-    sc_unit_place *places; /* [capacity] */
+    sc_unit_place *places; /* [capacity]; those at a node are neighbours */
     size_t count, capacity;
+    size_t *first; /* [nodes]: the number of the node's first place, from 1; 0 where it has none */
 } place_list;
 
 static bool maps_equal(const sc_unit_map *a, const sc_unit_map *b) {
@@ -14,17 +15,18 @@ static bool maps_equal(const sc_unit_map *a, const sc_unit_map *b) {
            a->last_axis == b->last_axis;
 }
 
-/* The places at a node, or NULL; *more gets how many. They are neighbours, and `start` counts as the producer's. */
+/* The places at a node, or NULL; *more gets how many. `start` counts as the producer's. */
 static const sc_unit_place *places_at(const place_list *list, const sc_unit_place *start, size_t node, size_t *more) {
     *more = 1;
     if (node == start->node)
         return start;
-    size_t first = 0;
-    while (first < list->count && list->places[first].node != node)
-        first++;
-    for (*more = 0; first + *more < list->count && list->places[first + *more].node == node;)
+    *more = 0;
+    if (list->first[node] == 0)
+        return NULL;
+    size_t first = list->first[node] - 1;
+    while (first + *more < list->count && list->places[first + *more].node == node)
         ++*more;
-    return *more ? &list->places[first] : NULL;
+    return &list->places[first];
 }
 
 /* Whether all inputs have nothing but the same units at these places, so that their sum is the units' own. */
@@ -58,6 +60,8 @@ static sc_status add_place(place_list *list, sc_unit_place place, sc_error *erro
         list->capacity = wanted;
     }
     list->places[list->count++] = place;
+    if (list->first[place.node] == 0)
+        list->first[place.node] = list->count;
     return SC_OK;
 }
 
@@ -89,6 +93,7 @@ static sc_status enter(place_list *list, const sc_unit_place *start, const sc_gr
 
 sc_status sc_unit_walk(sc_unit_place **out, size_t *count, const sc_graph *graph, size_t producer, sc_error *error) {
     place_list list = {0};
+    void *memory;
     const sc_unit_map own = {
         .stride = 1,
         .count = 1,
@@ -96,11 +101,13 @@ sc_status sc_unit_walk(sc_unit_place **out, size_t *count, const sc_graph *graph
         .last_axis = graph->nodes[producer].op->unit_axis != 0 && graph->nodes[producer].shape.ndim > 1,
     };
     const sc_unit_place start = {.node = producer, .from = producer, .units = own};
-    sc_status status = SC_OK;
     *out = NULL;
+    sc_status status = sc_memory_calloc(&memory, graph->node_count, sizeof *list.first, error);
+    list.first = memory;
     for (size_t i = producer + 1; i < graph->node_count && status == SC_OK; i++)
         for (int k = 0; k < graph->nodes[i].input_count && status == SC_OK; k++)
             status = enter(&list, &start, graph, i, k, error);
+    sc_memory_free(list.first);
     if (status != SC_OK) {
         sc_memory_free(list.places);
         return status;
