@@ -322,7 +322,8 @@ function store.read(path)
   local opened, fresh = connect(self, "read")
   if not opened then return nil, fresh end
   if fresh then return nil, "is an empty store" end
-  local connection, whole, message = self.connection, {}, nil
+  local connection, whole = self.connection, {}
+  local message
   whole.experiment, message = read_meta(connection)
   if whole.experiment then whole.rows, message = read_rows(connection) end
   if whole.rows then whole.cache, message = read_cache(connection) end
