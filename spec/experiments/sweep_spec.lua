@@ -260,6 +260,24 @@ describe("sweep", function()
       'evaluate: "compact" in the store, now "masked"')
   end)
 
+  it("refuses outputs of the dense model that are of other images or classes", function()
+    local sqlite = require "secateur.sqlite"
+    for logits, expected in pairs {
+      ['{"logits":["1 0","0 1"],"indices":[4,8]}'] = "store: expected the dense model's outputs of the 2 images of the "
+        .. "test split, got those of others; begin a new store",
+      ['{"logits":["1 0 0","0 1 0"],"indices":[4,9]}'] = "store: expected 2 outputs of the dense model for an image, "
+        .. "got 3; begin a new store" } do
+      os.remove(path)
+      sweep(settings { store = path })
+      local connection <close> = assert(sqlite.open(path, false))
+      assert(connection:run "DELETE FROM rows")
+      assert(connection:run("UPDATE cache SET value = ? WHERE kind = 'logits'", logits))
+      connection:close()
+      local _, message = pcall(sweep, settings { store = path })
+      assert.equal("sweep: data, vgg, lrp, random, seed 0, rate 0.3: " .. expected, message:match "sweep: .*")
+    end
+  end)
+
   it("calls models and datasets what they call themselves", function()
     local vgg, cpn = model "x", dataset "cpn"
     vgg.info, cpn.title = { architecture = "vgg16_bn" }, "/data/chest x-rays/"

@@ -25,10 +25,11 @@ describe("store from elsewhere", function()
 
   local function make(changes)
     local writer <close> = assert(store.open(path, experiment))
+    writer:put("row", rows.key(rows.row {}), rows.row {})
+    writer:close()
     local row = rows.row {}
     for name, value in pairs(changes or {}) do row[name] = value end
-    writer:put("row", rows.key(rows.row {}), row)
-    return writer
+    execute(("UPDATE rows SET row = '%s'"):format(json.encode(row)))
   end
 
   -- Neither reading nor opening takes it.
@@ -90,7 +91,9 @@ describe("store from elsewhere", function()
       assert.has_error(function() writer:get("row", rows.key(rows.row {})) end)
       return message
     end
-    assert.equal("is damaged: row 1: accuracy: expected a number, got 'high'", message_of { accuracy = "high" })
+    assert.equal("is damaged: row 1: accuracy: expected a number in [0, 1], got 'high'",
+      message_of { accuracy = "high" })
+    assert.equal("is damaged: row 1: accuracy: expected a number in [0, 1], got 7", message_of { accuracy = 7 })
     assert.equal("is damaged: row 1: drop: expected a number, got nothing", message_of { drop = 0 / 0 })
     assert.equal("is damaged: row 1: rate: expected a number in [0, 1), got 2", message_of { rate = 2 })
     assert.equal("is damaged: row 1: seed: expected a whole number, got 0.5", message_of { seed = 0.5 })
@@ -107,7 +110,7 @@ describe("store from elsewhere", function()
   it("is checked where a column is no text, or no JSON", function()
     make()
     for value, expected in pairs { ["x'00ff'"] = "expected text", ["12"] = "expected a table, got 12",
-      ["'{'"] = "json: expected a name at byte 2", ["'[]'"] = "accuracy: expected a number, got nothing" } do
+      ["'{'"] = "json: expected a name at byte 2", ["'[]'"] = "accuracy: expected a number in [0, 1], got nothing" } do
       execute("UPDATE rows SET row = " .. value)
       local _, message = store.read(path)
       assert.equal("is damaged: row 1: " .. expected, message)
@@ -141,9 +144,13 @@ describe("store from elsewhere", function()
 
   it("is checked in what it keeps beside the rows", function()
     make()
-    local writer <close> = assert(store.open(path, experiment))
+    local writer = assert(store.open(path, experiment))
+    finally(function() writer:close() end)
     local function message_of(kind, value)
-      writer:put(kind, "k", value)
+      assert.error_matches(function() writer:put(kind, "k", value) end, "store '.*': " .. kind .. " k: ")
+      writer:close()
+      execute(("INSERT OR REPLACE INTO cache VALUES ('%s', 'k', '%s')"):format(kind, json.encode(value)))
+      writer = assert(store.open(path, experiment))
       local good, message = pcall(writer.get, writer, kind, "k")
       assert.is_false(good)
       return message:match "is damaged: (.*)$"
@@ -151,12 +158,14 @@ describe("store from elsewhere", function()
     assert.equal("samples k: expected a list of indices, got a table", message_of("samples", { 1, 0 }))
     assert.equal("findings k: expected a list of whole numbers, got 'x'", message_of("findings", "x"))
     assert.equal("model k: expected text, got 3", message_of("model", 3))
-    assert.equal("baseline k: accuracy: expected a number, got nothing", message_of("baseline", { drop = 1 }))
+    assert.equal("baseline k: accuracy: expected a number in [0, 1], got nothing", message_of("baseline", { drop = 1 }))
     assert.equal("scores k: scores: expected numbers by layer, got a table",
       message_of("scores", { scores = { conv = "1 two" }, seconds = 1 }))
     assert.equal("scores k: seconds: expected a number, got nothing", message_of("scores", { scores = {} }))
     assert.equal("logits k: logits: expected 2 numbers in row 2, got 1",
       message_of("logits", { logits = { "1 2", "3" }, indices = { 1, 2 } }))
+    assert.equal("logits k: logits: expected a list of rows of numbers, got a table",
+      message_of("logits", { logits = { "1 nan" }, indices = { 1 } }))
     assert.equal("logits k: indices: expected 1, got 2", message_of("logits", { logits = { "1" }, indices = { 1, 2 } }))
   end)
 

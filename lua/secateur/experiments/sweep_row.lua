@@ -2,6 +2,7 @@
 -- @module secateur.experiments.sweep_row
 local core = require "secateur.core"
 local cost = require "secateur.models.cost"
+local errors = require "secateur.util.errors"
 local evaluate = require "secateur.evaluation.evaluate"
 local json = require "secateur.util.json"
 local output_agreement = require "secateur.evaluation.output_agreement"
@@ -102,6 +103,20 @@ local function add_costs(job, pair, columns, model)
   if job.latency then add_latencies(pair, columns, model) end
 end
 
+-- What the store keeps of the dense model must be of the images that the pruned one has seen, and of its classes.
+local function check_outputs(dense, measured)
+  local same = #dense.indices == #measured.indices
+  for i, index in ipairs(measured.indices) do same = same and dense.indices[i] == index end
+  if not same then
+    errors.raise("store: expected the dense model's outputs of the %d images of the test split, got those of others; "
+      .. "begin a new store", #measured.indices)
+  end
+  if #dense.logits > 0 and #dense.logits[1] ~= #measured.logits[1] then
+    errors.raise("store: expected %d outputs of the dense model for an image, got %d; begin a new store",
+      #measured.logits[1], #dense.logits[1])
+  end
+end
+
 --- The columns of a model that is evaluated: measures, costs, and how far its decisions are those of the dense model.
 -- @tab job
 -- @tab pair as `measure_dense` leaves it
@@ -115,6 +130,7 @@ function sweep_row.columns(job, pair, model)
   else
     local measured
     columns, measured = sweep_row.measure(job, pair, model)
+    if job.costs then check_outputs(pair.dense, measured) end
     local found = job.costs and output_agreement.compare(pair.dense, measured) or {}
     for _, name in ipairs { "decision_agreement", "kl", "drop_low", "drop_high" } do columns[name] = found[name] end
   end

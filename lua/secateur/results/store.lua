@@ -365,8 +365,12 @@ end
 -- @string key without NUL
 -- @param value plain data
 -- @return the value as it will be read back
+-- @raise where it is not what it should be, or cannot be written
 function Store:put(kind, key, value)
   local text = json.encode(value)
+  local kept = json.decode(text)
+  local wrong = contents.check(kind, kept, key)
+  if wrong then errors.raise("store '%s': %s %s: %s", self.path, kind, key, wrong) end
   if self.memory then
     self.memory[kind .. "\0" .. key] = text
   elseif kind == "row" then
@@ -374,7 +378,7 @@ function Store:put(kind, key, value)
   else
     self:run("INSERT OR REPLACE INTO cache VALUES (?, ?, ?)", kind, key, text)
   end
-  return json.decode(text)
+  return kept
 end
 
 --- Closes the file; may be called again.

@@ -14,13 +14,14 @@ local function is_boolean(value) return type(value) == "boolean" end
 local function is_integer(value) return math.type(value) == "integer" end
 local function is_count(value) return math.type(value) == "integer" and value >= 0 end
 local function is_index(value) return math.type(value) == "integer" and value >= 1 end
+local function is_share(value) return type(value) == "number" and value >= 0 and value <= 1 end
 local function is_rate(value) return type(value) == "number" and value >= 0 and value < 1 end
 
 -- A check of a value: whether it is good, and what is expected.
 local name = { is_name, "a name" }
 local number, boolean = { is_number, "a number" }, { is_boolean, "true or false" }
 local integer, count = { is_integer, "a whole number" }, { is_count, "a whole number of at least 0" }
-local rate = { is_rate, "a number in [0, 1)" }
+local rate, share = { is_rate, "a number in [0, 1)" }, { is_share, "a number in [0, 1]" }
 
 -- Every number of a list, and nothing between them: JSON's null leaves holes.
 local function is_list(value, is_good)
@@ -48,26 +49,30 @@ end
 
 local words = { inf = true, ["-inf"] = true, nan = true, ["-nan"] = true }
 
--- Numbers with spaces between them, as "%.9g" writes them.
-local function is_numbers(value)
+-- Numbers with spaces between them, as "%.9g" writes them; `is_finite` where they must be.
+local function is_numbers(value, is_finite)
   if type(value) ~= "string" then return false end
   for word in value:gmatch "%S+" do
-    if not tonumber(word) and not words[word] then return false end
+    local found = tonumber(word)
+    if not found and (is_finite or not words[word]) then return false end
+    if is_finite and found - found ~= 0 then return false end
   end
   return true
 end
+
+local function is_finite_numbers(value) return is_numbers(value, true) end
 
 local per_class = { function(value)
   return is_list(value, function(class) return is_map(class, is_number) end)
 end, "a list of tables of numbers" }
 
 -- Columns of a row that are measured; whatever is not named here was added by a later version, and is nobody's yet.
-local measured = { per_class = per_class, accuracy = number }
+local measured = { per_class = per_class, accuracy = share, baseline_accuracy = share }
 for _, column in ipairs { "units_pruned", "units_total", "repair_layers", "parameters", "macs", "bytes", "peak_bytes",
   "skipped" } do
   measured[column] = count
 end
-for _, column in ipairs { "baseline_accuracy", "drop", "drop_low", "drop_high", "balanced_accuracy", "macro_f1",
+for _, column in ipairs { "drop", "drop_low", "drop_high", "balanced_accuracy", "macro_f1",
   "auroc", "ece", "loss", "decision_agreement", "kl", "exact_match", "average_precision", "brier", "auroc_drop",
   "baseline_auroc", "latency_1", "latency_16", "relative_parameters", "relative_macs", "relative_bytes",
   "relative_latency_1", "relative_latency_16", "agreement_cosine", "agreement_spearman", "agreement_topk",
@@ -159,7 +164,9 @@ function checks.model(fingerprint)
 end
 
 function checks.scores(value)
-  local scores = { function(entries) return is_map(entries, is_numbers) end, "numbers by layer" }
+  local scores = { function(entries)
+    return is_map(entries, function(entry) return is_numbers(entry) end)
+  end, "numbers by layer" }
   return check_fields(value, { scores = scores, seconds = number }, { "scores", "seconds" })
 end
 
@@ -177,7 +184,7 @@ local function check_logits(rows, indices)
 end
 
 function checks.logits(value)
-  local fields = { logits = list_of(is_numbers, "rows of numbers"), indices = list_of(is_index, "indices") }
+  local fields = { logits = list_of(is_finite_numbers, "rows of numbers"), indices = list_of(is_index, "indices") }
   return check_fields(value, fields, { "logits", "indices" }) or check_logits(value.logits, value.indices)
 end
 
