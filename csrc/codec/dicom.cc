@@ -28,6 +28,7 @@ extern "C" {
 }
 
 struct sc_dicom_file {
+    sc_codec_input input; // outlives the values that are still to be read
     DcmFileFormat format;
     std::vector<Uint16> tables[5]; // modality, VOI, three of the palette
     OFString patient, study, series;
@@ -223,10 +224,16 @@ sc_status read_info(sc_dicom_file *file, sc_dicom_info *info, sc_error *error) {
 // recursion: what comes too near the end of the stack is cut off here, since every level reads.
 class Producer : public DcmProducer {
   public:
-    explicit Producer(const sc_codec_input &input) : input_(input), top_(stack_position()) {}
+    explicit Producer(const sc_codec_input &input, size_t at = 0) : input_(input), top_(stack_position()), at_(at) {}
 
     bool too_deep() const {
         return too_deep_;
+    }
+    size_t position() const {
+        return at_;
+    }
+    const sc_codec_input &input() const {
+        return input_;
     }
     OFBool good() const override {
         return !too_deep_ && !interrupted_;
@@ -278,21 +285,85 @@ class Producer : public DcmProducer {
 
     const sc_codec_input &input_;
     intptr_t top_;
-    size_t at_ = 0, ahead_at_ = 0, ahead_count_ = 0;
+    size_t at_, ahead_at_ = 0, ahead_count_ = 0;
     bool too_deep_ = false, interrupted_ = false;
     unsigned char ahead_[4096];
 };
 
+// Large values are read when they are asked for: what an element claims to hold is not believed before the file is seen
+// to be so long. Of a deflated file that cannot be seen, and all is read at once, up to a budget.
 class Stream : public DcmInputStream {
   public:
-    explicit Stream(Producer *producer) : DcmInputStream(producer) {}
-    DcmInputStreamFactory *newFactory() const override {
-        return nullptr;
-    } // large values are read at once
+    explicit Stream(Producer *producer)
+        : DcmInputStream(producer), producer_(producer),
+          budget_(min_budget + budget_ratio * static_cast<uint64_t>(producer->input().length)) {}
+
+    bool is_over_budget() const {
+        return deflated_ && delivered_ > budget_;
+    }
+    OFBool good() const override {
+        return !is_over_budget() && DcmInputStream::good();
+    }
+    OFCondition status() const override {
+        return is_over_budget() ? EC_InvalidStream : DcmInputStream::status();
+    }
+    offile_off_t read(void *buffer, offile_off_t count) override {
+        if (is_over_budget())
+            return 0;
+        if (deflated_ && count > 0)
+            count = static_cast<offile_off_t>(std::min(static_cast<uint64_t>(count), budget_ - delivered_ + 1));
+        offile_off_t got = DcmInputStream::read(buffer, count);
+        delivered_ += got > 0 ? static_cast<uint64_t>(got) : 0;
+        return got;
+    }
+    OFCondition installCompressionFilter(E_StreamCompression kind) override {
+        deflated_ = true;
+        return DcmInputStream::installCompressionFilter(kind);
+    }
+    DcmInputStreamFactory *newFactory() const override;
+
+  private:
+    static constexpr uint64_t min_budget = 64 << 20, budget_ratio = 100;
+
+    Producer *producer_;
+    uint64_t budget_, delivered_ = 0;
+    bool deflated_ = false;
 };
 
-sc_status parse(sc_dicom_file *file, const sc_codec_input &input, bool with_pixels, sc_error *error) {
-    auto producer = std::make_unique<Producer>(input);
+// A stream with a producer of its own.
+class OwningStream : public Stream {
+  public:
+    explicit OwningStream(std::unique_ptr<Producer> producer) : Stream(producer.get()), owned_(std::move(producer)) {}
+
+  private:
+    std::unique_ptr<Producer> owned_;
+};
+
+// Where a value lies that has not been read. The input outlives the parsed file.
+class Factory : public DcmInputStreamFactory {
+  public:
+    Factory(const sc_codec_input &input, size_t at) : input_(input), at_(at) {}
+    DcmInputStream *create() const override {
+        return new OwningStream(std::make_unique<Producer>(input_, at_));
+    }
+    DcmInputStreamFactory *clone() const override {
+        return new Factory(*this);
+    }
+    DcmInputStreamFactoryType ident() const override {
+        return DFT_DcmInputFileStreamFactory;
+    }
+
+  private:
+    const sc_codec_input &input_;
+    size_t at_;
+};
+
+DcmInputStreamFactory *Stream::newFactory() const {
+    return deflated_ ? nullptr : new Factory(producer_->input(), producer_->position());
+}
+
+sc_status parse(sc_dicom_file *file, bool with_pixels, sc_error *error) {
+    auto producer = std::make_unique<Producer>(file->input);
     Stream stream(producer.get());
     file->format.transferInit();
     OFCondition status = file->format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength,
@@ -300,6 +371,10 @@ sc_status parse(sc_dicom_file *file, const sc_codec_input &input, bool with_pixe
     file->format.transferEnd();
     if (producer->too_deep())
         return damaged(error, "its sequences lie in each other too deep");
+    if (stream.is_over_budget())
+        return damaged(error, "its deflated data unpack to more than a hundred times its size");
+    if (status == EC_StreamNotifyClient) // an element claims more than there is
+        return damaged(error, "truncated");
     return status.bad() ? damaged(error, status.text()) : SC_OK;
 }
 
@@ -310,7 +385,8 @@ sc_status open_file(sc_dicom_file **out, sc_dicom_info *info, const sc_codec_inp
     sc_status status = guarded(error, [&] {
         prepare_library();
         file = new sc_dicom_file;
-        sc_status parsed = parse(file, *input, with_pixels, error);
+        file->input = *input;
+        sc_status parsed = parse(file, with_pixels, error);
         return parsed == SC_OK ? read_info(file, info, error) : parsed;
     });
     if (status == SC_OK)

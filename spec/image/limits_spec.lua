@@ -43,29 +43,80 @@ describe("limits of decoding", function()
       "image_load: '" .. bad .. "': a damaged JPEG file: it has more than 500 scans")
   end)
 
-  it("are 100 scans of a JPEG in a DICOM file", function()
+  describe("of DICOM files", function()
     local missing = clinic.missing "DICOM"
-    if missing then return pending(missing) end
-    local function dicom(scans)
-      local function element(group, number, kind, value)
-        value = #value % 2 == 1 and value .. (kind == "UI" and "\0" or " ") or value
-        return string.pack("<I2I2", group, number) .. kind .. string.pack("<s2", value)
-      end
-      local function short(number, value) return element(0x28, number, "US", string.pack("<I2", value)) end
-      local stream = many_scans(64, scans)
-      if #stream % 2 == 1 then stream = stream .. "\0" end
-      local function item(content) return string.pack("<I2I2s4", 0xfffe, 0xe000, content) end
-      local syntax = element(2, 0x10, "UI", "1.2.840.10008.1.2.4.50")
-      return ("\0"):rep(128) .. "DICM" .. element(2, 0, "UL", string.pack("<I4", #syntax)) .. syntax
-        .. short(2, 1) .. element(0x28, 4, "CS", "MONOCHROME2") .. short(0x10, 64) .. short(0x11, 64)
-        .. short(0x100, 8) .. short(0x101, 8) .. short(0x102, 7) .. short(0x103, 0)
-        .. string.pack("<I2I2", 0x7fe0, 0x10) .. "OB\0\0" .. string.pack("<I4", 0xffffffff) .. item "" .. item(stream)
-        .. string.pack("<I2I2I4", 0xfffe, 0xe0dd, 0)
+    if missing then
+      pending(missing)
+      return
     end
-    assert.same({ 1, 64, 64 }, core.image_load(temporary.write(root, "good.dcm", dicom(100))):shape())
-    local bad = temporary.write(root, "bad.dcm", dicom(101))
-    assert.has_error(function() core.image_load(bad) end,
-      "image_load: '" .. bad .. "': a damaged DICOM file: its JPEG stream has more than 100 scans")
+
+    local function element(group, number, kind, value)
+      value = #value % 2 == 1 and value .. (kind == "UI" and "\0" or " ") or value
+      return string.pack("<I2I2", group, number) .. kind .. string.pack("<s2", value)
+    end
+
+    -- A file of a transfer syntax, all that stands before the data set.
+    local function preamble(uid)
+      local syntax = element(2, 0x10, "UI", uid)
+      return ("\0"):rep(128) .. "DICM" .. element(2, 0, "UL", string.pack("<I4", #syntax)) .. syntax
+    end
+
+    -- The start of an element of bytes that claims a length.
+    local function bytes_of(group, number, length)
+      return string.pack("<I2I2", group, number) .. "OB\0\0" .. string.pack("<I4", length)
+    end
+
+    -- What tells of 64 x 64 grey pixels of 8 bits.
+    local function pixel_module()
+      local function short(number, value) return element(0x28, number, "US", string.pack("<I2", value)) end
+      return short(2, 1) .. element(0x28, 4, "CS", "MONOCHROME2") .. short(0x10, 64) .. short(0x11, 64)
+        .. short(0x100, 8) .. short(0x101, 8) .. short(0x102, 7) .. short(0x103, 0)
+    end
+
+    local function refuses(path, message)
+      assert.has_error(function() core.image_load(path) end, "image_load: '" .. path .. "': a damaged DICOM file: "
+        .. message)
+    end
+
+    it("are 100 scans of a JPEG", function()
+      local function dicom(scans)
+        local stream = many_scans(64, scans)
+        if #stream % 2 == 1 then stream = stream .. "\0" end
+        local function item(content) return string.pack("<I2I2s4", 0xfffe, 0xe000, content) end
+        return preamble "1.2.840.10008.1.2.4.50" .. pixel_module() .. bytes_of(0x7fe0, 0x10, 0xffffffff) .. item ""
+          .. item(stream) .. string.pack("<I2I2I4", 0xfffe, 0xe0dd, 0)
+      end
+      assert.same({ 1, 64, 64 }, core.image_load(temporary.write(root, "good.dcm", dicom(100))):shape())
+      refuses(temporary.write(root, "bad.dcm", dicom(101)), "its JPEG stream has more than 100 scans")
+    end)
+
+    it("are the bytes that there are, whatever an element claims", function()
+      local explicit = preamble "1.2.840.10008.1.2.1"
+      for _, text in ipairs { bytes_of(9, 0x1001, 0xf0000000) .. "abc",
+        pixel_module() .. bytes_of(0x7fe0, 0x10, 0xfffffffe) .. "abc" } do
+        local path = temporary.write(root, "claim.dcm", explicit .. text)
+        -- nothing is allocated for it: a limit on memory changes no verdict
+        refuses(path, "truncated")
+      end
+    end)
+
+    it("are a hundred times their size where they are deflated", function()
+      local count = 128 << 20
+      local start = temporary.write(root, "start", bytes_of(9, 0x1001, count))
+      local pixels = temporary.write(root, "pixels", pixel_module() .. bytes_of(0x7fe0, 0x10, 4096) .. ("x"):rep(4096))
+      local function deflated(name, zeros)
+        local packed = files.join(root, "packed")
+        local command = ("{ %s cat %s; } | gzip -1 -n > %s 2>/dev/null"):format(
+          zeros and ("cat %s; head -c %d /dev/zero;"):format(start, count) or "", pixels, packed)
+        if not os.execute(command) then return nil end
+        return temporary.write(root, name, preamble "1.2.840.10008.1.2.1.99"
+          .. assert(files.read_all(packed)):sub(11, -9))
+      end
+      local plain = deflated "plain.dcm"
+      if not plain then return pending "no gzip here to make it with" end
+      assert.same({ 1, 64, 64 }, core.image_load(plain):shape())
+      refuses(deflated("bomb.dcm", true), "its deflated data unpack to more than a hundred times its size")
+    end)
   end)
 
   it("are bytes: by default 4 for each pixel that is allowed", function()
