@@ -82,7 +82,7 @@ SQLITE := $(BUILD)/shim/lua/sqlite.o
 # with, where it is found.
 OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)
 VECMATH := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
-PROBES = $(VECMATH) $(BUILD)/spec/lua_threads.o $(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
+PROBES = $(VECMATH) $(BUILD)/spec/lua_threads.o $(BUILD)/spec/failing_malloc.o $(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
 OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(SQLITE) $(PROBES) $(BUILT_CODECS)
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
@@ -111,7 +111,7 @@ $(call objects,$1): $(BUILD)/$1/%.o: csrc/%.c $(BUILD)/flags
 	$$(call compile,$(FLAGS_$1) -DSC_VARIANT=$1)
 $(PROTOS:csrc/%.proto=$(BUILD)/$1/%.o): $(BUILD)/$1/%.o: $(BUILD)/generated/%.pb-c.h
 endef
-$(BUILD)/spec/lua_threads.o: spec/support/lua_threads.c $(BUILD)/flags
+$(BUILD)/spec/lua_threads.o $(BUILD)/spec/failing_malloc.o: $(BUILD)/spec/%.o: spec/support/%.c $(BUILD)/flags
 	$(call compile)
 $(VECMATH): $(BUILD)/spec/vecmath_%.o: spec/support/vecmath.c $(BUILD)/flags
 	$(call compile,$(FLAGS_$*) -DSC_VARIANT=$*)

@@ -75,6 +75,14 @@ function needs.memory_limits(pending)
   if (os.getenv "LD_PRELOAD" or "") ~= "" then pending "memory cannot be limited under a sanitizer or valgrind" end
 end
 
+--- The C library whose allocations can be replaced by spec/support/failing_malloc.c.
+-- @func pending
+function needs.glibc(pending)
+  local path = package.searchpath("spec.failing_malloc", package.cpath)
+  local loader = path and package.loadlib(path, "luaopen_spec_failing_malloc")
+  if not loader then pending "another C library than glibc: allocations cannot be made to fail" end
+end
+
 --- /proc, where processes are seen from outside.
 -- @func pending
 function needs.proc(pending)

@@ -1,0 +1,146 @@
+--- The steps of a pipeline, small, each with what it needs prepared, for spec/support/pressure.lua: run under failing
+-- allocations, a step gives the right result or an error.
+local core = require "secateur.core"
+local files = require "secateur.util.files"
+local fingerprint = require "secateur.util.fingerprint"
+local pictures = require "support.pictures"
+local sc = require "secateur"
+
+local steps, folder = {}, nil
+
+local function path(name) return files.join(folder, name) end
+
+local function content(name) return fingerprint.text(assert(files.read_all(path(name)))) end
+
+local function build(net, x)
+  x = net:relu("r1", net:batch_norm2d("n1", net:conv2d("c1", x, { out = 4, kernel = 3, padding = 1 })))
+  x = net:relu("r2", net:conv2d("c2", net:max_pool2d("p", x, { kernel = 2 }), { out = 4, kernel = 3, padding = 1 }))
+  return net:linear("out", net:flatten("flat", net:adaptive_avg_pool2d("mean", x, { output = 1 })), { out = 2 })
+end
+
+local function network() return sc.model { input = { 1, 8, 8 }, build = build, seed = 3 } end
+
+local function parameters(model)
+  local texts = {}
+  for i, parameter in ipairs(model.graph:parameters()) do
+    texts[i] = parameter.name .. table.concat(parameter.tensor and parameter.tensor:shape() or {}, "x")
+  end
+  return table.concat(texts, " ") .. sc.fingerprint(model)
+end
+
+local function numbers(value) return sc.fingerprint(value) end
+
+local function data() return sc.data.open(path "images", { size = 8, channels = 1, seed = 1, quiet = true }) end
+
+--- Adds a step: `prepare()` gives its arguments, `run(...)` does it, `digest(result)` says what came of it, and
+-- `makes` are the files it may leave in the folder.
+local function step(name, prepare, run, digest, makes)
+  steps[#steps + 1] = { name = name, prepare = prepare, run = run, digest = digest, makes = makes or {} }
+end
+
+local function none() end
+
+--- Writes what the steps read.
+-- @string root an empty folder
+function steps.begin(root)
+  folder = root
+  for class, name in ipairs { "low", "high" } do
+    for i = 1, 6 do pictures.save(path "images", ("%s/%d.png"):format(name, i), class / 3 + i / 40) end
+  end
+  local model = network()
+  model:save(path "kept.safetensors")
+  sc.save_npz(path "kept.npz", { a = core.randn(7, 5, { seed = 1 }) })
+  sc.safetensors.save(path "kept.tensors.safetensors", { a = core.randn(7, 5, { seed = 1 }) }, { some = "text" })
+end
+
+step("model", none, network, parameters)
+step("forward", function() return network(), core.randn(2, 1, 8, 8, { seed = 5 }) end,
+  function(model, x) return model:forward(x) end, numbers)
+step("load", none, function() return sc.load(path "kept.safetensors") end, parameters)
+step("save", network, function(model) model:save(path "made.safetensors") return true end,
+  function() return content "made.safetensors" end, { "made.safetensors" })
+step("safetensors", none, function() return (sc.safetensors.load(path "kept.tensors.safetensors").a) end, numbers)
+step("npz", none, function() return sc.npz(path "kept.npz").a end, numbers)
+step("export", network, function(model) model:export_onnx(path "made.onnx") return true end,
+  function() return content "made.onnx" end, { "made.onnx" })
+step("data", none, data, function(found)
+  return ("%d %d %d "):format(found.train:count(), found.val:count(), found.test:count()) .. numbers(found)
+end)
+
+for _, method in ipairs { "lrp", "dlb", "ig" } do
+  step(method, function() return network(), core.randn(2, 1, 8, 8, { seed = 5 }) end,
+    function(model, x) return sc.attribute(model, x, { method = method, steps = method == "ig" and 2 or nil }) end,
+    function(result) return numbers(result.input or result) end)
+end
+
+step("evaluate", function() return network(), data() end, function(model, set)
+  return sc.evaluate(model, set.train, { batch = 4 })
+end, function(result) return ("%.9g %.9g"):format(result.accuracy, result.loss) end)
+
+step("predict", function() return network(), data() end, function(model, set)
+  return sc.predict(model, set.train, { batch = 4 })
+end, function(result) return tostring(#result) end)
+
+for _, how in ipairs { "clustering", "confidence", "random" } do
+  step("sample " .. how, function() return network(), data() end, function(model, set)
+    return sc.sample(model, set.train, { sampling = how, per_class = 2, seed = 1 })
+  end, function(result) return table.concat(result, " ") end)
+end
+
+step("importance", function() return network(), data() end, function(model, set)
+  return sc.importance(model, set.train, { method = "lrp", per_class = 2, seed = 1 })
+end, function(scores) return numbers(scores.c1) .. numbers(scores.c2) end)
+
+local function scored()
+  local model, set = network(), data()
+  return model, sc.importance(model, set.train, { method = "lrp", per_class = 2, seed = 1 }), set
+end
+
+step("prune", scored, function(model, scores)
+  return sc.prune(model, scores, { rate = 0.5, repair = "none" })
+end, parameters)
+step("repair", scored, function(model, scores, set)
+  return sc.prune(model, scores, { rate = 0.5, repair = "least_squares", calibration = set.train })
+end, parameters)
+step("compact", function()
+  local model, scores = scored()
+  return sc.prune(model, scores, { rate = 0.5, repair = "none" })
+end, function(model) return sc.compact(model) end, parameters)
+
+step("train", function() return network(), data() end, function(model, set)
+  sc.train(model, set, { epochs = 1, batch = 4, seed = 1, quiet = true, augment = false, checkpoint = path "made.run" })
+  return model
+end, parameters, { "made.run" })
+
+step("resume", function()
+  files.remove(path "begun.run")
+  local model, set = network(), data()
+  sc.train(model, set, { epochs = 1, batch = 4, seed = 1, quiet = true, augment = false, checkpoint = path "begun.run" })
+  return network(), set
+end, function(model, set)
+  sc.train(model, set, { epochs = 2, batch = 4, seed = 1, quiet = true, augment = false, checkpoint = path "begun.run" })
+  return model
+end, parameters)
+
+local function sweep(model, set, store)
+  return sc.sweep { model = model, data = set, methods = { "lrp" }, sampling = { "random" }, rates = { 0, 0.5 },
+    per_class = 2, seed = 1, progress = false, latency = false, store = store, repair = { "none" } }
+end
+
+step("sweep", function() return network(), data() end, function(model, set)
+  return sweep(model, set, path "made.db")
+end, function(results)
+  local texts = {}
+  for i, row in ipairs(results.rows or results) do texts[i] = ("%s %.9g"):format(row.method, row.accuracy) end
+  return table.concat(texts, "|")
+end, { "made.db" })
+
+step("report", function() return sweep(network(), data()) end, function(results)
+  return sc.report(results, path "made report")
+end, function() return "written" end, { "made report" })
+
+step("heatmaps", function() return network(), data() end, function(model, set)
+  return sc.heatmaps(model, set.train, { dir = path "made heatmaps", per_class = 1, methods = { "lrp" } })
+end, function() return "written" end, { "made heatmaps" })
+
+return steps
