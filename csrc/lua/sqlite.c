@@ -155,7 +155,8 @@ static void close_connection(connection *box) {
     box->db = NULL;
 }
 
-/* open(path, may_create) -> Connection, or nil, message, kind. */
+/* open(path, for_writing) -> Connection, or nil, message, kind. For writing, the file is made where it is missing, and
+ * one that can only be read is refused. */
 static int sqlite_open(lua_State *L) {
     size_t length;
     const char *path = luaL_checklstring(L, 1, &length);
@@ -167,9 +168,10 @@ static int sqlite_open(lua_State *L) {
     int code = sqlite3_open_v2(path, &box->db, flags, NULL);
     if (code == SQLITE_OK)
         code = harden(box->db);
-    if (code != SQLITE_OK) {
+    bool unwritable = code == SQLITE_OK && lua_toboolean(L, 2) && sqlite3_db_readonly(box->db, "main") == 1;
+    if (code != SQLITE_OK || unwritable) {
         failure what;
-        describe_failure(&what, box->db, code, 0);
+        describe_failure(&what, unwritable ? NULL : box->db, unwritable ? SQLITE_READONLY : code, 0);
         close_connection(box);
         return push_failure(L, &what);
     }

@@ -2,6 +2,7 @@
 local child = require "support.child"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
+local needs = require "support.needs"
 local results = require "secateur.results"
 local rows = require "support.rows"
 local sqlite = require "secateur.sqlite"
@@ -87,8 +88,7 @@ describe("store from elsewhere", function()
       local none, named = results.read(path)
       assert.is_nil(none)
       assert.equal(("store '%s' %s"):format(path, message), named)
-      local writer <close> = assert(store.open(path, experiment))
-      assert.has_error(function() writer:get("row", rows.key(rows.row {})) end)
+      assert.same({ n = 2, nil, message }, table.pack(store.open(path, experiment)))
       return message
     end
     assert.equal("is damaged: row 1: accuracy: expected a number in [0, 1], got 'high'",
@@ -149,10 +149,12 @@ describe("store from elsewhere", function()
     local function message_of(kind, value)
       assert.error_matches(function() writer:put(kind, "k", value) end, "store '.*': " .. kind .. " k: ")
       writer:close()
-      execute(("INSERT OR REPLACE INTO cache VALUES ('%s', 'k', '%s')"):format(kind, json.encode(value)))
+      execute("DELETE FROM cache",
+        ("INSERT INTO cache VALUES ('%s', 'k', '%s')"):format(kind, json.encode(value)))
+      local none, message = store.open(path, experiment)
+      assert.is_nil(none)
+      execute "DELETE FROM cache"
       writer = assert(store.open(path, experiment))
-      local good, message = pcall(writer.get, writer, kind, "k")
-      assert.is_false(good)
       return message:match "is damaged: (.*)$"
     end
     assert.equal("samples k: expected a list of indices, got a table", message_of("samples", { 1, 0 }))
@@ -175,6 +177,16 @@ describe("store from elsewhere", function()
     assert(store.read(path))
     assert.equal(before, files.read_all(path))
     assert.same({ "runs.db" }, files.list(folder, { hidden = true }))
+  end)
+
+  it("can be read, but not gone on with, where it cannot be written", function()
+    needs.user(pending)
+    make()
+    assert.is_true(os.execute(("chmod 444 '%s'"):format(path)))
+    assert.equal(1, #assert(store.read(path)).rows)
+    local none, message = store.open(path, experiment)
+    assert.is_nil(none)
+    assert.equal("cannot be written: attempt to write a readonly database", message)
   end)
 
   it("may be read by several at a time", function()

@@ -237,6 +237,45 @@ local function compare(old, new)
   return nil, "holds a different experiment: " .. table.concat(lines, "; ")
 end
 
+-- What an entry says, checked.
+local function decode_entry(kind, key, text)
+  if type(key) ~= "string" then return nil, "key: expected text" end
+  local value, wrong = decode(text)
+  wrong = wrong or contents.check(kind, value, key)
+  if wrong then return nil, wrong end
+  return value
+end
+
+local function read_rows(connection)
+  local found, message = run(connection, "SELECT key, row FROM rows ORDER BY position")
+  if not found then return nil, message end
+  local rows = {}
+  for i, entry in ipairs(found) do
+    local row, wrong = decode_entry("row", entry[1], entry[2])
+    if wrong then return nil, ("is damaged: row %d: %s"):format(i, wrong) end
+    rows[i] = row
+  end
+  return rows
+end
+
+-- Checks all that a sweep may take of a store later, before it takes any; one by one, for scores and outputs are many.
+local function check_entries(connection)
+  local found, message = read_rows(connection)
+  if not found then return nil, message end
+  local places
+  places, message = run(connection, "SELECT rowid FROM cache")
+  if not places then return nil, message end
+  for _, place in ipairs(places) do
+    local entry
+    entry, message = run(connection, "SELECT kind, key, value FROM cache WHERE rowid = ?", place[1])
+    if not entry then return nil, message end
+    local kind, key, text = table.unpack(entry[1] or {}, 1, 3)
+    local _, wrong = decode_entry(tostring(kind), key, text)
+    if wrong then return nil, ("is damaged: %s %s: %s"):format(tostring(kind), tostring(key), wrong) end
+  end
+  return true
+end
+
 --- Opens a store for writing, or makes it. The experiment in it must be the one given.
 -- @string path
 -- @tab experiment what the rows depend on, as plain data; see `secateur.util.json`
@@ -260,6 +299,7 @@ function store.open(path, experiment, adapt)
     old, message = read_meta(self.connection)
     if old and adapt then adapt(old) end
     if old then good, message = compare(old, experiment) end
+    if good then good, message = check_entries(self.connection) end
   end
   if not good then return nil, message end
   guard.store = nil
@@ -270,27 +310,6 @@ end
 -- @treturn Store
 function store.memory()
   return setmetatable({ path = "memory", memory = {} }, Store)
-end
-
--- What an entry says, checked.
-local function decode_entry(kind, key, text)
-  if type(key) ~= "string" then return nil, "key: expected text" end
-  local value, wrong = decode(text)
-  wrong = wrong or contents.check(kind, value, key)
-  if wrong then return nil, wrong end
-  return value
-end
-
-local function read_rows(connection)
-  local found, message = run(connection, "SELECT key, row FROM rows ORDER BY position")
-  if not found then return nil, message end
-  local rows = {}
-  for i, entry in ipairs(found) do
-    local row, wrong = decode_entry("row", entry[1], entry[2])
-    if wrong then return nil, ("is damaged: row %d: %s"):format(i, wrong) end
-    rows[i] = row
-  end
-  return rows
 end
 
 local function read_cache(connection)
