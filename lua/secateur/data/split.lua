@@ -147,8 +147,9 @@ end
 -- @tab indices list of sample numbers
 -- @treturn Tensor images [N x C x S x S]
 -- @treturn Tensor labels [N], int64, from 1; of multi-label splits [N x findings], 1, 0 or -1
--- @treturn table the indices that were decoded; others than those asked for only where images failed
--- @raise where none of the images could be decoded
+-- @treturn table the indices that were decoded; others than those asked for only where images are damaged
+-- @raise where none of the images could be decoded; where something else than an image's bytes is wrong: memory or
+-- descriptors ran out, a file is gone
 function Split:batch(indices)
   indices = check_indices("batch", self, indices)
   local x, y, kept = errors.within("batch", decode_some, self, indices, image_options.native(self.shared.preparation))
