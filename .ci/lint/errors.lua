@@ -1,6 +1,6 @@
 -- Messages are raised in one place on each side, which adds the position of the user's call: lua/secateur by
--- util/errors, csrc/lua by support.c. What looks at the processor (cpu.c) is loaded before either, and has luaL_error
--- alone.
+-- util/errors, which writes warnings too and makes names visible; csrc/lua by support.c. What looks at the processor
+-- (cpu.c) is loaded before either, and has luaL_error alone.
 local sides = {
   {
     dir = "lua/secateur",
@@ -9,6 +9,14 @@ local sides = {
     pattern = "%f[%w_.:\"']error%f[^%w_]",
     allowed = { ["lua/secateur/util/errors.lua"] = true },
     message = "calls error: secateur.util.errors raises messages",
+  },
+  {
+    dir = "lua/secateur",
+    extensions = { lua = true },
+    strip = "without_lua_comments",
+    pattern = "%f[%w_.:\"']io%.stderr%s*:%s*write%f[^%w_]",
+    allowed = { ["lua/secateur/util/errors.lua"] = true, ["lua/secateur/util/main.lua"] = true },
+    message = "writes to stderr: errors.warn of secateur.util.errors makes names visible",
   },
   {
     dir = "csrc/lua",

@@ -261,6 +261,17 @@ describe("errors", function()
       }))
   end)
 
+  it("wants warnings written by util/errors alone", function()
+    local message = ": writes to stderr: errors.warn of secateur.util.errors makes names visible"
+    assert.are.same({}, findings("errors", {
+      ["lua/secateur/util/errors.lua"] = "io.stderr:write(text)\n",
+      ["lua/secateur/util/progress.lua"] = "self.out = self.out or io.stderr\n-- io.stderr:write(1)\n",
+    }))
+    assert.are.same({ "lua/secateur/a/b.lua:2" .. message, "lua/secateur/a/b.lua:3" .. message }, findings("errors", {
+      ["lua/secateur/a/b.lua"] = "local a\nio.stderr:write(a)\nif a then io.stderr:write 'a' end\n",
+    }))
+  end)
+
   it("wants messages of the bindings raised by support.c, or where it is not loaded yet", function()
     local message = ": calls luaL_error: sc_lua_fail raises messages"
     assert.are.same({}, findings("errors", {

@@ -189,7 +189,7 @@ describe("predict", function()
     end
   end)
 
-  it("shows names with control characters in one line, and writes them as they are", function()
+  it("shows names with control characters in one line, in CSV too", function()
     local odd = ("%s/in/x\n\27.png"):format(root)
     core.image_save(odd, data.test:image(1))
     local rows = sc.predict(model, { odd })
@@ -197,6 +197,10 @@ describe("predict", function()
     assert.equal(odd, rows[1].file)
     assert.matches("/in/x\\n\\x1B.png ", tostring(rows), 1, true)
     assert.equal(2, select(2, tostring(rows):gsub("[^\n]+", "")))
+    local path = root .. "/odd.csv"
+    rows:csv(path)
+    assert.equal(odd:gsub("\n", "\\n"):gsub("\27", "\\x1B"), csv.records(path, { "file" })[1].file)
+    files.remove(path)
   end)
 
   it("shows the first fifty rows", function()

@@ -35,14 +35,16 @@ describe("methods called with a dot", function()
     assert.same(data.test:batch({ 1 }):totable(), own:batch({ 1 }):totable())
   end)
 
-  it("give what they gave, and leave metamethods and constructors alone", function()
-    local Class = { __name = "Thing", __tostring = function() return "text" end }
+  it("give what they gave, and leave constructors and metamethods but the text alone", function()
+    local function equal() return true end
+    local Class = { __name = "Thing", __tostring = function() return "te\27xt\nmore" end, __eq = equal }
     Class.__index = Class
     function Class.new() return setmetatable({}, Class) end
     function Class.pair(_, a, b) return b, nil, a end
-    local to_string, new = Class.__tostring, Class.new
+    local new = Class.new
     methods.guard(Class)
-    assert.equal(to_string, Class.__tostring)
+    assert.equal("te\\x1Bxt\nmore", tostring(Class.new()))
+    assert.equal(equal, Class.__eq)
     assert.equal(new, Class.new)
     assert.same({ 2, nil, 1, n = 3 }, table.pack(Class.new():pair(1, 2)))
   end)

@@ -63,6 +63,20 @@ describe("util.progress", function()
     assert.equal("\r" .. ("ä"):rep(15) .. "…  1\27[K", text())
   end)
 
+  it("shows what a terminal would obey, and looks at no more of a long label than it draws", function()
+    local bar = line { label = "\27[31mx", width = 40 }
+    bar:step(1, "\nnote")
+    assert.equal("\r\\x1B[31mx  1  \\nnote\27[K", text())
+    written = {}
+    local words = line { label = ("word "):rep(20000), width = 20 }
+    local steps = 0
+    debug.sethook(function() steps = steps + 1 end, "", 1000)
+    words:step()
+    debug.sethook()
+    assert.is_true(steps < 50)
+    assert.equal("\rword word word…  1\27[K", text())
+  end)
+
   it("never cuts a figure: words of the note go first, then the end of the label, then rate and time", function()
     local bar = line { total = 200, label = "epoch 1/20 of a long name", unit = "images" }
     now = now + 2

@@ -6,6 +6,7 @@ local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local targets = require "secateur.models.targets"
+local visible = require "secateur.util.visible"
 
 --- What attribute returns.
 -- @table Attribution
@@ -26,9 +27,9 @@ Attribution.__name = "Attribution"
 
 function Attribution:__tostring()
   local against = self.against and " against " .. table.concat(self.against, " ") or ""
-  return ("Attribution %s of %d samples, targets %s%s; sum at the input %.4g; layers: %s"):format(self.method,
-    self.input:size(1), table.concat(self.target, " "), against, self.input:sum(),
-    table.concat(options.sorted_keys(self.layers), ", "))
+  return ("Attribution %s of %d samples, targets %s%s; sum at the input %.4g; layers: %s"):format(
+    visible(self.method), self.input:size(1), table.concat(self.target, " "), against, self.input:sum(),
+    visible(table.concat(options.sorted_keys(self.layers), ", ")))
 end
 
 -- The nodes whose attribution is wanted.

@@ -10,6 +10,7 @@ local selection = require "secateur.data.selection"
 local split = require "secateur.data.split"
 local stratification = require "secateur.data.stratification"
 local value_extent = require "secateur.data.value_extent"
+local visible = require "secateur.util.visible"
 
 local dataset = {}
 
@@ -206,7 +207,7 @@ function dataset.new(name, title, classes, opts, parts, found)
   table.insert(found.notes, note_absent(parts, shared, found.same))
   table.insert(found.notes, value_extent.note(parts, opts))
   for _, note in ipairs(not opts.quiet and found.notes or {}) do
-    io.stderr:write(("%s: %s: %s\n"):format(name, title, note))
+    errors.warn("%s: %s: %s", name, title, note)
   end
   local self = { name = name, title = title, classes = classes, size = opts.size, channels = opts.channels,
     skipped = shared.skipped, multi_label = shared.multi_label, notes = found.notes,
@@ -297,12 +298,12 @@ function Dataset:__tostring()
   rows[#rows + 1] = { self.multi_label and "images" or "all", table.unpack(total) }
   for i = 2, 5 do rows[#rows][i] = tostring(rows[#rows][i]) end
   local lines = align(rows)
-  table.insert(lines, 1, ("%s %s: %d images, %d %s, %d x %d x %d"):format(self.name, self.title, total[4],
+  table.insert(lines, 1, ("%s %s: %d images, %d %s, %d x %d x %d"):format(self.name, visible(self.title), total[4],
     #self.classes, self.multi_label and "findings" or "classes", self.channels, self.size, self.size))
   if #self.skipped > 0 then
     lines[#lines + 1] = ("skipped files: %d (see .skipped)"):format(#self.skipped)
   end
-  for _, note in ipairs(self.notes) do lines[#lines + 1] = note end
+  for _, note in ipairs(self.notes) do lines[#lines + 1] = visible(note) end
   return table.concat(lines, "\n")
 end
 

@@ -21,10 +21,10 @@ local from_files = {}
 local function warn_skipped(name, title, skipped, total)
   local lines = { ("%s: %s: skipped %d of %d files:"):format(name, title, #skipped, total) }
   for i = 1, math.min(#skipped, NAMED) do
-    lines[i + 1] = ("  %s: %s"):format(names.printable(skipped[i].path), skipped[i].message)
+    lines[i + 1] = ("  %s: %s"):format(skipped[i].path, skipped[i].message)
   end
   if #skipped > NAMED then lines[#lines + 1] = ("  and %d more"):format(#skipped - NAMED) end
-  io.stderr:write(table.concat(lines, "\n"), "\n")
+  errors.warn_lines(lines)
 end
 
 -- Reads all headers; gives the samples that are left (with `row`, their number in the source) and those skipped.

@@ -6,8 +6,8 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local image_options = require "secateur.data.image_options"
 local methods = require "secateur.util.methods"
-local names = require "secateur.data.names"
 local options = require "secateur.util.options"
+local visible = require "secateur.util.visible"
 
 local split = {}
 
@@ -96,7 +96,7 @@ local function note_failures(self, failures)
       shared.known[path] = message
       table.insert(shared.skipped, { path = path, message = message })
       if not shared.quiet then
-        io.stderr:write(("%s: skipped %s: %s\n"):format(shared.name, names.printable(path), message))
+        errors.warn("%s: skipped %s: %s", shared.name, path, message)
       end
     end
   end
@@ -263,9 +263,11 @@ end
 -- @treturn string
 function Split:__tostring()
   local parts = {}
-  for label, count in ipairs(self:class_counts()) do parts[label] = ("%s %d"):format(self.classes[label], count) end
-  return ("%s split of %s %s: %d images (%s), %d x %d x %d"):format(self.name, self.shared.name, self.shared.title,
-    #self.rows, table.concat(parts, ", "), self.channels, self.size, self.size)
+  for label, count in ipairs(self:class_counts()) do
+    parts[label] = ("%s %d"):format(visible(self.classes[label]), count)
+  end
+  return ("%s split of %s %s: %d images (%s), %d x %d x %d"):format(self.name, self.shared.name,
+    visible(self.shared.title), #self.rows, table.concat(parts, ", "), self.channels, self.size, self.size)
 end
 
 methods.guard(Split)

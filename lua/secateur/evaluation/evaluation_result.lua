@@ -2,6 +2,7 @@
 -- @module secateur.evaluation.evaluation_result
 local skipped_note = require "secateur.util.skipped_note"
 local text_table = require "secateur.util.text_table"
+local visible = require "secateur.util.visible"
 
 --- Measures of a model on a split; see `secateur.evaluation.evaluate`.
 -- @type Evaluation
@@ -13,11 +14,12 @@ local function cell(value)
 end
 
 local function pad(text, width)
-  return text .. (" "):rep(width - (utf8.len(text) or #text))
+  text = visible(text)
+  return text .. (" "):rep(width - utf8.len(text))
 end
 
 local function name_width(self, least)
-  for _, class in ipairs(self.per_class) do least = math.max(least, utf8.len(class.name) or #class.name) end
+  for _, class in ipairs(self.per_class) do least = math.max(least, utf8.len(visible(class.name))) end
   return least
 end
 
@@ -51,8 +53,8 @@ local optimistic = "thresholds are Youden's of these very images, so that what h
 local function binary_lines(self)
   local youden = self.youden
   return ("'%s' at threshold %s: sensitivity %s, specificity %s, PPV %s, NPV %s; Brier score %s\n%s"):format(
-    self.per_class[2].name, cell(self.threshold), cell(self.sensitivity), cell(self.specificity), cell(self.ppv),
-    cell(self.npv), cell(self.brier), youden
+    visible(self.per_class[2].name), cell(self.threshold), cell(self.sensitivity), cell(self.specificity),
+    cell(self.ppv), cell(self.npv), cell(self.brier), youden
     and ("Youden's point: threshold %s, sensitivity %s, specificity %s"):format(cell(youden.threshold),
       cell(youden.sensitivity), cell(youden.specificity)) or "Youden's point: undefined")
 end

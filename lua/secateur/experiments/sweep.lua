@@ -115,8 +115,8 @@ local function is_void(job, pair, repair)
     end
     if not pair.has_batch_norms then
       job.progress:clear()
-      io.stderr:write(("sweep: %s, %s: no batch norms, so that rows with repair 'batch_norm' are those without\n")
-        :format(pair.dataset, pair.name))
+      errors.warn("sweep: %s, %s: no batch norms, so that rows with repair 'batch_norm' are those without",
+        pair.dataset, pair.name)
     end
   end
   return not pair.has_batch_norms

@@ -54,7 +54,7 @@ local function has_begun(job, dataset)
 end
 
 local function say(job, dataset, note)
-  io.stderr:write(("sweep: store '%s': datasets.%s: %s\n"):format(job.options.store, dataset.name, note))
+  errors.warn("sweep: store '%s': datasets.%s: %s", job.options.store, dataset.name, note)
 end
 
 --- Raises where the images of a data set are others than those that the store's rows are of; a new store gets to know

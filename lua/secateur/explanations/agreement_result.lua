@@ -5,6 +5,7 @@ local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
+local visible = require "secateur.util.visible"
 
 --- Similarities with their intervals; see `secateur.explanations.agreement`.
 -- @type Agreement
@@ -69,8 +70,8 @@ function Agreement:__tostring()
     line_of("heatmap", self.input) }
   for _, class in ipairs(self.per_class) do lines[#lines + 1] = line_of("  of " .. class.name, class) end
   for _, layer in ipairs(self.layers) do lines[#lines + 1] = line_of("units of " .. layer.name, layer) end
-  return ("Agreement of explanations (%s): mean [%g %% bootstrap interval]; 1 is the same\n\n"):format(self.method,
-    100 * self.options.level) .. text_table.format(lines)
+  return ("Agreement of explanations (%s): mean [%g %% bootstrap interval]; 1 is the same\n\n"):format(
+    visible(self.method), 100 * self.options.level) .. text_table.format(lines)
 end
 
 methods.guard(Agreement)

@@ -5,6 +5,7 @@ local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
+local visible = require "secateur.util.visible"
 
 --- Measures of explanations, methods side by side; see `secateur.explanations.faithfulness`.
 -- @type Faithfulness
@@ -104,7 +105,7 @@ function Faithfulness:__tostring()
   local parts = { ("Explanations of %d images: mean [%g %% bootstrap interval]; ↑ higher is better, ↓ lower"):format(
     self.count, 100 * self.options.level) }
   for first = 1, #self.measures, per_block do parts[#parts + 1] = block(self, first) end
-  for _, warning in ipairs(self.warnings) do parts[#parts + 1] = "! " .. warning end
+  for _, warning in ipairs(self.warnings) do parts[#parts + 1] = "! " .. visible(warning) end
   return table.concat(parts, "\n\n")
 end
 

@@ -201,7 +201,7 @@ local function explain_all(model, x, methods, opts)
       errors.raise("%s: %s", method.label, result)
     elseif result then
       line:clear()
-      io.stderr:write(("heatmaps: left out %s: %s\n"):format(method.label, result))
+      errors.warn("heatmaps: left out %s: %s", method.label, result)
     end
     line:step(count)
   end

@@ -40,7 +40,7 @@ for key, rule in pairs(preparation_rules) do rules[key] = { type = rule.type, on
   min = rule.min, max = rule.max } end
 
 local function say(job, format, ...)
-  if not job.opts.quiet then io.stderr:write("predict: ", format:format(...), "\n") end
+  if not job.opts.quiet then errors.warn("predict: " .. format, ...) end
 end
 
 -- ---- what the images are ----
@@ -225,10 +225,10 @@ local function count_failures(job)
     errors.raise(#failed == 1 and failed[1] or ("none of the %d images can be read, such as %s"):format(#failed,
       failed[1]))
   elseif #failed > 0 then
-    local lines = { ("%d of %d files cannot be read as images:"):format(#failed, #job.rows),
-      table.unpack(failed, 1, math.min(#failed, NAMED)) }
-    if #failed > NAMED then lines[#lines + 1] = ("and %d more"):format(#failed - NAMED) end
-    say(job, "%s", table.concat(lines, "\n  "))
+    local lines = { ("predict: %d of %d files cannot be read as images:"):format(#failed, #job.rows) }
+    for i = 1, math.min(#failed, NAMED) do lines[i + 1] = "  " .. failed[i] end
+    if #failed > NAMED then lines[#lines + 1] = ("  and %d more"):format(#failed - NAMED) end
+    if not job.opts.quiet then errors.warn_lines(lines) end
   end
   return #failed
 end

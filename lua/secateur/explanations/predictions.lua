@@ -4,8 +4,8 @@ local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
-local printable = require("secateur.data.names").printable
 local text_table = require "secateur.util.text_table"
+local visible = require "secateur.util.visible"
 
 -- Rows that the printed table shows.
 local SHOWN = 50
@@ -99,10 +99,10 @@ function Predictions:__tostring()
   if more then add(lines[1], several and "likeliest" or "then") end
   for i = 1, math.min(#self, SHOWN) do
     local row = self[i]
-    local line = { printable(tostring(row.file)) }
+    local line = { visible(tostring(row.file)) }
     if row.error then
       add(line, "-")
-      failed[#failed + 1] = ("! %s: %s"):format(line[1], row.error)
+      failed[#failed + 1] = ("! %s: %s"):format(line[1], visible(row.error))
     else
       add(line, several and (#row.findings > 0 and table.concat(row.findings, ", ") or "none") or tostring(row.class))
     end
@@ -110,9 +110,6 @@ function Predictions:__tostring()
     if not several then add(line, row.error and "-" or number(row.probability)) end
     if more then add(line, row.error and "-" or others(row, several and 1 or 2)) end
     lines[i + 1] = line
-  end
-  for i = 2, #lines do
-    for k = 2, #lines[i] do lines[i][k] = printable(lines[i][k]) end
   end
   local text = table.concat({ text_table.format(lines, #lines[1]), table.unpack(failed) }, "\n")
   if #self > SHOWN then text = ("%s\nand %d more (csv writes them all)"):format(text, #self - SHOWN) end

@@ -247,7 +247,7 @@ end
 local function load(path)
   local file <close> = safetensors.open(path)
   local tensors, left_out = safetensors.read_all(file)
-  for _, note in ipairs(left_out) do io.stderr:write(("safetensors.load: '%s': %s\n"):format(path, note)) end
+  for _, note in ipairs(left_out) do errors.warn("safetensors.load: '%s': %s", path, note) end
   return tensors, file.metadata
 end
 

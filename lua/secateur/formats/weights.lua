@@ -223,7 +223,7 @@ function weights.load(path, opts)
     local file <close> = weights.open(path, opts)
     local tensors, left_out = safetensors.read_all(file)
     for _, list in ipairs { file.notes or {}, left_out } do
-      for _, note in ipairs(list) do io.stderr:write(("load_weights: '%s': %s\n"):format(path, note)) end
+      for _, note in ipairs(list) do errors.warn("load_weights: '%s': %s", path, note) end
     end
     return tensors
   end)

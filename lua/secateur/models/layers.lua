@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local tensors = require "secateur.util.tensors"
 local text_table = require "secateur.util.text_table"
+local visible = require "secateur.util.visible"
 
 local layers = {}
 
@@ -142,8 +143,8 @@ function layers.summary(model)
   local rows = { { "node", "operation", "output", "parameters", "MAC" } }
   if left then table.move({ "left: output", "parameters", "MAC" }, 1, 3, 6, rows[1]) end
   for _, node in ipairs(model.graph:nodes()) do
-    local row = { node.name, node.op, table.concat(node.shape, "x"), count_text(parameters_of(node, trainable)),
-      count_text(node.macs) }
+    local row = { visible(node.name), node.op, table.concat(node.shape, "x"),
+      count_text(parameters_of(node, trainable)), count_text(node.macs) }
     if left then row[6], row[7], row[8] = cells_left(left, trainable_left, node.name) end
     rows[#rows + 1] = row
   end

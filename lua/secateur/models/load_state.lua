@@ -190,7 +190,7 @@ function load_state.load_from(graph, from, opts)
   local ok, message = errors.try(load_state.load, graph, source, { prefix = opts and opts.prefix,
     exclude = opts and opts.exclude, notes = notes })
   if ok then
-    for _, note in ipairs(notes) do io.stderr:write(("load_state: '%s': %s\n"):format(from, note)) end
+    for _, note in ipairs(notes) do errors.warn("load_state: '%s': %s", from, note) end
     return
   end
   if type(from) ~= "string" then errors.raise(message) end

@@ -14,6 +14,7 @@ local pruning_plan = require "secateur.models.pruning_plan"
 local profile = require "secateur.models.profile"
 local load_state = require "secateur.models.load_state"
 local targets = require "secateur.models.targets"
+local visible = require "secateur.util.visible"
 
 local model = {}
 
@@ -275,9 +276,9 @@ end
 
 function Model:__tostring()
   local parameters, macs = layers.totals(self)
-  return ("Model %s: [%s] -> %d classes, %.2f M parameters, %.3f GMAC%s"):format(self.info.architecture or "custom",
-    table.concat(self.input_shape, " x "), self.class_count, parameters / 1e6, macs / 1e9,
-    layers.describe_pruned(self))
+  return ("Model %s: [%s] -> %d classes, %.2f M parameters, %.3f GMAC%s"):format(
+    visible(self.info.architecture or "custom"), table.concat(self.input_shape, " x "), self.class_count,
+    parameters / 1e6, macs / 1e9, layers.describe_pruned(self))
 end
 
 methods.guard(Model)

@@ -307,7 +307,7 @@ return function(path, opts)
     errors.raise("'%s': %s", path, files.without_path(loaded, path))
   end)
   if not given.quiet then
-    for _, note in ipairs(result[2]) do io.stderr:write(("load_checkpoint: '%s': %s\n"):format(path, note)) end
+    for _, note in ipairs(result[2]) do errors.warn("load_checkpoint: '%s': %s", path, note) end
   end
   return result[1], result[2]
 end

@@ -83,7 +83,7 @@ local function report_left(left)
   if #left == 0 then return end
   local parts = {}
   for i, layer in ipairs(left) do parts[i] = ("'%s' (%s)"):format(layer.name, layer.reason) end
-  io.stderr:write(("prune: %d layers not repaired: %s\n"):format(#left, table.concat(parts, ", ")))
+  errors.warn("prune: %d layers not repaired: %s", #left, table.concat(parts, ", "))
 end
 
 --- Masks a model's units and repairs what is left of it.

@@ -161,7 +161,7 @@ local function sample_group(job, group, policy)
     end
   until #pool == 0 or before == #all - passed_over
   if #pool == 0 then
-    io.stderr:write(("sample: class '%s': none of its %d images can be read\n"):format(group.name, #all))
+    errors.warn("sample: class '%s': none of its %d images can be read", group.name, #all)
   end
   return taken
 end

@@ -5,16 +5,18 @@ local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
 local skipped_note = require "secateur.util.skipped_note"
 local tensors = require "secateur.util.tensors"
+local visible = require "secateur.util.visible"
 
 local scores = {}
 
 local function describe(self)
   local p, lines = self.provenance, {}
-  lines[1] = ("Scores by %s, %s sampling, %d samples"):format(p.method, tostring(p.sampling), #p.indices)
+  lines[1] = ("Scores by %s, %s sampling, %d samples"):format(visible(p.method),
+    visible(tostring(p.sampling)), #p.indices)
   for _, name in ipairs(p.layers) do
     local layer = self[name]
-    lines[#lines + 1] = ("  %s: %d units, mean %.4g, largest %.4g"):format(name, layer:numel(), layer:mean(),
-      layer:max())
+    lines[#lines + 1] = ("  %s: %d units, mean %.4g, largest %.4g"):format(visible(name), layer:numel(),
+      layer:mean(), layer:max())
   end
   lines[#lines + 1] = skipped_note(p.skipped)
   return table.concat(lines, "\n")

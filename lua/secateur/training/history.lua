@@ -2,6 +2,7 @@
 -- @module secateur.training.history
 local skipped_note = require "secateur.util.skipped_note"
 local text_table = require "secateur.util.text_table"
+local visible = require "secateur.util.visible"
 
 local history = {}
 
@@ -63,7 +64,7 @@ local function to_text(self)
     local row = self[#lines]
     lines[#lines + 1] = line .. (row and row.epoch == self.best_epoch and "  kept" or "")
   end
-  if self.stopped then lines[#lines + 1] = self.stopped end
+  if self.stopped then lines[#lines + 1] = visible(self.stopped) end
   lines[#lines + 1] = skipped_note(self.skipped)
   return table.concat(lines, "\n")
 end

@@ -84,7 +84,7 @@ end
 local function say(job, format, ...)
   if job.opts.quiet then return end
   if job.line then job.line:clear() end
-  io.stderr:write(format:format(...), "\n")
+  errors.warn(format, ...)
 end
 
 -- The model learns of its images: how they are prepared, which says what black is too, and their classes. What it knew

@@ -4,6 +4,7 @@
 -- are wanted stay.
 -- @module secateur.util.csv
 local files = require "secateur.util.files"
+local visible = require "secateur.util.visible"
 
 local csv = {}
 
@@ -331,7 +332,8 @@ function csv.write(path, rows, opts)
   return files.write_all(path, csv.encode(rows, opts))
 end
 
---- Writes records, as `records` reads them: a line of names, then a line of fields for each.
+--- Writes records, as `records` reads them: a line of names, then a line of fields for each. Control characters and
+-- bytes that are not UTF-8 are written as escapes (see secateur.util.visible): programs print such tables.
 -- @string path
 -- @tab names of the columns, in order
 -- @tab records tables of name -> value; what is absent stays empty
@@ -339,10 +341,14 @@ end
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the file
 function csv.write_records(path, names, records)
-  local lines = { names }
+  local lines = { {} }
+  for j, name in ipairs(names) do lines[1][j] = visible(name) end
   for i, record in ipairs(records) do
     lines[i + 1] = { n = #names }
-    for j, name in ipairs(names) do lines[i + 1][j] = record[name] end
+    for j, name in ipairs(names) do
+      local value = record[name]
+      lines[i + 1][j] = type(value) == "string" and visible(value) or value
+    end
   end
   return csv.write(path, lines)
 end

@@ -2,6 +2,7 @@
 -- @module secateur.util.methods
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
+local visible = require "secateur.util.visible"
 
 local methods = {}
 
@@ -17,12 +18,15 @@ local function refuse(class, name, got, variable)
     options.describe(got), variable, name)
 end
 
---- Has all methods of a class check what they are called on. To be called when all are there.
+--- Has all methods of a class check what they are called on, and its text show what a terminal would obey. To be
+-- called when all are there.
 -- @tab class with `__name`; its methods, metamethods apart, are replaced
 -- @tab[opt=class] list where the methods stand
 -- @string[opt] variable what messages call such an object; the class's name in small letters
 -- @treturn table class
 function methods.guard(class, list, variable)
+  local to_text = rawget(class, "__tostring")
+  if to_text then class.__tostring = function(self) return visible(to_text(self), "\n") end end
   list, variable = list or class, variable or class.__name:lower()
   for name, method in pairs(list) do
     if type(method) == "function" and name ~= "new" and not name:find "^__" then

@@ -3,6 +3,7 @@
 -- @module secateur.util.progress
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
+local visible = require "secateur.util.visible"
 
 local progress = {}
 
@@ -83,7 +84,7 @@ local function columns_of(text) return utf8.len(text) or #text end
 local function cut(text, columns)
   if columns_of(text) <= columns then return text end
   if columns < 2 then return "" end
-  local kept = text
+  local kept = text:sub(1, (utf8.offset(text, columns + 2) or 0) - 1) -- no more is needed to see where words end
   while columns_of(kept) > columns - 1 do
     local shorter = kept:match "^(.*%S)%s+%S+%s*$"
     if not shorter then break end
@@ -108,17 +109,17 @@ end
 -- @treturn string
 function Progress:text(width)
   local parts = figures(self)
-  local middle = table.concat(parts, "  ")
-  local text = join(self.label, middle, self.note)
+  local middle, label, note = table.concat(parts, "  "), visible(self.label), visible(self.note)
+  local text = join(label, middle, note)
   if not width or columns_of(text) <= width then return text end
   local function room(...) return width - columns_of(join(...)) - 2 end
-  text = join(self.label, middle, cut(self.note, room(self.label, middle)))
+  text = join(label, middle, cut(note, room(label, middle)))
   if columns_of(text) <= width then return text end
   while #parts > 1 and columns_of(middle) > width do
     table.remove(parts)
     middle = table.concat(parts, "  ")
   end
-  return join(cut(self.label, room(middle)), middle)
+  return join(cut(label, room(middle)), middle)
 end
 
 -- Writes the line over the one that stands there.

@@ -29,7 +29,7 @@ function repair_options.choose(checked, scores)
     errors.refuse("prune", "calibration: expected images to repair with, a split or a Tensor [N x C x H x W], got none")
   elseif not method and not said[scores] then
     said[scores] = true
-    io.stderr:write("prune: no images to repair with (calibration = data.train gives them): not repaired\n")
+    errors.warn "prune: no images to repair with (calibration = data.train gives them): not repaired"
   end
   return method or "none", images
 end
