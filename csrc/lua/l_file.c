@@ -1,6 +1,7 @@
 /* The class File: a file whose bytes, zip entries and tensors are read where the caller says. Understanding what it
  * holds is left to Lua. And files that are written whole. Errors start with the path. */
 #include "base/atomic_file.h"
+#include "base/folder.h"
 #include "base/interrupt.h"
 #include "io/file_stream.h"
 #include "io/strided.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define CLASS SC_LUA_CLASS("File")
+#define FOLDER SC_LUA_CLASS("Folder")
 
 enum { CHUNK = 1 << 16 }; /* bytes that are summed up at a time */
 
@@ -214,14 +216,40 @@ static int file_try(lua_State *L) {
     return 0;
 }
 
+static int folder_release(lua_State *L) {
+    sc_folder_release(luaL_checkudata(L, 1, FOLDER));
+    return 0;
+}
+
+/* folder_names(path) -> list of the names in a folder but "." and "..", in no order. */
+static int folder_names(lua_State *L) {
+    sc_error error;
+    const char *path = sc_lua_check_text(L, 1, "folder_names", "path");
+    sc_folder *folder = sc_lua_new_object(L, FOLDER, sizeof *folder); /* owns the names while Lua may raise */
+    sc_lua_try(L, sc_folder_read(folder, path, &error), &error);
+    lua_newtable(L);
+    lua_Integer count = 0;
+    for (size_t at = 0; at < folder->length; at += strlen(folder->names + at) + 1) {
+        lua_pushstring(L, folder->names + at);
+        lua_rawseti(L, -2, ++count);
+    }
+    sc_folder_release(folder);
+    return 1;
+}
+
 void sc_lua_open_file(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"size", file_size},   {"modified", file_modified},   {"bytes", file_bytes}, {"crc32", file_crc32},
         {"zip", file_zip},     {"name", file_name},           {"entry", file_entry}, {"tensor", file_tensor},
         {"close", file_close}, {"__tostring", file_tostring}, {NULL, NULL},
     };
-    static const luaL_Reg functions[] = {
-        {"file_open", file_open}, {"file_write", file_write}, {"file_try", file_try}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"file_open", file_open},
+                                         {"file_write", file_write},
+                                         {"file_try", file_try},
+                                         {"folder_names", folder_names},
+                                         {NULL, NULL}};
+    static const luaL_Reg none[] = {{NULL, NULL}};
     sc_lua_new_class(L, CLASS, methods, file_close);
+    sc_lua_new_class(L, FOLDER, none, folder_release);
     luaL_setfuncs(L, functions, 0);
 }

@@ -50,6 +50,25 @@ describe("util.files", function()
     assert.same({ nil, root .. "/none: no such folder" }, { files.walk(root .. "/none") })
   end)
 
+  it("gives no shorter list where the system fails half-way", function()
+    needs.proc(pending)
+    -- A process that has ended, and that its parent does not ask for, has a folder that opens and cannot be read.
+    assert(os.execute(("mkfifo '%s/go'"):format(root)))
+    local parent = assert(io.popen(("read go <'%s/go' & echo $! $$ >'%s/pid'; exec cat >'%s/none'"):format(root, root,
+      root), "w"))
+    finally(function() parent:close() end)
+    local process, above, state
+    repeat process, above = (files.read_all(root .. "/pid") or ""):match "^(%d+) (%d+)\n" until process
+    repeat until assert(files.read_all(("/proc/%s/comm"):format(above))) == "cat\n" -- a shell would ask for it
+    local go = assert(io.open(root .. "/go", "w"))
+    go:write "\n"
+    go:close()
+    process = "/proc/" .. process
+    repeat state = assert(files.read_all(process .. "/stat")):match "^.*%) (%a)" until state == "Z"
+    if files.mode(process .. "/net") ~= "directory" then pending "no such folder on this system" end
+    assert.same({ nil, process .. "/net: Invalid argument" }, { files.list(process .. "/net") })
+  end)
+
   it("walks nested folders and picks extensions", function()
     for _, name in ipairs { "b/2.PNG", "b/c/1.png", "a.jpg", "b.txt", ".x/1.png", "b/.1.png" } do
       temporary.write(root, name, "")

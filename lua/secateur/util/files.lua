@@ -192,13 +192,11 @@ end
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the folder
 function files.list(path, opts)
-  local ok, iterate, state, _, closing = pcall(lfs.dir, path)
-  if not ok then return nil, (tostring(iterate):gsub("^cannot open ", "")) end
+  local ok, all = errors.try(core.folder_names, path)
+  if not ok then return nil, ("%s: %s"):format(path, files.without_path(all, path)) end
   local names = {}
-  for name in iterate, state, nil, closing do
-    if name ~= "." and name ~= ".." and (name:sub(1, 1) ~= "." or opts and opts.hidden) then
-      names[#names + 1] = name
-    end
+  for _, name in ipairs(all) do
+    if name:sub(1, 1) ~= "." or opts and opts.hidden then names[#names + 1] = name end
   end
   return files.sort(names)
 end
