@@ -53,12 +53,13 @@ static void relevance(const sc_op_call *call, sc_relevance_mode mode, double eps
     sc_attention_context_relevance(&product, mode == SC_RELEVANCE_DETACH_WEIGHTS, &size);
 }
 
-/* Weights add up to 1: the same value in all tokens is the context, whatever the weights. */
+/* The same value in all tokens is the context, whatever the weights, if they add up to 1; zero always is. */
 static void fixed_units(bool *fixed, const sc_op_call *call, const sc_unit_facts *inputs) {
     sc_attention_size size = sc_call_context_size(call);
     for (size_t h = 0, f = 0; h < size.heads; h++)
         for (size_t i = 0; i < sc_head_width(&size, h); i++, f++)
-            fixed[f] = inputs[1].fixed[f] && (inputs[1].uniform[f] || inputs[0].fixed[h]);
+            fixed[f] = inputs[1].fixed[f] &&
+                       (inputs[1].zero[f] || inputs[0].fixed[h] || (inputs[1].uniform[f] && inputs[0].normalised));
 }
 
 /* Features are those of the values; a head that is kept has at least one. */

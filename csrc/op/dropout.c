@@ -41,6 +41,7 @@ const sc_op sc_op_dropout = {
     .linearity = SC_LINEARITY_ELEMENTWISE,
     .channels = SC_CHANNELS_KEEP,
     .inplace = true,
+    .inert = true,
     .infer = sc_infer_same,
     .forward = forward,
     .backward = backward,

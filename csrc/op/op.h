@@ -162,6 +162,7 @@ typedef struct sc_unit_facts {
     const bool *fixed;   /* the same for every image */
     const bool *zero;    /* fixed, and 0 at every position */
     const bool *uniform; /* fixed, and the same at every position */
+    bool normalised;     /* the numbers along the last axis add up to 1 */
 } sc_unit_facts;
 
 typedef struct sc_op {
@@ -192,6 +193,8 @@ typedef struct sc_op {
      * output are fixed, by what is known of the inputs. `fixed` comes as false. The call has attributes, shapes and
      * parameters. */
     void (*fixed_units)(bool *fixed, const sc_op_call *call, const sc_unit_facts *inputs);
+    bool normalises; /* Compaction: the numbers along the last axis of the output add up to 1 */
+    bool inert;      /* Compaction: the output is the input, at inference */
     /* Compaction (with fixed_units) Adds to the units that are kept of output and inputs, until what is kept of the
      * output can be computed from what is kept of the inputs. Called again until nothing changes. */
     void (*keep_units)(bool *output, bool *const *inputs, const sc_op_call *call, const sc_unit_facts *facts);

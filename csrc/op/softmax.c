@@ -60,6 +60,7 @@ const sc_op sc_op_softmax = {
     .writes_grad = true,
     .unit_axis = -1,
     .fixed_units = fixed_units,
+    .normalises = true,
     .keep_units = keep_units,
     .infer = sc_infer_same,
     .forward = forward,

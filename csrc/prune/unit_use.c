@@ -72,7 +72,11 @@ sc_status sc_unit_targets(size_t **targets, size_t *count, const sc_graph *graph
 /* ---- facts ---- */
 
 static sc_unit_facts facts_of(const sc_unit_use *use) {
-    return (sc_unit_facts){.count = use->units, .fixed = use->fixed, .zero = use->zero, .uniform = use->uniform};
+    return (sc_unit_facts){.count = use->units,
+                           .fixed = use->fixed,
+                           .zero = use->zero,
+                           .uniform = use->uniform,
+                           .normalised = use->normalised};
 }
 
 static bool all_set(const bool *flags, size_t count) {
@@ -161,6 +165,7 @@ static sc_status find_fixed(sc_unit_use *uses, const sc_graph *graph, size_t i, 
     sc_op_call call;
     if (sc_node_is_input(node))
         return SC_OK;
+    uses[i].normalised = op->normalises || (op->inert && uses[node->input[0]].normalised);
     if (op->channels == SC_CHANNELS_PRODUCE) {
         find_fixed_of_producer(uses[i].fixed, graph, node, &uses[node->input[0]]);
     } else if (op->fixed_units) {

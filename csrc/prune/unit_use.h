@@ -14,6 +14,7 @@ typedef struct sc_unit_use {
     size_t units, positions;
     bool last_axis;
     bool *fixed, *zero, *uniform; /* [units]; as in sc_unit_facts */
+    bool normalised;              /* as in sc_unit_facts */
     bool *kept;                   /* [units]: the compact graph has them */
     size_t kept_count;            /* 0: the node is not needed */
     bool constant;                /* all units that are kept are fixed: the node is but a parameter */

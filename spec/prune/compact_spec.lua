@@ -319,6 +319,23 @@ describe("compact", function()
     assert.equal(before, pruned:summary())
   end)
 
+  -- A masked unit of the values is 1/2 everywhere behind the sigmoid: so it is in the context if the weights add up to 1.
+  it("knows what attention makes of a constant only where its weights add up to one", function()
+    for _, normalised in ipairs { true, false } do
+      local model = build({ 5, 4 }, function(net, x)
+        local q, v = net:linear("q", x, { out = 4 }), net:sigmoid("s", net:linear("v", x, { out = 4 }))
+        local weights = net:attention_scores("scores", { q, q }, { heads = 2 })
+        if normalised then weights = net:dropout("drop", net:softmax("p", weights)) end
+        x = net:attention_context("context", { weights, v })
+        return net:linear("head", net:flatten("flat", x), { out = 2 })
+      end)
+      local pruned = masked(model, { v = { 2 } })
+      local small = compact(pruned)
+      same_logits(pruned, small, "attention")
+      assert.equal(normalised and "5x3" or "5x4", shape_of(small, "context"))
+    end
+  end)
+
   it("lets norms that scale by zero go, and refuses a model whose every path is dead", function()
     local model = build({ 2, 6, 6 }, function(net, x)
       x = net:conv2d("a", x, { out = 4, kernel = 3 })
