@@ -2,9 +2,9 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "image/codec.h"
 
-#include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "image/fault.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -131,7 +131,7 @@ sc_status sc_codec_begin(sc_codec_input *out, const sc_image_bytes *bytes, size_
                             .read = sc_image_bytes_read,
                             .alloc = sc_memory_alloc,
                             .release = sc_memory_free,
-                            .check_interrupt = sc_interrupt_check};
+                            .check_interrupt = sc_image_check_interrupt};
     return SC_OK;
 }
 
@@ -139,7 +139,7 @@ sc_status sc_codec_end(sc_status status, sc_image_format format, sc_error *error
     if (status == SC_ERROR_FORMAT && errno == ENOMEM)
         return sc_error_set(error, SC_ERROR_MEMORY, "out of memory while reading a %s file",
                             sc_image_format_name(format));
-    if (status == SC_ERROR_FORMAT && sc_interrupt_check(NULL) != SC_OK)
+    if (status == SC_ERROR_FORMAT && sc_image_check_interrupt(NULL) != SC_OK)
         return sc_error_set(error, SC_ERROR_INTERRUPTED, "interrupted");
     return status;
 }

@@ -22,7 +22,7 @@ typedef struct sc_codec_input {
     /* sc_memory_alloc and sc_memory_free. */
     sc_status (*alloc)(void **out, size_t count, size_t size, sc_error *error);
     void (*release)(void *pointer);
-    /* sc_interrupt_check; with NULL, since who called the decoder reports it. Asked between pieces of the work. */
+    /* sc_image_check_interrupt, asked between pieces of the work. */
     sc_status (*check_interrupt)(sc_error *error);
 } sc_codec_input;
 

@@ -2,6 +2,26 @@
 
 #include "base/interrupt.h"
 
+/* As with stb.c's: GCC 12's LeakSanitizer wants variables of threads in the static block. */
+#ifdef SC_SANITIZE
+#define THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define THREAD_LOCAL _Thread_local
+#endif
+
+/* Decoders are called through libraries that take no context. */
+static THREAD_LOCAL const atomic_bool *cancelled;
+
+void sc_image_cancel_by(const atomic_bool *flag) {
+    cancelled = flag;
+}
+
+sc_status sc_image_check_interrupt(sc_error *error) {
+    if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
+        return sc_error_set(error, SC_ERROR_INTERRUPTED, "interrupted");
+    return sc_interrupt_check(NULL) == SC_OK ? SC_OK : sc_error_set(error, SC_ERROR_INTERRUPTED, "interrupted");
+}
+
 void sc_image_fault_init(sc_image_fault *fault) {
     atomic_init(&fault->is_set, false);
     fault->position = 0;

@@ -27,6 +27,13 @@ void sc_image_fault_set(sc_image_fault *fault, size_t position, const sc_error *
 /* After the loop: SC_OK, or what ended it. Ctrl-C comes before all else, and is reported. */
 sc_status sc_image_fault_get(const sc_image_fault *fault, sc_error *error);
 
+/* SC_ERROR_INTERRUPTED where a decoder on this thread should give up: Ctrl-C came, or who wanted the image does not any
+ * more. Like sc_interrupt_check with NULL: who called the decoder reports it. */
+sc_status sc_image_check_interrupt(sc_error *error);
+
+/* Decoders on this thread also give up once the flag is true. NULL: no flag (any more). */
+void sc_image_cancel_by(const atomic_bool *flag);
+
 /* The status of a single decode, made inside an interrupt scope: where Ctrl-C ended it, the scope is told that the
  * caller reports it. Decoders leave that to who knows whether anybody hears of their error. */
 sc_status sc_image_fault_report(sc_status status, sc_error *error);

@@ -4,9 +4,11 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "image/fault.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -31,6 +33,7 @@ struct sc_image_loader {
     size_t fault_at;  /* the sample at which the work ended before its end; the first of those that failed */
     sc_error fault;   /* why; its status is SC_OK as long as it goes on */
     bool stopping;
+    atomic_bool closing; /* for decoders in the midst of an image */
     pthread_t *threads;
     size_t thread_count;
 };
@@ -99,6 +102,7 @@ static void *run_worker(void *argument) {
     sc_preprocess_scratch scratch = {0};
     sc_error reason;
     size_t sample;
+    sc_image_cancel_by(&loader->closing);
     pthread_mutex_lock(&loader->lock);
     while (take_sample(loader, &sample)) {
         pthread_mutex_unlock(&loader->lock);
@@ -183,6 +187,7 @@ sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source,
         return sc_error_set(error, SC_ERROR_MEMORY, "image loader: could not create a mutex");
     }
     pthread_condattr_destroy(&clock);
+    atomic_init(&loader->closing, false);
     loader->source = sc_image_source_retain(source);
     loader->preprocess = options->preprocess;
     loader->count = options->count;
@@ -243,6 +248,7 @@ sc_status sc_image_loader_next(sc_image_loader *loader, sc_image_batch *batch, b
 void sc_image_loader_destroy(sc_image_loader *loader) {
     if (!loader)
         return;
+    atomic_store(&loader->closing, true);
     pthread_mutex_lock(&loader->lock);
     loader->stopping = true;
     pthread_cond_broadcast(&loader->slot_free);

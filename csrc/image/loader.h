@@ -26,7 +26,7 @@ sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source,
  * descriptors ran out, a file is gone), with its path in the message. One thread at a time. */
 sc_status sc_image_loader_next(sc_image_loader *loader, sc_image_batch *batch, bool *done, sc_error *error);
 
-/* Stops the threads after the image each has in hand, and frees everything. NULL is allowed. */
+/* Stops the threads in the midst of what they decode, and frees everything. NULL is allowed. */
 void sc_image_loader_destroy(sc_image_loader *loader);
 
 #endif

@@ -1,7 +1,7 @@
 #include "image/stb.h"
 
-#include "base/interrupt.h"
 #include "base/memory.h"
+#include "image/fault.h"
 
 #include <setjmp.h>
 #include <stdbool.h>
@@ -37,7 +37,7 @@ typedef struct decode {
 static STBI_THREAD_LOCAL decode *current;
 
 static void leave_if_interrupted(void) {
-    if (current && sc_interrupt_check(NULL) != SC_OK)
+    if (current && sc_image_check_interrupt(NULL) != SC_OK)
         longjmp(current->leave, 1);
 }
 

@@ -1,4 +1,5 @@
 -- What a small file may make the decoder do: how many scans, how many bytes, and for how long after Ctrl-C.
+local child = require "support.child"
 local clinic = require "support.clinic"
 local core = require "secateur.core"
 local data = require "secateur.data"
@@ -141,6 +142,18 @@ describe("limits of decoding", function()
     assert.equal(0, #data.folder(root .. "/set", { size = 8, quiet = true, max_bytes = 120 }).skipped)
     assert.has_error(function() data.folder(root .. "/set", { size = 8, quiet = true, max_bytes = 119 }) end,
       ("folder: %s/set: class 'a': none of its 4 images can be read"):format(root))
+  end)
+
+  it("end with the loader, in the midst of an image", function()
+    needs.native(pending, "a fence of processor time")
+    local path = temporary.write(root, "closed.jpg", many_scans(8192, 500))
+    -- Whole, the images that are begun would take ten times what the system allows the process.
+    local good, output = child.try(([[
+      local core = require "secateur.core"
+      local source = core.image_source { kind = "files", paths = { %q }, cache_bytes = 0 }
+      for _ = 1, 500 do core.image_loader(source, { indices = { 1, 1, 1 }, size = 8, workers = 2 }):close() end
+    ]]):format(path), "ulimit -t 100; %s")
+    assert.is_true(good, output)
   end)
 
   it("end the largest JPEG at Ctrl-C, in the midst of its scans", function()
