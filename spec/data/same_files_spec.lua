@@ -59,6 +59,21 @@ describe("data: files with several names", function()
     assert.same({}, set.skipped)
   end)
 
+  it("are looked for once in each folder", function()
+    for i = 1, 12 do
+      assert(files.mkdir_p(("%s/d%d"):format(root, i)))
+      for k = 1, 12 do link(("../d%d"):format(k), ("d%d/l%d"):format(i, k)) end
+    end
+    local list, listed = files.list, 0
+    finally(function() files.list = list end)
+    files.list = function(...)
+      listed = listed + 1
+      return list(...)
+    end
+    assert.matches("expected folders for the classes COVID", errors.inside(function() data.cpn(root) end))
+    assert.equal(13, listed)
+  end)
+
   it("keep the class that they lie in, not those that link to them", function()
     fill("a", 5)
     fill("b", 5)

@@ -142,21 +142,30 @@ function layout.add_loose(listing, root, folder)
   end
 end
 
---- The folder that a test accepts: the root, else the one below it, level by level.
+--- The folder that a test accepts: the root, else the one below it, level by level. Links are followed, but each folder
+-- is looked at once, whatever links there are between them.
 -- @string root
 -- @int depth how many levels to look into
 -- @func accept gets a folder and the list of the folders in it
 -- @treturn string the folder relative to the root ("" for itself), or nil
 -- @raise where the test accepts several of a level: none of them is the whole
 function layout.find(root, depth, accept)
-  local level = { "" }
+  local level, seen = { "" }, {}
+  local function is_new(folder)
+    local identity = files.identity(files.join(root, folder)) or folder
+    local new = not seen[identity]
+    seen[identity] = true
+    return new
+  end
   for _ = 0, depth do
     local below, found = {}, {}
     for _, folder in ipairs(level) do
-      local whole = files.join(root, folder)
-      local names = layout.folders(whole)
-      if accept(whole, names) then found[#found + 1] = folder end
-      for _, name in ipairs(names) do below[#below + 1] = files.join(folder, name) end
+      if is_new(folder) then
+        local whole = files.join(root, folder)
+        local names = layout.folders(whole)
+        if accept(whole, names) then found[#found + 1] = folder end
+        for _, name in ipairs(names) do below[#below + 1] = files.join(folder, name) end
+      end
     end
     if #found > 1 then
       errors.raise("%s: expected one folder that holds the set, found '%s' and '%s'; give one of them (sc.data.folder "
