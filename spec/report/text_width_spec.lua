@@ -52,4 +52,18 @@ describe("fonts", function()
     assert.equal("LRP ε⁺ − × ü…", fonts.drawable("LRP ε⁺ − × ü…"))
     assert.equal("a?b", fonts.drawable("a\u{10FFFD}b")) -- private use, at the very end
   end)
+
+  it("asks at most once, however many letters a text has", function()
+    local real, asked, letters = io.popen, 0, {}
+    for code = 0x100, 0x2000 do letters[#letters + 1] = utf8.char(code) end
+    io.popen = function(...) -- luacheck: ignore 122
+      asked = asked + 1
+      return real(...)
+    end
+    local ok, drawn = pcall(fonts.drawable, table.concat(letters))
+    io.popen = real -- luacheck: ignore 122
+    assert(ok, drawn)
+    assert.is_true(asked <= 1)
+    assert.equal(#letters, utf8.len(drawn))
+  end)
 end)

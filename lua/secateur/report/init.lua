@@ -228,7 +228,7 @@ local function write_whole(rows, folder, opts)
   for i = #made, 1, -1 do lfs.rmdir(made[i]) end -- only where nothing else is in them
   if stage and errors.is_fault(problem) then problem.message = stage:reword(problem.message) end
   if type(problem) == "string" and not stage then errors.refuse("report", problem) end
-  errors.rethrow(problem)
+  errors.rethrow(problem, "report")
 end
 
 local function write(rows, folder, opts)
