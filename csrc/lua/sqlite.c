@@ -64,6 +64,10 @@ typedef struct failure {
 /* The connection's last failure, with the system's reason where there is one: `reason`, or what SQLite remembers. db
  * may be NULL: then memory is short. */
 static void describe_failure(failure *out, sqlite3 *db, int code, int reason) {
+    if (code == SQLITE_IOERR_NOMEM || (code & 0xff) == SQLITE_NOMEM) { /* SQLite's own message may speak of files */
+        code = SQLITE_NOMEM;
+        db = NULL;
+    }
     const char *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(code);
     int primary = code & 0xff;
     if (db && reason == 0 && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN))
