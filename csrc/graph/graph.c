@@ -202,6 +202,8 @@ static sc_status bind(sc_param_ref *ref, sc_graph *graph, const char *node, cons
     const char *name = binding && binding->name ? binding->name : own_name;
     sc_shape full = spec->shape;
     size_t first = binding ? binding->first_row : 0;
+    if (binding && binding->slot && strcmp(binding->slot, spec->name) != 0)
+        return sc_error_set(error, SC_ERROR_ARGUMENT, "parameters: expected '%s', got '%s'", spec->name, binding->slot);
     if (binding && binding->total_rows) {
         if (full.ndim < 1 || first > binding->total_rows || full.size[0] > binding->total_rows - first)
             return sc_error_set(error, SC_ERROR_ARGUMENT, "%s: expected rows within 1..%zu, got %zu..%zu", spec->name,

@@ -53,6 +53,7 @@ typedef struct sc_graph {
 
 /* Where a new node finds a parameter; a NULL name means "<node>.<slot>", all rows. */
 typedef struct sc_param_binding {
+    const char *slot; /* (optional) what the operation has to call it */
     const char *name;
     size_t first_row, total_rows; /* total 0: the parameter has just the rows that the node uses */
 } sc_param_binding;

@@ -90,27 +90,25 @@ static void read_binding(lua_State *L, const char *slot, sc_param_binding *bindi
         sc_lua_expected(L, -1, "add", slot, "a table {name =, first =, total =}");
     int table = lua_gettop(L);
     sc_lua_check_keys(L, table, "add", known);
+    binding->slot = slot;
     if (sc_lua_field(L, table, "name") != LUA_TNIL)
         binding->name = sc_lua_check_string(L, -1, "add", "name");
     binding->first_row = (size_t)sc_lua_field_integer(L, table, "add", "first", 1, 1, LUA_MAXINTEGER) - 1;
     binding->total_rows = (size_t)sc_lua_field_integer(L, table, "add", "total", 0, 0, LUA_MAXINTEGER);
 }
 
-/* Bindings are keyed by slot name, and slots are known once shapes are judged: so they are tried in the order in which
- * operations declare them, weight, bias, value. */
+/* Bindings are keyed by slot name; which slots there are is known once shapes are judged. Operations call the first one
+ * weight, value or index, and the second one bias. */
 static void read_bindings(lua_State *L, int index, sc_param_binding *bindings) {
-    static const char *const slots[] = {"weight", "bias", NULL};
+    static const char *const known[] = {"weight", "bias", "value", "index", NULL};
     if (lua_isnoneornil(L, index))
         return;
     if (!lua_istable(L, index))
         sc_lua_expected(L, index, "add", "parameters", "a table");
-    static const char *const known[] = {"weight", "bias", "value", NULL};
     sc_lua_check_keys(L, index, "add", known);
-    for (int slot = 0; slots[slot]; slot++)
-        if (sc_lua_field(L, index, slots[slot]) != LUA_TNIL)
-            read_binding(L, slots[slot], &bindings[slot]);
-    if (sc_lua_field(L, index, "value") != LUA_TNIL)
-        read_binding(L, "value", &bindings[0]);
+    for (int k = 0; known[k]; k++)
+        if (sc_lua_field(L, index, known[k]) != LUA_TNIL)
+            read_binding(L, known[k], &bindings[strcmp(known[k], "bias") == 0]);
 }
 
 /* graph:add(op, name, {input names} [, attributes [, parameters]]) -> name */

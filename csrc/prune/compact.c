@@ -203,7 +203,8 @@ static void narrow_attrs(unsigned char *attrs, const compaction *c, size_t i) {
 static void bindings_of(sc_param_binding *out, const compaction *c, size_t i) {
     for (int slot = 0; slot < SC_MAX_PARAMS; slot++) {
         const sc_narrow_binding *binding = &c->bindings[i * SC_MAX_PARAMS + (size_t)slot];
-        out[slot] = (sc_param_binding){binding->name, binding->first_row, binding->total_rows};
+        out[slot] = (sc_param_binding){
+            .name = binding->name, .first_row = binding->first_row, .total_rows = binding->total_rows};
     }
 }
 

@@ -76,6 +76,12 @@ describe("a graph", function()
         { weight = { name = "both", first = 4, total = 5 } }))
     assert.equal("linear 'd': weight: expected float32 of shape [6x2], got float32 of shape [5x2]",
       errors.text(graph.add, graph, "linear", "d", { "x" }, { out = 6 }, { weight = { name = "both" } }))
+    assert.equal("linear 'd': parameters: expected 'weight', got 'index'",
+      errors.text(graph.add, graph, "linear", "d", { "x" }, { out = 3 }, { index = { name = "both" } }))
+    assert.equal("index_add 'd': parameters: expected 'index', got 'weight'",
+      errors.text(graph.add, graph, "index_add", "d", { "x" }, { units = 3 }, { weight = { name = "places" } }))
+    graph:add("index_add", "d", { "x" }, { units = 3 }, { index = { name = "places" } })
+    assert.same({ 2 }, graph:parameter("places"):shape())
   end)
 
   it("gives copies the same parameters until one of them wants its own", function()
@@ -140,7 +146,7 @@ describe("a graph", function()
     -- the weight had been made already when the bias turned out not to fit
     refused("linear 'c': bias: expected float32 of shape [2], got float32 of shape [3]", "linear", "c", { "b" },
       { out = 2 }, { bias = { name = "a.bias" } })
-    refused("add: unknown option 'scale', expected one of: weight, bias, value", "linear", "c", { "b" }, { out = 2 },
+    refused("add: unknown option 'scale', expected one of: weight, bias, value, index", "linear", "c", { "b" }, { out = 2 },
       { scale = {} })
     refused("add: weight: expected a table {name =, first =, total =}, got 'w'", "linear", "c", { "b" }, { out = 2 },
       { weight = "w" })

@@ -46,6 +46,19 @@ describe("a model's file", function()
     end
   end)
 
+  it("carries parameters under names of their own, of any operation", function()
+    local model = custom { input = { 2, 1, 1 }, build = function(net, x)
+      x = net:flatten("flat", x)
+      for _, name in ipairs { "a", "b" } do
+        net:index_add(name, x, { units = 3 }, { index = { name = "places" } })
+      end
+      return net:add("sum", { "a", "b", net:parameter("p", {}, { shape = { 3 } }, { value = { name = "shift" } }) })
+    end }
+    model.graph:set_parameter("places", core.tensor({ 3, 1 }, "int64"))
+    model:save(path)
+    check_same(model, load(path))
+  end)
+
   it("carries a model without parameters", function()
     local model = custom { input = { 3, 8, 8 }, build = function(net, x)
       return net:flatten("f", net:adaptive_avg_pool2d("p", x, { output = 1 }))
@@ -182,6 +195,8 @@ describe("a damaged file", function()
     assert.equal("output: node: expected one of the graph, got 'y'", graph_refusal '{"nodes":[],"output":"y"}')
     assert.equal("the graph has no input",
       graph_refusal '{"nodes":[{"op":"parameter","name":"p","attrs":{"shape":[2]}}],"output":"p"}')
+    assert.equal("graph: expected one input, called 'input', got 'x'",
+      graph_refusal '{"nodes":[{"op":"input","name":"x","attrs":{"shape":[2]}}],"output":"x"}')
     local function behind(node, output)
       local start = '{"nodes":[{"op":"input","name":"input","attrs":{"shape":[2]}},'
       return graph_refusal(start .. node .. '],"output":"' .. (output or "l") .. '"}')
@@ -193,6 +208,8 @@ describe("a damaged file", function()
       behind '{"op":"relu","name":"input","inputs":["input"]}')
     assert.equal("add: inputs: expected a list of node names, got 'input'",
       behind '{"op":"relu","name":"l","inputs":"input"}')
+    assert.equal("graph: expected one input, called 'input', got 'l' as well",
+      behind '{"op":"input","name":"l","attrs":{"shape":[2]}}')
     assert.equal("linear 'l': inputs: expected 1 to 1, got 0", behind '{"op":"linear","name":"l","attrs":{"out":2}}')
     assert.is_truthy(behind('{"op":"linear","name":"l","inputs":["input"],"attrs":{"out":1e300}}')
       :find "^linear 'l': out: ")

@@ -45,7 +45,7 @@ end
 local function bindings(draw, names)
   if draw(1, 4) > 1 then return nil end
   local slots = {}
-  for _, slot in ipairs { "weight", "bias", "value" } do
+  for _, slot in ipairs { "weight", "bias", "value", "index" } do
     if draw(1, 2) == 1 then
       local rows = draw(1, 2) == 1
       slots[slot] = { name = pick(draw, names), first = rows and draw(1, 3) or nil, total = rows and draw(1, 8) or nil }

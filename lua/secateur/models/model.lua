@@ -56,7 +56,13 @@ function model.new(graph, info)
   local nodes = graph:nodes()
   local self = setmetatable({ graph = graph, info = info or {} }, Model)
   for _, node in ipairs(nodes) do
-    if node.op == "input" then self.input_shape = node.shape end
+    if node.op == "input" then
+      if self.input_shape or node.name ~= "input" then
+        errors.raise("graph: expected one input, called 'input', got '%s'%s", node.name,
+          self.input_shape and " as well" or "")
+      end
+      self.input_shape = node.shape
+    end
     if node.name == graph:output() then self.output_shape = node.shape end
   end
   if not self.input_shape then errors.raise("the graph has no input") end

@@ -17,8 +17,8 @@
 -- @string name
 -- @tparam {string,...} inputs names of nodes
 -- @tab[opt] attributes of the operation
--- @tab[opt] parameters where its parameters come from: `weight`, `bias` or `value` -> `{name =, first =, total =}`,
--- rows from `first` of a parameter with `total` rows
+-- @tab[opt] parameters where its parameters come from: `weight`, `bias`, `value`, `index` -> a table of `name`,
+-- and `first` and `total`: rows from `first` of a parameter with `total` rows
 -- @treturn string name
 
 --- The node whose value is the result; sets it when given.
