@@ -295,4 +295,20 @@ describe("Integrated Gradients", function()
     local few = attribute(net, image, opts).layers
     assert.near(y:get(1, 3) - y0:get(1, 3), few["classifier.3"][1]:sum(), 1e-4)
   end)
+
+  it("names what a model lacks for Grad-CAM", function()
+    local flat = custom { input = { 4 }, build = function(net, input)
+      return net:linear("head", input, { out = 2 })
+    end }
+    assert.equal("attribute: model: expected one of images [C x H x W] for grad_cam, got one of [4]",
+      here(function() attribute(flat, core.zeros(1, 4), { method = "grad_cam" }) end))
+    local bare = custom { input = { 1, 4, 4 }, build = function(net, input) -- an attention with no norm before it
+      local tokens = net:tokens("t", input)
+      local scores = net:softmax("p", net:attention_scores("s", { tokens, tokens }, { heads = 1 }))
+      local context = net:attention_context("c", { scores, tokens })
+      return net:linear("head", net:flatten("f", context), { out = 2 })
+    end }
+    assert.equal("attribute: layer: expected a model with a convolution or attention",
+      here(function() attribute(bare, core.zeros(1, 1, 4, 4), { method = "grad_cam" }) end))
+  end)
 end)

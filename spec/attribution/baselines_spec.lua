@@ -33,8 +33,10 @@ describe("a baseline", function()
     local x = core.randn(2, 3, 30, 45)
     assert.is_true(baseline.make("f", "blurred", x):allclose(core.gaussian_blur(x, 2), 0, 0))
     assert.is_true(baseline.make("f", "blurred", x, { sigma = 5 }):allclose(core.gaussian_blur(x, 5), 0, 0))
-    assert.equal('f: baseline: expected images [N x C x H x W] for "blurred", got [2 x 3]',
-      errors.text(baseline.make, "f", "blurred", core.zeros(2, 3)))
+    for _, kind in ipairs { "blurred", "black" } do
+      assert.equal(('f: baseline: expected images [N x C x H x W] for "%s", got [2 x 3]; give a Tensor or "zero"')
+        :format(kind), errors.text(baseline.make, "f", kind, core.zeros(2, 3)))
+    end
   end)
 
   it("is the mean image of a split, found once, batch by batch", function()

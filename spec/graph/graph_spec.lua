@@ -146,8 +146,8 @@ describe("a graph", function()
     -- the weight had been made already when the bias turned out not to fit
     refused("linear 'c': bias: expected float32 of shape [2], got float32 of shape [3]", "linear", "c", { "b" },
       { out = 2 }, { bias = { name = "a.bias" } })
-    refused("add: unknown option 'scale', expected one of: weight, bias, value, index", "linear", "c", { "b" }, { out = 2 },
-      { scale = {} })
+    refused("add: unknown option 'scale', expected one of: weight, bias, value, index", "linear", "c", { "b" },
+      { out = 2 }, { scale = {} })
     refused("add: weight: expected a table {name =, first =, total =}, got 'w'", "linear", "c", { "b" }, { out = 2 },
       { weight = "w" })
     refused("shape: too many elements", "input", "y", {}, { shape = { 1 << 40, 1 << 40 } })

@@ -37,7 +37,7 @@ local function case_of(core, seed)
   for _, node in ipairs(graph:nodes()) do shapes[node.name] = node.shape end
   local count = 1 + seed % 3
   return { seed = seed, core = core, graph = graph, names = names, count = count,
-    x = randn(core, count, shapes.x, seed), dy = randn(core, count, shapes[graph:output()], seed + 1) }
+    x = randn(core, count, shapes.input, seed), dy = randn(core, count, shapes[graph:output()], seed + 1) }
 end
 
 local function forward(core, graph, x) return core.plan(graph, { batch = x:size(1) }):forward(x) end
@@ -78,11 +78,11 @@ end
 local function check_relevance(case)
   local found = {}
   local by_name = composites.resolve("spec", composites.get("spec", "epsilon_plus"), case.graph:nodes())
-  for i, keep in ipairs { { "x" }, case.names } do
+  for i, keep in ipairs { { "input" }, case.names } do
     local walker = case.core.relevance(case.graph, { rules = by_name, keep = keep, batch = case.count })
     walker:forward(case.x)
     walker:backward(case.dy)
-    found[i] = bits(walker:relevance "x")
+    found[i] = bits(walker:relevance "input")
   end
   assert.equal(found[1], found[2], "relevance with all kept")
 end

@@ -98,16 +98,16 @@ end
 -- @treturn {string,...} names of its nodes
 function random_graph.make(seed, core, opts)
   local draw, graph, operations = generator(seed), core.graph(), weighted(core.operations())
-  local names, shapes, stored = { "x" }, {}, { "weight", "shared" }
+  local names, shapes, stored = { "input" }, {}, { "weight", "shared" }
   local function add(op, name, ...)
     if not pcall(graph.add, graph, op, name, ...) then return false end
-    if name ~= "x" then names[#names + 1] = name end
+    if name ~= "input" then names[#names + 1] = name end
     local node = graph:node(name)
     shapes[name] = table.concat(node.shape, "x")
     for _, param in pairs(node.params) do stored[#stored + 1] = param.name end
     return true
   end
-  add("input", "x", {}, { shape = shape(draw) })
+  add("input", "input", {}, { shape = shape(draw) })
   local wanted = draw(3, 12)
   local attempt = 0
   while #names <= wanted and attempt < 200 do

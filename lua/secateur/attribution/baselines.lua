@@ -13,7 +13,16 @@ local makers = {}
 
 function makers.zero(_, x) return core.zeros(table.unpack(x:shape())) end
 
+-- Raises unless x are images.
+local function check_images(name, x, kind)
+  local shape = x:shape()
+  if #shape == 4 then return end
+  errors.refuse(name, "baseline: expected images [N x C x H x W] for \"%s\", got [%s]; give a Tensor or \"zero\"", kind,
+    table.concat(shape, " x "))
+end
+
 function makers.black(name, x, opts)
+  check_images(name, x, "black")
   local shape, norm = x:shape(), opts.normalisation
   local channels = shape[2]
   norm = norm or imagenet[channels]
@@ -27,11 +36,8 @@ function makers.black(name, x, opts)
 end
 
 function makers.blurred(name, x, opts)
+  check_images(name, x, "blurred")
   local shape = x:shape()
-  if #shape ~= 4 then
-    errors.refuse(name, "baseline: expected images [N x C x H x W] for \"blurred\", got [%s]", table.concat(shape,
-      " x "))
-  end
   return core.gaussian_blur(x, opts.sigma or math.min(shape[3], shape[4]) / 15)
 end
 

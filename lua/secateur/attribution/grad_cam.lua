@@ -56,7 +56,7 @@ local function before_attention(graph)
   for i = #nodes, 1, -1 do
     if nodes[i].op == "attention_scores" then
       local node = nodes[i]
-      while node and node.op ~= "layer_norm" do node = graph:node(node.inputs[1]) end
+      while node and node.op ~= "layer_norm" do node = node.inputs[1] and graph:node(node.inputs[1]) end
       return node
     end
   end
@@ -123,6 +123,10 @@ end
 -- @treturn function explain
 -- @treturn function close
 function grad_cam.prepare(model, request)
+  if #model.input_shape ~= 3 then
+    errors.refuse(request.name, "model: expected one of images [C x H x W] for grad_cam, got one of [%s]",
+      table.concat(model.input_shape, " x "))
+  end
   local main = request.options.layer or default_layer(model.graph)
   if not main then errors.refuse(request.name, "layer: expected a model with a convolution or attention") end
   local wanted = { main }
