@@ -1,4 +1,4 @@
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #define _FILE_OFFSET_BITS 64
 #include "base/file.h"
 
@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,29 +23,38 @@ sc_status sc_file_error(const char *path, int number, sc_error *error) {
     return sc_error_set(error, SC_ERROR_IO, "'%s': %s", path, reason);
 }
 
+static sc_status check_regular(const char *path, const struct stat *info, sc_error *error) {
+    if (S_ISREG(info->st_mode))
+        return SC_OK;
+    return sc_error_set(error, SC_ERROR_IO, "'%s': expected a regular file, got %s", path,
+                        S_ISDIR(info->st_mode) ? "a directory" : "a pipe or device");
+}
+
+/* Opens what is a regular file when it is looked at, and again when it is open. */
+static sc_status open_regular(int *descriptor, struct stat *info, const char *path, sc_error *error) {
+    *descriptor = -1;
+    if (stat(path, info) != 0)
+        return sc_file_error(path, errno, error);
+    SC_TRY(check_regular(path, info, error));
+    do /* O_NONBLOCK: another file may have taken its place, and opening a pipe would wait for who writes to it */
+        *descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    while (*descriptor < 0 && errno == EINTR); /* a file system of a network waits, and a signal ends that */
+    if (*descriptor < 0 || fstat(*descriptor, info) != 0)
+        return sc_file_error(path, errno, error);
+    return check_regular(path, info, error);
+}
+
 sc_status sc_file_open(sc_file *out, const char *path, sc_error *error) {
     struct stat info;
-    *out = (sc_file){0};
-    /* O_NONBLOCK: opening a pipe that nobody writes to would wait for ever */
-    int descriptor;
-    do
-        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    while (descriptor < 0 && errno == EINTR); /* a file system of a network waits, and a signal ends that */
-    if (descriptor < 0 || fstat(descriptor, &info) != 0) {
-        int number = errno;
-        if (descriptor >= 0)
-            close(descriptor);
-        return sc_file_error(path, number, error);
-    }
     void *copy = NULL;
-    sc_status status = SC_OK;
-    if (!S_ISREG(info.st_mode))
-        status = sc_error_set(error, SC_ERROR_IO, "'%s': expected a regular file, got %s", path,
-                              S_ISDIR(info.st_mode) ? "a directory" : "a pipe or device");
+    int descriptor;
+    *out = (sc_file){0};
+    sc_status status = open_regular(&descriptor, &info, path, error);
     if (status == SC_OK)
         status = sc_memory_alloc(&copy, strlen(path) + 1, 1, error);
     if (status != SC_OK) {
-        close(descriptor);
+        if (descriptor >= 0)
+            close(descriptor);
         return status;
     }
     out->path = strcpy(copy, path);
@@ -102,4 +113,9 @@ sc_status sc_file_read_all(unsigned char **out, size_t *length, const char *path
     }
     sc_file_close(&file);
     return status;
+}
+
+sc_status sc_file_real(char out[SC_FILE_REAL], const char *path, sc_error *error) {
+    _Static_assert(SC_FILE_REAL >= PATH_MAX, "realpath writes as much");
+    return realpath(path, out) ? SC_OK : sc_file_error(path, errno, error);
 }

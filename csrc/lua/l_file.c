@@ -216,6 +216,17 @@ static int file_try(lua_State *L) {
     return 0;
 }
 
+/* file_real(path) -> the path without links; or nil, message where there is nothing. */
+static int file_real(lua_State *L) {
+    sc_error error;
+    char real[SC_FILE_REAL];
+    if (sc_file_real(real, sc_lua_check_text(L, 1, "file_real", "path"), &error) == SC_OK)
+        return lua_pushstring(L, real), 1;
+    lua_pushnil(L);
+    lua_pushstring(L, error.message);
+    return 2;
+}
+
 static int folder_release(lua_State *L) {
     sc_folder_release(luaL_checkudata(L, 1, FOLDER));
     return 0;
@@ -243,11 +254,9 @@ void sc_lua_open_file(lua_State *L) {
         {"zip", file_zip},     {"name", file_name},           {"entry", file_entry}, {"tensor", file_tensor},
         {"close", file_close}, {"__tostring", file_tostring}, {NULL, NULL},
     };
-    static const luaL_Reg functions[] = {{"file_open", file_open},
-                                         {"file_write", file_write},
-                                         {"file_try", file_try},
-                                         {"folder_names", folder_names},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"file_open", file_open},       {"file_write", file_write},
+                                         {"file_try", file_try},         {"file_real", file_real},
+                                         {"folder_names", folder_names}, {NULL, NULL}};
     static const luaL_Reg none[] = {{NULL, NULL}};
     sc_lua_new_class(L, CLASS, methods, file_close);
     sc_lua_new_class(L, FOLDER, none, folder_release);

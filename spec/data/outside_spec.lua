@@ -1,6 +1,7 @@
 local data = require "secateur.data"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
+local lfs = require "lfs"
 local pictures = require "support.pictures"
 local temporary = require "support.temporary"
 
@@ -43,6 +44,25 @@ describe("data: files outside of the data set", function()
     end
     local set = data.csv(write "/elsewhere/1.png", { size = 8, quiet = true })
     assert.same({ "/elsewhere/1.png" }, { set.skipped[1].path })
+  end)
+
+  it("are refused where links of the set lead to them", function()
+    for name, target in pairs { ["link.png"] = "../outside/secret.png", ["passwd.png"] = "/etc/passwd",
+      ["zero.png"] = "/dev/zero", ["sub/more"] = "../../outside" } do
+      assert(lfs.link(target, root .. "/" .. name, true))
+    end
+    for name, target in pairs { ["link.png"] = files.real(top) .. "/outside/secret.png", ["passwd.png"] = "/etc/passwd",
+      ["zero.png"] = "/dev/zero", ["sub/more/secret.png"] = files.real(top) .. "/outside/secret.png" } do
+      local path = write(name)
+      assert.equal(("folder: %s:6: file: expected one below the folder of the table, got '%s', a link to '%s' "
+        .. "(outside = true takes files from anywhere)"):format(path, name, target),
+        errors.inside(function() data.folder(root, { size = 8, quiet = true }) end))
+      assert.matches("^csv: .*:6: column 'file': expected a file below ", errors.inside(function()
+        data.csv(path, { size = 8, quiet = true })
+      end))
+    end
+    write "sub/more/secret.png"
+    assert.equal(3, data.folder(root, { size = 8, quiet = true, outside = true }).train:count())
   end)
 
   it("are taken where asked for", function()

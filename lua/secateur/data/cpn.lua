@@ -4,9 +4,10 @@
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
+local outside = require "secateur.data.outside"
 local split_csv = require "secateur.data.split_csv"
 
-local cpn = { rules = { outside = split_csv.outside } }
+local cpn = { rules = { outside = outside.rule } }
 
 local CLASSES = { "COVID", "NORMAL", "PNEUMONIA" }
 

@@ -10,6 +10,7 @@ local groups = require "secateur.data.groups"
 local labels = require "secateur.data.labels"
 local layout = require "secateur.data.layout"
 local options = require "secateur.util.options"
+local outside = require "secateur.data.outside"
 local split_csv = require "secateur.data.split_csv"
 
 local function are_columns(value)
@@ -39,7 +40,7 @@ local rules = dataset.rules {
   none = { type = "string", default = "No Finding" },
   unknown = { one_of = { "ignore", "negative", "positive" }, default = "ignore" },
   exclusive = { type = "boolean", default = false },
-  outside = split_csv.outside,
+  outside = outside.rule,
 }
 
 -- The records of the table, with the columns that are read: labels (a list) and the column of splits, or nil.

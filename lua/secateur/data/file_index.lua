@@ -4,6 +4,7 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
 local names = require "secateur.data.names"
+local outside = require "secateur.data.outside"
 
 local file_index = {}
 
@@ -12,10 +13,10 @@ Index.__index = Index
 
 --- An index of a folder. It is walked through when a file is first missed.
 -- @string root
--- @bool[opt] outside whether files outside of the folder are found too, where they are written
+-- @bool[opt] anywhere whether files outside of the folder are found too, where they are written
 -- @treturn table with `find`, `is_contested`, `is_outside` and `note`
-function file_index.new(root, outside)
-  return setmetatable({ root = root, outside = outside, claims = {}, how = {} }, Index)
+function file_index.new(root, anywhere)
+  return setmetatable({ root = root, anywhere = anywhere, link = outside.links(root), claims = {}, how = {} }, Index)
 end
 
 -- The last folder of a path and its name, "b/c.png" of "a/b/c.png", or nil where it has none.
@@ -73,7 +74,7 @@ end
 -- Whether a path leads out of the root, where that is not wanted.
 local function leads_out(self, path)
   local _, leaves = files.normal(path)
-  return leaves and not self.outside
+  return leaves and not self.anywhere
 end
 
 -- A file below the root that is written with folders above it, or nil.
@@ -87,11 +88,14 @@ local function find_shorter(self, plain, written)
   return found(self, shorter, written, own and "here" or shorter:find("/", 1, true) and "elsewhere" or "name")
 end
 
---- Whether a path that `find` gave leads to something outside of the root, where that is not wanted.
+--- Whether a path that `find` gave leads to something outside of the root, by its text or by links, where that is not
+-- wanted.
 -- @string path
 -- @treturn boolean
 function Index:is_outside(path)
-  return leads_out(self, path) and files.mode(files.join(self.root, path)) ~= nil
+  if self.anywhere then return false end
+  local whole = files.join(self.root, path)
+  return files.mode(whole) ~= nil and (leads_out(self, path) or self.link(whole) ~= nil)
 end
 
 --- The path of a file, relative to the root and in one form (see `files.normal`). Tried in turn: as written; with

@@ -4,10 +4,11 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local filter = require "secateur.data.filter"
 local layout = require "secateur.data.layout"
+local outside = require "secateur.data.outside"
 local selection = require "secateur.data.selection"
 local split_csv = require "secateur.data.split_csv"
 
-local folder = { rules = { outside = split_csv.outside } }
+local folder = { rules = { outside = outside.rule } }
 
 -- The folders that stand for splits: split -> name. Without a train folder and another, they are classes; but val and
 -- test alone are none.

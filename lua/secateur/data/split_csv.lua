@@ -6,6 +6,7 @@ local files = require "secateur.util.files"
 local groups = require "secateur.data.groups"
 local layout = require "secateur.data.layout"
 local names = require "secateur.data.names"
+local outside = require "secateur.data.outside"
 
 local split_csv = {}
 
@@ -33,7 +34,7 @@ function split_csv.complete(listing, what)
 end
 
 -- Checks one record; gives its sample.
-local function read_record(root, path, record, canonical, expected, outside)
+local function read_record(root, path, record, canonical, expected, leads_out)
   local split = layout.split_name(record.split)
   local class = record.label ~= "" and record.label or nil
   if class and canonical then class = canonical(class) end
@@ -45,9 +46,10 @@ local function read_record(root, path, record, canonical, expected, outside)
     errors.raise("%s:%d: split: expected train, val or test, got '%s'", path, record.line, record.split)
   end
   local name, leaves = plain(root, record.file)
-  if leaves and not outside then
-    errors.raise("%s:%d: file: expected one below the folder of the table, got '%s' (outside = true takes files from "
-      .. "anywhere)", path, record.line, record.file)
+  local real = leads_out and not leaves and leads_out(files.join(root, name))
+  if leads_out and (leaves or real) then
+    errors.raise("%s:%d: file: expected one below the folder of the table, got '%s'%s (outside = true takes files from "
+      .. "anywhere)", path, record.line, record.file, real and (", a link to '%s'"):format(real) or "")
   end
   return { name = name, path = files.join(root, name), label = class, split = split, line = record.line }
 end
@@ -103,10 +105,6 @@ local function read_records(path, columns, optional)
   errors.raise("%s%s", message, way)
 end
 
---- The rule of the option that takes files from outside of the data set's folder. A table may be somebody else's, and
--- name any file of the machine.
-split_csv.outside = { type = "boolean", default = false }
-
 --- Reads `split.csv` in a folder (its fields between commas, semicolons or tabs); its files are relative to it.
 -- @string root
 -- @tab opts `group`: a column's name, or something else; `outside`: whether its files may lie elsewhere
@@ -118,11 +116,11 @@ function split_csv.read(root, opts, canonical, classes)
   if not layout.has_file(path) then return nil end
   local group, optional = groups.column(opts.group)
   local columns, seen = { "file", "label", "split", group }, {}
-  local listing = layout.listing(classes)
+  local listing, leads_out = layout.listing(classes), not opts.outside and outside.links(root)
   local expected = classes and "one of " .. table.concat(classes, ", ") or "a class"
   for i, record in ipairs(read_records(path, columns, optional)) do
     if record[optional or ""] then group = optional end
-    local sample = read_record(root, path, record, canonical, expected, opts.outside)
+    local sample = read_record(root, path, record, canonical, expected, leads_out)
     if seen[sample.name] then
       errors.raise("%s:%d: file '%s' is already in line %d", path, record.line, record.file, seen[sample.name])
     end

@@ -122,6 +122,11 @@ function files.identity(path)
   return found and identity_of(found)
 end
 
+--- A path without links, from the root on.
+-- @string path
+-- @treturn ?string nil where there is nothing
+function files.real(path) return (core.file_real(path)) end
+
 --- Whether a path is a link, wherever it leads.
 -- @string path
 -- @treturn boolean
