@@ -23,8 +23,14 @@
 /* How many steps of SQLite's machine lie between two looks for Ctrl-C: less than a millisecond. */
 enum { STEPS_BETWEEN_LOOKS = 1000 };
 
+/* How many such looks a file has until it is trusted: pages that lead to each other can make a schema of a few
+ * kilobytes that takes for ever to read, before any check of pages sees it. An honest one takes a few hundred steps. */
+enum { LOOKS_UNTIL_TRUSTED = 2000 };
+
 typedef struct connection {
     sqlite3 *db;     /* NULL when closed */
+    bool trusted;    /* its schema has been looked at, and takes no more than it may */
+    int looks;       /* so many, before it was */
     lua_State *main; /* the thread whose hook the interpreter sets on Ctrl-C, while a statement runs */
     lua_Hook hook;   /* that thread's hook when the statement began */
 } connection;
@@ -76,10 +82,11 @@ static void describe_failure(failure *out, sqlite3 *db, int code, int reason) {
     snprintf(out->message, sizeof out->message, reason ? "%s: %s" : "%s", text, reason ? strerror(reason) : "");
 }
 
-static int push_failure(lua_State *L, const failure *what) {
+static int push_failure(lua_State *L, const connection *box, const failure *what) {
+    bool too_long = (what->code & 0xff) == SQLITE_INTERRUPT && box->looks > LOOKS_UNTIL_TRUSTED;
     lua_pushnil(L);
-    lua_pushstring(L, what->message);
-    lua_pushstring(L, kind_of(what->code));
+    lua_pushstring(L, too_long ? "its schema takes too long to read" : what->message);
+    lua_pushstring(L, too_long ? "corrupt" : kind_of(what->code));
     return 3;
 }
 
@@ -120,7 +127,9 @@ static bool drop_size_signal(const signal_guard *guard) {
 /* On Ctrl-C the interpreter sets a hook, which raises at the next instruction of Lua. Until a long query has ended
  * there is none: so a hook that was not there when the statement began ends the query. */
 static int ask_interrupted(void *data) {
-    const connection *box = data;
+    connection *box = data;
+    if (!box->trusted && ++box->looks > LOOKS_UNTIL_TRUSTED)
+        return 1;
     return box->main && lua_gethook(box->main) != box->hook;
 }
 
@@ -144,7 +153,15 @@ static int harden(sqlite3 *db) {
         if (code != SQLITE_OK)
             return code;
     }
-    sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
+    static const struct {
+        int limit, value;
+    } limits[] = {
+        {SQLITE_LIMIT_ATTACHED, 0},      {SQLITE_LIMIT_LENGTH, 1 << 28},   {SQLITE_LIMIT_SQL_LENGTH, 1 << 16},
+        {SQLITE_LIMIT_COLUMN, 100},      {SQLITE_LIMIT_EXPR_DEPTH, 100},   {SQLITE_LIMIT_VDBE_OP, 1 << 16},
+        {SQLITE_LIMIT_TRIGGER_DEPTH, 1}, {SQLITE_LIMIT_WORKER_THREADS, 0},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        sqlite3_limit(db, limits[i].limit, limits[i].value);
     sqlite3_extended_result_codes(db, 1);
     return sqlite3_exec(db, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY", NULL, NULL,
                         NULL);
@@ -177,7 +194,7 @@ static int sqlite_open(lua_State *L) {
         failure what;
         describe_failure(&what, unwritable ? NULL : box->db, unwritable ? SQLITE_READONLY : code, 0);
         close_connection(box);
-        return push_failure(L, &what);
+        return push_failure(L, box, &what);
     }
     sqlite3_progress_handler(box->db, STEPS_BETWEEN_LOOKS, ask_interrupted, box);
     return 1;
@@ -284,7 +301,13 @@ static int connection_run(lua_State *L) {
         describe_failure(&what, box->db, job.code, too_large ? EFBIG : 0);
     if (raised != LUA_OK)
         return lua_error(L);
-    return job.code == SQLITE_OK || job.code == SQLITE_DONE ? 1 : push_failure(L, &what);
+    return job.code == SQLITE_OK || job.code == SQLITE_DONE ? 1 : push_failure(L, box, &what);
+}
+
+/* connection:trust(): from now on statements may take as long as they do. */
+static int connection_trust(lua_State *L) {
+    check_connection(L)->trusted = true;
+    return 0;
 }
 
 /* connection:close(): may be called again. */
@@ -297,7 +320,8 @@ __attribute__((visibility("default"))) int luaopen_secateur_sqlite(lua_State *L)
 
 /* A table: open (see above). */
 int luaopen_secateur_sqlite(lua_State *L) {
-    static const luaL_Reg methods[] = {{"run", connection_run}, {"close", connection_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"run", connection_run}, {"trust", connection_trust}, {"close", connection_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"open", sqlite_open}, {NULL, NULL}};
     luaL_checkversion(L);
     luaL_newmetatable(L, CLASS);

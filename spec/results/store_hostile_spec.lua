@@ -171,6 +171,23 @@ describe("store from elsewhere", function()
     assert.equal("logits k: indices: expected 1, got 2", message_of("logits", { logits = { "1" }, indices = { 1, 2 } }))
   end)
 
+  it("may have been begun by the versions before, with other spaces in the texts of its tables", function()
+    execute("PRAGMA application_id = 1397048129",
+      "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+      "CREATE TABLE rows (position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row TEXT NOT NULL)",
+      "CREATE TABLE cache (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key))",
+      [[CREATE VIEW results AS SELECT json_extract(row, '$.dataset') AS dataset, json_extract(row, '$.model') AS model,
+    json_extract(row, '$.method') AS method, json_extract(row, '$.sampling') AS sampling,
+    json_extract(row, '$.seed') AS seed, json_extract(row, '$.rate') AS rate,
+    json_extract(row, '$.accuracy') AS accuracy, json_extract(row, '$.drop') AS "drop" FROM rows ORDER BY position]],
+      "INSERT INTO meta VALUES ('format', '1')",
+      ("INSERT INTO meta VALUES ('experiment', '%s')"):format(json.encode(experiment)),
+      ("INSERT INTO rows (key, row) VALUES ('%s', '%s')"):format(rows.key(rows.row {}), json.encode(rows.row {})))
+    assert.same({ rows.row {} }, assert(store.read(path)).rows)
+    local writer <close> = assert(store.open(path, experiment))
+    assert.same(rows.row {}, writer:get("row", rows.key(rows.row {})))
+  end)
+
   it("is not changed by reading", function()
     make()
     local before = files.read_all(path)

@@ -10,7 +10,6 @@ local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local lfs = require "lfs"
 local options = require "secateur.util.options"
-local sqlite = require "secateur.sqlite"
 
 local store = {}
 local Store = { __name = "Store" }
@@ -140,12 +139,16 @@ end
 local function inspect(connection)
   local objects, message = run(connection, "SELECT count(*) FROM sqlite_master")
   if not objects then return nil, message end
-  if objects[1][1] == 0 then return true, true end
+  if objects[1][1] == 0 then
+    connection:trust()
+    return true, true
+  end
   local id, unreadable = run(connection, "PRAGMA application_id")
   if not id then return nil, unreadable end
   if id[1][1] ~= application then return nil, "is not a store: it is another program's SQLite file" end
   local good, others = check_schema(connection)
   if not good then return nil, others end
+  connection:trust()
   good, message = check_pages(connection, others)
   if not good then return nil, message end
   return true, false
@@ -160,6 +163,7 @@ local beginnings = {
 
 -- Opens and takes the lock. The connection is the Store's from the first moment on: it is closed whatever fails.
 local function begin(self, mode)
+  local sqlite = require "secateur.sqlite" -- here, so that who keeps no store needs no SQLite
   local message, kind
   self.connection, message, kind = sqlite.open(self.path, mode == "write")
   if not self.connection then return nil, explain(message, kind), kind end
