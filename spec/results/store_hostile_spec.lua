@@ -9,6 +9,47 @@ local sqlite = require "secateur.sqlite"
 local store = require "secateur.results.store"
 local temporary = require "support.temporary"
 
+-- The pages of a store, with a schema that goes on almost for ever: after the honest leaf come interior pages, each
+-- with many links to the next, and in the end a leaf that repeats one entry.
+local function with_endless_schema(bytes)
+  local size = string.unpack(">I2", bytes, 17)
+  local count, first = #bytes // size, bytes:sub(1, size)
+  local kind, cells = string.unpack(">Bxx I2", first, 101)
+  assert(kind == 13, "expected a leaf")
+  local header = first:sub(101, 108 + 2 * cells)
+  local honest = header .. ("\0"):rep(100) .. first:sub(#header + 101)
+  local repeated
+  for i = 1, cells do
+    local at, behind = string.unpack(">I2", first, 107 + 2 * i), size
+    for j = 1, cells do
+      local other = string.unpack(">I2", first, 107 + 2 * j)
+      if other > at then behind = math.min(behind, other) end
+    end
+    if first:sub(at + 1, behind):find("sqlite_autoindex_rows_1", 1, true) then
+      repeated = ("\13\0\0" .. string.pack(">I2I2B", 1, at, 0) .. string.pack(">I2", at))
+      repeated = repeated .. first:sub(#repeated + 1)
+    end
+  end
+  local function interior(left, links, right, start)
+    local pointers, content = {}, {}
+    for i = 1, links do
+      pointers[i], content[i] = string.pack(">I2", size - 5 * i), string.pack(">I4B", left, 1)
+    end
+    local head = "\5\0\0" .. string.pack(">I2I2BI4", links, size - 5 * links, 0, right) .. table.concat(pointers)
+    return head .. ("\0"):rep(size - start - #head - 5 * links) .. table.concat(content)
+  end
+  local depth, pages = 15, {}
+  pages[1] = first:sub(1, 28) .. string.pack(">I4", count + depth + 2) .. first:sub(33, 100)
+    .. interior(count + 1, 1, count + 3, 100)
+  pages[2] = bytes:sub(size + 1)
+  pages[3], pages[4] = honest, repeated
+  for i = 1, depth do
+    local next_page = i < depth and count + 3 + i or count + 2
+    pages[4 + i] = interior(next_page, 100, next_page, 0)
+  end
+  return table.concat(pages)
+end
+
 describe("store from elsewhere", function()
   local folder, path
   local experiment = { methods = { "lrp" }, rates = { 0.5 } }
@@ -49,6 +90,12 @@ describe("store from elsewhere", function()
     make()
     execute("DROP TABLE meta", "CREATE VIEW meta AS " .. endless .. "SELECT name, value FROM t WHERE value = '2'")
     assert.equal("is damaged: 'meta' is not the table that a store has", refused())
+  end)
+
+  it("has a schema that can be read", function()
+    make()
+    assert(files.write_all(path, with_endless_schema(files.read_all(path))))
+    assert.equal("is damaged: its schema takes too long to read", refused())
   end)
 
   it("has no tables of another shape, no triggers and no indexes of its own", function()
