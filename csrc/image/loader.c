@@ -206,7 +206,8 @@ sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source,
 static sc_status wait_for_batch(sc_image_loader *loader, const slot *place, sc_error *error) {
     while (place->pending_rows > 0) {
         SC_TRY(sc_interrupt_check(error));
-        if (loader->fault.status != SC_OK)
+        /* earlier batches still get complete: their samples were begun before */
+        if (loader->fault.status != SC_OK && loader->fault_at / loader->batch <= loader->delivered)
             return sc_error_set(error, loader->fault.status, "%s", loader->fault.message);
         struct timespec until = in_a_tenth();
         pthread_cond_timedwait(&loader->batch_ready, &loader->lock, &until);
