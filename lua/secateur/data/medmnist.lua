@@ -86,9 +86,11 @@ local function read_arrays(path, opts)
 end
 
 local function load_arrays(path, opts)
-  if not files.is_file(path) then
+  local mode, why = files.mode(path)
+  if why then errors.raise("path: %s", why) end
+  if mode ~= "file" then
     errors.raise("path: expected an npz file, got '%s' (%s)", path,
-      files.is_dir(path) and "a folder" or "there is none")
+      mode == "directory" and "a folder" or "there is none")
   end
   local arrays, present = read_arrays(path, opts), {}
   for _, split in ipairs(stratification.names) do

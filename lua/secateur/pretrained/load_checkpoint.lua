@@ -199,8 +199,9 @@ local function build(source, user, where)
   local exclude = found.new and { "^" .. found.head:gsub("%p", "%%%0") .. "%." } or nil
   local fits, message = errors.try(load_state.load, graph, view, { prefix = "", exclude = exclude, notes = notes })
   if not fits then
-    local of_file = message:sub(1, #where) == where -- which cannot be read
-    errors.raise("%s", of_file and message or ("taken for a %s: %s%s"):format(name, message,
+    -- The file cannot be read, or memory is short: nothing that another architecture would change.
+    local of_machine = message:sub(1, #where) == where or message:find "^memory: "
+    errors.raise("%s", of_machine and message or ("taken for a %s: %s%s"):format(name, message,
       hint(source, user, view.body)))
   end
   note_not_finite(graph, view, notes)
