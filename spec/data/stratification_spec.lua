@@ -141,4 +141,17 @@ describe("data.splits", function()
       assert.same({ { 14 }, { 2 }, { 4 } }, tally(samples, parts))
     end)
   end)
+
+  it("takes steps in proportion to the samples, however many classes they have", function()
+    local function steps(classes)
+      local samples, count = {}, 0
+      for i = 1, 4 * classes do samples[i] = { label = i % classes, group = "g" .. i // 2 } end
+      debug.sethook(function() count = count + 1 end, "", 1000)
+      local ok, message = pcall(stratification.assign, samples, { 0.6, 0.2, 0.2 }, 1)
+      debug.sethook()
+      assert(ok, message)
+      return count
+    end
+    assert.is_true(steps(1600) < 6 * steps(400))
+  end)
 end)

@@ -67,8 +67,8 @@ local data = {
 }
 
 --- A folder of images with a folder per class; or train, val and test folders of such; or images listed in `split.csv`
--- (columns file, label, split, and any for `group`). Its files must lie below the folder, unless `outside = true`: a
--- table of somebody else's may name any file of the machine.
+-- (columns file, label, split, and any for `group`). Its files must lie below the folder, links followed, unless
+-- `outside = true`: a table of somebody else's may name any file of the machine.
 -- @function folder
 -- @string root
 -- @tab[opt] opts also `outside` (false)

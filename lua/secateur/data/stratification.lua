@@ -107,19 +107,22 @@ local function assign_samples(samples, shares, seed)
   return part
 end
 
--- Groups of samples in order of appearance: `members`, and `counts` per stratum. A sample without a group is its own.
+-- Groups of samples in order of appearance: `members`, `counts` per stratum, and `strata`, those that it has, in
+-- ascending order (of thousands, most groups have one). A sample without a group is its own.
 local function collect_groups(samples, strata)
   local groups, by_key = {}, {}
   for i, sample in ipairs(samples) do
     local group = sample.group and by_key[sample.group]
     if not group then
-      group = { members = {}, counts = {} }
+      group = { members = {}, counts = {}, strata = {} }
       groups[#groups + 1] = group
       if sample.group then by_key[sample.group] = group end
     end
     table.insert(group.members, i)
+    if not group.counts[strata[i]] then table.insert(group.strata, strata[i]) end
     group.counts[strata[i]] = (group.counts[strata[i]] or 0) + 1
   end
+  for _, group in ipairs(groups) do table.sort(group.strata) end
   return groups
 end
 
@@ -137,9 +140,9 @@ end
 -- What giving the group to the part adds to the squared distance from its fair share of each stratum.
 local function cost(group, part, sizes)
   local sum = 0
-  for k, size in ipairs(sizes) do
-    local count = group.counts[k]
-    if count then sum = sum + count * (2 * (part.has[k] - part.share * size) + count) / (size * size) end
+  for _, k in ipairs(group.strata) do
+    local count, size = group.counts[k], sizes[k]
+    sum = sum + count * (2 * (part.has[k] - part.share * size) + count) / (size * size)
   end
   return sum
 end

@@ -58,7 +58,8 @@ local file_rules = { extension = { type = "string" } }
 
 --- Checks, before the work whose result goes there, that a file can be written: makes its folder where it is missing,
 -- and refuses a folder's name, a place without the right to write, and another extension than the one wanted. A file
--- that is there already stays as it is.
+-- that is there already stays as it is. (All of Secateur's files are written whole or not at all, beside their place,
+-- and then put there: a link of that name is replaced, and the file that it leads to stays as it is.)
 -- @string path
 -- @tab[opt] opts `extension` (such as "safetensors"; any if not given), without its dot
 -- @treturn string the path
