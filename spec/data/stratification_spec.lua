@@ -147,7 +147,7 @@ describe("data.splits", function()
       local samples, count = {}, 0
       for i = 1, 4 * classes do samples[i] = { label = i % classes, group = "g" .. i // 2 } end
       debug.sethook(function() count = count + 1 end, "", 1000)
-      local ok, message = pcall(stratification.assign, samples, { 0.6, 0.2, 0.2 }, 1)
+      local ok, message = pcall(splits.assign, samples, { 0.6, 0.2, 0.2 }, 1)
       debug.sethook()
       assert(ok, message)
       return count
