@@ -5,6 +5,7 @@ local SCRIPT = [==[
 local results, signals, restored = require("spec.lua_threads").run([=[%s]=], 3, package.path, package.cpath, %s)
 for _, one in ipairs(results) do print(one.good, one.message) end
 print(restored, signals > 0)
+io.stdout:flush() -- should another signal be on its way
 ]==]
 
 local function run(code, interrupted)

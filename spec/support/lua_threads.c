@@ -77,9 +77,9 @@ static int run(lua_State *L) {
     static task tasks[MAX_THREADS];
     int count = (int)luaL_checkinteger(L, 2);
     luaL_argcheck(L, count >= 1 && count <= MAX_THREADS, 2, "1 to 16 threads");
-    struct sigaction action = {.sa_handler = on_sigint}, before, after;
+    struct sigaction action = {.sa_handler = on_sigint}, after;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, &before);
+    sigaction(SIGINT, &action, NULL);
     pthread_barrier_init(&barrier, NULL, (unsigned)count);
     atomic_store(&met, false);
     atomic_store(&signals, 0);
@@ -103,7 +103,7 @@ static int run(lua_State *L) {
         lua_rawseti(L, -2, i + 1);
     }
     pthread_barrier_destroy(&barrier);
-    sigaction(SIGINT, &before, &after);
+    sigaction(SIGINT, NULL, &after);
     lua_pushinteger(L, atomic_load(&signals));
     lua_pushboolean(L, after.sa_handler == on_sigint);
     return 3;
