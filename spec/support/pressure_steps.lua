@@ -3,6 +3,7 @@
 local core = require "secateur.core"
 local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
+local options = require "secateur.util.options"
 local pictures = require "support.pictures"
 local sc = require "secateur"
 
@@ -63,6 +64,32 @@ step("safetensors", none, function() return (sc.safetensors.load(path "kept.tens
 step("npz", none, function() return sc.npz(path "kept.npz").a end, numbers)
 step("export", network, function(model) model:export_onnx(path "made.onnx") return true end,
   function() return content "made.onnx" end, { "made.onnx" })
+step("checkpoint", none, function() return sc.load_weights "spec/fixtures/checkpoints/protocol4.pth" end,
+  function(tensors)
+    local texts = {}
+    for _, name in ipairs(options.sorted_keys(tensors)) do texts[#texts + 1] = name .. numbers(tensors[name]) end
+    return table.concat(texts, " ")
+  end)
+
+-- Images by the library that decodes them; what a build cannot read is no step of it.
+for name, format in pairs { ["images/colour.jpg"] = "stb", ["images/colour16.png"] = "stb", ["clinic/jpeg.tif"] = "TIFF",
+  ["clinic/grey16_lzw.tif"] = "TIFF", ["clinic/lossy.webp"] = "WebP", ["clinic/ct_rle.dcm"] = "DICOM",
+  ["clinic/ct_jpeg_lossless.dcm"] = "DICOM", ["clinic/ct_jpeg_ls.dcm"] = "DICOM",
+  ["clinic/ct_jpeg2000.dcm"] = "DICOM", ["clinic/ybr_jpeg.dcm"] = "DICOM" } do
+  if format == "stb" or core.codecs()[format] == true then
+    step("image " .. name, none, function() return sc.image("spec/fixtures/" .. name, { size = 16, channels = 1 }) end,
+      numbers)
+  end
+end
+
+step("csv", function()
+  local rows = { "file,label" }
+  for _, class in ipairs { "low", "high" } do
+    for i = 1, 6 do rows[#rows + 1] = ("images/%s/%d.png,%s"):format(class, i, class) end
+  end
+  assert(files.write_all(path "table.csv", table.concat(rows, "\n") .. "\n"))
+end, function() return sc.data.open(path "table.csv", { size = 8, channels = 1, seed = 1, quiet = true }) end, numbers)
+
 step("data", none, data, function(found)
   return ("%d %d %d "):format(found.train:count(), found.val:count(), found.test:count()) .. numbers(found)
 end)
@@ -115,10 +142,12 @@ end, parameters, { "made.run" })
 step("resume", function()
   files.remove(path "begun.run")
   local model, set = network(), data()
-  sc.train(model, set, { epochs = 1, batch = 4, seed = 1, quiet = true, augment = false, checkpoint = path "begun.run" })
+  sc.train(model, set, { epochs = 1, batch = 4, seed = 1, quiet = true, augment = false,
+    checkpoint = path "begun.run" })
   return network(), set
 end, function(model, set)
-  sc.train(model, set, { epochs = 2, batch = 4, seed = 1, quiet = true, augment = false, checkpoint = path "begun.run" })
+  sc.train(model, set, { epochs = 2, batch = 4, seed = 1, quiet = true, augment = false,
+    checkpoint = path "begun.run" })
   return model
 end, parameters)
 
