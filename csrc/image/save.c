@@ -42,8 +42,11 @@ static sc_status save_png(const char *path, const unsigned char *bytes, size_t h
                           sc_error *error) {
     png_sink to = {.error = error};
     SC_TRY(sc_atomic_file_open(&to.file, path, error));
-    if (!stbi_write_png_to_func(write_png, &to, (int)width, (int)height, (int)channels, bytes, (int)(width * channels)))
+    if (!stbi_write_png_to_func(write_png, &to, (int)width, (int)height, (int)channels, bytes,
+                                (int)(width * channels))) {
+        sc_stb_release_deflated();
         to.status = sc_error_set(error, SC_ERROR_MEMORY, "'%s': not enough memory for the packed image", path);
+    }
     if (to.status == SC_OK)
         return sc_atomic_file_commit(&to.file, error);
     sc_atomic_file_discard(&to.file);

@@ -9,14 +9,10 @@
 #include <string.h>
 #include <zlib.h>
 
-/* GCC 12's LeakSanitizer crashes on thread-local variables of a loaded library while threads live that used them,
- * unless these are in the static block. */
+/* In the static block of thread-local variables: others are allocated when a thread first uses them, and the C library
+ * ends the process where that fails. */
 #define STBI_NO_THREAD_LOCALS /* of its own choice */
-#ifdef SC_SANITIZE
 #define STBI_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
-#else
-#define STBI_THREAD_LOCAL _Thread_local
-#endif
 
 enum { MAX_BLOCKS = 64 }; /* that stb holds at a time: some twenty for a JPEG */
 
@@ -35,6 +31,9 @@ typedef struct decode {
 
 /* stb's hooks take no context, so the decode under way travels by thread. NULL: none is (a PNG is written). */
 static STBI_THREAD_LOCAL decode *current;
+
+/* What deflate_bytes has given to a PNG that is being written. */
+static STBI_THREAD_LOCAL void *deflated;
 
 static void leave_if_interrupted(void) {
     if (current && sc_image_check_interrupt(NULL) != SC_OK)
@@ -66,7 +65,13 @@ static void stb_free(void *pointer) {
             current->blocks[i] = current->blocks[--current->block_count];
             break;
         }
+    if (pointer == deflated)
+        deflated = NULL;
     sc_memory_free(pointer);
+}
+
+void sc_stb_release_deflated(void) {
+    stb_free(deflated);
 }
 
 static void *stb_realloc(void *old, size_t old_size, size_t new_size) {
@@ -90,6 +95,7 @@ static unsigned char *deflate_bytes(unsigned char *data, int length, int *out_le
         return NULL;
     }
     *out_length = (int)packed;
+    deflated = out;
     return out;
 }
 

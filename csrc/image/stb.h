@@ -38,4 +38,8 @@ typedef struct sc_stb_request {
  * none (an empty message); SC_ERROR_MEMORY; SC_ERROR_INTERRUPTED soon after Ctrl-C, wherever the decoder is. */
 sc_status sc_stb_decode(void **samples, int *width, int *height, const sc_stb_request *request, sc_error *error);
 
+/* Frees what stb_image_write loses where its last allocation for a PNG fails; to be called on the same thread after it
+ * has failed. */
+void sc_stb_release_deflated(void);
+
 #endif

@@ -1,6 +1,6 @@
--- Memory that runs out in the middle of things: each step of a pipeline (spec/support/pressure_steps.lua) in a process of
--- its own, in which allocations fail one after another. SECATEUR_PRESSURE=all fails every one of them, and more in a row;
--- otherwise a few of each step.
+-- Memory that runs out in the middle of things: each step of a pipeline (spec/support/pressure_steps.lua) in a process
+-- of its own, in which allocations fail one after another. SECATEUR_PRESSURE=all fails every one of them, and more in a
+-- row; otherwise a few of each step.
 local child = require "support.child"
 local needs = require "support.needs"
 
@@ -8,7 +8,9 @@ local whole = os.getenv "SECATEUR_PRESSURE" == "all"
 local modes = whole and { "one", "two", "four", "all" } or { "one", "all" }
 local most = whole and math.maxinteger or 6
 
-local names = { "model", "forward", "load", "save", "safetensors", "npz", "export", "data", "lrp", "dlb", "ig",
+local names = { "model", "forward", "load", "save", "safetensors", "image_save", "npz", "export", "checkpoint", "data", "csv",
+  "image images/colour.jpg", "image images/colour16.png", "image clinic/lossy.webp", "image clinic/ct_rle.dcm",
+  "image clinic/ct_jpeg_ls.dcm", "lrp", "dlb", "ig",
   "evaluate", "predict", "sample clustering", "sample confidence", "sample random", "importance", "prune", "repair",
   "compact", "train", "resume", "sweep", "heatmaps" }
 
@@ -40,7 +42,9 @@ describe("memory that runs out", function()
       if whole then io.stdout:write("\n", output) end
       assert(good, ("%s: the process ended:\n%s"):format(name, output))
       assert.is_nil(output:match "complaint: [^\n]*")
-      assert.is_true(tonumber(output:match "injections: (%d+)\n$") > 2)
+      local count = tonumber(output:match "injections: (%d+)\n$")
+      if count == 0 then pending "built without this decoder" end
+      assert.is_true(count > 2)
     end)
   end
 end)

@@ -129,7 +129,8 @@ local function gather(figure, terminals, stage)
   for _, terminal in ipairs(terminals) do
     local extension = terminal[1]
     local name = ("%s.%s"):format(figure.name, extension)
-    local bytes = files.read_all(files.join(stage.path, name))
+    local bytes, unreadable = files.read_all(files.join(stage.path, name))
+    if not bytes and files.is_file(files.join(stage.path, name)) then return nil, unreadable end
     if not bytes or not picture_files.is_complete(extension, bytes) then
       return nil, ("%s: gnuplot wrote %s and reported no error; is the disk full?"):format(
         files.join(figure.folder, name), bytes and "only a part of it" or "nothing")
