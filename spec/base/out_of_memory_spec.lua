@@ -8,11 +8,11 @@ local whole = os.getenv "SECATEUR_PRESSURE" == "all"
 local modes = whole and { "one", "two", "four", "all" } or { "one", "all" }
 local most = whole and math.maxinteger or 6
 
-local names = { "model", "forward", "load", "save", "safetensors", "image_save", "npz", "export", "checkpoint", "data", "csv",
-  "image images/colour.jpg", "image images/colour16.png", "image clinic/lossy.webp", "image clinic/ct_rle.dcm",
-  "image clinic/ct_jpeg_ls.dcm", "lrp", "dlb", "ig",
-  "evaluate", "predict", "sample clustering", "sample confidence", "sample random", "importance", "prune", "repair",
-  "compact", "train", "resume", "sweep", "heatmaps" }
+local names = { "model", "forward", "load", "save", "safetensors", "image_save", "npz", "export", "checkpoint",
+  "data", "csv", "image images/colour.jpg", "image images/colour16.png", "image clinic/lossy.webp",
+  "image clinic/ct_rle.dcm", "image clinic/ct_jpeg_ls.dcm", "lrp", "dlb", "ig", "evaluate", "predict",
+  "sample clustering", "sample confidence", "sample random", "importance", "prune", "repair", "compact",
+  "train", "resume", "sweep", "heatmaps" }
 
 local script = [[
   local pressure = require "support.pressure"
