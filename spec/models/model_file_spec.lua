@@ -96,7 +96,7 @@ describe("a model's file", function()
     model:save(path)
     assert.same(model.info, load(path).info)
     model.info.note = print
-    assert.equal("save: json: a function cannot be written", errors.here(function() model:save(path) end))
+    assert.equal("save: info: json: a function cannot be written", errors.here(function() model:save(path) end))
     assert.same("me", load(path).info.note.by)
     model.info.note, model.info.classes = nil, { "a" }
     assert.equal("save: info: classes: expected a list of 7 names", errors.here(function() model:save(path) end))
@@ -131,7 +131,9 @@ describe("a model's file", function()
     assert.equal("save: plan: 'b.conv': expected units in 1..6, got 7", errors.here(function() model:save(path) end))
     model.plan = { nowhere = { 1 } }
     assert.equal("save: plan: the model has no prunable layer 'nowhere'", errors.here(function() model:save(path) end))
+    model = every()
     model.plan = { ["b.conv"] = { 3, 1 } }
+    model.graph = core.mask(model.graph, model.plan)
     model:save(path)
     assert.same({ ["b.conv"] = { 1, 3 } }, load(path).plan)
   end)
@@ -177,8 +179,9 @@ describe("a damaged file", function()
   it("is refused for its graph", function()
     assert.equal("graph: expected a list of nodes", graph_refusal "{}")
     assert.equal("graph: expected a list of nodes", graph_refusal "3")
-    assert.equal("json: expected a value at byte 1", graph_refusal "not json")
-    assert.equal("json: nested too deeply at byte 201", graph_refusal(("["):rep(100000)))
+    assert.equal("graph: json: expected a value at byte 1", graph_refusal "not json")
+    assert.equal("graph: json: nested too deeply at byte 201", graph_refusal(("["):rep(100000)))
+    assert.equal('graph: json: duplicate key "nodes" at byte 13', graph_refusal '{"nodes":[],"nodes":[]}')
     assert.equal("graph: expected at most 16777216 bytes, got 16777217", graph_refusal((" "):rep(16777217)))
     assert.equal("graph: expected at most 20000 nodes, got 20001",
       graph_refusal('{"nodes":[' .. ("1,"):rep(20000) .. "1]}"))
@@ -189,7 +192,7 @@ describe("a damaged file", function()
     assert.equal("graph: unknown field 'loops'", graph_refusal '{"nodes":[],"loops":1}')
     assert.equal("graph: node 'x': unknown field 'input'",
       graph_refusal '{"nodes":[{"op":"relu","name":"x","input":[]}]}')
-    assert.equal("add: operation: expected one of core.operations(), got 'exec'",
+    assert.equal("graph: exec 'x': operation: expected one of core.operations(), got 'exec'",
       graph_refusal '{"nodes":[{"op":"exec","name":"x"}]}')
     assert.equal("graph: output: expected a name, got nil", graph_refusal '{"nodes":[]}')
     assert.equal("output: node: expected one of the graph, got 'y'", graph_refusal '{"nodes":[],"output":"y"}')
@@ -201,18 +204,20 @@ describe("a damaged file", function()
       local start = '{"nodes":[{"op":"input","name":"input","attrs":{"shape":[2]}},'
       return graph_refusal(start .. node .. '],"output":"' .. (output or "l") .. '"}')
     end
-    assert.equal("add: node: expected one of the graph, got 'l'", behind '{"op":"relu","name":"l","inputs":["l"]}')
-    assert.equal("add: node: expected one of the graph, got 'b'", -- a circle
+    assert.equal("graph: relu 'l': node: expected one of the graph, got 'l'",
+      behind '{"op":"relu","name":"l","inputs":["l"]}')
+    assert.equal("graph: relu 'l': node: expected one of the graph, got 'b'", -- a circle
       behind '{"op":"relu","name":"l","inputs":["b"]},{"op":"relu","name":"b","inputs":["l"]}')
-    assert.equal("relu 'input': node 'input' already exists",
+    assert.equal("graph: relu 'input': node 'input' already exists",
       behind '{"op":"relu","name":"input","inputs":["input"]}')
-    assert.equal("add: inputs: expected a list of node names, got 'input'",
+    assert.equal("graph: relu 'l': inputs: expected a list of node names, got 'input'",
       behind '{"op":"relu","name":"l","inputs":"input"}')
     assert.equal("graph: expected one input, called 'input', got 'l' as well",
       behind '{"op":"input","name":"l","attrs":{"shape":[2]}}')
-    assert.equal("linear 'l': inputs: expected 1 to 1, got 0", behind '{"op":"linear","name":"l","attrs":{"out":2}}')
+    assert.equal("graph: linear 'l': inputs: expected 1 to 1, got 0",
+      behind '{"op":"linear","name":"l","attrs":{"out":2}}')
     assert.is_truthy(behind('{"op":"linear","name":"l","inputs":["input"],"attrs":{"out":1e300}}')
-      :find "^linear 'l': out: ")
+      :find "^graph: linear 'l': out: ")
     assert.equal("2 missing: l.bias, l.weight; 1 unexpected: a",
       behind '{"op":"linear","name":"l","inputs":["input"],"attrs":{"out":2}}')
     assert.equal("1 missing: l.weight; 1 of another shape: a (expected float32 [2], got float32 [20])",
@@ -234,15 +239,41 @@ describe("a damaged file", function()
     local function info(text) return replaced("info", text) end
     assert.is_nil(info "{}")
     assert.is_nil(info '{"architecture":"vgg","classes":["a","b","c"],"normalisation":{"mean":[0,0.5],"std":[1,2]}}')
-    assert.equal("json: expected : at byte 5", info '{"a"')
+    assert.equal("info: json: expected : at byte 5", info '{"a"')
+    assert.equal('info: json: duplicate key "a" at byte 8', info '{"a":1,"a":2}')
     assert.equal("info: expected an object, got 'x'", info '"x"')
+    assert.equal("info: expected an object, got a table", info '["vgg"]')
+    assert.equal("info: json: expected names as keys beside a list's 1..n, got 1", info '{"note":[1,null,3]}')
     assert.equal("info: architecture: expected a name, got a table", info '{"architecture":[1]}')
     assert.equal("info: classes: expected a list of 3 names", info '{"classes":["a",1,"b"]}')
+    assert.equal("info: classes: expected a list of 3 names", info '{"classes":["a",null,"b"]}')
+    assert.equal("info: classes: expected a list of 3 names", info '{"classes":{"a":"b"}}')
+    assert.equal("info: head: expected 'softmax' or 'sigmoid', got 1", info '{"head":1}')
     assert.equal("info: classes: expected a list of 3 names", info '{"classes":["a","b"]}')
     for _, bad in ipairs { "3", "{}", '{"mean":[1],"std":[0]}', '{"mean":[1],"std":[1,2]}', '{"mean":["a"],"std":[1]}',
-      '{"mean":[1e999],"std":[1]}', '{"mean":1,"std":1}' } do
+      '{"mean":[1e999],"std":[1]}', '{"mean":1,"std":1}', '{"mean":[],"std":[]}',
+      '{"mean":[1,null,1],"std":[1,null,1]}' } do
       assert.equal("info: normalisation: expected as many positive numbers in std as numbers in mean",
         info('{"normalisation":' .. bad .. "}"))
+    end
+  end)
+
+  it("is refused for its preparation", function()
+    local function known(text) return replaced("info", '{"preparation":' .. text .. "}") end
+    assert.is_nil(known '{"mean":[0.5],"std":[2],"resize":64,"crop":48,"interpolation":"nearest","range":[0,9]}')
+    assert.equal("info: preparation: expected a table, got 3", known "3")
+    assert.equal("info: preparation: unknown field 'means'", known '{"means":[1]}')
+    assert.equal("info: preparation: expected as many numbers in std as in mean, got 1 and 2",
+      known '{"mean":[1,2],"std":[1]}')
+    local wrong = { mean = { "[1,null,2]", "[]", '{"a":1}', '["1"]', "1" }, std = { "[0]", "[-1]", "[1e999]" },
+      resize = { "0", "1.5", '"shrink"', "true", "[]" }, crop = { "-1", '"64"', "1e999" },
+      interpolation = { "1", '"lanczos"' }, range = { "[2,1]", "[1]", "[1,2,3]", "[null,1]", '"none"' },
+      window = { "[1,0]", "true", "[1,null]" } }
+    for key, values in pairs(wrong) do
+      for _, value in ipairs(values) do
+        local message = known(('{"%s":%s}'):format(key, value))
+        assert.equal(("info: preparation: %s: expected "):format(key), (message or "none"):sub(1, 30 + #key), value)
+      end
     end
   end)
 
@@ -251,7 +282,16 @@ describe("a damaged file", function()
       return replaced("plan", ('{"format":"secateur plan","version":%s,"layers":%s}'):format(version or 1, layers))
     end
     assert.is_nil(plan "[]")
-    assert.is_nil(plan '[{"name":"features.0","units":4,"removed":[1,4]}]')
+    assert.is_nil(plan '[{"name":"features.0","units":4,"removed":[]}]')
+    assert.equal("plan: 'features.0': expected units whose weights are zero, as prune leaves them; unit 3 is none",
+      plan '[{"name":"features.0","units":4,"removed":[3,4]}]')
+    assert.equal("plan: layers: expected a list, got a table", plan '{"features.0":[1]}')
+    assert.equal("plan: layers: expected a list, got a table", plan '[null,{"name":"features.0","units":4}]')
+    assert.equal('plan: json: duplicate key "a" at byte 8', replaced("plan", '{"a":1,"a":2}'))
+    for _, removed in ipairs { "[1,null,3]", '{"a":1}', "3", "null" } do
+      assert.truthy(plan('[{"name":"features.0","units":4,"removed":' .. removed .. "}]")
+        :find "^plan: layer 1: expected a list of units, got ", removed)
+    end
     assert.equal("plan: expected version 1, got 2", plan("[]", 2))
     assert.equal("plan: expected a plan as prune writes it", replaced("plan", "{}"))
     assert.equal("plan: json: expected a value at byte 1", replaced("plan", ""))

@@ -21,7 +21,12 @@ return function(path)
       model_file.check_info(info, loaded.class_count)
       if plan then
         local fitting, problem = pruning_plan.fit(loaded:layers(), plan)
-        if not fitting then errors.raise("plan: " .. problem) end
+        if not fitting then errors.raise("plan: %s", problem) end
+        local holds, layer, unit = pruning_plan.holds(fitting, graph)
+        if not holds then
+          errors.raise("plan: '%s': expected units whose weights are zero, as prune leaves them; unit %d is none",
+            layer, unit)
+        end
         loaded.pruning_plan = fitting
       end
       return loaded

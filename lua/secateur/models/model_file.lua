@@ -7,11 +7,13 @@
 local parameter_slots = require "secateur.models.parameter_slots"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local is_list = require "secateur.util.is_list"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 local preparation = require "secateur.models.preparation"
 local pruning_plan = require "secateur.models.pruning_plan"
 local safetensors = require "secateur.formats.safetensors"
+local visible = require "secateur.util.visible"
 local weights = require "secateur.formats.weights"
 local element_bytes = require("secateur.util.tensors").element_bytes
 
@@ -27,16 +29,6 @@ local function is_name(value)
   return type(value) == "string" and value ~= "" and not value:find("\0", 1, true)
 end
 
-local function is_list(value, good)
-  if type(value) ~= "table" or #value == 0 then return false end
-  local count = 0
-  for _ in pairs(value) do count = count + 1 end
-  for i = 1, count do
-    if not good(value[i]) then return false end
-  end
-  return true
-end
-
 local function is_number(value) return math.type(value) ~= nil and value == value and math.abs(value) < math.huge end
 local function is_positive(value) return is_number(value) and value > 0 end
 
@@ -48,7 +40,7 @@ function model_file.check_info(info, classes)
   if info.architecture ~= nil and not is_name(info.architecture) then
     errors.raise("info: architecture: expected a name, got %s", options.describe(info.architecture))
   elseif known ~= nil and not (type(known) == "table" and is_list(known.mean, is_number)
-    and is_list(known.std, is_positive) and #known.mean == #known.std) then
+    and is_list(known.std, is_positive) and #known.mean > 0 and #known.mean == #known.std) then
     errors.raise("info: normalisation: expected as many positive numbers in std as numbers in mean")
   elseif named ~= nil and not (is_list(named, is_name) and #named == classes) then
     errors.raise("info: classes: expected a list of %d names", classes)
@@ -56,6 +48,8 @@ function model_file.check_info(info, classes)
     errors.raise("info: head: expected 'softmax' or 'sigmoid', got %s", options.describe(info.head))
   end
   if info.preparation ~= nil then preparation.check(info.preparation) end
+  local ok, problem = errors.try(json.encode, info) -- what is read can be written again, too
+  if not ok then errors.raise("info: %s", problem) end
 end
 
 -- ---- writing ----
@@ -102,6 +96,13 @@ end
 
 -- ---- reading ----
 
+-- What a field holds as JSON; messages begin with the field.
+local function decode(field, text)
+  local ok, value = errors.try(json.decode, text, { unique = true })
+  if not ok then errors.raise("%s: %s", field, value) end
+  return value
+end
+
 local function check_keys(what, given, known)
   for key in pairs(given) do
     if not known[key] then errors.raise("%s: unknown field %s", what, options.describe(key)) end
@@ -116,14 +117,26 @@ local function add_node(graph, node, i)
     errors.raise("graph: node %d: expected an operation and a name", i)
   end
   check_keys(("graph: node '%s'"):format(node.name), node, node_fields)
-  graph:add(node.op, node.name, node.inputs, node.attrs, node.params)
+  local ok, problem = errors.try(graph.add, graph, node.op, node.name, node.inputs, node.attrs, node.params)
+  if ok then return end
+  local own = visible(("%s '%s': "):format(node.op, node.name)) -- with which some of the messages begin
+  if problem:sub(1, #own) == own then own = "" end
+  errors.raise("graph: %s%s", own, (problem:gsub("^add: ", "")))
+end
+
+local function read_info(text)
+  local info = decode("info", text or "{}")
+  if type(info) ~= "table" or #info > 0 then
+    errors.raise("info: expected an object, got %s", options.describe(info))
+  end
+  return info
 end
 
 -- The graph may create no more parameters than the file has bytes for: a few words could otherwise ask for all memory.
 local function build(text, bytes)
   if type(text) ~= "string" then errors.raise("graph: missing") end
   if #text > MOST_BYTES then errors.raise("graph: expected at most %d bytes, got %d", MOST_BYTES, #text) end
-  local parsed = json.decode(text)
+  local parsed = decode("graph", text)
   if type(parsed) ~= "table" or type(parsed.nodes) ~= "table" then errors.raise("graph: expected a list of nodes") end
   check_keys("graph", parsed, graph_fields)
   local graph, count = core.graph(bytes), 0
@@ -162,9 +175,7 @@ function model_file.read(path)
   local ok, graph, info = errors.try(function()
     if meta.plan then plan, problem = pruning_plan.decode(meta.plan) end
     if problem then errors.raise("plan: %s", problem) end
-    local known = json.decode(meta.info or "{}")
-    if type(known) ~= "table" then errors.raise("info: expected an object, got %s", options.describe(known)) end
-    return build(meta.graph, bytes), known
+    return build(meta.graph, bytes), read_info(meta.info)
   end)
   if not ok then errors.raise("'%s': %s", path, graph) end
   return graph, info, tensors, plan

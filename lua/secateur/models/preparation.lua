@@ -5,6 +5,7 @@
 -- are those of the model's input.
 -- @module secateur.models.preparation
 local errors = require "secateur.util.errors"
+local is_list = require "secateur.util.is_list"
 local options = require "secateur.util.options"
 
 local preparation = {}
@@ -23,11 +24,8 @@ local function is_finite(value) return math.type(value) ~= nil and value - value
 
 -- A list of `count` (any, where nil) numbers above `least`.
 local function is_numbers(value, count, least)
-  if type(value) ~= "table" or #value == 0 or count and #value ~= count then return false end
-  for _, number in ipairs(value) do
-    if not is_finite(number) or least and number <= least then return false end
-  end
-  return true
+  local function is_good(number) return is_finite(number) and not (least and number <= least) end
+  return is_list(value, is_good) and #value > 0 and (not count or #value == count)
 end
 
 local function is_positive_integer(value) return math.type(value) == "integer" and value > 0 end

@@ -3,6 +3,7 @@
 local errors = require "secateur.util.errors"
 local file_kind = require "secateur.util.file_kind"
 local files = require "secateur.util.files"
+local is_list = require "secateur.util.is_list"
 local json = require "secateur.util.json"
 local class_methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
@@ -75,12 +76,14 @@ end
 
 -- ---- does it fit? ----
 
+local function is_entry(value) return value ~= nil end
+
 -- The problem with one layer's list of units, or nil.
 local function problem_with(list, layer, expected_units)
   if expected_units and expected_units ~= layer.units then
     return ("expected a layer of %d units, the model's has %d"):format(expected_units, layer.units)
   end
-  if type(list) ~= "table" then return "expected a list of units, got " .. options.describe(list) end
+  if not is_list(list, is_entry) then return "expected a list of units, got " .. options.describe(list) end
   local seen = {}
   for _, unit in ipairs(list) do
     local whole = math.type(unit) and math.tointeger(unit)
@@ -152,11 +155,13 @@ end
 -- @tparam PruningPlan self
 -- @tparam Graph graph whose layers the plan fits
 -- @treturn boolean
+-- @treturn ?string the first layer where they are not
+-- @treturn ?int and its unit
 function pruning_plan.holds(self, graph)
   for _, node in ipairs(graph:nodes()) do
     for _, unit in ipairs(self[node.name] or {}) do
       for _, use in pairs(node.params) do
-        if not is_zero(graph, use, unit) then return false end
+        if not is_zero(graph, use, unit) then return false, node.name, unit end
       end
     end
   end
@@ -183,13 +188,14 @@ end
 -- @treturn ?PruningPlan
 -- @treturn ?string what is wrong with the text, where something is
 function pruning_plan.decode(text)
-  local good, content = errors.try(json.decode, text)
+  local good, content = errors.try(json.decode, text, { unique = true })
   if not good then return nil, content end
-  if type(content) ~= "table" or content.format ~= "secateur plan" or type(content.layers) ~= "table" then
+  if type(content) ~= "table" or content.format ~= "secateur plan" then
     return nil, "expected a plan as prune writes it"
-  end
-  if content.version ~= VERSION then
+  elseif content.version ~= VERSION then
     return nil, ("expected version %d, got %s"):format(VERSION, options.describe(content.version))
+  elseif not is_list(content.layers, is_entry) then
+    return nil, "layers: expected a list, got " .. options.describe(content.layers)
   end
   local removed = {}
   for i, layer in ipairs(content.layers) do

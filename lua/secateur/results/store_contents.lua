@@ -2,6 +2,7 @@
 -- somebody else, so that whatever is read from it is checked before it is used.
 -- @module secateur.results.store_contents
 local errors = require "secateur.util.errors"
+local is_list = require "secateur.util.is_list"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 
@@ -22,17 +23,6 @@ local name = { is_name, "a name" }
 local number, boolean = { is_number, "a number" }, { is_boolean, "true or false" }
 local integer, count = { is_integer, "a whole number" }, { is_count, "a whole number of at least 0" }
 local rate, share = { is_rate, "a number in [0, 1)" }, { is_share, "a number in [0, 1]" }
-
--- Every number of a list, and nothing between them: JSON's null leaves holes.
-local function is_list(value, is_good)
-  if type(value) ~= "table" then return false end
-  local size = 0
-  for _ in pairs(value) do size = size + 1 end
-  for i = 1, size do
-    if not is_good(value[i]) then return false end
-  end
-  return true
-end
 
 local function list_of(is_good, what)
   return { function(value) return is_list(value, is_good) end, "a list of " .. what }
