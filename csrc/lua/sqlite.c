@@ -11,12 +11,15 @@
 #include <sqlite3.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CLASS "secateur.sqlite.Connection"
 
@@ -176,6 +179,28 @@ static void close_connection(connection *box) {
     box->db = NULL;
 }
 
+/* What is wrong with the journal beside a file, or NULL. SQLite reads one that a killed writer may have left as soon as
+ * it looks at the file. It waits for ever on a pipe; and a journal that ends with the name of another file, as those of
+ * transactions over several files do, makes it remove that file, which may be any. No store has one: nothing is ever
+ * attached. */
+static const char *journal_problem(const char *journal) {
+    static const unsigned char mark[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+    int file = open(journal, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0) /* none; or what SQLite cannot read either, but a link, which it does not follow */
+        return errno == ELOOP ? "its journal is a link; move the journal away" : NULL;
+    struct stat about;
+    const char *problem = NULL;
+    unsigned char end[sizeof mark];
+    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode))
+        problem = "its journal is no file; move the journal away";
+    else if (about.st_size >= (off_t)sizeof end &&
+             pread(file, end, sizeof end, about.st_size - (off_t)sizeof end) == (ssize_t)sizeof end &&
+             memcmp(end, mark, sizeof mark) == 0)
+        problem = "its journal names another file, which would be removed; move the journal away";
+    close(file);
+    return problem;
+}
+
 /* open(path, for_writing) -> Connection, or nil, message, kind. For writing, the file is made where it is missing, and
  * one that can only be read is refused. */
 static int sqlite_open(lua_State *L) {
@@ -187,6 +212,15 @@ static int sqlite_open(lua_State *L) {
     *box = (connection){.db = NULL};
     luaL_setmetatable(L, CLASS);
     int code = sqlite3_open_v2(path, &box->db, flags, NULL);
+    if (code == SQLITE_OK) {
+        const char *problem = journal_problem(sqlite3_filename_journal(sqlite3_db_filename(box->db, "main")));
+        if (problem) {
+            failure what = {.code = SQLITE_CORRUPT};
+            snprintf(what.message, sizeof what.message, "%s", problem);
+            close_connection(box);
+            return push_failure(L, box, &what);
+        }
+    }
     if (code == SQLITE_OK)
         code = harden(box->db);
     bool unwritable = code == SQLITE_OK && lua_toboolean(L, 2) && sqlite3_db_readonly(box->db, "main") == 1;

@@ -2,6 +2,7 @@
 local child = require "support.child"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
+local lfs = require "lfs"
 local needs = require "support.needs"
 local results = require "secateur.results"
 local rows = require "support.rows"
@@ -233,6 +234,40 @@ describe("store from elsewhere", function()
     assert.same({ rows.row {} }, assert(store.read(path)).rows)
     local writer <close> = assert(store.open(path, experiment))
     assert.same(rows.row {}, writer:get("row", rows.key(rows.row {})))
+  end)
+
+  it("has a journal that undoes what was done to the store, and touches nothing else", function()
+    local s = assert(store.open(path, experiment))
+    s:close()
+    local bytes, victim = assert(files.read_all(path)), files.join(folder, "victim")
+    assert(files.write_all(victim, "precious"))
+    -- A journal of one page, as it was, that ends with the name of the file that joins several journals (SQLite's
+    -- Database File Format, 3): that file would be removed.
+    local size, magic = string.unpack(">I2", bytes, 17), "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+    local function sum(text, first, last, step)
+      local total = 0
+      for i = first, last, step do total = total + text:byte(i) end
+      return total
+    end
+    local page = bytes:sub(1, size)
+    local journal = (magic .. string.pack(">I4I4I4I4I4", 1, 0, #bytes // size, 512, size) .. ("\0"):rep(484))
+      .. string.pack(">I4", 1) .. page .. string.pack(">I4", sum(page, size - 199, 2, -200))
+      .. string.pack(">I4", (1 << 30) // size + 1) .. victim .. string.pack(">I4I4", #victim, sum(victim, 1, #victim, 1))
+      .. magic
+    assert(files.write_all(path .. "-journal", journal))
+    local message = "is damaged: its journal names another file, which would be removed; move the journal away"
+    assert.same({ n = 2, nil, message }, table.pack(store.read(path)))
+    assert.same({ n = 2, nil, message }, table.pack(store.open(path, experiment)))
+    assert.equal("precious", files.read_all(victim))
+    assert(os.remove(path .. "-journal"))
+    assert(lfs.link(victim, path .. "-journal", true))
+    assert.same({ n = 2, nil, "is damaged: its journal is a link; move the journal away" }, table.pack(store.read(path)))
+    assert(os.remove(path .. "-journal"))
+    assert(os.execute(("mkfifo '%s-journal'"):format(path))) -- to be opened by nobody: who reads it waits for ever
+    assert.same({ n = 2, nil, "is damaged: its journal is no file; move the journal away" },
+      table.pack(store.read(path)))
+    assert(os.remove(path .. "-journal"))
+    assert(store.read(path))
   end)
 
   it("is not changed by reading", function()
