@@ -19,6 +19,7 @@ LUACHECK ?= luacheck
 CFLAGS ?= -O3 -g -fno-math-errno
 REPORT ?= report
 SPEC ?= spec
+SANITIZE ?= memory
 # Specs of what computes: they run at every level of vector instructions that the processor has.
 COMPUTING ?= $(addprefix spec/,kernel graph attribution explanations train training \
 	prune pruning tensor image golden_spec.lua)
@@ -232,7 +233,7 @@ levels: all
 # Needs the sanitizers of GCC or Clang; see .ci/sanitize for what is switched on.
 sanitize:
 	@$(INSTALL_PACKAGES) build run test
-	+@MAKE='$(PARALLEL)' CC='$(CC)' BUILD=$(BUILD)/sanitize .ci/sanitize
+	+@MAKE='$(PARALLEL)' CC='$(CC)' LUA='$(LUA)' SANITIZE='$(SANITIZE)' BUILD=$(BUILD)/sanitize/$(SANITIZE) .ci/sanitize
 
 valgrind:
 	@$(INSTALL_PACKAGES) build run test valgrind

@@ -1,6 +1,7 @@
 /* Loaded before the sanitizers by .ci/sanitize. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Lua unloads modules when it closes; leaks are looked for after that, and their stacks would have no names. */
@@ -14,3 +15,10 @@ int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void) {
     return strncmp(program_invocation_short_name, "lua", 3) != 0;
 }
+
+#ifdef SC_INTERPRETER_ALONE
+/* Shells crash under ThreadSanitizer: what the specs start is without, and .ci/interpreter.c brings it back. */
+__attribute__((constructor)) static void forget_preload(void) {
+    unsetenv("LD_PRELOAD");
+}
+#endif

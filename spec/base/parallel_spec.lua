@@ -26,6 +26,7 @@ describe("a parallel region", function()
 
   it("has as many threads as were asked for, and one result", function()
     needs.proc(pending)
+    needs.only_own_threads(pending)
     local expected, one = run "OMP_NUM_THREADS=1 %s"
     assert.equal(1, one)
     for _, count in ipairs { 2, 3, 7 } do

@@ -72,7 +72,13 @@ end
 --- Memory that can be limited: sanitizers and valgrind, loaded before the interpreter, take too much of it.
 -- @func pending
 function needs.memory_limits(pending)
-  if (os.getenv "LD_PRELOAD" or "") ~= "" then pending "memory cannot be limited under a sanitizer or valgrind" end
+  if (os.getenv "LD_PRELOAD" or "") ~= "" or os.getenv "SANITIZE" then pending "memory cannot be limited under a sanitizer or valgrind" end
+end
+
+--- A process without threads of a tool: ThreadSanitizer has one.
+-- @func pending
+function needs.only_own_threads(pending)
+  if os.getenv "SANITIZE" == "thread" then pending "ThreadSanitizer has a thread of its own" end
 end
 
 --- The C library whose allocations can be replaced by spec/support/failing_malloc.c.
