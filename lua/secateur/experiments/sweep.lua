@@ -4,6 +4,7 @@ local agreement_columns = require "secateur.experiments.agreement_columns"
 local calibration_images = require "secateur.experiments.calibration_images"
 local compact = require "secateur.pruning.compact"
 local core = require "secateur.core"
+local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
 local fingerprint = require "secateur.util.fingerprint"
 local importance = require "secateur.pruning.importance"
@@ -34,7 +35,7 @@ local function flatten(scores)
     -- Beside the layers stands where the scores come from.
     if (type(tensor) == "userdata" or type(tensor) == "table") and tensor.numel and tensor.totable then
       local list = tensor:totable()
-      for i, value in ipairs(list) do list[i] = ("%.9g"):format(value) end
+      for i, value in ipairs(list) do list[i] = decimal("%.9g", value) end
       lists[name] = table.concat(list, " ")
     end
   end

@@ -2,6 +2,7 @@
 -- @module secateur.experiments.sweep_row
 local core = require "secateur.core"
 local cost = require "secateur.models.cost"
+local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
 local evaluate = require "secateur.evaluation.evaluate"
 local json = require "secateur.util.json"
@@ -47,7 +48,7 @@ local function pack_outputs(measured)
   local rows = {}
   for i, row in ipairs(measured.logits) do
     local words = {}
-    for j, logit in ipairs(row) do words[j] = ("%.9g"):format(logit) end
+    for j, logit in ipairs(row) do words[j] = decimal("%.9g", logit) end
     rows[i] = table.concat(words, " ")
   end
   return { logits = rows, indices = measured.indices }

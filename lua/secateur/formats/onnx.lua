@@ -2,6 +2,7 @@
 -- how it is encoded in csrc/io/onnx.c.
 -- @module secateur.formats.onnx
 local core = require "secateur.core"
+local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
 local json = require "secateur.util.json"
 local onnx_operations = require "secateur.formats.onnx_operations"
@@ -76,7 +77,7 @@ end
 
 -- A number by itself.
 function Net:number(number)
-  local name = ("number.%.9g"):format(number)
+  local name = "number." .. decimal("%.9g", number)
   return self:once(name, function() return self:constant(name, core.tensor({ number }):reshape()) end)
 end
 

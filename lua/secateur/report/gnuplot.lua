@@ -2,6 +2,7 @@
 -- restyled and run again by hand. Text from outside only ever gets into a script through `quote`, which leaves nothing
 -- for gnuplot to expand or execute, and file names in scripts are made here, from safe letters.
 -- @module secateur.report.gnuplot
+local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local fonts = require "secateur.report.fonts"
@@ -70,14 +71,15 @@ end
 -- @treturn table for `draw`
 function gnuplot.print_terminals(width, height, scale, font)
   local screen = 96 / 72 -- CSS pixels per point; the Cairo terminals take a point for one of these
+  local points = decimal("%g", font)
   return {
-    { "svg", ("svg size %.0f,%.0f fixed standalone noenhanced font 'Helvetica,Arial,sans-serif,%g' fontscale %.6f "
-      .. "linewidth %.6f background rgb 'white'"):format(width / scale * screen, height / scale * screen, font, screen,
-      screen) },
-    { "pdf", ("pdfcairo size %.6fin,%.6fin noenhanced font 'Liberation Sans,%g' fontscale 0.75 linewidth 1"):format(
-      width / scale / 72, height / scale / 72, font) },
-    { "png", ("pngcairo size %d,%d noenhanced font 'Liberation Sans,%g' fontscale %.6f linewidth %.6f"):format(width,
-      height, font, scale / screen, scale) },
+    { "svg", ("svg size %.0f,%.0f fixed standalone noenhanced font 'Helvetica,Arial,sans-serif,%s' fontscale %s "
+      .. "linewidth %s background rgb 'white'"):format(width / scale * screen, height / scale * screen, points,
+      decimal("%.6f", screen), decimal("%.6f", screen)) },
+    { "pdf", ("pdfcairo size %sin,%sin noenhanced font 'Liberation Sans,%s' fontscale 0.75 linewidth 1"):format(
+      decimal("%.6f", width / scale / 72), decimal("%.6f", height / scale / 72), points) },
+    { "png", ("pngcairo size %d,%d noenhanced font 'Liberation Sans,%s' fontscale %s linewidth %s"):format(width,
+      height, points, decimal("%.6f", scale / screen), decimal("%.6f", scale)) },
   }
 end
 

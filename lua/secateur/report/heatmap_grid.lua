@@ -2,6 +2,7 @@
 -- of PNG files; every panel covers a whole number of pixels of the sheet per pixel of its own, so that none is blurred
 -- or skipped.
 -- @module secateur.report.heatmap_grid
+local decimal = require "secateur.util.decimal"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
 local text_width = require "secateur.report.text_width"
@@ -187,16 +188,17 @@ end
 -- written, the others in its folder.
 local function new_canvas(page, copies)
   local canvas, labels, plots = {}, {}, {}
-  local function at(x, y) return ("screen %.9f,%.9f"):format(x / page.width, 1 - y / page.height) end
+  local function across(x) return decimal("%.9f", x / page.width) end
+  local function up(y) return decimal("%.9f", 1 - y / page.height) end
+  local function at(x, y) return ("screen %s,%s"):format(across(x), up(y)) end
 
   function canvas.label(x, y, content, where)
     labels[#labels + 1] = ("set label %d %s at %s %s\n"):format(#labels + 1, gnuplot.quote(content), at(x, y), where)
   end
 
   function canvas.picture(picture, x, y, width, height)
-    plots[#plots + 1] = { ("set lmargin at screen %.9f\nset rmargin at screen %.9f\nset tmargin at screen %.9f\n"
-      .. "set bmargin at screen %.9f\n"):format(x / page.width, (x + width) / page.width, 1 - y / page.height,
-      1 - (y + height) / page.height), picture.file }
+    plots[#plots + 1] = { ("set lmargin at screen %s\nset rmargin at screen %s\nset tmargin at screen %s\n"
+      .. "set bmargin at screen %s\n"):format(across(x), across(x + width), up(y), up(y + height)), picture.file }
   end
 
   function canvas.body(place)

@@ -1,6 +1,7 @@
 --- Curves of a column of the rows against pruning rate, or against another column, a curve per way of scoring, in
 -- panels side by side with one key.
 -- @module secateur.report.line_plots
+local decimal = require "secateur.util.decimal"
 local gnuplot = require "secateur.report.gnuplot"
 local results = require "secateur.results"
 local tables = require "secateur.report.tables"
@@ -34,7 +35,7 @@ set key noautotitle
 --- A number as scripts and data have it.
 -- @number value
 -- @treturn string
-function line_plots.number(value) return ("%.9g"):format(value) end
+function line_plots.number(value) return decimal("%.9g", value) end
 local number = line_plots.number
 
 -- What has a curve of its own.
@@ -67,7 +68,8 @@ local function curve(rows, panel)
     end
   end
   if #lines > 0 and panel.start and rates[1] ~= 0 then
-    table.insert(lines, 1, ("%d %s %s %s"):format(panel.against and 1 or 0, panel.start, panel.start, panel.start))
+    local start = decimal("%.14g", panel.start)
+    table.insert(lines, 1, ("%d %s %s %s"):format(panel.against and 1 or 0, start, start, start))
   end
   return lines, spread
 end

@@ -3,6 +3,7 @@
 -- never guessed at: `nil, "file:line: what is wrong"`. Files are read in pieces, and of records only the columns that
 -- are wanted stay.
 -- @module secateur.util.csv
+local decimal = require "secateur.util.decimal"
 local files = require "secateur.util.files"
 local visible = require "secateur.util.visible"
 
@@ -288,7 +289,7 @@ local function number_text(value)
   if math.type(value) == "integer" then return tostring(value) end
   if value ~= value then return "nan" end
   for digits = 15, 17 do
-    local text = ("%%.%dg"):format(digits):format(value)
+    local text = decimal(("%%.%dg"):format(digits), value)
     if tonumber(text) == value or digits == 17 then return text end
   end
 end

@@ -1,6 +1,7 @@
 --- Short texts that stand for models, datasets and options, to tell whether two experiments are the same.
 -- They guard against mistakes, not against forgery: of a large array 64 values are looked at, of a split 8 images.
 -- @module secateur.util.fingerprint
+local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
@@ -31,7 +32,7 @@ end
 local function tensor_text(tensor)
   local size = tensor:numel()
   local flat, parts = tensor:reshape(size), { table.concat({ table.unpack(tensor:shape()) }, "x") }
-  for _, i in ipairs(spread(size, values_per_tensor)) do parts[#parts + 1] = ("%.9g"):format(flat:get(i)) end
+  for _, i in ipairs(spread(size, values_per_tensor)) do parts[#parts + 1] = decimal("%.9g", flat:get(i)) end
   return table.concat(parts, " ")
 end
 

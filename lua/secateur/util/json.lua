@@ -1,6 +1,7 @@
 --- JSON in one canonical spelling: keys sorted, no spaces, numbers with every digit. Equal values give equal text, so
 -- that a text can stand for a value when experiments are compared.
 -- @module secateur.util.json
+local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
 
 local json = {}
@@ -19,8 +20,8 @@ local function number(value)
   if value == -math.huge then return "-1e999" end
   local whole = math.tointeger(value)
   if whole then return ("%d"):format(whole) end
-  local short = ("%.15g"):format(value)
-  return tonumber(short) == value and short or ("%.17g"):format(value)
+  local short = decimal("%.15g", value)
+  return tonumber(short) == value and short or decimal("%.17g", value)
 end
 
 local encode_value
@@ -118,7 +119,9 @@ local function decode_number(text, start)
     stop = match(text, "^[eE][+-]?%d+()", stop) or stop
   end
   if find(text, "^[%w.+-]", stop) then errors.raise("json: malformed number at byte %d", start) end
-  return tonumber(sub(text, start, stop - 1)), stop
+  local value = tonumber(sub(text, start, stop - 1))
+  if not value then errors.raise("json: unreadable number at byte %d", start) end -- some locales have limits
+  return value, stop
 end
 
 local decode_value
