@@ -100,6 +100,18 @@ describe("what images are", function()
     assert.equal(message, message_of(verify, "full"))
   end)
 
+  it("is no copy where but the files that were not read have other times", function()
+    local count = 0
+    for i, row in ipairs(known.train) do
+      if row[3] == -1 then
+        count = count + 1
+        replace(set.train.paths[i])
+      end
+    end
+    assert.equal(8, count)
+    assert.matches("8 of 72, such as '.*' %(changed since, as its time says%)", message_of(verify))
+  end)
+
   it("of all files is known after they were all read", function()
     known = image_files.describe({ train = set.train, val = set.val }, "full")
     local path = set.train.paths[#set.train.paths // 2]

@@ -80,19 +80,20 @@ local function compare(old, new)
   return nil
 end
 
--- Holds a split against what was known: lists of {path=, difference=}, certain and uncertain; and of how many files the
--- content was not known.
+-- Holds a split against what was known: lists of {path=, difference=}, certain and uncertain; of how many files the
+-- content was not known; and how many have other times.
 local function hold_against(split, old, new)
-  local changed, doubtful, unread = {}, {}, 0
+  local changed, doubtful, unread, retimed = {}, {}, 0, 0
   for i, row in ipairs(new) do
     local difference, uncertain = compare(old[i], row)
     if old[i][3] == UNKNOWN then unread = unread + 1 end
+    if old[i][2] ~= row[2] then retimed = retimed + 1 end
     if difference then
       local list = uncertain and doubtful or changed
       list[#list + 1] = { path = split.paths[i], difference = difference }
     end
   end
-  return changed, doubtful, unread
+  return changed, doubtful, unread, retimed
 end
 
 local function refuse(name, split, list, way_out)
@@ -105,11 +106,11 @@ local function verify_split(name, split, old, verify, by_source)
   if #old ~= count then errors.raise("the images of %s are others than before: %d, not %d", name, count, #old) end
   for i, row in ipairs(old) do reads[i] = verify == "full" or row[3] ~= UNKNOWN end
   local new = describe(split, reads, by_source)
-  local changed, doubtful, unread = hold_against(split, old, new)
+  local changed, doubtful, unread, retimed = hold_against(split, old, new)
   if #changed > 0 then refuse(name, split, changed) end
-  -- One file that was written anew may be another image; if all were, and what is known of content is the same, the
-  -- data set was copied.
-  local copied = #doubtful > 0 and #doubtful == unread and unread < count
+  -- One file that was written anew may be another image; if all were, those too whose content is known and the same,
+  -- the data set was copied.
+  local copied = #doubtful > 0 and retimed == count and unread < count
   if #doubtful > 0 and not copied then
     refuse(name, split, doubtful, "; what was in it is not known, since not all files were read (verify = 'full')")
   end
