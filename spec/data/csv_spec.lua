@@ -54,6 +54,19 @@ describe("data.csv", function()
     assert.same({ "high", "low" }, set.classes)
   end)
 
+  it("refuses more findings than any set has, and is not held up by space", function()
+    local names = {}
+    for k = 1, 68000 do names[k] = "f" .. k end
+    local lines = { "file,list", "images/01.png," .. table.concat(names, "|") }
+    for k = 1, 999 do lines[k + 2] = ("images/%02d.png,f1"):format(k % 11 + 2) end
+    temporary.write(root, "table.csv", table.concat(lines, "\n"))
+    fails({ label = "list", label_separator = "|" }, path .. ": column 'list': expected at most 67108864 values, got "
+      .. "68000 findings of 1000 lines: does '|' separate findings?")
+    local wide = "a" .. (" "):rep(1 << 20) .. "b"
+    write("file,list", function(i) return ("images/%02d.png,%s| c "):format(i, i == 1 and wide or "d") end)
+    assert.same({ wide, "c", "d" }, data.csv(path, with { label = "list", label_separator = "|" }).classes)
+  end)
+
   it("honours a column of splits, and groups", function()
     write("file\tlabel\tsplit\tpatient", function(i)
       local split = i > 8 and "Test" or "training"

@@ -3,6 +3,7 @@
 -- Each reader gets the samples (with `line` and `record`, the columns of the line) and gives them their `label`, or
 -- nil where it is not known and the sample is to be left out.
 -- @module secateur.data.labels
+local csv = require "secateur.util.csv"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 
@@ -142,10 +143,13 @@ function labels.read_columns(path, listing, columns, opts)
   end
 end
 
+-- Values of findings that a table may have: far above any set of images, and about a gigabyte of memory.
+local MAX_VALUES = 1 << 26
+
 local function split_cell(cell, separator)
   local list = {}
   for part in (cell .. separator):gmatch("(.-)" .. separator:gsub("%W", "%%%0")) do
-    part = part:match "^%s*(.-)%s*$"
+    part = csv.trim(part)
     if part ~= "" then list[#list + 1] = part end
   end
   return list
@@ -178,6 +182,10 @@ function labels.read_lists(path, listing, column, opts)
   if not separated then
     table.insert(listing.notes, ("label_separator = '%s' is in no cell of the column '%s': no image has two findings")
       :format(opts.label_separator, column))
+  end
+  if #findings * #listing.samples > MAX_VALUES then
+    errors.raise("%s: column '%s': expected at most %d values, got %d findings of %d lines: does '%s' separate findings?",
+      path, column, MAX_VALUES, #findings, #listing.samples, opts.label_separator)
   end
   files.sort_natural(findings)
   for _, sample in ipairs(listing.samples) do

@@ -133,7 +133,9 @@ function Reader:refill()
   if problem then return nil, ("%s: %s"):format(self.name, problem) end
   self.ended = more == nil
   self.bytes = self.bytes + #(more or "")
-  if self.bytes > self.max_bytes then return nil, ("%s: larger than %d bytes"):format(self.name, self.max_bytes) end
+  if self.bytes > self.max_bytes then
+    return nil, ("%s: larger than %d bytes: leave rows or columns out"):format(self.name, self.max_bytes)
+  end
   self.text, self.position = rest .. (more or ""), 1
   return self:check_zero(#rest + 1)
 end
@@ -228,7 +230,10 @@ function csv.read(path, opts)
   return rows
 end
 
-local function trim(text)
+--- A text without the space around it, in linear time whatever space there is in it.
+-- @string text
+-- @treturn string
+function csv.trim(text)
   local first = text:find "%S"
   return first and text:match("^.*%S", first) or ""
 end
@@ -237,7 +242,7 @@ end
 local function read_header(path, header, columns)
   local where, names, twice = {}, {}, {}
   for i, field in ipairs(header or {}) do
-    local name = trim(field)
+    local name = csv.trim(field)
     twice[name] = where[name] ~= nil
     where[name], names[i] = i, ("'%s'"):format(name)
   end
@@ -274,7 +279,7 @@ function csv.records(path, columns, opts)
     end
     if #row ~= width then return ("%s:%d: expected %d fields, got %d"):format(path, row.line, width, #row) end
     local record = { line = row.line }
-    for _, column in ipairs(wanted) do record[column] = trim(row[where[column]]) end
+    for _, column in ipairs(wanted) do record[column] = csv.trim(row[where[column]]) end
     records[#records + 1] = record
     return nil
   end
