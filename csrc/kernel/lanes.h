@@ -54,18 +54,22 @@ SC_INLINE void sc_lanes_transpose(sc_lanes v[4]) {
     v[2] = (sc_lanes)_mm256_unpacklo_pd((__m256d)c, (__m256d)d);
     v[3] = (sc_lanes)_mm256_unpackhi_pd((__m256d)c, (__m256d)d);
 #else
-#ifdef SC_REAL_IS_DOUBLE
-    typedef int64_t places __attribute__((vector_size(sizeof(sc_lanes))));
+#ifdef __clang__
+#define SC_PICK(a, b, w, x, y, z) __builtin_shufflevector(a, b, w, x, y, z)
+#elif defined SC_REAL_IS_DOUBLE
+#define SC_PICK(a, b, w, x, y, z) __builtin_shuffle(a, b, (sc_lane_places){w, x, y, z})
+    typedef int64_t sc_lane_places __attribute__((vector_size(sizeof(sc_lanes))));
 #else
-    typedef int32_t places __attribute__((vector_size(sizeof(sc_lanes))));
+#define SC_PICK(a, b, w, x, y, z) __builtin_shuffle(a, b, (sc_lane_places){w, x, y, z})
+    typedef int32_t sc_lane_places __attribute__((vector_size(sizeof(sc_lanes))));
 #endif
-    const places low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, left = {0, 1, 4, 5}, right = {2, 3, 6, 7};
-    sc_lanes a = __builtin_shuffle(v[0], v[1], low), b = __builtin_shuffle(v[2], v[3], low);
-    sc_lanes c = __builtin_shuffle(v[0], v[1], high), d = __builtin_shuffle(v[2], v[3], high);
-    v[0] = __builtin_shuffle(a, b, left);
-    v[1] = __builtin_shuffle(a, b, right);
-    v[2] = __builtin_shuffle(c, d, left);
-    v[3] = __builtin_shuffle(c, d, right);
+    sc_lanes a = SC_PICK(v[0], v[1], 0, 4, 1, 5), b = SC_PICK(v[2], v[3], 0, 4, 1, 5);
+    sc_lanes c = SC_PICK(v[0], v[1], 2, 6, 3, 7), d = SC_PICK(v[2], v[3], 2, 6, 3, 7);
+    v[0] = SC_PICK(a, b, 0, 1, 4, 5);
+    v[1] = SC_PICK(a, b, 2, 3, 6, 7);
+    v[2] = SC_PICK(c, d, 0, 1, 4, 5);
+    v[3] = SC_PICK(c, d, 2, 3, 6, 7);
+#undef SC_PICK
 #endif
 }
 

@@ -37,7 +37,7 @@ describe("a parallel region", function()
   end)
 
   it("works with the threads that the system gives", function()
-    needs.proc(pending)
+    needs.own_team(pending)
     needs.memory_limits(pending)
     local expected = run "OMP_NUM_THREADS=1 %s"
     -- stacks of 64 MiB in an address space of 300: a few of sixteen threads
@@ -50,6 +50,7 @@ describe("a parallel region", function()
   end)
 
   it("takes numbers of threads from the environment only where they are numbers", function()
+    needs.own_team(pending)
     local function threads(setting)
       return tonumber(child.run('print(require("secateur.core").threads())', setting .. "; %s"))
     end

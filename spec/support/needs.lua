@@ -61,6 +61,16 @@ function needs.gnuplot(pending)
   if not found then pending(message) end
 end
 
+--- A core whose parallel regions are csrc/base/parallel.c's, as GCC builds it.
+-- @func pending
+function needs.own_team(pending)
+  needs.proc(pending)
+  require "secateur.core" -- brings the library
+  for line in io.lines "/proc/self/maps" do
+    if line:find "/libomp[^/]*%.so" then pending "another compiler than GCC: its library has the threads" end
+  end
+end
+
 --- OpenBLAS, in a module of the specs' own.
 -- @func pending
 -- @treturn table the module
