@@ -46,12 +46,12 @@ SQLITE_LIBS = $(call once,SQLITE_LIBS,$(call pkg,--libs,sqlite3) || echo -lsqlit
 STB_CFLAGS = $(call once,STB_CFLAGS,$(call pkg,--cflags,stb) || echo -I/usr/include/stb)
 
 # Formats of images by libraries that not everybody has: TIFF=no, WEBP=no, DICOM=no and JPEG2000=no (inside DICOM) build
-# without; unsaid, each is built where its library is found. (Debian's dcmtk.pc wants packages that nothing here needs:
-# only its version and directories are asked for.)
+# without; unsaid, each is built where its library is found, DICOM where there is a C++ compiler too. (Debian's dcmtk.pc
+# wants packages that nothing here needs: only its version and directories are asked for.)
 found = $(if $(shell $(PKG_CONFIG) --modversion $1 2>/dev/null),yes,no)
 TIFF ?= $(eval TIFF := $(call found,libtiff-4))$(TIFF)
 WEBP ?= $(eval WEBP := $(call found,libwebp))$(WEBP)
-DICOM ?= $(eval DICOM := $(call found,dcmtk))$(DICOM)
+DICOM ?= $(eval DICOM := $(if $(shell command -v $(CXX) 2>/dev/null),$(call found,dcmtk),no))$(DICOM)
 JPEG2000 ?= $(eval JPEG2000 := $(call found,libopenjp2))$(JPEG2000)
 DCMTK_DIR = $(shell $(PKG_CONFIG) --variable=$1 dcmtk 2>/dev/null)
 
@@ -59,7 +59,10 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # No contraction: where a product and a sum are one operation is said in the source, or bits would hang on the compiler.
 # No trapping: both sides of a choice may be computed, without which GCC makes no vectors of loops that choose.
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp -pthread $(WARNINGS) $(CFLAGS) -ffp-contract=off \
-	-fno-trapping-math -Icsrc $(LUA_CFLAGS) $(patsubst -I%,-isystem %,$(STB_CFLAGS) $(SQLITE_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
+	-fno-trapping-math -Icsrc $(LUA_CFLAGS) \
+	$(call system,$(STB_CFLAGS) $(SQLITE_CFLAGS) $(PROTOBUF_CFLAGS) -I$(BUILD)/generated)
+# Warnings in headers of others are not ours.
+system = $(patsubst -I%,-isystem %,$1)
 # nodelete: Lua unloads modules when it closes, and threads would wake up in code that is gone.
 ALL_LDFLAGS = -shared -pthread -Wl,-z,nodelete $(LDFLAGS)
 # GCC's pragmas are carried out by csrc/base/parallel.c, other compilers' by the library that they bring.
@@ -83,7 +86,8 @@ SQLITE := $(BUILD)/shim/lua/sqlite.o
 # with, where it is found.
 OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)
 VECMATH := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
-PROBES = $(VECMATH) $(BUILD)/spec/lua_threads.o $(BUILD)/spec/failing_malloc.o $(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
+PROBES = $(VECMATH) $(BUILD)/spec/lua_threads.o $(BUILD)/spec/failing_malloc.o \
+	$(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
 OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(SQLITE) $(PROBES) $(BUILT_CODECS)
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
@@ -146,7 +150,6 @@ define link_codec
 	@echo '$1 -shared -o $@'
 	@$1 -shared -pthread -Wl,-z,nodelete -Wl,--as-needed $(LDFLAGS) -o $@ $^ $2
 endef
-system = $(patsubst -I%,-isystem %,$1)
 $(BUILD)/codec/%.o: csrc/codec/%.c $(BUILD)/flags
 	$(call compile,$(call system,$(call once,TIFF_CFLAGS,$(call pkg,--cflags,libtiff-4)) \
 	$(call once,WEBP_CFLAGS,$(call pkg,--cflags,libwebp)) $(call once,JPEG2000_CFLAGS,$(call pkg,--cflags,libopenjp2))))

@@ -25,7 +25,7 @@ typedef struct codec_module {
 static codec_module modules[] = {
     {SC_IMAGE_TIFF, "libtiff", "libtiff-dev", "TIFF", "", NULL},
     {SC_IMAGE_WEBP, "libwebp", "libwebp-dev", "WEBP", "", NULL},
-    {SC_IMAGE_DICOM, "DCMTK", "libdcmtk-dev", "DICOM", "", NULL},
+    {SC_IMAGE_DICOM, "DCMTK", "libdcmtk-dev and g++", "DICOM", "", NULL},
 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 

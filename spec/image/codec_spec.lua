@@ -7,7 +7,7 @@ local temporary = require "support.temporary"
 
 local samples = { TIFF = "grey8.tif", WebP = "lossy.webp", DICOM = "ct_explicit.dcm" }
 local needs = { TIFF = { "libtiff", "libtiff-dev" }, WebP = { "libwebp", "libwebp-dev" },
-  DICOM = { "DCMTK", "libdcmtk-dev" } }
+  DICOM = { "DCMTK", "libdcmtk-dev and g++" } }
 
 describe("a format in a module of its own", function()
   local double = require "secateur.core_double" -- nobody has told it where modules are
@@ -23,7 +23,8 @@ describe("a format in a module of its own", function()
       assert.equal("'" .. path .. "': " .. reason, message)
     end
     local path = clinic.folder .. samples.DICOM
-    assert.same({ false, "'" .. path .. "': DICOM: this build has no DCMTK; install libdcmtk-dev and run make again" },
+    assert.same({ false, "'" .. path .. "': DICOM: this build has no DCMTK; install libdcmtk-dev and g++ and run make "
+      .. "again" },
       { double.dicom_identifiers(path) })
   end)
 
