@@ -21,7 +21,7 @@ local libraries = {
   { "^lua", { lua = true } },
   { "^lauxlib%.h$", { lua = true } },
   { "^sqlite3%.h$", { lua = true } },
-  { "^cblas%.h$", {} },
+  { "^cblas%.h$", {} }, -- the specs' alone (spec/support/openblas.c)
   { "^zlib%.h$", { io = true, image = true } },
   { "stb_", { image = true } },
   { "^tiff", { codec = true } },
