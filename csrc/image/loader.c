@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -131,15 +132,23 @@ static sc_status prepare_slot(sc_image_loader *loader, size_t number, sc_error *
 /* Signals are for the thread that runs Lua. */
 static sc_status start_threads(sc_image_loader *loader, size_t workers, sc_error *error) {
     sigset_t all, before;
+    int reason = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (loader->thread_count < workers &&
-           pthread_create(&loader->threads[loader->thread_count], NULL, run_worker, loader) == 0)
-        loader->thread_count++;
+    while (loader->thread_count < workers && reason == 0) {
+        reason = pthread_create(&loader->threads[loader->thread_count], NULL, run_worker, loader);
+        loader->thread_count += reason == 0;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (loader->thread_count == 0)
-        return sc_error_set(error, SC_ERROR_MEMORY, "image loader: could not create a thread");
-    return SC_OK;
+    if (loader->thread_count > 0)
+        return SC_OK;
+    char text[128];
+    if (strerror_r(reason, text, sizeof text) != 0)
+        snprintf(text, sizeof text, "error %d", reason);
+    return sc_error_set(error, SC_ERROR_MEMORY,
+                        "image loader: could not create a thread: %s (too little memory, or too many processes: "
+                        "ulimit -u)",
+                        text);
 }
 
 static sc_status count_repeats(sc_image_loader *loader, sc_error *error) {

@@ -160,4 +160,15 @@ describe("gnuplot", function()
     assert.same({ n = 2, nil, "'no such gnuplot' not found: figures are drawn with gnuplot 5; install gnuplot-nox "
       .. "(Debian) or gnuplot" }, table.pack(gnuplot.check("no such gnuplot")))
   end)
+
+  it("is not called missing where it could not be looked for", function()
+    local execute = os.execute
+    finally(function() os.execute = execute end) -- luacheck: ignore 122
+    for _, case in ipairs { { { nil, "exit", 2 }, "the shell ended with exit 2" }, -- no descriptor for /dev/null
+      { { nil, "signal", 9 }, "the shell ended with signal 9" },
+      { { nil, "Resource temporarily unavailable", 11 }, "Resource temporarily unavailable" } } do
+      os.execute = function() return table.unpack(case[1], 1, 3) end -- luacheck: ignore 122
+      assert.equal("'gnuplot' could not be looked for: " .. case[2], select(2, gnuplot.check("gnuplot")))
+    end
+  end)
 end)

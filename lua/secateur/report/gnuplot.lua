@@ -26,15 +26,22 @@ function gnuplot.quote(text)
   return '"' .. visible((text:gsub("[\t\r\n]+", " "))):gsub("[\"'\\`@]", octal) .. '"'
 end
 
---- Whether the program is there; the message says what to install.
+--- Whether the program is there; the message says what to install, or why that could not be found out.
 -- @string program a name or a path
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string
 function gnuplot.check(program)
-  if os.execute("command -v " .. shell_quote(program) .. " >/dev/null 2>&1") then return true end
-  return nil, ("'%s' not found: figures are drawn with gnuplot 5; install gnuplot-nox (Debian) or gnuplot")
-    :format(program)
+  local found, how, code = os.execute("command -v " .. shell_quote(program) .. " >/dev/null 2>&1")
+  if found then return true end
+  if how == "exit" and (code == 1 or code == 127) then
+    return nil, ("'%s' not found: figures are drawn with gnuplot 5; install gnuplot-nox (Debian) or gnuplot")
+      :format(program)
+  end
+  -- too many processes or open files, too little memory
+  local ended = how == "exit" or how == "signal"
+  return nil, ("'%s' could not be looked for: %s"):format(program,
+    ended and ("the shell ended with %s %d"):format(how, code) or tostring(how))
 end
 
 --- A file name made of safe letters, unlike those given before.
