@@ -222,7 +222,7 @@ describe("data.folder", function()
     with("file,label,split\nx/01.png,a,train\n", root
       .. ": expected at least 2 classes, a folder each (or a split.csv), found only 'a'")
     with("file,label,split\nx/01.png,a,train\nx/02.png,b,train\n", root
-      .. ": expected images in the val split, found none")
+      .. ": expected images in the val split, found none (images that split.csv does not list: 1 ('x/03.png', ...))")
     with("file,label,split\nx/01.png,a,train\nx/02.png,b,val\nx/03.png,b,test\n", root
       .. ": class 'b': expected images in the train split, found none")
   end)

@@ -114,7 +114,8 @@ describe("util.csv", function()
 
     it("are refused where they are missing or too large", function()
       local path = temporary.write(root, "t.csv", "a,b\n")
-      assert.same({ nil, path .. ": larger than 3 bytes: leave rows or columns out" }, { csv.read(path, { max_bytes = 3 }) })
+      assert.same({ nil, path .. ": larger than 3 bytes: leave rows or columns out" },
+        { csv.read(path, { max_bytes = 3 }) })
       local rows, message = csv.read(root .. "/none.csv")
       assert.is_nil(rows)
       assert.equal(root .. "/none.csv: No such file or directory", message)

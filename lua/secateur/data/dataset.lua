@@ -144,11 +144,12 @@ local function find_absent(part, shared)
   return absent
 end
 
--- The splits must be usable: someone in each that has a share, and every class in train.
-local function check_parts(shared, parts, shares)
+-- The splits must be usable: someone in each that has a share, and every class in train. What was left out may be why.
+local function check_parts(shared, parts, shares, notes)
   for _, name in ipairs(stratification.names) do
     if #parts[name].rows == 0 and not (shares and (shares[name] or 0) == 0) then
-      errors.raise("%s: expected images in the %s split, found none", shared.title, name)
+      errors.raise("%s: expected images in the %s split, found none%s", shared.title, name,
+        #notes > 0 and (" (%s)"):format(table.concat(notes, "; ")) or "")
     end
   end
   local absent = #parts.train.rows > 0 and find_absent(parts.train, shared) or {}
@@ -202,8 +203,8 @@ function dataset.new(name, title, classes, opts, parts, found)
     skipped = found.skipped or {}, known = {}, multi_label = is_multi_label(parts) or nil, files = found.files }
   shared.skipped_before = #shared.skipped
   for _, failure in ipairs(shared.skipped) do shared.known[failure.path] = failure.message end
-  check_parts(shared, parts, opts.splits)
   found.notes = found.notes or {}
+  check_parts(shared, parts, opts.splits, found.notes)
   table.insert(found.notes, note_absent(parts, shared, found.same))
   table.insert(found.notes, value_extent.note(parts, opts))
   for _, note in ipairs(not opts.quiet and found.notes or {}) do
