@@ -122,10 +122,10 @@ describe("data: files with several names", function()
       fill(split .. "/b", 2)
     end
     link("test", "val")
-    assert.equal(("folder: %s: expected images in the val split, found none (names of files that are read under another "
-      .. "name: 4 ('val/a/01.png' is 'test/a/01.png'))"):format(root), errors.inside(function()
-      data.folder(root, { size = 8, quiet = true })
-    end))
+    local message = errors.inside(function() data.folder(root, { size = 8, quiet = true }) end)
+    assert.matches("^folder: " .. root .. ": expected images in the val split, found none %(left out", message)
+    assert.matches("; names of files that are read under another name: 4 ('val/a/01.png' is 'test/a/01.png'))",
+      message, 1, true)
   end)
 
   it("are one line's of a table", function()

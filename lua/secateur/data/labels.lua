@@ -184,8 +184,8 @@ function labels.read_lists(path, listing, column, opts)
       :format(opts.label_separator, column))
   end
   if #findings * #listing.samples > MAX_VALUES then
-    errors.raise("%s: column '%s': expected at most %d values, got %d findings of %d lines: does '%s' separate findings?",
-      path, column, MAX_VALUES, #findings, #listing.samples, opts.label_separator)
+    errors.raise("%s: column '%s': expected at most %d values, got %d findings of %d lines: does '%s' separate "
+      .. "findings?", path, column, MAX_VALUES, #findings, #listing.samples, opts.label_separator)
   end
   files.sort_natural(findings)
   for _, sample in ipairs(listing.samples) do
