@@ -72,7 +72,7 @@ end
 
 -- An object of JSON; what is none, or no JSON, is a damaged file.
 local function decode(path, field, text)
-  local ok, value = errors.try(json.decode, text or "")
+  local ok, value = errors.try(json.decode, text or "", { unique = true })
   if not ok then errors.raise("checkpoint '%s': is damaged: %s: %s", path, field, value) end
   if type(value) ~= "table" or next(value) ~= nil and type(next(value)) ~= "string" then
     errors.raise("checkpoint '%s': is damaged: %s: expected an object", path, field)

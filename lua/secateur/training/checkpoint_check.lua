@@ -17,13 +17,15 @@ end
 local function is_finite(value) return math.type(value) ~= nil and value - value == 0 end
 local function is_share(value) return is_finite(value) and value >= 0 and value <= 1 end
 local function is_positive(value) return math.type(value) ~= nil and value >= 0 end
+local function is_rate(value) return is_finite(value) and value >= 0 end
 local function is_count(value) return math.type(value) == "integer" and value >= 0 end
 
 local number, share = { is_finite, "a finite number" }, { is_share, "a number in [0, 1]" }
 local positive, count = { is_positive, "a number of at least 0" }, { is_count, "a whole number of at least 0" }
+local rate = { is_rate, "a finite number of at least 0" }
 
 -- Fields of a row; those that begin with val_ are there where there is validation.
-local row_fields = { epoch = count, lr = positive, train_loss = number, train_accuracy = share, val_loss = number,
+local row_fields = { epoch = count, lr = rate, train_loss = number, train_accuracy = share, val_loss = number,
   val_accuracy = share, val_auroc = share, seconds = positive, images_per_second = positive, group_lrs = true }
 
 local function check_rates(field, rates, groups)
@@ -32,7 +34,7 @@ local function check_rates(field, rates, groups)
     expected(field, ("the rates of %d groups"):format(groups), rates)
   end
   for i = 1, groups do
-    if not is_positive(rates[i]) then expected(("%s[%d]"):format(field, i), positive[2], rates[i]) end
+    if not is_rate(rates[i]) then expected(("%s[%d]"):format(field, i), rate[2], rates[i]) end
   end
 end
 
@@ -93,15 +95,26 @@ local function check_like(name, tensor, like)
   end
 end
 
--- Second moments may overflow, and nothing comes of it; below 0 they are not.
+-- What is counted stays far below this.
+local MOST = 1 << 53
+
+-- Second moments may overflow, and nothing comes of it; below 0 they are not, nor are variances.
 local function check_values(name, tensor)
-  if tensor:dtype() == "int64" or tensor:numel() == 0 then return end
+  if tensor:numel() == 0 then return end
+  if tensor:dtype() == "int64" then
+    for _, value in ipairs(tensor:reshape(tensor:numel()):totable()) do
+      if value < 0 or value > MOST then
+        errors.raise("tensor '%s': expected whole numbers in 0..%d, got %d", name, MOST, value)
+      end
+    end
+    return
+  end
   local second = name:find "^optimiser/v/" ~= nil
   local sum = second and tensor:sum()
-  if second and (sum ~= sum or (tensor * -1):max() > 0) then
-    errors.raise("tensor '%s': expected numbers of at least 0", name)
-  elseif not second and not tensors.finite(tensor) then
+  if not second and not tensors.finite(tensor) then
     errors.raise("tensor '%s': expected finite numbers", name)
+  elseif sum ~= sum or (second or name:find "%.running_var$") and (tensor * -1):max() > 0 then
+    errors.raise("tensor '%s': expected numbers of at least 0", name)
   end
 end
 
