@@ -142,7 +142,7 @@ describe("store from elsewhere", function()
     assert.equal("is damaged: row 1: accuracy: expected a number in [0, 1], got 'high'",
       message_of { accuracy = "high" })
     assert.equal("is damaged: row 1: accuracy: expected a number in [0, 1], got 7", message_of { accuracy = 7 })
-    assert.equal("is damaged: row 1: drop: expected a number, got nothing", message_of { drop = 0 / 0 })
+    assert.equal("is damaged: row 1: drop: expected a finite number, got nothing", message_of { drop = 0 / 0 })
     assert.equal("is damaged: row 1: rate: expected a number in [0, 1), got 2", message_of { rate = 2 })
     assert.equal("is damaged: row 1: seed: expected a whole number, got 0.5", message_of { seed = 0.5 })
     assert.equal("is damaged: row 1: units_pruned: expected a whole number of at least 0, got -1",
@@ -163,6 +163,8 @@ describe("store from elsewhere", function()
       local _, message = store.read(path)
       assert.equal("is damaged: row 1: " .. expected, message)
     end
+    execute("UPDATE rows SET row = '" .. json.encode(rows.row { drop = 0.25 }):gsub('"drop":0.25', '"drop":1e999') .. "'")
+    assert.equal("is damaged: row 1: drop: expected a finite number, got inf", select(2, store.read(path)))
     execute("UPDATE rows SET key = x'00'")
     assert.equal("is damaged: row 1: key: expected text", select(2, store.read(path)))
     execute("UPDATE rows SET key = 'x', row = '" .. json.encode(rows.row {}) .. "'")

@@ -11,6 +11,7 @@ local store_contents = {}
 local function is_text(value) return type(value) == "string" end
 local function is_name(value) return type(value) == "string" and value ~= "" end
 local function is_number(value) return type(value) == "number" end
+local function is_finite(value) return type(value) == "number" and value - value == 0 end
 local function is_boolean(value) return type(value) == "boolean" end
 local function is_integer(value) return math.type(value) == "integer" end
 local function is_count(value) return math.type(value) == "integer" and value >= 0 end
@@ -22,6 +23,7 @@ local function is_rate(value) return type(value) == "number" and value >= 0 and 
 local name = { is_name, "a name" }
 local number, boolean = { is_number, "a number" }, { is_boolean, "true or false" }
 local integer, count = { is_integer, "a whole number" }, { is_count, "a whole number of at least 0" }
+local finite = { is_finite, "a finite number" }
 local rate, share = { is_rate, "a number in [0, 1)" }, { is_share, "a number in [0, 1]" }
 
 local function list_of(is_good, what)
@@ -57,12 +59,13 @@ local per_class = { function(value)
 end, "a list of tables of numbers" }
 
 -- Columns of a row that are measured; whatever is not named here was added by a later version, and is nobody's yet.
-local measured = { per_class = per_class, accuracy = share, baseline_accuracy = share }
+local measured = { per_class = per_class, accuracy = share, baseline_accuracy = share, drop = finite,
+  drop_low = finite, drop_high = finite }
 for _, column in ipairs { "units_pruned", "units_total", "repair_layers", "parameters", "macs", "bytes", "peak_bytes",
   "skipped" } do
   measured[column] = count
 end
-for _, column in ipairs { "drop", "drop_low", "drop_high", "balanced_accuracy", "macro_f1",
+for _, column in ipairs { "balanced_accuracy", "macro_f1",
   "auroc", "ece", "loss", "decision_agreement", "kl", "exact_match", "average_precision", "brier", "auroc_drop",
   "baseline_auroc", "latency_1", "latency_16", "relative_parameters", "relative_macs", "relative_bytes",
   "relative_latency_1", "relative_latency_16", "agreement_cosine", "agreement_spearman", "agreement_topk",
