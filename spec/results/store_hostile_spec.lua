@@ -254,8 +254,8 @@ describe("store from elsewhere", function()
     local page = bytes:sub(1, size)
     local journal = (magic .. string.pack(">I4I4I4I4I4", 1, 0, #bytes // size, 512, size) .. ("\0"):rep(484))
       .. string.pack(">I4", 1) .. page .. string.pack(">I4", sum(page, size - 199, 2, -200))
-      .. string.pack(">I4", (1 << 30) // size + 1) .. victim .. string.pack(">I4I4", #victim, sum(victim, 1, #victim, 1))
-      .. magic
+      .. string.pack(">I4", (1 << 30) // size + 1) .. victim
+      .. string.pack(">I4I4", #victim, sum(victim, 1, #victim, 1)) .. magic
     assert(files.write_all(path .. "-journal", journal))
     local message = "is damaged: its journal names another file, which would be removed; move the journal away"
     assert.same({ n = 2, nil, message }, table.pack(store.read(path)))
@@ -263,7 +263,8 @@ describe("store from elsewhere", function()
     assert.equal("precious", files.read_all(victim))
     assert(os.remove(path .. "-journal"))
     assert(lfs.link(victim, path .. "-journal", true))
-    assert.same({ n = 2, nil, "is damaged: its journal is a link; move the journal away" }, table.pack(store.read(path)))
+    message = "is damaged: its journal is a link; move the journal away"
+    assert.same({ n = 2, nil, message }, table.pack(store.read(path)))
     assert(os.remove(path .. "-journal"))
     assert(os.execute(("mkfifo '%s-journal'"):format(path))) -- to be opened by nobody: who reads it waits for ever
     assert.same({ n = 2, nil, "is damaged: its journal is no file; move the journal away" },

@@ -82,7 +82,9 @@ end
 --- Memory that can be limited: sanitizers and valgrind, loaded before the interpreter, take too much of it.
 -- @func pending
 function needs.memory_limits(pending)
-  if (os.getenv "LD_PRELOAD" or "") ~= "" or os.getenv "SANITIZE" then pending "memory cannot be limited under a sanitizer or valgrind" end
+  if (os.getenv "LD_PRELOAD" or "") ~= "" or os.getenv "SANITIZE" then
+    pending "memory cannot be limited under a sanitizer or valgrind"
+  end
 end
 
 --- A process without threads of a tool: ThreadSanitizer has one.
