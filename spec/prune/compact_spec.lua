@@ -319,7 +319,8 @@ describe("compact", function()
     assert.equal(before, pruned:summary())
   end)
 
-  -- A masked unit of the values is 1/2 everywhere behind the sigmoid: so it is in the context if the weights add up to 1.
+  -- A masked unit of the values is 1/2 everywhere behind the sigmoid: so it is in the context if the weights add up to
+  -- one.
   it("knows what attention makes of a constant only where its weights add up to one", function()
     for _, normalised in ipairs { true, false } do
       local model = build({ 5, 4 }, function(net, x)

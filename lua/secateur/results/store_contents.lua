@@ -41,13 +41,13 @@ end
 
 local words = { inf = true, ["-inf"] = true, nan = true, ["-nan"] = true }
 
--- Numbers with spaces between them, as "%.9g" writes them; `is_finite` where they must be.
-local function is_numbers(value, is_finite)
+-- Numbers with spaces between them, as "%.9g" writes them; `finite_only` where they must be.
+local function is_numbers(value, finite_only)
   if type(value) ~= "string" then return false end
   for word in value:gmatch "%S+" do
     local found = tonumber(word)
-    if not found and (is_finite or not words[word]) then return false end
-    if is_finite and found - found ~= 0 then return false end
+    if not found and (finite_only or not words[word]) then return false end
+    if finite_only and found - found ~= 0 then return false end
   end
   return true
 end

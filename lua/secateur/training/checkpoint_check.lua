@@ -16,17 +16,17 @@ end
 
 local function is_finite(value) return math.type(value) ~= nil and value - value == 0 end
 local function is_share(value) return is_finite(value) and value >= 0 and value <= 1 end
-local function is_positive(value) return math.type(value) ~= nil and value >= 0 end
+local function is_not_negative(value) return math.type(value) ~= nil and value >= 0 end
 local function is_rate(value) return is_finite(value) and value >= 0 end
 local function is_count(value) return math.type(value) == "integer" and value >= 0 end
 
 local number, share = { is_finite, "a finite number" }, { is_share, "a number in [0, 1]" }
-local positive, count = { is_positive, "a number of at least 0" }, { is_count, "a whole number of at least 0" }
+local not_negative, count = { is_not_negative, "a number of at least 0" }, { is_count, "a whole number of at least 0" }
 local rate = { is_rate, "a finite number of at least 0" }
 
 -- Fields of a row; those that begin with val_ are there where there is validation.
 local row_fields = { epoch = count, lr = rate, train_loss = number, train_accuracy = share, val_loss = number,
-  val_accuracy = share, val_auroc = share, seconds = positive, images_per_second = positive, group_lrs = true }
+  val_accuracy = share, val_auroc = share, seconds = not_negative, images_per_second = not_negative, group_lrs = true }
 
 local function check_rates(field, rates, groups)
   if groups == 0 and rates == nil then return end
