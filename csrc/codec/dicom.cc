@@ -244,10 +244,14 @@ class Producer : public DcmProducer {
     OFBool eos() override {
         return at_ >= input_.length;
     }
-    offile_off_t avail() override {
+    // Whether to go on. To be asked at every level of sequences.
+    bool check() {
         interrupted_ = interrupted_ || input_.check_interrupt(nullptr) != SC_OK;
         too_deep_ = too_deep_ || top_ - stack_position() > max_stack || stack_position() - top_ > max_stack;
-        return too_deep_ || interrupted_ ? 0 : static_cast<offile_off_t>(input_.length - at_);
+        return !too_deep_ && !interrupted_;
+    }
+    offile_off_t avail() override {
+        return check() ? static_cast<offile_off_t>(input_.length - at_) : 0;
     }
     offile_off_t read(void *buffer, offile_off_t count) override {
         size_t done = 0, wanted = avail() > 0 && count > 0 ? static_cast<size_t>(count) : 0;
@@ -291,7 +295,8 @@ class Producer : public DcmProducer {
 };
 
 // Large values are read when they are asked for: what an element claims to hold is not believed before the file is seen
-// to be so long. Of a deflated file that cannot be seen, and all is read at once, up to a budget.
+// to be so long. Of a deflated file that cannot be seen, and all is read at once, up to a budget; what is unpacked
+// ahead passes the producer by, so that every read asks it whether to go on.
 class Stream : public DcmInputStream {
   public:
     explicit Stream(Producer *producer)
@@ -301,14 +306,21 @@ class Stream : public DcmInputStream {
     bool is_over_budget() const {
         return deflated_ && delivered_ > budget_;
     }
+    bool has_too_many() const {
+        return reads_ > max_reads;
+    }
     OFBool good() const override {
-        return !is_over_budget() && DcmInputStream::good();
+        return !is_stopped() && DcmInputStream::good();
     }
     OFCondition status() const override {
-        return is_over_budget() ? EC_InvalidStream : DcmInputStream::status();
+        return is_stopped() ? EC_InvalidStream : DcmInputStream::status();
+    }
+    offile_off_t avail() override {
+        return is_stopped() ? 0 : DcmInputStream::avail();
     }
     offile_off_t read(void *buffer, offile_off_t count) override {
-        if (is_over_budget())
+        reads_++;
+        if (!producer_->check() || is_stopped())
             return 0;
         if (deflated_ && count > 0)
             count = static_cast<offile_off_t>(std::min(static_cast<uint64_t>(count), budget_ - delivered_ + 1));
@@ -324,9 +336,14 @@ class Stream : public DcmInputStream {
 
   private:
     static constexpr uint64_t min_budget = 64 << 20, budget_ratio = 100;
+    static constexpr uint64_t max_reads = 1 << 21; // some 400,000 elements; a picture has hundreds
+
+    bool is_stopped() const {
+        return is_over_budget() || has_too_many() || !producer_->good();
+    }
 
     Producer *producer_;
-    uint64_t budget_, delivered_ = 0;
+    uint64_t budget_, delivered_ = 0, reads_ = 0;
     bool deflated_ = false;
 };
 
@@ -371,6 +388,8 @@ sc_status parse(sc_dicom_file *file, bool with_pixels, sc_error *error) {
     file->format.transferEnd();
     if (producer->too_deep())
         return damaged(error, "its sequences lie in each other too deep");
+    if (stream.has_too_many())
+        return damaged(error, "it has more elements than any picture needs");
     if (stream.is_over_budget())
         return damaged(error, "its deflated data unpack to more than a hundred times its size");
     if (status == EC_StreamNotifyClient) // an element claims more than there is

@@ -118,6 +118,23 @@ describe("limits of decoding", function()
       assert.same({ 1, 64, 64 }, core.image_load(plain):shape())
       refuses(deflated("bomb.dcm", true), "its deflated data unpack to more than a hundred times its size")
     end)
+
+    it("are levels of sequences and numbers of elements, deflated or not", function()
+      local function written(name, text)
+        local plain = temporary.write(root, name, preamble "1.2.840.10008.1.2.1" .. text)
+        local unpacked, packed = temporary.write(root, "unpacked", text), files.join(root, "packed")
+        if not os.execute(("gzip -1 -n < %s > %s 2>/dev/null"):format(unpacked, packed)) then return plain end
+        return plain, temporary.write(root, "deflated_" .. name, preamble "1.2.840.10008.1.2.1.99"
+          .. assert(files.read_all(packed)):sub(11, -9))
+      end
+      local level = "\33\0\16\16SQ\0\0\255\255\255\255\254\255\0\224\255\255\255\255"
+      for _, path in ipairs { written("deep.dcm", level:rep(200000)) } do
+        refuses(path, "its sequences lie in each other too deep")
+      end
+      for _, path in ipairs { written("many.dcm", ("\33\0\16\16LO\0\0"):rep(1 << 20)) } do
+        refuses(path, "it has more elements than any picture needs")
+      end
+    end)
   end)
 
   it("are bytes: by default 4 for each pixel that is allowed", function()
