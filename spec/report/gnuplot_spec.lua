@@ -129,6 +129,24 @@ describe("gnuplot", function()
     assert.matches("out/one", message)
   end)
 
+  it("draws text with spaces at its beginning and in a row", function()
+    needs.gnuplot(pending)
+    for i, name in ipairs { " a", "a  b", "a ", " " } do
+      assert(gnuplot.draw { folder = folder, name = "spaces" .. i, width = 300, height = 200,
+        body = ("set title %s\n%s"):format(gnuplot.quote(name), figure_body) })
+    end
+  end)
+
+  it("says how gnuplot ended where it said nothing, and not all that it said", function()
+    local _, message = draw "exit 3"
+    assert.matches("could not draw .*/one: it said nothing, and ended with status 3$", message)
+    _, message = draw "echo; echo ' no  more '; exit 1"
+    assert.matches("could not draw .*/one: no more$", message)
+    _, message = draw "head -c 100000 /dev/zero | tr '\\0' x; exit 1"
+    assert.matches("could not draw .*/one: x+…$", message)
+    assert.truthy(#message < 3000)
+  end)
+
   it("removes what a killed run left, and nothing else", function()
     needs.gnuplot(pending)
     local target = files.join(folder, "out")

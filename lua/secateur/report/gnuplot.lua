@@ -118,6 +118,17 @@ local function write_files(stage, contents)
   return true
 end
 
+-- Of a message no more is of use.
+local MOST_SAID = 2000
+
+-- Why gnuplot failed: what it said, or else how it ended.
+local function reason_of(said, how, code)
+  local words = said:sub(1, MOST_SAID):gsub("%s+", " "):match "^ ?(.*)$"
+  if #said > MOST_SAID then return words .. "…" end
+  if words:find "%S" then return (words:gsub(" $", "")) end
+  return ("it said nothing, and ended with %s %d"):format(how == "exit" and "status" or how, code)
+end
+
 -- Runs the figure's script in its folder, the pictures going to the stage. Gives what gnuplot said where it failed.
 local function run(figure, terminals, stage)
   local name = figure.name .. ".gp"
@@ -127,9 +138,10 @@ local function run(figure, terminals, stage)
     shell_quote(figure.program or "gnuplot"), stage.name, name), "r")
   if not pipe then return nil, failure end
   local said = pipe:read("a")
-  local good = pipe:close()
+  local good, how, code = pipe:close()
   if good then return true end
-  return nil, ("gnuplot could not draw %s: %s"):format(files.join(figure.folder, figure.name), said:gsub("%s+", " "))
+  return nil, ("gnuplot could not draw %s: %s"):format(files.join(figure.folder, figure.name),
+    reason_of(said, how, code))
 end
 
 -- The pictures that gnuplot wrote, by name.

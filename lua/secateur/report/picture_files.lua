@@ -28,8 +28,11 @@ end
 
 local function is_svg(text)
   if not text:find "^<%?xml.*</svg>%s*$" then return false end
-  return count(text, "<text>") == count(text, "</text>") and count(text, "<g ") + count(text, "<g>")
-    == count(text, "</g>")
+  for _, name in ipairs { "text", "g" } do -- text that begins with a space, or has two, has an attribute
+    local opened = count(text, ("<%s>"):format(name)) + count(text, ("<%s "):format(name))
+    if opened ~= count(text, ("</%s>"):format(name)) then return false end
+  end
+  return true
 end
 
 -- The offset at the end leads to the table of objects (PDF 32000-1, 7.5.5), unless something is missing.
