@@ -448,9 +448,24 @@ sc_status decode_jpeg2000(sc_dicom_file *file, sc_dicom_info *info, DcmPixelData
 #endif
 }
 
+// Whether the frame header of a JPEG stream has the size that the file has; true where there is none, for the library
+// to refuse. Of a smaller picture the library fills as much as there is, and leaves the rest as it found it.
+bool is_as_large(const std::vector<Uint8> &stream, const sc_dicom_info &info) {
+    size_t at = 2;
+    while (at + 8 < stream.size() && stream[at] == 0xff) {
+        Uint8 marker = stream[at + 1];
+        bool is_frame = marker == 0xf7 || (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xcc);
+        if (is_frame)
+            return (stream[at + 5] << 8 | stream[at + 6]) == static_cast<int>(info.rows) &&
+                   (stream[at + 7] << 8 | stream[at + 8]) == static_cast<int>(info.columns);
+        at += marker == 0xff ? 1 : 2 + static_cast<size_t>(stream[at + 2] << 8 | stream[at + 3]);
+    }
+    return true;
+}
+
 // A JPEG stream of very many scans keeps its decoder busy for hours, and that cannot be interrupted. Start-of-scan
 // markers are two bytes that compressed data do not contain.
-sc_status check_scans(DcmPixelData &pixels, const DcmXfer &syntax, sc_error *error) {
+sc_status check_jpeg(const sc_dicom_info &info, DcmPixelData &pixels, const DcmXfer &syntax, sc_error *error) {
     DcmPixelSequence *sequence = nullptr;
     std::vector<Uint8> stream;
     if (pixels.getEncapsulatedRepresentation(syntax.getXfer(), nullptr, sequence).bad() || !sequence)
@@ -458,6 +473,8 @@ sc_status check_scans(DcmPixelData &pixels, const DcmXfer &syntax, sc_error *err
     sc_status status = join_fragments(stream, *sequence, error);
     if (status != SC_OK)
         return status;
+    if (!is_as_large(stream, info))
+        return damaged(error, "its JPEG stream is of another size than its Rows and Columns");
     int scans = 0;
     for (size_t i = 1; i < stream.size(); i++)
         if (stream[i - 1] == 0xff && stream[i] == 0xda && ++scans > max_scans)
@@ -517,9 +534,9 @@ sc_status read_pixels(sc_dicom_file *file, sc_dicom_info *info, const void **dat
         if (syntax.isEncapsulated() && !DcmCodecList::canChangeCoding(original, EXS_LittleEndianExplicit))
             return sc_error_set(error, SC_ERROR_FORMAT, "DICOM: pixels compressed as '%s' are not read",
                                 syntax.getXferName());
-        sc_status scans =
-            syntax.isEncapsulated() && original != EXS_RLELossless ? check_scans(*pixels, syntax, error) : SC_OK;
-        return scans == SC_OK ? read_plain(file, info, data, bytes, error) : scans;
+        sc_status status =
+            syntax.isEncapsulated() && original != EXS_RLELossless ? check_jpeg(*info, *pixels, syntax, error) : SC_OK;
+        return status == SC_OK ? read_plain(file, info, data, bytes, error) : status;
     });
 }
 

@@ -80,8 +80,8 @@ describe("limits of decoding", function()
     end
 
     it("are 100 scans of a JPEG", function()
-      local function dicom(scans)
-        local stream = many_scans(64, scans)
+      local function dicom(scans, size)
+        local stream = many_scans(size or 64, scans)
         if #stream % 2 == 1 then stream = stream .. "\0" end
         local function item(content) return string.pack("<I2I2s4", 0xfffe, 0xe000, content) end
         return preamble "1.2.840.10008.1.2.4.50" .. pixel_module() .. bytes_of(0x7fe0, 0x10, 0xffffffff) .. item ""
@@ -89,6 +89,11 @@ describe("limits of decoding", function()
       end
       assert.same({ 1, 64, 64 }, core.image_load(temporary.write(root, "good.dcm", dicom(100))):shape())
       refuses(temporary.write(root, "bad.dcm", dicom(101)), "its JPEG stream has more than 100 scans")
+      -- Of a smaller picture the library would leave pixels as they were.
+      for _, size in ipairs { 8, 128 } do
+        refuses(temporary.write(root, "bad.dcm", dicom(2, size)),
+          "its JPEG stream is of another size than its Rows and Columns")
+      end
     end)
 
     it("are the bytes that there are, whatever an element claims", function()
