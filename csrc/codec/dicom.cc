@@ -463,16 +463,43 @@ bool is_as_large(const std::vector<Uint8> &stream, const sc_dicom_info &info) {
     return true;
 }
 
+// How many bytes a segment of run lengths (PS3.5, annex G) unpacks to.
+size_t unpacked_size(const Uint8 *from, const Uint8 *end) {
+    size_t size = 0;
+    while (from < end) {
+        size_t code = *from++;
+        if (code < 128) {
+            size_t literal = std::min(code + 1, static_cast<size_t>(end - from));
+            size += literal;
+            from += literal;
+        } else if (code > 128 && from < end) {
+            size += 257 - code;
+            from++;
+        }
+    }
+    return size;
+}
+
+// Of a segment that is too short the library leaves the rest of its pixels as memory had them. What else is wrong with
+// the 16 numbers at the start, how many segments there are and where each begins, is for the library to refuse.
+sc_status check_run_lengths(const std::vector<Uint8> &stream, const sc_dicom_info &info, sc_error *error) {
+    auto number = [&stream](size_t i) {
+        return static_cast<size_t>(stream[4 * i]) | static_cast<size_t>(stream[4 * i + 1]) << 8 |
+               static_cast<size_t>(stream[4 * i + 2]) << 16 | static_cast<size_t>(stream[4 * i + 3]) << 24;
+    };
+    size_t count = stream.size() < 64 ? 0 : std::min<size_t>(number(0), 15);
+    for (size_t i = 1; i <= count; i++) {
+        size_t end = i < count ? number(i + 1) : stream.size();
+        if (number(i) > end || end > stream.size() ||
+            unpacked_size(stream.data() + number(i), stream.data() + end) < info.rows * info.columns)
+            return damaged(error, "its run lengths end before its pixels do");
+    }
+    return SC_OK;
+}
+
 // A JPEG stream of very many scans keeps its decoder busy for hours, and that cannot be interrupted. Start-of-scan
 // markers are two bytes that compressed data do not contain.
-sc_status check_jpeg(const sc_dicom_info &info, DcmPixelData &pixels, const DcmXfer &syntax, sc_error *error) {
-    DcmPixelSequence *sequence = nullptr;
-    std::vector<Uint8> stream;
-    if (pixels.getEncapsulatedRepresentation(syntax.getXfer(), nullptr, sequence).bad() || !sequence)
-        return SC_OK; // for the library to refuse
-    sc_status status = join_fragments(stream, *sequence, error);
-    if (status != SC_OK)
-        return status;
+sc_status check_jpeg(const std::vector<Uint8> &stream, const sc_dicom_info &info, sc_error *error) {
     if (!is_as_large(stream, info))
         return damaged(error, "its JPEG stream is of another size than its Rows and Columns");
     int scans = 0;
@@ -481,6 +508,19 @@ sc_status check_jpeg(const sc_dicom_info &info, DcmPixelData &pixels, const DcmX
             return sc_error_set(error, SC_ERROR_FORMAT, "a damaged DICOM file: its JPEG stream has more than %d scans",
                                 max_scans);
     return SC_OK;
+}
+
+// What the library takes on trust of compressed pixels.
+sc_status check_compressed(DcmPixelData &pixels, const DcmXfer &syntax, const sc_dicom_info &info, sc_error *error) {
+    DcmPixelSequence *sequence = nullptr;
+    std::vector<Uint8> stream;
+    if (pixels.getEncapsulatedRepresentation(syntax.getXfer(), nullptr, sequence).bad() || !sequence)
+        return SC_OK; // for the library to refuse
+    sc_status status = join_fragments(stream, *sequence, error);
+    if (status != SC_OK)
+        return status;
+    return syntax.getXfer() == EXS_RLELossless ? check_run_lengths(stream, info, error)
+                                               : check_jpeg(stream, info, error);
 }
 
 sc_status read_plain(sc_dicom_file *file, sc_dicom_info *info, const void **data, size_t *bytes, sc_error *error) {
@@ -534,8 +574,7 @@ sc_status read_pixels(sc_dicom_file *file, sc_dicom_info *info, const void **dat
         if (syntax.isEncapsulated() && !DcmCodecList::canChangeCoding(original, EXS_LittleEndianExplicit))
             return sc_error_set(error, SC_ERROR_FORMAT, "DICOM: pixels compressed as '%s' are not read",
                                 syntax.getXferName());
-        sc_status status =
-            syntax.isEncapsulated() && original != EXS_RLELossless ? check_jpeg(*info, *pixels, syntax, error) : SC_OK;
+        sc_status status = syntax.isEncapsulated() ? check_compressed(*pixels, syntax, *info, error) : SC_OK;
         return status == SC_OK ? read_plain(file, info, data, bytes, error) : status;
     });
 }

@@ -96,6 +96,18 @@ describe("limits of decoding", function()
       end
     end)
 
+    it("are all pixels, of which run lengths must tell", function()
+      local function dicom(runs)
+        local stream = string.pack("<I4I4", 1, 64) .. ("\0"):rep(56) .. ("\x81\x40"):rep(runs)
+        local function item(content) return string.pack("<I2I2s4", 0xfffe, 0xe000, content) end
+        return preamble "1.2.840.10008.1.2.5" .. pixel_module() .. bytes_of(0x7fe0, 0x10, 0xffffffff) .. item ""
+          .. item(stream) .. string.pack("<I2I2I4", 0xfffe, 0xe0dd, 0)
+      end
+      assert.same({ 1, 64, 64 }, core.image_load(temporary.write(root, "good.dcm", dicom(32))):shape())
+      -- The library would leave what is missing as memory had it.
+      refuses(temporary.write(root, "bad.dcm", dicom(31)), "its run lengths end before its pixels do")
+    end)
+
     it("are the bytes that there are, whatever an element claims", function()
       local explicit = preamble "1.2.840.10008.1.2.1"
       for _, text in ipairs { bytes_of(9, 0x1001, 0xf0000000) .. "abc",
