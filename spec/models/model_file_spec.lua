@@ -133,6 +133,8 @@ describe("a model's file", function()
     assert.equal("save: plan: the model has no prunable layer 'nowhere'", errors.here(function() model:save(path) end))
     model = every()
     model.plan = { ["b.conv"] = { 3, 1 } }
+    assert.equal("save: plan: 'b.conv': expected units whose weights are zero, as prune leaves them; unit 1 is none",
+      errors.here(function() model:save(path) end)) -- load would refuse the file
     model.graph = core.mask(model.graph, model.plan)
     model:save(path)
     assert.same({ ["b.conv"] = { 1, 3 } }, load(path).plan)

@@ -4,7 +4,6 @@ local errors = require "secateur.util.errors"
 local model_file = require "secateur.models.model_file"
 local model = require "secateur.models.model"
 local options = require "secateur.util.options"
-local pruning_plan = require "secateur.models.pruning_plan"
 
 --- Reads a model that `model:save` wrote: graph and parameters, no code needed.
 -- @string path
@@ -19,16 +18,7 @@ return function(path)
     local ok, result = errors.try(function()
       local loaded = model.new(graph, info):load_state(tensors)
       model_file.check_info(info, loaded.class_count)
-      if plan then
-        local fitting, problem = pruning_plan.fit(loaded:layers(), plan)
-        if not fitting then errors.raise("plan: %s", problem) end
-        local holds, layer, unit = pruning_plan.holds(fitting, graph)
-        if not holds then
-          errors.raise("plan: '%s': expected units whose weights are zero, as prune leaves them; unit %d is none",
-            layer, unit)
-        end
-        loaded.pruning_plan = fitting
-      end
+      if plan then loaded.pruning_plan = model_file.fit_plan(loaded, plan) end
       return loaded
     end)
     if not ok then errors.raise("'%s': %s", path, result) end

@@ -52,6 +52,21 @@ function model_file.check_info(info, classes)
   if not ok then errors.raise("info: %s", problem) end
 end
 
+--- A plan that fits a model and tells the truth about it; raises where it does neither.
+-- @tparam Model model
+-- @tab plan
+-- @treturn PruningPlan
+function model_file.fit_plan(model, plan)
+  local fitting, problem = pruning_plan.fit(model:layers(), plan)
+  if not fitting then errors.raise("plan: %s", problem) end
+  local holds, layer, unit = pruning_plan.holds(fitting, model.graph)
+  if not holds then
+    errors.raise("plan: '%s': expected units whose weights are zero, as prune leaves them; unit %d is none", layer,
+      unit)
+  end
+  return fitting
+end
+
 -- ---- writing ----
 
 local function describe_graph(graph)
@@ -69,11 +84,8 @@ end
 
 -- Tensors and metadata of a model's file.
 local function contents(model)
-  local plan, problem
-  if model.pruning_plan ~= nil then
-    plan, problem = pruning_plan.fit(model:layers(), model.pruning_plan)
-    if not plan then errors.raise("plan: %s", problem) end
-  end
+  local plan
+  if model.pruning_plan ~= nil then plan = model_file.fit_plan(model, model.pruning_plan) end
   local info = next(model.info) and model.info or { architecture = "custom" }
   model_file.check_info(info, model.class_count)
   return model:state(), { format = "secateur", version = VERSION, graph = describe_graph(model.graph),
