@@ -304,6 +304,8 @@ describe("report", function()
     wrong("results: expected what sweep gives or the path of its store, got 3", 3, folder)
     wrong("results: expected at least one row", rows.results {}, folder)
     wrong("dir: missing", some())
+    wrong("dir: expected a folder's path, got ''", some(), "")
+    wrong("dir: expected a folder's path, got 'a\\x00b'", some(), "a\0b")
     wrong("unknown option 'titel', expected one of: bold, gnuplot, heatmaps, history, margin, title; "
       .. "did you mean 'title'?", some(), folder,
       { titel = "x" })

@@ -231,9 +231,13 @@ local function write_whole(rows, folder, opts)
   errors.rethrow(problem, "report")
 end
 
+local function is_path(path) return path ~= "" and not path:find("\0", 1, true), "a folder's path" end
+
+local folder_rule = { type = "string", required = true, check = is_path }
+
 local function write(rows, folder, opts)
   opts = options.check("report", opts, rules)
-  folder = options.value("report", "dir", folder, { type = "string", required = true })
+  folder = options.value("report", "dir", folder, folder_rule)
   rows = load_rows(rows)
   opts.margin = opts.margin or rows.margin
   opts.samples = heatmap_samples("report", opts.heatmaps)

@@ -324,6 +324,8 @@ end
 -- @return[2] nil
 -- @treturn[2] string what went wrong, naming the folder
 function files.mkdir_p(path)
+  if path == "" then return nil, "expected a folder's path, got an empty one" end
+  if path:find("\0", 1, true) then return nil, "expected a folder's path, got a text with a zero byte" end
   if files.is_dir(path) then return true end
   local parent = files.directory(path)
   if parent ~= path and not files.is_dir(parent) then
