@@ -3,18 +3,13 @@
 -- over, no descriptor, no native memory, no handler of SIGINT.
 local core = require "secateur.core"
 local files = require "secateur.util.files"
+local held = require "support.held"
 local lfs = require "lfs"
 local malloc = require "spec.failing_malloc"
 local steps = require "support.pressure_steps"
 local temporary = require "support.temporary"
 
 local pressure = {}
-
-local function open_descriptors()
-  local count = 0
-  for _ in lfs.dir "/proc/self/fd" do count = count + 1 end
-  return count
-end
 
 local function caught_signals()
   for line in io.lines "/proc/self/status" do
@@ -33,6 +28,12 @@ local function listing(folder)
   return table.concat(names, " ")
 end
 
+-- Whether there is a file, or a folder with one in it. A hidden stage does not count: to remove it takes memory,
+-- and the next one of its name does.
+local function is_there(path)
+  return files.mode(path) ~= nil and (not files.is_dir(path) or #assert(files.walk(path)) > 0)
+end
+
 local function collect()
   collectgarbage()
   collectgarbage()
@@ -41,7 +42,7 @@ end
 -- What is in use, in words that can be compared.
 local function state()
   collect()
-  return { descriptors = open_descriptors(), signals = caught_signals(), native = (core.memory()) }
+  return { descriptors = held.descriptors(), signals = caught_signals(), native = (core.memory()) }
 end
 
 local EVERY = 40 -- steps of so few allocations have each of them fail
@@ -72,6 +73,12 @@ local function inject(step, folder, expected, first, last)
     complaint = ("an error that does not say memory: %s"):format(tostring(result))
   elseif refused == 0 then
     complaint = ("an error without a cause: %s"):format(tostring(result))
+  end
+  for _, name in ipairs((good or step.keeps == true) and {} or step.makes) do
+    local made = files.join(folder, name)
+    if is_there(made) and not (step.keeps and files.is_file(files.join(made, step.keeps))) then
+      complaint = complaint or ("an error, and yet '%s'"):format(name)
+    end
   end
   arguments, result = nil, nil -- luacheck: ignore
   for _, name in ipairs(step.makes) do files.remove(files.join(folder, name)) end

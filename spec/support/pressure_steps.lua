@@ -34,9 +34,10 @@ local function numbers(value) return sc.fingerprint(value) end
 local function data() return sc.data.open(path "images", { size = 8, channels = 1, seed = 1, quiet = true }) end
 
 --- Adds a step: `prepare()` gives its arguments, `run(...)` does it, `digest(result)` says what came of it, and
--- `makes` are the files it may leave in the folder.
-local function step(name, prepare, run, digest, makes)
-  steps[#steps + 1] = { name = name, prepare = prepare, run = run, digest = digest, makes = makes or {} }
+-- `makes` are the files it makes in the folder; after an error none of them is there, unless it `keeps` what is
+-- whole, or has come to the end before: to the file that it `keeps`.
+local function step(name, prepare, run, digest, makes, keeps)
+  steps[#steps + 1] = { name = name, prepare = prepare, run = run, digest = digest, makes = makes or {}, keeps = keeps }
 end
 
 local function none() end
@@ -141,7 +142,7 @@ end, function(model) return sc.compact(model) end, parameters)
 step("train", function() return network(), data() end, function(model, set)
   sc.train(model, set, { epochs = 1, batch = 4, seed = 1, quiet = true, augment = false, checkpoint = path "made.run" })
   return model
-end, parameters, { "made.run" })
+end, parameters, { "made.run" }, true)
 
 step("resume", function()
   files.remove(path "begun.run")
@@ -166,14 +167,14 @@ end, function(results)
   local texts = {}
   for i, row in ipairs(results.rows or results) do texts[i] = ("%s %.9g"):format(row.method, row.accuracy) end
   return table.concat(texts, "|")
-end, { "made.db" })
+end, { "made.db" }, true)
 
 step("report", function() return sweep(network(), data()) end, function(results)
   return sc.report(results, path "made report")
-end, function() return "written" end, { "made report" })
+end, function() return "written" end, { "made report" }, "index.html")
 
 step("heatmaps", function() return network(), data() end, function(model, set)
   return sc.heatmaps(model, set.train, { dir = path "made heatmaps", per_class = 1, methods = { "lrp" } })
-end, function() return "written" end, { "made heatmaps" })
+end, function() return "written" end, { "made heatmaps" }, true)
 
 return steps

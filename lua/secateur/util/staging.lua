@@ -108,9 +108,13 @@ function Stage:publish(last)
     if (a == last) ~= (b == last) then return b == last end
     return a < b
   end)
-  for _, path in ipairs(list) do
-    local target = files.join(self.folder, path)
-    local ok, problem = os.rename(files.join(self.path, path), target)
+  -- Moving needs no memory any more, the lack of which would leave some files moved and others not.
+  local sources, targets = {}, {}
+  for i, path in ipairs(list) do
+    sources[i], targets[i] = files.join(self.path, path), files.join(self.folder, path)
+  end
+  for i = 1, #sources do
+    local ok, problem = os.rename(sources[i], targets[i])
     if not ok then return nil, self:reword(problem) end
   end
   return true
