@@ -23,7 +23,7 @@ local function with_path(path, f, ...)
   if ok then return result end
   local message = files.without_path(result, path)
   if #message > LONGEST_MESSAGE then message = message:sub(1, LONGEST_MESSAGE) .. "..." end
-  errors.raise("'%s': %s", path, (message:gsub("%c", "?")))
+  errors.raise("'%s': %s", path, message)
 end
 
 --- An open file of named tensors.
