@@ -81,7 +81,7 @@ FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512
 FLAGS_double = -DSC_REAL_IS_DOUBLE
 objects = $(SOURCES:csrc/%.c=$(BUILD)/$1/%.o)
 CPU := $(BUILD)/shim/lua/cpu.o
-SQLITE := $(BUILD)/shim/lua/sqlite.o
+SQLITE := $(BUILD)/shim/lua/sqlite.o $(BUILD)/shim/base/file_limit.o
 # What the specs alone need: functions of single headers, once per level; Lua states in threads; and OpenBLAS, to compare
 # with, where it is found.
 OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)
@@ -134,7 +134,7 @@ $(BUILD)/secateur/cpu.so: $(CPU)
 	@mkdir -p $(@D)
 	@echo '$(CC) -shared -o $@'
 	@$(CC) -shared $(LDFLAGS) -o $@ $^
-# The store of sweeps, which needs nothing of the core.
+# The store of sweeps, which needs next to nothing of the core.
 $(BUILD)/secateur/sqlite.so: $(SQLITE)
 	@mkdir -p $(@D)
 	@echo '$(CC) -shared -o $@'

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <time.h>
 
 static void only_limit(sigset_t *set) {
     sigemptyset(set);
@@ -21,13 +22,15 @@ void sc_file_limit_begin(sc_file_limit *scope) {
     pthread_sigmask(SIG_BLOCK, &limit, &scope->mask);
 }
 
-void sc_file_limit_end(const sc_file_limit *scope) {
+bool sc_file_limit_end(const sc_file_limit *scope) {
     sigset_t limit;
-    int number = errno, taken;
+    int number = errno;
+    bool exceeded = false;
     only_limit(&limit);
     /* the signal goes to the thread that writes, so that it is this one that finds it waiting */
     if (!scope->pending && is_pending())
-        sigwait(&limit, &taken);
+        exceeded = sigtimedwait(&limit, NULL, &(struct timespec){.tv_sec = 0}) == SIGXFSZ;
     pthread_sigmask(SIG_SETMASK, &scope->mask, NULL);
     errno = number;
+    return exceeded;
 }

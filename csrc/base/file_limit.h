@@ -16,7 +16,7 @@ typedef struct sc_file_limit {
 /* From here to sc_file_limit_end, SIGXFSZ is held back from this thread. Scopes may nest. */
 void sc_file_limit_begin(sc_file_limit *scope);
 
-/* Takes the signal of a write within the scope, and puts the mask back. Keeps errno. */
-void sc_file_limit_end(const sc_file_limit *scope);
+/* Takes the signal of a write within the scope, and puts the mask back. Whether there was one. Keeps errno. */
+bool sc_file_limit_end(const sc_file_limit *scope);
 
 #endif

@@ -6,19 +6,19 @@
  * read. A query ends when Ctrl-C was pressed. Failures come back as nil, a message and the name of their kind; what is
  * raised is misuse and, by Lua, the lack of memory, and then no statement is left open. */
 #define _POSIX_C_SOURCE 200809L
+#include "base/file_limit.h"
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <sqlite3.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CLASS "secateur.sqlite.Connection"
@@ -93,40 +93,6 @@ static int push_failure(lua_State *L, const connection *box, const failure *what
     return 3;
 }
 
-/* Past a limit on the size of files the system sends a signal that ends the process. While SQLite writes it waits, and
- * is taken away; the write fails with an error of its own. */
-typedef struct signal_guard {
-    sigset_t before;
-    bool active;
-} signal_guard;
-
-static void size_signal(sigset_t *set) {
-    sigemptyset(set);
-    sigaddset(set, SIGXFSZ);
-}
-
-static signal_guard hold_size_signal(void) {
-    signal_guard guard = {.active = false};
-    sigset_t set, pending;
-    size_signal(&set);
-    if (sigpending(&pending) == 0 && !sigismember(&pending, SIGXFSZ))
-        guard.active = pthread_sigmask(SIG_BLOCK, &set, &guard.before) == 0;
-    return guard;
-}
-
-/* Whether the signal came. */
-static bool drop_size_signal(const signal_guard *guard) {
-    if (!guard->active)
-        return false;
-    bool came = false;
-    sigset_t set, pending;
-    size_signal(&set);
-    if (sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ))
-        came = sigtimedwait(&set, NULL, &(struct timespec){.tv_sec = 0}) == SIGXFSZ;
-    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
-    return came;
-}
-
 /* On Ctrl-C the interpreter sets a hook, which raises at the next instruction of Lua. Until a long query has ended
  * there is none: so a hook that was not there when the statement began ends the query. */
 static int ask_interrupted(void *data) {
@@ -173,9 +139,10 @@ static int harden(sqlite3 *db) {
 static void close_connection(connection *box) {
     if (!box->db)
         return;
-    signal_guard guard = hold_size_signal();
+    sc_file_limit limit;
+    sc_file_limit_begin(&limit);
     sqlite3_close_v2(box->db); /* no statement is ever left open, so that this closes at once */
-    drop_size_signal(&guard);
+    sc_file_limit_end(&limit);
     box->db = NULL;
 }
 
@@ -323,13 +290,14 @@ static int connection_run(lua_State *L) {
     for (int i = 3; i <= values + 2; i++)
         lua_pushvalue(L, i);
     watch(L, box);
-    signal_guard guard = hold_size_signal();
+    sc_file_limit limit;
+    sc_file_limit_begin(&limit);
     int raised = LUA_OK;
     job.code = sqlite3_prepare_v2(box->db, sql, (int)length, &job.statement, NULL);
     if (job.code == SQLITE_OK)
         raised = lua_pcall(L, values + 1, 1, 0);
     sqlite3_finalize(job.statement); /* the connection still knows the failure */
-    bool too_large = drop_size_signal(&guard);
+    bool too_large = sc_file_limit_end(&limit);
     failure what;
     if (job.code != SQLITE_OK && job.code != SQLITE_DONE)
         describe_failure(&what, box->db, job.code, too_large ? EFBIG : 0);
