@@ -19,9 +19,6 @@ dependencies = {
   "argparse >= 0.7",
   "luafilesystem >= 1.8",
 }
-external_dependencies = {
-  SQLITE = { header = "sqlite3.h", library = "sqlite3" },
-}
 test_dependencies = { "busted >= 2.0" }
 test = { type = "command", command = "make test" }
 build = {
