@@ -320,6 +320,8 @@ class Stream : public DcmInputStream {
     }
     offile_off_t read(void *buffer, offile_off_t count) override {
         reads_++;
+        if (count > 0 && count <= 8) // DCMTK looks at tags and lengths before it looks at whether they came
+            std::memset(buffer, 0, static_cast<size_t>(count));
         if (!producer_->check() || is_stopped())
             return 0;
         if (deflated_ && count > 0)

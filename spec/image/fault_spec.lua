@@ -87,6 +87,7 @@ describe("the machine's failures while images are read", function()
   end)
 
   it("are errors where descriptors run out", function()
+    needs.native(pending, "a limit on descriptors")
     source_of()
     local output = child.run(([[
       local core, data = require "secateur.core", require "secateur.data"
