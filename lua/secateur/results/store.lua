@@ -62,7 +62,7 @@ end
 -- Runs one statement; gives all its rows as lists.
 local function run(connection, sql, ...)
   local rows, message, kind = connection:run(sql, ...)
-  if not rows then return nil, explain(message, kind) end
+  if not rows then return nil, explain(message, kind), kind end
   return rows
 end
 
@@ -72,8 +72,8 @@ local kept_small = "SELECT kind, key, value FROM cache WHERE kind NOT IN ('score
 
 local function run_all(connection, statements)
   for _, sql in ipairs(statements) do
-    local done, message = run(connection, sql)
-    if not done then return nil, message end
+    local done, message, kind = run(connection, sql)
+    if not done then return nil, message, kind end
   end
   return true
 end
@@ -167,15 +167,10 @@ local function begin(self, mode)
   local message, kind
   self.connection, message, kind = sqlite.open(self.path, mode == "write")
   if not self.connection then return nil, explain(message, kind), kind end
-  for _, sql in ipairs(beginnings[mode]) do
-    local done
-    done, message, kind = self.connection:run(sql)
-    if not done then
-      self:close()
-      return nil, explain(message, kind), kind
-    end
-  end
-  return true
+  local done
+  done, message, kind = run_all(self.connection, beginnings[mode])
+  if not done then self:close() end
+  return done, message, kind
 end
 
 -- Opens, takes the lock, and checks that the file is sound and ours (or empty, which is told too). A sweep in a
@@ -233,12 +228,8 @@ end
 
 local function compare(old, new)
   if json.encode(old) == json.encode(new) then return true end
-  local found, lines = differences(old, json.decode(json.encode(new)), 80), {}
-  for i = 1, math.min(#found, 5) do
-    lines[i] = ("%s: %s in the store, now %s"):format(found[i].name, found[i].old, found[i].new)
-  end
-  if #found > 5 then lines[6] = ("and %d more"):format(#found - 5) end
-  return nil, "holds a different experiment: " .. table.concat(lines, "; ")
+  local text = differences.text(old, json.decode(json.encode(new)), 80, "%s: %s in the store, now %s")
+  return nil, "holds a different experiment: " .. (text or "")
 end
 
 -- What an entry says, checked.
@@ -247,6 +238,14 @@ local function decode_entry(kind, key, text)
   local value, wrong = decode(text)
   wrong = wrong or contents.check(kind, value, key)
   if wrong then return nil, wrong end
+  return value
+end
+
+-- The same of what is kept beside the rows; the message says which entry it is of.
+local function decode_cached(kind, key, text)
+  kind = tostring(kind)
+  local value, wrong = decode_entry(kind, key, text)
+  if wrong then return nil, ("is damaged: %s %s: %s"):format(kind, tostring(key), wrong) end
   return value
 end
 
@@ -273,9 +272,8 @@ local function check_entries(connection)
     local entry
     entry, message = run(connection, "SELECT kind, key, value FROM cache WHERE rowid = ?", place[1])
     if not entry then return nil, message end
-    local kind, key, text = table.unpack(entry[1] or {}, 1, 3)
-    local _, wrong = decode_entry(tostring(kind), key, text)
-    if wrong then return nil, ("is damaged: %s %s: %s"):format(tostring(kind), tostring(key), wrong) end
+    local _, wrong = decode_cached(table.unpack(entry[1] or {}, 1, 3))
+    if wrong then return nil, wrong end
   end
   return true
 end
@@ -322,8 +320,8 @@ local function read_cache(connection)
   local cache = {}
   for _, entry in ipairs(found) do
     local kind, key = tostring(entry[1]), entry[2]
-    local value, wrong = decode_entry(kind, key, entry[3])
-    if wrong then return nil, ("is damaged: %s %s: %s"):format(kind, tostring(key), wrong) end
+    local value, wrong = decode_cached(kind, key, entry[3])
+    if wrong then return nil, wrong end
     local of_kind = cache[kind] or {}
     cache[kind], of_kind[key] = of_kind, value
   end

@@ -14,7 +14,6 @@ local checkpoint = {}
 
 local FORMAT, VERSION = "secateur checkpoint", "2"
 local LONGEST = 160 -- bytes of a value that a message shows
-local SHOWN = 5 -- fields that a message shows
 local parts = { "model", "optimiser", "average", "best", "images" } -- prefixes of tensor names
 local is_part = {}
 for _, part in ipairs(parts) do is_part[part] = true end
@@ -81,14 +80,8 @@ local function decode(path, field, text)
 end
 
 local function check_description(path, old, new)
-  local found, lines = differences(old, new, LONGEST), {}
-  for i = 1, math.min(#found, SHOWN) do
-    lines[i] = ("%s: %s there, %s now"):format(found[i].name, found[i].old, found[i].new)
-  end
-  if #found > SHOWN then lines[SHOWN + 1] = ("and %d more"):format(#found - SHOWN) end
-  if #lines > 0 then
-    errors.raise("checkpoint '%s': is of another training: %s", path, table.concat(lines, "; "))
-  end
+  local text = differences.text(old, new, LONGEST, "%s: %s there, %s now")
+  if text then errors.raise("checkpoint '%s': is of another training: %s", path, text) end
 end
 
 --- Reads a checkpoint of a training that is described like this; any other is refused, and one that does not hold its

@@ -3,6 +3,10 @@
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 
+local differences = {}
+
+local SHOWN = 5 -- fields that a text names
+
 -- A value as JSON, of which a message can show so much.
 local function shorten(value, longest)
   if value == nil then return "nothing" end
@@ -38,6 +42,22 @@ end
 -- @tab new
 -- @int longest bytes of a value that are shown
 -- @treturn {table,...} `name`, `old`, `new` (texts) of each field that differs, sorted by name
-return function(old, new, longest)
+function differences.list(old, new, longest)
   return collect(old, new, "", longest, {})
 end
+
+--- The first of the fields that differ, for a message.
+-- @tab old
+-- @tab new
+-- @int longest bytes of a value that are shown
+-- @string format of a field's name, its old and its new value
+-- @treturn ?string nil where nothing differs
+function differences.text(old, new, longest, format)
+  local found, parts = differences.list(old, new, longest), {}
+  if #found == 0 then return nil end
+  for i = 1, math.min(#found, SHOWN) do parts[i] = format:format(found[i].name, found[i].old, found[i].new) end
+  if #found > SHOWN then parts[SHOWN + 1] = ("and %d more"):format(#found - SHOWN) end
+  return table.concat(parts, "; ")
+end
+
+return differences
