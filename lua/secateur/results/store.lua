@@ -8,7 +8,6 @@ local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
-local lfs = require "lfs"
 local options = require "secateur.util.options"
 
 local store = {}
@@ -336,8 +335,10 @@ end
 function store.read(path)
   local misnamed = store.check_path(path)
   if misnamed then return nil, misnamed end
-  if not files.is_file(path) then
-    return nil, lfs.attributes(path, "mode") and "is no file: " .. files.describe(path) or "no such file"
+  local mode, why = files.mode(path)
+  if mode ~= "file" then
+    if why then return nil, "cannot be looked at: " .. why end
+    return nil, mode and "is no file: " .. files.describe(path) or "no such file"
   end
   local self <close> = unopened(path)
   local opened, fresh = connect(self, "read")
