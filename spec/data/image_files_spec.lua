@@ -18,6 +18,9 @@ local function replace(path, keeps_time)
   if keeps_time then assert(lfs.touch(path, time, time)) end
 end
 
+-- What is known of images that nothing was known of.
+local function known_of(splits, verify) return (image_files.verify(splits, {}, verify)) end
+
 describe("what images are", function()
   local root, set, known, first, last
 
@@ -30,7 +33,7 @@ describe("what images are", function()
       end
     end
     set = data.folder(root, { size = 8, channels = 1, quiet = true, splits = { train = 0.9, val = 0.1 } })
-    known = image_files.describe({ train = set.train, val = set.val }, "quick")
+    known = known_of({ train = set.train, val = set.val }, "quick")
     first, last = set.train.paths[1], set.train.paths[set.train:count()]
   end)
   after_each(function() files.remove(root) end)
@@ -61,7 +64,7 @@ describe("what images are", function()
     assert.equal(64, read)
     assert.is_true(known.train[1][3] >= 0 and known.train[#known.train][3] >= 0)
     for _, row in ipairs(known.val) do assert.is_true(row[3] >= 0) end
-    for _, rows in pairs(image_files.describe({ train = set.train }, "full")) do
+    for _, rows in pairs(known_of({ train = set.train }, "full")) do
       for _, row in ipairs(rows) do assert.is_true(row[3] >= 0) end
     end
   end)
@@ -113,7 +116,7 @@ describe("what images are", function()
   end)
 
   it("of all files is known after they were all read", function()
-    known = image_files.describe({ train = set.train, val = set.val }, "full")
+    known = known_of({ train = set.train, val = set.val }, "full")
     local path = set.train.paths[#set.train.paths // 2]
     replace(path, true)
     assert.equal(("the images of train are others than before: 1 of 72, such as '%s' (other content than before)")
@@ -137,20 +140,20 @@ describe("what images are", function()
     os.remove(path)
     assert.equal(("'%s': No such file or directory"):format(path), message_of(verify))
     assert.equal(("'%s': No such file or directory"):format(path),
-      message_of(image_files.describe, { val = set.val }, "quick"))
+      message_of(image_files.verify, { val = set.val }, {}, "quick"))
   end)
 
   it("is their pixels where they have no files", function()
     local phantom = data.phantom { size = 16, count = 20, seed = 1, quiet = true }
     local other = data.phantom { size = 16, count = 20, seed = 2, quiet = true }
-    local pixels = image_files.describe({ train = phantom.train }, "quick")
+    local pixels = known_of({ train = phantom.train }, "quick")
     assert.same(pixels, (image_files.verify({ train = phantom.train }, pixels, "full")))
     local message = message_of(image_files.verify, { train = other.train }, pixels, "quick")
     assert.truthy(message:find "^the images of train are others than before: 12 of 12, such as '", message)
   end)
 
   it("is not asked of splits of somebody's own", function()
-    assert.same({}, image_files.describe({ train = toy.split(3, 1) }, "full"))
+    assert.same({}, known_of({ train = toy.split(3, 1) }, "full"))
     assert.same({ {}, {} }, { image_files.verify({ train = toy.split(3, 1) }, {}, "quick") })
   end)
 

@@ -58,20 +58,6 @@ local function describe(split, reads, by_source)
   return rows
 end
 
---- What is known of the images of some splits.
--- @tab splits name -> Split; those of somebody's own are passed over
--- @string verify "quick" reads the bytes of 64 files of a split, "full" of all
--- @treturn {[string]=table} name -> list of {size in bytes, time of the last change in ns, checksum, or -1}
--- @raise where a file is not there or cannot be read
-function image_files.describe(splits, verify)
-  local described, by_source = {}, {}
-  for _, name in ipairs(options.sorted_keys(splits)) do
-    local split = splits[name]
-    if is_ours(split) then described[name] = describe(split, choose(split:count(), verify), by_source) end
-  end
-  return described
-end
-
 -- What tells a file from what it was: a text, or nil; and whether that is not known for certain.
 local function compare(old, new)
   if old[1] ~= new[1] then return ("%d bytes, %d before"):format(new[1], old[1]) end
@@ -121,9 +107,10 @@ end
 
 --- Holds the images of splits against what was known of them.
 -- @tab splits name -> Split
--- @tab known name -> list, as `describe` gives; where a split is not in it, nothing is compared
--- @string verify "quick" reads the files whose content was read before, "full" all
--- @treturn {[string]=table} name -> list, as they are now, with what else was known
+-- @tab known name -> list, as this gave before; where a split is not in it, nothing is compared
+-- @string verify "quick" reads the files whose content was read before (of a new split 64), "full" all
+-- @treturn {[string]=table} name -> list of {size in bytes, time of the last change in ns, checksum, or -1}, as they
+-- are now; splits of somebody's own are passed over
 -- @treturn {string,...} sentences about what was assumed
 -- @raise where images are others than before, or cannot be read
 function image_files.verify(splits, known, verify)
