@@ -30,9 +30,7 @@ describe("data.folder", function()
     assert.has_error(function() data.folder(root, opts or OPTS) end, message)
   end
 
-  local function fill(folder, count)
-    for i = 1, count do pictures.save(root, ("%s/%02d.png"):format(folder, i), i / (count + 1)) end
-  end
+  local function fill(folder, count) pictures.fill(root, folder, count) end
 
   it("takes a folder per class and splits the images by class", function()
     fill("b", 20)

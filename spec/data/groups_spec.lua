@@ -137,9 +137,7 @@ describe("data: splits that a set brings", function()
   before_each(function() root = temporary.folder() end)
   after_each(function() assert(files.remove(root)) end)
 
-  local function fill(folder, count)
-    for i = 1, count do pictures.save(root, ("%s/%02d.png"):format(folder, i), i / (count + 1)) end
-  end
+  local function fill(folder, count) pictures.fill(root, folder, count) end
 
   it("may be train and val alone: test is val, said aloud", function()
     for _, class in ipairs { "x", "y" } do

@@ -14,9 +14,7 @@ describe("data: files with several names", function()
   before_each(function() root = temporary.folder() end)
   after_each(function() assert(files.remove(root)) end)
 
-  local function fill(folder, count)
-    for i = 1, count do pictures.save(root, ("%s/%02d.png"):format(folder, i), i / (count + 1)) end
-  end
+  local function fill(folder, count) pictures.fill(root, folder, count) end
 
   local function link(target, path) assert(lfs.link(target, files.join(root, path), true)) end
 

@@ -21,9 +21,7 @@ describe("data: classes", function()
   before_each(function() root = temporary.folder() end)
   after_each(function() assert(files.remove(root)) end)
 
-  local function fill(folder, count)
-    for i = 1, count do pictures.save(root, ("%s/%02d.png"):format(folder, i), i / (count + 1)) end
-  end
+  local function fill(folder, count) pictures.fill(root, folder, count) end
 
   -- How many images of all splits have each label, and that names go with labels.
   local function counts(set)

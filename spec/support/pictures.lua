@@ -17,6 +17,11 @@ function pictures.save(root, path, grey)
   return whole
 end
 
+--- Writes 01.png, 02.png and so on into a folder below `root`.
+function pictures.fill(root, folder, count)
+  for i = 1, count do pictures.save(root, ("%s/%02d.png"):format(folder, i), i / (count + 1)) end
+end
+
 --- Writes many: `names` is a list of paths.
 function pictures.save_all(root, names)
   for i, name in ipairs(names) do pictures.save(root, name, i / (#names + 1)) end

@@ -1,15 +1,8 @@
 --- Random graphs of all operations, as a file could hold them: any inputs, attributes and sharing of parameters that
 -- the core accepts, sensible or not.
-local random_graph = {}
+local draws = require "support.draws"
 
--- Whole numbers in low..high, the same everywhere.
-local function generator(seed)
-  local state = seed * 7919 + 12345
-  return function(low, high)
-    state = state * 6364136223846793005 + 1442695040888963407
-    return low + (state >> 33) % (high - low + 1)
-  end
-end
+local random_graph = {}
 
 local function pick(draw, list) return list[draw(1, #list)] end
 
@@ -81,7 +74,7 @@ end
 local function numbers(core, p, seed)
   local sizes = { table.unpack(p.shape) }
   if p.dtype == "int64" then
-    local draw, list = generator(seed), {}
+    local draw, list = draws(seed), {}
     for i = 1, sizes[1] or 1 do list[i] = draw(1, 8) > 1 and draw(1, 4) or draw(-2, 9) end
     return sizes[1] and core.tensor(list, "int64") or nil
   end
@@ -97,7 +90,7 @@ end
 -- @treturn Graph
 -- @treturn {string,...} names of its nodes
 function random_graph.make(seed, core, opts)
-  local draw, graph, operations = generator(seed), core.graph(), weighted(core.operations())
+  local draw, graph, operations = draws(seed), core.graph(), weighted(core.operations())
   local names, shapes, stored = { "input" }, {}, { "weight", "shared" }
   local function add(op, name, ...)
     if not pcall(graph.add, graph, op, name, ...) then return false end

@@ -3,19 +3,11 @@
 -- inert), so that nearly every place in the order of nodes is a cut.
 local custom = require "secateur.models.custom"
 local double = require "secateur.core_double"
+local draws = require "support.draws"
 
 local random_net = {}
 
 local CLASSES = 4
-
--- Whole numbers in low..high, the same everywhere.
-local function generator(seed)
-  local state = seed * 7919 + 12345
-  return function(low, high)
-    state = state * 6364136223846793005 + 1442695040888963407
-    return low + (state >> 33) % (high - low + 1)
-  end
-end
 
 local function shape_of(self) return self.shapes[self.last] end
 
@@ -138,7 +130,7 @@ end
 -- @treturn table `input` (shape of a sample), `nodes` ({operation, name, inputs, attributes} each), `seed`
 function random_net.make(seed, opts)
   opts = opts or {}
-  local draw = generator(seed)
+  local draw = draws(seed)
   local input = { draw(1, 3), draw(7, 11), draw(7, 12) }
   local self = { draw = draw, graph = double.graph(), nodes = {}, shapes = { input = input }, last = "input",
     bias = opts.bias or false, smooth = opts.smooth, activations = opts.activations or { "relu" } }

@@ -1,14 +1,7 @@
 --- Pruning plans by chance, extreme ones among them, for models of any kind.
-local random_plans = {}
+local draws = require "support.draws"
 
--- Whole numbers in low..high, the same everywhere.
-local function generator(seed)
-  local state = seed * 7919 + 12345
-  return function(low, high)
-    state = state * 6364136223846793005 + 1442695040888963407
-    return low + (state >> 33) % (high - low + 1)
-  end
-end
+local random_plans = {}
 
 local kinds = {
   function(_, share) return share < 30 end,
@@ -25,7 +18,7 @@ local kinds = {
 -- @int seed
 -- @treturn table layer name -> list of units
 function random_plans.make(layers, seed)
-  local draw = generator(seed)
+  local draw = draws(seed)
   local kind, plan = kinds[draw(1, #kinds)], {}
   for _, layer in ipairs(layers) do
     local of = { luck = draw(0, 99), last = draw(1, layer.units) }
