@@ -1,10 +1,10 @@
 local data = require "secateur.data"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
-local names = require "secateur.data.names"
 local pictures = require "support.pictures"
 local stderr = require "support.stderr"
 local temporary = require "support.temporary"
+local visible = require "secateur.util.visible"
 
 local OPTS = { size = 8, quiet = true, on_duplicate = "ignore" }
 local LATIN1 = { size = 8, quiet = true, on_duplicate = "ignore", encoding = "latin1" }
@@ -15,9 +15,7 @@ describe("data: names that are not UTF-8", function()
   before_each(function() root = temporary.folder() end)
   after_each(function() assert(files.remove(root)) end)
 
-  local function fill(folder, count)
-    for i = 1, count do pictures.save(root, ("%s/%02d.png"):format(folder, i), i / (count + 1)) end
-  end
+  local function fill(folder, count) pictures.fill(root, folder, count) end
 
   it("are refused at loading, as classes", function()
     fill("Pneumon\xeda", 5)
@@ -74,6 +72,6 @@ describe("data: names that are not UTF-8", function()
     end)
     assert.same({ "a", "b" }, set.classes)
     assert.matches("left out by classes: '\\xE9' (5 images)", text, 1, true)
-    assert.equal("a\\xFFé", names.printable "a\xff\u{e9}":gsub("\\xC3\\xA9", "é"))
+    assert.equal("a\\xFFé", visible "a\xff\u{e9}":gsub("\\xC3\\xA9", "é"))
   end)
 end)

@@ -4,7 +4,6 @@ local errors = require "secateur.util.errors"
 local filter = require "secateur.data.filter"
 local image_options = require "secateur.data.image_options"
 local imagenet = require "secateur.util.imagenet"
-local names = require "secateur.data.names"
 local options = require "secateur.util.options"
 local selection = require "secateur.data.selection"
 local split = require "secateur.data.split"
@@ -139,7 +138,7 @@ local function find_absent(part, shared)
     end
   end
   for label, class in ipairs(shared.classes) do
-    if not present[label] then absent[#absent + 1] = ("'%s'"):format(names.printable(class)) end
+    if not present[label] then absent[#absent + 1] = ("'%s'"):format(visible(class)) end
   end
   return absent
 end
@@ -293,7 +292,7 @@ function Dataset:__tostring()
   for label, class in ipairs(self.classes) do
     local numbers = { counts[1][label], counts[2][label], counts[3][label] }
     numbers[4] = numbers[1] + numbers[2] + (self.test_is_val and 0 or numbers[3])
-    rows[#rows + 1] = { names.printable(class) }
+    rows[#rows + 1] = { visible(class) }
     for i, number in ipairs(numbers) do rows[#rows][i + 1] = tostring(number) end
   end
   rows[#rows + 1] = { self.multi_label and "images" or "all", table.unpack(total) }

@@ -5,6 +5,7 @@ local files = require "secateur.util.files"
 local layout = require "secateur.data.layout"
 local names = require "secateur.data.names"
 local outside = require "secateur.data.outside"
+local visible = require "secateur.util.visible"
 
 local file_index = {}
 
@@ -145,7 +146,7 @@ function Index:note(samples)
     end
   end
   return first and ("files found by their names in other folders than written: %d ('%s' is '%s')"):format(count,
-    names.printable(first.written), names.printable(first.name)) or nil
+    visible(first.written), visible(first.name)) or nil
 end
 
 return file_index

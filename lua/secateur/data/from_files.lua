@@ -42,7 +42,7 @@ local function scan(name, source, listing, opts)
     if not bad[row] then
       kept[#kept + 1] = sample
     elseif opts.on_error == "stop" then
-      errors.raise("%s: %s", names.printable(sample.path), bad[row])
+      errors.raise("%s: %s", sample.path, bad[row])
     else
       skipped[#skipped + 1] = { path = sample.path, message = bad[row] }
     end
@@ -71,7 +71,7 @@ local function check_listed(listing)
         class, same.name, same.first)
     elseif not count[label] and files.is_dir(listing.places[label] or "") then
       errors.raise("%s: expected images, found none%s", listing.places[label], other[label]
-        and (" ('%s': %s)"):format(names.printable(other[label].name), other[label].message)
+        and (" ('%s': %s)"):format(other[label].name, other[label].message)
         or #listing.classes > 2 and " (classes = { … }, a list of those to use, leaves it out)" or "")
     elseif not count[label] then
       errors.raise("%s: class '%s' has no image", listing.title, class)

@@ -3,7 +3,6 @@
 -- @module secateur.data.groups
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
-local names = require "secateur.data.names"
 local options = require "secateur.util.options"
 local stratification = require "secateur.data.stratification"
 
@@ -77,7 +76,7 @@ function groups.assign(listing, samples, given)
     local group = given(sample.name, sample.path)
     if group ~= nil and type(group) ~= "string" and not math.type(group) then
       errors.raise("group: expected the function to give a string, a number or nil, got %s for '%s'",
-        options.describe(group), names.printable(sample.name))
+        options.describe(group), sample.name)
     end
     sample.group = group ~= nil and tostring(group) or nil
   end

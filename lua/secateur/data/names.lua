@@ -5,9 +5,6 @@ local visible = require "secateur.util.visible"
 
 local names = {}
 
---- Bytes for a message or a table (see secateur.util.visible).
-names.printable = visible
-
 --- Bytes that are not UTF-8, taken as Latin-1 (ISO 8859-1: a byte is a character).
 -- @string bytes
 -- @treturn string UTF-8; the same where it already is

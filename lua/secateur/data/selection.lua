@@ -2,8 +2,8 @@
 -- @module secateur.data.selection
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
-local names = require "secateur.data.names"
 local options = require "secateur.util.options"
+local visible = require "secateur.util.visible"
 
 local selection = {}
 
@@ -77,7 +77,7 @@ local function renumber(wanted, classes)
       local label = number[old]
       if not label then
         local known = {}
-        for i, class in ipairs(classes) do known[i] = names.printable(class) end
+        for i, class in ipairs(classes) do known[i] = visible(class) end
         errors.raise("classes: there is no class '%s' here, expected some of %s (classes = { ['%s'] = 'its name here', "
           .. "... } renames)", old, options.describe_all(known), old)
       end
@@ -104,7 +104,7 @@ local function note_left(listing, new_of, counts)
   local left = {}
   for label, class in ipairs(listing.classes) do
     if not new_of[label] then
-      left[#left + 1] = ("'%s' (%d images)"):format(names.printable(class), counts[label] or 0)
+      left[#left + 1] = ("'%s' (%d images)"):format(visible(class), counts[label] or 0)
     end
   end
   if #left > 0 then

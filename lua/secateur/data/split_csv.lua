@@ -5,8 +5,8 @@ local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local groups = require "secateur.data.groups"
 local layout = require "secateur.data.layout"
-local names = require "secateur.data.names"
 local outside = require "secateur.data.outside"
+local visible = require "secateur.util.visible"
 
 local split_csv = {}
 
@@ -91,7 +91,7 @@ local function note_unlisted(listing, root)
   end
   if count > 0 then
     table.insert(listing.notes, ("images that split.csv does not list: %d ('%s', ...)"):format(count,
-      names.printable(first)))
+      visible(first)))
   end
 end
 
