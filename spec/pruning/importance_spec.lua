@@ -69,11 +69,13 @@ describe("importance", function()
     for _, layer in ipairs(layers) do given[layer.name] = sc.rand(layer.units, { seed = layer.units }) end
     local seen
     local scores = sc.importance(model, split, { per_class = 2, indices = chosen, seed = 5, method =
-      function(its_model, its_split, ctx)
+      function(its_model, samples, ctx)
         assert.equal(model, its_model)
-        assert.equal(split, its_split)
+        assert.equal(split, ctx.split)
+        assert.equal(model, ctx.model)
         seen = ctx
         assert.is_nil(rawget(ctx, "indices"))
+        assert.equal(#chosen, samples:count())
         assert.same(chosen, ctx.indices)
         return given
       end })

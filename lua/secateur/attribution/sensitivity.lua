@@ -110,18 +110,30 @@ function sensitivity.prepare(model, request)
   end, function() plan:close() end
 end
 
---- The energies of a node's units.
+--- Adds the squared logits that each sample gives a node's units, one after another.
+-- @tparam {number,...} sums per unit so far; an empty list at first
+-- @tparam {table,...} terms of the samples, as `prepare` describes them
+-- @int samples how many there are
+-- @tparam {number,...} means of the units
+-- @tparam[opt] {number,...} weights of the samples
+-- @treturn {number,...} sums
+function sensitivity.add_energy(sums, terms, samples, means, weights)
+  for u = 1, #means do sums[u] = sums[u] or 0 end
+  local passes = samples > 0 and #terms // samples or 1
+  for k, pair in ipairs(terms) do
+    local products, grads, weight = pair[1], pair[2], weights and weights[(k - 1) // passes + 1] or 1
+    for u, mean in ipairs(means) do sums[u] = sums[u] + weight * (products[u] - mean * grads[u]) ^ 2 end
+  end
+  return sums
+end
+
+--- The energies of a node's units: the mean over samples of what `add_energy` adds up.
 -- @tparam {table,...} terms of all samples, as `prepare` describes them
 -- @int samples how many there were
 -- @tparam {number,...} means of the units
 -- @treturn {number,...} squared logits
 function sensitivity.energy(terms, samples, means)
-  local energy = {}
-  for u = 1, #means do energy[u] = 0 end
-  for _, pair in ipairs(terms) do
-    local products, grads = pair[1], pair[2]
-    for u, mean in ipairs(means) do energy[u] = energy[u] + (products[u] - mean * grads[u]) ^ 2 end
-  end
+  local energy = sensitivity.add_energy({}, terms, samples, means)
   for u, sum in ipairs(energy) do energy[u] = sum / samples end
   return energy
 end

@@ -43,7 +43,8 @@ return {
     title = "Pruning",
     about = "Scores of neurons, the samples that they are scored on, and the removal of the lowest.",
     names = { "importance", "sample", "prune", "compact", "lossless" },
-    classes = { { "PruningPlan", "models.pruning_plan" }, { "Lossless", "pruning.lossless" } },
+    classes = { { "ScoringContext", "pruning.scoring_context" }, { "PruningPlan", "models.pruning_plan" },
+      { "Lossless", "pruning.lossless" } },
     topics = { "scores", "sampling", "reduce" },
   },
   {

@@ -1,5 +1,6 @@
 --- Scores neurons by what they contribute to the predictions on a few samples.
 -- @module secateur.pruning.importance
+local chosen_samples = require "secateur.pruning.chosen_samples"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local importance_options = require "secateur.pruning.importance_options"
@@ -8,24 +9,12 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
 local redundancy = require "secateur.pruning.redundancy"
-local relevance = require "secateur.attribution.relevance"
 local sample = require "secateur.pruning.sample"
 local sample_scores = require "secateur.pruning.sample_scores"
 local scores = require "secateur.pruning.scores"
+local scoring_context = require "secateur.pruning.scoring_context"
 local skipped = require "secateur.data.skipped"
 local unit_readers = require "secateur.pruning.unit_readers"
-
--- What a user's function of scoring knows besides model and split. The samples are chosen when they are first asked
--- for: that may run the model on the whole split.
-local function make_context(layers, opts, choose)
-  local ctx = { layers = layers, seed = opts.seed, per_class = opts.per_class, batch = opts.batch,
-    target = opts.target, reduce = opts.reduce }
-  return setmetatable(ctx, { __index = function(self, key)
-    if key ~= "indices" then return nil end
-    self.indices = choose()
-    return self.indices
-  end })
-end
 
 -- The samples that are scored on.
 local function choose_samples(model, split, opts)
@@ -38,18 +27,18 @@ local function choose_samples(model, split, opts)
   return indices
 end
 
--- What is done with the sums of a sample: their signs speak where relevance is conserved from layer to layer, which
--- LRP's and DL-Backtrace's is in convolutional networks; elsewhere what speaks for and what against cancel at random.
-local function choose_reduction(model, opts)
-  local conserves = (opts.method == "lrp" or opts.method == "dlb") and not relevance.has_attention(model.graph)
-  local signed = conserves or not methods.get(opts.method) or not methods.get(opts.method).explains
-  return opts.reduce or (signed and "sum" or "abs")
-end
-
 local function squares(list)
   local energies = {}
   for u, score in ipairs(list) do energies[u] = score * score end
   return energies
+end
+
+-- What a function of one's own gives, and the samples that it used, as far as its context knows.
+local function score_by_own(model, split, layers, opts, choose)
+  local used
+  local ctx = scoring_context.new(model, split, layers, opts, choose, function(indices) used = indices end)
+  local given = errors.call(opts.method, model, chosen_samples.new(split, choose), ctx)
+  return scores.read(given, layers), used
 end
 
 -- Scores by layer as the method has them, and nothing else; with `square`, each sample's are squared. And the samples
@@ -61,12 +50,16 @@ local function score_plainly(row, model, split, layers, opts, choose, square)
     local reduce = square and "square" or opts.reduce
     return sample_scores.mean(row, model, split, names, choose(), opts, reduce)
   end
-  local given = row and row.family.score(row.name, model, layers, opts.seed)
-    or scores.read(errors.call(opts.method, model, split, make_context(layers, opts, choose)), layers)
-  if not square then return given end
+  local given, used
+  if row then
+    given = row.family.score(row.name, model, layers, opts.seed)
+  else
+    given, used = score_by_own(model, split, layers, opts, choose)
+  end
+  if not square then return given, used end
   local energies = {}
   for name, tensor in pairs(given) do energies[name] = squares(tensor:totable()) end
-  return energies
+  return energies, used
 end
 
 -- A function of a layer's name and the means of its units that gives their energies, the layers that have any, and the
@@ -120,10 +113,16 @@ end
 -- Methods: `sensitivity` (the default): how far the logits move, in squares, when the unit is replaced by its mean; it
 -- needs no labels. `lrp`, `dlb`, `ig` (conductance) and `gradient_x_input` (h df/dh, with its sign), see `attribute`:
 -- relevance summed over positions, averaged over the samples. To compare with, `random`, `magnitude` (L2 norm of the
--- unit's weights), `activation` (mean |h|), `taylor` (mean |h df/dh|). Or a function of one's own, `method =
--- function(model, split, ctx)`, that gives layer name -> Tensor [units] (or list of numbers) for all prunable layers or
--- some; `ctx` holds `layers` (what `model:layers()` lists), `indices` (the samples chosen; they are chosen when this is
--- first looked at), `seed`, `per_class`, `batch`, `target`, `reduce`.
+-- unit's weights), `activation` (mean |h|), `taylor` (mean |h df/dh|).
+--
+-- Or a function of one's own, `method = function(model, samples, ctx)`, that gives layer name -> Tensor [units] (or
+-- list of numbers) for all prunable layers or some; or `{ score = function, version = text or number }`, where a sweep
+-- is to tell by the version whether it has changed. `samples` is the split of the samples chosen; they are chosen when
+-- something of it, or `ctx.indices`, is first looked at. `ctx` holds `layers` (what `model:layers()` lists), `model`,
+-- `split` (the whole one), `indices` (of the samples, in `split`), `weights` (theirs, or nil), `seed`, `per_class`,
+-- `batch`, `target`, `reduce`; and gives what most methods need in a line each, see ScoringContext:
+-- `ctx:attribute(opts)`, the mean relevance of units by a method of `attribute`; `ctx:forward(layers)`, their values
+-- [samples x units]; `ctx:gradient(target)`, their gradients [samples x units].
 --
 -- `redundancy` (default: true for `sensitivity`, false for all others) has scores tell which units say what others say:
 -- a unit that the rest of its layer predicts costs little, until the units that predict it have gone. What a unit is
@@ -160,6 +159,9 @@ end
 -- @usage
 -- local scores = sc.importance(model, data.train)
 -- local scores = sc.importance(model, data.train, { method = "lrp", sampling = "clustering", per_class = 10 })
+-- local scores = sc.importance(model, data.train, { method = function(_, _, ctx)
+--   return ctx:attribute { method = "gradient", target = "prediction", reduce = "abs" }
+-- end })
 local function importance(model, split, opts)
   model_class.check("importance", model)
   local checked = importance_options.check("importance", opts)
@@ -170,7 +172,7 @@ local function importance(model, split, opts)
   predict.check_fit("importance", model, split)
   if checked.redundancy == nil then checked.redundancy = checked.method == "sensitivity" end
   checked.sampling = checked.sampling or checked.redundancy and "random" or "clustering"
-  checked.reduce = choose_reduction(model, checked)
+  checked.reduce = checked.reduce or sample_scores.reduction(model, checked.method)
   local layers, names = model:layers(), {}
   if #layers == 0 then errors.refuse("importance", "model: expected layers that can be pruned, found none") end
   local by_layer, indices, method, count = errors.within("importance", score, model, split, layers, checked)

@@ -2,6 +2,7 @@
 -- @module secateur.pruning.importance_options
 local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
+local scoring_method = require "secateur.pruning.scoring_method"
 local strategies = require "secateur.pruning.strategies"
 
 local importance_options = {}
@@ -9,7 +10,8 @@ local importance_options = {}
 -- What a target may be besides a class.
 local words = { label = true, prediction = true, runner_up = true }
 
-local rules = {
+--- Rules of the options that all methods share.
+importance_options.rules = {
   method = { one_of = methods.scoring, type = "function", default = "sensitivity" },
   sampling = { one_of = options.sorted_keys(strategies), type = "function" },
   per_class = { type = "integer", min = 1, default = 10 },
@@ -42,7 +44,12 @@ local rules = {
 -- @tab[opt] given
 -- @treturn table
 function importance_options.check(name, given)
-  return methods.check(name, given, rules)
+  if type(given) == "table" and type(given.method) == "table" then -- { score =, version = }: what counts here is score
+    local plain = {}
+    for key, value in pairs(given) do plain[key] = value end
+    plain.method, given = scoring_method.read(name, "method", given.method).score, plain
+  end
+  return methods.check(name, given, importance_options.rules)
 end
 
 return importance_options
