@@ -73,7 +73,7 @@ LIBS = $(OPENMP_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 
 # The core is compiled once per level of vector instructions, and once in double precision for the gradient checks;
 # lua/secateur/core/init.lua loads the one that fits the processor. The bits of results are the same in all levels.
-SHIMS := csrc/lua/cpu.c csrc/lua/sqlite.c
+SHIMS := $(patsubst %,csrc/lua/%.c,cpu hook_watch sqlite sqlite_lock)
 SOURCES := $(filter-out $(SHIMS) csrc/codec/%,$(sort $(wildcard csrc/*/*.c)))
 LEVELS = portable $(if $(filter x86_64% amd64%,$(call once,MACHINE,$(CC) -dumpmachine 2>/dev/null)),avx2 avx512)
 FLAGS_avx2 = -mavx2 -mfma -mbmi -mbmi2 -mf16c -mlzcnt -mmovbe
@@ -81,7 +81,8 @@ FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512
 FLAGS_double = -DSC_REAL_IS_DOUBLE
 objects = $(SOURCES:csrc/%.c=$(BUILD)/$1/%.o)
 CPU := $(BUILD)/shim/lua/cpu.o
-SQLITE := $(BUILD)/shim/lua/sqlite.o $(BUILD)/shim/base/file_limit.o
+SQLITE := $(patsubst %,$(BUILD)/shim/%.o,lua/hook_watch lua/sqlite lua/sqlite_lock \
+	base/clock base/file_limit base/file_lock base/file_system)
 # What the specs alone need: functions of single headers, once per level; Lua states in threads; and OpenBLAS, to compare
 # with, where it is found.
 OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)

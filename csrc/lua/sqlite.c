@@ -6,7 +6,10 @@
  * read. A query ends when Ctrl-C was pressed. Failures come back as nil, a message and the name of their kind; what is
  * raised is misuse and, by Lua, the lack of memory, and then no statement is left open. */
 #define _POSIX_C_SOURCE 200809L
+#include "base/clock.h"
 #include "base/file_limit.h"
+#include "lua/hook_watch.h"
+#include "lua/sqlite_lock.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -31,11 +34,14 @@ enum { STEPS_BETWEEN_LOOKS = 1000 };
 enum { LOOKS_UNTIL_TRUSTED = 2000 };
 
 typedef struct connection {
-    sqlite3 *db;     /* NULL when closed */
-    bool trusted;    /* its schema has been looked at, and takes no more than it may */
-    int looks;       /* so many, before it was */
-    lua_State *main; /* the thread whose hook the interpreter sets on Ctrl-C, while a statement runs */
-    lua_Hook hook;   /* that thread's hook when the statement began */
+    sqlite3 *db;         /* NULL when closed */
+    bool trusted;        /* its schema has been looked at, and takes no more than it may */
+    int looks;           /* so many, before it was */
+    bool to_one_file;    /* what stands in a write-ahead log goes into the file when the connection closes */
+    double patience;     /* for so many seconds a statement waits for others that have the file locked */
+    double waited_since; /* when the statement began to wait; 0 where it does not */
+    bool interrupted;    /* its wait was ended by Ctrl-C */
+    sc_hook_watch watch; /* while a statement runs */
 } connection;
 
 /* The kinds of failure, by SQLite's primary result codes; what is not listed is "error". */
@@ -93,20 +99,25 @@ static int push_failure(lua_State *L, const connection *box, const failure *what
     return 3;
 }
 
-/* On Ctrl-C the interpreter sets a hook, which raises at the next instruction of Lua. Until a long query has ended
- * there is none: so a hook that was not there when the statement began ends the query. */
+/* Whether a query is to end: at Ctrl-C, and where a file that nobody has looked at takes too long. */
 static int ask_interrupted(void *data) {
     connection *box = data;
     if (!box->trusted && ++box->looks > LOOKS_UNTIL_TRUSTED)
         return 1;
-    return box->main && lua_gethook(box->main) != box->hook;
+    return sc_hook_watch_fired(&box->watch);
 }
 
-static void watch(lua_State *L, connection *box) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    box->main = lua_tothread(L, -1);
-    lua_pop(L, 1);
-    box->hook = box->main ? lua_gethook(box->main) : NULL;
+/* Another has the file locked: whether to try again, after a pause that grows. */
+static int ask_patience(void *data, int tries) {
+    connection *box = data;
+    double now = sc_clock_seconds();
+    if (tries == 0)
+        box->waited_since = now;
+    if (now - box->waited_since >= box->patience)
+        return 0;
+    sc_hook_watch_sleep(tries < 10 ? 1 + tries : 20);
+    box->interrupted = sc_hook_watch_fired(&box->watch);
+    return !box->interrupted;
 }
 
 /* What every connection is set to, before the file is looked at. */
@@ -141,63 +152,140 @@ static void close_connection(connection *box) {
         return;
     sc_file_limit limit;
     sc_file_limit_begin(&limit);
+    if (box->to_one_file) { /* where a reader is in the way it stays as it is, which is as good */
+        box->patience = 0;
+        sqlite3_progress_handler(box->db, 0, NULL, NULL);
+        sqlite3_exec(box->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+    }
     sqlite3_close_v2(box->db); /* no statement is ever left open, so that this closes at once */
     sc_file_limit_end(&limit);
     box->db = NULL;
 }
 
-/* What is wrong with the journal beside a file, or NULL. SQLite reads one that a killed writer may have left as soon as
- * it looks at the file. It waits for ever on a pipe; and a journal that ends with the name of another file, as those of
- * transactions over several files do, makes it remove that file, which may be any. No store has one: nothing is ever
- * attached. */
-static const char *journal_problem(const char *journal) {
-    static const unsigned char mark[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
-    int file = open(journal, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    if (file < 0) /* none; or what SQLite cannot read either, but a link, which it does not follow */
-        return errno == ELOOP ? "its journal is a link; move the journal away" : NULL;
-    struct stat about;
-    const char *problem = NULL;
-    unsigned char end[sizeof mark];
-    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode))
-        problem = "its journal is no file; move the journal away";
-    else if (about.st_size >= (off_t)sizeof end &&
-             pread(file, end, sizeof end, about.st_size - (off_t)sizeof end) == (ssize_t)sizeof end &&
-             memcmp(end, mark, sizeof mark) == 0)
-        problem = "its journal names another file, which would be removed; move the journal away";
-    close(file);
-    return problem;
+/* What stands beside a file, by the names that SQLite gives it. */
+static const char *const companions[] = {"-journal", "-wal", "-shm"};
+
+/* What is wrong with a file that SQLite would take for its own, by its directory entry, or NULL. It waits for ever on a
+ * pipe, and writes to whatever a link leads to. */
+static const char *entry_problem(const struct stat *about) {
+    if (S_ISLNK(about->st_mode))
+        return "is a link";
+    if (!S_ISREG(about->st_mode))
+        return "is no file";
+    return about->st_nlink > 1 ? "is another file, too" : NULL;
 }
 
-/* open(path, for_writing) -> Connection, or nil, message, kind. For writing, the file is made where it is missing, and
- * one that can only be read is refused. */
+/* Whether a journal ends with the name of another file, as those of transactions over several files do. SQLite, which
+ * reads a journal that a killed writer may have left as soon as it looks at the file, then removes that file, which may
+ * be any. No store has one: nothing is ever attached. */
+static bool names_another(const char *journal) {
+    static const unsigned char mark[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+    int file = open(journal, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0) /* none; or what SQLite cannot read either */
+        return false;
+    struct stat about;
+    unsigned char end[sizeof mark];
+    bool found = fstat(file, &about) == 0 && about.st_size >= (off_t)sizeof end &&
+                 pread(file, end, sizeof end, about.st_size - (off_t)sizeof end) == (ssize_t)sizeof end &&
+                 memcmp(end, mark, sizeof mark) == 0;
+    close(file);
+    return found;
+}
+
+/* Whether something stands beside a file that SQLite must not touch; then `what` says so. Of the three only the journal
+ * is opened: with any descriptor of the shared memory that this process closes, its locks on it would go. */
+static bool find_planted(const char *path, failure *what) {
+    for (size_t i = 0; i < sizeof companions / sizeof companions[0]; i++) {
+        char *name = sqlite3_mprintf("%s%s", path, companions[i]);
+        struct stat about;
+        const char *problem = NULL;
+        if (!name) {
+            describe_failure(what, NULL, SQLITE_NOMEM, 0);
+            return true;
+        }
+        if (lstat(name, &about) == 0)
+            problem = entry_problem(&about);
+        if (!problem && i == 0 && names_another(name))
+            problem = "names another file, which would be removed";
+        sqlite3_free(name);
+        if (problem) {
+            what->code = SQLITE_CORRUPT;
+            snprintf(what->message, sizeof what->message, "its %s %s; move the %s away",
+                     i == 0 ? "journal" : companions[i], problem, i == 0 ? "journal" : companions[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A path as a URI of a file that nobody changes, so that SQLite looks for no journal and takes no lock; NULL where
+ * memory is short. For sqlite3_free. */
+static char *immutable_uri(const char *path) {
+    static const char digits[] = "0123456789ABCDEF";
+    static const char begin[] = "file:", end[] = "?immutable=1";
+    size_t length = strlen(path);
+    if (length > (SIZE_MAX - sizeof begin - sizeof end) / 3)
+        return NULL;
+    char *uri = sqlite3_malloc64(3 * length + sizeof begin + sizeof end);
+    if (!uri)
+        return NULL;
+    memcpy(uri, begin, sizeof begin - 1);
+    char *out = uri + sizeof begin - 1;
+    for (const char *byte = path; *byte; byte++) {
+        if (*byte == '%' || *byte == '?' || *byte == '#') {
+            *out++ = '%';
+            *out++ = digits[(unsigned char)*byte >> 4];
+            *out++ = digits[(unsigned char)*byte & 15];
+        } else {
+            *out++ = *byte;
+        }
+    }
+    memcpy(out, end, sizeof end);
+    return uri;
+}
+
+/* Opens a file as `how` says: "write" (made where it is missing), "read", or "immutable". */
+static int open_file(connection *box, const char *path, const char *how) {
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE;
+    if (strcmp(how, "immutable") != 0)
+        return sqlite3_open_v2(path, &box->db, flags | (strcmp(how, "write") == 0 ? SQLITE_OPEN_CREATE : 0), NULL);
+    char *uri = immutable_uri(path);
+    if (!uri)
+        return SQLITE_NOMEM;
+    int code = sqlite3_open_v2(uri, &box->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI, NULL);
+    sqlite3_free(uri);
+    return code;
+}
+
+/* open(path, how) -> Connection, or nil, message, kind. `how`: "write" makes the file where it is missing, and refuses
+ * one that can only be read; "read" changes nothing but what a killed writer left half done; "immutable" is for a file
+ * that nobody writes to, in a folder that cannot be written. */
 static int sqlite_open(lua_State *L) {
+    static const char *const ways[] = {"read", "write", "immutable", NULL};
     size_t length;
     const char *path = luaL_checklstring(L, 1, &length);
+    const char *how = ways[luaL_checkoption(L, 2, "read", ways)];
     luaL_argcheck(L, strlen(path) == length && length > 0, 1, "expected a path");
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE | (lua_toboolean(L, 2) ? SQLITE_OPEN_CREATE : 0);
+    bool writes = strcmp(how, "write") == 0;
     connection *box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = (connection){.db = NULL};
     luaL_setmetatable(L, CLASS);
-    int code = sqlite3_open_v2(path, &box->db, flags, NULL);
-    if (code == SQLITE_OK) {
-        const char *problem = journal_problem(sqlite3_filename_journal(sqlite3_db_filename(box->db, "main")));
-        if (problem) {
-            failure what = {.code = SQLITE_CORRUPT};
-            snprintf(what.message, sizeof what.message, "%s", problem);
-            close_connection(box);
-            return push_failure(L, box, &what);
-        }
+    failure what;
+    int code = open_file(box, path, how);
+    if (code == SQLITE_OK && find_planted(sqlite3_db_filename(box->db, "main"), &what)) {
+        close_connection(box);
+        return push_failure(L, box, &what);
     }
     if (code == SQLITE_OK)
         code = harden(box->db);
-    bool unwritable = code == SQLITE_OK && lua_toboolean(L, 2) && sqlite3_db_readonly(box->db, "main") == 1;
+    bool unwritable = code == SQLITE_OK && writes && sqlite3_db_readonly(box->db, "main") == 1;
     if (code != SQLITE_OK || unwritable) {
-        failure what;
         describe_failure(&what, unwritable ? NULL : box->db, unwritable ? SQLITE_READONLY : code, 0);
         close_connection(box);
         return push_failure(L, box, &what);
     }
     sqlite3_progress_handler(box->db, STEPS_BETWEEN_LOOKS, ask_interrupted, box);
+    sqlite3_busy_handler(box->db, ask_patience, box);
     return 1;
 }
 
@@ -289,7 +377,8 @@ static int connection_run(lua_State *L) {
     lua_pushlightuserdata(L, &job);
     for (int i = 3; i <= values + 2; i++)
         lua_pushvalue(L, i);
-    watch(L, box);
+    sc_hook_watch_begin(&box->watch, L);
+    box->interrupted = false;
     sc_file_limit limit;
     sc_file_limit_begin(&limit);
     int raised = LUA_OK;
@@ -299,6 +388,8 @@ static int connection_run(lua_State *L) {
     sqlite3_finalize(job.statement); /* the connection still knows the failure */
     bool too_large = sc_file_limit_end(&limit);
     failure what;
+    if (box->interrupted && (job.code & 0xff) == SQLITE_BUSY)
+        job.code = SQLITE_INTERRUPT;
     if (job.code != SQLITE_OK && job.code != SQLITE_DONE)
         describe_failure(&what, box->db, job.code, too_large ? EFBIG : 0);
     if (raised != LUA_OK)
@@ -312,6 +403,27 @@ static int connection_trust(lua_State *L) {
     return 0;
 }
 
+/* connection:patience(seconds): for so long (0) a statement waits for others that have the file locked. */
+static int connection_patience(lua_State *L) {
+    connection *box = check_connection(L);
+    box->patience = luaL_checknumber(L, 2);
+    return 0;
+}
+
+/* connection:path() -> the file's whole path, links followed */
+static int connection_path(lua_State *L) {
+    connection *box = check_connection(L);
+    luaL_argcheck(L, box->db, 1, "the connection is closed");
+    lua_pushstring(L, sqlite3_db_filename(box->db, "main"));
+    return 1;
+}
+
+/* connection:to_one_file(): when it closes, what stands in a write-ahead log goes into the file, if nobody reads it. */
+static int connection_to_one_file(lua_State *L) {
+    check_connection(L)->to_one_file = true;
+    return 0;
+}
+
 /* connection:close(): may be called again. */
 static int connection_close(lua_State *L) {
     close_connection(check_connection(L));
@@ -320,10 +432,15 @@ static int connection_close(lua_State *L) {
 
 __attribute__((visibility("default"))) int luaopen_secateur_sqlite(lua_State *L);
 
-/* A table: open (see above). */
+/* A table: open (see above), and what csrc/lua/sqlite_lock.c adds. */
 int luaopen_secateur_sqlite(lua_State *L) {
-    static const luaL_Reg methods[] = {
-        {"run", connection_run}, {"trust", connection_trust}, {"close", connection_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"run", connection_run},
+                                       {"trust", connection_trust},
+                                       {"patience", connection_patience},
+                                       {"path", connection_path},
+                                       {"to_one_file", connection_to_one_file},
+                                       {"close", connection_close},
+                                       {NULL, NULL}};
     static const luaL_Reg functions[] = {{"open", sqlite_open}, {NULL, NULL}};
     luaL_checkversion(L);
     luaL_newmetatable(L, CLASS);
@@ -334,5 +451,6 @@ int luaopen_secateur_sqlite(lua_State *L) {
     lua_pushcfunction(L, connection_close);
     lua_setfield(L, -2, "__close");
     luaL_newlib(L, functions);
+    sc_sqlite_lock_register(L);
     return 1;
 }

@@ -1,6 +1,6 @@
 --- Rows for specs: one per line of drops, so that every table can be worked out by hand.
-local json = require "secateur.util.json"
 local results = require "secateur.results"
+local store = require "secateur.results.store"
 
 local rows = {}
 
@@ -15,9 +15,20 @@ function rows.row(changes)
   return row
 end
 
+--- What the rows depend on beside their axes.
+rows.settings = { dataset = { fingerprint = "d1", classes = { "a", "b" }, train = 20, test = 10 }, model = "a1",
+  sampling = "built-in", scope = "global", per_class = 10, evaluate = "compact", latency = true }
+
 --- The key under which a store keeps a row.
-function rows.key(row)
-  return json.encode { row.dataset, row.model, row.method, row.sampling, row.seed, row.rate }
+function rows.key(row, settings)
+  return store.row_key(row, store.hash(settings or rows.settings))
+end
+
+--- Puts a row into a store, and its settings before it.
+function rows.put(writer, row, settings)
+  settings = settings or rows.settings
+  writer:put("settings", store.hash(settings), settings)
+  return writer:put("row", rows.key(row, settings), row)
 end
 
 --- Rows of one method and sampling: `drops` maps a rate to its drop.

@@ -141,16 +141,29 @@ local function make_pruned(job, pair, group, scores, todo)
   return job.evaluate == "compact" and compact(pruned) or pruned, about
 end
 
--- A row's key, without the axes that older stores do not have where these are at their defaults.
-local function row_key(pair, group, todo)
-  local key = { pair.dataset, pair.name, group.method.name, group.sampling.name, group.seed, todo.rate }
-  if group.redundancy or todo.repair ~= "none" then key[7], key[8] = group.redundancy, todo.repair end
-  return json.encode(key)
+-- A row's key; its settings are in the store from then on.
+local function row_key(job, pair, group, todo)
+  local key = json.encode { pair.dataset, pair.name, group.method.name, group.sampling.name }
+  job.hashes = job.hashes or {}
+  if not job.hashes[key] then
+    local settings = sweep_experiment.settings(job, pair, group)
+    job.hashes[key] = store.hash(settings)
+    job.store:put("settings", job.hashes[key], settings)
+  end
+  return store.row_key({ dataset = pair.dataset, model = pair.name, method = group.method.name,
+    sampling = group.sampling.name, seed = group.seed, rate = todo.rate, redundancy = group.redundancy,
+    repair = todo.repair }, job.hashes[key])
 end
 
-local function score_key(pair, group)
-  return json.encode { pair.dataset, pair.name, group.sampling.name, group.seed, group.method.name,
-    group.redundancy or nil }
+-- A key of what is kept on the way, for the settings of this call.
+local function cache_key(job, parts)
+  job.hash = job.hash or store.hash(job.experiment)
+  return json.encode(parts) .. " " .. job.hash
+end
+
+local function score_key(job, pair, group)
+  return cache_key(job, { pair.dataset, pair.name, group.sampling.name, group.seed, group.method.name,
+    group.redundancy or nil })
 end
 
 -- Calls a function with every group of a pair, in order: what shares scores.
@@ -171,7 +184,7 @@ local function each_row(job, pair, group, visit)
   for _, repair in ipairs(job.repairs) do
     for _, rate in ipairs(job.options.rates) do
       local todo = { repair = repair, rate = rate }
-      visit(todo, row_key(pair, group, todo))
+      visit(todo, row_key(job, pair, group, todo))
     end
   end
 end
@@ -206,7 +219,7 @@ end
 -- keeps apart.
 local function choose_samples(job, pair, group)
   local sampling, seed, chosen = group.sampling, group.seed, nil
-  local key = json.encode { pair.dataset, pair.name, sampling.name, seed }
+  local key = cache_key(job, { pair.dataset, pair.name, sampling.name, seed })
   local function choose()
     chosen = chosen or sample(pair.model, pair.data.train,
       { sampling = sampling.how, per_class = job.options.per_class, seed = seed })
@@ -223,7 +236,7 @@ end
 
 local function run_group(job, pair, group)
   local opts, indices = job.options, choose_samples(job, pair, group)
-  local scored = cached(job, "scores", score_key(pair, group), function()
+  local scored = cached(job, "scores", score_key(job, pair, group), function()
     return score(job, pair, group, indices)
   end)
   local scores = unflatten(scored.scores)
@@ -300,7 +313,7 @@ local function collect(job)
       local pair = { dataset = dataset.name, name = model.name }
       each_group(job, function(group)
         local key = json.encode { dataset.name, model.name, group.sampling.name, group.seed }
-        samples[key] = samples[key] or job.store:get("samples", key)
+        samples[key] = samples[key] or job.store:get("samples", cache_key(job, json.decode(key)))
         each_row(job, pair, group, function(_, row) rows[#rows + 1] = job.store:get("row", row) end)
       end)
     end
@@ -369,7 +382,7 @@ local function sweep(opts)
     if wrong then errors.refuse("sweep", "store: %s", wrong) end
     local good, message = output.prepare_file(job.options.store)
     if not good then errors.refuse("sweep", "store: " .. message) end
-    job.store, message = sweep_experiment.open_store(job)
+    job.store, message = store.open(job.options.store)
     if not job.store then errors.refuse("sweep", "store '%s' %s", job.options.store, message) end
   else
     job.store = store.memory()

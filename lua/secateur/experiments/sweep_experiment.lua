@@ -1,7 +1,6 @@
 --- What the rows of a sweep depend on, as plain data: the experiment that its store holds.
 -- @module secateur.experiments.sweep_experiment
 local fingerprint = require "secateur.util.fingerprint"
-local store = require "secateur.results.store"
 local sweep_options = require "secateur.experiments.sweep_options"
 
 local sweep_experiment = {}
@@ -61,39 +60,24 @@ function sweep_experiment.describe(job)
   return experiment
 end
 
--- A store from before there were repair and compact models: nothing is repaired, masked models are evaluated, relevance
--- is summed with its sign by every method, and no row has costs. What is asked for otherwise stays in the experiment,
--- where the store's refusal names it.
-local function go_on_as_before(job)
-  local experiment, opts = job.experiment, job.options
-  if #job.repairs == 1 and job.repairs[1] == "none" then experiment.repair = nil end
-  if #job.redundancies == 1 and not job.redundancies[1] then experiment.redundancy = nil end
-  experiment.calibration_count = nil
-  if opts.evaluate ~= "compact" then job.evaluate, experiment.evaluate = "masked", nil end
-  if not opts.latency then job.latency, experiment.latency = false, nil end
-  job.costs, opts.reduce = false, opts.reduce or "sum"
-end
+local axes = { methods = true, rates = true, seeds = true, repair = true, redundancy = true, samplings = true,
+  models = true, datasets = true, custom_methods = true, method_options = true }
 
--- What a store begun before, or otherwise, decides where the options leave it open.
-local function adapt(job, old)
-  local experiment, opts = job.experiment, job.options
-  if old.evaluate == nil then
-    go_on_as_before(job)
-  else
-    if opts.evaluate == nil then job.evaluate, experiment.evaluate = old.evaluate, old.evaluate end
-    if opts.latency == nil then job.latency, experiment.latency = old.latency, old.latency end
+--- What a row depends on beside its axes.
+-- @tab job with `experiment`
+-- @tab pair `dataset`, `name`
+-- @tab group `method`, `sampling`
+-- @treturn table plain data
+function sweep_experiment.settings(job, pair, group)
+  local experiment, settings = job.experiment, {}
+  for name, value in pairs(experiment) do
+    if not axes[name] then settings[name] = value end
   end
-  if old.agreement == nil and opts.agreement == nil then job.agreement, experiment.agreement = nil, nil end
-end
-
---- Opens the store of a sweep. One that was begun without agreement, or before there were repair and costs, goes on
--- as it was begun, unless something else is asked for.
--- @tab job with `experiment`; its settings become those of the store where options leave them open
--- @treturn[1] Store
--- @treturn[2] nil
--- @treturn[2] string what is wrong
-function sweep_experiment.open_store(job)
-  return store.open(job.options.store, job.experiment, function(old) adapt(job, old) end)
+  settings.dataset, settings.model = experiment.datasets[pair.dataset], experiment.models[pair.name][pair.dataset]
+  settings.sampling = experiment.samplings[group.sampling.name]
+  settings.method = { options = experiment.method_options[group.method.name],
+    custom = (experiment.custom_methods or {})[group.method.name] }
+  return settings
 end
 
 return sweep_experiment

@@ -1,17 +1,22 @@
 --- The rows of a sweep, and what they say: drops averaged over models, datasets and seeds, and lossless rates.
 -- Plain data, read from a store or handed over by `sweep`; nothing here needs a model.
 -- @module secateur.results
+local description = require "secateur.results.description"
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 local skipped_note = require "secateur.util.skipped_note"
 local store = require "secateur.results.store"
 local text_table = require "secateur.util.text_table"
+local versions = require "secateur.results.versions"
 
 local results = {}
 
 --- The rows of a sweep, a list of tables, as `sweep` gives them. Printed, they are a table.
 -- @type Results
 -- @field skipped how many images of the test splits, and of no split, were left out because they could not be read
+-- @field failed what could not be computed: a list of tables with `error` and the axes that are known
+-- @field runs the calls that a store was written by, in order
+-- @field superseded how many older versions of rows a store has beside these
 local Results = { __name = "Results" }
 Results.__index = Results
 
@@ -32,7 +37,8 @@ end
 --- Wraps rows. The result is the list of rows itself (`#results`, `results[i]`, `ipairs`), with methods. Rows from
 -- before there was repair are told so: `repair` "none", `redundancy` false.
 -- @tab rows list of rows, see `sweep`
--- @tab[opt] context `experiment` (settings), `samples`, `margin` (0.05), `total` (how many rows the sweep has)
+-- @tab[opt] context `experiment` (settings), `samples`, `margin` (0.05), `total` (how many rows the sweep has),
+--   `failed`, `runs` (lists), `superseded` (0), see `read`
 -- @treturn Results
 function results.new(rows, context)
   context = context or {}
@@ -47,6 +53,9 @@ function results.new(rows, context)
   self.margin = context.margin or 0.05
   self.total = context.total or #rows
   self.skipped = count_skipped(rows)
+  self.failed = context.failed or {}
+  self.runs = context.runs or {}
+  self.superseded = context.superseded or 0
   return setmetatable(self, Results)
 end
 
@@ -74,16 +83,66 @@ local function expected_rows(experiment)
   return total
 end
 
---- Reads the rows of a store, also of a sweep that was stopped half-way.
+local function all_positions(count)
+  local list = {}
+  for i = 1, count do list[i] = i end
+  return list
+end
+
+local function keep(rows, positions, where)
+  local kept = {}
+  for _, i in ipairs(positions) do
+    if versions.matches(rows[i], where) then kept[#kept + 1] = i end
+  end
+  return kept
+end
+
+local function pick(list, positions)
+  local picked = {}
+  for i, position in ipairs(positions) do picked[i] = list[position] end
+  return picked
+end
+
+local function failures_of(whole, where)
+  local failed = {}
+  for _, failure in ipairs(whole.failures) do
+    if versions.concerns(failure, where) then failed[#failed + 1] = failure end
+  end
+  return failed
+end
+
+-- What a store of rows with their own settings holds: the last version of every row that is wanted.
+local function from_rows(whole, where)
+  local positions, superseded = versions.latest(whole.rows, whole.hashes, whole.runs)
+  local latest = #positions
+  positions = keep(whole.rows, positions, where)
+  if latest ~= #positions then -- of those that are wanted
+    superseded = #keep(whole.rows, all_positions(#whole.rows), where) - #positions
+  end
+  versions.sort(positions, whole.rows, whole.runs)
+  local rows, hashes = pick(whole.rows, positions), pick(whole.hashes, positions)
+  return results.new(rows, { experiment = description.of(rows, hashes, whole.cache.settings),
+    samples = whole.cache.samples, failed = failures_of(whole, where), runs = whole.runs, superseded = superseded,
+    total = #rows + versions.count_missing(rows, whole.runs, where) })
+end
+
+--- Reads the rows of a store, also of a sweep that was stopped half-way, and while one writes. Where a store has
+-- several versions of a row (the same axes, other settings) the last is taken: that of the latest call about it.
 -- @string path
--- @treturn[1] Results
+-- @tab[opt] opts `where` (column -> a value, or a list of values: the rows that have them)
+-- @treturn[1] Results with `experiment` (what the rows depend on together, see `secateur.results.description`),
+--   `superseded` (how many older versions were left out), `failed` (list of `{error=, …axes}`) and `runs` (list)
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong with the file
-function results.read(path)
+function results.read(path, opts)
+  local where = opts and opts.where or {}
   local whole, message = store.read(path)
-  if not whole then return nil, ("store '%s' %s"):format(path, message) end
-  return results.new(whole.rows, { experiment = whole.experiment, samples = whole.cache.samples,
-    total = expected_rows(whole.experiment) })
+  local wrong = whole and versions.check_where(where, whole.rows)
+  if not whole or wrong then return nil, ("store '%s' %s"):format(path, message or wrong) end
+  if whole.format > 1 then return from_rows(whole, where) end
+  local rows = pick(whole.rows, keep(whole.rows, all_positions(#whole.rows), where))
+  return results.new(rows, { experiment = whole.experiment, samples = whole.cache.samples,
+    total = next(where) and #rows or expected_rows(whole.experiment) })
 end
 
 --- The distinct values of a column, in the order they first occur; numbers sorted.
@@ -237,7 +296,11 @@ local headings = { balanced_accuracy = "balanced", auroc = "AUROC", average_prec
   relative_latency_1 = "time", agreement_cosine = "cosine", agreement_spearman = "Spearman", agreement_topk = "top-k"
   }
 
---- A readable table of the rows.
+local function count_note(count, what, rest)
+  return ("%d %s%s %s"):format(count, what, count == 1 and "" or "s", rest)
+end
+
+--- A readable table of the rows, and below it what is missing from them.
 -- @treturn string
 function Results:__tostring()
   local lines, shown, left = { {} }, table.move(columns, 1, #columns, 1, {}), 4
@@ -260,8 +323,12 @@ function Results:__tostring()
       lines[i + 1][j] = format_cell(value)
     end
   end
-  local note = skipped_note(self.skipped)
-  return text_table.format(lines, left) .. (note and "\n" .. note or "")
+  local notes = { skipped_note(self.skipped) }
+  if #self.failed > 0 then notes[#notes + 1] = count_note(#self.failed, "task", "failed: see failed") end
+  if self.superseded > 0 then
+    notes[#notes + 1] = count_note(self.superseded, "older version", "of these rows left out")
+  end
+  return table.concat({ text_table.format(lines, left), table.unpack(notes) }, "\n")
 end
 
 methods.guard(Results)

@@ -1,16 +1,29 @@
---- One experiment in one SQLite file: its description, its rows, and what was costly to compute on the way.
--- Every write is a transaction of its own, synced before the call returns, so that a killed process loses at most the
--- row it was working on. Who writes has the file locked for as long as it is open. Every value is kept as JSON text,
--- and checked when it is read (`secateur.results.store_contents`): a store is a file like any other.
+--- Rows of sweeps in one SQLite file, each with all that it depends on, and what was costly to compute on the way.
+--
+-- A store is of no single experiment: a row's key is its axes (data set, model, method, sampling, seed, rate,
+-- redundancy, repair) and a hash of its settings, which are kept once under that hash. Who asks for rows that are not
+-- there adds them, and those that are there stay. One process writes at a time; any number read beside it (see
+-- `secateur.results.store_file`). Every write is a transaction of its own, on the disk before the call returns, so that
+-- a killed process loses at most the row it was working on. Every value is kept as JSON text, and checked when it is
+-- read (`secateur.results.store_contents`): a store is a file like any other.
+--
+-- Kinds: "row" (key: `store.row_key`); "settings" (key: `store.hash`; what rows depend on, readable: `dataset`
+-- `{fingerprint=, classes=, train=, test=}`, `model`, `method`, `sampling` and the options of the sweep by name);
+-- "failure" (what could not be computed: `error`, and the axes that are known); "run" (a call: `version`, `date`,
+-- `processor`, `threads`, `ranks`, `seconds`; `settings`, the hashes of its rows, which say which of several versions
+-- of a row it is about; `grid`, lists of `datasets`, `models`, `methods`, `samplings`, `seeds`, `rates`, `redundancy`,
+-- `repair` in the order asked for); and caches, whose keys are whoever's they are: "samples", "findings", "scores",
+-- "baseline", "logits", "model", "images".
 -- @module secateur.results.store
 local contents = require "secateur.results.store_contents"
-local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
+local schema = require "secateur.results.store_schema"
+local store_file = require "secateur.results.store_file"
 
-local store = {}
+local store = { row_key = contents.row_key, hash = contents.hash, hash_of = contents.hash_of }
 local Store = { __name = "Store" }
 Store.__index = Store
 
@@ -21,61 +34,10 @@ function Guard:__close()
   if self.store then self.store:close() end
 end
 
--- `connection` is there from the beginning, so that it can be set without memory.
-local function unopened(path)
-  return setmetatable({ path = path, connection = false }, Store)
-end
+local renamed = { keep = "min_units" } -- settings that stores of format 1 may have under another name
 
-local format = 1
-local renamed = { keep = "min_units" } -- settings that older stores have under another name
-local application = 0x53454341 -- "SECA", so that another program's SQLite file is recognised
-
-local tables = {
-  meta = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-  rows = "CREATE TABLE rows (position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row TEXT NOT NULL)",
-  cache = "CREATE TABLE cache (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key))",
-}
-
--- For a look with the sqlite3 shell; nothing here reads it.
-local view = [[CREATE VIEW results AS SELECT json_extract(row, '$.dataset') AS dataset,
-    json_extract(row, '$.model') AS model,
-    json_extract(row, '$.method') AS method, json_extract(row, '$.sampling') AS sampling,
-    json_extract(row, '$.seed') AS seed, json_extract(row, '$.rate') AS rate,
-    json_extract(row, '$.accuracy') AS accuracy, json_extract(row, '$.drop') AS "drop" FROM rows ORDER BY position]]
-
-local explanations = {
-  busy = "is in use by another process, or by another sweep of this one",
-  format = "is not a store: it is no SQLite file",
-  corrupt = "is damaged: %s",
-  full = "cannot be written: %s",
-  readonly = "cannot be written: %s",
-  open = "cannot be opened: %s",
-}
-
--- Ctrl-C is nobody's to reword, and ends everything.
-local function explain(message, kind)
-  if kind == "interrupt" then errors.rethrow "interrupted" end
-  return ((explanations[kind] or "cannot be used: %s"):gsub("%%s", function() return message end))
-end
-
--- Runs one statement; gives all its rows as lists.
-local function run(connection, sql, ...)
-  local rows, message, kind = connection:run(sql, ...)
-  if not rows then return nil, explain(message, kind), kind end
-  return rows
-end
-
--- What `read` gives of the cache; scores, logits and what images are serve those who go on with the experiment.
-local kept_small = "SELECT kind, key, value FROM cache WHERE kind NOT IN ('scores', 'logits', 'images') "
-  .. "ORDER BY kind, key"
-
-local function run_all(connection, statements)
-  for _, sql in ipairs(statements) do
-    local done, message, kind = run(connection, sql)
-    if not done then return nil, message, kind end
-  end
-  return true
-end
+-- What `read` gives of the cache; scores, logits and what images are serve those who go on with a sweep.
+local kept_small = "SELECT kind, key, value FROM cache WHERE kind NOT IN ('scores', 'logits', 'images') ORDER BY rowid"
 
 --- What is wrong with a path as the place of a store: SQLite takes some names for something else than a file.
 -- @string path
@@ -92,110 +54,6 @@ function store.check_path(path)
   end
 end
 
-local one_line = function(sql) return (tostring(sql):gsub("%s+", " ")) end
-
--- The tables must be those that are made here, to the letter: a view of the same name may go on for ever, a generated
--- column or a trigger may compute anything. Whatever else is in the file is never looked at, nor is it checked.
-local function check_schema(connection)
-  local objects, message = run(connection, "SELECT type, name, tbl_name, sql FROM sqlite_master")
-  if not objects then return nil, message end
-  local found, others = {}, false
-  for _, object in ipairs(objects) do
-    local kind, name, of, sql = table.unpack(object, 1, 4)
-    name, of = tostring(name), tostring(of)
-    local own = tables[name:lower()]
-    if own and (kind ~= "table" or of ~= name or one_line(sql) ~= own) then
-      return nil, ("is damaged: '%s' is not the table that a store has"):format(name)
-    elseif (kind == "trigger" or kind == "index" and sql) and tables[of:lower()] then
-      return nil, ("is damaged: it has the %s '%s', which no store has"):format(kind, name)
-    end
-    if own then found[name] = true end
-    others = others or not own and not (kind == "index" and not sql) and one_line(sql) ~= one_line(view)
-  end
-  for _, name in ipairs { "cache", "meta", "rows" } do
-    if not found[name] then return nil, ("is damaged: it has no table '%s'"):format(name) end
-  end
-  return true, others
-end
-
--- Whether the pages are sound; where there are others' tables, those of ours alone.
-local function check_pages(connection, others)
-  local statements = { "PRAGMA quick_check(1)" }
-  if others then
-    statements = { "PRAGMA quick_check(meta)", "PRAGMA quick_check(rows)", "PRAGMA quick_check(cache)" }
-  end
-  for _, sql in ipairs(statements) do
-    local check, message = run(connection, sql)
-    if not check then return nil, message end
-    if check[1] and check[1][1] ~= "ok" then
-      return nil, "is damaged: " .. tostring(check[1][1]):gsub("^%*%*%* in database main %*%*%*%s*", "")
-    end
-  end
-  return true
-end
-
--- Checks that the file is ours and sound. Gives also whether it is empty.
-local function inspect(connection)
-  local objects, message = run(connection, "SELECT count(*) FROM sqlite_master")
-  if not objects then return nil, message end
-  if objects[1][1] == 0 then
-    connection:trust()
-    return true, true
-  end
-  local id, unreadable = run(connection, "PRAGMA application_id")
-  if not id then return nil, unreadable end
-  if id[1][1] ~= application then return nil, "is not a store: it is another program's SQLite file" end
-  local good, others = check_schema(connection)
-  if not good then return nil, others end
-  connection:trust()
-  good, message = check_pages(connection, others)
-  if not good then return nil, message end
-  return true, false
-end
-
--- Writers lock the file until they close it. Readers see it as it was when they began, and change nothing, but that
--- what a killed writer left half done is undone.
-local beginnings = {
-  write = { "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA synchronous = FULL", "BEGIN EXCLUSIVE", "COMMIT" },
-  read = { "PRAGMA query_only = ON", "BEGIN", "SELECT count(*) FROM sqlite_master" }, -- with the first look
-}
-
--- Opens and takes the lock. The connection is the Store's from the first moment on: it is closed whatever fails.
-local function begin(self, mode)
-  local sqlite = require "secateur.sqlite" -- here, so that who keeps no store needs no SQLite
-  local message, kind
-  self.connection, message, kind = sqlite.open(self.path, mode == "write")
-  if not self.connection then return nil, explain(message, kind), kind end
-  local done
-  done, message, kind = run_all(self.connection, beginnings[mode])
-  if not done then self:close() end
-  return done, message, kind
-end
-
--- Opens, takes the lock, and checks that the file is sound and ours (or empty, which is told too). A sweep in a
--- coroutine that nobody holds any more has its store locked until it is collected: it is, and the lock is tried again.
-local function connect(self, mode)
-  local opened, message, kind = begin(self, mode)
-  if not opened and kind == "busy" then
-    collectgarbage()
-    collectgarbage()
-    opened, message = begin(self, mode)
-  end
-  if not opened then return nil, message end
-  return inspect(self.connection)
-end
-
-local function create(connection, experiment)
-  local made, message = run_all(connection, { "BEGIN EXCLUSIVE", ("PRAGMA application_id = %d"):format(application),
-    tables.meta, tables.rows, tables.cache, view })
-  if not made then return nil, message end
-  for name, value in pairs { format = json.encode(format), experiment = json.encode(experiment) } do
-    made, message = run(connection, "INSERT INTO meta VALUES (?, ?)", name, value)
-    if not made then return nil, message end
-  end
-  return run(connection, "COMMIT")
-end
-
 -- A value of the file: text, and JSON.
 local function decode(text)
   if type(text) ~= "string" then return nil, "expected text" end
@@ -204,8 +62,9 @@ local function decode(text)
   return value
 end
 
-local function read_meta(connection)
-  local rows, message = run(connection, "SELECT name, value FROM meta")
+-- The file's format must be that of its tables. Of format 1, gives its experiment.
+local function read_meta(file, format)
+  local rows, message = file:run "SELECT name, value FROM meta"
   if not rows then return nil, message end
   local meta = {}
   for _, row in ipairs(rows) do
@@ -214,8 +73,9 @@ local function read_meta(connection)
     meta[tostring(row[1])] = value
   end
   if meta.format ~= format then
-    return nil, ("has format %s, this version reads %d"):format(options.describe(meta.format), format)
+    return nil, ("has format %s, this version reads 1 to %d"):format(options.describe(meta.format), schema.format)
   end
+  if format > 1 then return {} end
   local wrong = contents.check_experiment(meta.experiment)
   if wrong then return nil, "is damaged: " .. wrong end
   for was, now in pairs(renamed) do
@@ -223,12 +83,6 @@ local function read_meta(connection)
     if value ~= nil then meta.experiment[was], meta.experiment[now] = nil, value end
   end
   return meta.experiment
-end
-
-local function compare(old, new)
-  if json.encode(old) == json.encode(new) then return true end
-  local text = differences.text(old, json.decode(json.encode(new)), 80, "%s: %s in the store, now %s")
-  return nil, "holds a different experiment: " .. (text or "")
 end
 
 -- What an entry says, checked.
@@ -248,60 +102,74 @@ local function decode_cached(kind, key, text)
   return value
 end
 
-local function read_rows(connection)
-  local found, message = run(connection, "SELECT key, row FROM rows ORDER BY position")
+local row_columns = { "key, NULL, row", "key, settings, row" } -- by format
+
+-- The rows, and in the same order their hashes, which must be those of settings that are there.
+local function read_rows(file, format, settings)
+  local found, message = file:run(("SELECT %s FROM rows ORDER BY position"):format(row_columns[format]))
   if not found then return nil, message end
-  local rows = {}
+  local rows, hashes = {}, {}
   for i, entry in ipairs(found) do
-    local row, wrong = decode_entry("row", entry[1], entry[2])
+    local key, hash = entry[1], entry[2]
+    local row, wrong = decode_entry("row", key, entry[3])
+    if not wrong and format > 1 and (not settings[hash] or contents.hash_of(key) ~= hash) then
+      wrong = "settings: expected those that its key ends with"
+    end
     if wrong then return nil, ("is damaged: row %d: %s"):format(i, wrong) end
-    rows[i] = row
+    rows[i], hashes[i], found[i] = row, hash, false
   end
-  return rows
+  return rows, hashes
+end
+
+local function read_cache(file)
+  local found, message = file:run(kept_small)
+  if not found then return nil, message end
+  local cache = { settings = {} }
+  local ordered = { failure = {}, run = {} }
+  for _, entry in ipairs(found) do
+    local kind, key = tostring(entry[1]), entry[2]
+    local value, wrong = decode_cached(kind, key, entry[3])
+    if wrong then return nil, wrong end
+    local of_kind = cache[kind] or {}
+    cache[kind], of_kind[key] = of_kind, value
+    if ordered[kind] then table.insert(ordered[kind], value) end
+  end
+  return cache, ordered
 end
 
 -- Checks all that a sweep may take of a store later, before it takes any; one by one, for scores and outputs are many.
-local function check_entries(connection)
-  local found, message = read_rows(connection)
-  if not found then return nil, message end
-  local places
-  places, message = run(connection, "SELECT rowid FROM cache")
+local function check_entries(file)
+  local places, message = file:run "SELECT rowid FROM cache"
   if not places then return nil, message end
+  local settings = {}
   for _, place in ipairs(places) do
     local entry
-    entry, message = run(connection, "SELECT kind, key, value FROM cache WHERE rowid = ?", place[1])
+    entry, message = file:run("SELECT kind, key, value FROM cache WHERE rowid = ?", place[1])
     if not entry then return nil, message end
     local _, wrong = decode_cached(table.unpack(entry[1] or {}, 1, 3))
     if wrong then return nil, wrong end
+    if entry[1] and entry[1][1] == "settings" then settings[entry[1][2]] = true end
   end
-  return true
+  return read_rows(file, schema.format, settings)
 end
 
---- Opens a store for writing, or makes it. The experiment in it must be the one given.
+--- Opens a store for writing, or makes it.
 -- @string path
--- @tab experiment what the rows depend on, as plain data; see `secateur.util.json`
--- @func[opt] adapt called with the experiment in a store that is there already, before the two are compared; it may
---   change the one given in place, since an older store describes less
+-- @tab[opt] opts `wait` (0): so many seconds another process may still have it; `shared`: whether the file system is
+--   shared by several machines (by default as the system says)
 -- @treturn[1] Store
 -- @treturn[2] nil
--- @treturn[2] string what is wrong with the file: not a store, damaged, in use, or a different experiment
-function store.open(path, experiment, adapt)
+-- @treturn[2] string what is wrong with the file: not a store, damaged, of an earlier version, in use, and by whom
+function store.open(path, opts)
   local wrong = store.check_path(path)
   if wrong then return nil, wrong end
-  local self = unopened(path)
+  local file, message = store_file.open(path, opts or {})
+  if not file then return nil, message end
+  local self = setmetatable({ path = path, file = file }, Store)
   local guard <close> = setmetatable({ store = self }, Guard)
-  local opened, fresh = connect(self, "write")
-  if not opened then return nil, fresh end
-  local good, message
-  if fresh then
-    good, message = create(self.connection, experiment)
-  else
-    local old
-    old, message = read_meta(self.connection)
-    if old and adapt then adapt(old) end
-    if old then good, message = compare(old, experiment) end
-    if good then good, message = check_entries(self.connection) end
-  end
+  local good
+  good, message = read_meta(file, schema.format)
+  if good then good, message = check_entries(file) end
   if not good then return nil, message end
   guard.store = nil
   return self
@@ -313,26 +181,15 @@ function store.memory()
   return setmetatable({ path = "memory", memory = {} }, Store)
 end
 
-local function read_cache(connection)
-  local found, message = run(connection, kept_small)
-  if not found then return nil, message end
-  local cache = {}
-  for _, entry in ipairs(found) do
-    local kind, key = tostring(entry[1]), entry[2]
-    local value, wrong = decode_cached(kind, key, entry[3])
-    if wrong then return nil, wrong end
-    local of_kind = cache[kind] or {}
-    cache[kind], of_kind[key] = of_kind, value
-  end
-  return cache
-end
-
---- Reads a whole store and closes it. The file is not changed.
+--- Reads a whole store and closes it, as it was at one moment, also while a sweep writes. The file is not changed.
 -- @string path
--- @treturn[1] table `{experiment = …, rows = {…}, cache = {kind = {key = value}}}`, rows as first written
+-- @tab[opt] opts `wait` (5): so many seconds others may have it locked
+-- @treturn[1] table `{format = …, rows = {…}, hashes = {…}, cache = {kind = {key = value}}, failures = {…}, runs =
+--   {…}}`: rows in the order they were first written, of each the hash of its settings, which `cache.settings` has;
+--   failures and runs in order; of format 1 `experiment`, and no hashes
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong; of an entry that is not what it should be, which one and which field
-function store.read(path)
+function store.read(path, opts)
   local misnamed = store.check_path(path)
   if misnamed then return nil, misnamed end
   local mode, why = files.mode(path)
@@ -340,25 +197,34 @@ function store.read(path)
     if why then return nil, "cannot be looked at: " .. why end
     return nil, mode and "is no file: " .. files.describe(path) or "no such file"
   end
-  local self <close> = unopened(path)
-  local opened, fresh = connect(self, "read")
-  if not opened then return nil, fresh end
-  if fresh then return nil, "is an empty store" end
-  local connection, whole = self.connection, {}
-  local message
-  whole.experiment, message = read_meta(connection)
-  if whole.experiment then whole.rows, message = read_rows(connection) end
-  if whole.rows then whole.cache, message = read_cache(connection) end
-  if not whole.cache then return nil, message end
-  return whole
+  local file <close>, format = store_file.read(path, opts and opts.wait)
+  if not file then return nil, format end
+  if format == 0 then return nil, "is an empty store" end
+  local experiment, message = read_meta(file, format)
+  if not experiment then return nil, message end
+  local cache, ordered = read_cache(file)
+  if not cache then return nil, ordered end
+  local rows, hashes = read_rows(file, format, cache.settings)
+  if not rows then return nil, hashes end
+  return { format = format, rows = rows, hashes = hashes, cache = cache, failures = ordered.failure,
+    runs = ordered.run, experiment = format == 1 and experiment or nil }
 end
 
 -- Runs one statement; its failure is an error that names the store.
 function Store:run(sql, ...)
-  if not self.connection then errors.raise("store '%s' is closed", self.path) end
-  local rows, message = run(self.connection, sql, ...)
+  if not self.file then errors.raise("store '%s' is closed", self.path) end
+  local rows, message = self.file:write(sql, ...)
   if not rows then errors.raise("store '%s' %s", self.path, message) end
   return rows
+end
+
+local function text_of(self, kind, key)
+  if self.memory then
+    return (self.memory[kind] or {})[key]
+  elseif kind == "row" then
+    return (self:run("SELECT row FROM rows WHERE key = ?", key)[1] or {})[1]
+  end
+  return (self:run("SELECT value FROM cache WHERE kind = ? AND key = ?", kind, key)[1] or {})[1]
 end
 
 --- The value kept under a kind and a key, or nil.
@@ -367,14 +233,7 @@ end
 -- @return value
 -- @raise where it is not what it should be: the store, the entry, the field
 function Store:get(kind, key)
-  local text
-  if self.memory then
-    text = self.memory[kind .. "\0" .. key]
-  elseif kind == "row" then
-    text = (self:run("SELECT row FROM rows WHERE key = ?", key)[1] or {})[1]
-  else
-    text = (self:run("SELECT value FROM cache WHERE kind = ? AND key = ?", kind, key)[1] or {})[1]
-  end
+  local text = text_of(self, kind, key)
   if text == nil then return nil end
   if self.memory then return json.decode(text) end
   local value, wrong = decode_entry(kind, key, text)
@@ -382,32 +241,93 @@ function Store:get(kind, key)
   return value
 end
 
---- Keeps a value; it is on the disk when this returns. Kind "row" is for the rows themselves.
+--- Whether there is a value under a kind and a key; reads none.
 -- @string kind
--- @string key without NUL
+-- @string key
+-- @treturn boolean
+function Store:has(kind, key)
+  if self.memory then return (self.memory[kind] or {})[key] ~= nil end
+  if kind == "row" then return #self:run("SELECT 1 FROM rows WHERE key = ?", key) > 0 end
+  return #self:run("SELECT 1 FROM cache WHERE kind = ? AND key = ?", kind, key) > 0
+end
+
+--- The keys of a kind, in the order they were first written.
+-- @string kind
+-- @treturn list
+function Store:keys(kind)
+  local keys = {}
+  if self.memory then
+    for i, key in ipairs(self.memory[kind] or {}) do keys[i] = key end
+    return keys
+  end
+  local found = kind == "row" and self:run "SELECT key FROM rows ORDER BY position"
+    or self:run("SELECT key FROM cache WHERE kind = ? ORDER BY rowid", kind)
+  for i, entry in ipairs(found) do keys[i] = entry[1] end
+  return keys
+end
+
+-- Memory has the texts of a kind by key, and its keys as a list beside them; keys are no numbers.
+local function put_in_memory(self, kind, key, text)
+  local of_kind = self.memory[kind] or {}
+  if of_kind[key] == nil then of_kind[#of_kind + 1] = key end
+  self.memory[kind], of_kind[key] = of_kind, text
+end
+
+local put_row = "INSERT INTO rows (key, settings, row) VALUES (?, ?, ?) "
+  .. "ON CONFLICT (key) DO UPDATE SET row = excluded.row"
+local put_value = "INSERT INTO cache VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"
+
+--- Keeps a value; it is on the disk when this returns. A value under the same key is replaced, in its place.
+-- @string kind
+-- @string key without NUL; of a row, what `store.row_key` gives, whose settings must be there
 -- @param value plain data
 -- @return the value as it will be read back
 -- @raise where it is not what it should be, or cannot be written
 function Store:put(kind, key, value)
   local text = json.encode(value)
   local kept = json.decode(text)
-  local wrong = contents.check(kind, kept, key)
+  local wrong, hash = contents.check(kind, kept, key), nil
+  if kind == "row" and not wrong then
+    hash = contents.hash_of(key)
+    if not hash or self.known ~= hash and not self:has("settings", hash) then
+      wrong = "expected a key that ends with the hash of settings that are in the store"
+    end
+  end
   if wrong then errors.raise("store '%s': %s %s: %s", self.path, kind, key, wrong) end
+  self.known = hash or self.known
   if self.memory then
-    self.memory[kind .. "\0" .. key] = text
+    put_in_memory(self, kind, key, text)
   elseif kind == "row" then
-    self:run("INSERT INTO rows (key, row) VALUES (?, ?)", key, text)
+    self:run(put_row, key, hash, text)
   else
-    self:run("INSERT OR REPLACE INTO cache VALUES (?, ?, ?)", kind, key, text)
+    self:run(put_value, kind, key, text)
   end
   return kept
 end
 
+--- Forgets a value; nothing happens where there is none.
+-- @string kind
+-- @string key
+function Store:remove(kind, key)
+  if kind == "settings" then self.known = nil end
+  if self.memory then
+    local of_kind = self.memory[kind] or {}
+    of_kind[key] = nil
+    for i, other in ipairs(of_kind) do
+      if other == key then return table.remove(of_kind, i) and nil end
+    end
+  elseif kind == "row" then
+    self:run("DELETE FROM rows WHERE key = ?", key)
+  else
+    self:run("DELETE FROM cache WHERE kind = ? AND key = ?", kind, key)
+  end
+end
+
 --- Closes the file; may be called again.
 function Store:close()
-  if self.connection then
-    self.connection:close()
-    self.connection = false
+  if self.file then
+    self.file:close()
+    self.file = false
   end
 end
 

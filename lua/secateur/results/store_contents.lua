@@ -2,6 +2,7 @@
 -- somebody else, so that whatever is read from it is checked before it is used.
 -- @module secateur.results.store_contents
 local errors = require "secateur.util.errors"
+local fingerprint = require "secateur.util.fingerprint"
 local is_list = require "secateur.util.is_list"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
@@ -113,9 +114,37 @@ end
 local axes = { "dataset", "model", "method", "sampling", "seed", "rate", "redundancy", "repair" }
 local defaults = { redundancy = false, repair = "none" }
 
+--- The key of a row: its axes, and what stands for all else that it depends on.
+-- @tab row `dataset`, `model`, `method`, `sampling`, `seed`, `rate`, and where they are not the defaults `redundancy`
+--   and `repair`
+-- @string hash of its settings, see `hash`
+-- @treturn string
+function store_contents.row_key(row, hash)
+  local parts = {}
+  for i, axis in ipairs(axes) do
+    parts[i] = row[axis]
+    if parts[i] == nil then parts[i] = defaults[axis] end
+  end
+  return json.encode(parts) .. " " .. hash
+end
+
+--- What stands for the settings of rows: kind "settings" has them under it.
+-- @tab settings plain data
+-- @treturn string 16 hexadecimal digits
+function store_contents.hash(settings)
+  return fingerprint.text(json.encode(settings))
+end
+
+--- The hash of settings that a row's key ends with.
+-- @string key
+-- @treturn ?string nil where it has none
+function store_contents.hash_of(key)
+  return key:match " (%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x)$"
+end
+
 -- A row stands under the key that its own columns make.
 local function check_key(row, key)
-  local good, parts = errors.try(json.decode, key)
+  local good, parts = errors.try(json.decode, (key:gsub(" %x+$", "")))
   if not good or type(parts) ~= "table" or #parts < 6 then
     return ("key: expected a list of dataset, model, method, sampling, seed and rate, got '%s'"):format(key)
   end
@@ -138,6 +167,44 @@ function checks.row(row, key)
   return check_fields(row, row_columns, required) or check_key(row, key)
 end
 
+-- What rows depend on beside their axes. Whatever is not named here is anything.
+local settings_fields = { scope = name, evaluate = experiment_fields.evaluate, latency = boolean,
+  calibration_count = count,
+  dataset = { is_dataset, "what the data set is: classes (names), train and test (counts)" } }
+
+function checks.settings(settings, key)
+  if not is_map(settings, is_plain) then return "expected a table with names as keys" end
+  local wrong = check_fields(settings, settings_fields, {})
+  if wrong then return wrong end
+  local good, message = errors.try(json.encode, settings)
+  if not good then return message end
+  if store_contents.hash(settings) ~= key then
+    return ("expected what its key stands for, got what has the key %s"):format(store_contents.hash(settings))
+  end
+end
+
+local grid_fields = { methods = list_of(is_name, "names"), samplings = list_of(is_name, "names"),
+  models = list_of(is_name, "names"), datasets = list_of(is_name, "names"),
+  rates = list_of(is_rate, "numbers in [0, 1)"), seeds = list_of(is_integer, "whole numbers"),
+  redundancy = list_of(is_boolean, "true or false"), repair = list_of(is_name, "names") }
+local run_fields = { grid = { function(value) return not check_fields(value, grid_fields, {}) end,
+    "a table of lists: methods, samplings, models, datasets, rates, seeds, redundancy, repair" },
+  settings = list_of(is_name, "names"), version = name, date = name, processor = name, threads = count, ranks = count,
+  seconds = number }
+
+function checks.run(run)
+  if not is_map(run, is_plain) then return "expected a table with names as keys" end
+  return check_fields(run, run_fields, {})
+end
+
+local failure_fields = { error = { is_text, "text" }, dataset = name, model = name, method = name, sampling = name,
+  seed = integer, rate = rate, redundancy = boolean, repair = name }
+
+function checks.failure(failure)
+  if not is_map(failure, is_plain) then return "expected a table with names as keys" end
+  return check_fields(failure, failure_fields, { "error" })
+end
+
 function checks.baseline(columns)
   return check_fields(columns, measured, { "accuracy" })
 end
@@ -152,8 +219,8 @@ function checks.findings(findings)
   return "expected a list of whole numbers, got " .. options.describe(findings)
 end
 
-function checks.model(fingerprint)
-  if not is_text(fingerprint) then return "expected text, got " .. options.describe(fingerprint) end
+function checks.model(value)
+  if not is_text(value) then return "expected text, got " .. options.describe(value) end
 end
 
 function checks.scores(value)
@@ -182,7 +249,7 @@ function checks.logits(value)
 end
 
 --- What is wrong with a value of a store.
--- @string kind "row", or a kind of what is kept beside the rows; others may be anything
+-- @string kind "row", "settings", "run", "failure", or a kind of what is kept beside them; others may be anything
 -- @param value as decoded
 -- @string key
 -- @treturn ?string the field, what was expected and what came; nil where nothing is wrong

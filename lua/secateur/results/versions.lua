@@ -1,0 +1,171 @@
+--- Which rows of a store are meant: a store may hold several versions of a row (the same axes, other settings), and
+-- rows of many calls.
+-- @module secateur.results.versions
+local contents = require "secateur.results.store_contents"
+local options = require "secateur.util.options"
+
+local versions = {}
+
+-- Axis of a row -> its list in the grid of a run.
+local grid_names = { dataset = "datasets", model = "models", method = "methods", sampling = "samplings", seed = "seeds",
+  rate = "rates", redundancy = "redundancy", repair = "repair" }
+
+-- The order of rows: what changes slowest first.
+local order = { "dataset", "model", "seed", "sampling", "method", "redundancy", "repair", "rate" }
+local defaults = { redundancy = false, repair = "none" }
+
+local function axis(row, name)
+  if row[name] == nil then return defaults[name] end
+  return row[name]
+end
+
+local function axes_key(row) return contents.row_key(row, "") end
+
+--- The last version of every row: of those of the latest run that names its settings, and of what no run names the
+-- one that was written last.
+-- @tab rows
+-- @tab hashes of their settings
+-- @tab runs in order
+-- @treturn list of positions in `rows`, ascending
+-- @treturn int how many rows are superseded
+function versions.latest(rows, hashes, runs)
+  local rank = {}
+  for i, run in ipairs(runs) do
+    for _, hash in ipairs(run.settings or {}) do rank[hash] = i end
+  end
+  local best, list = {}, {}
+  for i, row in ipairs(rows) do
+    local key = axes_key(row)
+    local other = best[key]
+    if not other or (rank[hashes[i]] or 0) >= (rank[hashes[other]] or 0) then best[key] = i end
+  end
+  for i, row in ipairs(rows) do
+    if best[axes_key(row)] == i then list[#list + 1] = i end
+  end
+  return list, #rows - #list
+end
+
+-- Places of the values of an axis, by the lists of the runs, the last one first; what none has comes after them.
+local function places(runs, name)
+  local place, count = {}, 0
+  for i = #runs, 1, -1 do
+    for _, value in ipairs((runs[i].grid or {})[grid_names[name]] or {}) do
+      if place[value] == nil then count, place[value] = count + 1, count + 1 end
+    end
+  end
+  return place
+end
+
+local function is_before(a, b, place)
+  if place[a] ~= place[b] then return (place[a] or math.huge) < (place[b] or math.huge) end
+  if type(a) == "boolean" then return not a end
+  return a < b
+end
+
+--- Sorts rows as a sweep gives them, whatever the order in which they were computed: by dataset, model, seed, sampling,
+-- method, redundancy, repair and rate. Names and seeds are in the order in which calls named them, rates and whatever
+-- no call names in their own.
+-- @tab list of positions in `rows`, sorted in place
+-- @tab rows
+-- @tab runs in order
+function versions.sort(list, rows, runs)
+  local place = {}
+  for _, name in ipairs(order) do place[name] = name == "rate" and {} or places(runs, name) end
+  table.sort(list, function(i, j)
+    for _, name in ipairs(order) do
+      local a, b = axis(rows[i], name), axis(rows[j], name)
+      if a ~= b then return is_before(a, b, place[name]) end
+    end
+    return i < j
+  end)
+end
+
+local function is_wanted(value, wanted)
+  if type(wanted) ~= "table" then return value == wanted end
+  for _, each in ipairs(wanted) do
+    if value == each then return true end
+  end
+  return false
+end
+
+local function column_value(row, column)
+  if defaults[column] ~= nil then return axis(row, column) end
+  return row[column]
+end
+
+--- Whether a row has the values that are wanted.
+-- @tab row
+-- @tab where column -> a value, or a list of values
+-- @treturn boolean
+function versions.matches(row, where)
+  for column, wanted in pairs(where) do
+    if not is_wanted(column_value(row, column), wanted) then return false end
+  end
+  return true
+end
+
+--- Whether what failed concerns rows that are wanted: what it does not say may be anything.
+-- @tab failure
+-- @tab where as of `matches`
+-- @treturn boolean
+function versions.concerns(failure, where)
+  for column, wanted in pairs(where) do
+    if failure[column] ~= nil and not is_wanted(failure[column], wanted) then return false end
+  end
+  return true
+end
+
+--- What is wrong with a choice of rows: columns that no row has.
+-- @param where
+-- @tab rows
+-- @treturn ?string nil where nothing is
+function versions.check_where(where, rows)
+  if type(where) ~= "table" then return "where: expected a table, got " .. options.describe(where) end
+  local known = { redundancy = true, repair = true }
+  for _, row in ipairs(rows) do
+    for column in pairs(row) do known[column] = true end
+  end
+  for column in pairs(where) do
+    if not known[column] then
+      return ("where: no row has a column %s%s"):format(options.show(column),
+        options.suggest(tostring(column), options.sorted_keys(known)))
+    end
+  end
+end
+
+-- Calls a function with every combination of one value of each list.
+local function each_combination(lists, names, chosen, visit)
+  local name = names[#chosen + 1]
+  if not name then return visit(chosen) end
+  for _, value in ipairs(lists[grid_names[name]]) do
+    chosen[#chosen + 1] = value
+    each_combination(lists, names, chosen, visit)
+    chosen[#chosen] = nil
+  end
+end
+
+local TOO_MANY = 1e6 -- combinations that nobody waits for: a file may say anything
+
+--- How many rows the last call asked for that are not there.
+-- @tab rows those that are there
+-- @tab runs in order
+-- @tab where as of `matches`
+-- @treturn int
+function versions.count_missing(rows, runs, where)
+  local last = runs[#runs] or {}
+  local grid, size = last.grid or {}, 1
+  for _, name in ipairs(order) do
+    size = size * #(grid[grid_names[name]] or {})
+  end
+  if size == 0 or size > TOO_MANY then return 0 end
+  local there, missing = {}, 0
+  for _, row in ipairs(rows) do there[axes_key(row)] = true end
+  each_combination(grid, order, {}, function(chosen)
+    local row = {}
+    for i, name in ipairs(order) do row[name] = chosen[i] end
+    if versions.matches(row, where) and not there[axes_key(row)] then missing = missing + 1 end
+  end)
+  return missing
+end
+
+return versions
