@@ -1,0 +1,23 @@
+--- What an error in one task of a sweep means for the others.
+-- @module secateur.experiments.task_failure
+local errors = require "secateur.util.errors"
+
+local task_failure = {}
+
+--- Whether an error is none of the task's alone, so that the sweep ends: Ctrl-C, and memory that ran out.
+-- @param problem what `errors.catch` gave
+-- @treturn boolean
+function task_failure.ends_all(problem)
+  if errors.is_exhausted(problem) then return true end
+  if type(problem) ~= "string" then return false end
+  return problem:find "interrupted!?$" ~= nil or problem:find "not enough memory$" ~= nil
+end
+
+--- The message that is kept of an error.
+-- @param problem what `errors.catch` gave
+-- @treturn string
+function task_failure.text(problem)
+  return tostring(problem)
+end
+
+return task_failure
