@@ -331,7 +331,8 @@ describe("sample", function()
     assert.has_error(function() sample({}, split) end, "sample: model: expected a Model, got a table")
     assert.has_error(function() sample(model, {}) end, "sample: split: expected a split of a data set, got a table")
     assert.has_error(function() sample(model, split, { sampling = "best" }) end,
-      "sample: sampling: expected one of 'clustering', 'confidence', 'random' or a function, got 'best'")
+      "sample: sampling: expected one of 'clustering', 'confidence', 'coverage', 'entropy', 'herding', 'margin', "
+        .. "'prototypes', 'random' or a function or a table, got 'best'")
     assert.has_error(function() sample(model, split, { per_class = 0 }) end,
       "sample: per_class: expected a whole number of at least 1, got 0")
     for count, classes in pairs { [3] = { "a", "b", "c" }, [1] = { "a" } } do

@@ -42,8 +42,9 @@ return {
   {
     title = "Pruning",
     about = "Scores of neurons, the samples that they are scored on, and the removal of the lowest.",
-    names = { "importance", "sample", "prune", "compact", "lossless" },
-    classes = { { "ScoringContext", "pruning.scoring_context" }, { "PruningPlan", "models.pruning_plan" },
+    names = { "importance", "sample", "sampling", "cluster", "prune", "compact", "lossless" },
+    classes = { { "SamplingContext", "pruning.sample_context" }, { "Random", "util.random_numbers" },
+      { "ScoringContext", "pruning.scoring_context" }, { "PruningPlan", "models.pruning_plan" },
       { "Lossless", "pruning.lossless" } },
     topics = { "scores", "sampling", "reduce" },
   },

@@ -14,13 +14,14 @@ local sample_scores = require "secateur.pruning.sample_scores"
 local scores = require "secateur.pruning.scores"
 local scoring_context = require "secateur.pruning.scoring_context"
 local skipped = require "secateur.data.skipped"
+local strategy = require "secateur.pruning.strategy"
 local unit_readers = require "secateur.pruning.unit_readers"
 
 -- The samples that are scored on.
 local function choose_samples(model, split, opts)
   local indices = opts.indices or errors.within("importance", sample, model, split, { sampling = opts.sampling,
     per_class = opts.per_class, seed = opts.seed })
-  if #indices == 0 and type(opts.sampling) == "function" then
+  if #indices == 0 and not opts.indices then
     errors.refuse("importance", "sampling: expected a function that chooses samples that can be read, got none of "
       .. "any class")
   end
@@ -143,9 +144,10 @@ end
 --   `method` ("sensitivity"; a name or a function, see above), `redundancy`, `calibration` (a split or a Tensor
 --   [N x C x H x W] of normalised images; the split), `calibration_count` (256 of them, chosen by the seed; where a
 --   split has fewer, augmented views are added, up to 16 of an image),
---   `sampling` ("clustering", "confidence", "random" or a function, see `sample`; default: "random" with redundancy,
+--   `sampling` (a name, function or table, see `sample`; default: "random" with redundancy,
 --   where the choice makes no difference, else "clustering", which runs the model on the whole split), `per_class`
---   (10), `indices` (samples chosen already; those that cannot be read are left out), `reduce` ("sum" keeps
+--   (10), `indices` (samples chosen already; those that cannot be read are left out; with `weights`, as `sample` gives
+--   them, means are weighted), `reduce` ("sum" keeps
 --   the sign, "abs" takes the magnitude of each sample's sum; default: "sum" for `lrp` and `dlb` on networks without
 --   attention and for what has no sign, else "abs", since signed
 --   sums of `ig` and `gradient_x_input`, and of any on transformers, rank no better than chance; of no effect on
@@ -153,7 +155,8 @@ end
 --   "prediction", a class, or a contrast `{ of = "label", against = "runner_up" }` of these; `sensitivity` looks at all
 --   classes), `on_batch` (function(done, total)), and those that the method has in `attribute`
 -- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices that were
---   used, layers in order, redundancy, calibration_count, reduce, skipped: how many images were left out because they
+--   used, their weights, layers in order, redundancy, calibration_count, reduce, skipped: how many images were left
+--   out because they
 --   could not be read, as far as is known, ...) is there to be read, but does not show up in a
 --   loop. `prune` repairs with the same calibration images, for which it asks the scores
 -- @usage
@@ -183,7 +186,8 @@ local function importance(model, split, opts)
   scores.check(by_layer, method)
   local given = checked.calibration or (split.count or split.labels) and split or nil
   return scores.new(by_layer, { method = method, indices = indices, layers = names,
-    sampling = checked.indices and "given" or checked.sampling, reduce = count and "square" or checked.reduce,
+    sampling = checked.indices and "given" or strategy.read("importance", "sampling", checked.sampling).name,
+    weights = indices.weights, reduce = count and "square" or checked.reduce,
     seed = checked.seed, per_class = checked.per_class, redundancy = checked.redundancy, calibration_count = count,
     skipped = skipped.count(split, type(given) == "table" and given or nil) },
     given)

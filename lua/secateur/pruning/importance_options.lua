@@ -1,9 +1,10 @@
 --- The options of importance, for whoever has to know early that they are good.
 -- @module secateur.pruning.importance_options
+local errors = require "secateur.util.errors"
 local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
 local scoring_method = require "secateur.pruning.scoring_method"
-local strategies = require "secateur.pruning.strategies"
+local strategy = require "secateur.pruning.strategy"
 
 local importance_options = {}
 
@@ -13,7 +14,7 @@ local words = { label = true, prediction = true, runner_up = true }
 --- Rules of the options that all methods share.
 importance_options.rules = {
   method = { one_of = methods.scoring, type = "function", default = "sensitivity" },
-  sampling = { one_of = options.sorted_keys(strategies), type = "function" },
+  sampling = {}, -- secateur.pruning.strategy reads it
   per_class = { type = "integer", min = 1, default = 10 },
   indices = { type = "list", least = 1 },
   reduce = { one_of = { "sum", "abs" } },
@@ -39,6 +40,22 @@ importance_options.rules = {
   on_batch = { type = "function" },
 }
 
+-- Weights that samples bring along, see `sample`: one for each.
+local function check_weights(name, indices)
+  local weights = indices and indices.weights
+  if weights == nil then return end
+  if type(weights) ~= "table" or #weights ~= #indices then
+    errors.refuse(name, "indices: expected a weight for each of %d samples, got %s", #indices,
+      type(weights) == "table" and #weights or options.describe(weights))
+  end
+  for i, weight in ipairs(weights) do
+    if not math.type(weight) or not (weight > 0 and weight < math.huge) then
+      errors.refuse(name, "indices: expected weights that are finite numbers above 0, got %s at %d",
+        options.describe(weight), i)
+    end
+  end
+end
+
 --- Checks the options of a method of scoring, those that the method has in `attribute` among them.
 -- @string name what messages begin with
 -- @tab[opt] given
@@ -49,7 +66,10 @@ function importance_options.check(name, given)
     for key, value in pairs(given) do plain[key] = value end
     plain.method, given = scoring_method.read(name, "method", given.method).score, plain
   end
-  return methods.check(name, given, importance_options.rules)
+  local checked = methods.check(name, given, importance_options.rules)
+  if checked.sampling ~= nil then strategy.read(name, "sampling", checked.sampling) end
+  check_weights(name, checked.indices)
+  return checked
 end
 
 return importance_options

@@ -7,8 +7,8 @@
 -- @tab ctx see `sample`
 -- @treturn table entries of the pool, one per cluster
 local function clustering(pool, ctx)
-  if #pool <= ctx.per_class then return pool end
-  return (ctx.kmeans(pool, ctx.per_class))
+  if #pool <= ctx.count then return pool end
+  return (ctx.kmeans(pool, ctx.count))
 end
 
 return clustering
