@@ -46,7 +46,7 @@ return {
     classes = { { "SamplingContext", "pruning.sample_context" }, { "Random", "util.random_numbers" },
       { "ScoringContext", "pruning.scoring_context" }, { "PruningPlan", "models.pruning_plan" },
       { "Lossless", "pruning.lossless" } },
-    topics = { "scores", "sampling", "reduce" },
+    topics = { "scores", "reduce" },
   },
   {
     title = "Evaluation",

@@ -1,5 +1,10 @@
---- Distances, clusters and principal components of rows, for sampling strategies of one's own.
+--- Distances, clusters and principal components of the rows of a Tensor [n x d], such as `ctx:features_matrix()` of a
+-- sampling strategy. The same bits on every machine, with any number of threads.
 -- @module secateur.pruning.cluster
+-- @usage
+-- local centroids, assignment, nearest = sc.cluster.kmeans(x, 5, { seed = 1 })
+-- local rows, radius = sc.cluster.k_centre(x, 5)
+-- local flat = sc.cluster.pca(x, 2)
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local methods = require "secateur.util.methods"
@@ -8,12 +13,6 @@ local random_numbers = require "secateur.util.random_numbers"
 local symmetric_eigen = require "secateur.pruning.symmetric_eigen"
 local tensors = require "secateur.util.tensors"
 
---- Distances, clusters and principal components of the rows of a Tensor [n x d], such as `ctx:features_matrix()` of a
--- sampling strategy. The same bits on every machine, with any number of threads.
--- @usage
--- local centroids, assignment, nearest = sc.cluster.kmeans(x, 5, { seed = 1 })
--- local rows, radius = sc.cluster.k_centre(x, 5)
--- local flat = sc.cluster.pca(x, 2)
 local cluster = {}
 
 local function check_matrix(name, argument, x, width)
@@ -223,4 +222,6 @@ function cluster.pca(x, count)
   return core.tensor(project(rows, means, components)), core.tensor(components), core.tensor(variances)
 end
 
-return methods.suggest("cluster", cluster)
+methods.suggest("cluster", cluster)
+
+return cluster

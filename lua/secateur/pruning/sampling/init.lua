@@ -1,17 +1,66 @@
---- Sampling strategies as values, to be composed; see `sample`.
+--- The option `sampling`, which samples of each class neurons are scored on; and strategies as values, to be composed.
+--
+-- A strategy is a name (`sample` lists them), what this table holds or makes, a function of one's own
+-- `f(pool, ctx)`, called once per class, that gives a list of entries of the pool or of indices, of which the first
+-- `per_class` are taken; or a table `{ choose = f, scope = "class" | "all", version =, name = }`. With scope "all" the
+-- function is called once, with the samples of all classes, and the first `ctx.count` of its list are taken, whatever
+-- class they are of. `version` says that a sweep's stored rows are of this strategy, in place of its source and what it
+-- refers to.
+--
+-- `pool`: a list, in the order of the split, that may be sorted in place. Each entry has
+--
+-- * `index`, `label`: the sample's number in the split and its class; `path`, `name`, `group` of its file, as the split
+--   has them
+-- * `probabilities`: of all classes or findings, a list; `confidence`: that of its class
+-- * `margin`: the largest less the second probability (of a finding |2p - 1|)
+-- * `entropy`: of the probabilities, in nats
+-- * `loss`: cross entropy of its class, in nats
+-- * `features`: what the output layer reads, a Tensor [D]
+-- * `image`: a Tensor [C x H x W] as the model gets it
+-- * `weight`: to be set, where some samples are to count more than others in the means of `importance`; 1 if it is not
+--
+-- What the model says is computed when some of it is first looked at, in one pass over the pool; who looks at none of
+-- it runs no model, and who looks at no image reads none. A field that is misspelt is an error; fields of one's own
+-- may be written. An image that cannot be read has confidence, margin and entropy 0, an infinite loss, and nothing
+-- else. Where one is chosen, the next of the list takes its place; where the list has no other, or a matrix of
+-- features was asked for, the function is called again with a pool without it.
+--
+-- Of images with several findings, a pool holds those that have one: its entries tell of that finding alone. Of the
+-- pool "no finding" (label 0) `confidence` is the probability that all are absent, `margin` the smallest of any,
+-- `entropy` and `loss` are sums.
+--
+-- `ctx`:
+--
+-- * `class`, `class_name`: whose pool it is (nil with scope "all"); `classes`: all names
+-- * `per_class`, `seed`, `split`, `model`: as they were given; `count`: how many are taken at most
+-- * `ctx:features_matrix(entries)`: what the output layer reads, a Tensor [n x d], a row per entry of the pool as it
+--   was given (or of some entries); `ctx:features(layer, entries)`: the same of any node, averaged over positions. See
+--   `cluster` for what can be done with them
+-- * `ctx.random`: a generator of its own for each class: `:uniform()`, `:integer(n)`, `:normal()`, `:shuffle(list)`
+-- * `ctx.shuffle(list)`: a new list in a random order, the same each time
+-- * `ctx.kmeans(entries, k)`: the entry of each cluster that is nearest to its centroid, and the clusters as lists
 -- @module secateur.pruning.sampling
+-- @usage
+-- local function hardest(pool)
+--   table.sort(pool, function(a, b) return a.confidence < b.confidence end)
+--   return pool
+-- end
+-- sc.importance(model, data.train, { sampling = hardest, per_class = 10 })
+--
+-- local function spread(pool, ctx)
+--   local chosen = {}
+--   for i, row in ipairs(sc.cluster.k_centre(ctx:features_matrix(), math.min(#pool, ctx.count))) do
+--     chosen[i] = pool[row]
+--   end
+--   return chosen
+-- end
+-- sc.sample(model, data.train, { sampling = sc.sampling.chain(sc.sampling.take(0.25, "margin"), spread) })
 local composition = require "secateur.pruning.sampling.composition"
 local errors = require "secateur.util.errors"
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
 local strategy = require "secateur.pruning.strategy"
 
---- Strategies as values: `sc.sampling.margin`, `sc.sampling.coverage`, ... are those of `sample` that have a name, and
--- the functions below make new ones of them, of functions and of tables. All of them are given as the option `sampling`
--- of `sample`, `importance` and `sweep`.
--- @usage
--- local sampling = sc.sampling.chain(sc.sampling.take(50, "margin"), "coverage")
--- sc.importance(model, data.train, { sampling = sampling })
 local sampling = {}
 
 local function compose(name, detail, parts, scope, choose)
@@ -97,4 +146,6 @@ end
 
 for _, name in ipairs(strategy.names()) do sampling[name] = strategy.read("sampling", name, name) end
 
-return methods.suggest("sampling", sampling)
+methods.suggest("sampling", sampling)
+
+return sampling
