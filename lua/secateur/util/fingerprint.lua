@@ -1,16 +1,15 @@
 --- Short texts that stand for models, datasets and options, to tell whether two experiments are the same.
 -- They guard against mistakes, not against forgery: of a large array 64 values are looked at, of a split 8 images.
 -- @module secateur.util.fingerprint
+local closures = require "secateur.util.closures"
 local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
-local files = require "secateur.util.files"
 local json = require "secateur.util.json"
-local lfs = require "lfs"
 local tensors = require "secateur.util.tensors"
 
 local fingerprint = {}
 
-local values_per_tensor, images_per_split = 64, 8
+local values_per_tensor, values_per_option, images_per_split = 64, 65536, 8
 
 --- 64-bit FNV-1a of a text, as 16 hexadecimal digits.
 -- @string text
@@ -29,10 +28,12 @@ local function spread(size, count)
   return list
 end
 
-local function tensor_text(tensor)
+-- `whole`: how many values are all looked at; of more, `values_per_tensor`, or where `whole` is given 4096.
+local function tensor_text(tensor, whole)
   local size = tensor:numel()
   local flat, parts = tensor:reshape(size), { table.concat({ table.unpack(tensor:shape()) }, "x") }
-  for _, i in ipairs(spread(size, values_per_tensor)) do parts[#parts + 1] = decimal("%.9g", flat:get(i)) end
+  local looked_at = not whole and values_per_tensor or size <= whole and size or 4096
+  for _, i in ipairs(spread(size, looked_at)) do parts[#parts + 1] = decimal("%.9g", flat:get(i)) end
   return table.concat(parts, " ")
 end
 
@@ -69,64 +70,20 @@ function fingerprint.dataset(dataset)
   return fingerprint.text(table.concat(parts, "\n"))
 end
 
--- The text that a function was compiled from; nil where there is no such file. One that is there and cannot be read is
--- an error: what would stand for the function then would be something else.
-local function source_of(info)
-  if info.source:sub(1, 1) ~= "@" then return info.source end
-  local path = info.source:sub(2)
-  if not lfs.attributes(path, "mode") then return nil end
-  return errors.check(files.read_all(path))
-end
-
--- A function as its lines in the source, wherever they stand there; compiled code, which holds line numbers, only
--- where the source cannot be had.
-local function function_text(value)
-  local info = debug.getinfo(value, "S")
-  if info.what == "C" then return "of C" end
-  local source = source_of(info)
-  local lines, number = {}, 0
-  for line in (source or ""):gmatch("([^\n]*)\n?") do
-    number = number + 1
-    if number >= info.linedefined and number <= info.lastlinedefined then lines[#lines + 1] = line end
+local function has(value, ...)
+  for _, name in ipairs { ... } do
+    local good, field = pcall(function() return value[name] end) -- a class of the user's may raise
+    if not good or type(field) ~= "function" then return false end
   end
-  if #lines == 0 then lines[1] = string.dump(value, true) end
-  return fingerprint.text(table.concat(lines, "\n"))
-end
-
---- Options as plain data: functions by their source (what they refer to is not seen), tensors by their values, splits
--- by labels, file names and some images.
--- @param value
--- @return plain data, see `secateur.util.json`
-function fingerprint.options(value)
-  local kind = type(value)
-  if kind == "function" then
-    return "function " .. function_text(value)
-  elseif kind == "userdata" then
-    return tensors.is(value) and "tensor " .. fingerprint.text(tensor_text(value)) or "userdata"
-  elseif kind == "table" and is_split(value) then
-    return "split " .. fingerprint.text(split_text("option", value))
-  elseif kind == "table" then
-    local plain = {}
-    for key, item in pairs(value) do plain[key] = fingerprint.options(item) end
-    if #plain > 0 and next(plain, #plain) then -- a list with names beside it
-      local named = {}
-      for key, item in pairs(plain) do named[tostring(key)] = item end
-      return named
-    end
-    return plain
-  end
-  return value
+  return true
 end
 
 local function is_dataset(value)
-  return type(value) == "table" and type(value.train) == "table" and is_split(value.train)
+  local train = rawget(value, "train")
+  return type(train) == "table" and is_split(train)
 end
 
-local function plain_text(value)
-  if value == nil then return "nil" end
-  if type(value) ~= "table" then return json.encode(fingerprint.options(value)) end
-  if type(value.state) == "function" then return "model " .. fingerprint.model(value) end
-  if not is_dataset(value) then return json.encode(fingerprint.options(value)) end
+local function dataset_text(value)
   local parts = { json.encode(value.classes) }
   for _, name in ipairs { "train", "val", "test" } do
     if value[name] then parts[#parts + 1] = split_text(name, value[name]) end
@@ -134,17 +91,67 @@ local function plain_text(value)
   return "dataset " .. fingerprint.text(table.concat(parts, "\n"))
 end
 
+-- What stands for a Tensor, a model, a split or a data set; nil for anything else.
+local function object_text(value)
+  if tensors.is(value) then return "tensor " .. fingerprint.text(tensor_text(value, values_per_option)) end
+  if type(value) ~= "table" then return nil end
+  if has(value, "batch", "count") then return "split " .. fingerprint.text(split_text("option", value)) end
+  if has(value, "forward", "state") then return "model " .. fingerprint.model(value) end
+  if is_dataset(value) then return dataset_text(value) end
+end
+
+local function plain_options(value, place)
+  local kind = type(value)
+  if kind == "nil" or kind == "boolean" or kind == "number" or kind == "string" then return value end
+  local object = object_text(value)
+  if object then return object end
+  if kind ~= "table" then return kind .. " " .. fingerprint.text(closures.text(value, object_text, place)) end
+  local plain = {}
+  for key, item in pairs(value) do
+    plain[key] = plain_options(item, place and ("%s.%s"):format(place, key) or tostring(key))
+  end
+  if #plain > 0 and next(plain, #plain) then -- a list with names beside it
+    local named = {}
+    for key, item in pairs(plain) do named[tostring(key)] = item end
+    return named
+  end
+  return plain
+end
+
+--- Options as plain data. Functions are told apart by their lines in the source and by what they refer to, deeply:
+-- their upvalues as they are now, functions, tables with their metatables, plain values, Tensors, models and splits;
+-- what is of Lua's library or of this package by its name, and globals not at all. A function that counts its own calls
+-- in an upvalue is another one after each of them. Tensors stand by their values (64 K of them, of larger ones 4096),
+-- splits by labels, file names and some images.
+-- @param value
+-- @string[opt] place what messages call it, such as "sampling.mine"
+-- @return plain data, see `secateur.util.json`
+-- @raise where nothing can stand for something, as for files, coroutines and values of C: its place, and to give a
+--   version instead
+function fingerprint.options(value, place)
+  return plain_options(value, place)
+end
+
+local function plain_text(value, place)
+  if value == nil then return "nil" end
+  if type(value) ~= "table" then return json.encode(fingerprint.options(value, place)) end
+  if has(value, "state") then return "model " .. fingerprint.model(value) end
+  if is_dataset(value) then return dataset_text(value) end
+  return json.encode(fingerprint.options(value, place))
+end
+
 --- A short text that stands for models, data sets, splits, tensors and options: equal ones have the same, others
 -- another, so that what took long to make can be kept under it. It guards against mistakes, not against forgery: of
--- a parameter 64 values are looked at, of a split all labels and names and 8 images as a model would get them, of a
--- function its lines in the source.
--- @param ... models, data sets, splits, tensors, plain values, and tables of plain values
+-- a parameter 64 values are looked at, of a split all labels and names and 8 images as a model would get them. Of a
+-- function its lines in the source count, and all that it refers to but globals, as it is now; where nothing can stand
+-- for that (a file, a coroutine), give a version of your own in its place.
+-- @param ... models, data sets, splits, tensors, functions, plain values, and tables of these
 -- @treturn string 16 hexadecimal digits
 -- @usage
 -- local key = sc.fingerprint(data, { epochs = 20, seed = 1 })
 function fingerprint.of(...)
   local parts = table.pack(...)
-  for i = 1, parts.n do parts[i] = errors.within("fingerprint", plain_text, parts[i]) end
+  for i = 1, parts.n do parts[i] = errors.within("fingerprint", plain_text, parts[i], "argument " .. i) end
   return fingerprint.text(table.concat(parts, "\n"))
 end
 

@@ -1,0 +1,210 @@
+--- A text for a value with functions in it: equal for what is made again by the same lines from the same values,
+-- another for what is not, in every process. A function is its lines in the source and all that it refers to: its upvalues,
+-- and what they refer to in turn. Names that it looks up in its environment (globals) stand for themselves, and so does
+-- what is of Lua's own library or of this package.
+-- @module secateur.util.closures
+local errors = require "secateur.util.errors"
+local files = require "secateur.util.files"
+local lfs = require "lfs"
+
+local closures = {}
+
+-- The text that a function was compiled from; nil where there is no such file. One that is there and cannot be read is
+-- an error: what would stand for the function then would be something else.
+local function source_of(info)
+  if info.source:sub(1, 1) ~= "@" then return info.source end
+  local path = info.source:sub(2)
+  if not lfs.attributes(path, "mode") then return nil end
+  return errors.check(files.read_all(path))
+end
+
+-- A function as its lines in the source, wherever they stand there. Compiled code, which holds line numbers, only where
+-- the source cannot be had, and beside it where another function may begin and end on the same lines.
+local function lines_of(value)
+  local info = debug.getinfo(value, "S")
+  local source = source_of(info)
+  local lines, number = {}, 0
+  for line in (source or ""):gmatch("([^\n]*)\n?") do
+    number = number + 1
+    if number >= info.linedefined and number <= info.lastlinedefined then lines[#lines + 1] = line end
+  end
+  local _, begun = (lines[1] or ""):gsub("%f[%w_]function%f[^%w_]", "")
+  if begun ~= 1 then lines[#lines + 1] = string.dump(value, true) end
+  return table.concat(lines, "\n")
+end
+
+local libraries = { _G = 1, string = 1, table = 1, math = 1, io = 1, os = 1, coroutine = 1, utf8 = 1, debug = 1,
+  package = 1 }
+
+-- Which modules give their names first: those of Lua, of this package (the one of public names, which has what was used
+-- of the others, last), others'.
+local function rank_of(name)
+  return libraries[name] or name:find "^secateur%." and 2 or name == "secateur" and 3 or 4
+end
+
+local function sorted_modules()
+  local modules = {}
+  for name in next, package.loaded do
+    if type(name) == "string" then modules[#modules + 1] = name end
+  end
+  table.sort(modules, function(a, b)
+    if rank_of(a) ~= rank_of(b) then return rank_of(a) < rank_of(b) end
+    return a < b
+  end)
+  return modules
+end
+
+local function text_keys(module)
+  local keys = {}
+  for key in next, module do
+    if type(key) == "string" then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  return keys
+end
+
+-- What stands for itself by name: modules of Lua and of this package, what is in them, and functions of C that other
+-- modules have.
+local function names_of_libraries()
+  local names, modules = { [_G] = "_G" }, sorted_modules()
+  for _, name in ipairs(modules) do
+    local module = package.loaded[name]
+    local is_value = type(module) == "table" or type(module) == "function"
+    if rank_of(name) < 4 and is_value and not names[module] then names[module] = name end
+  end
+  for _, name in ipairs(modules) do
+    local module, own = package.loaded[name], rank_of(name) < 4
+    for _, key in ipairs(type(module) == "table" and text_keys(module) or {}) do
+      local value = rawget(module, key)
+      local kind = type(value)
+      local is_c = kind == "function" and debug.getinfo(value, "S").what == "C"
+      if (is_c or own and (kind == "function" or kind == "userdata")) and not names[value] then
+        names[value] = name == "_G" and key or name .. "." .. key
+      end
+    end
+  end
+  return names
+end
+
+local kinds = { userdata = "a value of C", thread = "a coroutine", ["function"] = "a function of C" }
+
+-- "upvalue 'cache.handle'", and where functions are met on the way, one upvalue after another.
+local function describe_place(path)
+  local parts = {}
+  for _, step in ipairs(path) do
+    if step.upvalue or #parts == 0 then
+      parts[#parts + 1] = { step.upvalue and "upvalue" or "field", step.name }
+    else
+      parts[#parts][2] = parts[#parts][2] .. "." .. step.name
+    end
+  end
+  local texts = {}
+  for i, part in ipairs(parts) do texts[#parts + 1 - i] = ("%s '%s'"):format(part[1], part[2]) end
+  return table.concat(texts, " of ")
+end
+
+local function refuse(state, value, what)
+  local path = describe_place(state.path)
+  what = what or io.type(value) and "a file" or kinds[type(value)]
+  errors.raise("%s%s is %s, which nothing can stand for: give version = ...", state.place and state.place .. ": " or "",
+    path ~= "" and path or "the value", what)
+end
+
+local write
+
+-- Writes what is below a value, with the step that leads there.
+local function write_below(state, value, name, upvalue)
+  state.path[#state.path + 1] = { name = name, upvalue = upvalue }
+  write(state, value)
+  state.path[#state.path] = nil
+end
+
+local function put(state, text) state.parts[#state.parts + 1] = text end
+
+-- Whether an object was met before; then its number stands for it.
+local function is_known(state, object)
+  local number = state.numbers[object]
+  if number then
+    put(state, "see " .. number)
+    return true
+  end
+  state.count = state.count + 1
+  state.numbers[object] = state.count
+  return false
+end
+
+local function write_function(state, value)
+  if debug.getinfo(value, "S").what == "C" then refuse(state, value) end
+  if is_known(state, value) then return end
+  put(state, ("function %q"):format(lines_of(value)))
+  for i = 1, 255 do
+    local name, held = debug.getupvalue(value, i)
+    if not name then break end
+    put(state, ("upvalue %q"):format(name))
+    -- Functions that share a variable see each other's changes.
+    if name ~= "_ENV" and not is_known(state, debug.upvalueid(value, i)) then
+      write_below(state, held, name == "(no name)" and "number " .. i or name, true)
+    end
+  end
+  put(state, "end")
+end
+
+local ranks = { boolean = 1, number = 2, string = 3 }
+
+local function is_before(a, b)
+  local kind = type(a)
+  if kind ~= type(b) then return ranks[kind] < ranks[type(b)] end
+  if kind == "boolean" then return not a and b end
+  return a < b
+end
+
+local function write_table(state, value)
+  if is_known(state, value) then return end
+  local keys = {}
+  for key in next, value do
+    if not ranks[type(key)] then refuse(state, value, ("a table with %s as a key"):format(type(key))) end
+    keys[#keys + 1] = key
+  end
+  table.sort(keys, is_before)
+  put(state, "table")
+  for _, key in ipairs(keys) do
+    put(state, ("%q"):format(key))
+    write_below(state, rawget(value, key), tostring(key))
+  end
+  local class = debug.getmetatable(value)
+  if class then
+    put(state, "metatable")
+    write_below(state, class, "metatable")
+  end
+  put(state, "end")
+end
+
+write = function(state, value)
+  local kind = type(value)
+  if kind == "number" or kind == "string" or kind == "boolean" or kind == "nil" then
+    return put(state, ("%q"):format(math.tointeger(kind == "number" and value) or value))
+  end
+  local name = state.names[value]
+  if name then return put(state, "named " .. name) end
+  local text = state.object(value)
+  if text then return put(state, text) end
+  if kind == "function" then return write_function(state, value) end
+  if kind == "table" then return write_table(state, value) end
+  refuse(state, value)
+end
+
+--- Writes a value as text.
+-- @param value
+-- @func object what stands for a value that knows by itself what tells it from others, as a Tensor or a model does; nil
+--   for others
+-- @string[opt] place what messages call the value
+-- @treturn string
+-- @raise where something cannot be told from others: what, and where it was met
+function closures.text(value, object, place)
+  local state = { parts = {}, numbers = {}, count = 0, path = {}, names = names_of_libraries(), object = object,
+    place = place }
+  write(state, value)
+  return table.concat(state.parts, "\n")
+end
+
+return closures
