@@ -4,6 +4,7 @@ local errors = require "secateur.util.errors"
 local image_files = require "secateur.data.image_files"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
+local sweep_settings = require "secateur.experiments.sweep_settings"
 
 local sweep_images = {}
 
@@ -47,10 +48,18 @@ end
 
 -- Whether the store has measured anything of a data set.
 local function has_begun(job, dataset)
-  for _, model in ipairs(job.models) do
-    if job.store:get("baseline", json.encode { dataset.name, model.name }) then return true end
+  for _, pair in ipairs(job.pairs) do
+    if pair.dataset == dataset.name and job.store:get("baseline", sweep_settings.key(job, "baseline", pair)) then
+      return true
+    end
   end
   return false
+end
+
+local function first_pair(job, dataset)
+  for _, pair in ipairs(job.pairs) do
+    if pair.dataset == dataset.name then return pair end
+  end
 end
 
 local function say(job, dataset, note)
@@ -64,7 +73,7 @@ function sweep_images.verify(job)
   if not job.options.store then return end
   for _, dataset in ipairs(job.datasets) do
     job.where = "datasets." .. dataset.name
-    local key = json.encode { dataset.name }
+    local key = sweep_settings.key(job, KIND, first_pair(job, dataset))
     local known = read_kept(job, key)
     local now, notes = image_files.verify({ train = dataset.value.train, test = dataset.value.test }, known or {},
       job.options.verify)

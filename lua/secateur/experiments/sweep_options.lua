@@ -8,8 +8,9 @@ local importance_options = require "secateur.pruning.importance_options"
 local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
-local strategies = require "secateur.pruning.strategies"
 local predict = require "secateur.evaluation.predict"
+local scoring_method = require "secateur.pruning.scoring_method"
+local strategy = require "secateur.pruning.strategy"
 local targets = require "secateur.models.targets"
 
 local sweep_options = {}
@@ -43,7 +44,9 @@ local rules = {
   latency = { type = "boolean" },
   agreement = { type = { "boolean", "table" } },
   about = { type = "table" },
+  on_error = { one_of = { "stop", "keep" } },
   store = { type = "string" },
+  wait = { type = "number", min = 0 },
   verify = image_files.rule,
   progress = { type = "boolean" },
 }
@@ -77,30 +80,41 @@ local function named(opts, single, many)
   return list
 end
 
--- Named things of ours, and functions of one's own under their keys, as a list of {name=, how=}: samplings, methods.
--- `known`: the rule of a name.
-local function named_functions(given, argument, known)
-  if type(given) == "string" then given = { given } end
-  if type(given) == "function" then given = { custom = given } end
+-- Samplings, or methods, as a list of what `read` makes of each: names, or values that have a name, at places of a list;
+-- others under their keys. `how` is what was given. `is_one`: whether a value is one, and not a table of some.
+local function named_values(given, argument, read, is_one)
   local list, seen, custom = {}, {}, {}
-  for i, name in ipairs(given) do
-    local place = ("%s[%d]"):format(argument, i)
-    if seen[name] then errors.refuse("sweep", "%s: expected each once, got '%s' again", place, name) end
-    options.value("sweep", place, name, known)
-    list[i], seen[name] = { name = name, how = name }, true
+  local function add(place, name, value)
+    local found = read("sweep", place, value)
+    local entry = { name = name or found.name, how = value, read = found, builtin = found.builtin }
+    if seen[entry.name] then
+      errors.refuse("sweep", "%s: expected each once, got '%s' again", place, entry.name)
+    end
+    list[#list + 1], seen[entry.name] = entry, true
   end
-  for key, how in pairs(given) do
-    if not (math.type(key) and key >= 1 and key <= #list) then
-      if not is_string(key) or seen[key] or type(how) ~= "function" then
-        errors.refuse("sweep", "%s: expected name = function, got %s = %s", argument, tostring(key),
-          options.describe(how))
+  if type(given) == "string" or is_one(given) then
+    add(argument, nil, given)
+    return list
+  end
+  for i, value in ipairs(given) do add(("%s[%d]"):format(argument, i), nil, value) end
+  for name, value in pairs(given) do
+    if not (math.type(name) and name >= 1 and name <= #given) then
+      if not is_string(name) or type(value) ~= "function" and type(value) ~= "table" then
+        errors.refuse("sweep", "%s: expected name = function, got %s = %s", argument, tostring(name),
+          options.describe(value))
       end
-      custom[key] = how
+      custom[name] = value
     end
   end
-  for _, name in ipairs(options.sorted_keys(custom)) do list[#list + 1] = { name = name, how = custom[name] } end
+  for _, name in ipairs(options.sorted_keys(custom)) do
+    add(("%s.%s"):format(argument, name), name, custom[name])
+  end
   if #list == 0 then errors.refuse("sweep", argument .. ": expected at least one") end
   return list
+end
+
+local function is_strategy(value)
+  return strategy.is(value) or type(value) == "function" or type(value) == "table" and type(value.choose) == "function"
 end
 
 local function is_scoring(name)
@@ -115,17 +129,32 @@ function sweep_options.is_model(value)
   return type(value) == "userdata" or type(value) == "table" and type(value.forward) == "function"
 end
 
---- The model for a dataset, or the function that makes it; raises where there is none.
--- @tab model `name` and `value`
--- @tab dataset `name`
--- @treturn Model|function
-function sweep_options.model_for(model, dataset)
-  local value = model.value
+-- A model, or what makes one: a function, and the version where it has one.
+local function read_source(value)
   if type(value) == "function" or sweep_options.is_model(value) then return value end
-  if type(value) == "table" then value = value[dataset.name] end
-  if type(value) == "function" or sweep_options.is_model(value) then return value end
+  if type(value) == "table" and type(value.make) == "function" then return value.make, value.version end
+end
+
+-- The model for a dataset, or the function that makes it, and its version; raises where there is none.
+local function source_of(model, dataset)
+  local value, version = read_source(model.value)
+  if value == nil and type(model.value) == "table" then value, version = read_source(model.value[dataset.name]) end
+  if value ~= nil then return value, version end
   errors.refuse("sweep", "models.%s: expected a model, a function that gives one, or a table with one for dataset '%s'",
     model.name, dataset.name)
+end
+
+-- Every model with every data set, in order.
+local function list_pairs(job)
+  local list = {}
+  for _, dataset in ipairs(job.datasets) do
+    for _, model in ipairs(job.models) do
+      local source, version = source_of(model, dataset)
+      list[#list + 1] = { index = #list + 1, dataset = dataset.name, name = model.name, data = dataset.value,
+        source = source, version = version }
+    end
+  end
+  return list
 end
 
 local function check_dataset(dataset)
@@ -151,7 +180,7 @@ local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_
 -- All of them, before the first method has taken its time.
 local function check_method_options(given, chosen)
   local own = {} -- functions by name
-  for _, method in ipairs(chosen) do own[method.name] = method.how ~= method.name and method.how or nil end
+  for _, method in ipairs(chosen) do own[method.name] = not method.builtin and method.how or nil end
   for method, of_method in pairs(given) do
     if not own[method] and not is_scoring(method) then
       errors.refuse("sweep", "method_options: expected methods as keys, one of %s, got %s",
@@ -188,33 +217,40 @@ local function check_targets(job)
 end
 
 -- A model that is there already has to fit the dataset; one that a function makes later is checked by evaluate.
-local function check_fit(model, dataset)
-  if not model_class.is(model) then return end
+local function check_fit(pair)
+  if not model_class.is(pair.source) then return end
   for _, part in ipairs { "train", "test" } do
-    predict.check_fit("sweep", model, dataset.value[part], ("datasets.%s.%s"):format(dataset.name, part))
+    predict.check_fit("sweep", pair.source, pair.data[part], ("datasets.%s.%s"):format(pair.dataset, part))
   end
 end
 
-local sampling_rule, method_rule = { one_of = options.sorted_keys(strategies), required = true },
-  { one_of = methods.scoring, required = true }
+local function by_name(list)
+  local found = {}
+  for _, entry in ipairs(list) do found[entry.name] = entry end
+  return found
+end
 
 --- Checks the options of a sweep.
 -- @tab given
--- @treturn table the job: `options`; `samplings`, `methods` (lists of `{name=, how=}`); `models`, `datasets` (lists of
---   `{name=, value=}`); `repairs`, `redundancies` (lists of values); `evaluate` ("compact" or "masked"); `costs`
---   (whether rows have them), `latency` (whether that is among them); `agreement` (settings, or nil)
+-- @treturn table the job: `options`; `samplings`, `methods` (lists of `{name=, how=, read=}`: what was
+--   given, and what was read of it; as `sampling` and `method` by name); `models`, `datasets` (lists of `{name=, value=}`); `pairs` of them (`index`,
+--   `dataset`, `name`, `data`, `source`: the model or the function that makes it, `version`); `repairs`, `redundancies`
+--   (lists of values); `evaluate` ("compact" or "masked"); `latency` (whether rows have it); `agreement` (settings, or
+--   nil); `on_error`
 function sweep_options.prepare(given)
   local opts = options.check("sweep", given, rules)
   if opts.seeds and opts.seed then errors.refuse("sweep", "expected either seed or seeds") end
   opts.seeds = opts.seeds and options.entries("sweep", "seeds", opts.seeds, { type = "integer" }) or { opts.seed or 0 }
   opts.rates = options.entries("sweep", "rates", opts.rates, rate_rule)
   table.sort(opts.rates)
-  local job = { options = opts, samplings = named_functions(opts.sampling, "sampling", sampling_rule),
-    methods = named_functions(opts.methods, "methods", method_rule),
+  local job = { options = opts, samplings = named_values(opts.sampling, "sampling", strategy.read, is_strategy),
+    methods = named_values(opts.methods, "methods", scoring_method.read, scoring_method.is_own),
     models = named(opts, "model", "models"), datasets = named(opts, "data", "datasets") }
   job.repairs = axis(opts, "repair", repairs)
   job.redundancies = axis(opts, "redundancy", { false, true })
-  job.evaluate, job.costs, job.latency = opts.evaluate or "compact", true, opts.latency ~= false
+  job.evaluate, job.latency = opts.evaluate or "compact", opts.latency ~= false
+  job.on_error = opts.on_error or "stop"
+  job.method, job.sampling = by_name(job.methods), by_name(job.samplings)
   check_method_options(opts.method_options, job.methods)
   for _, dataset in ipairs(job.datasets) do check_dataset(dataset) end
   check_targets(job)
@@ -224,9 +260,8 @@ function sweep_options.prepare(given)
     -- Splits of one's own need not give single images.
     if opts.agreement == nil and not (test.batch and test.labels) then job.agreement = nil end
   end
-  for _, dataset in ipairs(job.datasets) do
-    for _, model in ipairs(job.models) do check_fit(sweep_options.model_for(model, dataset), dataset) end
-  end
+  job.pairs = list_pairs(job)
+  for _, pair in ipairs(job.pairs) do check_fit(pair) end
   return job
 end
 

@@ -2,13 +2,16 @@
 -- @module secateur.experiments.sweep_row
 local core = require "secateur.core"
 local cost = require "secateur.models.cost"
-local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
 local evaluate = require "secateur.evaluation.evaluate"
-local json = require "secateur.util.json"
 local output_agreement = require "secateur.evaluation.output_agreement"
+local sweep_scores = require "secateur.experiments.sweep_scores"
 
 local sweep_row = {}
+
+--- The columns that are times: all else in a row is the same whatever machine it is computed on.
+sweep_row.timings = { "score_seconds", "repair_seconds", "evaluate_seconds", "agreement_seconds", "latency_1",
+  "latency_16", "relative_latency_1", "relative_latency_16" }
 
 -- Timings of a row are medians of few runs: a sweep has many rows, and its figures show the trend.
 local repeats = { [1] = 5, [16] = 3 }
@@ -43,41 +46,13 @@ function sweep_row.measure(job, pair, model)
   return columns_of(measured, core.clock() - started), measured
 end
 
--- Outputs as the store keeps them, and back. Nine digits give every float32 back exactly.
-local function pack_outputs(measured)
-  local rows = {}
-  for i, row in ipairs(measured.logits) do
-    local words = {}
-    for j, logit in ipairs(row) do words[j] = decimal("%.9g", logit) end
-    rows[i] = table.concat(words, " ")
-  end
-  return { logits = rows, indices = measured.indices }
-end
-
-local function unpack_outputs(kept)
-  local logits = {}
-  for i, text in ipairs(kept.logits) do
-    logits[i] = {}
-    for word in text:gmatch "%S+" do table.insert(logits[i], tonumber(word)) end
-  end
-  return { logits = logits, indices = kept.indices }
-end
-
---- Evaluates the dense model of a pair, unless the store has what came of it: `pair.baseline`, columns of a row, and
--- `pair.dense`, its outputs.
+--- Evaluates the dense model of a pair.
 -- @tab job
--- @tab pair `model`, `data`, `dataset`, `name`
+-- @tab pair `model`, `data`
+-- @treturn table plain data: `baseline`, columns of a row, and `logits`, its outputs
 function sweep_row.measure_dense(job, pair)
-  local key = json.encode { pair.dataset, pair.name }
-  local baseline, dense = job.store:get("baseline", key), job.store:get("logits", key)
-  if not baseline or job.costs and not dense then
-    local columns, measured = sweep_row.measure(job, pair, pair.model)
-    if job.costs and not dense then dense = job.store:put("logits", key, pack_outputs(measured)) end
-    baseline = baseline or job.store:put("baseline", key, columns)
-  end
-  -- Stores from before there were costs call it by its old name.
-  baseline.evaluate_seconds = baseline.evaluate_seconds or baseline.seconds
-  pair.baseline, pair.dense = baseline, dense and unpack_outputs(dense)
+  local columns, measured = sweep_row.measure(job, pair, pair.model)
+  return { baseline = columns, logits = sweep_scores.pack_outputs(measured) }
 end
 
 local function cost_of(model)
@@ -120,7 +95,7 @@ end
 
 --- The columns of a model that is evaluated: measures, costs, and how far its decisions are those of the dense model.
 -- @tab job
--- @tab pair as `measure_dense` leaves it
+-- @tab pair `model`, `data`, `baseline` (columns) and `dense` (outputs) of `measure_dense`
 -- @tparam Model model the pruned model, or the dense one itself, which is not evaluated again
 -- @treturn table columns of a row
 function sweep_row.columns(job, pair, model)
@@ -131,8 +106,8 @@ function sweep_row.columns(job, pair, model)
   else
     local measured
     columns, measured = sweep_row.measure(job, pair, model)
-    if job.costs then check_outputs(pair.dense, measured) end
-    local found = job.costs and output_agreement.compare(pair.dense, measured) or {}
+    check_outputs(pair.dense, measured)
+    local found = output_agreement.compare(pair.dense, measured)
     for _, name in ipairs { "decision_agreement", "kl", "drop_low", "drop_high" } do columns[name] = found[name] end
   end
   columns.drop = pair.baseline.accuracy - columns.accuracy
@@ -140,12 +115,7 @@ function sweep_row.columns(job, pair, model)
   if columns.exact_match and columns.auroc and pair.baseline.auroc then
     columns.auroc_drop, columns.baseline_auroc = pair.baseline.auroc - columns.auroc, pair.baseline.auroc
   end
-  if job.costs then
-    add_costs(job, pair, columns, model)
-  else
-    columns.decision_agreement, columns.kl, columns.drop_low, columns.drop_high = nil, nil, nil, nil
-  end
-  columns.seconds = nil
+  add_costs(job, pair, columns, model)
   return columns
 end
 

@@ -198,6 +198,16 @@ function errors.is_fault(value) return getmetatable(value) == Fault end
 -- @treturn boolean
 function errors.is_exhausted(value) return errors.is_fault(value) and value.exhausted or false end
 
+--- Whether what was raised is Ctrl-C: of Lua's own handler, of native work that it ended, or of a training or a sweep
+-- that says what is kept.
+-- @param problem
+-- @treturn boolean
+function errors.is_interruption(problem)
+  return type(problem) == "string"
+    and (problem:find "interrupted!?$" or problem:find "%f[%l]train: interrupted;"
+      or problem:find "%f[%l]sweep: interrupted;") ~= nil
+end
+
 --- Whether the package is raising an error right now: for message handlers, which are called where it is raised.
 -- @treturn boolean
 function errors.is_raising()

@@ -5,15 +5,10 @@ local visible = require "secateur.util.visible"
 
 local INTERRUPTED = 130 -- 128 + SIGINT, as shells count
 
--- Lua's own handler of Ctrl-C, native work that it ended, and a training that says what is kept.
-local function is_interruption(problem)
-  return type(problem) == "string" and (problem:find "interrupted!?$" or problem:find "^train: interrupted;") ~= nil
-end
-
 -- Status and text of what was raised; called while its stack is still there.
 local function describe(problem)
-  if is_interruption(problem) then
-    return { status = INTERRUPTED, text = problem:find "^train: " and problem or "interrupted" } -- wherever it was
+  if errors.is_interruption(problem) then -- wherever it was
+    return { status = INTERRUPTED, text = problem:find "^%l+: interrupted;" and problem or "interrupted" }
   end
   if errors.is_fault(problem) or errors.is_raising() then return { status = 1, text = tostring(problem) } end
   return { status = 1, text = debug.traceback(tostring(problem), 2) }

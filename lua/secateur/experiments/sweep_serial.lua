@@ -1,0 +1,67 @@
+--- One process goes through the tasks of a sweep, in their order.
+-- @module secateur.experiments.sweep_serial
+local errors = require "secateur.util.errors"
+local tasks = require "secateur.experiments.sweep_tasks"
+
+local serial = {}
+
+-- Rows share much of their inputs, which is decoded and checked once: of each kind the last.
+local function read_inputs(job, task, last)
+  local inputs = {}
+  for _, input in ipairs(tasks.input_keys(job, task)) do
+    local found = last[input.kind]
+    if not found or found.key ~= input.key then
+      found = { key = input.key, value = job.store:get(input.kind, input.key) }
+      if found.value ~= nil then last[input.kind] = found end
+    end
+    inputs[input.name] = found.value
+  end
+  return inputs
+end
+
+-- Why a task cannot be done: what failed before.
+local function lost_need(task, failed)
+  for _, id in ipairs(task.needs) do
+    if failed[id] then return failed[id] end
+  end
+end
+
+-- A failure is one of the task, unless it ends whatever is done.
+local function ends_everything(problem)
+  return errors.is_interruption(problem) or errors.is_exhausted(problem) or problem == "not enough memory"
+end
+
+local function run_task(job, task, last)
+  local inputs = read_inputs(job, task, last)
+  if job.on_error ~= "keep" then return tasks.run(job, task, inputs) end
+  local good, result = errors.catch(tasks.run, job, task, inputs)
+  if good then return result end
+  if ends_everything(result) then errors.rethrow(result) end
+  return nil, tostring(result)
+end
+
+--- Does all tasks of a list. The job says where it is (`where`) and how many rows are done (`done`).
+-- @tab job with `store`, `progress`, `on_error`
+-- @tab list of `sweep_tasks.list`
+-- @raise where a task fails and `on_error` is not "keep"
+function serial.run(job, list)
+  local failed, last = {}, {}
+  for i, task in ipairs(list) do
+    job.where = task.label
+    job.progress:update(job.done, task.kind == "row" and task.label or task.label .. ": " .. task.kind)
+    local message, result = lost_need(task, failed), nil
+    if not message then result, message = run_task(job, task, last) end
+    if result then
+      tasks.keep(job, task, result)
+    else
+      failed[task.id] = message
+      tasks.fail(job, task, message)
+    end
+    if task.kind == "row" then job.done = job.done + (result and 1 or 0) end
+    job.progress:update(job.done, task.label)
+    if not list[i + 1] or list[i + 1].pair ~= task.pair then tasks.release(job, task.pair) end
+  end
+  job.where = nil
+end
+
+return serial
