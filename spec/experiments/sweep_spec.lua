@@ -1,122 +1,20 @@
--- The verbs are replaced by fakes whose answers can be worked out by hand, and which count how often they are asked.
-local calls, fail_at
-local loaded = package.loaded
-
-local function tensor(list)
-  return { numel = function() return #list end, totable = function() return { table.unpack(list) } end, list = list }
-end
-
-local function count(what, key)
-  calls[what] = (calls[what] or 0) + 1
-  table.insert(calls, what .. " " .. key)
-end
-
-loaded["secateur.core"] = setmetatable({ clock = os.clock, is_terminal = function() return false end, tensor = tensor },
-  { __index = require "secateur.core" })
-loaded["secateur.pruning.sample"] = function(model, split, opts)
-  local how = type(opts.sampling) == "function" and "function" or opts.sampling
-  count("sample", ("%s %s %s %d %d"):format(model.name, split.of, how, opts.per_class, opts.seed))
-  return { opts.seed + 1, #how }
-end
-loaded["secateur.pruning.importance"] = function(model, split, opts)
-  local method = type(opts.method) == "function" and "function" or opts.method
-  count("importance", ("%s %s %s %s%s"):format(model.name, split.of, method, table.concat(opts.indices, "+"),
-    opts.redundancy and (" redundancy %d"):format(opts.calibration_count) or ""))
-  table.insert(calls, "reduce " .. tostring(opts.reduce))
-  -- 1/3 needs all nine digits; the eleventh unit is exact.
-  return { conv = tensor { 1 / 3, -2.5e-8, 0 }, fc = tensor { 4, 5, 6, 7, 8, 9, opts.steps or 10 },
-    method = opts.method, per_class = 10, exact = true, indices = opts.indices }
-end
-loaded["secateur.pruning.prune"] = function(model, scores, opts)
-  local units = {}
-  for i = 1, math.floor(opts.rate * 10) do units[i] = i end
-  count("prune", ("%g %s %s %s %s"):format(opts.rate, opts.repair, opts.calibration and opts.calibration.of,
-    opts.calibration_count, opts.seed))
-  return { name = model.name, rate = opts.rate, pruning_plan = { fc = units }, last = scores.fc.list[7],
-    third = scores.conv.list[1], repaired = opts.repair,
-    repair = opts.repair ~= "none" and { seconds = 2, layers = 3 } or nil }
-end
-loaded["secateur.pruning.compact"] = function(model)
-  local small = { compact = true }
-  for key, value in pairs(model) do small[key] = value end
-  small.graph = small
-  return small
-end
-local function left_of(model) return model.compact and 1 - model.rate or 1 end
-loaded["secateur.models.cost"] = setmetatable({ latencies = function(graphs, batch)
-  local times = {}
-  for i, graph in ipairs(graphs) do
-    count("time", ("%s %g %d of %d"):format(graph.name, graph.rate or 0, batch, #graphs))
-    times[i] = batch == 1 and 8 * left_of(graph) or 64 * left_of(graph)
-  end
-  return times
-end }, { __call = function(_, model)
-  count("cost", ("%s %g"):format(model.name, model.rate or 0))
-  local share = left_of(model)
-  return { parameters = 1000 * share, macs = 2000 * share, bytes = 4000 * share, peak_bytes = { [16] = 16000 * share } }
-end })
-loaded["secateur.evaluation.evaluate"] = function(model, split)
-  count("evaluate", ("%s %s %g"):format(model.name, split.of, model.rate or 0))
-  if calls.evaluate == fail_at then error("interrupted!") end
-  local accuracy = 0.9 - (model.rate or 0) ^ 2 * (model.repaired == "least_squares" and 0.5 or 1)
-  -- Two images of label 1: the dense model is right about both, a pruned one about the first.
-  local logits = { { 2, 0 }, { 1, model.rate and 3 or 0 } }
-  return { logits = logits, indices = { 4, 9 }, labels = { 1, 1 }, accuracy = accuracy,
-    balanced_accuracy = accuracy / 2, auroc = 0 / 0, ece = 0.01, loss = 1 / 0,
-    macro_f1 = 0.35, per_class = { { sensitivity = 1, specificity = 0.5, precision = 0.25, f1 = 0.4 },
-      { sensitivity = 0, specificity = 1, precision = 0 / 0, f1 = 0.2 } } }
-end
-
-loaded["secateur.explanations.agreement"] = { against = function(model, split, opts)
-  local how = opts.method
-  count("explain", ("%s %s %s %d"):format(model.name, split.of, type(how) == "table" and how.method
-    .. (how.steps or "") or how, opts.per_class))
-  return function(pruned)
-    count("agree", ("%s %g%s"):format(model.name, pruned.rate, pruned.compact and " compact" or ""))
-    return { input = { cosine = { mean = 1 - pruned.rate }, spearman = { mean = 0.5 } } }
-  end
-end }
-
 local errors = require "support.errors"
 local fingerprint = require "secateur.util.fingerprint"
-local json = require "secateur.util.json"
+local stderr = require "support.stderr"
 local store = require "secateur.results.store"
+local stubs = require "support.sweep_stubs"
 local sweep = require "secateur.experiments.sweep"
 
-local function model(name)
-  return { name = name, forward = function() end, fingerprint = function() return "weights of " .. name end,
-    graph = { name = name } }
-end
-
-local function dataset(name)
-  local function split(which)
-    return { of = name .. "/" .. which, count = function() return 20 end }
-  end
-  return { classes = { "a", "b" }, train = split "train", test = split "test",
-    fingerprint = function() return "images of " .. name end }
-end
-
-local function settings(changes)
-  local opts = { model = model "vgg", data = dataset "cpn", methods = { "lrp", "ig" }, sampling = { "random" },
-    rates = { 0, 0.3, 0.5 }, seeds = { 0, 1 }, progress = false }
-  for key, value in pairs(changes or {}) do opts[key] = value or nil end
-  return opts
-end
-
-local function without_times(rows)
-  local plain = {}
-  for i, row in ipairs(rows) do
-    plain[i] = {}
-    for key, value in pairs(row) do plain[i][key] = not key:find("seconds") and value or nil end
-  end
-  return plain
-end
+local loaded = package.loaded
+local model, dataset, settings, count = stubs.model, stubs.dataset, stubs.settings, stubs.count
+local without_times = stubs.without_times
 
 describe("sweep", function()
   local path
 
   before_each(function()
-    calls, fail_at, path = {}, nil, os.tmpname()
+    stubs.reset()
+    path = os.tmpname()
     os.remove(path)
   end)
   after_each(function() os.remove(path) end)
@@ -125,6 +23,9 @@ describe("sweep", function()
     local rows = sweep(settings())
     assert.equal(12, #rows)
     local row = rows[2]
+    assert.matches("^%x+$", row.settings)
+    assert.equal(row.settings, rows[3].settings)
+    row.settings = nil
     assert.is_true(row.score_seconds >= 0 and row.evaluate_seconds >= 0)
     -- The dense model says (2, 0) of its second image, (1, 0) of its first; the pruned one (1, 3) of the latter.
     local function log_p(a, b) return a - math.log(math.exp(a) + math.exp(b)) end
@@ -156,12 +57,12 @@ describe("sweep", function()
 
   it("chooses once per seed, scores once per method, evaluates the unpruned model once", function()
     sweep(settings())
-    assert.equal(2, calls.sample)
-    assert.equal(4, calls.importance)
-    assert.equal(1 + 2 * 2 * 2, calls.evaluate)
-    assert.equal("evaluate vgg cpn/test 0", calls[1])
-    assert.equal("sample vgg cpn/train random 10 0", calls[2])
-    assert.equal("importance vgg cpn/train lrp 1+6", calls[3])
+    assert.equal(2, stubs.calls.sample)
+    assert.equal(4, stubs.calls.importance)
+    assert.equal(1 + 2 * 2 * 2, stubs.calls.evaluate)
+    assert.equal("evaluate vgg cpn/test 0", stubs.calls[1])
+    assert.equal("sample vgg cpn/train random 10 0", stubs.calls[2])
+    assert.equal("importance vgg cpn/train lrp 1+6", stubs.calls[3])
   end)
 
   it("measures drops against the unpruned model where rate 0 is not asked for", function()
@@ -181,8 +82,8 @@ describe("sweep", function()
     assert.same({ "false none 0 0.900 0", "false none 0.5 0.650 0", "false least_squares 0 0.900 0",
       "false least_squares 0.5 0.775 2", "true none 0 0.900 0", "true none 0.5 0.650 0", "true least_squares 0 0.900 0",
       "true least_squares 0.5 0.775 2" }, order)
-    assert.equal(2, calls.importance)
-    local made = table.concat(calls, "\n")
+    assert.equal(2, stubs.calls.importance)
+    local made = table.concat(stubs.calls, "\n")
     assert.truthy(made:find("importance vgg cpn/train lrp 1+6\n", 1, true))
     assert.truthy(made:find("importance vgg cpn/train lrp 1+6 redundancy 99\n", 1, true))
     assert.truthy(made:find("prune 0.5 none nil nil nil\n", 1, true))
@@ -200,64 +101,23 @@ describe("sweep", function()
     local row = sweep(opts)[1]
     assert.same({ 1000, 1, nil, nil, nil }, { row.parameters, row.relative_macs, row.latency_1, row.latency_16,
       row.relative_latency_1 })
-    assert.equal("cost vgg 0.5", calls[#calls])
+    assert.equal("cost vgg 0.5", stubs.calls[#stubs.calls])
     opts.latency, opts.evaluate = nil, nil
     row = sweep(opts)[1]
     assert.same({ 500, 0.5, 4, 0.5 }, { row.parameters, row.relative_macs, row.latency_1, row.relative_latency_16 })
     -- In turns with the dense model, at either batch.
-    assert.truthy(table.concat(calls, "\n"):find("time vgg 0 1 of 2\ntime vgg 0.5 1 of 2\ntime vgg 0 16 of 2\n", 1,
+    assert.truthy(table.concat(stubs.calls, "\n"):find("time vgg 0 1 of 2\ntime vgg 0.5 1 of 2\ntime vgg 0 16 of 2\n", 1,
       true))
   end)
 
-  it("goes on with a store from before there were repair and costs as it was begun", function()
-    local old = path .. "-old"
-    finally(function() os.remove(old) end)
-    sweep(settings { store = path, agreement = false })
-    local described = assert(store.read(path)).experiment
-    for _, name in ipairs { "repair", "redundancy", "calibration_count", "evaluate", "latency" } do
-      assert.is_not_nil(described[name], name)
-      described[name] = nil
-    end
-    local function begin()
-      os.remove(old)
-      local writer <close> = assert(store.open(old, described))
-      writer:put("row", json.encode { "data", "vgg", "lrp", "random", 0, 0.3 }, { dataset = "data", model = "vgg",
-        method = "lrp", sampling = "random", seed = 0, rate = 0.3, accuracy = 0.125, drop = 0.775 })
-      writer:put("baseline", json.encode { "data", "vgg" }, { accuracy = 0.9, seconds = 5 })
-    end
-    begin()
-    calls = {}
-    local rows = sweep(settings { store = old })
-    assert.equal(12, #rows)
-    assert.same({ 0.125, "none", false }, { rows[2].accuracy, rows[2].repair, rows[2].redundancy })
-    assert.same({ 0.9 - 0.25, nil, nil, nil }, { rows[3].accuracy, rows[3].macs, rows[3].decision_agreement,
-      rows[3].drop_low })
-    assert.equal(5, rows[1].evaluate_seconds)
-    assert.is_nil(calls.cost)
-    assert.truthy(table.concat(calls, "\n"):find("reduce sum", 1, true))
-    begin()
-    assert.equal(12, #sweep(settings { store = old, evaluate = "masked", repair = "none" }))
-    begin()
-    for changes, expected in pairs { [{ evaluate = "compact" }] = "evaluate", [{ repair = "bias" }] = "repair",
-      [{ redundancy = true }] = "redundancy", [{ latency = true }] = "latency" } do
-      changes.store = old
-      assert.error_matches(function() sweep(settings(changes)) end,
-        "holds a different experiment: " .. expected .. ": nothing in the store, now")
-    end
-  end)
-
-  it("keeps the outputs of the dense model in the store, and how it was begun", function()
-    fail_at = 4
-    local opts = settings { store = path }
-    opts.latency = false
-    assert.has_error(function() sweep(opts) end)
-    calls, fail_at = {}, nil
+  it("keeps the outputs of the dense model in the store", function()
+    stubs.fail_at = 4
+    assert.has_error(function() sweep(settings { store = path }) end)
+    stubs.reset()
     local rows = sweep(settings { store = path })
-    assert.falsy(table.concat(calls, "\n"):find("evaluate vgg cpn/test 0\n", 1, true))
-    assert.same({ 0.5, nil }, { rows[#rows].decision_agreement, rows[#rows].latency_1 })
+    assert.falsy(table.concat(stubs.calls, "\n"):find("evaluate vgg cpn/test 0\n", 1, true))
+    assert.equal(0.5, rows[#rows].decision_agreement)
     assert.is_nil(assert(store.read(path)).cache.logits) -- nothing for who only reads
-    assert.error_matches(function() sweep(settings { store = path, evaluate = "masked" }) end,
-      'evaluate: "compact" in the store, now "masked"')
   end)
 
   it("refuses outputs of the dense model that are of other images or classes", function()
@@ -295,13 +155,14 @@ describe("sweep", function()
   it("passes options of a method to that method only, and scores with every digit of a float32", function()
     local seen = {}
     local prune = loaded["secateur.pruning.prune"]
-    loaded["secateur.pruning.prune"], loaded["secateur.experiments.sweep"] = function(m, scores, opts)
+    loaded["secateur.pruning.prune"] = function(m, scores, opts)
       seen[#seen + 1] = { scores.fc.list[7], scores.conv.list[1] }
       return prune(m, scores, opts)
-    end, nil
-    require "secateur.experiments.sweep"(settings { rates = { 0.5 }, seeds = { 0 },
+    end
+    stubs.fresh()(settings { rates = { 0.5 }, seeds = { 0 },
       method_options = { ig = { steps = 64 } } })
-    loaded["secateur.pruning.prune"], loaded["secateur.experiments.sweep"] = prune, sweep
+    loaded["secateur.pruning.prune"] = prune
+    stubs.fresh()
     assert.equal(10, seen[1][1])
     assert.equal(64, seen[2][1])
     assert.equal(string.pack("f", 1 / 3), string.pack("f", seen[1][2]))
@@ -309,26 +170,27 @@ describe("sweep", function()
 
   it("resumes after a stop with exactly what is left, and gives the same rows", function()
     local whole = sweep(settings())
-    local evaluations = calls.evaluate
+    local evaluations = stubs.calls.evaluate
     for stop = 1, evaluations do
-      calls, fail_at = {}, stop
+      stubs.reset()
+      stubs.fail_at = stop
       assert.has_error(function() sweep(settings { store = path }) end)
-      local first = calls
-      calls, fail_at = {}, nil
+      local first = stubs.calls
+      stubs.reset()
       local rows = sweep(settings { store = path })
       assert.same(without_times(whole), without_times(rows))
-      assert.equal(evaluations - (stop - 1), calls.evaluate or 0)
-      assert.equal(4, (first.importance or 0) + (calls.importance or 0))
-      assert.equal(2, (first.sample or 0) + (calls.sample or 0))
+      assert.equal(evaluations - (stop - 1), stubs.calls.evaluate or 0)
+      assert.equal(4, (first.importance or 0) + (stubs.calls.importance or 0))
+      assert.equal(2, (first.sample or 0) + (stubs.calls.sample or 0))
       os.remove(path)
     end
   end)
 
   it("does nothing when it is done already, whatever the order of the lists", function()
     local first = sweep(settings { store = path })
-    calls = {}
+    stubs.reset()
     local again = sweep(settings { store = path, rates = { 0.5, 0, 0.3 }, methods = { "ig", "lrp" } })
-    assert.same({}, calls)
+    assert.same({}, stubs.calls)
     assert.equal(#first, #again)
     assert.equal("ig", again[1].method)
   end)
@@ -340,21 +202,17 @@ describe("sweep", function()
     local rows = sweep(opts)
     assert.equal(2, #rows)
     assert.same({ "lrp", "mine" }, { rows[1].method, rows[2].method })
-    assert.truthy(table.concat(calls, "\n"):find("importance vgg cpn/train function 1+6", 1, true))
+    assert.truthy(table.concat(stubs.calls, "\n"):find("importance vgg cpn/train function 1+6", 1, true))
     assert.same({ mine = fingerprint.options(mine) }, rows.experiment.custom_methods)
-    calls = {}
+    stubs.reset()
     assert.equal(2, #sweep(opts)) -- the store has all of it
-    assert.is_nil(calls.importance)
-    opts.methods.mine = function() return nil end
-    local good, message = pcall(sweep, opts)
-    assert.is_false(good)
-    assert.matches("custom_methods", message)
+    assert.is_nil(stubs.calls.importance)
   end)
 
   it("says where it stopped", function()
-    fail_at = 3
+    stubs.fail_at = 3
     local _, message = pcall(sweep, settings())
-    assert.matches(":%d+: sweep: data, vgg, lrp, random, seed 0, rate 0%.5: .*interrupted!$", message)
+    assert.matches(":%d+: sweep: data, vgg, lrp, random, seed 0, rate 0%.5: .*broken$", message)
   end)
 
   it("goes on with the store of a sweep whose coroutine nobody holds any more", function()
@@ -364,9 +222,10 @@ describe("sweep", function()
       return { 1 }
     end
     local sample = loaded["secateur.pruning.sample"]
-    loaded["secateur.pruning.sample"], loaded["secateur.experiments.sweep"] = mine, nil
-    local fresh = require "secateur.experiments.sweep"
-    loaded["secateur.pruning.sample"], loaded["secateur.experiments.sweep"] = sample, sweep
+    loaded["secateur.pruning.sample"] = mine
+    local fresh = stubs.fresh()
+    loaded["secateur.pruning.sample"] = sample
+    stubs.fresh()
     local stopped = coroutine.create(function() fresh(settings { store = path }) end)
     assert(coroutine.resume(stopped))
     assert.equal("suspended", coroutine.status(stopped))
@@ -380,42 +239,7 @@ describe("sweep", function()
       ["file:runs.db"] = "got a URI, 'file:runs.db'; './file:runs.db' is a file of this name" } do
       assert.error_matches(function() sweep(settings { store = given }) end, "sweep: store: expected .*" .. expected)
     end
-    assert.same({}, calls)
-  end)
-
-  it("refuses the store of another experiment and says what differs", function()
-    sweep(settings { store = path })
-    local function refused(changes, expected)
-      changes.store = path
-      local _, message = pcall(sweep, settings(changes))
-      assert.equal(("sweep: store '%s' holds a different experiment: %s"):format(path, expected),
-        message:match("sweep: .*"))
-    end
-    refused({ rates = { 0, 0.7 } }, "rates: [0,0.3,0.5] in the store, now [0,0.7]")
-    refused({ per_class = 3 }, "per_class: 10 in the store, now 3")
-    refused({ scope = "layer" }, 'scope: "global" in the store, now "layer"')
-    refused({ model = model "resnet" }, 'models.resnet: nothing in the store, now {"data":"weights of resnet"}; '
-      .. 'models.vgg: {"data":"weights of vgg"} in the store, now nothing')
-    refused({ data = dataset "mura" }, 'datasets.data.fingerprint: "images of cpn" in the store, now "images of mura"')
-    refused({ method_options = { lrp = { start = "logit" } } },
-      'method_options.lrp: nothing in the store, now {"start":"logit"}')
-  end)
-
-  it("refuses a store about something else, also where all rows are there", function()
-    sweep(settings { store = path, about = { epochs = 1 } })
-    assert.equal(12, #sweep(settings { store = path, about = { epochs = 1 } }))
-    assert.error_matches(function() sweep(settings { store = path, about = { epochs = 2 } }) end,
-      "about.epochs: 1 in the store, now 2")
-  end)
-
-  it("tells strategies of one's own apart by their code", function()
-    local function first(pool) return pool end
-    local function last(pool) return { pool[#pool] } end
-    local rows = sweep(settings { sampling = { "random", mine = first }, store = path, seeds = { 0 } })
-    assert.same({ "random", "mine" }, rows:distinct "sampling")
-    assert.error_matches(function()
-      sweep(settings { sampling = { "random", mine = last }, store = path, seeds = { 0 } })
-    end, "samplings.mine: \"function %x+\" in the store, now \"function %x+\"")
+    assert.same({}, stubs.calls)
   end)
 
   describe("with several models and datasets", function()
@@ -436,25 +260,25 @@ describe("sweep", function()
       local rows = sweep(grid())
       assert.equal(2 * 2 * 2 * 3, #rows)
       assert.same({ "cpn", "mura" }, rows:distinct "dataset")
-      assert.equal(2, calls.train)
-      local evaluated = table.concat(calls, "\n")
+      assert.equal(2, stubs.calls.train)
+      local evaluated = table.concat(stubs.calls, "\n")
       assert.truthy(evaluated:find("evaluate vgg-cpn cpn/test 0", 1, true))
       assert.truthy(evaluated:find("evaluate vit-mura mura/test 0.5", 1, true))
     end)
 
     it("does not make a model again whose rows are all there", function()
       sweep(grid { store = path })
-      calls = {}
+      stubs.reset()
       sweep(grid { store = path })
-      assert.same({}, calls)
+      assert.same({}, stubs.calls)
     end)
 
     it("refuses to go on with a model that came out differently", function()
       local version = 1
       local models = { vgg = function() return model("vgg version " .. version) end }
-      fail_at = 4
+      stubs.fail_at = 4
       assert.has_error(function() sweep(grid { models = models, store = path }) end)
-      fail_at, version = nil, 2
+      stubs.fail_at, version = nil, 2
       assert.error_matches(function() sweep(grid { models = models, store = path }) end,
         "sweep: cpn, vgg: models%.vgg: the function gives another model for 'cpn' than when the store was begun")
     end)
@@ -462,7 +286,7 @@ describe("sweep", function()
     it("misses the model of a pair at once", function()
       assert.error_matches(function() sweep(grid { models = { vit = { cpn = model "a" } } }) end,
         "sweep: models.vit: expected a model, a function that gives one, or a table with one for dataset 'mura'")
-      assert.same({}, calls)
+      assert.same({}, stubs.calls)
     end)
   end)
 
@@ -484,20 +308,20 @@ describe("sweep", function()
       assert.same({ 0.7, 0.5 }, { rows[2].agreement_cosine, rows[2].agreement_spearman })
       assert.is_nil(rows[2].agreement_topk) -- undefined
       assert.is_true(rows[2].agreement_seconds >= 0)
-      assert.equal(2, calls.explain)
-      assert.equal(2 * 2 * 2, calls.agree)
-      local made = table.concat(calls, "\n")
+      assert.equal(2, stubs.calls.explain)
+      assert.equal(2 * 2 * 2, stubs.calls.agree)
+      local made = table.concat(stubs.calls, "\n")
       assert.truthy(made:find("explain vgg cpn/test lrp 3\n", 1, true))
       assert.truthy(made:find("explain vgg cpn/test ig 3\n", 1, true))
     end)
 
     it("explains by the scores' method and its options, by LRP where they explain nothing, or as told", function()
       local function methods(changes)
-        calls = {}
+        stubs.reset()
         changes.rates, changes.seeds = { 0.3 }, { 0 }
         sweep(with_images(changes))
         local list = {}
-        for _, call in ipairs(calls) do list[#list + 1] = call:match "^explain %S+ %S+ (.*)$" end
+        for _, call in ipairs(stubs.calls) do list[#list + 1] = call:match "^explain %S+ %S+ (.*)$" end
         return list
       end
       assert.same({ "ig8 3", "lrp 3" }, methods { methods = { "ig", "random" },
@@ -506,29 +330,17 @@ describe("sweep", function()
       assert.same({}, methods { agreement = false })
     end)
 
-    it("goes on without in a store begun without, unless it is asked for", function()
-      sweep(with_images { agreement = false, rates = { 0, 0.3 }, store = path })
-      local rows = sweep(with_images { rates = { 0, 0.3 }, store = path })
-      assert.equal(8, #rows)
-      assert.is_nil(rows[2].agreement_cosine)
-      assert.error_matches(function() sweep(with_images { agreement = true, rates = { 0, 0.3 }, store = path }) end,
-        "holds a different experiment: agreement: nothing in the store, now {.*\"per_class\":3")
-      assert.error_matches(function() sweep(with_images { rates = { 0, 0.5 }, store = path }) end,
-        "holds a different experiment: rates: %[0,0.3%] in the store, now %[0,0.5%]$")
-      assert.is_nil(calls.explain)
-    end)
-
     it("keeps the columns in the store, and resumes", function()
-      fail_at = 3
+      stubs.fail_at = 3
       assert.has_error(function() sweep(with_images { store = path }) end)
-      fail_at = nil
+      stubs.fail_at = nil
       local rows = sweep(with_images { store = path })
       assert.equal(0.7, rows[2].agreement_cosine)
-      calls = {}
+      stubs.reset()
       assert.same(without_times(rows), without_times(sweep(with_images { store = path })))
-      assert.same({}, calls)
-      assert.error_matches(function() sweep(with_images { agreement = { per_class = 9 }, store = path }) end,
-        "agreement.per_class: 3 in the store, now 9")
+      assert.same({}, stubs.calls)
+      sweep(with_images { agreement = { per_class = 9 }, store = path })
+      assert.same({ 2, 8, nil }, { stubs.calls.explain, stubs.calls.agree, stubs.calls.importance })
     end)
   end)
 
@@ -543,8 +355,10 @@ describe("sweep", function()
     wrong({ seeds = { 1, "x" } }, "seeds[2]: expected a whole number, got 'x'")
     wrong({ methods = {} }, "methods: expected at least one")
     local known = "'lrp', 'dlb', 'ig', 'gradient_x_input', 'sensitivity', 'random', 'magnitude', 'activation', 'taylor'"
-    wrong({ methods = { "lrp", "LRP" } }, "methods[2]: expected one of " .. known .. ", got 'LRP'; did you mean 'lrp'?")
-    wrong({ methods = { "lrp", "shap" } }, "methods[2]: expected one of " .. known .. ", got 'shap'")
+    wrong({ methods = { "lrp", "LRP" } }, "methods[2]: expected one of " .. known
+      .. ", a function or { score = function }, got 'LRP'; did you mean 'lrp'?")
+    wrong({ methods = { "lrp", "shap" } }, "methods[2]: expected one of " .. known
+      .. ", a function or { score = function }, got 'shap'")
     wrong({ methods = { "ig", "ig" } }, "methods[2]: expected each once, got 'ig' again")
     wrong({ methods = { mine = 3 } }, "methods: expected name = function, got mine = 3")
     wrong({ seed = 1 }, "expected either seed or seeds")
@@ -581,8 +395,8 @@ describe("sweep", function()
       .. "did you mean 'steps'?")
     wrong({ method_option = {} }, "unknown option 'method_option', expected one of: about, agreement, batch, "
       .. "calibration_count, data, datasets, evaluate, latency, layers, margin, method_options, methods, min_units, "
-      .. "model, models, per_class, progress, rates, reduce, redundancy, repair, sampling, scope, seed, seeds, store, "
-      .. "verify; did you mean 'method_options'?")
+      .. "model, models, on_error, per_class, progress, rates, reduce, redundancy, repair, sampling, scope, seed, seeds, store, "
+      .. "verify, wait; did you mean 'method_options'?")
     wrong({ repair = { "none", "glue" } },
       "repair[2]: expected one of 'none', 'bias', 'batch_norm', 'least_squares', got 'glue'")
     wrong({ repair = {} }, "repair: expected at least one, got none")

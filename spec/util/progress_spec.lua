@@ -57,6 +57,59 @@ describe("util.progress", function()
     assert.equal("", text())
   end)
 
+  it("writes whole lines into a log, one a minute, the first after a minute", function()
+    local bar = line { terminal = false, log = true, total = 300, label = "sweep", unit = "rows" }
+    for _ = 1, 240 do
+      now = now + 1
+      bar:step(1, "a note")
+    end
+    bar:clear()
+    bar:finish()
+    assert.equal("sweep  60/300 rows  1.00 rows/s  4:00 left  a note\n"
+      .. "sweep  120/300 rows  1.00 rows/s  3:00 left  a note\n"
+      .. "sweep  180/300 rows  1.00 rows/s  2:00 left  a note\n"
+      .. "sweep  240/300 rows  1.00 rows/s  1:00 left  a note\n", text())
+  end)
+
+  it("writes nothing into a log of what takes less than a minute, nor of what goes wrong", function()
+    local good = pcall(function()
+      local bar <close> = line { terminal = false, log = true, total = 3 }
+      now = now + 59
+      bar:step()
+      error("wrong")
+    end)
+    assert.is_false(good)
+    assert.equal("", text())
+  end)
+
+  it("writes lines on a terminal as there, whether or not it was to log", function()
+    local bar = line { terminal = true, log = true, total = 2 }
+    now = now + 120
+    bar:step()
+    assert.equal("\r1/2  0.01/s  2:00 left\27[K", text())
+  end)
+
+  it("tells the time left by the work that things are, where they differ", function()
+    local bar = line { total = 4, weight = 100 }
+    now = now + 10
+    bar:work(10)
+    bar:update(3)
+    assert.equal("\r3/4  0.30/s  1:30 left\27[K", text())
+    written, now = {}, now + 1
+    bar.weight_done = 0
+    bar:update(3)
+    assert.equal("\r3/4  0.27/s\27[K", text())
+  end)
+
+  it("has modes for an option", function()
+    local function modes(...) return { progress.modes(...) } end
+    assert.same({ true, false }, modes(nil, true))
+    assert.same({ false, true }, modes(nil, false))
+    assert.same({ true, false }, modes(true, false))
+    assert.same({ false, false }, modes(false, false))
+    assert.same({ false, false }, modes(false, true))
+  end)
+
   it("never wraps, nor cuts a character in two", function()
     local bar = line { label = ("ä"):rep(30), width = 20 }
     bar:step()
@@ -128,6 +181,7 @@ describe("util.progress", function()
   it("says what it was given wrongly", function()
     assert.has_error(function() progress.new {} end, "progress: terminal: missing")
     assert.has_error(function() progress.new { terminal = true, totl = 3 } end, "progress: unknown option 'totl', "
-      .. "expected one of: clock, label, out, terminal, total, unit, width; did you mean 'total'?")
+      .. "expected one of: clock, label, log, out, terminal, "
+        .. "total, unit, weight, width; did you mean 'total'?")
   end)
 end)

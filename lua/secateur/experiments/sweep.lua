@@ -26,11 +26,12 @@ local function open_store(job)
   return opened
 end
 
-local function start_progress(job, count)
-  local terminal = job.options.progress
-  if terminal == nil then terminal = core.is_terminal() end
-  return progress.new { total = count, label = "sweep", unit = "rows", terminal = terminal and count > 0,
-    clock = core.clock }
+local function start_progress(job, list, count)
+  local terminal, log = progress.modes(job.options.progress, core.is_terminal())
+  local work = 0
+  for _, task in ipairs(list) do work = work + (task.kind ~= "model" and task.size or 0) end
+  return progress.new { total = count, weight = work, label = "sweep", unit = "rows", terminal = terminal and count > 0,
+    log = log, clock = core.clock }
 end
 
 local function count_rows(list)
@@ -46,10 +47,9 @@ local function run(job)
   list, job.total = tasks.list(job)
   local missing = count_rows(list)
   job.done, job.before = 0, job.total - missing
-  job.progress = start_progress(job, missing)
+  job.progress = start_progress(job, list, missing)
   local line <close> = job.progress
-  if #list == 0 then return line:finish "" end
-  job.run = run_record.begin(job, #list)
+  job.run = run_record.begin(job, missing)
   serial.run(job, list)
   line:finish ""
   run_record.finish(job, job.run, { rows = job.done, failed = missing - job.done, finished = true })
@@ -108,7 +108,7 @@ end
 --   time of all files, and by the bytes of 64 of a split; "full": by the bytes of all)
 -- * `about` (none; a table of what else the rows depend on, such as how the functions of `models` train, which are not
 --   asked again when all rows are there: another `about` is another experiment)
--- * `progress` (a boolean; by default on a terminal)
+-- * `progress` (a boolean; by default a line on a terminal, elsewhere one a minute)
 --
 -- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, redundancy, repair, rate; see
 -- `secateur.results`

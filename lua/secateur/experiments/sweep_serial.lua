@@ -58,6 +58,7 @@ function serial.run(job, list)
       tasks.fail(job, task, message)
     end
     if task.kind == "row" then job.done = job.done + (result and 1 or 0) end
+    if task.kind ~= "model" then job.progress:work(task.size) end
     job.progress:update(job.done, task.label)
     if not list[i + 1] or list[i + 1].pair ~= task.pair then tasks.release(job, task.pair) end
   end

@@ -245,10 +245,11 @@ local function run(model, source, opts, chosen, list)
     return confidence_intervals.mean(values, parts.count,
       { level = opts.level, resamples = opts.resamples, seed = opts.seed })
   end
-  local done, begun, each, terminal = 0, 0, count_ticks(job), opts.progress
+  local done, begun, each = 0, 0, count_ticks(job)
   local total = each * #list
-  if terminal == nil then terminal = core.is_terminal() end
-  local line <close> = progress.new { total = total, label = "faithfulness", terminal = terminal, clock = core.clock }
+  local terminal, log = progress.modes(opts.progress, core.is_terminal())
+  local line <close> = progress.new { total = total, label = "faithfulness", terminal = terminal, log = log,
+    clock = core.clock }
   function job.tick(what)
     done = done + 1
     line:update(done, job.method .. ", " .. what)
@@ -299,8 +300,8 @@ end
 --   image), `baseline` ("zero") and `insertion_baseline` ("blurred"), one of those that `attribute` takes; `output`
 --   ("probability" or "logit": what areas are of); `radius` (0.02, in units of x) and `draws` (10) of sensitivity;
 --   `stages` (10: the most layers at which randomisation is looked at, evenly spread); `resamples` (1000) and `level`
---   (0.95) of the percentile bootstrap; `seed` (0); `batch` (16); `progress` (a boolean; by default on a terminal),
---   `on_progress` (function(done, total, what))
+--   (0.95) of the percentile bootstrap; `seed` (0); `batch` (16); `progress` (a boolean; by default a line on a
+--   terminal, elsewhere one a minute), `on_progress` (function(done, total, what))
 -- @treturn Faithfulness `scores[method][measure]`: `{mean, low, high, count}` or nil; `methods` and `measures` (with
 --   `name`, `better` ("higher" or "lower"), `about`) in order; `values[method][measure]`: number per sample;
 --   `curves[method]`: "morf", "lerf", "deletion", "insertion" -> `fractions`, mean `probability` and `logit`, and

@@ -187,8 +187,8 @@ end
 local function explain_all(model, x, methods, opts)
   local drawn = { methods = {}, planes = {}, results = {} }
   local count, explained = x:size(1), {}
-  local line <close> = progress.new { terminal = core.is_terminal(), total = #methods * count, label = "heatmaps",
-    unit = "explanations", clock = core.clock }
+  local line <close> = progress.new { terminal = core.is_terminal(), log = true, total = #methods * count,
+    label = "heatmaps", unit = "explanations", clock = core.clock }
   for _, method in ipairs(methods) do
     line:update(line.done, method.label)
     local planes, result

@@ -156,11 +156,11 @@ local function is_monotone(evaluations)
 end
 
 local function run(job)
-  local opts, terminal = job.options, job.options.progress
-  if terminal == nil then terminal = core.is_terminal() end
+  local opts = job.options
+  local terminal, log = progress.modes(opts.progress, core.is_terminal())
   local steps = math.max(1, math.ceil(math.log(1 / opts.tolerance, 2)))
   local line <close> = progress.new { total = steps, label = "lossless", unit = "rates", terminal = terminal,
-    clock = core.clock }
+    log = log, clock = core.clock }
   line:update(0, "scores")
   job.scores = opts.scores or importance(job.model, job.data.train, opts.importance)
   line:update(0, "unpruned")
@@ -210,7 +210,7 @@ end
 --   `importance`) or `scores` (what it gave), `prune` (options of `prune` but `rate` and `target`), `tolerance` (0.01:
 --   the search ends when the rate is known so well), `resamples` (1000), `level` (0.95) and `seed` (0) of the
 --   bootstrap, `batch`, `workers` (see `evaluate`), `on_evaluation` (function of each entry of `evaluations` as it is
---   made), `progress` (by default on a terminal)
+--   made), `progress` (a boolean; by default a line on a terminal, elsewhere one a minute)
 -- @treturn Lossless `rate`, `drop`, `interval`, `model`, `test`, `evaluations`; printed, a table
 -- @usage
 -- local found = sc.lossless(model, data, { margin = 0.01 })

@@ -20,7 +20,7 @@ local defaults = { rows = 12000, tokens = 24000, ridge = 0.03, seed = 0, batch =
 
 local function start_progress(total)
   return progress.new { total = total, label = "repair", unit = "layers", terminal = core.is_terminal() and total > 0,
-    clock = core.clock }
+    log = true, clock = core.clock }
 end
 
 -- Goes through the layers in the order of computation; what the core says of one gets its name.

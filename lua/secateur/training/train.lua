@@ -269,7 +269,8 @@ local function run(job)
   local opts, model = job.opts, job.model
   job.optimiser = new_optimiser(job)
   if opts.ema then job.average = core.ema(model.graph, { fixed = job.fixed }) end
-  job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, unit = "images", clock = core.clock }
+  job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, log = not opts.quiet,
+    unit = "images", clock = core.clock }
   local line <close> = job.line
   if not job.data.val then say(job, "train: there is no validation split: the weights of the last epoch are kept") end
   for _, note in pairs(job.notes) do say(job, "%s", note) end

@@ -1,5 +1,5 @@
 --- One line on a terminal that tells how far a long job is: done of total, rate, time left. Where the output is no
--- terminal (a log file, a test) it stays silent.
+-- terminal (a log file), a whole line a minute, the first after a minute: what takes less says nothing.
 -- @module secateur.util.progress
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
@@ -9,6 +9,8 @@ local progress = {}
 
 -- Terminals are slow, eyes are slower.
 local INTERVAL = 0.1
+-- A log is read afterwards.
+local LOG_INTERVAL = 60
 
 --- A progress line; see `progress.new`.
 -- @type Progress
@@ -25,6 +27,8 @@ local rules = {
   label = { type = "string", default = "" },
   unit = { type = "string", default = "" },
   terminal = { type = "boolean", required = true },
+  log = { type = "boolean", default = false },
+  weight = { type = "number", min = 0 },
   out = { type = { "userdata", "table" } },
   clock = { type = "function", default = os.time },
   width = { type = "integer", min = 10 },
@@ -47,8 +51,9 @@ local function rate_text(rate)
 end
 
 --- Makes a progress line. It writes nothing before the first `step` or `update`.
--- @tab opts `terminal` (whether `out` is one, e.g. `core.is_terminal()`; required), `total` (number of things to do,
--- unknown by default), `label`, `unit` (such as "images"), `out` (io.stderr), `clock` (a function that gives seconds:
+-- @tab opts `terminal` (whether `out` is one, e.g. `core.is_terminal()`; required), `log` (false; true: where it is
+-- none, a line a minute), `total` (number of things to do, unknown by default), `weight` (how much work they all are,
+-- where they differ: the time left goes by it), `label`, `unit` (such as "images"), `out` (io.stderr), `clock` (a function that gives seconds:
 -- os.time, better `core.clock`), `width` (columns; the environment's COLUMNS, or 80)
 -- @treturn Progress
 function progress.new(opts)
@@ -57,7 +62,21 @@ function progress.new(opts)
   self.width = self.width or positive_integer(tonumber(os.getenv("COLUMNS"))) or 80
   self.done, self.note = 0, ""
   self.started = self.clock()
+  self.log = self.log and not self.terminal
+  if self.log then self.drawn = self.started end
+  self.weight_done = 0
   return setmetatable(self, Progress)
+end
+
+--- How a job shows its progress by an option that is a boolean, or nil: nil is a line on a terminal and a line a minute
+-- elsewhere, true the line in any case, false nothing.
+-- @tparam ?boolean option
+-- @tparam boolean is_terminal whether the output is one
+-- @treturn boolean `terminal` of `new`
+-- @treturn boolean `log` of `new`
+function progress.modes(option, is_terminal)
+  if option == nil then return is_terminal, not is_terminal end
+  return option, false
 end
 
 -- The figures of the line: done of total, rate, time.
@@ -67,9 +86,11 @@ local function figures(self)
   local count = self.total and ("%d/%d"):format(self.done, self.total) or ("%d"):format(self.done)
   local parts = { self.unit ~= "" and count .. " " .. self.unit or count }
   if rate > 0 then
+    local share = self.weight and self.weight > 0 and math.min(1, self.weight_done / self.weight)
     parts[2] = rate_text(rate) .. (self.unit ~= "" and (" %s/s"):format(self.unit) or "/s")
     if self.total and self.done < self.total then
-      parts[3] = progress.duration((self.total - self.done) / rate) .. " left"
+      local left = not share and (self.total - self.done) / rate or share > 0 and elapsed * (1 - share) / share
+      parts[3] = left and progress.duration(left) .. " left" or nil
     elseif self.finished then
       parts[3] = "in " .. progress.duration(elapsed)
     end
@@ -134,9 +155,19 @@ end
 -- @string[opt] note goes at the end of the line, e.g. "loss 0.41"
 function Progress:update(done, note)
   self.done, self.note = done, note or self.note
-  if not self.terminal or self.finished then return end
+  if self.finished then return end
+  if self.log and self.clock() - self.drawn >= LOG_INTERVAL then
+    self.drawn = self.clock()
+    self.out:write(self:text(), "\n")
+    self.out:flush()
+  end
+  if not self.terminal then return end
   if not self.drawn or self.clock() - self.drawn >= INTERVAL then self:draw() end
 end
+
+--- Counts work as done, of `weight`.
+-- @number amount
+function Progress:work(amount) self.weight_done = self.weight_done + amount end
 
 --- Counts some more as done.
 -- @int[opt=1] count
