@@ -66,9 +66,15 @@ end
 -- each pruned model on the test split: what it is worth, and what it costs.
 --
 -- Samples are chosen once per sampling, seed, model and dataset and shared by the methods; scores are computed once per
--- method (and redundancy) and serve all rates and repairs; the dense model is evaluated once per dataset. With a
--- `store` each row is on the disk as soon as it is measured: a stopped sweep goes on where it was when the same call is
--- made again, a finished one returns at once, and a store of another experiment is refused.
+-- method (and redundancy) and serve all rates and repairs; the dense model is evaluated once per dataset. All names,
+-- options and functions are checked before anything is computed.
+--
+-- With a `store` each row is on the disk as soon as it is measured, with what it depends on: images, weights, method and
+-- sampling with their options and code, and so forth. So a store grows: a stopped sweep goes on where it was when the
+-- same call is made again, a finished one returns at once, and one more rate, method, seed or model, or one strategy
+-- that was mended, computes what is missing and nothing else. What was computed otherwise stays in the store (see
+-- `secateur.results`, which reads the last version of each row); a sweep gives the rows that were asked for. Functions
+-- are told apart by their source and what they refer to (see `fingerprint`), those with a `version` by that alone.
 --
 -- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total,
 -- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low,
@@ -84,15 +90,13 @@ end
 -- of `{sensitivity=, specificity=, precision=, f1=}`; `skipped` (how many images of the test split, and of no split,
 -- were left out because they could not be read). Measures that are undefined are absent.
 --
--- A store from before there were repair and costs goes on as it was begun: masked models, without repair, the columns
--- of costs and outputs absent.
---
 -- @tab opts
 --
--- * `model` or `models` (name → a model, `function(dataset, dataset_name) → model`, or a table of these by dataset
---   name); `data` or `datasets` (name → dataset)
--- * `methods` ({"lrp", "dlb", "ig"}, and name = function for scores of one's own, see `importance`); `sampling`
---   ({"clustering", "confidence", "random"}, and name = function for strategies of one's own); `seed` (0) or `seeds`;
+-- * `model` or `models` (name → a model, `function(dataset, dataset_name) → model`, `{ make = function, version = text
+--   or number }`, or a table of these by dataset name; functions are called where rows of the model are missing); `data` or `datasets` (name → dataset)
+-- * `methods` ({"lrp", "dlb", "ig"}, and name = function or `{ score = function, version = }` for scores of one's own,
+--   see `importance`); `sampling` ({"clustering", "confidence", "random"}, and name = function or `{ choose = function,
+--   scope =, version = }` for strategies of one's own, see `sample`); `seed` (0) or `seeds`;
 --   `per_class` (10); `reduce` (see `importance`); `method_options` (method → further options of `importance`)
 -- * `redundancy` ({false}, the paper's, also for `sensitivity`; a boolean or both, see `importance`); `repair`
 --   ({"none"}, the paper's; "least_squares", "batch_norm", "bias", see `prune`); `calibration_count` (256): images of
@@ -102,16 +106,19 @@ end
 --   model's); `latency` (true; false leaves timing out); `batch` (see `evaluate`); `margin` (0.05, of lossless pruning)
 -- * `agreement`: false, or a table of `per_class` (3, of the test split), `method` (of explaining; by default that of
 --   the scores with its options, and lrp for scores that are no explanations), `top`, `target`, `seed` (see
---   `agreement`); a store begun without goes on without
+--   `agreement`)
 -- * `store` (the path of a file, which is made where it is missing; none by default; ":memory:" and URIs, which SQLite
---   knows, are refused), which goes on with the same images alone; `verify` ("quick": it knows them by the size and
+--   knows, are refused), which goes on with the same images alone; `wait` (seconds to wait for another process that
+--   writes to the store; by default the call is refused at once, with who that is); `verify` ("quick": it knows them by the size and
 --   time of all files, and by the bytes of 64 of a split; "full": by the bytes of all)
--- * `about` (none; a table of what else the rows depend on, such as how the functions of `models` train, which are not
---   asked again when all rows are there: another `about` is another experiment)
+-- * `about` (none; a table of what else the rows depend on: all are computed anew where it changes)
+-- * `on_error`: "stop" (the default) ends the sweep where something fails, "keep" goes on with the rest: the store then
+--   has the error in the row's place, which the next call tries again, and stderr a line in the end. Ctrl-C, want of
+--   memory and a store that cannot be written end a sweep in any case; what is finished is kept
 -- * `progress` (a boolean; by default a line on a terminal, elsewhere one a minute)
 --
--- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, redundancy, repair, rate; see
--- `secateur.results`
+-- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, redundancy, repair, rate;
+-- `failed`, the rows that failed (their axes and `error`); see `secateur.results`
 -- @usage
 -- local results = sc.sweep { model = model, data = data, methods = { "lrp", "ig" }, rates = { 0, 0.3, 0.5 },
 --   repair = { "none", "least_squares" }, store = "runs.db" }

@@ -1,0 +1,123 @@
+local errors = require "support.errors"
+local files = require "secateur.util.files"
+local results = require "secateur.results"
+local stderr = require "support.stderr"
+local store = require "secateur.results.store"
+local stubs = require "support.sweep_stubs"
+local sweep = require "secateur.experiments.sweep"
+local temporary = require "support.temporary"
+
+local settings = stubs.settings
+
+describe("a sweep of which something fails", function()
+  local root, path
+
+  before_each(function()
+    stubs.reset()
+    root = temporary.folder()
+    path = files.join(root, "runs.db")
+  end)
+  after_each(function() files.remove(root) end)
+
+  local function run(changes)
+    changes.store = path
+    if changes.on_error == nil then changes.on_error = "keep" end
+    return sweep(settings(changes))
+  end
+
+  it("goes on with the rest, and says in the end what failed, once for each thing", function()
+    stubs.fail_at = 3
+    local rows
+    local said = stderr.text(function()
+      rows = run { sampling = { "random", mine = function() error("no idea", 0) end } }
+    end)
+    -- 2 methods x 3 rates x 2 seeds of mine; one row of random
+    assert.equal(11, #rows)
+    assert.equal(13, #rows.failed)
+    local first, second, more = said:match "^([^\n]*)\n([^\n]*)\n(.*)$"
+    assert.equal("", more)
+    assert.matches("^sweep: 1 row failed, such as data, vgg, lrp, random, seed 0, rate 0%.5: .*broken$", first)
+    assert.equal("sweep: 12 rows failed, such as data, vgg, lrp, mine, seed 0, rate 0: no idea", second)
+    assert.same({ dataset = "data", model = "vgg", method = "lrp", sampling = "mine", seed = 0, rate = 0,
+      redundancy = false, repair = "none", error = "no idea" }, rows.failed[2])
+  end)
+
+  it("has failures in the store, and tries them again", function()
+    local broken = true
+    local function mine() if broken then error("no idea", 0) end end
+    local way = { choose = mine, version = 1 }
+    stderr.text(function() run { sampling = { mine = way } } end)
+    assert.equal(12, #assert(results.read(path)).failed)
+    broken = false
+    stubs.reset()
+    local rows
+    assert.equal("", stderr.text(function() rows = run { sampling = { mine = way } } end))
+    assert.same({ 12, 0 }, { #rows, #rows.failed })
+    assert.same({ 2, 4 }, { stubs.calls.sample, stubs.calls.importance })
+    assert.same({}, assert(results.read(path)).failed)
+  end)
+
+  it("stops at the first by default", function()
+    stubs.fail_at = 3
+    assert.matches("sweep: data, vgg, lrp, random, seed 0, rate 0%.5: .*broken$",
+      errors.raised(run, { on_error = false }))
+    assert.equal(2, #assert(results.read(path)).failed + #assert(results.read(path)))
+  end)
+
+  it("ends all the same where memory runs out", function()
+    stubs.fail_at, stubs.message = 3, "not enough memory" -- as Lua says it
+    assert.matches("not enough memory", errors.raised(run, {}))
+    assert.equal(2, #assert(results.read(path)))
+  end)
+
+  it("says on Ctrl-C how many rows are safe, and where", function()
+    for _, on_error in ipairs { "keep", "stop" } do
+      os.remove(path)
+      stubs.reset()
+      stubs.fail_at, stubs.message = 3, "interrupted!"
+      assert.equal(("sweep: interrupted; 2 of 12 rows are safe in '%s'; the same call goes on"):format(path),
+        errors.raised(run, { on_error = on_error }))
+      stubs.reset()
+      stubs.fail_at, stubs.message = 2, "interrupted!"
+      assert.equal(("sweep: interrupted; 4 of 12 rows are safe in '%s'; the same call goes on"):format(path),
+        errors.raised(run, { on_error = on_error }))
+    end
+    stubs.reset()
+    stubs.fail_at, stubs.message = 3, "interrupted!"
+    assert.equal("sweep: interrupted; 2 of 12 rows were done, and are kept nowhere: there is no store",
+      errors.raised(sweep, settings()))
+  end)
+
+  it("says on Ctrl-C in a training what that has kept", function()
+    local function make() error("train: interrupted; 'c.ckpt' has 3 epochs", 0) end
+    assert.equal(("sweep: interrupted; 0 of 6 rows are safe in '%s'; the same call goes on (train: interrupted; "
+      .. "'c.ckpt' has 3 epochs)"):format(path), errors.raised(run, { model = make, seeds = { 0 } }))
+  end)
+
+  it("names what was needed and failed", function()
+    local rows
+    stderr.text(function()
+      rows = run { model = false, models = { vgg = stubs.model "vgg", vit = function() error("no weights", 0) end },
+        seeds = { 0 } }
+    end)
+    assert.same({ 6, 6 }, { #rows, #rows.failed })
+    for _, failure in ipairs(rows.failed) do assert.same({ "vit", "no weights" }, { failure.model, failure.error }) end
+  end)
+
+  it("is an error where the store fails", function()
+    local put
+    local memory = store.memory
+    finally(function() store.memory = memory end)
+    store.memory = function()
+      local made = memory()
+      put = made.put
+      return setmetatable({}, { __index = function(_, key)
+        return key ~= "put" and function(_, ...) return made[key](made, ...) end or function(_, kind, ...)
+          if kind == "row" then error("the disk is full", 0) end
+          return put(made, kind, ...)
+        end
+      end, __close = function() end })
+    end
+    assert.matches("the disk is full", errors.raised(sweep, settings { on_error = "keep" }))
+  end)
+end)
