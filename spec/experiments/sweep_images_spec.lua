@@ -42,11 +42,14 @@ describe("a sweep with a store", function()
     return image
   end
 
+  -- The key under which a store keeps what its images were.
+  local function images_key(opened) return opened:keys("images")[1] end
+
   it("goes on with the same images", function()
     local before = run()
     assert.equal(#before, #run { verify = "full" })
-    local opened <close> = assert(store.open(path, store.read(path).experiment))
-    local kept = opened:get("images", '["set"]')
+    local opened <close> = assert(store.open(path))
+    local kept = opened:get("images", images_key(opened))
     for _, name in ipairs { "train", "test" } do
       local _, lines = kept[name]:gsub("%d+ %d+ %d+\n?", "")
       assert.equal(30, lines)
@@ -80,8 +83,8 @@ describe("a sweep with a store", function()
 
   it("says where the store does not know its images", function()
     run()
-    local opened = assert(store.open(path, store.read(path).experiment))
-    opened:put("images", '["set"]', nil)
+    local opened = assert(store.open(path))
+    opened:remove("images", images_key(opened))
     opened:close()
     local said = stderr.text(run)
     assert.equal(("sweep: store '%s': datasets.set: it does not say what the images were: they are taken for the "
@@ -93,14 +96,14 @@ describe("a sweep with a store", function()
     run()
     local prefix = "sweep: datasets.set: the store is damaged: images of test: expected size, time and checksum of each"
     for _, text in ipairs { "1 2", "1 2 x", "1 2 3 4", "\n", "99999999999999999999 1 1" } do
-      local opened = assert(store.open(path, store.read(path).experiment))
-      opened:put("images", '["set"]', { test = text })
+      local opened = assert(store.open(path))
+      opened:put("images", images_key(opened), { test = text })
       opened:close()
       local message = errors.raised(run)
       assert.equal(prefix, message:sub(1, #prefix))
     end
-    local opened = assert(store.open(path, store.read(path).experiment))
-    opened:put("images", '["set"]', { test = "1 2 3\n1 2 3" })
+    local opened = assert(store.open(path))
+    opened:put("images", images_key(opened), { test = "1 2 3\n1 2 3" })
     opened:close()
     assert.equal("sweep: datasets.set: the images of test are others than before: 30, not 2", errors.raised(run))
   end)

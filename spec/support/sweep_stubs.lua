@@ -107,7 +107,8 @@ end
 
 --- Options of a sweep, with changes; false takes one away.
 function stubs.settings(changes)
-  local opts = { model = stubs.model "vgg", data = stubs.dataset "cpn", methods = { "lrp", "ig" }, sampling = { "random" },
+  local opts = { model = stubs.model "vgg", data = stubs.dataset "cpn", methods = { "lrp", "ig" },
+    sampling = { "random" },
     rates = { 0, 0.3, 0.5 }, seeds = { 0, 1 }, progress = false }
   for key, value in pairs(changes or {}) do opts[key] = value or nil end
   return opts

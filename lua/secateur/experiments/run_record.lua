@@ -51,7 +51,7 @@ end
 function run_record.begin(job, missing, more)
   local date = os.date "!%Y-%m-%dT%H:%M:%SZ"
   local key, i = date, 1
-  while job.store:get("run", key) ~= nil do -- several within a second
+  while job.store:has("run", key) do -- several within a second
     i = i + 1
     key = ("%s %d"):format(date, i)
   end

@@ -30,8 +30,8 @@ local function start_progress(job, list, count)
   local terminal, log = progress.modes(job.options.progress, core.is_terminal())
   local work = 0
   for _, task in ipairs(list) do work = work + (task.kind ~= "model" and task.size or 0) end
-  return progress.new { total = count, weight = work, label = "sweep", unit = "rows", terminal = terminal and count > 0,
-    log = log, clock = core.clock }
+  return progress.new { total = count, weight = work, label = "sweep", unit = "rows",
+    terminal = terminal and count > 0, log = log, clock = core.clock }
 end
 
 local function count_rows(list)
@@ -69,8 +69,8 @@ end
 -- method (and redundancy) and serve all rates and repairs; the dense model is evaluated once per dataset. All names,
 -- options and functions are checked before anything is computed.
 --
--- With a `store` each row is on the disk as soon as it is measured, with what it depends on: images, weights, method and
--- sampling with their options and code, and so forth. So a store grows: a stopped sweep goes on where it was when the
+-- With a `store` each row is on the disk as soon as it is measured, with what it depends on: images, weights, method
+-- and sampling with their options and code, and so forth. So a store grows: a stopped sweep goes on where it was when the
 -- same call is made again, a finished one returns at once, and one more rate, method, seed or model, or one strategy
 -- that was mended, computes what is missing and nothing else. What was computed otherwise stays in the store (see
 -- `secateur.results`, which reads the last version of each row); a sweep gives the rows that were asked for. Functions
@@ -93,7 +93,8 @@ end
 -- @tab opts
 --
 -- * `model` or `models` (name → a model, `function(dataset, dataset_name) → model`, `{ make = function, version = text
---   or number }`, or a table of these by dataset name; functions are called where rows of the model are missing); `data` or `datasets` (name → dataset)
+--   or number }`, or a table of these by dataset name; functions are called where rows of the model are missing);
+--   `data` or `datasets` (name → dataset)
 -- * `methods` ({"lrp", "dlb", "ig"}, and name = function or `{ score = function, version = }` for scores of one's own,
 --   see `importance`); `sampling` ({"clustering", "confidence", "random"}, and name = function or `{ choose = function,
 --   scope =, version = }` for strategies of one's own, see `sample`); `seed` (0) or `seeds`;
@@ -109,8 +110,8 @@ end
 --   `agreement`)
 -- * `store` (the path of a file, which is made where it is missing; none by default; ":memory:" and URIs, which SQLite
 --   knows, are refused), which goes on with the same images alone; `wait` (seconds to wait for another process that
---   writes to the store; by default the call is refused at once, with who that is); `verify` ("quick": it knows them by the size and
---   time of all files, and by the bytes of 64 of a split; "full": by the bytes of all)
+--   writes to the store; by default the call is refused at once, with who that is); `verify` ("quick": it
+--   knows images by the size and time of all files, and by the bytes of 64 of a split; "full": by the bytes of all)
 -- * `about` (none; a table of what else the rows depend on: all are computed anew where it changes)
 -- * `on_error`: "stop" (the default) ends the sweep where something fails, "keep" goes on with the rest: the store then
 --   has the error in the row's place, which the next call tries again, and stderr a line in the end. Ctrl-C, want of

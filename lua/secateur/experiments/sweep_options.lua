@@ -80,8 +80,8 @@ local function named(opts, single, many)
   return list
 end
 
--- Samplings, or methods, as a list of what `read` makes of each: names, or values that have a name, at places of a list;
--- others under their keys. `how` is what was given. `is_one`: whether a value is one, and not a table of some.
+-- Samplings, or methods, as a list of what `read` makes of each: names, or values that have a name, at places of a
+-- list; others under their keys. `how` is what was given. `is_one`: whether a value is one, and not a table of some.
 local function named_values(given, argument, read, is_one)
   local list, seen, custom = {}, {}, {}
   local function add(place, name, value)
@@ -233,9 +233,9 @@ end
 --- Checks the options of a sweep.
 -- @tab given
 -- @treturn table the job: `options`; `samplings`, `methods` (lists of `{name=, how=, read=}`: what was
---   given, and what was read of it; as `sampling` and `method` by name); `models`, `datasets` (lists of `{name=, value=}`); `pairs` of them (`index`,
---   `dataset`, `name`, `data`, `source`: the model or the function that makes it, `version`); `repairs`, `redundancies`
---   (lists of values); `evaluate` ("compact" or "masked"); `latency` (whether rows have it); `agreement` (settings, or
+--   given, and what was read of it; as `sampling` and `method` by name); `models`, `datasets` (lists of
+--   `{name=, value=}`); `pairs` of them (`index`, `dataset`, `name`, `data`, `source`: the model or the function that
+--   makes it, `version`); `repairs`, `redundancies` (lists of values); `evaluate` ("compact" or "masked"); `latency` (whether rows have it); `agreement` (settings, or
 --   nil); `on_error`
 function sweep_options.prepare(given)
   local opts = options.check("sweep", given, rules)

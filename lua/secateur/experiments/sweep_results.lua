@@ -1,7 +1,7 @@
 --- What a sweep gives in the end: the rows that were asked for, and what is to be said of those that are missing.
 -- @module secateur.experiments.sweep_results
+local description = require "secateur.results.description"
 local errors = require "secateur.util.errors"
-local json = require "secateur.util.json"
 local results = require "secateur.results"
 local sweep_settings = require "secateur.experiments.sweep_settings"
 local tasks = require "secateur.experiments.sweep_tasks"
@@ -27,26 +27,47 @@ local function say_failed(failed)
   end
 end
 
+-- The rows that were asked for, in order, the hashes of their settings and these; and the failures in the place of
+-- others.
+local function read_rows(job)
+  local found = { rows = {}, hashes = {}, settings = {}, failed = {} }
+  for _, pair in ipairs(job.pairs) do
+    tasks.each_group(job, function(group)
+      tasks.each_row(job, group, function(axes)
+        local key = sweep_settings.key(job, "row", pair, axes)
+        local row, i = job.store:get("row", key), #found.rows + 1
+        if not row then
+          found.failed[#found.failed + 1] = job.store:get("failure", key)
+          return
+        end
+        local settings, hash = sweep_settings.of(job, "row", pair, axes)
+        found.rows[i], found.hashes[i], found.settings[hash] = row, hash, settings
+      end)
+    end)
+  end
+  return found
+end
+
+local function read_samples(job)
+  local samples = {}
+  for _, pair in ipairs(job.pairs) do
+    tasks.each_group(job, function(group)
+      local key = sweep_settings.key(job, "samples", pair, group)
+      samples[key] = samples[key] or job.store:get("samples", key)
+    end)
+  end
+  return samples
+end
+
 --- The rows of a job, as its store has them; says on stderr which failed.
 -- @tab job with `store`
 -- @treturn Results
 function sweep_results.collect(job)
-  local rows, samples, failed = {}, {}, {}
-  for _, pair in ipairs(job.pairs) do
-    tasks.each_group(job, function(group)
-      local name = json.encode { pair.dataset, pair.name, group.sampling, group.seed }
-      samples[name] = samples[name] or job.store:get("samples", sweep_settings.key(job, "samples", pair, group))
-      tasks.each_row(job, group, function(axes)
-        local key = sweep_settings.key(job, "row", pair, axes)
-        local row = job.store:get("row", key)
-        rows[#rows + 1] = row
-        if not row then failed[#failed + 1] = job.store:get("failure", key) end
-      end)
-    end)
-  end
-  say_failed(failed)
-  return results.new(rows, { experiment = sweep_settings.experiment(job), samples = samples,
-    margin = job.options.margin, total = job.total, failed = failed })
+  local found = read_rows(job)
+  say_failed(found.failed)
+  return results.new(found.rows, { experiment = description.of(found.rows, found.hashes, found.settings),
+    samples = read_samples(job), margin = job.options.margin, total = job.total, failed = found.failed,
+    runs = { job.run.record } })
 end
 
 --- What Ctrl-C leaves, as a message: how many rows are safe, and where.

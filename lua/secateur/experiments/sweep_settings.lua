@@ -7,7 +7,6 @@
 -- @module secateur.experiments.sweep_settings
 local fingerprint = require "secateur.util.fingerprint"
 local json = require "secateur.util.json"
-local options = require "secateur.util.options"
 local strategy = require "secateur.pruning.strategy"
 
 local sweep_settings = {}
@@ -172,39 +171,6 @@ function sweep_settings.of_job(job)
     calibration_count = opts.calibration_count, evaluate = job.evaluate, latency = job.latency }
   for i, pair in ipairs(job.pairs) do whole.models[i] = { pair.dataset, pair.name, pair.described } end
   return fingerprint.text(json.encode(whole)), whole
-end
-
-local function sorted(list)
-  local copy = table.move(list, 1, #list, 1, {})
-  table.sort(copy, function(a, b)
-    if type(a) == "boolean" then return not a and b end
-    return a < b
-  end)
-  return copy
-end
-
---- What all rows of a call have in common, for who reads its results: see `results.read`.
--- @tab job
--- @treturn table plain data
-function sweep_settings.experiment(job)
-  local opts, described = job.options, job.described
-  local experiment = { methods = options.sorted_keys(described.methods), samplings = described.samplings,
-    rates = sorted(opts.rates), seeds = sorted(opts.seeds), repair = sorted(job.repairs),
-    redundancy = sorted(job.redundancies), calibration_count = opts.calibration_count, evaluate = job.evaluate,
-    latency = job.latency, per_class = opts.per_class, scope = opts.scope, min_units = opts.min_units,
-    reduce = opts.reduce, layers = described.layers, agreement = described.agreement, about = described.about,
-    method_options = fingerprint.options(opts.method_options), models = {}, datasets = described.datasets }
-  for _, method in ipairs(job.methods) do
-    if not method.builtin then
-      experiment.custom_methods = experiment.custom_methods or {}
-      experiment.custom_methods[method.name] = described.methods[method.name].code
-    end
-  end
-  for _, pair in ipairs(job.pairs) do
-    local made = experiment.models[pair.name] or {}
-    experiment.models[pair.name], made[pair.dataset] = made, pair.described
-  end
-  return experiment
 end
 
 return sweep_settings

@@ -62,7 +62,7 @@ local kept = { model = { "model" }, dense = { "baseline", "logits" }, samples = 
 
 local function is_kept(job, kind, pair, axes)
   for _, name in ipairs(kept[kind]) do
-    if job.store:get(name, sweep_settings.key(job, name, pair, axes)) == nil then return false end
+    if not job.store:has(name, sweep_settings.key(job, name, pair, axes)) then return false end
   end
   return true
 end
@@ -178,11 +178,9 @@ end
 local function keep_settings(job, pair, task)
   local settings, hash = sweep_settings.of(job, "row", pair, task)
   job.kept_settings = job.kept_settings or {}
-  if not job.kept_settings[hash] then
-    if job.store:get("settings", hash) == nil then job.store:put("settings", hash, settings) end
-    job.kept_settings[hash] = true
-  end
-  return hash
+  if job.kept_settings[hash] then return end
+  if not job.store:has("settings", hash) then job.store:put("settings", hash, settings) end
+  job.kept_settings[hash] = true
 end
 
 --- Keeps what came of a task.
@@ -192,9 +190,9 @@ end
 function tasks.keep(job, task, result)
   local pair = job.pairs[task.pair]
   if task.kind == "row" then
-    result.row.settings = keep_settings(job, pair, task)
+    keep_settings(job, pair, task)
     job.store:put("row", task.key, result.row)
-    if job.store:get("failure", task.key) ~= nil then job.store:remove("failure", task.key) end
+    if job.store:has("failure", task.key) then job.store:remove("failure", task.key) end
     say(job, result.note)
     return
   end

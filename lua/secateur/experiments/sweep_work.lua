@@ -1,5 +1,5 @@
---- What the tasks of a sweep compute, from plain data to plain data: a model, what the dense model says, samples, scores,
--- a row. Nothing here knows of a store.
+--- What the tasks of a sweep compute, from plain data to plain data: a model, what the dense model says, samples,
+-- scores, a row. Nothing here knows of a store.
 --
 -- A pair (of model and data set) keeps what its tasks have in common while they run: its model, calibration images,
 -- explanations, what was unpacked of the last inputs.
@@ -107,8 +107,8 @@ end
 -- @tab pair
 -- @tab task `sampling`, `seed`
 -- @tab inputs
--- @treturn table `samples`, indices; where images may have several findings, `findings`, those that they were drawn for;
---   `weights`, where the strategy gives any
+-- @treturn table `samples`, indices; where images may have several findings, `findings`, those that they were drawn
+--   for; `weights`, where the strategy gives any
 function work.samples(job, pair, task, inputs)
   need_model(pair, inputs)
   local chosen = sample(pair.model, pair.data.train, { sampling = job.sampling[task.sampling].how,
@@ -184,8 +184,8 @@ local function is_void(pair, repair)
     pair.dataset, pair.name)
 end
 
--- The model that a row is of: pruned, repaired, and compacted unless it is the masked one that is asked for; the columns
--- that say how it came about; a note, where something was not as asked for.
+-- The model that a row is of: pruned, repaired, and compacted unless it is the masked one that is asked for; the
+-- columns that say how it came about; a note, where something was not as asked for.
 local function make_pruned(job, pair, task, scores)
   if task.rate == 0 then return pair.model, { units_pruned = 0, repair_seconds = 0, repair_layers = 0 } end
   local opts = job.options
