@@ -70,11 +70,12 @@ end
 -- options and functions are checked before anything is computed.
 --
 -- With a `store` each row is on the disk as soon as it is measured, with what it depends on: images, weights, method
--- and sampling with their options and code, and so forth. So a store grows: a stopped sweep goes on where it was when the
--- same call is made again, a finished one returns at once, and one more rate, method, seed or model, or one strategy
--- that was mended, computes what is missing and nothing else. What was computed otherwise stays in the store (see
--- `secateur.results`, which reads the last version of each row); a sweep gives the rows that were asked for. Functions
--- are told apart by their source and what they refer to (see `fingerprint`), those with a `version` by that alone.
+-- and sampling with their options and code, and so forth. So a store grows: a stopped sweep goes on where it was when
+-- the same call is made again, a finished one returns at once, and one more rate, method, seed or model, or one
+-- strategy that was mended, computes what is missing and nothing else. What was computed otherwise stays in the store
+-- (see `secateur.results`, which reads the last version of each row); a sweep gives the rows that were asked for.
+-- Functions are told apart by their source and what they refer to (see `fingerprint`), those with a `version` by that
+-- alone.
 --
 -- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total,
 -- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low,

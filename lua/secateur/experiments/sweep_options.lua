@@ -235,8 +235,8 @@ end
 -- @treturn table the job: `options`; `samplings`, `methods` (lists of `{name=, how=, read=}`: what was
 --   given, and what was read of it; as `sampling` and `method` by name); `models`, `datasets` (lists of
 --   `{name=, value=}`); `pairs` of them (`index`, `dataset`, `name`, `data`, `source`: the model or the function that
---   makes it, `version`); `repairs`, `redundancies` (lists of values); `evaluate` ("compact" or "masked"); `latency` (whether rows have it); `agreement` (settings, or
---   nil); `on_error`
+--   makes it, `version`); `repairs`, `redundancies` (lists of values); `evaluate` ("compact" or "masked"); `latency`
+--   (whether rows have it); `agreement` (settings, or nil); `on_error`
 function sweep_options.prepare(given)
   local opts = options.check("sweep", given, rules)
   if opts.seeds and opts.seed then errors.refuse("sweep", "expected either seed or seeds") end

@@ -54,7 +54,8 @@ end
 -- @tab opts `terminal` (whether `out` is one, e.g. `core.is_terminal()`; required), `log` (false; true: where it is
 -- none, a line a minute), `total` (number of things to do, unknown by default), `weight` (how much work they all are,
 -- where they differ: the time left goes by it), `label`, `unit` (such as "images"), `out` (io.stderr),
--- `clock` (a function that gives seconds: os.time, better `core.clock`), `width` (columns; the environment's COLUMNS, or 80)
+-- `clock` (a function that gives seconds: os.time, better `core.clock`), `width` (columns; the environment's COLUMNS,
+-- or 80)
 -- @treturn Progress
 function progress.new(opts)
   local self = options.check("progress", opts, rules)
