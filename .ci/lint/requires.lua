@@ -18,8 +18,8 @@ local allowed = {
   explanations = { "attribution", "evaluation", "report", "models", "data", table.unpack(below) },
   pruning = { "attribution", "evaluation", "models", "data", table.unpack(below) },
   training = { "report", "evaluation", "models", "data", "formats", table.unpack(below) },
-  experiments = { "explanations", "pruning", "training", "results", "attribution", "evaluation", "models", "data",
-    table.unpack(below) },
+  experiments = { "cpu", "explanations", "pruning", "training", "results", "attribution", "evaluation", "models",
+    "data", table.unpack(below) },
   init = { "cpu", "help", "experiments", "explanations", "pruning", "training", "report", "results", "attribution",
     "evaluation", "pretrained", "models", "formats", "data", table.unpack(below) },
 }

@@ -57,7 +57,7 @@ end
 
 -- What ended a sweep, as an error of it: where it was, and of Ctrl-C what is kept.
 local function raise(job, problem)
-  if errors.is_interruption(problem) then error(sweep_results.interruption(job, problem), 0) end
+  if errors.is_interruption(problem) then errors.rethrow(sweep_results.interruption(job, problem)) end
   if type(problem) ~= "string" and not errors.is_fault(problem) then errors.rethrow(problem) end
   errors.refuse("sweep", "%s: %s", job.where or "start", tostring(problem))
 end
