@@ -12,6 +12,7 @@ local output = require "secateur.util.output"
 local lfs = require "lfs"
 local results = require "secateur.results"
 local heatmap_grid = require "secateur.report.heatmap_grid"
+local scatter = require "secateur.report.scatter"
 local staging = require "secateur.util.staging"
 local tables = require "secateur.report.tables"
 local visible = require "secateur.util.visible"
@@ -316,6 +317,31 @@ function report.heatmaps(samples, path, opts)
   local stem = draw_at("report.heatmaps", path, opts, sheet_rules,
     function(where) return heatmap_grid.draw(samples, where) end)
   return stem .. ".svg", stem .. ".png", stem .. ".pdf"
+end
+
+local scatter_rules = { gnuplot = picture_rules.gnuplot, background = {}, x_label = { type = "string" },
+  background_name = { type = "string", default = "all" }, y_label = { type = "string" },
+  columns = { type = "integer", min = 1, max = 12, default = 3 } }
+
+--- Draws points in a plane as PATH.svg and PATH.png, in panels with the same axes and one key: where samples lie, such
+-- as the principal components of their features, and which of them each strategy chose.
+-- @tab panels list of `{ title =, series = { { name =, points = }, ... }, background = }`; points are a list of
+-- `{ x, y }` or a Tensor [n x 2], series of the same name look the same in all panels, the background is grey
+-- @string path with or without an extension
+-- @tab[opt] opts `background` (points, of panels that have none of their own), `background_name` ("all"), `x_label`,
+-- `y_label`, `columns` (3), `gnuplot`
+-- @treturn string the path of the SVG
+-- @treturn string the path of the PNG
+-- @usage
+-- local flat = sc.cluster.pca(features, 2)
+-- sc.report.scatter({ { title = "margin", series = { { name = "chosen", points = flat:take(1, chosen) } } } }, "picks",
+--   { background = flat })
+function report.scatter(panels, path, opts)
+  opts = options.check("report.scatter", opts, scatter_rules)
+  local read = scatter.read("report.scatter", panels, opts.background)
+  local stem = draw_at("report.scatter", path, opts, scatter_rules,
+    function(where) return scatter.draw(read, where) end)
+  return stem .. ".svg", stem .. ".png"
 end
 
 --- Raises where reports cannot be drawn, for want of gnuplot: for programs that work long before they draw.
