@@ -18,7 +18,8 @@ local good = {
     "c.safetensors" },
   { "train.lua @/d.safetensors --data folder:@/grey --size 16 --epochs 1", "d.safetensors" },
   { "quickstart.lua --data @/tiny.npz --epochs 1 --seed 1 --out @/new/quick", "new/quick/index.html" },
-  { "custom_sampling.lua --data @/folder --epochs 1 --per-class 2" },
+  { "custom_sampling.lua --data @/folder --epochs 1 --per-class 2 --seeds 2 --out @/new/cs", "new/cs/index.html",
+    "new/cs/picks.png" },
   { "custom_model.lua --data @/table/images.csv --epochs 1" },
   { "paper_table.lua --data X=@/tiny.npz --model small_vgg --epochs 1 --rates 0,0.3 --methods lrp --per-class 2 "
     .. "--store @/new/p/s.db --models-dir @/new/p/models --out @/new/p/report", "new/p/report/index.html" },
