@@ -12,19 +12,22 @@ local PER_KIND = 12
 
 describe("damaged store", function()
   local folder, path, good
-  local experiment = { methods = { "lrp", "ig" }, rates = { 0, 0.5 }, seeds = { 0 }, latency = true,
-    evaluate = "compact", samplings = { random = "built-in" }, models = { vgg = { cpn = "a1" } },
-    datasets = { cpn = { classes = { "a", "b" }, train = 20, test = 10 } } }
+  local grid = { methods = { "lrp", "ig" }, rates = { 0, 0.5 }, seeds = { 0 }, samplings = { "random" },
+    models = { "vgg" }, datasets = { "cpn" }, redundancy = { false }, repair = { "none" } }
 
   setup(function()
     folder = temporary.folder()
     path = files.join(folder, "runs.db")
-    local writer <close> = assert(store.open(path, experiment))
+    local writer <close> = assert(store.open(path))
     for i = 0, 9 do
       local row = rows.row { seed = i, drop = i / 100 }
-      writer:put("row", rows.key(row), row)
+      rows.put(writer, row)
       writer:put("samples", "s" .. i, { 4, 2, i + 1 })
     end
+    local other = { scope = "layer" }
+    rows.put(writer, rows.row {}, other) -- another version of a row
+    writer:put("run", "1", { version = "1", seconds = 1, ranks = 1, grid = grid, settings = { store.hash(other) } })
+    writer:put("failure", "f", { error = "out of luck", method = "ig", seed = 1 })
     writer:close()
     good = files.read_all(path)
   end)
@@ -38,7 +41,7 @@ describe("damaged store", function()
       read:lossless()
       for _, row in ipairs(read) do assert.is_true(row.rate >= 0 and row.drop == row.drop) end
     end
-    local writer, problem = store.open(path, experiment)
+    local writer, problem = store.open(path)
     if not writer then return assert.equal("string", type(problem)) end
     local _ <close> = writer
     local fine, fault = pcall(writer.put, writer, "other", "k", 1)
@@ -49,7 +52,7 @@ describe("damaged store", function()
     it("is read or refused: bytes " .. kind, function()
       local draw = damage.draws(100 + number)
       for _ = 1, PER_KIND do
-        os.remove(path .. "-journal")
+        for _, beside in ipairs { "-journal", "-wal", "-shm" } do os.remove(path .. beside) end
         assert(files.write_all(path, damage.ways[kind](good, draw)))
         use()
       end
@@ -59,8 +62,9 @@ describe("damaged store", function()
       local draw = damage.draws(200 + number)
       for _ = 1, PER_KIND do
         assert(files.write_all(path, good))
-        local connection <close> = assert(sqlite.open(path, false))
-        local of = ({ { "rows", "row" }, { "rows", "key" }, { "meta", "value" }, { "cache", "value" } })[draw(4) + 1]
+        local connection <close> = assert(sqlite.open(path, "read"))
+        local of = ({ { "rows", "row" }, { "rows", "key" }, { "rows", "settings" }, { "meta", "value" },
+          { "cache", "value" } })[draw(5) + 1]
         local found = assert(connection:run(("SELECT rowid, %s FROM %s"):format(of[2], of[1])))
         local entry = found[draw(#found) + 1]
         local text = damage.ways[kind](entry[2], draw)
@@ -73,7 +77,7 @@ describe("damaged store", function()
 
   it("names the row whose text is damaged", function()
     assert(files.write_all(path, good))
-    local connection <close> = assert(sqlite.open(path, false))
+    local connection <close> = assert(sqlite.open(path, "read"))
     local text = json.encode(rows.row { seed = 3, drop = 0.03 }):gsub('"drop":', '"drop":"')
     assert(connection:run("UPDATE rows SET row = ? WHERE position = 4", text))
     connection:close()

@@ -125,29 +125,46 @@ local function choose_journal(self, shared)
   return run_all(self, { "PRAGMA locking_mode = NORMAL", "SELECT count(*) FROM sqlite_master" })
 end
 
+local function create(self)
+  local statements = schema.creation()
+  table.insert(statements, 1, "BEGIN IMMEDIATE")
+  table.insert(statements, "COMMIT")
+  return run_all(self, statements)
+end
+
+-- Does one thing after another, until one gives nil and what is wrong.
+local function in_turn(...)
+  for _, step in ipairs { ... } do
+    local done, message = step()
+    if not done then return nil, message end
+  end
+  return true
+end
+
 local function begin_writing(self, opts)
-  local shared = opts.shared
+  local shared, format, message = opts.shared, nil, nil
   if shared == nil then shared = require "secateur.sqlite".shared_file_system(self.path) ~= nil end
   self.connection:patience(math.max(PATIENCE, opts.wait or 0))
-  local done, message = take_lock(self, opts.wait)
-  done, message = done and run_all(self, { "PRAGMA synchronous = FULL", shared and "PRAGMA locking_mode = EXCLUSIVE" or
-    "PRAGMA journal_size_limit = 67108864" }), message
-  local format
-  if done then format, message = inspect(self) end
-  if not format then return nil, message end
-  if format ~= 0 and format ~= schema.format then
-    return nil, "was begun by an earlier version: its rows can be reported; name another store"
-  end
-  done, message = choose_journal(self, shared)
-  if done and format == 0 then
-    done, message = self:run "BEGIN IMMEDIATE"
-    done, message = done and run_all(self, schema.creation()), message
-    done, message = done and self:run "COMMIT", message
-  end
-  if not done then return nil, message end
-  self.connection:to_one_file()
-  self.connection:patience(ROUND)
-  return format
+  return in_turn(
+    function() return take_lock(self, opts.wait) end,
+    function()
+      return run_all(self, { "PRAGMA synchronous = FULL",
+        shared and "PRAGMA locking_mode = EXCLUSIVE" or "PRAGMA journal_size_limit = 67108864" })
+    end,
+    function()
+      format, message = inspect(self)
+      if format and format ~= 0 and format ~= schema.format then
+        return nil, "was begun by an earlier version: its rows can be reported; name another store"
+      end
+      return format, message
+    end,
+    function() return choose_journal(self, shared) end,
+    function() return format ~= 0 or create(self) end,
+    function()
+      self.connection:to_one_file()
+      self.connection:patience(ROUND)
+      return true
+    end)
 end
 
 --- Opens a store's file for writing, or makes it: its lock is taken, and it is sound and ours.
@@ -163,8 +180,8 @@ function store_file.open(path, opts)
   local guard <close> = setmetatable({ file = self }, { __close = function(guard)
     if guard.file then guard.file:close() end
   end })
-  local format, wrong = begin_writing(self, opts)
-  if not format then return nil, wrong end
+  local done, wrong = begin_writing(self, opts)
+  if not done then return nil, wrong end
   guard.file = nil
   return self
 end
