@@ -19,6 +19,7 @@ local names = {
   rand = "core:rand",
   fingerprint = "util.fingerprint:of",
   threads = "core:threads",
+  clock = "core:clock",
   cpu = "cpu:level",
   model = "models.custom",
   models = "models",
@@ -49,6 +50,7 @@ local names = {
   npz = "formats.npz:load",
   save_npz = "formats.npz:save",
   sweep = "experiments.sweep",
+  forecast = "experiments.forecast",
   report = "report",
 }
 

@@ -97,7 +97,10 @@ describe("schedule", function()
 
   it("gives no model to train ahead of another", function()
     local list = {}
-    for i = 1, 9 do list[i] = task("m" .. i, math.huge, {}, i) end
+    for i = 1, 9 do
+      list[i] = task("m" .. i, 1e18, {}, i)
+      list[i].kind = "model"
+    end
     assert.equal("1:m1 2:m2", text(schedule.new(list, { size = 3 }):hand_out()))
   end)
 

@@ -168,7 +168,7 @@ local function fill(self, load, given, may)
 end
 
 --- Hands out what can be handed out now: to ranks that have nothing first, and ahead only while there is enough for
--- all. A task of unknown size (infinite) is never given ahead of another.
+-- all. A model to be made (nobody knows how long that takes) is never given ahead of another.
 -- @treturn list of `{ rank =, task =, is_new = (whether the rank does not hold the model yet), drop = (the models that
 --   it is to let go of, list of pairs) }`
 function Schedule:hand_out()
@@ -176,7 +176,7 @@ function Schedule:hand_out()
   fill(self, 0, given, function() return true end)
   for load = 1, self.ahead do
     fill(self, load, given, function(entry)
-      return self.ready >= self.size and entry.task.size < math.huge
+      return self.ready >= self.size and entry.task.kind ~= "model"
     end)
   end
   return given

@@ -7,7 +7,7 @@ return {
   {
     title = "Getting started",
     about = "What to type first, and what concerns the whole program.",
-    names = { "help", "main", "output_file", "output_folder", "fingerprint", "threads", "cpu" },
+    names = { "help", "main", "output_file", "output_folder", "fingerprint", "threads", "clock", "cpu" },
     classes = {},
     topics = { "tour" },
   },
@@ -60,7 +60,7 @@ return {
   {
     title = "Experiments",
     about = "Methods, samplings, rates, seeds, models and data sets in one resumable table.",
-    names = { "sweep" },
+    names = { "sweep", "forecast" },
     classes = { { "Results", "results" } },
     topics = {},
   },

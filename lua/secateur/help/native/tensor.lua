@@ -11,6 +11,14 @@
 -- sc.threads(2)
 -- print(sc.threads())
 
+--- Seconds since some moment, which never go backwards: to see how long something takes.
+-- @function clock
+-- @treturn number
+-- @usage
+-- local started = sc.clock()
+-- model:forward(x)
+-- print(("%.1f ms"):format(1e3 * (sc.clock() - started)))
+
 --- The level of vector instructions in use: "avx512", "avx2" or "portable". Results are the same bits in all of them.
 -- `SECATEUR_CPU=level` in the environment forces a lower one.
 -- @function cpu
