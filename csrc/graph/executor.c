@@ -4,6 +4,7 @@
 #include "base/interrupt.h"
 #include "base/random.h"
 #include "base/vector.h"
+#include "graph/batch_statistics.h"
 #include "graph/packed.h"
 
 static sc_real *buffer_data(const sc_plan *plan, ptrdiff_t buffer) {
@@ -28,6 +29,7 @@ static void fill_forward(sc_op_call *call, const sc_plan *plan, size_t index, sc
     call->seed = sc_random_mix(plan->seed, index);
     call->accuracy = plan->nodes[index].accuracy;
     call->packed = sc_packed_get(plan, index);
+    call->statistics = sc_batch_statistics_of(plan, index);
 }
 
 /* What the step of a node does besides, for the nodes that are fused with it; its output is that of the last. */
@@ -272,12 +274,6 @@ static sc_status run_own_backward(void *context, size_t node, const sc_op_call *
 
 sc_status sc_plan_backward(sc_plan *plan, const sc_real *output_grad, sc_error *error) {
     return sc_plan_run_backward(plan, output_grad, run_own_backward, plan, error);
-}
-
-void sc_plan_clear_param_grads(sc_plan *plan) {
-    for (size_t p = 0; p < plan->graph->parameter_count; p++)
-        if (plan->param_grads[p].storage)
-            sc_fill(sc_tensor_real(&plan->param_grads[p]), 0, sc_tensor_numel(&plan->param_grads[p]));
 }
 
 const sc_real *sc_plan_value(const sc_plan *plan, size_t node) {

@@ -32,9 +32,6 @@ sc_status sc_plan_run_backward(sc_plan *plan, const sc_real *output_grad, sc_bac
 /* sc_plan_run_backward with each operation's own backward. Gradients of parameters are added to. */
 sc_status sc_plan_backward(sc_plan *plan, const sc_real *output_grad, sc_error *error);
 
-/* Zeroes the gradients of the parameters. */
-void sc_plan_clear_param_grads(sc_plan *plan);
-
 /* The value of a node after forward, and its gradient after a backward pass: [current_batch x shape], inside the plan's
  * arena. NULL before, and when the plan does not keep it. The values of output and input are always kept. */
 const sc_real *sc_plan_value(const sc_plan *plan, size_t node);

@@ -2,9 +2,11 @@
 
 #include "base/memory.h"
 #include "base/size.h"
+#include "graph/batch_statistics.h"
 #include "graph/fusion.h"
 #include "graph/memory_planner.h"
 #include "graph/packed.h"
+#include "graph/param_grads.h"
 
 #include <limits.h>
 #include <omp.h>
@@ -361,14 +363,14 @@ sc_status sc_plan_fit_scratch(sc_plan *plan, sc_error *error) {
 
 static sc_status allocate_param_grads(const planner *p, sc_error *error) {
     const sc_graph *graph = p->graph;
-    sc_plan *plan = p->plan;
     void *memory;
-    SC_TRY(sc_memory_calloc(&memory, graph->parameter_count + 1, sizeof(sc_tensor), error));
-    plan->param_grads = memory;
+    SC_TRY(sc_memory_calloc(&memory, graph->parameter_count + 1, sizeof(bool), error));
+    bool *wanted = memory;
     for (size_t i = 0; i < graph->parameter_count; i++)
-        if (is_trained(p, i))
-            SC_TRY(sc_tensor_create_zero(&plan->param_grads[i], SC_REAL, &graph->parameters[i].value.shape, error));
-    return SC_OK;
+        wanted[i] = is_trained(p, i);
+    sc_status status = sc_param_grads_create(p->plan, wanted, error);
+    sc_memory_free(wanted);
+    return status;
 }
 
 /* The products take rows as int. */
@@ -422,6 +424,8 @@ static sc_status make_plan(planner *p, sc_error *error) {
     find_reads(p);
     SC_TRY(allocate_arena(p, error));
     SC_TRY(sc_plan_fit_scratch(p->plan, error));
+    if (p->request->collect_statistics)
+        SC_TRY(sc_batch_statistics_create(p->plan, error));
     return allocate_param_grads(p, error);
 }
 
@@ -451,12 +455,11 @@ sc_status sc_plan_create(sc_plan **out, sc_graph *graph, const sc_plan_request *
 void sc_plan_destroy(sc_plan *plan) {
     if (!plan)
         return;
-    for (size_t p = 0; plan->param_grads && p < plan->graph->parameter_count; p++)
-        sc_tensor_release(&plan->param_grads[p]);
+    sc_param_grads_release(plan);
+    sc_tensor_release(&plan->statistics);
     sc_tensor_release(&plan->input);
     sc_packed_free(plan); /* asks the graph how many nodes there are */
     sc_graph_release(plan->graph);
-    sc_memory_free(plan->param_grads);
     sc_memory_free(plan->steps);
     sc_memory_free(plan->nodes);
     sc_memory_free(plan->offsets);

@@ -11,19 +11,20 @@
 #include "graph/graph.h"
 
 typedef struct sc_plan_request {
-    size_t batch;           /* the most samples that one run will have */
-    bool backward;          /* a backward pass will follow */
-    bool training;          /* batch statistics, dropout; changes what the backward pass reads */
-    bool params;            /* gradients of the trainable parameters are wanted */
-    bool repeatable;        /* several backward passes may follow one forward run: what they read outlives them */
-    const unsigned *needs;  /* (optional) per node, SC_NEEDS_* of a backward pass that is not op->backward */
-    const bool *keep_value; /* (optional) per node: the value can be read after the run */
-    const bool *keep_grad;  /* (optional) per node: so can the gradient (or relevance) */
-    const bool *exact;      /* (optional) per node: it and all that it is made from is computed with plain sums */
-    const bool *frozen;     /* (optional) per parameter: it is not trained, and its gradient not wanted */
-    bool all_exact;         /* the same for all nodes */
-    const bool *given;      /* (optional) per node: sc_plan_forward_from() is told its value, and neither it nor what it
-                             * alone is made from is computed. Inputs that are needed count among these */
+    size_t batch;            /* the most samples that one run will have */
+    bool backward;           /* a backward pass will follow */
+    bool training;           /* batch statistics, dropout; changes what the backward pass reads */
+    bool params;             /* gradients of the trainable parameters are wanted */
+    bool collect_statistics; /* (training) batch statistics do not go into running averages: batch_statistics.h */
+    bool repeatable;         /* several backward passes may follow one forward run: what they read outlives them */
+    const unsigned *needs;   /* (optional) per node, SC_NEEDS_* of a backward pass that is not op->backward */
+    const bool *keep_value;  /* (optional) per node: the value can be read after the run */
+    const bool *keep_grad;   /* (optional) per node: so can the gradient (or relevance) */
+    const bool *exact;       /* (optional) per node: it and all that it is made from is computed with plain sums */
+    const bool *frozen;      /* (optional) per parameter: it is not trained, and its gradient not wanted */
+    bool all_exact;          /* the same for all nodes */
+    const bool *given; /* (optional) per node: sc_plan_forward_from() is told its value, and neither it nor what it
+                        * alone is made from is computed. Inputs that are needed count among these */
 } sc_plan_request;
 
 typedef enum sc_step_kind { SC_STEP_FORWARD, SC_STEP_RECOMPUTE, SC_STEP_BACKWARD } sc_step_kind;
@@ -53,6 +54,7 @@ typedef struct sc_plan_node {
     bool training;        /* as sc_op_call has it: a norm whose scale is frozen keeps its running statistics */
     bool has_param_grad;  /* some gradient of its parameters is wanted */
     unsigned needs;       /* SC_NEEDS_INPUT, SC_NEEDS_OUTPUT of the backward pass */
+    size_t statistics;    /* where those of the batch begin in plan->statistics */
 } sc_plan_node;
 
 typedef struct sc_plan {
@@ -70,7 +72,9 @@ typedef struct sc_plan {
     size_t scratch_bytes;
     int scratch_threads;      /* the thread count that scratch is made for */
     struct sc_packed *packed; /* per node; see packed.h */
-    sc_tensor *param_grads;   /* per parameter; zeroed structs where not wanted */
+    sc_tensor grads;          /* of all parameters, one vector; none where none is wanted */
+    sc_tensor *param_grads;   /* per parameter, over grads; zeroed structs where not wanted */
+    sc_tensor statistics;     /* of the last forward run's batch, where they are collected: batch_statistics.h */
     sc_tensor input;          /* of the last forward, shared */
     size_t current_batch;     /* of the last forward; 0 before, and when it did not reach its end */
     bool backward_done;       /* since the last forward: gradients can be read, values may have been overwritten */

@@ -1,7 +1,9 @@
 /* The class ExecutionPlan: running a graph. */
 #include "lua/l_plan.h"
 #include "base/memory.h"
+#include "graph/batch_statistics.h"
 #include "graph/executor.h"
+#include "graph/param_grads.h"
 #include "lua/core.h"
 #include "lua/l_graph.h"
 #include "lua/l_tensor.h"
@@ -20,10 +22,11 @@ sc_plan *sc_lua_check_plan(lua_State *L, int index, const char *function) {
 }
 
 /* plan(graph, {batch =, backward =, training =, params =, keep = names, keep_grads = names, frozen = parameters,
- * given = names}) -> ExecutionPlan */
+ * given = names, repeatable =, collect_statistics =}) -> ExecutionPlan */
 static int plan_create(lua_State *L) {
-    static const char *const known[] = {"batch",      "backward", "training", "params",     "keep",
-                                        "keep_grads", "frozen",   "given",    "repeatable", NULL};
+    static const char *const known[] = {"batch",      "backward",           "training", "params",
+                                        "keep",       "keep_grads",         "frozen",   "given",
+                                        "repeatable", "collect_statistics", NULL};
     sc_graph *graph = sc_lua_check_graph(L, 1, "plan");
     if (!lua_istable(L, 2))
         sc_lua_expected(L, 2, "plan", "options", "a table");
@@ -34,6 +37,7 @@ static int plan_create(lua_State *L) {
         .training = sc_lua_field_flag(L, 2, "plan", "training", false),
         .params = sc_lua_field_flag(L, 2, "plan", "params", false),
         .repeatable = sc_lua_field_flag(L, 2, "plan", "repeatable", false),
+        .collect_statistics = sc_lua_field_flag(L, 2, "plan", "collect_statistics", false),
         .keep_value = sc_lua_field_nodes(L, 2, "plan", "keep", graph),
         .keep_grad = sc_lua_field_nodes(L, 2, "plan", "keep_grads", graph),
         .frozen = sc_lua_field_parameters(L, 2, "plan", "frozen", graph),
@@ -157,6 +161,50 @@ static int plan_param_grad(lua_State *L) {
     return sc_lua_push_shared(L, &plan->param_grads[index]);
 }
 
+/* plan:gradients() -> Tensor over the plan's storage: the gradients of all parameters as one vector; nil where none is
+ * wanted. */
+static int plan_gradients(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "gradients");
+    if (!plan->grads.storage)
+        return lua_pushnil(L), 1;
+    return sc_lua_push_shared(L, &plan->grads);
+}
+
+/* plan:add_gradients(vector): adds to those of all parameters, in the form of plan:gradients(). */
+static int plan_add_gradients(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "add_gradients");
+    sc_error error;
+    sc_lua_try(L, sc_param_grads_add(plan, sc_lua_check_tensor_of(L, 2, "add_gradients", "gradients", SC_REAL), &error),
+               &error);
+    return 0;
+}
+
+/* plan:clear_gradients(): those of all parameters are zero. */
+static int plan_clear_gradients(lua_State *L) {
+    sc_plan_clear_param_grads(sc_lua_check_plan(L, 1, "clear_gradients"));
+    return 0;
+}
+
+/* plan:statistics() -> Tensor over the plan's storage: the batch statistics of the last forward run; nil where the plan
+ * collects none. */
+static int plan_statistics(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "statistics");
+    if (!plan->statistics.storage)
+        return lua_pushnil(L), 1;
+    return sc_lua_push_shared(L, &plan->statistics);
+}
+
+/* plan:update_statistics(statistics, samples): changes running averages by the statistics of a batch. */
+static int plan_update_statistics(lua_State *L) {
+    sc_plan *plan = sc_lua_check_plan(L, 1, "update_statistics");
+    sc_lua_refuse_in_finalizer(L, "update_statistics");
+    const sc_tensor *statistics = sc_lua_check_tensor_of(L, 2, "update_statistics", "statistics", SC_REAL);
+    size_t samples = (size_t)sc_lua_check_integer(L, 3, "update_statistics", "samples", 1, 1 << 24);
+    sc_error error;
+    sc_lua_try(L, sc_batch_statistics_apply(plan, statistics, samples, &error), &error);
+    return 0;
+}
+
 /* plan:memory() -> bytes of the arena, bytes of scratch */
 static int plan_memory(lua_State *L) {
     sc_plan *plan = sc_lua_check_plan(L, 1, "memory");
@@ -222,12 +270,23 @@ static int plan_finalize(lua_State *L) {
 void sc_lua_open_plan(lua_State *L) {
     static const luaL_Reg functions[] = {{"plan", plan_create}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"forward", plan_forward},     {"forward_from", plan_forward_from},
-        {"backward", plan_backward},   {"value", plan_value},
-        {"grad", plan_grad},           {"param_grad", plan_param_grad},
-        {"memory", plan_memory},       {"profile", plan_profile},
-        {"steps", plan_steps},         {"close", plan_finalize},
-        {"__tostring", plan_tostring}, {NULL, NULL},
+        {"forward", plan_forward},
+        {"forward_from", plan_forward_from},
+        {"backward", plan_backward},
+        {"value", plan_value},
+        {"grad", plan_grad},
+        {"param_grad", plan_param_grad},
+        {"gradients", plan_gradients},
+        {"add_gradients", plan_add_gradients},
+        {"clear_gradients", plan_clear_gradients},
+        {"statistics", plan_statistics},
+        {"update_statistics", plan_update_statistics},
+        {"memory", plan_memory},
+        {"profile", plan_profile},
+        {"steps", plan_steps},
+        {"close", plan_finalize},
+        {"__tostring", plan_tostring},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     sc_lua_new_class(L, SC_LUA_CLASS("ExecutionPlan"), methods, plan_finalize);

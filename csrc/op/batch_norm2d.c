@@ -61,6 +61,15 @@ static void update_running(const sc_op_call *call, const sc_real *mean, const sc
     ++*(int64_t *)call->param[COUNTER];
 }
 
+/* Mean and biased variance of each channel. */
+static size_t statistics(const sc_op_call *call) {
+    return 2 * channels(call);
+}
+
+static void update_statistics(const sc_op_call *call) {
+    update_running(call, call->statistics, call->statistics + channels(call));
+}
+
 /* Fills mean and 1 / std. */
 static void save_statistics(const sc_op_call *call) {
     const batch_norm_attrs *a = call->attrs;
@@ -68,7 +77,12 @@ static void save_statistics(const sc_op_call *call) {
     sc_real *mean = call->saved, *rstd = call->saved + c;
     if (call->training) {
         sc_channel_statistics(mean, rstd, call->input[0], call->batch, c, positions(call));
-        update_running(call, mean, rstd);
+        if (call->statistics) {
+            memcpy(call->statistics, mean, c * sizeof *mean);
+            memcpy(call->statistics + c, rstd, c * sizeof *rstd);
+        } else {
+            update_running(call, mean, rstd);
+        }
     } else {
         memcpy(mean, call->param[RUNNING_MEAN], c * sizeof *mean);
         memcpy(rstd, call->param[RUNNING_VAR], c * sizeof *rstd);
@@ -141,6 +155,8 @@ const sc_op sc_op_batch_norm2d = {
     .writes_grad = true,
     .infer = infer,
     .saved = saved,
+    .statistics = statistics,
+    .update_statistics = update_statistics,
     .forward = forward,
     .backward = backward,
     .epilogue = epilogue,

@@ -102,6 +102,9 @@ typedef struct sc_op_call {
     sc_accuracy accuracy;
     uint64_t seed; /* of this node in this step, for dropout */
 
+    /* (forward of a training, op->statistics) gets those of the batch; NULL: they go into the running averages */
+    sc_real *statistics;
+
     const sc_epilogue *epilogue; /* (forward, op->fuses_epilogue) what else to do to each output; NULL: nothing */
 } sc_op_call;
 
@@ -214,6 +217,10 @@ typedef struct sc_op {
      * alone; 0: it does not pay. */
     size_t (*packed_size)(const sc_op_call *call);
     void (*pack)(const sc_op_call *call, sc_real *packed);
+    /* (optional) Numbers of the batch that running averages are made of, and what updates these with them, as a forward
+     * run of call->batch samples left them in call->statistics. */
+    size_t (*statistics)(const sc_op_call *call);
+    void (*update_statistics)(const sc_op_call *call);
     /* output = op(input). */
     void (*forward)(const sc_op_call *call);
     /* input_grad += ..., param_grad += ... from output_grad, where not NULL. NULL for SC_LINEARITY_SOURCE without

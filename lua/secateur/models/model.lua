@@ -95,6 +95,7 @@ end
 function Model:execution_plan(batch, request)
   request = request or {}
   local key = table.concat({ tostring(request.backward), tostring(request.training), tostring(request.params),
+    tostring(request.collect_statistics),
     table.concat(request.frozen or {}, "\0"), table.concat(request.keep or {}, "\0"),
     table.concat(request.keep_grads or {}, "\0") }, "\1")
   local last = self.last_execution_plan

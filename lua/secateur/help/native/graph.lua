@@ -74,7 +74,8 @@
 -- `batch` (1: the most samples of a run), `backward`, `training`, `params` (gradients of parameters), `keep` and
 -- `keep_grads` (names of nodes whose values or gradients can be asked for), `frozen` (names of parameters),
 -- `repeatable` (false: several backward passes may follow one forward run), `given` (names of nodes whose values
--- `forward_from` is told, so that what is before them is not computed).
+-- `forward_from` is told, so that what is before them is not computed), `collect_statistics` (false; in training, what
+-- norms take from a batch waits for `update_statistics`).
 -- @type ExecutionPlan
 -- @usage
 -- local plan = core.plan(model.graph, { batch = 8, backward = true, keep_grads = { "input" } })
@@ -113,6 +114,27 @@
 -- @function ExecutionPlan:param_grad
 -- @string parameter
 -- @treturn Tensor
+
+--- The gradients of all parameters as one vector over the plan's storage; between parameters there may be zeros.
+-- @function ExecutionPlan:gradients
+-- @treturn ?Tensor nil where the plan has none
+
+--- Adds to the gradients of all parameters: those of another piece of the batch.
+-- @function ExecutionPlan:add_gradients
+-- @tparam Tensor gradients a vector as `gradients` gives it
+
+--- Sets the gradients of all parameters to zero.
+-- @function ExecutionPlan:clear_gradients
+
+--- What the norms took from the batch of the last forward run, of a plan made with `collect_statistics`: of each the
+-- means, then the biased variances, over the plan's storage.
+-- @function ExecutionPlan:statistics
+-- @treturn ?Tensor nil where the plan collects none, or no norm takes any
+
+--- Updates the running averages of the norms as a forward run of such a batch would have.
+-- @function ExecutionPlan:update_statistics
+-- @tparam Tensor statistics a vector as `statistics` gives it
+-- @int samples of the batch
 
 --- Memory of the plan.
 -- @function ExecutionPlan:memory
