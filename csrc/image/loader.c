@@ -23,8 +23,10 @@ struct sc_image_loader {
     sc_image_source *source;
     sc_preprocess preprocess;
     size_t *indices;
-    size_t *repeats; /* [count]: how often the index was there before */
-    size_t count, batch, prefetch, batches;
+    size_t *repeats;  /* [count]: how often the index was there before */
+    size_t *starts;   /* [batches + 1]: the first sample of each batch */
+    size_t *batch_of; /* [count]: the number of each sample's batch */
+    size_t count, prefetch, batches;
     pthread_mutex_t lock;       /* over all that follows */
     pthread_cond_t batch_ready; /* a batch is complete */
     pthread_cond_t slot_free;   /* a slot was emptied, or all shall stop */
@@ -67,7 +69,7 @@ static void stop_with(sc_image_loader *loader, size_t sample, const sc_error *re
 /* Takes the next sample whose batch has a slot; false when there is nothing left to do. Called with the lock held. */
 static bool take_sample(sc_image_loader *loader, size_t *sample) {
     while (!is_stopping(loader) && loader->next < loader->count &&
-           loader->next / loader->batch - loader->delivered >= loader->prefetch)
+           loader->batch_of[loader->next] - loader->delivered >= loader->prefetch)
         pthread_cond_wait(&loader->slot_free, &loader->lock);
     if (is_stopping(loader) || loader->next >= loader->count)
         return false;
@@ -78,12 +80,13 @@ static bool take_sample(sc_image_loader *loader, size_t *sample) {
 /* Fills the row of a sample. A decoder that gave up because of Ctrl-C begins anew until the loader is told to stop, so
  * that who catches the error can ask for the same batch again. Called without the lock. */
 static sc_status fill_row(sc_image_loader *loader, size_t sample, sc_preprocess_scratch *scratch, sc_error *error) {
-    slot *place = &loader->slots[sample / loader->batch % loader->prefetch];
+    const size_t number = loader->batch_of[sample];
+    slot *place = &loader->slots[number % loader->prefetch];
     sc_preprocess preprocess = loader->preprocess;
     if (loader->repeats[sample] > 0)
         preprocess.seed = sc_random_mix(preprocess.seed, loader->repeats[sample]);
     for (;;) {
-        sc_status status = sc_image_batch_fill(&place->batch, sample % loader->batch, loader->source,
+        sc_status status = sc_image_batch_fill(&place->batch, sample - loader->starts[number], loader->source,
                                                loader->indices[sample], &preprocess, scratch, error);
         if (status != SC_ERROR_INTERRUPTED)
             return status;
@@ -111,7 +114,7 @@ static void *run_worker(void *argument) {
         pthread_mutex_lock(&loader->lock);
         if (status != SC_OK)
             stop_with(loader, sample, &reason); /* its row stays pending: the batch never is complete */
-        else if (--loader->slots[sample / loader->batch % loader->prefetch].pending_rows == 0)
+        else if (--loader->slots[loader->batch_of[sample] % loader->prefetch].pending_rows == 0)
             pthread_cond_signal(&loader->batch_ready);
     }
     pthread_mutex_unlock(&loader->lock);
@@ -124,8 +127,7 @@ static sc_status prepare_slot(sc_image_loader *loader, size_t number, sc_error *
     if (number >= loader->batches)
         return SC_OK;
     slot *place = &loader->slots[number % loader->prefetch];
-    size_t left = loader->count - number * loader->batch;
-    place->pending_rows = left < loader->batch ? left : loader->batch;
+    place->pending_rows = loader->starts[number + 1] - loader->starts[number];
     return sc_image_batch_create(&place->batch, place->pending_rows, &loader->preprocess, error);
 }
 
@@ -151,10 +153,43 @@ static sc_status start_threads(sc_image_loader *loader, size_t workers, sc_error
                         text);
 }
 
-static sc_status count_repeats(sc_image_loader *loader, sc_error *error) {
+/* Where batches begin and end. */
+static sc_status set_batches(sc_image_loader *loader, const sc_image_loader_options *options, sc_error *error) {
+    void *memory;
+    const size_t batch = options->batch, even = loader->count / batch + (loader->count % batch != 0);
+    loader->batches = options->sizes ? options->size_count : even;
+    SC_TRY(sc_memory_calloc(&memory, loader->batches + 1, sizeof *loader->starts, error));
+    loader->starts = memory;
+    SC_TRY(sc_memory_calloc(&memory, loader->count + 1, sizeof *loader->batch_of, error));
+    loader->batch_of = memory;
+    size_t first = 0;
+    for (size_t b = 0; b < loader->batches; b++) {
+        const size_t left = loader->count - first, wanted = options->sizes ? options->sizes[b] : batch;
+        const size_t size = wanted < left ? wanted : left;
+        if (size == 0 || (options->sizes && size < wanted))
+            return sc_error_set(error, SC_ERROR_ARGUMENT,
+                                "image_loader: sizes: expected numbers of at least 1 that sum "
+                                "to that of the indices");
+        for (size_t i = 0; i < size; i++)
+            loader->batch_of[first + i] = b;
+        first += size;
+        loader->starts[b + 1] = first;
+    }
+    if (first != loader->count)
+        return sc_error_set(error, SC_ERROR_ARGUMENT,
+                            "image_loader: sizes: expected as many as there are indices together, %zu, got %zu",
+                            loader->count, first);
+    return SC_OK;
+}
+
+static sc_status set_repeats(sc_image_loader *loader, const size_t *repeats, sc_error *error) {
     void *memory;
     SC_TRY(sc_memory_alloc(&memory, loader->count, sizeof *loader->repeats, error));
     loader->repeats = memory;
+    if (repeats && loader->count > 0)
+        memcpy(loader->repeats, repeats, loader->count * sizeof *repeats);
+    if (repeats)
+        return SC_OK;
     SC_TRY(sc_memory_calloc(&memory, sc_image_source_count(loader->source), sizeof(size_t), error));
     size_t *seen = memory;
     for (size_t i = 0; i < loader->count; i++)
@@ -169,7 +204,8 @@ static sc_status start(sc_image_loader *loader, const sc_image_loader_options *o
     loader->indices = memory;
     if (loader->count > 0)
         memcpy(loader->indices, options->indices, loader->count * sizeof *loader->indices);
-    SC_TRY(count_repeats(loader, error));
+    SC_TRY(set_repeats(loader, options->repeats, error));
+    SC_TRY(set_batches(loader, options, error));
     SC_TRY(sc_memory_calloc(&memory, loader->prefetch, sizeof *loader->slots, error));
     loader->slots = memory;
     SC_TRY(sc_memory_calloc(&memory, options->workers, sizeof *loader->threads, error));
@@ -200,9 +236,7 @@ sc_status sc_image_loader_create(sc_image_loader **out, sc_image_source *source,
     loader->source = sc_image_source_retain(source);
     loader->preprocess = options->preprocess;
     loader->count = options->count;
-    loader->batch = options->batch;
     loader->prefetch = options->prefetch;
-    loader->batches = loader->count / loader->batch + (loader->count % loader->batch != 0);
     sc_status status = start(loader, options, error);
     if (status != SC_OK)
         sc_image_loader_destroy(loader);
@@ -216,7 +250,7 @@ static sc_status wait_for_batch(sc_image_loader *loader, const slot *place, sc_e
     while (place->pending_rows > 0) {
         SC_TRY(sc_interrupt_check(error));
         /* earlier batches still get complete: their samples were begun before */
-        if (loader->fault.status != SC_OK && loader->fault_at / loader->batch <= loader->delivered)
+        if (loader->fault.status != SC_OK && loader->batch_of[loader->fault_at] <= loader->delivered)
             return sc_error_set(error, loader->fault.status, "%s", loader->fault.message);
         struct timespec until = in_a_tenth();
         pthread_cond_timedwait(&loader->batch_ready, &loader->lock, &until);
@@ -274,6 +308,8 @@ void sc_image_loader_destroy(sc_image_loader *loader) {
     sc_memory_free(loader->threads);
     sc_memory_free(loader->indices);
     sc_memory_free(loader->repeats);
+    sc_memory_free(loader->starts);
+    sc_memory_free(loader->batch_of);
     sc_image_source_release(loader->source);
     sc_memory_free(loader);
 }

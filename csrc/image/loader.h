@@ -10,7 +10,11 @@ typedef struct sc_image_loader_options {
     const size_t *indices; /* [count], from 0, each below the source's count, in the order wanted; copied. An image that
                             * comes again is augmented otherwise. */
     size_t count;
-    size_t batch;    /* images per batch; the last may be smaller */
+    const size_t *repeats; /* (optional) [count]: how often each came before, where indices are a part of a longer
+                            * order; copied. NULL: as indices say */
+    size_t batch;          /* images per batch; the last may be smaller */
+    const size_t *sizes;   /* (optional) [size_count]: of each batch instead, at least 1, count together */
+    size_t size_count;
     size_t workers;  /* threads */
     size_t prefetch; /* batches that are made before they are asked for */
     sc_preprocess preprocess;

@@ -17,12 +17,12 @@ typedef struct image_loader_box {
     size_t *indices; /* lives in the user value */
 } image_loader_box;
 
-/* image_loader(source, {indices=, batch = 32, workers = 2, prefetch = 4, and the options of source:batch}) ->
- * ImageLoader. */
+/* image_loader(source, {indices=, repeats=, batch = 32, sizes=, workers = 2, prefetch = 4, and the options of
+ * source:batch}) -> ImageLoader. */
 static int image_loader(lua_State *L) {
-    static const char *const known[] = {"indices",       "batch", "size",    "channels", "resize",
-                                        "interpolation", "range", "mean",    "std",      "augment",
-                                        "seed",          "epoch", "workers", "prefetch", NULL};
+    static const char *const known[] = {"indices", "batch",    "size",    "channels", "resize", "interpolation",
+                                        "range",   "mean",     "std",     "augment",  "seed",   "epoch",
+                                        "workers", "prefetch", "repeats", "sizes",    NULL};
     const char *name = "image_loader";
     sc_error error;
     sc_image_loader_options options = {0};
@@ -43,6 +43,15 @@ static int image_loader(lua_State *L) {
     options.indices = box->indices;
     box->count = options.count;
     lua_setiuservalue(L, 3, 1);
+    size_t count;
+    if (sc_lua_field(L, 2, "repeats") != LUA_TNIL) {
+        options.repeats = sc_lua_check_index_list(L, -1, name, "repeats", 0, LUA_MAXINTEGER, &count);
+        if (count != options.count)
+            return sc_lua_fail(L, "%s: repeats: expected one per index, %d, got %d", name, (int)options.count,
+                               (int)count);
+    }
+    if (sc_lua_field(L, 2, "sizes") != LUA_TNIL)
+        options.sizes = sc_lua_check_index_list(L, -1, name, "sizes", 0, 1 << 20, &options.size_count);
     sc_lua_try(L, sc_image_loader_create(&box->loader, source, &options, &error), &error);
     lua_settop(L, 3);
     return 1;

@@ -217,6 +217,7 @@ local batch_rules = {
   batch = { type = "integer", min = 1, default = 32 },
   shuffle = { type = "boolean", default = false },
   order = { type = "table" },
+  places = { type = "list", least = 1 },
   seed = { type = "integer", default = 0 },
   epoch = { type = "integer", min = 0, default = 1 },
   augment = { type = "table" },
@@ -225,22 +226,40 @@ local batch_rules = {
   ahead = "prefetch",
 }
 
+-- Places in an order, list by list.
+local function check_places(lists, count)
+  for i, list in ipairs(lists) do
+    if type(list) ~= "table" or #list == 0 then
+      errors.refuse("batches", "places: %d: expected a list of places in the order, got %s", i, options.describe(list))
+    end
+    for k, place in ipairs(list) do
+      if math.type(place) ~= "integer" or place < 1 or place > count then
+        errors.refuse("batches", "places: %d: %d: expected a whole number in [1, %d], got %s", i, k, count,
+          options.describe(place))
+      end
+    end
+  end
+end
+
 --- Goes through all samples once, or through those in `order`, in batches that are decoded in the background, ahead of
 -- the consumer: `for x, y, indices in split:batches { batch = 32 } do … end`. Order and augmentation depend on seed
 -- and epoch alone, not on the number of workers. Leaving the loop early stops the background work; outside a generic
 -- for, call `:close()` on the iterator or keep it in a `<close>` variable.
 -- @tab[opt] opts `batch` (32), `shuffle` (false), `order` (none: all samples; a list of sample numbers, each as often
--- as it is to come, every time augmented otherwise), `seed` (0), `epoch` (1), `workers` (1), `prefetch` (4 batches),
+-- as it is to come, every time augmented otherwise), `places` (none; a list of lists of places in that order, from 1:
+-- these are the batches, and each image is what it is in the whole order: for several who share one), `seed` (0), `epoch` (1), `workers` (1), `prefetch` (4 batches),
 -- `augment` (none): a table of random changes with torchvision's meanings, those left out being off: `scale` and
 -- `ratio` of a crop (pairs: least, most), `hflip` and `vflip` (probabilities), `rotation` (degrees to either side),
 -- `brightness`, `contrast`, `saturation` (v: a factor in 1 - v .. 1 + v)
--- @treturn function iterator over x [N x C x S x S], y as `split:batch` gives it, list of indices
+-- @treturn function iterator over x [N x C x S x S], y as `split:batch` gives it, list of indices; with `places`, list
+-- of places
 function Split:batches(opts)
   opts = options.check("batches", opts, batch_rules)
   if opts.order then
     if opts.shuffle then errors.refuse("batches", "order: expected none beside shuffle") end
     opts.order = check_indices("batches", self, opts.order, "order")
   end
+  if opts.places then check_places(opts.places, opts.order and #opts.order or #self.rows) end
   if opts.augment then opts.augment = options.check("batches: augment", opts.augment, augment_rules) end
   local iterator = batches.new(self, opts, image_options.native(self.shared.preparation))
   return iterator, nil, nil, iterator

@@ -1,11 +1,12 @@
 --- The steps of one epoch. A `job` is what `secateur.training.train` prepares: model, data, options and what came of
 -- them.
 -- @module secateur.training.train_epoch
+local batch_gradient = require "secateur.training.batch_gradient"
+local batch_pieces = require "secateur.training.batch_pieces"
 local core = require "secateur.core"
 local criterion = require "secateur.training.criterion"
 local errors = require "secateur.util.errors"
 local options = require "secateur.util.options"
-local sampler = require "secateur.training.sampler"
 local schedule = require "secateur.training.schedule"
 
 local train_epoch = {}
@@ -67,31 +68,6 @@ local function set_rate(job, epoch, step)
   job.lr = job.opts.lr * factor
 end
 
--- Forward and backward pass of a batch, in micro-batches where those are asked for; the gradient of the batch's loss
--- stays in the execution plan.
-local function accumulate(job, execution_plan, x, y, seed, sums)
-  local most = job.opts.micro_batch or #y
-  if #y <= most then
-    local logits = execution_plan:forward(x, seed)
-    local loss, dlogits = criterion.loss(job.criterion, logits, y)
-    if loss - loss == 0 then execution_plan:backward(dlogits) end
-    train_epoch.add(job, sums, loss, logits, y)
-    return loss
-  end
-  local total, whole = criterion.weight(job.criterion, y), 0
-  for i, piece in ipairs(criterion.pieces(#y, most)) do
-    local labels = y:view(table.unpack(piece))
-    local logits = execution_plan:forward(x:view(table.unpack(piece)), core.mix(seed, i))
-    local loss, dlogits = criterion.loss(job.criterion, logits, labels, total)
-    whole = whole + loss
-    if whole - whole ~= 0 then return whole end
-    execution_plan:backward(dlogits, i > 1)
-    local weight = criterion.weight(job.criterion, labels)
-    train_epoch.add(job, sums, weight > 0 and loss * total / weight or 0, logits, labels)
-  end
-  return whole
-end
-
 -- As torchvision's references do, the average starts where warm-up ends; until then it is a copy.
 local function average_decay(job, epoch, step)
   local warmup = job.opts.warmup
@@ -111,53 +87,27 @@ local function take_step(job, execution_plan, epoch, step)
   if job.average then job.average:update(average_decay(job, epoch, step)) end
 end
 
--- Which batches an epoch has.
-local function batch_options(job, epoch)
-  local opts = job.opts
-  local wanted = { batch = opts.batch, seed = opts.seed, epoch = epoch, augment = opts.augment or nil,
-    workers = opts.workers }
-  if job.pools then
-    wanted.order = sampler.draw(job.pools, job.data.train:count(), opts.seed, epoch)
-  else
-    wanted.shuffle = true
-  end
-  return wanted
-end
-
--- A split of somebody's own might not know of `order`, and pass over it. Gives the place in it behind these samples, of
--- which some may be missing between: those that could not be decoded.
-local function follow(order, place, kept)
-  for _, index in ipairs(order and kept or {}) do
-    repeat
-      place = place + 1
-    until order[place] == index or place > #order
-  end
-  if order and place > #order then
-    errors.raise("data.train: expected samples in the order that was asked for, as sampler needs it")
-  end
-  return place
-end
-
 --- Goes through the training images once; with a balanced sampler, through as many as there are.
 -- @tab job
 -- @int epoch
 -- @treturn table sums over the samples
 function train_epoch.run(job, epoch)
-  local model, train, opts = job.model, job.data.train, job.opts
-  local execution_plan = model:execution_plan(math.min(opts.micro_batch or opts.batch, opts.batch, train:count()),
-    { training = true, backward = true, params = true, frozen = job.frozen })
-  local sums, step, place, seed = train_epoch.new_sums(), 0, 0, core.mix(opts.seed, epoch)
-  local wanted = batch_options(job, epoch)
-  for x, y, kept in train:batches(wanted) do
-    place = follow(wanted.order, place, kept)
+  local model, opts, count = job.model, job.opts, job.data.train:count()
+  local execution_plan = model:execution_plan(math.min(opts.micro_batch or opts.batch, opts.batch, count),
+    { training = true, backward = true, params = true, frozen = job.frozen,
+      collect_statistics = job.group ~= nil or nil })
+  local sums, step, seed = train_epoch.new_sums(), 0, core.mix(opts.seed, epoch)
+  local gradient = batch_gradient.new(job, execution_plan)
+  for batch in batch_pieces.batches(job, epoch) do
+    local images = batch_gradient.count(gradient, batch)
     -- The statistics of one sample would say nothing about the class.
-    if not (job.skip_single and #y == 1 and train:count() > 1) then
+    if images > 0 and not (job.skip_single and images == 1 and count > 1) then
       step = step + 1
       set_rate(job, epoch, step)
-      local loss = accumulate(job, execution_plan, x, y, core.mix(seed, step), sums)
+      local loss = batch_gradient.run(gradient, batch, core.mix(seed, step), sums)
       train_epoch.check_finite(job, "loss", loss, epoch, "step " .. step)
       take_step(job, execution_plan, epoch, step)
-      job.line:step(#y, ("loss %.4f  accuracy %.3f"):format(train_epoch.means(sums)))
+      job.line:step(images, ("loss %.4f  accuracy %.3f"):format(train_epoch.means(sums)))
     end
   end
   if step == 0 then errors.raise("data.train: expected images, but none could be decoded") end
