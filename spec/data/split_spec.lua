@@ -134,6 +134,30 @@ describe("data: a split", function()
     assert.equal(some.names[2], some:subset({ 2 }).names[1])
   end)
 
+  it("gives places in an order, each image as it is in the whole", function()
+    local order = core.permutation(train:count(), 5)
+    order[#order + 1], order[#order + 2] = order[1], order[2] -- which come again, augmented otherwise
+    local opts = { order = order, batch = 8, seed = 3, epoch = 2, workers = 2,
+      augment = { hflip = 0.5, rotation = 30, brightness = 0.2 } }
+    local whole = {}
+    for x, y, kept in train:batches(opts) do
+      for i, image in ipairs(x:totable()) do whole[#whole + 1] = { image, y:get(i), kept[i] } end
+    end
+    opts.places = { { 2, 3 }, { #order }, { 9, 10, 11 }, { 1 } }
+    local seen = {}
+    for x, y, kept, places in train:batches(opts) do
+      seen[#seen + 1] = places
+      for i, image in ipairs(x:totable()) do assert.same(whole[places[i]], { image, y:get(i), kept[i] }) end
+    end
+    assert.same(opts.places, seen)
+    assert.not_same(whole[1][1], whole[#order - 1][1])
+    for message, places in pairs {
+      ["batches: places: 2: expected a list of places in the order, got a table"] = { { 1 }, {} },
+      [("batches: places: 1: 2: expected a whole number in [1, %d], got 0"):format(#order)] = { { 1, 0 } },
+      ["batches: places: expected a list of at least 1, got a table"] = {},
+    } do assert.has_error(function() train:batches { order = order, places = places } end, message) end
+  end)
+
   it("says what it was given wrongly", function()
     local function fails(body, message) assert.has_error(body, message) end
     local count = train:count()
@@ -148,7 +172,7 @@ describe("data: a split", function()
     fails(function() train:image(0) end, ("image: index: expected a whole number in [1, %d], got 0"):format(count))
     fails(function() train:batches { batch = 0 } end, "batches: batch: expected a whole number of at least 1, got 0")
     fails(function() train:batches { size = 3 } end, "batches: unknown option 'size', expected one of: augment, batch, "
-      .. "epoch, order, prefetch, seed, shuffle, workers")
+      .. "epoch, order, places, prefetch, seed, shuffle, workers")
     fails(function() train:batches { augment = { scale = { 0.5, 1.5 } } } end,
       "batches: augment: scale: expected two growing numbers above 0 and at most 1, got { 0.5, 1.5 }")
     fails(function() train:batches { augment = { hflip = 2 } } end,

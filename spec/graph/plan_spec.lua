@@ -303,7 +303,7 @@ describe("a plan", function()
     assert.equal("plan: node: expected one of the graph, got 'z'", errors.text(core.plan, graph, { keep = { "z" } }))
     assert.equal(
       "plan: unknown option 'grads', expected one of: batch, backward, training, params, keep, keep_grads, frozen, "
-        .. "given, repeatable",
+        .. "given, repeatable, collect_statistics",
       errors.text(core.plan, graph, { grads = true }))
     local blind = core.graph()
     blind:add("parameter", "p", {}, { shape = { 4 } })

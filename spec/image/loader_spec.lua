@@ -156,6 +156,13 @@ describe("the loader", function()
     fails({ batch = 0 }, "batch: expected a whole number in 1..1048576, got 0")
     fails({ workers = 0 }, "workers: expected a whole number in 1..256, got 0")
     fails({ shuffle = true }, "unknown option 'shuffle', expected one of: indices, batch, size, channels, resize, "
-      .. "interpolation, range, mean, std, augment, seed, epoch, workers, prefetch")
+      .. "interpolation, range, mean, std, augment, seed, epoch, workers, prefetch, repeats, sizes")
+    fails({ indices = { 1, 2, 3 }, repeats = { 0, 0 } }, "repeats: expected one per index, 3, got 2")
+    for _, sizes in ipairs { { 1, 0, 2 }, { 2, 2 }, { 4 } } do
+      fails({ indices = { 1, 2, 3 }, sizes = sizes },
+        "sizes: expected numbers of at least 1 that sum to that of the indices")
+    end
+    fails({ indices = { 1, 2, 3 }, sizes = { 1, 1 } },
+      "sizes: expected as many as there are indices together, 3, got 2")
   end)
 end)

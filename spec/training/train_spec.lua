@@ -195,9 +195,9 @@ describe("train", function()
       ["train: lr: expected a number in (0, inf), got 0"] = { lr = 0 },
       ["train: epochs: expected a whole number of at least 1, got 0.5"] = { epochs = 0.5 },
       ["train: unknown option 'epoch', expected one of: augment, batch, betas, checkpoint, class_weights, clip, "
-        .. "decay, decay_norms, ema, epochs, eps, focal_gamma, freeze, groups, label_smoothing, loss, lr, micro_batch, "
-        .. "min_lr, momentum, nesterov, on_epoch, optimiser, patience, pos_weight, quiet, resume, sampler, schedule, "
-        .. "seed, select, verify, warmup, weight_decay, workers; did you mean 'epochs'?"]
+        .. "decay, decay_norms, ema, epochs, eps, focal_gamma, freeze, group, groups, label_smoothing, loss, lr, "
+        .. "micro_batch, min_lr, momentum, nesterov, on_epoch, optimiser, patience, pos_weight, quiet, resume, "
+        .. "sampler, schedule, seed, select, verify, warmup, weight_decay, workers; did you mean 'epochs'?"]
         = { epoch = 1 },
       ["train: decay: every: expected a whole number of at least 1, got 0"] = { decay = { every = 0 } },
       ["train: select: expected one of 'accuracy', 'auroc', 'loss', 'last', got 'best'"] = { select = "best" },

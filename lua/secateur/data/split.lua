@@ -247,10 +247,11 @@ end
 -- for, call `:close()` on the iterator or keep it in a `<close>` variable.
 -- @tab[opt] opts `batch` (32), `shuffle` (false), `order` (none: all samples; a list of sample numbers, each as often
 -- as it is to come, every time augmented otherwise), `places` (none; a list of lists of places in that order, from 1:
--- these are the batches, and each image is what it is in the whole order: for several who share one), `seed` (0), `epoch` (1), `workers` (1), `prefetch` (4 batches),
--- `augment` (none): a table of random changes with torchvision's meanings, those left out being off: `scale` and
--- `ratio` of a crop (pairs: least, most), `hflip` and `vflip` (probabilities), `rotation` (degrees to either side),
--- `brightness`, `contrast`, `saturation` (v: a factor in 1 - v .. 1 + v)
+-- these are the batches, and each image is what it is in the whole order: for several who share one), `seed` (0),
+-- `epoch` (1), `workers` (1), `prefetch` (4 batches), `augment` (none): a table of random changes with torchvision's
+-- meanings, those left out being off: `scale` and `ratio` of a crop (pairs: least, most), `hflip` and `vflip`
+-- (probabilities), `rotation` (degrees to either side), `brightness`, `contrast`, `saturation` (v: a factor in 1 - v ..
+-- 1 + v)
 -- @treturn function iterator over x [N x C x S x S], y as `split:batch` gives it, list of indices; with `places`, list
 -- of places
 function Split:batches(opts)

@@ -53,11 +53,15 @@ function batch_gradient.count(self, batch)
   return images
 end
 
--- The row of the batch statistics of a piece, of as many rows as the batch has pieces.
-local function statistics_row(self, batch, i)
+-- The batch statistics of pieces, a row each.
+local function statistics_rows(self, batch)
   local kept = self.statistics
   if not kept.rows or kept.rows:size(1) < batch.count then kept.rows = core.zeros(batch.count, kept.width) end
-  return kept.rows:view(i):reshape(kept.width)
+  return kept.rows
+end
+
+local function statistics_row(self, batch, i)
+  return statistics_rows(self, batch):view(i):reshape(self.statistics.width)
 end
 
 -- Runs a piece: its gradient is in the plan then. Gives what it adds to sums over samples.
@@ -76,9 +80,7 @@ end
 
 -- The rows of all ranks in those of each.
 local function share_statistics(self, batch)
-  local group, rows = self.group, nil
-  statistics_row(self, batch, 1)
-  rows = self.statistics.rows
+  local group, rows = self.group, statistics_rows(self, batch)
   for rank = 1, group.size - 1 do
     local first, last = gradient_tree.share(batch.count, rank, group.size)
     if first <= last and group.rank == rank then group:send_tensor(0, rows:view(first, last)) end
@@ -99,7 +101,7 @@ local function apply_statistics(self, batch)
 end
 
 -- Adds what the pieces gave, in their order. Gives the loss of the batch.
-local function add_results(self, batch, text, sums)
+local function add_results(batch, text, sums)
   local whole = 0
   for i, result in ipairs(unpack_all(RESULT, text)) do
     local loss, weight, right, count = table.unpack(result)
@@ -131,7 +133,7 @@ function batch_gradient.run(self, batch, seed, sums)
     self.tree = self.tree or gradient_tree.new(self.execution_plan, self.group)
     self.tree:sum(batch.count, compute)
   end
-  local loss = add_results(self, batch, join(self.group, table.concat(results)), sums)
+  local loss = add_results(batch, join(self.group, table.concat(results)), sums)
   if loss - loss == 0 and self.group then
     apply_statistics(self, batch)
     self.tree:share_total()

@@ -95,8 +95,11 @@ local function placed_batches(job, wanted, most, rank, size)
   local train, number, ahead = job.data.train, 0, nil
   wanted.order = wanted.order or core.permutation(train:count(), core.mix(wanted.seed, wanted.epoch))
   wanted.shuffle, wanted.places = nil, lists
-  local next_batch, _, _, closing
-  if #lists > 0 then next_batch, _, _, closing = train:batches(wanted) end
+  local next_batch, closing
+  if #lists > 0 then
+    next_batch = train:batches(wanted)
+    closing = next_batch -- stops the loading where the epoch ends early
+  end
   local function read()
     local x, y, _, places = next_batch()
     return x and { x = x, y = y, places = places }

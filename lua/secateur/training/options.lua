@@ -52,6 +52,7 @@ local rules = {
   resume = { type = "boolean", default = false },
   verify = image_files.rule,
   on_epoch = { type = "function" },
+  group = { type = { "table", "userdata" } },
   workers = { type = "integer", min = 1, max = 64, default = 1 },
   quiet = { type = "boolean", default = false },
 }

@@ -14,6 +14,7 @@ local parameters = require "secateur.training.parameters"
 local predict = require "secateur.evaluation.predict"
 local preparation = require "secateur.models.preparation"
 local progress = require "secateur.util.progress"
+local ranks = require "secateur.training.ranks"
 local sampler = require "secateur.training.sampler"
 local skipped = require "secateur.data.skipped"
 local selection = require "secateur.training.selection"
@@ -44,6 +45,31 @@ local function choose_parameters(job)
   end
 end
 
+-- Of several ranks, the first speaks and writes.
+local function choose_group(job)
+  local opts = job.opts
+  job.group = opts.group and opts.group.size > 1 and opts.group or nil
+  job.is_first = not job.group or job.group.rank == 0
+  if not job.group then return end
+  if not opts.micro_batch or opts.micro_batch >= opts.batch then
+    errors.refuse("train", "micro_batch: expected fewer images than a batch has (%d), with %d ranks, got %s: ranks "
+      .. "share the pieces of each batch; %d would be a piece for each. Weights depend on the size of pieces, not on "
+      .. "the number of ranks", opts.batch, job.group.size, options.describe(opts.micro_batch),
+      math.max(1, opts.batch // job.group.size))
+  end
+  if not job.is_first then opts.quiet = true end
+end
+
+-- What has to be said of the ranks.
+local function note_on_ranks(job)
+  if not job.group then return nil end
+  local opts, size = job.opts, job.group.size
+  local pieces = (math.min(opts.batch, job.data.train:count()) + opts.micro_batch - 1) // opts.micro_batch
+  if pieces >= size then return nil end
+  return ("train: a batch of %d in pieces of %d is %d pieces: %d of the %d ranks have none of them")
+    :format(opts.batch, opts.micro_batch, pieces, size - pieces, size)
+end
+
 -- What is minimised, on which samples, and what is best.
 local function choose_aims(job)
   local opts, train, val = job.opts, job.data.train, job.data.val
@@ -53,7 +79,7 @@ local function choose_aims(job)
   if opts.patience and not val then errors.refuse("train", "patience: expected a data.val to be patient about") end
   local note
   opts.select, note = selection.choose(job.criterion.kind, opts.select, val)
-  job.notes = { note, criterion.one_sided(train) }
+  job.notes = { note, criterion.one_sided(train), note_on_ranks(job) }
   job.select = val and opts.select or "last"
 end
 
@@ -61,11 +87,12 @@ end
 local function prepare(model, data, given)
   local used = check_data(model, data)
   local opts = training_options.check(given)
-  if opts.checkpoint then -- it is written after the first epoch, which may take an hour
+  local job = { model = model, data = used, opts = opts, rows = {} }
+  choose_group(job)
+  if opts.checkpoint and job.is_first then -- it is written after the first epoch, which may take an hour
     local good, message = output.prepare_file(opts.checkpoint)
     if not good then errors.refuse("train", "checkpoint: " .. message) end
   end
-  local job = { model = model, data = used, opts = opts, rows = {} }
   choose_aims(job)
   choose_parameters(job)
   local numbers = training_options.numbers(opts)
@@ -132,12 +159,16 @@ local function count_skipped(job)
 end
 
 -- `state`: the weights that are trained; where an average is kept, the model has that one now.
-local function save(job, epoch, state)
-  if not job.opts.checkpoint then return end
+local function write_checkpoint(job, epoch, state)
   checkpoint.save(job.opts.checkpoint, { model = state, optimiser = job.optimiser:state(),
     average = job.average and job.average:state(), best = job.kept.epoch ~= epoch and job.kept.state or nil,
     images = job.images, record = { epoch = epoch, best_epoch = job.kept.epoch, rows = job.rows,
       skipped = count_skipped(job) } }, job.description)
+end
+
+local function save(job, epoch, state)
+  if not job.opts.checkpoint then return end
+  if job.is_first then write_checkpoint(job, epoch, state) end
   job.saved = epoch
 end
 
@@ -165,7 +196,8 @@ end
 local function judge(job, row, state)
   local epoch = row.epoch
   validate(job, epoch, row)
-  row.seconds = core.clock() - job.epoch_started
+  row.seconds, row.images_per_second = ranks.agree(job, epoch, core.clock() - job.epoch_started, row.images_per_second)
+  ranks.share_skipped(job)
   if selection.is_better(job.select, row, job.rows[job.kept.epoch]) then
     job.kept = { epoch = epoch, state = job.model:state() }
   end
@@ -224,12 +256,12 @@ local function is_there(path)
   return false
 end
 
--- Goes to where the checkpoint was written; gives the number of epochs done.
-local function resume(job)
+-- What the checkpoint holds, checked; nil where there is none.
+local function read_checkpoint(job)
   local path = job.opts.checkpoint
   if not is_there(path) then
     say(job, "train: there is no checkpoint '%s' yet: starting from the beginning", path)
-    return 0
+    return nil
   end
   local state = checkpoint.load(path, job.description, expected_state(job))
   local record = state.record
@@ -240,6 +272,15 @@ local function resume(job)
   job.resumed = true
   local good, problem = errors.try(verify_images, job, state.images)
   if not good then errors.raise("checkpoint '%s': %s", path, problem) end
+  return state
+end
+
+-- Goes to where the checkpoint was written; gives the number of epochs done.
+local function resume(job)
+  local state = ranks.broadcast_state(job, job.is_first and read_checkpoint(job) or nil)
+  if not state then return 0 end
+  local record = state.record
+  job.resumed = true
   job.optimiser:load(state.optimiser)
   if job.average then job.average:load(state.average) end
   job.model:load_state(state.model)
@@ -267,6 +308,7 @@ end
 
 local function run(job)
   local opts, model = job.opts, job.model
+  ranks.check_same(job)
   job.optimiser = new_optimiser(job)
   if opts.ema then job.average = core.ema(model.graph, { fixed = job.fixed }) end
   job.line = progress.new { terminal = core.is_terminal() and not opts.quiet, log = not opts.quiet,
@@ -275,7 +317,7 @@ local function run(job)
   if not job.data.val then say(job, "train: there is no validation split: the weights of the last epoch are kept") end
   for _, note in pairs(job.notes) do say(job, "%s", note) end
   job.first = (opts.resume and resume(job) or 0) + 1
-  if opts.checkpoint and not job.resumed then verify_images(job) end
+  if opts.checkpoint and not job.resumed and job.is_first then verify_images(job) end
   line.total = (opts.epochs - job.first + 1) * job.data.train:count()
   job.started = core.clock()
   for epoch = job.first, opts.epochs do
