@@ -55,6 +55,15 @@ DICOM ?= $(eval DICOM := $(if $(shell command -v $(CXX) 2>/dev/null),$(call foun
 JPEG2000 ?= $(eval JPEG2000 := $(call found,libopenjp2))$(JPEG2000)
 DCMTK_DIR = $(shell $(PKG_CONFIG) --variable=$1 dcmtk 2>/dev/null)
 
+# Groups of processes over MPI, a module of its own too: MPI=no builds without; unsaid, it is built where its compiler is
+# found. MPICC=mpicc.mpich says which MPI. Only its flags are taken: what compiles is CC.
+MPICC ?= mpicc
+MPI ?= $(eval MPI := $(if $(shell command -v $(MPICC) 2>/dev/null),yes,no))$(MPI)
+MPI_SHOW = $(call once,MPI_SHOW,$(MPICC) -show 2>/dev/null)
+MPI_CFLAGS = $(call system,$(filter -I% -D%,$(MPI_SHOW)))
+MPI_LIBS = $(filter -L% -l% -Wl$(comma)-rpath%,$(MPI_SHOW))
+comma := ,
+
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # No contraction: where a product and a sum are one operation is said in the source, or bits would hang on the compiler.
 # No trapping: both sides of a choice may be computed, without which GCC makes no vectors of loops that choose.
@@ -73,8 +82,8 @@ LIBS = $(OPENMP_LIBS) $(ZLIB_LIBS) $(PROTOBUF_LIBS) -lm
 
 # The core is compiled once per level of vector instructions, and once in double precision for the gradient checks;
 # lua/secateur/core/init.lua loads the one that fits the processor. The bits of results are the same in all levels.
-SHIMS := $(patsubst %,csrc/lua/%.c,cpu hook_watch sqlite sqlite_lock)
-SOURCES := $(filter-out $(SHIMS) csrc/codec/%,$(sort $(wildcard csrc/*/*.c)))
+SHIMS := $(patsubst %,csrc/lua/%.c,cpu hook_watch mpi sqlite sqlite_lock)
+SOURCES := $(filter-out $(SHIMS) csrc/codec/% csrc/mpi/%,$(sort $(wildcard csrc/*/*.c)))
 LEVELS = portable $(if $(filter x86_64% amd64%,$(call once,MACHINE,$(CC) -dumpmachine 2>/dev/null)),avx2 avx512)
 FLAGS_avx2 = -mavx2 -mfma -mbmi -mbmi2 -mf16c -mlzcnt -mmovbe
 FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mprefer-vector-width=512
@@ -89,7 +98,11 @@ OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)
 VECMATH := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
 PROBES = $(VECMATH) $(BUILD)/spec/lua_threads.o $(BUILD)/spec/failing_malloc.o \
 	$(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
-OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(SQLITE) $(PROBES) $(BUILT_CODECS)
+# Groups of processes: the room mpi and its binding, and what of base they need.
+MPI_OWN := $(patsubst csrc/%.c,$(BUILD)/shim/%.o,$(wildcard csrc/mpi/*.c)) $(BUILD)/shim/lua/mpi.o
+MPI_OBJECTS := $(MPI_OWN) $(patsubst %,$(BUILD)/shim/base/%.o,clock interrupt memory status)
+OBJECTS = $(foreach variant,$(LEVELS) double,$(call objects,$(variant))) $(CPU) $(SQLITE) $(PROBES) $(BUILT_CODECS) \
+	$(if $(filter yes,$(MPI)),$(MPI_OBJECTS))
 # Messages of protocol buffers: room/NAME.proto becomes NAME.pb-c.c and .h, for room/NAME.c alone to include.
 PROTOS := $(wildcard csrc/*/*.proto)
 MESSAGES := $(PROTOS:csrc/%.proto=$(BUILD)/generated/%.pb-c.o)
@@ -104,9 +117,10 @@ BUILT_CODECS = $(filter $(CODECS:$(BUILD)/secateur/%.so=$(BUILD)/codec/%.o) $(DI
 all: module $(BUILD)/secateur/core_double.so $(PROBES:.o=.so)
 	@rm -f $(filter-out $(PROBES:.o=.so),$(BUILD)/spec/openblas.so)
 # What a user installs; core_double is for the gradient checks, spec/ for the specs.
-MODULES = $(LEVELS:%=$(BUILD)/secateur/core_%.so) $(BUILD)/secateur/cpu.so $(BUILD)/secateur/sqlite.so $(CODECS)
+MODULES = $(LEVELS:%=$(BUILD)/secateur/core_%.so) $(BUILD)/secateur/cpu.so $(BUILD)/secateur/sqlite.so $(CODECS) \
+	$(if $(filter yes,$(MPI)),$(BUILD)/secateur/mpi.so)
 module: $(MODULES)
-	@rm -f $(filter-out $(MODULES),$(ALL_CODECS))
+	@rm -f $(filter-out $(MODULES),$(ALL_CODECS) $(BUILD)/secateur/mpi.so)
 
 # One variant of the core: a level, or double.
 define variant
@@ -140,6 +154,17 @@ $(BUILD)/secateur/sqlite.so: $(SQLITE)
 	@mkdir -p $(@D)
 	@echo '$(CC) -shared -o $@'
 	@$(CC) -shared -pthread -Wl,-z,nodelete $(LDFLAGS) -o $@ $^ $(SQLITE_LIBS)
+# Groups of processes. Built again when another MPI is asked for.
+$(BUILD)/secateur/mpi.so: $(MPI_OBJECTS)
+	@mkdir -p $(@D)
+	@echo '$(CC) -shared -o $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(MPI_LIBS)
+$(MPI_OWN): $(BUILD)/shim/%.o: csrc/%.c $(BUILD)/flags $(BUILD)/shim/mpi.with
+	$(call compile,$(MPI_CFLAGS))
+$(BUILD)/shim/mpi.with: FORCE
+	@command -v $(MPICC) >/dev/null || { rm -f $@; echo "MPI=yes, but '$(MPICC)' is not found: install" \
+	"libopenmpi-dev and openmpi-bin (.ci/install mpi), or say MPICC=command, or MPI=no" >&2; exit 1; }
+	@mkdir -p $(@D); echo '$(MPI_SHOW)' >$@.new; $(refresh)
 
 $(BUILD)/secateur/tiff.so: $(BUILD)/codec/tiff.o $(BUILD)/codec/status.o
 	$(call link_codec,$(CC),$(call once,TIFF_LIBS,$(call pkg,--libs,libtiff-4) || echo -ltiff))
@@ -176,7 +201,7 @@ define compile
 	@$(CC) $(ALL_CFLAGS) $1 -MMD -MP -c -o $@ $< 2>$(@:.o=.log); status=$$?; cat $(@:.o=.log) >&2; exit $$status
 endef
 $(foreach name,$(LEVELS) double,$(eval $(call variant,$(name))))
-$(CPU) $(SQLITE): $(BUILD)/shim/%.o: csrc/%.c $(BUILD)/flags
+$(sort $(CPU) $(SQLITE) $(filter-out $(MPI_OWN),$(MPI_OBJECTS))): $(BUILD)/shim/%.o: csrc/%.c $(BUILD)/flags
 	$(call compile)
 
 # protoc-c writes source and header together; what it writes is not ours to keep free of warnings.

@@ -13,7 +13,9 @@ local allowed = {
   image = { "tensor", "base" },
   codec = { "image/codec.h", "image/dicom.h", "base" },
   io = { "tensor", "base" },
-  lua = { "base", "tensor", "kernel", "op", "graph", "attribution", "prune", "train", "image", "io" },
+  mpi = { "base" },
+  lua = { "base", "tensor", "kernel", "op", "graph", "attribution", "prune", "train", "image", "io",
+    "mpi/transport.h" },
 }
 
 -- Headers of libraries -> the rooms that may include them.
@@ -21,6 +23,7 @@ local libraries = {
   { "^lua", { lua = true } },
   { "^lauxlib%.h$", { lua = true } },
   { "^sqlite3%.h$", { lua = true } },
+  { "^mpi%.h$", { mpi = true } },
   { "^cblas%.h$", {} }, -- the specs' alone (spec/support/openblas.c)
   { "^zlib%.h$", { io = true, image = true } },
   { "stb_", { image = true } },

@@ -7,13 +7,13 @@ typedef void (*opener)(lua_State *L);
 
 /* Each adds its functions to the module table on top of the stack and registers its class. */
 static const opener openers[] = {
-    sc_lua_open_system,      sc_lua_open_tensor,       sc_lua_open_graph,        sc_lua_open_plan,
-    sc_lua_open_attribution, sc_lua_open_prune,        sc_lua_open_kmeans,       sc_lua_open_train,
-    sc_lua_open_npy,         sc_lua_open_safetensors,  sc_lua_open_file,         sc_lua_open_image,
-    sc_lua_open_image_batch, sc_lua_open_image_source, sc_lua_open_image_loader, sc_lua_open_image_colormap,
-    sc_lua_open_gradient,    sc_lua_open_blur,         sc_lua_open_optimiser,    sc_lua_open_ema,
-    sc_lua_open_onnx,        sc_lua_open_benchmark,    sc_lua_open_math,         sc_lua_open_covariance,
-    sc_lua_open_repair,      sc_lua_open_image_decode,
+    sc_lua_open_system,      sc_lua_open_tensor,       sc_lua_open_graph,         sc_lua_open_plan,
+    sc_lua_open_attribution, sc_lua_open_prune,        sc_lua_open_kmeans,        sc_lua_open_train,
+    sc_lua_open_npy,         sc_lua_open_safetensors,  sc_lua_open_file,          sc_lua_open_image,
+    sc_lua_open_image_batch, sc_lua_open_image_source, sc_lua_open_image_loader,  sc_lua_open_image_colormap,
+    sc_lua_open_gradient,    sc_lua_open_blur,         sc_lua_open_optimiser,     sc_lua_open_ema,
+    sc_lua_open_onnx,        sc_lua_open_benchmark,    sc_lua_open_math,          sc_lua_open_covariance,
+    sc_lua_open_repair,      sc_lua_open_image_decode, sc_lua_open_tensor_access,
 };
 
 #define SC_JOIN(a, b) a##b

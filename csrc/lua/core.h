@@ -10,6 +10,7 @@
 void sc_lua_open_system(lua_State *L);
 void sc_lua_open_math(lua_State *L);
 void sc_lua_open_tensor(lua_State *L);
+void sc_lua_open_tensor_access(lua_State *L);
 void sc_lua_open_graph(lua_State *L);
 void sc_lua_open_plan(lua_State *L);
 void sc_lua_open_attribution(lua_State *L);

@@ -51,6 +51,7 @@ local names = {
   save_npz = "formats.npz:save",
   sweep = "experiments.sweep",
   forecast = "experiments.forecast",
+  mpi = "mpi",
   report = "report",
 }
 

@@ -65,6 +65,13 @@ return {
     topics = {},
   },
   {
+    title = "Many machines",
+    about = "The same script in several processes at once, on one machine or many, over MPI.",
+    names = { "mpi" },
+    classes = { { "Group", "mpi.group" } },
+    topics = {},
+  },
+  {
     title = "Report",
     about = "Tables, figures and a page of a sweep.",
     names = { "report" },
