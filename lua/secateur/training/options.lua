@@ -2,6 +2,7 @@
 -- @module secateur.training.options
 local errors = require "secateur.util.errors"
 local file_kind = require "secateur.util.file_kind"
+local group_rule = require "secateur.mpi.group_rule"
 local image_files = require "secateur.data.image_files"
 local options = require "secateur.util.options"
 
@@ -52,7 +53,7 @@ local rules = {
   resume = { type = "boolean", default = false },
   verify = image_files.rule,
   on_epoch = { type = "function" },
-  group = { type = { "table", "userdata" } },
+  group = group_rule,
   workers = { type = "integer", min = 1, max = 64, default = 1 },
   quiet = { type = "boolean", default = false },
 }

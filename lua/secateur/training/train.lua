@@ -5,9 +5,11 @@ local core = require "secateur.core"
 local criterion = require "secateur.training.criterion"
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
+local groups = require "secateur.mpi.group"
 local history = require "secateur.training.history"
 local image_files = require "secateur.data.image_files"
 local lfs = require "lfs"
+local mpi = require "secateur.mpi"
 local options = require "secateur.util.options"
 local output = require "secateur.util.output"
 local parameters = require "secateur.training.parameters"
@@ -336,6 +338,17 @@ local function explain(job, problem)
   return ("train: interrupted; %s"):format(train_epoch.checkpoint_contents(job))
 end
 
+-- What each rank does.
+local function train_alone(model, data, opts)
+  local job = prepare(model, data, opts)
+  take_knowledge(job, data)
+  job.kept = { epoch = 0, state = model:state() }
+  local ok, problem = errors.catch(run, job)
+  restore(job)
+  if not ok then errors.rethrow(explain(job, problem), "train") end
+  return history.new(job.rows, job.kept.epoch, job.stopped, count_skipped(job)), model
+end
+
 --- Trains a model in place; models that shared its weights (clones) keep theirs.
 --
 -- The criterion is that of the model's head: softmax, cross entropy weighted by class; a sigmoid of one logit, the same
@@ -409,13 +422,9 @@ end
 -- @usage
 -- sc.train(model, data, { epochs = 20, lr = 1e-3 })
 local function train(model, data, opts)
-  local job = prepare(model, data, opts)
-  take_knowledge(job, data)
-  job.kept = { epoch = 0, state = model:state() }
-  local ok, problem = errors.catch(run, job)
-  restore(job)
-  if not ok then errors.rethrow(explain(job, problem), "train") end
-  return history.new(job.rows, job.kept.epoch, job.stopped, count_skipped(job)), model
+  local group = type(opts) == "table" and opts.group
+  if not groups.is(group) or group.size == 1 then return train_alone(model, data, opts) end
+  return mpi.together(group, train_alone, model, data, opts)
 end
 
 return train
