@@ -1,5 +1,6 @@
 -- The paper's grid: methods x samplings x rates x seeds over models and data sets, with its Table 1 and figures.
--- Interrupted, it goes on where it was: give it the same --store again.
+-- Interrupted, it goes on where it was: give it the same --store again. With more --rates, --seeds, --methods or data
+-- sets it computes what is missing.
 local argparse = require "argparse"
 local sc = require "secateur"
 
@@ -92,18 +93,20 @@ sc.main(function()
   if not next(datasets) then datasets.phantom = sc.data.phantom { size = args.size, count = 800 } end
   for _, name in ipairs(#args.model > 0 and args.model or { "small_vgg", "small_resnet", "small_vit" }) do
     if not architectures[name] and not sc.models[name] then parser:error("unknown model " .. name) end
-    models[name] = function(data, data_name) return trained(name, data, data_name, histories) end
+    -- What the function is known by: it also holds what has nothing to do with the model, such as --rates.
+    models[name] = { version = ("%s, %d epochs"):format(name, args.epochs),
+      make = function(data, data_name) return trained(name, data, data_name, histories) end }
   end
 
   local results = sc.sweep { models = models, datasets = datasets, methods = words(args.methods),
     repair = words(args.repair), redundancy = args.redundancy and { false, true } or false,
     sampling = { "clustering", "confidence", "random" }, rates = numbers(args.rates), seeds = numbers(args.seeds),
-    per_class = args.per_class, store = args.store, about = { epochs = args.epochs } }
+    per_class = args.per_class, store = args.store }
   print(results)
 
   for data_name, data in pairs(datasets) do
-    for model_name, make in pairs(models) do
-      local model = make(data, data_name)
+    for model_name, source in pairs(models) do
+      local model = source.make(data, data_name)
       local made = sc.heatmaps(model, data.test, { dir = args.out .. "/heatmaps", name = data_name .. "-" .. model_name,
         pruned = pruned_half(model, data) })
       for _, sheet in ipairs(made) do

@@ -3,6 +3,7 @@
 local example_files = require "support.example_files"
 local files = require "secateur.util.files"
 local sc = require "secateur"
+local store = require "secateur.results.store"
 local temporary = require "support.temporary"
 
 local all = os.getenv "SECATEUR_EXAMPLES" == "all"
@@ -168,9 +169,11 @@ describe("examples", function()
     run(line:format("tiny.npz", 2, 4))
     assert.equal(3, #kept())
     assert.equal(bytes, files.read_all(file))
-    local text, status = example_files.run(root, line:format("tiny.npz", 1, 4)) -- whose rows are all there
-    assert.equal(1, status)
-    assert.matches("about.epochs: 2 in the store, now 1", text)
+    run(line:format("tiny.npz", 1, 4)) -- the rows of another model go beside those that are there
+    assert.equal(4, #kept())
+    assert.equal(6, #assert(store.read(root .. "/again/4.db")).rows)
+    run((line:format("tiny.npz", 2, 4):gsub("%-%-rates 0", "%0,0.3")))
+    assert.equal(9, #assert(store.read(root .. "/again/4.db")).rows)
     -- a file that was put there under that name
     local other = sc.load(file)
     other.info.trained = "0123456789abcdef"
