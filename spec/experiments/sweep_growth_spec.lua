@@ -168,6 +168,21 @@ describe("a sweep whose store grows", function()
     end
   end)
 
+  it("refuses what cannot be told from something else, before anything is computed", function()
+    local handle <close> = io.tmpfile()
+    local function mine() return handle end
+    for changes, place in pairs { [{ sampling = { "random", mine = mine } }] = "sampling%.mine",
+      [{ methods = { "lrp", mine = mine } }] = "methods%.mine", [{ about = { mine = mine } }] = "about%.mine",
+      [{ model = false, models = { vgg = mine } }] = "models%.vgg" } do
+      changes.store = path
+      local message = errors.inside(function() sweep(settings(changes)) end)
+      assert.matches("^sweep: " .. place .. ".*'handle'.*version", message)
+      assert.same({}, stubs.calls)
+      assert.is_nil(files.mode(path))
+    end
+    assert.equal(12, #run { sampling = { mine = { choose = mine, version = "1" } } })
+  end)
+
   it("goes on after an error in one strategy with what is mended", function()
     local function wrong() error("no such field 'label'") end
     local message = errors.raised(run, { sampling = { "random", mine = wrong } })
@@ -217,10 +232,10 @@ describe("a sweep with models made by functions", function()
   end
 
   it("makes a model again where rows are missing, and not where none is", function()
-    local function make()
+    local make = { version = 1, make = function()
       stubs.count("make", "")
       return model "vgg"
-    end
+    end }
     run(make)
     run(make)
     assert.equal(1, stubs.calls.make)

@@ -242,11 +242,12 @@ describe("sweep", function()
     local function grid(changes)
       changes = changes or {}
       changes.model, changes.data = false, false
-      changes.models = changes.models or { vgg = function(data, name)
+      -- A version, since what the function refers to changes with each call.
+      changes.models = changes.models or { vgg = { version = 1, make = function(data, name)
         count("train", name)
         assert.equal(name .. "/test", data.test.of)
         return model("vgg-" .. name)
-      end, vit = { cpn = model "vit-cpn", mura = model "vit-mura" } }
+      end }, vit = { cpn = model "vit-cpn", mura = model "vit-mura" } }
       changes.datasets = { cpn = dataset "cpn", mura = dataset "mura" }
       changes.seeds = { 0 }
       return settings(changes)
@@ -271,7 +272,7 @@ describe("sweep", function()
 
     it("refuses to go on with a model that came out differently", function()
       local version = 1
-      local models = { vgg = function() return model("vgg version " .. version) end }
+      local models = { vgg = { version = 1, make = function() return model("vgg version " .. version) end } }
       stubs.fail_at = 4
       assert.has_error(function() sweep(grid { models = models, store = path }) end)
       stubs.fail_at, version = nil, 2

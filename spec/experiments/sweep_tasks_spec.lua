@@ -25,8 +25,8 @@ describe("tasks of a sweep", function()
   before_each(stubs.reset)
 
   it("are plain data in an order that has what each needs before it", function()
-    local job = owner { model = false, models = { vgg = function() return stubs.model "vgg" end,
-      vit = stubs.model "vit" }, seeds = { 0 } }
+    local job = owner { model = false, models = { vgg = { version = 1,
+      make = function() return stubs.model "vgg" end }, vit = stubs.model "vit" }, seeds = { 0 } }
     local list, total = tasks.list(job)
     local kinds, seen = {}, {}
     for i, task in ipairs(list) do

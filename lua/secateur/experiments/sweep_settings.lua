@@ -15,19 +15,19 @@ local sweep_settings = {}
 local function describe_method(method)
   if method.builtin then return "built-in" end
   if method.read.version ~= nil then return "version " .. tostring(method.read.version) end
-  return fingerprint.options(method.read.score)
+  return fingerprint.options(method.read.score, "methods." .. method.name)
 end
 
 -- The same of a strategy.
 local function describe_sampling(sampling)
   if sampling.builtin then return "built-in" end
-  return fingerprint.options(strategy.identity(sampling.read))
+  return fingerprint.options(strategy.identity(sampling.read), "sampling." .. sampling.name)
 end
 
 local function describe_source(pair)
   if type(pair.source) ~= "function" then return fingerprint.model(pair.source) end
   if pair.version ~= nil then return "made by version " .. tostring(pair.version) end
-  return "made by " .. fingerprint.options(pair.source)
+  return "made by " .. fingerprint.options(pair.source, "models." .. pair.name)
 end
 
 local function describe_dataset(data)
@@ -40,12 +40,12 @@ end
 -- @tab job what `sweep_options.prepare` gives; gets `described`
 function sweep_settings.describe(job)
   local opts, described = job.options, { methods = {}, samplings = {}, datasets = {}, keys = {}, settings = {} }
-  described.about = fingerprint.options(opts.about)
-  described.layers = fingerprint.options(opts.layers)
-  described.agreement = fingerprint.options(job.agreement)
+  described.about = fingerprint.options(opts.about, "about")
+  described.layers = fingerprint.options(opts.layers, "layers")
+  described.agreement = fingerprint.options(job.agreement, "agreement")
   for _, method in ipairs(job.methods) do
     described.methods[method.name] = { code = describe_method(method),
-      options = fingerprint.options(opts.method_options[method.name]) }
+      options = fingerprint.options(opts.method_options[method.name], "method_options." .. method.name) }
   end
   for _, sampling in ipairs(job.samplings) do described.samplings[sampling.name] = describe_sampling(sampling) end
   for _, dataset in ipairs(job.datasets) do described.datasets[dataset.name] = describe_dataset(dataset.value) end
