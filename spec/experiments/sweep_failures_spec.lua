@@ -1,3 +1,4 @@
+local child = require "support.child"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
 local results = require "secateur.results"
@@ -102,6 +103,38 @@ describe("a sweep of which something fails", function()
     end)
     assert.same({ 6, 6 }, { #rows, #rows.failed })
     for _, failure in ipairs(rows.failed) do assert.same({ "vit", "no weights" }, { failure.model, failure.error }) end
+  end)
+
+  -- A real sweep, whose strategy has the process interrupted when the first half of the rows is done.
+  local script = [=[
+    local sc = require "secateur"
+    local data = sc.data.phantom { count = 40, size = 16, channels = 1 }
+    local model = sc.models.vgg { config = { 6, "M", 8, "M" }, hidden = { 12 }, pool = 2, batch_norm = false,
+      like = data }
+    local function mine(pool)
+      if %s then
+        io.popen("kill -INT " .. io.open("/proc/self/stat"):read "n"):close()
+        while true do end
+      end
+      return pool
+    end
+    sc.main(function()
+      local rows = sc.sweep { model = model, data = data, methods = { "random" }, sampling = { "random", mine = mine },
+        per_class = 1, rates = { 0, 0.3 }, latency = false, agreement = false, store = %q, on_error = %q }
+      print(#rows)
+    end)
+  ]=]
+
+  it("ends with 130 on Ctrl-C, and goes on", function()
+    if not files.is_file "/proc/self/stat" then return pending "without /proc" end
+    for _, on_error in ipairs { "stop", "keep" } do
+      os.remove(path)
+      local text = child.run(script:format("true", path, on_error), "( %s ); echo \"status $?\"")
+      assert.equal(("sweep: interrupted; 2 of 4 rows are safe in '%s'; the same call goes on\nstatus 130\n"):format(path),
+        text)
+      assert.equal("4\nstatus 0\n", child.run(script:format("false", path, on_error), "( %s ); echo \"status $?\""))
+      assert.equal(4, #assert(store.read(path)).rows)
+    end
   end)
 
   it("is an error where the store fails", function()
