@@ -393,7 +393,7 @@ describe("sweep", function()
     wrong({ method_option = {} }, "unknown option 'method_option', expected one of: about, agreement, batch, "
       .. "calibration_count, data, datasets, evaluate, latency, layers, margin, method_options, methods, min_units, "
       .. "model, models, on_error, per_class, progress, rates, reduce, redundancy, repair, sampling, scope, seed, "
-      .. "seeds, store, verify, wait; did you mean 'method_options'?")
+      .. "seeds, store, verify, wait, workers; did you mean 'method_options'?")
     wrong({ repair = { "none", "glue" } },
       "repair[2]: expected one of 'none', 'bias', 'batch_norm', 'least_squares', got 'glue'")
     wrong({ repair = {} }, "repair: expected at least one, got none")

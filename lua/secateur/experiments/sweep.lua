@@ -2,16 +2,19 @@
 -- @module secateur.experiments.sweep
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local mpi = require "secateur.mpi"
 local output = require "secateur.util.output"
 local progress = require "secateur.util.progress"
 local run_record = require "secateur.experiments.run_record"
 local serial = require "secateur.experiments.sweep_serial"
 local store = require "secateur.results.store"
 local sweep_images = require "secateur.experiments.sweep_images"
+local sweep_ranks = require "secateur.experiments.sweep_ranks"
 local sweep_options = require "secateur.experiments.sweep_options"
 local sweep_results = require "secateur.experiments.sweep_results"
 local sweep_settings = require "secateur.experiments.sweep_settings"
 local tasks = require "secateur.experiments.sweep_tasks"
+local workers = require "secateur.experiments.workers"
 
 -- Opens the store, or one in memory.
 local function open_store(job)
@@ -40,8 +43,8 @@ local function count_rows(list)
   return count
 end
 
--- Does what is missing.
-local function run(job)
+-- Does what is missing, alone or with a group of processes.
+local function run(job, group, how)
   sweep_images.verify(job)
   local list
   list, job.total = tasks.list(job)
@@ -49,17 +52,49 @@ local function run(job)
   job.done, job.before = 0, job.total - missing
   job.progress = start_progress(job, list, missing)
   local line <close> = job.progress
-  job.run = run_record.begin(job, missing)
-  serial.run(job, list)
+  job.run = run_record.begin(job, missing, group and { ranks = group.size })
+  local shared = group and sweep_ranks.lead(job, list, group, how) or serial.run(job, list)
   line:finish ""
-  run_record.finish(job, job.run, { rows = job.done, failed = missing - job.done, finished = true })
+  run_record.finish(job, job.run, { rows = job.done, failed = missing - job.done, finished = true,
+    idle = shared and shared.idle, by_rank = shared and shared.ranks })
 end
 
 -- What ended a sweep, as an error of it: where it was, and of Ctrl-C what is kept.
 local function raise(job, problem)
   if errors.is_interruption(problem) then errors.rethrow(sweep_results.interruption(job, problem)) end
   if type(problem) ~= "string" and not errors.is_fault(problem) then errors.rethrow(problem) end
+  if job.where == false then errors.rethrow(problem, "sweep") end
   errors.refuse("sweep", "%s: %s", job.where or "start", tostring(problem))
+end
+
+-- The whole sweep: of a process that is alone, or of rank 0 of a group.
+local function lead(opts, group, how)
+  local job = sweep_options.prepare(opts)
+  errors.within("sweep", sweep_settings.describe, job)
+  if group then
+    sweep_ranks.compare(job, group)
+    job.on_error = job.options.on_error or "keep"
+  end
+  job.store = open_store(job)
+  local _ <close> = job.store
+  local good, problem = errors.catch(run, job, group, how)
+  if not good then
+    if job.run then
+      errors.catch(run_record.finish, job, job.run, { rows = job.done, error = tostring(problem) })
+    end
+    raise(job, problem)
+  end
+  local found = sweep_results.collect(job)
+  return group and sweep_ranks.share(group, found) or found
+end
+
+-- What the other ranks of a group do.
+local function follow(opts, group)
+  local job = sweep_options.prepare(opts)
+  errors.within("sweep", sweep_settings.describe, job)
+  sweep_ranks.compare(job, group)
+  errors.within("sweep", sweep_ranks.follow, job, group)
+  return sweep_ranks.share(group)
 end
 
 --- Prunes at every rate by the scores of every method and sampling, repairs and compacts what is left, and measures
@@ -76,6 +111,13 @@ end
 -- (see `secateur.results`, which reads the last version of each row); a sweep gives the rows that were asked for.
 -- Functions are told apart by their source and what they refer to (see `fingerprint`), those with a `version` by that
 -- alone.
+--
+-- Under a launcher of MPI (`mpirun -n 16 lua5.4 script.lua`) all processes make the same call and share its work: a
+-- model to make, samples to choose, scores, a row are given to whoever is free, the largest first. Rank 0 alone has the
+-- store, and nobody else reads or writes it; all get the same results, those of one process bit for bit, and on the
+-- other ranks they say so (`is_copy`; `report` writes nothing of them). A function of `models` is called by one process
+-- for each data set, and the model is sent to others. What fails is kept in the row's place (`on_error`). Where a
+-- process dies the run ends, and the same call, with any number of processes, goes on with what is finished.
 --
 -- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total,
 -- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low,
@@ -114,9 +156,13 @@ end
 --   writes to the store; by default the call is refused at once, with who that is); `verify` ("quick": it
 --   knows images by the size and time of all files, and by the bytes of 64 of a split; "full": by the bytes of all)
 -- * `about` (none; a table of what else the rows depend on: all are computed anew where it changes)
--- * `on_error`: "stop" (the default) ends the sweep where something fails, "keep" goes on with the rest: the store then
---   has the error in the row's place, which the next call tries again, and stderr a line in the end. Ctrl-C, want of
---   memory and a store that cannot be written end a sweep in any case; what is finished is kept
+-- * `on_error`: "stop" (the default of a process alone) ends the sweep where something fails, "keep" (the default of
+--   several) goes on with the rest: the store then has the error in the row's place, which the next call tries again,
+--   and stderr a line in the end. Ctrl-C, want of memory and a store that cannot be written end a sweep in any case;
+--   what is finished is kept
+-- * `workers`: "mpi" (the default where a launcher of MPI started the script) has the processes share the work, "none"
+--   has each do its own; or a table, for "mpi" and how: `root` (true: whether rank 0, which hands out tasks, computes,
+--   too), `ahead` (1: how many tasks a rank is given ahead), `models` (2: how many a rank keeps)
 -- * `progress` (a boolean; by default a line on a terminal, elsewhere one a minute)
 --
 -- @treturn Results the rows as a list, ordered by dataset, model, seed, sampling, method, redundancy, repair, rate;
@@ -125,18 +171,9 @@ end
 -- local results = sc.sweep { model = model, data = data, methods = { "lrp", "ig" }, rates = { 0, 0.3, 0.5 },
 --   repair = { "none", "least_squares" }, store = "runs.db" }
 local function sweep(opts)
-  local job = sweep_options.prepare(opts)
-  errors.within("sweep", sweep_settings.describe, job)
-  job.store = open_store(job)
-  local _ <close> = job.store
-  local good, problem = errors.catch(run, job)
-  if not good then
-    if job.run then
-      errors.catch(run_record.finish, job, job.run, { rows = job.done, error = tostring(problem) })
-    end
-    raise(job, problem)
-  end
-  return sweep_results.collect(job)
+  local group, how = workers.read(type(opts) == "table" and opts.workers or nil)
+  if not group then return lead(opts) end
+  return mpi.together(group, group.rank == 0 and lead or follow, opts, group, how)
 end
 
 return sweep

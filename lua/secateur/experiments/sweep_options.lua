@@ -48,6 +48,7 @@ local rules = {
   store = { type = "string" },
   wait = { type = "number", min = 0 },
   verify = image_files.rule,
+  workers = { type = { "string", "table" } }, -- see secateur.experiments.workers
   progress = { type = "boolean" },
 }
 
