@@ -19,8 +19,8 @@ Random.__index = Random
 
 function Random:__tostring() return ("Random numbers of seed %d, %d drawn"):format(self.seed, self.drawn) end
 
---- Sixty-four random bits.
--- @treturn int any whole number
+--- Sixty-three random bits.
+-- @treturn int at least 0
 function Random:bits()
   self.drawn = self.drawn + 1
   return core.mix(self.seed, self.drawn)
@@ -28,7 +28,7 @@ end
 
 --- Evenly spread over [0, 1), in steps of 2^-53.
 -- @treturn number
-function Random:uniform() return (self:bits() >> 11) * 0x1p-53 end
+function Random:uniform() return (self:bits() >> 10) * 0x1p-53 end
 
 --- A whole number of 1..n, each as likely as the others.
 -- @int n at least 1
@@ -37,7 +37,7 @@ function Random:integer(n)
   n = options.value("random", "n", n, { type = "integer", min = 1, required = true })
   -- Of 63 bits, those above the largest multiple of n are drawn again.
   local bits
-  repeat bits = self:bits() >> 1 until bits <= math.maxinteger - (math.maxinteger % n + 1) % n
+  repeat bits = self:bits() until bits <= math.maxinteger - (math.maxinteger % n + 1) % n
   return bits % n + 1
 end
 
