@@ -14,7 +14,8 @@ local labels = { 1, 2, 1, 3, 2, 1 }
 local function split_of(opts)
   opts = opts or {}
   opts.classes = { "a", "b", "c" }
-  return memory_split(core.tensor(opts.rows or rows):reshape(#(opts.rows or rows), 1, 2, 2), opts.labels or labels, opts)
+  local given = opts.rows or rows
+  return memory_split(core.tensor(given):reshape(#given, 1, 2, 2), opts.labels or labels, opts)
 end
 
 local function softmax(logits)
@@ -24,7 +25,9 @@ local function softmax(logits)
   return list
 end
 
-local function near(expected, got) assert.is_true(math.abs(expected - got) < 1e-6, ("%g, got %g"):format(expected, got)) end
+local function near(expected, got)
+  assert.is_true(math.abs(expected - got) < 1e-6, ("expected %g, got %g"):format(expected, got))
+end
 
 -- Calls a function with every pool.
 local function look(split, use, opts)
@@ -106,7 +109,8 @@ describe("an entry of the pool", function()
 
   it("of one sigmoid knows both classes", function()
     local binary = head_models.identity(1, "sigmoid")
-    local split = memory_split(core.tensor(rows):reshape(6, 1, 2, 2), { 1, 2, 1, 2, 1, 2 }, { classes = { "no", "yes" } })
+    local split = memory_split(core.tensor(rows):reshape(6, 1, 2, 2), { 1, 2, 1, 2, 1, 2 },
+      { classes = { "no", "yes" } })
     look(split, function(pool)
       for _, entry in ipairs(pool) do
         local p = 1 / (1 + math.exp(-rows[entry.index][1]))
@@ -171,7 +175,9 @@ describe("the model", function()
     assert.equal(6, images_for(function(pool, ctx)
       for _ = 1, 3 do
         for _, entry in ipairs(pool) do
-          local _ = entry.confidence, entry.margin, entry.entropy, entry.loss, entry.probabilities, entry.features
+          for _, key in ipairs { "confidence", "margin", "entropy", "loss", "probabilities", "features" } do
+            assert.is_not_nil(entry[key])
+          end
         end
         ctx:features_matrix()
         ctx:features_matrix(pool)
@@ -185,7 +191,7 @@ describe("the model", function()
     assert.equal(6, images_for(function(pool, ctx)
       ctx:features "head"
       ctx:features "head"
-      local _ = pool[1].margin, ctx:features_matrix()
+      return pool[1].margin, ctx:features_matrix()
     end))
     assert.equal(12, images_for(function(pool, ctx) return pool[1].margin, ctx:features "head" end))
   end)
@@ -280,8 +286,8 @@ describe("ctx", function()
       "^sample: sampling: ctx has no field 'perclass'; did you mean 'per_class'%?$")
     wrong(function(_, ctx) return ctx.features_matrix() end, "is there a dot in place of a colon%? ctx:features_matrix")
     wrong(function(_, ctx) return ctx:features() end, "layer: missing; what the output layer reads is")
-    wrong(function(_, ctx) return ctx:features "heat" end,
-      "sample: sampling: ctx:features: layer: expected the name of a node of the model, got 'heat'; did you mean 'head'%?$")
+    wrong(function(_, ctx) return ctx:features "heat" end, "sample: sampling: ctx:features: layer: expected the name "
+      .. "of a node of the model, got 'heat'; did you mean 'head'%?$")
     wrong(function(_, ctx) return ctx:features_matrix(3) end, "ctx:features_matrix: entries: expected a list, got 3")
     wrong(function(_, ctx) return ctx:features_matrix {} end, "expected at least one entry, got none")
   end)

@@ -36,11 +36,11 @@ function readable.first(split, indices, wanted, batch, known)
   known = known or {}
   local taken, failed, at = {}, {}, 1
   local function look_ahead()
-    local unknown, possible = {}, #taken
+    local unknown, possible, asked = {}, #taken, {}
     for i = at, #indices do
       if possible == wanted or #unknown == batch then break end
       local index = indices[i]
-      if known[index] == nil then unknown[#unknown + 1] = index end
+      if known[index] == nil and not asked[index] then asked[index], unknown[#unknown + 1] = true, index end
       if known[index] ~= false then possible = possible + 1 end
     end
     if #unknown == 0 then return end

@@ -1,14 +1,15 @@
---- The largest eigenvalues of a symmetric matrix and their eigenvectors, in double precision.
+--- The largest eigenvalues of a symmetric positive semidefinite matrix and their eigenvectors, in double precision.
 --
--- Small matrices by cyclic Jacobi rotations (Golub and Van Loan, Matrix Computations, section 8.5); of larger ones,
--- which are positive semidefinite here, the matrix is first projected on a Krylov space by Lanczos steps with full
--- reorthogonalisation (section 10.1), grown until the wanted pairs are accurate.
+-- Lanczos steps with full reorthogonalisation (Golub and Van Loan, Matrix Computations, section 10.1) make a
+-- tridiagonal matrix of a part of the space that is grown until the wanted pairs are accurate, at the latest of all
+-- of it; its eigenvalues come from QL steps with implicit shifts (Bowdler, Martin, Reinsch and Wilkinson 1968, as in
+-- EISPACK's tql2).
 -- @module secateur.pruning.symmetric_eigen
 local symmetric_eigen = {}
 
-local SMALL = 48 -- rows of a matrix that is rotated as it is
 local ACCURATE = 1e-12 -- a residual, relative to the largest eigenvalue
-local SWEEPS = 60
+local EPSILON = 0x1p-52
+local STEPS = 16 -- at least, between two looks at how accurate it is
 
 local function identity(n)
   local rows = {}
@@ -17,58 +18,6 @@ local function identity(n)
     for j = 1, n do rows[i][j] = i == j and 1.0 or 0.0 end
   end
   return rows
-end
-
--- Rotates rows and columns p and q so that a[p][q] becomes 0.
-local function rotate(a, vectors, p, q)
-  local theta = (a[q][q] - a[p][p]) / (2 * a[p][q])
-  local t = (theta >= 0 and 1 or -1) / (math.abs(theta) + math.sqrt(theta * theta + 1))
-  local c = 1 / math.sqrt(t * t + 1)
-  local s = t * c
-  for k = 1, #a do
-    local x, y = a[k][p], a[k][q]
-    a[k][p], a[k][q] = c * x - s * y, s * x + c * y
-  end
-  local row_p, row_q = a[p], a[q]
-  for k = 1, #a do
-    local x, y = row_p[k], row_q[k]
-    row_p[k], row_q[k] = c * x - s * y, s * x + c * y
-  end
-  for k = 1, #vectors do
-    local x, y = vectors[k][p], vectors[k][q]
-    vectors[k][p], vectors[k][q] = c * x - s * y, s * x + c * y
-  end
-end
-
--- All eigenvalues, largest first, and the eigenvectors as lists. Changes a.
-local function jacobi(a)
-  local n, vectors = #a, identity(#a)
-  for _ = 1, SWEEPS do
-    local off, all = 0, 0
-    for p = 1, n do
-      for q = 1, n do
-        all = all + a[p][q] * a[p][q]
-        if p ~= q then off = off + a[p][q] * a[p][q] end
-      end
-    end
-    if off <= 1e-32 * all then break end
-    for p = 1, n - 1 do
-      for q = p + 1, n do
-        if a[p][q] ~= 0 then rotate(a, vectors, p, q) end
-      end
-    end
-  end
-  local order, values, lists = {}, {}, {}
-  for i = 1, n do order[i] = i end
-  table.sort(order, function(i, j)
-    if a[i][i] ~= a[j][j] then return a[i][i] > a[j][j] end
-    return i < j
-  end)
-  for rank, i in ipairs(order) do
-    values[rank], lists[rank] = a[i][i], {}
-    for k = 1, n do lists[rank][k] = vectors[k][i] end
-  end
-  return values, lists
 end
 
 local function dot(x, y)
@@ -111,7 +60,8 @@ end
 -- Adds a vector to the basis: the one given, or where that lies in their span, one orthogonal to all. Gives the length
 -- of the given one's new part.
 local function grow(basis, x, n)
-  local length, before = orthogonalise(x, basis), math.sqrt(dot(x, x))
+  local before = math.sqrt(dot(x, x))
+  local length = orthogonalise(x, basis)
   local used, number = length, #basis
   while used <= 1e-10 * math.max(before, 1e-300) or used == 0 do
     number = number + 1
@@ -123,17 +73,62 @@ local function grow(basis, x, n)
   return length
 end
 
--- What the matrix is on the basis, with all products at hand.
-local function projection(basis, products)
-  local t = {}
-  for i = 1, #products do
-    t[i] = {}
-    for j = 1, i do
-      t[i][j] = dot(basis[i], products[j])
-      t[j][i] = t[i][j]
+-- One QL sweep over entries first .. last of a tridiagonal matrix: d along the diagonal, e beside it. `vectors` are
+-- turned along.
+local function sweep(d, e, vectors, first, last, next_diagonal, next_beside)
+  local p, c, c2, c3, s, s2 = d[last], 1, 1, 1, 0, 0
+  for i = last - 1, first, -1 do
+    c3, c2, s2 = c2, c, s
+    local g, h, r = c * e[i], c * p, math.sqrt(p * p + e[i] * e[i])
+    e[i + 1] = s * r
+    s, c = e[i] / r, p / r
+    p = c * d[i] - s * g
+    d[i + 1] = h + s * (c * g + s * d[i])
+    local upper, lower = vectors[i], vectors[i + 1]
+    for k = 1, #upper do
+      local x, y = upper[k], lower[k]
+      upper[k], lower[k] = c * x - s * y, s * x + c * y
     end
   end
-  return t
+  p = -s * s2 * c3 * next_beside * e[first] / next_diagonal
+  e[first], d[first] = s * p, c * p
+end
+
+-- Moves the spectrum so that the first entry is near an eigenvalue; gives by how much.
+local function shift(d, e, first)
+  local g = d[first]
+  local p = (d[first + 1] - g) / (2 * e[first])
+  local r = math.sqrt(p * p + 1)
+  if p < 0 then r = -r end
+  d[first], d[first + 1] = e[first] / (p + r), e[first] * (p + r)
+  local by = g - d[first]
+  for i = first + 2, #d do d[i] = d[i] - by end
+  return by
+end
+
+-- All eigenvalues of a tridiagonal matrix, largest first, and the eigenvectors as lists.
+local function solve_tridiagonal(diagonal, beside)
+  local n, d, e = #diagonal, table.move(diagonal, 1, #diagonal, 1, {}), table.move(beside, 1, #diagonal - 1, 1, {})
+  local vectors, moved, largest = identity(n), 0, 0
+  e[n] = 0
+  for l = 1, n do
+    largest = math.max(largest, math.abs(d[l]) + math.abs(e[l]))
+    local m = l
+    while m < n and math.abs(e[m]) > EPSILON * largest do m = m + 1 end
+    while m > l and math.abs(e[l]) > EPSILON * largest do
+      moved = moved + shift(d, e, l)
+      sweep(d, e, vectors, l, m, d[l + 1], e[l + 1])
+    end
+    d[l], e[l] = d[l] + moved, 0
+  end
+  local order, values, lists = {}, {}, {}
+  for i = 1, n do order[i] = i end
+  table.sort(order, function(i, j)
+    if d[i] ~= d[j] then return d[i] > d[j] end
+    return i < j
+  end)
+  for rank, i in ipairs(order) do values[rank], lists[rank] = d[i], vectors[i] end
+  return values, lists
 end
 
 -- Eigenvectors of the projection, back in the space of the matrix.
@@ -151,33 +146,29 @@ local function lift(basis, small, count)
   return lists
 end
 
-local function lanczos(a, count)
-  local n, basis, products = #a, {}, {}
-  grow(basis, start(n, 0), n)
-  while true do
-    local left
-    for _ = 1, math.max(16, 2 * count) do
-      if #products == n then break end
-      products[#products + 1] = product(a, basis[#basis])
-      left = #basis < n and grow(basis, scaled(products[#products], 1), n) or 0
-    end
-    local values, small = jacobi(projection(basis, products))
-    local worst = 0
-    for k = 1, math.min(count, #values) do worst = math.max(worst, math.abs(left * small[k][#products])) end
-    if #products == n or #values >= count and worst <= ACCURATE * math.abs(values[1]) and left > 0 then
-      return values, lift(basis, small, count)
-    end
-  end
-end
-
 --- The largest eigenvalues of a symmetric positive semidefinite matrix.
--- @tparam {{number,...},...} matrix rows; changed
+-- @tparam {{number,...},...} matrix rows
 -- @int count how many are wanted, at most as many as it has rows
 -- @treturn {number,...} values, largest first
 -- @treturn {{number,...},...} vectors of length 1, orthogonal to each other
 function symmetric_eigen.largest(matrix, count)
-  local values, vectors = (#matrix <= SMALL and jacobi or lanczos)(matrix, count)
-  return table.move(values, 1, count, 1, {}), table.move(vectors, 1, count, 1, {})
+  local n, basis, diagonal, beside = #matrix, {}, {}, {}
+  grow(basis, start(n, 0), n)
+  while true do
+    for _ = 1, math.max(STEPS, 2 * count) do
+      local at = #diagonal + 1
+      if at > n then break end
+      local x = product(matrix, basis[at])
+      diagonal[at] = dot(basis[at], x)
+      beside[at] = at < n and grow(basis, x, n) or 0
+    end
+    local values, small = solve_tridiagonal(diagonal, beside)
+    local left, worst = beside[#diagonal], 0
+    for k = 1, math.min(count, #values) do worst = math.max(worst, math.abs(left * small[k][#diagonal])) end
+    if #diagonal == n or #values >= count and left > 0 and worst <= ACCURATE * values[1] then
+      return table.move(values, 1, count, 1, {}), lift(basis, small, count)
+    end
+  end
 end
 
 return symmetric_eigen
