@@ -65,6 +65,10 @@ local function scores(job)
   local sum = digest.new()
   for _, name in ipairs(found.provenance.layers) do sum:text(name):tensor(found[name]) end
   job.emit("clustering", digest.new():plain(found.provenance.indices))
+  for _, name in ipairs { "confidence", "coverage", "entropy", "herding", "margin", "prototypes" } do
+    job.emit("sampling, " .. name, digest.new():plain(sc.sample(job.model, job.data.train,
+      { sampling = name, per_class = SCORED, batch = job.batch })))
+  end
   job.emit("importance " .. opts.method, sum)
   job.emit("prune", of_state(sc.prune(job.model, found, { rate = 0.4, repair = "none" })))
 end
@@ -118,6 +122,10 @@ local function arithmetic(emit)
   emit("order", digest.new():tensor(a:argsort(2)):tensor((a * 4):clamp(-3, 3):rank(2)))
   local centroids, assignment, nearest = core.kmeans(b, 7, { seed = 2 })
   emit("kmeans", digest.new():tensor(centroids):tensor(assignment):plain(nearest))
+  local flat, components, variances = sc.cluster.pca(b, 3)
+  emit("pca", digest.new():tensor(flat):tensor(components):tensor(variances))
+  emit("distances", digest.new():tensor(sc.cluster.distances(b, b:view(1, 5), { metric = "cosine" }))
+    :plain((sc.cluster.k_centre(b, 6))))
   emit("blur", digest.new():tensor(core.gaussian_blur(a:reshape(13, 1, 44, 25), 1.7)))
   local labels = core.tensor({ 1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6 }, "int64")
   local logits = a:matmul(b):view(1, 13) * 0.1
