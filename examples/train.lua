@@ -15,6 +15,8 @@ parser:option("--channels", "of the images, 1 or 3", "3"):convert(whole)
 parser:option("--resize", "how images become square; squash if not given"):choices { "squash", "crop", "pad" }
 parser:option("--epochs", "epochs of training", "20"):convert(whole)
 parser:option("--batch", "images per step", "32"):convert(whole)
+parser:option("--micro-batch", "images run at once: to save memory, and to share batches between the processes of "
+  .. "mpirun"):convert(whole)
 parser:option("--lr", "learning rate of the first epochs", "1e-3"):convert(tonumber)
 parser:option("--patience", "stop after so many epochs without a better one"):convert(whole)
 parser:option("--seed", "seed of everything random", "0"):convert(whole)
@@ -39,10 +41,16 @@ local build = {
   end,
 }
 
+-- Under mpirun the processes train together, and the first one speaks.
+local group = sc.mpi.group()
+local function say(...) if group.rank == 0 then print(...) end end
+
 sc.main(function()
   sc.report.check()
-  local path = sc.output_file(args.model or "model.safetensors", { extension = "safetensors" })
-  local read = { size = args.size, channels = args.channels, resize = args.resize, seed = args.seed }
+  local path = args.model or "model.safetensors"
+  if group.rank == 0 then path = sc.output_file(path, { extension = "safetensors" }) end
+  local read = { size = args.size, channels = args.channels, resize = args.resize, seed = args.seed,
+    quiet = group.rank > 0 }
   if not args.size and not (args.data or ""):find("%.npz$") then read.size = 64 end
   local data
   if args.data then
@@ -51,11 +59,13 @@ sc.main(function()
     read.count = 600
     data = sc.data.phantom(read)
   end
-  print(data)
+  say(data)
   local model = build[args.arch](data)
-  print(model)
-  local history = sc.train(model, data, { epochs = args.epochs, batch = args.batch, lr = args.lr, seed = args.seed,
-    patience = args.patience, workers = args.workers, checkpoint = args.checkpoint, resume = args.resume })
+  say(model)
+  local history = sc.train(model, data, { epochs = args.epochs, batch = args.batch, micro_batch = args.micro_batch,
+    lr = args.lr, seed = args.seed, patience = args.patience, workers = args.workers, checkpoint = args.checkpoint,
+    resume = args.resume, group = group })
+  if group.rank > 0 then return end
   model:save(path)
   print(history)
   print(sc.evaluate(model, data.test))

@@ -175,6 +175,22 @@ describe("train over ranks", function()
       messages(2, function(opts, group) opts.epochs = group.rank + 1 end)[2])
   end)
 
+  it("ends on all ranks where one fails, with the best weights so far", function()
+    local outcomes = coroutine_group.run(3, function(group)
+      local model, states = model_of(), {}
+      local message = errors.raised(train, model, toy.data(), toy.quietly(4, { batch = 12, micro_batch = 2,
+        group = group, select = "last", on_epoch = function(row)
+          states[row.epoch] = toy.weights(model)
+          if row.epoch == 2 and group.rank == 1 then error("enough", 0) end
+        end }))
+      assert.same(states[2], toy.weights(model))
+      return message
+    end)
+    for rank, message in ipairs { "train: rank 1: enough", "enough", "train: rank 1: enough" } do
+      assert.equal(message, outcomes[rank][1] or outcomes[rank].failed)
+    end
+  end)
+
   it("notices weights that differ after an epoch", function()
     local outcomes = coroutine_group.run(2, function(group)
       local model = model_of()

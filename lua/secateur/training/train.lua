@@ -142,7 +142,9 @@ end
 
 local function validate(job, epoch, row)
   if not job.data.val then return end
-  local run = predict.run(job.model, job.data.val, job.opts)
+  local val, opts = job.data.val, job.opts
+  local run = predict.run(job.model, val, { batch = opts.batch, workers = opts.workers,
+    group = val.subset and job.group or nil }) -- a split of somebody's own may have no parts: each rank runs it all
   local sums, loss = train_epoch.new_sums(), criterion.loss(job.criterion, run.logits, run.labels)
   train_epoch.check_finite(job, "loss", loss, epoch, "validation")
   train_epoch.add(job, sums, loss, run.logits, run.labels)
@@ -355,8 +357,8 @@ end
 -- of two classes, of which the second is the positive one; of more logits and a split with several findings per image,
 -- binary cross entropy, mean over what is known. The weights kept in the end are those of the epoch of best validation,
 -- also when the training is stopped by Ctrl-C or an error. Order, augmentation and dropout depend on `seed`, epoch and
--- step alone: the same call gives the same weights to the bit (with the same number of threads), and so does a training
--- that was interrupted and resumed. In a model with batch norm a last batch of one sample is left out.
+-- step alone: the same call gives the same weights to the bit, and so does a training that was interrupted and resumed.
+-- In a model with batch norm a last batch of one sample is left out.
 --
 -- Frozen parameters get no gradient and no state, and the backward pass ends at the first parameter that is trained: a
 -- head alone costs little more than its forward passes. A batch norm whose scale is frozen runs as in inference and
@@ -367,20 +369,28 @@ end
 -- zeros.
 --
 -- A batch cut by `micro_batch` gives the gradient of the whole batch, but for dropout, which is drawn for each piece,
--- and for batch norm, whose statistics are those of a piece.
+-- and for batch norm, which normalises a piece by its own mean and variance; running statistics are updated piece after
+-- piece, in their order. Gradients of pieces are summed in a binary tree over them (pairwise summation; Higham 2002,
+-- section 4.2), whose form depends on their number alone.
+--
+-- Over several ranks (`group`), each reads and runs a run of neighbouring pieces of every batch; sums travel where a
+-- branch of the tree has two owners, and batch statistics so that all update the running ones alike. So 1, 2, 4 or 8
+-- ranks give the same weights to the bit as one process with the same `micro_batch`, and the same history. All ranks
+-- make the same call; rank 0 reports and writes the checkpoint, which goes on with any number of ranks. An error or
+-- Ctrl-C on one rank ends the training on all. Of a split that is not of `sc.data`, each rank reads all images.
 --
 -- @tparam Model model
 -- @tparam Dataset data its `train` is learned, its `val` (may be missing) decides which weights are kept
--- @tab[opt] opts The course: `epochs` (20), `batch` (32; samples of a step), `micro_batch` (none: run batches in pieces
--- of at most so many, as equal as can be, to save memory), `seed` (0), `select` (what of validation decides which epoch
--- is kept: "accuracy", of findings that of all known ones at a probability of 0.5; "auroc", as `evaluate` has it, of
--- sigmoid heads by their logits, which differ where probabilities near 1 are equal; both with ties by loss; "loss";
--- "last"; by default "accuracy", of findings "auroc"), `patience` (none: after so many epochs without a better one the
--- training ends), `sampler` ("shuffle": every image once per epoch; "balanced": as many
--- as there are, drawn with replacement, each time first a class, all alike, then an image of it; of findings one of
--- these or none, then an image where it is present, or where all are absent), `augment` (true: random resized crop of
--- scale 0.7-1 and ratio 0.75-1.33, flips, rotation up to 30°, brightness, contrast and saturation ± 0.2; false; or a
--- table of these, see `split:batches`).
+-- @tab[opt] opts The course: `epochs` (20), `batch` (32; samples of a step), `micro_batch` (none: run batches in
+-- pieces of at most so many, as equal as can be, to save memory, and to share them), `seed` (0), `select` (what of
+-- validation decides which epoch is kept: "accuracy", of findings that of all known ones at a probability of 0.5;
+-- "auroc", as `evaluate` has it, of sigmoid heads by their logits, which differ where probabilities near 1 are equal;
+-- both with ties by loss; "loss"; "last"; by default "accuracy", of findings "auroc"), `patience` (none: after so many
+-- epochs without a better one the training ends), `sampler` ("shuffle": every image once per epoch; "balanced": as
+-- many as there are, drawn with replacement, each time first a class, all alike, then an image of it; of findings one
+-- of these or none, then an image where it is present, or where all are absent), `augment` (true: random resized crop
+-- of scale 0.7-1 and ratio 0.75-1.33, flips, rotation up to 30°, brightness, contrast and saturation ± 0.2; false; or
+-- a table of these, see `split:batches`).
 --
 -- The optimiser, as torch.optim has them: `optimiser` ("adam", "adamw", "sgd"), `betas` ({0.9, 0.999}) and `eps` (1e-8)
 -- of the first two, `momentum` (0.9) and `nesterov` (false) of sgd, `weight_decay` (0; adamw: 0.01; decoupled in adamw
@@ -407,9 +417,11 @@ end
 -- references do).
 --
 -- Besides: `checkpoint` (a path, overwritten after each epoch), `resume` (false; go on from the checkpoint if it is
--- there, with the same images), `verify` ("quick": a checkpoint knows the images by the size and time of all files, and
--- by the bytes of 64 of a split; "full": by the bytes of all), `on_epoch` (function(row), called after each epoch, when
--- the model has what was validated), `workers` (threads that decode, 1), `quiet` (false; say nothing on stderr)
+-- there, with the same images), `verify` ("quick": a checkpoint knows the images by the size and time of all files,
+-- and by the bytes of 64 of a split; "full": by the bytes of all), `on_epoch` (function(row), called after each epoch,
+-- on all ranks, when the model has what was validated), `group` (none; `sc.mpi.group()`: the processes that train
+-- together, with a `micro_batch` below `batch`; of one process it changes nothing), `workers` (threads that decode,
+-- 1), `quiet` (false; say nothing on stderr)
 -- @treturn table history: list of rows `{epoch=, lr=, group_lrs=, train_loss=, train_accuracy=, val_loss=,
 -- val_accuracy=, val_auroc=, seconds=, images_per_second=}`; rates are those of the epoch's last step; losses are
 -- weighted (and smoothed), train's are means over the epoch; `val_auroc` is there for sigmoid heads, and where it is
@@ -418,7 +430,8 @@ end
 -- @treturn Model the model
 -- @raise when model, data and options do not fit, a pattern fits nothing or nothing is left to train; when the loss or
 -- the norm of its gradient (with clip) is not finite; when the checkpoint cannot be written, is damaged, of
--- another training or of other images
+-- another training or of other images; where the ranks of a group have not the same model, data and options, or one of
+-- them failed
 -- @usage
 -- sc.train(model, data, { epochs = 20, lr = 1e-3 })
 local function train(model, data, opts)
