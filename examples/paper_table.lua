@@ -1,6 +1,8 @@
 -- The paper's grid: methods x samplings x rates x seeds over models and data sets, with its Table 1 and figures.
 -- Interrupted, it goes on where it was: give it the same --store again. With more --rates, --seeds, --methods or data
 -- sets it computes what is missing.
+-- On several processes or machines: mpirun -n 16 lua5.4 examples/paper_table.lua ...; --models-dir has to be a folder
+-- that all of them see.
 local argparse = require "argparse"
 local sc = require "secateur"
 
@@ -52,8 +54,18 @@ local architectures = {
   end,
 }
 
+-- The numbers of a training, as a model's file keeps them: whichever process trains, the report has the curves.
+local function plain(history)
+  local epochs = {}
+  for i, entry in ipairs(history) do
+    epochs[i] = {}
+    for name, value in pairs(entry) do epochs[i][name] = type(value) == "number" and value or nil end
+  end
+  return epochs
+end
+
 -- The model of an architecture that has learned a data set: an earlier one, if it has learned the same in the same way.
-local function trained(name, data, data_name, histories)
+local function trained(name, data, data_name)
   local key = sc.fingerprint(data, { architecture = name, epochs = args.epochs })
   local path = ("%s/%s-%s-%s.safetensors"):format(args.models_dir, data_name, name, key:sub(1, 8))
   local file <close> = io.open(path)
@@ -64,7 +76,7 @@ local function trained(name, data, data_name, histories)
   end
   local make = architectures[name] or function(like) return sc.models[name] { like = like } end
   local model = make(data)
-  histories[data_name .. ", " .. name] = sc.train(model, data, { epochs = args.epochs })
+  model.info.history = plain(sc.train(model, data, { epochs = args.epochs }))
   model.info.trained = key
   model:save(path)
   return model
@@ -79,11 +91,16 @@ local function pruned_half(model, data)
   return sc.compact(sc.prune(model, scores, { rate = 0.5, repair = repair }))
 end
 
-sc.main(function()
+-- Looks at what is written before the work. Of several processes the first alone writes, but for the models.
+local function check_outputs()
   sc.report.check()
   sc.output_file(args.store)
   sc.output_folder(args.models_dir)
   sc.output_folder(args.out)
+end
+
+sc.main(function()
+  if sc.mpi.group().rank == 0 then check_outputs() end
   local datasets, histories, models, sheets = {}, {}, {}, {}
   for _, given in ipairs(args.data) do
     local name, path = given:match("^([^=]+)=(.+)$")
@@ -95,18 +112,20 @@ sc.main(function()
     if not architectures[name] and not sc.models[name] then parser:error("unknown model " .. name) end
     -- What the function is known by: it also holds what has nothing to do with the model, such as --rates.
     models[name] = { version = ("%s, %d epochs"):format(name, args.epochs),
-      make = function(data, data_name) return trained(name, data, data_name, histories) end }
+      make = function(data, data_name) return trained(name, data, data_name) end }
   end
 
   local results = sc.sweep { models = models, datasets = datasets, methods = words(args.methods),
     repair = words(args.repair), redundancy = args.redundancy and { false, true } or false,
     sampling = { "clustering", "confidence", "random" }, rates = numbers(args.rates), seeds = numbers(args.seeds),
     per_class = args.per_class, store = args.store }
+  if results.is_copy then return end -- the first process goes on alone
   print(results)
 
   for data_name, data in pairs(datasets) do
     for model_name, source in pairs(models) do
       local model = source.make(data, data_name)
+      histories[data_name .. ", " .. model_name] = model.info.history
       local made = sc.heatmaps(model, data.test, { dir = args.out .. "/heatmaps", name = data_name .. "-" .. model_name,
         pruned = pruned_half(model, data) })
       for _, sheet in ipairs(made) do
