@@ -19,8 +19,10 @@ static lua_State *owner; /* the main thread of the state that uses MPI: the tran
 
 /* nil and the message; Ctrl-C is raised. */
 static int push_failure(lua_State *L, const sc_error *error) {
-    if (error->status == SC_ERROR_INTERRUPTED)
-        return luaL_error(L, "interrupted");
+    if (error->status == SC_ERROR_INTERRUPTED) {
+        lua_pushliteral(L, "interrupted"); /* wherever it was */
+        return lua_error(L);
+    }
     lua_pushnil(L);
     lua_pushstring(L, error->message);
     return 2;
@@ -219,10 +221,10 @@ static int mpi_report_failure(lua_State *L) {
     return push_result(L, sc_mpi_report_failure(text, size, &error), &error);
 }
 
-/* failure() -> rank, text of the first that failed, or nil. */
+/* failure([seconds]) -> rank, text of the first that failed, or nil; waits for it, where told for how long. */
 static int mpi_failure(lua_State *L) {
     const char *text;
-    int rank = sc_mpi_find_failure(&text);
+    int rank = sc_mpi_find_failure(luaL_optnumber(L, 1, 0), &text);
     if (rank < 0)
         return lua_pushnil(L), 1;
     lua_pushinteger(L, rank);

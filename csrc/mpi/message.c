@@ -223,10 +223,9 @@ static sc_status receive_pieces(char *to, size_t size, int source, int tag, sc_e
 /* What a message that has begun turns out to be. */
 typedef struct arrival {
     sc_mpi_header header;
-    char *memory; /* the first piece, header and all; the collector of nobody: freed by who asked, unless `lost` */
-    size_t glued;
+    char *memory; /* the first piece, header and all */
+    size_t glued; /* bytes of the message in it */
     int source;
-    bool is_lost; /* MPI may still write to memory */
 } arrival;
 
 /* Receives the first piece. Nothing is owned after a failure. */
@@ -242,6 +241,20 @@ static sc_status begin_arrival(arrival *out, MPI_Message *handle, const MPI_Stat
         return received; /* the memory stays: MPI may still write to it */
     *out = (arrival){.memory = memory, .glued = (size_t)count - sizeof(sc_mpi_header), .source = status->MPI_SOURCE};
     memcpy(&out->header, memory, sizeof out->header);
+    return SC_OK;
+}
+
+/* Takes the rest of a message that is not what was asked for, so that the next one can be had. */
+static sc_status drop_rest(const arrival *what, int tag, sc_error *error) {
+    size_t left = what->header.size - sc_min(what->header.size, what->glued);
+    void *scratch;
+    SC_TRY(sc_memory_alloc(&scratch, sc_min(left, sc_mpi.piece), 1, error));
+    while (left > 0) {
+        size_t piece = sc_min(left, sc_mpi.piece);
+        SC_TRY(receive_pieces(scratch, piece, what->source, tag, error)); /* interrupted: MPI may still write there */
+        left -= piece;
+    }
+    sc_memory_free(scratch);
     return SC_OK;
 }
 
@@ -279,6 +292,7 @@ sc_status sc_mpi_receive(int source, sc_mpi_channel channel, double seconds, sc_
     SC_TRY(begin_arrival(&what, &handle, &status, error));
     if (what.header.kind < TEXT_KIND) {
         sc_memory_free(what.memory);
+        SC_TRY(drop_rest(&what, (int)channel, error));
         return sc_error_set(error, SC_ERROR_FORMAT, "rank %d sent a tensor, expected a text", status.MPI_SOURCE);
     }
     SC_TRY(end_text(&what, (int)channel, out, error));
@@ -296,9 +310,12 @@ sc_status sc_mpi_receive_numbers(int source, sc_mpi_channel channel, const sc_mp
     SC_TRY(await_message(source, (int)channel, -1, &found, &handle, &status, error));
     SC_TRY(begin_arrival(&what, &handle, &status, error));
     sc_memory_free(what.memory);
+    bool fits = what.header.kind == numbers->kind && what.header.size == numbers->size;
+    if (!fits)
+        SC_TRY(drop_rest(&what, (int)channel, error));
     if (what.header.kind >= TEXT_KIND)
         return sc_error_set(error, SC_ERROR_FORMAT, "rank %d sent a text, expected a tensor", source);
-    if (what.header.kind != numbers->kind || what.header.size != numbers->size)
+    if (!fits)
         return sc_error_set(error, SC_ERROR_FORMAT,
                             "rank %d sent a tensor of %llu bytes, expected one of %zu and of the same type", source,
                             (unsigned long long)what.header.size, numbers->size);

@@ -79,7 +79,11 @@ sc_status sc_mpi_report_failure(const char *text, size_t size, sc_error *error) 
     return sc_mpi_notify(FAILED, text, size, error);
 }
 
-int sc_mpi_find_failure(const char **text) {
+int sc_mpi_find_failure(double seconds, const char **text) {
+    sc_mpi_wait wait = sc_mpi_wait_begin();
+    while (sc_mpi.is_started && sc_mpi_read_notices(NULL) == SC_OK && sc_mpi.failed_rank < 0 &&
+           sc_mpi_wait_seconds(&wait) < seconds)
+        sc_mpi_wait_pause(&wait);
     *text = sc_mpi.failed_text;
     return sc_mpi.failed_rank;
 }
@@ -206,8 +210,9 @@ void sc_mpi_leave(int status) {
     if (!sc_mpi.is_started)
         return;
     sc_mpi.is_started = false;
+    enum { BY_CTRL_C = 130 };
     char text[64];
-    snprintf(text, sizeof text, "ended with exit status %d", status);
+    snprintf(text, sizeof text, status == BY_CTRL_C ? "interrupted" : "ended with exit status %d", status);
     if (status != 0)
         sc_mpi_report_failure(text, strlen(text), NULL);
     if (sc_mpi_notify(LEFT, "", 0, NULL) == SC_OK && drain(have_all_left) == SC_OK && drain(is_all_sent) == SC_OK &&

@@ -83,8 +83,9 @@ sc_status sc_mpi_receive_numbers(int source, sc_mpi_channel channel, const sc_mp
 /* Tells all others that this rank has failed, and why: every wait of theirs ends with this text. */
 sc_status sc_mpi_report_failure(const char *text, size_t size, sc_error *error);
 
-/* The rank that failed first, as far as is known here, and its text; -1 when none has. */
-int sc_mpi_find_failure(const char **text);
+/* The rank that failed first, as far as is known here, and its text; -1 when none has. Waits for so many seconds at
+ * most that one does. */
+int sc_mpi_find_failure(double seconds, const char **text);
 
 /* Messages that were sent and not yet received, and their bytes. */
 void sc_mpi_count_pending(size_t *count, size_t *bytes);

@@ -71,6 +71,35 @@ function mpirun.run(flavour, ranks, script, settings)
   return status, output
 end
 
+--- Starts a script in several processes, each of which writes a line "ready", and sends the launcher a signal when all
+-- have.
+-- @string flavour
+-- @int ranks
+-- @string script Lua source
+-- @string signal "INT"
+-- @tab[opt] settings see `command`
+-- @treturn int exit status
+-- @treturn string what was written afterwards
+function mpirun.signal(flavour, ranks, script, signal, settings)
+  local path = os.tmpname()
+  assert(files.write_all(path, script))
+  local pipe = assert(io.popen(("{ echo $$ ; exec %s </dev/null ; } 2>&1"):format(
+    mpirun.command(flavour, ranks, path, settings))))
+  local process, ready = pipe:read "l", 0
+  local before = {}
+  for line in pipe:lines() do
+    before[#before + 1] = line
+    ready = ready + (line:find "ready$" and 1 or 0)
+    if ready == ranks then break end
+  end
+  if ready == ranks then os.execute(("kill -%s %s"):format(signal, process)) end
+  local output = pipe:read "a"
+  local _, _, status = pipe:close()
+  os.remove(path)
+  if ready ~= ranks then error("it did not start:\n" .. table.concat(before, "\n"), 2) end
+  return status, output
+end
+
 --- Runs a script that has to succeed, and gives the lines that it wrote, sorted.
 -- @string flavour
 -- @int ranks

@@ -221,7 +221,32 @@ function group.is(value) return getmetatable(value) == Group end
 -- @param problem what was raised
 function group.report_failure(self, problem)
   local native = natives[self]
-  if native and not native.failure() then native.report_failure(tostring(problem)) end
+  if not native or native.failure() then return end
+  -- The interpreter's own handler of messages may have added a traceback.
+  native.report_failure((tostring(problem):gsub("\nstack traceback:\n.*", "")))
+end
+
+local MOMENT = 0.25 -- seconds, in which ranks that fail by the same mistake hear of each other
+
+-- A text without the position that it may begin with.
+local function bare(text) return (text:gsub("^[^\n:]*:%d+: ", "")) end
+
+--- Whether a text by which this rank ends is another's, which writes it; else the others are told. All ranks may fail
+-- by the same mistake: then one text is enough, the first's.
+-- @tparam Group self
+-- @string text
+-- @treturn boolean
+function group.is_told(self, text)
+  local native = natives[self]
+  if not native then return false end
+  local rank, known = native.failure(self.rank > 0 and MOMENT or 0)
+  if not rank then
+    native.report_failure(text)
+    return false
+  end
+  if rank == self.rank or not text:find(bare(known), 1, true) then return false end
+  -- A process that ended by os.exit has said nothing: the first of the others does.
+  return not (known:find "^ended with exit status" and self.rank == (rank == 0 and 1 or 0))
 end
 
 return group

@@ -2,6 +2,7 @@
 -- Nothing here loads an MPI library unless a launcher of MPI started the process, or `available` asks for it. Ranks,
 -- the numbers of the processes, count from 0 as everywhere in MPI.
 -- @module secateur.mpi
+local at_failure = require "secateur.util.at_failure"
 local class_methods = require "secateur.util.methods"
 local core = require "secateur.core"
 local environment = require "secateur.mpi.environment"
@@ -67,7 +68,9 @@ local function join()
   end
   place.threads = core.threads(choose_threads(place))
   place.library = native.library()
-  return groups.new(place, native)
+  local group = groups.new(place, native)
+  at_failure.listen(function(text) return groups.is_told(group, text) end)
+  return group
 end
 
 --- The group of all processes that the launcher started: `rank`, `size`, `host`, and messages between them. Without a
@@ -84,11 +87,10 @@ function mpi.group()
   return the_group
 end
 
-local function finish(group, ok, ...)
-  if ok then return ... end
-  groups.report_failure(group, (...))
-  errors.rethrow((...))
-end
+-- Tells the others when what it guards is left by an error, which goes on as it is, stack and all.
+local Watch = { __close = function(self, problem)
+  if problem ~= nil then groups.report_failure(self.group, problem) end
+end }
 
 --- Calls a function that waits for other ranks, and that all of them call. Where it raises an error on one, the others
 -- get it as `rank 3: ...` in their waits, in place of waiting for ever. The group is of no more use then.
@@ -106,7 +108,8 @@ function mpi.together(group, f, ...)
   end
   options.value("together", "f", f, { type = "function", required = true })
   if group.size == 1 then return f(...) end
-  return finish(group, errors.catch(f, ...))
+  local watch <close> = setmetatable({ group = group }, Watch) -- luacheck: ignore
+  return f(...)
 end
 
 return class_methods.suggest("mpi", mpi)
