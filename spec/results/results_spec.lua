@@ -104,7 +104,21 @@ Fötal    vgg    lrp     random       0  0.50     0.650  0.250     0.800]], text
       local both = rows.results { { { [0.15] = 0.01, [0.3] = 0.02 }, { seed = 0 } },
         { { [0.15] = 0.03, [0.3] = 0.07 }, { seed = 1 } } }
       assert.same({ { dataset = "cpn", model = "vgg", method = "lrp", sampling = "random", redundancy = false,
-        repair = "none", rate = 0.15, drop = 0.03 } }, both:lossless())
+        repair = "none", rate = 0.15, drop = 0.03, metric = "accuracy", margin = 0.05, seeds = 2, measured_to = 0.3,
+        is_open = false } }, both:lossless())
+    end)
+
+    it("is of any metric, and tells whether a larger one may be lossless", function()
+      local some = rows.results { { { [0] = 0, [0.3] = 0.2, [0.5] = 0.2 } } }
+      for i, ece in ipairs { 0.05, 0.06, 0.125 } do some[i].ece = ece end
+      local function found(...)
+        local entry = some:lossless(...)[1]
+        return { entry.metric, entry.rate, entry.measured_to, entry.is_open }
+      end
+      assert.same({ "accuracy", 0, 0.5, false }, found(0.05))
+      assert.same({ "ece", 0.3, 0.5, false }, found(0.05, "ece"))
+      assert.same({ "ece", 0.5, 0.5, true }, found(0.1, "ece"))
+      assert.error_matches(function() some:lossless(0.05, "speed") end, "lossless: metric: expected one of 'accuracy'")
     end)
 
     it("is found per combination, and stops at a gap", function()

@@ -2,7 +2,9 @@
 -- Plain data, read from a store or handed over by `sweep`; nothing here needs a model.
 -- @module secateur.results
 local description = require "secateur.results.description"
+local lossless = require "secateur.results.lossless"
 local methods = require "secateur.util.methods"
+local metrics = require "secateur.results.metrics"
 local options = require "secateur.util.options"
 local skipped_note = require "secateur.util.skipped_note"
 local store = require "secateur.results.store"
@@ -19,9 +21,6 @@ local results = {}
 -- @field superseded how many older versions of rows a store has beside these
 local Results = { __name = "Results" }
 Results.__index = Results
-
--- 0.90 - 0.85 exceeds 0.05 in binary; no accuracy is measured this finely.
-local slack = 1e-9
 
 -- How many images of all data sets were left out, as far as rows say.
 local function count_skipped(rows)
@@ -224,50 +223,19 @@ function results.statistics(rows, column)
   return mean, math.sqrt(squares / count), count
 end
 
-local function same_number(a, b)
-  return math.abs(a - b) <= slack
-end
-
--- The largest of `rates` up to which the rows of each have no drop above the margin. A rate without rows ends it.
-local function lossless_rate(rows, rates, seeds, margin, column)
-  local last, gap, worst = 0, nil, 0
-  for _, rate in ipairs(rates) do
-    local drop, found = 0, 0
-    for _, row in ipairs(rows) do
-      if same_number(row.rate, rate) then drop, found = math.max(drop, row[column] or row.drop), found + 1 end
-    end
-    if rate > 0 then
-      if found < seeds then
-        gap = rate
-        break
-      end
-      if drop > margin + slack then break end
-      last, worst = rate, drop
-    end
-  end
-  return last, worst, gap
-end
-
---- The lossless rate of every combination: the largest rate of the sweep up to which no drop (of any seed) exceeds the
--- margin; 0 where the first one does.
+--- The lossless rate of every combination: the largest rate of the sweep up to which it gets worse by no more than the
+-- margin, for any seed; 0 where the first one does.
 -- @number[opt] margin the sweep's, by default 0.05
--- @treturn list of `{dataset=, model=, method=, sampling=, redundancy=, repair=, rate=, drop=, metric=,
---   next_missing=}`: `drop`
--- (of accuracy; where images may have several findings of AUROC, and `metric` is "auroc") is the largest drop at that
--- rate, `next_missing` the rate whose rows are missing where that is why the search ended (a sweep cut short)
-function Results:lossless(margin)
+-- @string[opt] metric a column of the rows, such as "balanced_accuracy"; by default accuracy, where images may have
+-- several findings AUROC
+-- @treturn list of `{dataset=, model=, method=, sampling=, redundancy=, repair=, metric=, margin=, seeds=, rate=,
+--   drop=, measured_to=, is_open=, next_missing=}`: `drop` is the largest change for the worse at that rate,
+-- `measured_to` the largest rate that is there for all `seeds`, `is_open` whether that is the lossless one, so that a
+-- larger one may be lossless as well; `next_missing` the rate whose rows are missing where that is why the search ended
+function Results:lossless(margin, metric)
   margin = options.value("lossless", "margin", margin, { type = "number", min = 0, max = 1, default = self.margin })
-  local rates, seeds = self:distinct "rate", #self:distinct "seed"
-  local list = {}
-  for i, each in ipairs(self:combinations { "dataset", "model", "method", "sampling", "redundancy", "repair" }) do
-    local rows = self:where(each)
-    local findings = rows[1].auroc_drop ~= nil
-    each.rate, each.drop, each.next_missing = lossless_rate(rows, rates, seeds, margin,
-      findings and "auroc_drop" or "drop")
-    each.metric = findings and "auroc" or nil
-    list[i] = each
-  end
-  return list
+  metric = options.value("lossless", "metric", metric, { one_of = metrics.names })
+  return lossless(self, margin, metric)
 end
 
 --- The unpruned accuracy of a model on a dataset, or nil.
