@@ -1,10 +1,10 @@
---- The figures: accuracy against pruning rate (the paper's Figs 2-4) and against what pruned models cost, agreement of
+--- The figures: a metric against pruning rate (the paper's Figs 2-4) and against what pruned models cost, agreement of
 -- decisions and of explanations, training curves.
 -- @module secateur.report.figures
 local errors = require "secateur.util.errors"
 local gnuplot = require "secateur.report.gnuplot"
 local line_plots = require "secateur.report.line_plots"
-local tables = require "secateur.report.tables"
+local names = require "secateur.report.names"
 
 local number = line_plots.number
 
@@ -14,16 +14,31 @@ local figures = {}
 local unpruned_look = "lw 1.3 dt (8,4) lc rgb '#555555'"
 local margin_look = "lw 1.3 dt (2,3) lc rgb '#565656'"
 
--- The range of accuracies that all panels of a figure share: tenths around everything drawn, at least 0.2 of them.
-local function accuracy_range(rows, margin)
-  local low, high = 1, 0
-  for _, row in ipairs(rows) do
-    low, high = math.min(low, row.accuracy, row.baseline_accuracy - margin), math.max(high, row.accuracy,
-      row.baseline_accuracy)
+-- The lowest and the highest value drawn: of the rows, of the unpruned models, and the margin from these.
+local function extent(rows, metric, margin)
+  local low, high = math.huge, -math.huge
+  local function include(value)
+    if value then low, high = math.min(low, value), math.max(high, value) end
   end
+  for _, row in ipairs(rows) do
+    local baseline = metric:baseline(row)
+    include(metric:value(row))
+    include(baseline)
+    if baseline then include(baseline + (metric.lower and margin or -margin)) end
+  end
+  if low > high then return 0, 1 end
+  return low, high
+end
+
+-- The range of values that all panels of a figure share, around everything drawn: in twentieths, at least four of them;
+-- of what had better be small, from 0.
+local function value_range(rows, metric, margin)
+  local low, high = extent(rows, metric, margin)
+  if metric.lower then return 0, math.max(high * 1.06, 0.02) end
+  local negative = low < 0
   low, high = math.floor(low * 20 - 0.5) / 20, math.ceil(high * 20 + 0.2) / 20
   if high - low < 0.2 then low = high - 0.2 end
-  return math.max(0, low), math.min(1.01, high)
+  return negative and low or math.max(0, low), math.min(1.01, high)
 end
 
 -- Draws, or adds what went wrong to the message.
@@ -32,18 +47,33 @@ local function add(list, entry, good, message)
   list[#list + 1] = entry
 end
 
--- A panel of accuracies, the unpruned one and the margin below it as level lines.
-local function accuracy_panel(rows, margin, where, title)
-  local baseline = rows:baseline(where.dataset, where.model)
-  return { where = where, column = "accuracy", title = title, start = baseline,
-    levels = baseline and { { baseline, unpruned_look }, { baseline - margin, margin_look } } }
+-- What the unpruned model of a panel has; nil where that is not known.
+local function baseline_of(rows, metric, where)
+  for _, row in ipairs(rows:where { dataset = where.dataset, model = where.model }) do
+    local value = metric:baseline(row)
+    if value then return value end
+  end
+end
+
+-- A panel of a metric, the unpruned model's and the margin from it as level lines.
+local function metric_panel(rows, metric, margin, where, title)
+  local baseline = baseline_of(rows, metric, where)
+  return { where = where, column = metric.column, title = title, start = baseline,
+    levels = baseline and { { baseline, unpruned_look },
+      { metric.lower and baseline + margin or baseline - margin, margin_look } } }
+end
+
+-- What the key says of the level lines.
+local function level_key(metric, margin)
+  return { { "unpruned", unpruned_look }, { ("%s%s"):format(metric.lower and "+" or "−", metric.lower and
+    ("%g"):format(margin) or ("%g points"):format(100 * margin)), margin_look } }
 end
 
 -- The values of an axis that have a panel each: a list of {value, title}; one without a title where none varies.
 local function repairs_of(rows)
   local list = {}
   for i, repair in ipairs(rows:distinct "repair") do
-    local name = repair == "none" and "not repaired" or "repair: " .. tables.repair_name(repair)
+    local name = repair == "none" and "not repaired" or "repair: " .. names.repair(repair)
     list[i] = { repair, rows:varies "repair" and name or nil }
   end
   return list
@@ -57,55 +87,86 @@ local function join(...)
   return table.concat(parts, " · ")
 end
 
---- Draws accuracy against rate: a figure per dataset and model with a panel per sampling and repair (and each panel by
--- itself), and where there are several, an overview per sampling and repair with a panel per dataset and model. Several
--- seeds: mean and a band of one standard deviation; one: a band of the bootstrap interval, where rows have it.
+-- How many panels stand side by side, at most four, and in all rows about as many.
+local function columns_for(count) return math.ceil(count / math.ceil(count / 4)) end
+
+-- What draws figures of one metric, and adds them to a list.
+local function drawer(rows, opts, list)
+  local metric, taken = opts.metric, opts.taken or {}
+  local low, high = value_range(rows, metric, opts.margin)
+  return function(entry, stem, about, panels, look)
+    look = look or {}
+    entry.name, entry.title = gnuplot.slug(stem .. "-" .. table.concat(about, "-"), taken), table.concat(about, " · ")
+    add(list, entry, line_plots.draw(rows, panels, { folder = opts.folder, name = entry.name, label = metric.title,
+      low = low, high = high, key = level_key(metric, opts.margin), columns = look.columns, curves = look.curves,
+      band = opts.band, pdf = opts.pdf, gnuplot = opts.gnuplot, cell_width = look.width, cell_height = look.height }))
+  end
+end
+
+-- A panel by itself for each sampling and repair, and all together.
+local function draw_pair(rows, opts, draw, dataset, model, overviews)
+  local metric, together = opts.metric, {}
+  local samplings, repairs = rows:distinct "sampling", repairs_of(rows)
+  for s, sampling in ipairs(samplings) do
+    for r, repair in ipairs(repairs) do
+      local where = { dataset = dataset, model = model, sampling = sampling, repair = repair[1] }
+      local panel = metric_panel(rows, metric, opts.margin, where, join(sampling, repair[2] or ""))
+      together[#together + 1] = panel
+      local overview = overviews[(s - 1) * #repairs + r] or { sampling = sampling, repair = repair }
+      overviews[(s - 1) * #repairs + r] = overview
+      table.insert(overview, metric_panel(rows, metric, opts.margin, where, ("%s · %s"):format(dataset, model)))
+      draw({ kind = "panel", dataset = dataset, model = model, sampling = sampling, repair = repair[2] }, metric.name,
+        { dataset, model, sampling, repair[2] and repair[1] }, { panel }, { columns = 1, width = 340, height = 250 })
+    end
+  end
+  if #together > 1 then
+    draw({ kind = "pair", dataset = dataset, model = model }, metric.name, { dataset, model }, together,
+      { columns = #repairs > 1 and #repairs or columns_for(#together) })
+  end
+end
+
+-- The samplings side by side: a panel per way of scoring and repair, a curve per sampling.
+local function draw_samplings(rows, opts, draw, dataset, model)
+  local panels, curves = {}, {}
+  for i, sampling in ipairs(rows:distinct "sampling") do
+    curves[i] = { where = { sampling = sampling }, title = sampling }
+  end
+  if #curves < 2 then return end
+  local scorings, repairs = rows:combinations { "method", "redundancy" }, repairs_of(rows)
+  for _, scoring in ipairs(scorings) do
+    for _, repair in ipairs(repairs) do
+      panels[#panels + 1] = metric_panel(rows, opts.metric, opts.margin, { dataset = dataset, model = model,
+        method = scoring.method, redundancy = scoring.redundancy, repair = repair[1] },
+        join(names.scoring(scoring), repair[2] or ""))
+    end
+  end
+  draw({ kind = "samplings", dataset = dataset, model = model }, "samplings-" .. opts.metric.name, { dataset, model },
+    panels, { curves = curves, columns = #repairs > 1 and #repairs or columns_for(#panels),
+      width = #panels == 1 and 440 or nil, height = #panels == 1 and 300 or nil })
+end
+
+--- Draws a metric against rate: a figure per dataset and model with a panel per sampling and repair (and each panel by
+-- itself), where there are several samplings one with a curve per sampling, and where there are several datasets or
+-- models, an overview per sampling and repair with a panel for each.
 -- @tab rows Results
--- @tab opts `folder`, `margin`, `gnuplot`
--- @treturn list of `{kind = "panel"/"pair"/"overview", name=, dataset=, model=, sampling=, repair=, title=}`
-function figures.accuracy(rows, opts)
-  local list, taken, margin = {}, {}, opts.margin
-  local samplings, datasets, models = rows:distinct "sampling", rows:distinct "dataset", rows:distinct "model"
-  local repairs, low, high = repairs_of(rows), accuracy_range(rows, margin)
-  local key = { { "unpruned", unpruned_look }, { ("−%g points"):format(100 * margin), margin_look } }
-  local function draw(kind, about, drawn, columns, size)
-    local name = gnuplot.slug("accuracy-" .. table.concat(about, "-"), taken)
-    add(list, { kind = kind, name = name, title = table.concat(about, " · ") }, line_plots.draw(rows, drawn,
-      { folder = opts.folder, name = name, label = "accuracy", low = low, high = high, key = key, columns = columns,
-        gnuplot = opts.gnuplot, cell_width = size and size[1], cell_height = size and size[2] }))
-    return list[#list]
-  end
-  -- What names the panels of a sampling and a repair; the repair's where it has a title.
-  local function names(dataset, model, sampling, repair)
-    return { dataset, model, sampling, repair[2] and repair[1] }
-  end
-  local overviews = {}
+-- @tab opts `metric` (a value of `metrics.of`), `folder`, `margin`, `gnuplot`, `band`, `pdf`
+-- @treturn list of `{kind = "panel"/"pair"/"samplings"/"overview", name=, dataset=, model=, sampling=, repair=,
+-- title=}`
+function figures.metric(rows, opts)
+  local list, overviews = {}, {}
+  local draw = drawer(rows, opts, list)
+  local datasets, models = rows:distinct "dataset", rows:distinct "model"
   for _, dataset in ipairs(datasets) do
     for _, model in ipairs(models) do
-      local together = {}
-      for s, sampling in ipairs(samplings) do
-        for r, repair in ipairs(repairs) do
-          local where = { dataset = dataset, model = model, sampling = sampling, repair = repair[1] }
-          local panel = accuracy_panel(rows, margin, where, join(sampling, repair[2] or ""))
-          together[#together + 1] = panel
-          local overview = overviews[(s - 1) * #repairs + r] or { sampling = sampling, repair = repair }
-          overviews[(s - 1) * #repairs + r] = overview
-          table.insert(overview, accuracy_panel(rows, margin, where, ("%s · %s"):format(dataset, model)))
-          local entry = draw("panel", names(dataset, model, sampling, repair), { panel }, 1, { 340, 250 })
-          entry.dataset, entry.model, entry.sampling, entry.repair = dataset, model, sampling, repair[2]
-        end
-      end
-      if #together > 1 then
-        local entry = draw("pair", { dataset, model }, together, #repairs > 1 and #repairs or nil)
-        entry.dataset, entry.model = dataset, model
-      end
+      draw_pair(rows, opts, draw, dataset, model, overviews)
+      draw_samplings(rows, opts, draw, dataset, model)
     end
   end
   if #datasets * #models > 1 then
     for _, overview in ipairs(overviews) do
-      local entry = draw("overview", { "all", overview.sampling, overview.repair[2] and overview.repair[1] }, overview,
-        #models, { 260, 200 })
-      entry.sampling, entry.repair = overview.sampling, overview.repair[2]
+      draw({ kind = "overview", sampling = overview.sampling, repair = overview.repair[2] }, opts.metric.name,
+        { "all", overview.sampling, overview.repair[2] and overview.repair[1] }, overview,
+        { columns = math.min(#models, 6), width = 260, height = 200 })
     end
   end
   return list
@@ -130,15 +191,14 @@ local costs = {
   { "relative_latency_16", "latency-16", "relative time, 16 images" },
 }
 
---- Draws accuracy against what pruned models cost: figures per dataset and model, against multiply-adds and times, with
--- a panel per repair, over all samplings and seeds. Nothing where no row has been measured so.
+--- Draws a metric against what pruned models cost: figures per dataset and model, against multiply-adds and times,
+-- with a panel per repair, over all samplings and seeds. Nothing where no row has been measured so.
 -- @tab rows Results
--- @tab opts `folder`, `margin`, `gnuplot`
+-- @tab opts `metric`, `folder`, `margin`, `gnuplot`, `band`, `pdf`
 -- @treturn list of `{name=, dataset=, model=, title=, against=}`
 function figures.costs(rows, opts)
-  local list, taken = {}, {}
-  local low, high = accuracy_range(rows, opts.margin)
-  local key = { { "unpruned", unpruned_look }, { ("−%g points"):format(100 * opts.margin), margin_look } }
+  local list, taken, metric = {}, {}, opts.metric
+  local low, high = value_range(rows, metric, opts.margin)
   for _, each in ipairs(costs) do
     local column, stem, label = table.unpack(each)
     each_measured(rows, column, function(dataset, model)
@@ -147,50 +207,24 @@ function figures.costs(rows, opts)
         most = math.max(most, row[column] or 0)
       end
       for i, repair in ipairs(repairs_of(rows)) do
-        drawn[i] = accuracy_panel(rows, opts.margin, { dataset = dataset, model = model, repair = repair[1] },
+        drawn[i] = metric_panel(rows, metric, opts.margin, { dataset = dataset, model = model, repair = repair[1] },
           repair[2] or join(dataset, model))
         drawn[i].against, drawn[i].bars = column, column ~= "relative_macs"
       end
       local name = gnuplot.slug(("%s-%s-%s"):format(stem, dataset, model), taken)
       add(list, { name = name, dataset = dataset, model = model, against = label, title = join(dataset, model) },
-        line_plots.draw(rows, drawn, { folder = opts.folder, name = name, label = "accuracy", low = low, high = high,
-          key = key, x_label = label, x_high = most * 1.02, cell_width = #drawn == 1 and 400 or nil,
-          gnuplot = opts.gnuplot }))
+        line_plots.draw(rows, drawn, { folder = opts.folder, name = name, label = metric.title, low = low, high = high,
+          key = level_key(metric, opts.margin), x_label = label, x_high = most * 1.02,
+          cell_width = #drawn == 1 and 400 or nil, band = opts.band, pdf = opts.pdf, gnuplot = opts.gnuplot }))
     end)
   end
-  return list
-end
-
---- Draws the mean AUROC of findings against rate: a figure per dataset and model with a panel per repair, over all
--- samplings and seeds, the unpruned model's as a level line.
--- @tab rows Results
--- @tab opts `folder`, `gnuplot`
--- @treturn list of `{name=, dataset=, model=, title=}`
-function figures.auroc(rows, opts)
-  local list, taken, low = {}, {}, 0.8
-  for _, row in ipairs(rows) do low = math.min(low, row.auroc or 1) end
-  low = math.max(0, math.floor(low * 10 - 0.5) / 10)
-  each_measured(rows, "auroc_drop", function(dataset, model)
-    local drawn, baseline = {}, nil
-    for _, row in ipairs(rows:where { dataset = dataset, model = model }) do
-      baseline = row.baseline_auroc or baseline
-    end
-    for i, repair in ipairs(repairs_of(rows)) do
-      drawn[i] = { where = { dataset = dataset, model = model, repair = repair[1] }, column = "auroc",
-        title = repair[2] or join(dataset, model), start = baseline, levels = { { baseline, unpruned_look } } }
-    end
-    local name = gnuplot.slug(("auroc-%s-%s"):format(dataset, model), taken)
-    add(list, { name = name, dataset = dataset, model = model, title = join(dataset, model) }, line_plots.draw(rows,
-      drawn, { folder = opts.folder, name = name, label = "AUROC", low = low, high = 1.01,
-        key = { { "unpruned", unpruned_look } }, cell_width = #drawn == 1 and 400 or nil, gnuplot = opts.gnuplot }))
-  end)
   return list
 end
 
 --- Draws the share of decisions that are the dense model's against rate: a figure per dataset and model with a panel
 -- per repair, over all samplings and seeds. Nothing where no row has been measured so.
 -- @tab rows Results
--- @tab opts `folder`, `gnuplot`
+-- @tab opts `folder`, `gnuplot`, `band`, `pdf`
 -- @treturn list of `{name=, dataset=, model=, title=}`
 function figures.decisions(rows, opts)
   local list, taken, low = {}, {}, 0.8
@@ -205,7 +239,7 @@ function figures.decisions(rows, opts)
     local name = gnuplot.slug(("decisions-%s-%s"):format(dataset, model), taken)
     add(list, { name = name, dataset = dataset, model = model, title = join(dataset, model) }, line_plots.draw(rows,
       drawn, { folder = opts.folder, name = name, label = "same decisions", low = low, high = 1.01,
-        cell_width = #drawn == 1 and 400 or nil, gnuplot = opts.gnuplot }))
+        cell_width = #drawn == 1 and 400 or nil, band = opts.band, pdf = opts.pdf, gnuplot = opts.gnuplot }))
   end)
   return list
 end
@@ -223,10 +257,10 @@ local function agreement_range(rows)
 end
 
 --- Draws how far explanations agree with those of the unpruned model against rate: a figure per dataset and model with
--- a panel per measure and repair, over all samplings and seeds (mean and a band of one standard deviation). Nothing
+-- a panel per measure and repair, over all samplings and seeds. Nothing
 -- where no row has been measured so.
 -- @tab rows Results
--- @tab opts `folder`, `gnuplot`
+-- @tab opts `folder`, `gnuplot`, `band`, `pdf`
 -- @treturn list of `{name=, dataset=, model=, title=}`
 function figures.agreement(rows, opts)
   local list, taken, repairs = {}, {}, repairs_of(rows)
@@ -247,7 +281,7 @@ function figures.agreement(rows, opts)
         local name = gnuplot.slug(("agreement-%s-%s"):format(dataset, model), taken)
         add(list, { name = name, dataset = dataset, model = model, title = ("%s · %s"):format(dataset, model) },
           line_plots.draw(rows, drawn, { folder = opts.folder, name = name, label = "agreement", low = low, high = high,
-            columns = #agreements, gnuplot = opts.gnuplot }))
+            columns = #agreements, band = opts.band, pdf = opts.pdf, gnuplot = opts.gnuplot }))
       end
     end
   end

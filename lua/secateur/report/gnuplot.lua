@@ -44,6 +44,17 @@ function gnuplot.check(program)
     ended and ("the shell ended with %s %d"):format(how, code) or tostring(how))
 end
 
+--- Whether a gnuplot can make a kind of pictures.
+-- @string program a name or a path
+-- @string terminal such as "pdfcairo"
+-- @treturn boolean
+function gnuplot.has_terminal(program, terminal)
+  local pipe <close> = io.popen(("%s -e 'set print \"-\"; print GPVAL_TERMINALS' 2>/dev/null"):format(
+    shell_quote(program)), "r")
+  local said = pipe and pipe:read("a") or ""
+  return (" " .. said:gsub("%s+", " ") .. " "):find(" " .. terminal .. " ", 1, true) ~= nil
+end
+
 --- A file name made of safe letters, unlike those given before.
 -- @string text
 -- @tab taken names given before → true; added to
@@ -68,6 +79,12 @@ local function screen_terminals(width, height)
     { "png", ("pngcairo size %d,%d noenhanced font 'Liberation Sans,10' fontscale 2 linewidth 2 pointscale 2 "
       .. "dashlength 2"):format(2 * width, 2 * height) },
   }
+end
+
+-- The same as PDF, of the same size as the SVG on paper: a CSS pixel is 1/96 inch.
+local function pdf_terminal(width, height)
+  return { "pdf", ("pdfcairo size %sin,%sin noenhanced font 'Liberation Sans,10' fontscale 0.75 linewidth 0.75 "
+    .. "pointscale 0.75 dashlength 0.75"):format(decimal("%.6f", width / 96), decimal("%.6f", height / 96)) }
 end
 
 --- The terminals of a figure that is to be printed: SVG, PDF, and PNG with so many pixels.
@@ -180,10 +197,10 @@ end
 --- Draws a figure as NAME.svg and NAME.png (at twice the size), and keeps the script as NAME.gp: all of them, or where
 -- something goes wrong none.
 -- @tab figure `{folder=, name= (a slug), width=, height= (points), data= (datablock name → lines of numbers),
--- body= (the commands; run once per terminal), program= ("gnuplot"), terminals= (instead of width and height: a list
--- of {extension, gnuplot terminal}), copies= (name → bytes of files that go beside the pictures; body is then a
--- function from what stands before the names of these to the commands), finish= (extension → a function from the
--- picture's bytes to those to keep)}`
+-- body= (the commands; run once per terminal), program= ("gnuplot"), pdf= (whether to draw that as well),
+-- terminals= (instead of width and height: a list of {extension, gnuplot terminal}), copies= (name → bytes of files
+-- that go beside the pictures; body is then a function from what stands before the names of these to the commands),
+-- finish= (extension → a function from the picture's bytes to those to keep)}`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string what gnuplot said, or which picture is not whole
@@ -191,6 +208,7 @@ function gnuplot.draw(figure)
   local stage, message = staging.create(figure.folder, figure.name)
   if not stage then return nil, message end
   local terminals = figure.terminals or screen_terminals(figure.width, figure.height)
+  if figure.pdf then terminals[#terminals + 1] = pdf_terminal(figure.width, figure.height) end
   local ok, good, problem = errors.catch(draw, figure, terminals, stage)
   stage:remove()
   if not ok then errors.rethrow(good) end

@@ -14,6 +14,22 @@ function html.escape(text)
   return (visible(tostring(text), "\t\n\r", "\u{FFFD}"):gsub("[&<>\"']", entities))
 end
 
+--- A section of the page with its heading.
+-- @string id
+-- @string title
+-- @string ... elements
+-- @treturn string
+function html.section(id, title, ...)
+  return ('<section id="%s">\n<h2>%s</h2>\n%s</section>\n'):format(id, html.escape(title), table.concat { ... })
+end
+
+--- An element that scrolls by itself where it is wider than the page.
+-- @string element
+-- @treturn string
+function html.wide(element)
+  return '<div class="wide" tabindex="0">' .. element .. "</div>\n"
+end
+
 local alphabet = {}
 for i = 0, 63 do
   alphabet[i] = ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):sub(i + 1, i + 1)

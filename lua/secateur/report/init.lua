@@ -6,16 +6,24 @@ local errors = require "secateur.util.errors"
 local figures = require "secateur.report.figures"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
-local options = require "secateur.util.options"
-local html_report = require "secateur.report.html_report"
-local output = require "secateur.util.output"
-local lfs = require "lfs"
-local results = require "secateur.results"
+local grid = require "secateur.results.grid"
 local heatmap_grid = require "secateur.report.heatmap_grid"
+local html_report = require "secateur.report.html_report"
+local html_settings = require "secateur.report.html_settings"
+local interval_rows = require "secateur.report.interval_rows"
+local latex = require "secateur.report.latex"
+local lfs = require "lfs"
+local metrics = require "secateur.results.metrics"
+local options = require "secateur.util.options"
+local output = require "secateur.util.output"
+local results = require "secateur.results"
+local row_lines = require "secateur.report.row_lines"
 local scatter = require "secateur.report.scatter"
 local staging = require "secateur.util.staging"
+local strategies = require "secateur.report.strategies"
 local tables = require "secateur.report.tables"
-local visible = require "secateur.util.visible"
+local versions = require "secateur.results.versions"
+local writers = require "secateur.report.table_writers"
 
 local report = {}
 
@@ -23,62 +31,14 @@ local rules = {
   title = { type = "string", default = "Pruning report" },
   margin = { type = "number", min = 0, max = 1 },
   bold = { one_of = { "column", "method" }, default = "column" },
+  metric = { type = { "string", "table" } },
+  band = { one_of = { "deviation", "interval", "range" }, default = "deviation" },
+  reference = { type = "string" },
+  where = { type = "table", default = {} },
   heatmaps = { type = "table", default = {} },
   history = { type = "table", default = {} },
   gnuplot = { type = "string", default = "gnuplot" },
 }
-
-local columns = { "dataset", "model", "method", "redundancy", "sampling", "repair", "seed", "rate", "scope",
-  "units_pruned", "units_total", "baseline_accuracy", "accuracy", "drop", "balanced_accuracy", "macro_f1", "auroc",
-  "ece", "loss", "score_seconds", "evaluate_seconds" }
--- Only there where some row has them.
-local more_columns = { "exact_match", "average_precision", "brier", "baseline_auroc", "auroc_drop", "repair_layers",
-  "repair_seconds", "drop_low", "drop_high", "decision_agreement", "kl", "parameters", "macs", "bytes", "latency_1",
-  "latency_16", "peak_bytes", "relative_parameters", "relative_macs", "relative_bytes", "relative_latency_1",
-  "relative_latency_16", "agreement_cosine", "agreement_spearman", "agreement_topk", "agreement_seconds",
-  "skipped" }
-local class_columns = { "sensitivity", "specificity", "precision", "f1" }
-local finding_columns = { "sensitivity", "specificity", "precision", "f1", "auroc", "average_precision" }
-
--- Names in a table of lines as they can be read: a CSV is shown by terminals and spreadsheets too.
-local function readable(lines)
-  for _, line in ipairs(lines) do
-    for i = 1, line.n or #line do
-      if type(line[i]) == "string" then line[i] = visible(line[i]) end
-    end
-  end
-  return lines
-end
-
-local function results_lines(rows)
-  local names = table.move(columns, 1, #columns, 1, {})
-  for _, column in ipairs(more_columns) do
-    if #rows:distinct(column) > 0 then names[#names + 1] = column end
-  end
-  local lines = { names }
-  for i, row in ipairs(rows) do
-    local line = { n = #names }
-    for j, column in ipairs(names) do line[j] = row[column] end
-    lines[i + 1] = line
-  end
-  return lines
-end
-
-local function class_lines(rows)
-  local lines = { { "dataset", "model", "method", "redundancy", "sampling", "repair", "seed", "rate", "class" } }
-  local before, measures = #lines[1], #rows:distinct "exact_match" > 0 and finding_columns or class_columns
-  table.move(measures, 1, #measures, before + 1, lines[1])
-  for _, row in ipairs(rows) do
-    local names = ((rows.experiment.datasets or {})[row.dataset] or {}).classes or {}
-    for class, measured in ipairs(row.per_class or {}) do
-      local line = { row.dataset, row.model, row.method, row.redundancy, row.sampling, row.repair, row.seed, row.rate,
-        names[class] or class, n = before + #measures }
-      for j, column in ipairs(measures) do line[before + j] = measured[column] end
-      lines[#lines + 1] = line
-    end
-  end
-  return lines
-end
 
 -- The world's failures as errors.
 local function need(value, message)
@@ -151,9 +111,51 @@ local function draw_trainings(list, folder, program)
   return drawn
 end
 
-local function load_rows(given)
+-- The experiment of a part of the rows: what was chosen away is not missing.
+local function narrow(experiment, where)
+  local made = {}
+  for key, value in pairs(experiment) do made[key] = value end
+  for axis, key in pairs(grid.named) do
+    local said = made[key]
+    if where[axis] ~= nil and type(said) == "table" then
+      made[key] = {}
+      for name, value in pairs(said) do
+        if math.type(name) == "integer" then
+          if versions.matches({ [axis] = value }, { [axis] = where[axis] }) then table.insert(made[key], value) end
+        elseif versions.matches({ [axis] = name }, { [axis] = where[axis] }) then
+          made[key][name] = value
+        end
+      end
+    end
+  end
+  return made
+end
+
+-- The rows whose columns have the values, or one of the values, that are asked for; all else as it was.
+local function choose(rows, where)
+  if not next(where) then return rows end
+  local wrong, kept = versions.check_where(where, rows), {}
+  if wrong then errors.refuse("report", wrong) end
+  for _, row in ipairs(rows) do
+    if versions.matches(row, where) then kept[#kept + 1] = row end
+  end
+  if #kept == 0 then
+    errors.refuse("report", "where: expected columns and their values in some of the %d rows, got none with %s", #rows,
+      options.show(where))
+  end
+  if #kept == #rows then return rows end
+  local made = results.new(kept, { experiment = narrow(rows.experiment, where), samples = rows.samples,
+    margin = rows.margin })
+  for _, field in ipairs { "runs", "superseded", "is_copy" } do made[field] = rows[field] end
+  for _, failure in ipairs(rows.failed or {}) do
+    if versions.concerns(failure, where) then table.insert(made.failed, failure) end
+  end
+  return made
+end
+
+local function load_rows(given, where)
   if type(given) == "string" then
-    local rows, message = results.read(given)
+    local rows, message = results.read(given, { where = where })
     if not rows then errors.refuse("report", message) end
     given = rows
   elseif not results.is(given) then
@@ -161,42 +163,96 @@ local function load_rows(given)
       .. options.describe(given))
   end
   if #given == 0 then errors.refuse("report", "results: expected at least one row") end
-  return given
+  return choose(given, where)
+end
+
+-- The metrics shown, the leading one first: those asked for; else accuracy, and where images may have several findings
+-- their AUROC.
+local function metrics_of(rows, given)
+  local asked = given
+  if not asked then
+    asked = #rows:distinct "auroc_drop" > 0 and { "accuracy", "auroc" } or { "accuracy" }
+  end
+  local list = {}
+  for i, name in ipairs(asked) do
+    local metric = metrics.of(rows, name)
+    local known, compared = false, false
+    for _, row in ipairs(rows) do
+      known = known or metric:value(row) ~= nil
+      compared = compared or metric:change(row) ~= nil
+    end
+    if given and not known then errors.refuse("report", "metric: expected one that rows have, got '%s'", name) end
+    if given and not compared then
+      errors.refuse("report", "metric: the %s of the unpruned models is not known: expected rows of rate 0, got none; "
+        .. "add 0 to the rates of the sweep", metric.title)
+    end
+    list[i] = { metric = metric, lossless_name = given and name or nil, of_findings = #rows:distinct "auroc_drop" > 0 }
+  end
+  return list
+end
+
+-- A table as Markdown, HTML and LaTeX.
+local function write_table(write, name, shown)
+  write(name .. ".md", writers.markdown(shown))
+  write(name .. ".html", writers.html(shown))
+  write(name .. ".tex", latex.table(shown))
+end
+
+-- Tables and figures of each metric.
+local function write_metrics(rows, list, write, look, opts)
+  for i, each in ipairs(list) do
+    each.drops = tables.drops(rows, { bold = opts.bold, metric = each.metric })
+    each.table = tables.drops_table(each.drops, tables.drops_caption(rows, each.drops))
+    write_table(write, i == 1 and "table1" or each.metric.name, each.table)
+    if i == 1 or each.lossless_name then
+      each.lossless = tables.lossless(rows, opts.margin, each.lossless_name)
+      write_table(write, i == 1 and "lossless" or "lossless-" .. each.metric.name, each.lossless)
+    end
+    look.metric = each.metric
+    each.drawn = figures.metric(rows, look)
+  end
+  look.metric = list[1].metric
+end
+
+-- Strategies side by side, where there are several.
+local function write_strategies(rows, metric, write, reference)
+  local compared = strategies.compare(rows, metric, reference)
+  if not compared then return nil end
+  local ranking, differences = strategies.ranking(compared), strategies.differences(compared)
+  write_table(write, "strategies", ranking)
+  write_table(write, "differences", differences)
+  return ranking, differences
 end
 
 local function write_files(rows, folder, opts)
   local pictures = files.join(folder, "figures")
   need(files.mkdir_p(pictures))
   local function write(name, content) need(files.write_all(files.join(folder, name), content)) end
-  need(csv.write(files.join(folder, "results.csv"), readable(results_lines(rows))))
-  need(csv.write(files.join(folder, "per_class.csv"), readable(class_lines(rows))))
-  local drops, caption = tables.drops(rows, opts), tables.drops_caption(rows)
-  write("table1.md", tables.drops_markdown(drops, caption))
-  write("table1.html", tables.drops_html(drops, caption))
-  local auroc
-  if #rows:distinct "auroc_drop" > 0 then
-    auroc = { drops = tables.drops(rows, { bold = opts.bold, column = "auroc_drop" }),
-      caption = tables.drops_caption(rows, "auroc_drop") }
-    write("auroc.md", tables.drops_markdown(auroc.drops, auroc.caption))
-    write("auroc.html", tables.drops_html(auroc.drops, auroc.caption))
-    auroc.drawn = figures.auroc(rows, { folder = pictures, gnuplot = opts.gnuplot })
+  local function write_lines(name, lines)
+    need(csv.write(files.join(folder, name), row_lines.readable(lines)))
   end
+  local list, missing, measured = metrics_of(rows, opts.metrics), grid.missing(rows), {}
+  for i, each in ipairs(list) do measured[i] = each.metric end
+  write_lines("results.csv", row_lines.results(rows))
+  write_lines("per_class.csv", row_lines.classes(rows))
+  write_lines("intervals.csv", interval_rows.lines(rows, measured))
+  if #missing > 0 then write_lines("missing.csv", row_lines.missing(missing)) end
+  local look = { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot, band = opts.band, pdf = opts.pdf }
+  write_metrics(rows, list, write, look, opts)
+  local ranking, differences = write_strategies(rows, measured[1], write, opts.reference)
   local costs = tables.costs(rows)
-  if costs then
-    write("costs.md", tables.costs_markdown(costs))
-    write("costs.html", tables.costs_html(costs))
-  end
-  local where = { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot }
-  local drawn, drawn_costs = figures.accuracy(rows, where), figures.costs(rows, where)
-  local decisions, agreements = figures.decisions(rows, where), figures.agreement(rows, where)
+  if costs then write_table(write, "costs", costs) end
+  local drawn_costs, decisions = figures.costs(rows, look), figures.decisions(rows, look)
+  local agreements = figures.agreement(rows, look)
   if #opts.samples > 0 then
     need(heatmap_grid.draw(opts.samples, { folder = pictures, name = "heatmaps", copy = true, gnuplot = opts.gnuplot }))
   end
   local trainings = draw_trainings(histories(opts.history), pictures, opts.gnuplot)
-  write("index.html", html_report.make(rows, { title = opts.title, margin = opts.margin, drops = drops,
-    caption = caption, auroc = auroc, costs = costs, drawn = drawn, drawn_costs = drawn_costs, decisions = decisions,
-    agreements = agreements, heatmaps = opts.samples, trainings = trainings,
-    read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
+  write("index.html", html_report.make(rows, { title = opts.title, margin = opts.margin, metrics = list,
+    ranking = ranking, differences = differences, costs = costs, drawn_costs = drawn_costs, decisions = decisions,
+    agreements = agreements, models = html_settings.models_table(rows, measured), missing = missing,
+    where = opts.where, formats = opts.pdf and "SVG, PNG and PDF" or "SVG and PNG", heatmaps = opts.samples,
+    trainings = trainings, read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
 end
 
 -- The folders of a path that are not there yet, the uppermost first.
@@ -236,34 +292,75 @@ local function is_path(path) return path ~= "" and not path:find("\0", 1, true),
 
 local folder_rule = { type = "string", required = true, check = is_path }
 
+local metric_rule = { one_of = metrics.names }
+
+-- One metric, or a list of them; nil where none is asked for.
+local function read_metrics(given)
+  if given == nil then return nil end
+  if type(given) ~= "table" then return { options.value("report", "metric", given, metric_rule) } end
+  return options.entries("report", "metric", given, metric_rule)
+end
+
+local function read_reference(rows, reference)
+  if reference ~= nil then
+    options.value("report", "reference", reference, { one_of = rows:distinct "sampling" })
+  end
+  return reference
+end
+
+-- Whether figures are drawn as PDF too; where gnuplot was built without, that is said.
+local function has_pdf(program)
+  if gnuplot.has_terminal(program, "pdfcairo") then return true end
+  errors.warn("report: '%s' has no terminal pdfcairo: figures are SVG and PNG alone", program)
+  return false
+end
+
 local function write(rows, folder, opts)
   opts = options.check("report", opts, rules)
   folder = options.value("report", "dir", folder, folder_rule)
-  rows = load_rows(rows)
+  opts.metrics = read_metrics(opts.metric)
+  rows = load_rows(rows, opts.where)
+  opts.reference = read_reference(rows, opts.reference)
   opts.margin = opts.margin or rows.margin
   opts.samples = heatmap_samples("report", opts.heatmaps)
+  if rows.is_copy then return files.join(folder, "index.html") end -- process 0 writes it
   local there, message = gnuplot.check(opts.gnuplot)
   if not there then errors.refuse("report", message) end
+  opts.pdf = has_pdf(opts.gnuplot)
   write_whole(rows, folder, opts)
   return files.join(folder, "index.html")
 end
 
---- Writes a report: results.csv and per_class.csv (all rows), table1.md and table1.html (mean ± standard deviation of
--- the drop), where images may have several findings auroc.md and auroc.html (the drop of AUROC), costs.md and
--- costs.html (what pruned models keep and cost, where rows say so), figures/*.svg, *.png and the *.gp that draw them,
--- and index.html, one page with all of it; all of them or, where something goes wrong, none. The figures: accuracy
--- against rate, multiply-adds and time, agreement of decisions and of explanations against rate, a panel per repair.
--- Names stand in all files with control characters and the like as escapes (`\n`, `\x1B`).
--- @tparam Results|string rows what `sweep` gives, or the path of its store
+--- Writes a report: results.csv and per_class.csv (all rows), intervals.csv (means over seeds with 95 % intervals),
+-- table1 (mean ± standard deviation of what each rate loses), lossless (the largest rates within the margin),
+-- strategies and differences (samplings in order, and against one of them, paired by seed; where there are several),
+-- a table for each further metric, costs (what pruned models keep and cost, where rows say so), each as Markdown, HTML
+-- and LaTeX (.md, .html, .tex; the last wants the package booktabs), missing.csv (the rows of the grid that are not
+-- there), figures/*.svg, *.png, *.pdf (where gnuplot can) and the *.gp that draw them, and index.html, one page with
+-- all of it; all of them or, where something goes wrong, none. The figures: metrics against rate, a curve per method
+-- and a panel per sampling and repair, and the other way round a curve per sampling; against multiply-adds and time;
+-- agreement of decisions and of explanations. What is missing is named: a mean of fewer rows than others says so and
+-- is never the best. Names stand in all files with control characters and the like as escapes (`\n`, `\x1B`).
+-- @tparam Results|string rows what `sweep` gives, or the path of its store, which may be being written; of Results that
+-- are a copy on a process of MPI other than 0 nothing is written
 -- @string folder made where it is missing; files of the same names are overwritten
--- @tab[opt] opts `title`; `margin` (the sweep's, 0.05); `bold`: "column" (the best of each column) or "method" (the
--- best of each column within each method, as in the paper); `heatmaps`, a list of
+-- @tab[opt] opts `title`; `metric`, one of or a list of "accuracy", "balanced_accuracy", "macro_f1", "auroc",
+-- "average_precision", "exact_match", "ece", "brier", "loss", "decision_agreement", "kl", "agreement_cosine",
+-- "agreement_spearman", "agreement_topk" (by default accuracy, and where images may have several findings auroc), the
+-- first of which leads the page; `margin` (of lossless; the sweep's, 0.05); `band`, what lies around a curve that is a
+-- mean of several rows: "deviation" (one standard deviation, divided by n), "interval" (Student's 95 % interval of the
+-- mean over seeds) or "range" (smallest to largest); of a single row it is the bootstrap interval over test images,
+-- where rows have it; `reference`, the sampling that others are compared to ("random" where it is there, else the
+-- first); `where`, column → value or list of values: which rows (`{ sampling = { "random", "mine" } }`); `bold`:
+-- "column" (the best of each column) or "method" (the best of each column within each method, as in the paper);
+-- `heatmaps`, a list of
 -- `{title=, images={{label=, path=}, …}}` with paths of PNG files, as `heatmaps` makes it, of one model or of a dense
 -- and a pruned one side by side (`lines`: the title beside a
 -- row, by line; `bars`: colour bars, `{path=, low=, middle=, high=, title=, caption=}`); `history`, what
 -- `train` returns, or a table of these by name; `gnuplot` (the program)
 -- @treturn string the path of index.html
 -- @raise `report: …` where gnuplot is missing, the store is none, or a file cannot be written
+-- @usage sc.report("runs.db", "report", { metric = { "balanced_accuracy", "ece" }, where = { model = "vgg" } })
 function report.write(rows, folder, opts)
   return write(rows, folder, opts)
 end

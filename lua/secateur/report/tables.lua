@@ -1,53 +1,84 @@
---- The paper's Table 1: the drop of accuracy at each rate, mean ± standard deviation over models, datasets and seeds,
--- a row per method and sampling (and redundancy and repair, where there are some). The tables of what pruned models
--- cost, and of lossless rates.
+--- The paper's Table 1: how much worse than the unpruned model each rate is, mean ± standard deviation over models,
+-- datasets and seeds, a row per method and sampling (and redundancy and repair, where there are some). The tables of
+-- what pruned models cost, and of lossless rates. Each is plain data, as `table_writers` explains.
 -- @module secateur.report.tables
-local html = require "secateur.report.html"
-local results = require "secateur.results"
-local visible = require "secateur.util.visible"
+local intervals = require "secateur.results.intervals"
+local lossless = require "secateur.results.lossless"
+local metrics = require "secateur.results.metrics"
+local names = require "secateur.report.names"
 
 local tables = {}
 
--- The spelling of the paper: three digits of the mean, two of the deviation; never a minus before zero.
-local function mean_text(mean)
-  local text = ("%.3f"):format(mean)
-  return text == "-0.000" and "0.000" or text
+-- How many different values of some axes the rows have for which something is known.
+local function count_units(rows, axes, known)
+  local seen, count = {}, 0
+  for _, row in ipairs(rows) do
+    if known(row) then
+      local words = {}
+      for i, axis in ipairs(axes) do words[i] = tostring(row[axis]) end
+      local key = table.concat(words, "\0")
+      if not seen[key] then seen[key], count = true, count + 1 end
+    end
+  end
+  return count
 end
 
-local function cell(rows, column)
-  local mean, deviation, count = results.statistics(rows, column)
-  if not mean then return { text = "–", count = 0 } end
-  return { mean = mean, deviation = deviation, count = count, shown = mean_text(mean),
-    text = ("%s ± %.2f"):format(mean_text(mean), deviation) }
+-- What a mean is over where a cell has fewer than the others: never in silence.
+local function of_all(count, expected)
+  return count < expected and (" (%d of %d)"):format(count, expected) or ""
 end
 
--- Marks the smallest drop of each group of lines in a column. What prints the same is equally good.
+-- The spelling of the paper: three digits of the mean, two of the deviation, or where these would say that there is
+-- none, three. A single value has no deviation.
+local function deviation_text(deviation)
+  return (deviation > 0 and deviation < 0.005 and "%.3f" or "%.2f"):format(deviation)
+end
+
+local function cell(values, expected)
+  local found = intervals.summary(values)
+  if not found then return { text = "–", count = 0 } end
+  local shown = names.number(found.mean)
+  return { mean = found.mean, deviation = found.count > 1 and found.deviation or nil, count = found.count,
+    shown = shown, is_whole = found.count >= expected,
+    text = (found.count > 1 and ("%s ± %s"):format(shown, deviation_text(found.deviation)) or shown)
+      .. of_all(found.count, expected) }
+end
+
+-- Marks the smallest of each group of lines in a column, among those that nothing is missing of. What prints the same
+-- is equally good.
 local function mark_best(lines, column, group_of)
   local best = {}
   for _, line in ipairs(lines) do
     local each, group = line.cells[column], group_of(line)
-    if each.mean then best[group] = math.min(best[group] or math.huge, tonumber(each.shown)) end
+    if each.is_whole then best[group] = math.min(best[group] or math.huge, tonumber(each.shown)) end
   end
   for _, line in ipairs(lines) do
     local each = line.cells[column]
-    each.best = each.mean ~= nil and tonumber(each.shown) == best[group_of(line)]
+    each.best = each.is_whole and tonumber(each.shown) == best[group_of(line)] or false
   end
 end
 
---- The cells of Table 1. Rate 0 has no column: its drop is 0 by definition.
+local function pruned_rates(rows)
+  local rates = {}
+  for _, rate in ipairs(rows:distinct "rate") do
+    if rate > 0 then rates[#rates + 1] = rate end
+  end
+  return rates
+end
+
+--- The cells of Table 1. Rate 0 has no column: nothing is lost there by definition.
 -- @tab rows Results
 -- @tab[opt] opts `bold`: "column" (default; the best of each column) or "method" (the best of each column within a
--- method, as the paper prints it); `column`: "drop" (of accuracy), or "auroc_drop"
--- @treturn table `{rates = {…}, redundancy = boolean, repair = boolean, lines = {{method=, sampling=, redundancy=,
--- repair=, cells = {…}}, …}}`: whether the table has a column for redundancy and for repair, and a cell being
--- `{mean=, deviation=, count=, text=, best=}`
+-- method, as the paper prints it); `metric` (a value of `metrics.of`; accuracy)
+-- @treturn table `{metric=, rates = {…}, redundancy = boolean, repair = boolean, lines = {{method=, sampling=,
+-- redundancy=, repair=, cells = {…}}, …}}`: whether the table has a column for redundancy and for repair, and a cell
+-- being `{mean=, deviation=, count=, is_whole=, text=, best=}`; `is_whole`: no model, dataset or seed is missing
 function tables.drops(rows, opts)
+  local metric = opts and opts.metric or metrics.of(rows, "accuracy")
   local by_method = opts and opts.bold == "method"
-  local drops = { rates = {}, lines = {}, column = opts and opts.column or "drop",
-    redundancy = rows:varies "redundancy", repair = rows:varies "repair" }
-  for _, rate in ipairs(rows:distinct "rate") do
-    if rate > 0 then drops.rates[#drops.rates + 1] = rate end
-  end
+  local drops = { metric = metric, rates = pruned_rates(rows), lines = {}, redundancy = rows:varies "redundancy",
+    repair = rows:varies "repair", by_method = by_method }
+  local expected = count_units(rows, { "dataset", "model", "seed" }, function(row) return metric:change(row) end)
   for _, scoring in ipairs(rows:combinations { "method", "redundancy" }) do
     for _, sampling in ipairs(rows:distinct "sampling") do
       for _, repair in ipairs(rows:distinct "repair") do
@@ -56,7 +87,7 @@ function tables.drops(rows, opts)
           cells = {} }
         for i, rate in ipairs(drops.rates) do
           where.rate = rate
-          line.cells[i] = cell(rows:where(where), drops.column)
+          line.cells[i] = cell(metric:changes(rows:where(where)), expected)
         end
         drops.lines[#drops.lines + 1] = line
       end
@@ -68,86 +99,40 @@ function tables.drops(rows, opts)
   return drops
 end
 
-local repair_names = { none = "none", bias = "bias", batch_norm = "batch-norm statistics",
-  least_squares = "least squares" }
+local function capital(text) return (text:gsub("^%l", string.upper)) end
 
---- A repair as it is written: "least squares".
--- @string repair
+-- What accuracy is of where images may have several findings.
+local function findings_note(rows, metric)
+  local several, all = 0, #rows
+  for _, row in ipairs(rows) do several = several + (row.exact_match ~= nil and 1 or 0) end
+  if several == 0 then return "" end
+  if metric.name == "auroc" then return " The area is the mean over findings." end
+  if metric.name ~= "accuracy" then return "" end
+  return (several == all and " Accuracy is" or " Where images may have several findings, accuracy is")
+    .. " the share of decisions about a finding of an image that are right."
+end
+
+--- What Table 1 shows, in a few sentences.
+-- @tab rows Results
+-- @tab drops what `drops` gives
 -- @treturn string
-function tables.repair_name(repair) return repair_names[repair] or repair end
-
---- A way of scoring as it is written: the method, and whether redundancy counts.
--- @tab scoring `method`, `redundancy`
--- @treturn string
-function tables.scoring_name(scoring)
-  return tables.method_name(scoring.method) .. (scoring.redundancy and " with redundancy" or "")
-end
-
--- What names a line of a table, as heads and cells: its method and sampling, and the axes that vary.
-local function heads_of(drops, with_sampling)
-  local heads = { "Method" }
-  if drops.redundancy then heads[#heads + 1] = "Redundancy" end
-  if with_sampling then heads[#heads + 1] = "Sampling" end
-  if drops.repair then heads[#heads + 1] = "Repair" end
-  return heads
-end
-
-local function names_of(drops, line, with_sampling)
-  local names = { tables.method_name(line.method) }
-  if drops.redundancy then names[#names + 1] = line.redundancy and "yes" or "no" end
-  if with_sampling then names[#names + 1] = line.sampling end
-  if drops.repair then names[#names + 1] = tables.repair_name(line.repair) end
-  return names
-end
-
---- A method as it is written in the paper: short names in capitals.
--- @string method
--- @treturn string
-function tables.method_name(method)
-  return #method <= 3 and method:upper() or method
-end
-
---- A rate as text: 0.15, 0.5, 0.125.
--- @number rate
--- @treturn string
-function tables.rate_text(rate)
-  local text = ("%.4f"):format(rate):gsub("0+$", "")
-  return #text < 4 and ("%.2f"):format(rate) or text
-end
-
--- What is lost, by column.
-local lost = { drop = "accuracy", auroc_drop = "AUROC" }
-
--- How many rows have a column, and how many values a key has among these.
-local function count_where(rows, column, key)
-  local seen, values, count = {}, 0, 0
-  for _, row in ipairs(rows) do
-    if row[column] ~= nil then
-      count = count + 1
-      if not seen[row[key]] then seen[row[key]], values = true, values + 1 end
+function tables.drops_caption(rows, drops)
+  local metric, counts, most, partial = drops.metric, {}, 0, false
+  for i, key in ipairs { "model", "dataset", "seed" } do
+    counts[i] = names.count(count_units(rows, { key }, function(row) return metric:change(row) end), key)
+  end
+  for _, line in ipairs(drops.lines) do
+    for _, each in ipairs(line.cells) do
+      most = math.max(most, each.count)
+      partial = partial or each.count > 0 and not each.is_whole
     end
   end
-  return count, values
-end
-
---- What Table 1 shows, in a sentence.
--- @tab rows Results
--- @string[opt="drop"] column
--- @treturn string
-function tables.drops_caption(rows, column)
-  local counts = {}
-  for i, key in ipairs { "model", "dataset", "seed" } do
-    local _, count = count_where(rows, column or "drop", key)
-    counts[i] = ("%d %s%s"):format(count, key, count == 1 and "" or "s")
-  end
-  local caption = ("Drop of %s from the unpruned model at each pruning rate, mean ± standard deviation over %s, "
-    .. "%s and %s (population: divided by n). Lower is better; negative is a gain."):format(lost[column or "drop"],
-    table.unpack(counts))
-  local several = count_where(rows, "exact_match", "dataset")
-  if several > 0 then
-    local accuracy = several == #rows and " Accuracy is" or " Where images may have several findings, accuracy is"
-    caption = caption .. (column == "auroc_drop" and " The area is the mean over findings."
-      or accuracy .. " the share of decisions about a finding of an image that are right.")
+  local caption = ("%s of %s from the unpruned model at each pruning rate, %s %s%s. Lower is better; negative is a "
+    .. "gain."):format(capital(metric.lost), metric.title, most > 1 and "mean ± standard deviation over" or "of",
+      names.list(counts), most > 1 and " (population: divided by n)" or "")
+  caption = caption .. findings_note(rows, metric)
+  if partial then
+    caption = caption .. " (n of N): the mean of the n there are of N models, datasets and seeds; never marked as best."
   end
   if #rows < rows.total then
     caption = caption .. (" Incomplete: %d of %d rows are there."):format(#rows, rows.total)
@@ -155,108 +140,82 @@ function tables.drops_caption(rows, column)
   return caption
 end
 
-local function escape_markdown(text)
-  return (visible((text:gsub("[\r\n]+", " "))):gsub("[\\|`*_%[%]<>&]", "\\%0"))
-end
-
---- Table 1 as Markdown.
+--- Table 1 to be written.
 -- @tab drops what `drops` gives
 -- @string caption
--- @treturn string
-function tables.drops_markdown(drops, caption)
-  local heads, rule = heads_of(drops, true), {}
-  for i in ipairs(heads) do rule[i] = "---" end
-  for _, rate in ipairs(drops.rates) do
-    heads[#heads + 1], rule[#rule + 1] = "Δ at " .. tables.rate_text(rate), "---:"
+-- @treturn table as `table_writers` explains
+function tables.drops_table(drops, caption)
+  local heads, names_of = names.columns { redundancy = drops.redundancy, sampling = true, repair = drops.repair }
+  local shown = { caption = caption, heads = heads, names = #heads, lines = {}, kind = "drops", label = "drops-"
+    .. drops.metric.name:gsub("_", "-"), span = ("Δ %s at pruning rate"):format(drops.metric.title) }
+  for _, rate in ipairs(drops.rates) do heads[#heads + 1] = { names.rate(rate), "Δ at " .. names.rate(rate) } end
+  for i, line in ipairs(drops.lines) do
+    local cells = names_of(line)
+    cells.group = line.method
+    for _, each in ipairs(line.cells) do cells[#cells + 1] = { text = each.text, best = each.best } end
+    shown.lines[i] = cells
   end
-  local lines = { "| " .. table.concat(heads, " | ") .. " |", "| " .. table.concat(rule, " | ") .. " |" }
-  for _, line in ipairs(drops.lines) do
-    local parts = names_of(drops, line, true)
-    for i, name in ipairs(parts) do parts[i] = escape_markdown(name) end
-    for _, each in ipairs(line.cells) do parts[#parts + 1] = each.best and "**" .. each.text .. "**" or each.text end
-    lines[#lines + 1] = "| " .. table.concat(parts, " | ") .. " |"
-  end
-  return table.concat(lines, "\n") .. "\n\n" .. caption .. "\n"
-end
-
---- Table 1 as an HTML table element.
--- @tab drops what `drops` gives
--- @string caption
--- @treturn string
-function tables.drops_html(drops, caption)
-  local out = { "<table class=\"drops\">\n<caption>" .. html.escape(caption) .. "</caption>\n<thead>\n<tr>" }
-  for _, head in ipairs(heads_of(drops, true)) do
-    out[#out + 1] = '<th rowspan="2" scope="col">' .. head .. "</th>"
-  end
-  out[#out + 1] = (#drops.rates == 0 and "" or ('<th colspan="%d" scope="colgroup">Δ %s at pruning rate</th>')
-    :format(#drops.rates, lost[drops.column or "drop"])) .. "</tr>\n<tr>"
-  for _, rate in ipairs(drops.rates) do out[#out + 1] = ('<th scope="col">%s</th>'):format(tables.rate_text(rate)) end
-  out[#out + 1] = "</tr>\n</thead>\n<tbody>\n"
-  local previous
-  for _, line in ipairs(drops.lines) do
-    out[#out + 1] = '<tr' .. (previous and previous ~= line.method and ' class="first">' or ">")
-    for i, name in ipairs(names_of(drops, line, true)) do
-      out[#out + 1] = (i == 1 and '<th scope="row">%s</th>' or "<td>%s</td>"):format(html.escape(name))
-    end
-    for _, each in ipairs(line.cells) do
-      out[#out + 1] = each.best and "<td><strong>" .. each.text .. "</strong></td>" or "<td>" .. each.text .. "</td>"
-    end
-    out[#out + 1] = "</tr>\n"
-    previous = line.method
-  end
-  out[#out + 1] = "</tbody>\n</table>\n"
-  return table.concat(out)
+  return shown
 end
 
 local function lossless_text(entry)
   if not entry then return "–" end
-  return (entry.next_missing and "≥ " or "") .. tables.rate_text(entry.rate)
+  return ((entry.next_missing or entry.is_open) and "≥ " or "") .. names.rate(entry.rate)
 end
 
---- Lossless rates as an HTML table: a row per dataset, model and method (redundancy and repair, where there are some),
--- a column per sampling.
+-- Over what: metric, margin, seeds and rates.
+local function lossless_caption(rows, entries, margin)
+  local titles, metric, seen = {}, nil, {}
+  for _, entry in ipairs(entries) do
+    if not seen[entry.metric] then
+      seen[entry.metric] = true
+      metric = metrics.of(rows, entry.metric)
+      titles[#titles + 1] = metric.title .. (entry.metric == "auroc" and entry.of_findings and " of findings" or "")
+    end
+  end
+  table.sort(titles)
+  local seeds, rates = rows:distinct "seed", pruned_rates(rows)
+  local measured = #rates == 0 and "No rate has been measured." or ("Measured: %s, %s."):format(
+    names.count(#rates, "rate"), #rates == 1 and names.rate(rates[1]) or names.rate(rates[1]) .. " to "
+      .. names.rate(rates[#rates]))
+  return ("Lossless pruning rate: the largest measured rate at which, and at all smaller ones, the %s on the test "
+    .. "split %ss by at most %s, %s. %s ≥: nothing larger has been measured, so that more may be lossless.")
+    :format(#titles > 1 and table.concat(titles, " or, of images with several findings, ") or titles[1] or "accuracy",
+      metric and metric.lost or "drop", names.rate(margin), #seeds > 1 and ("for each of %d seeds"):format(#seeds)
+      or "for one seed", measured)
+end
+
+--- Lossless rates: a row per dataset, model and method (redundancy and repair, where there are some), a column per
+-- sampling.
 -- @tab rows Results
 -- @number margin
--- @treturn string
-function tables.lossless_html(rows, margin)
+-- @string[opt] name of the metric; by default the one that `Results:lossless` takes
+-- @treturn table as `table_writers` explains
+function tables.lossless(rows, margin, name)
   local samplings, entries, order = rows:distinct "sampling", {}, {}
-  local axes = { redundancy = rows:varies "redundancy", repair = rows:varies "repair" }
-  for _, entry in ipairs(rows:lossless(margin)) do
+  local heads, names_of = names.columns { redundancy = rows:varies "redundancy", repair = rows:varies "repair" }
+  local found = lossless(rows, margin, name)
+  for _, entry in ipairs(found) do
     local key = table.concat({ entry.dataset, entry.model, entry.method, tostring(entry.redundancy), entry.repair },
       "\0")
     if not entries[key] then entries[key], order[#order + 1] = { first = entry }, key end
     entries[key][entry.sampling] = entry
+    entry.of_findings = #rows:distinct "auroc_drop" > 0
   end
-  local out = { ('<table class="lossless">\n<caption>Lossless pruning rate: the largest rate of the sweep up to which '
-    .. 'the %s never drops by more than %s.</caption>\n<thead><tr><th scope="col">Dataset</th>'
-    .. '<th scope="col">Model</th>'):format(#rows:distinct "auroc_drop" > 0 and "AUROC of findings" or "accuracy",
-    tables.rate_text(margin)) }
-  local heads = heads_of(axes)
-  for _, head in ipairs(table.move(samplings, 1, #samplings, #heads + 1, heads)) do
-    out[#out + 1] = '<th scope="col">' .. html.escape(head) .. "</th>"
-  end
-  out[#out + 1] = "</tr></thead>\n<tbody>\n"
-  local previous
-  for _, key in ipairs(order) do
+  table.insert(heads, 1, "Dataset")
+  table.insert(heads, 2, "Model")
+  local shown = { kind = "lossless", label = "lossless" .. (name and "-" .. name:gsub("_", "-") or ""),
+    caption = lossless_caption(rows, found, margin), heads = heads, names = #heads, row_head = 3, lines = {},
+    span = #samplings > 1 and "Samples chosen by" or nil }
+  for _, sampling in ipairs(samplings) do heads[#heads + 1] = sampling end
+  for i, key in ipairs(order) do
     local first = entries[key].first
-    local group = first.dataset .. "\0" .. first.model
-    out[#out + 1] = ('<tr%s><td>%s</td><td>%s</td>'):format(previous and previous ~= group and ' class="first"' or "",
-      html.escape(first.dataset), html.escape(first.model))
-    for i, name in ipairs(names_of(axes, first)) do
-      out[#out + 1] = (i == 1 and '<th scope="row">%s</th>' or "<td>%s</td>"):format(html.escape(name))
-    end
-    for _, sampling in ipairs(samplings) do
-      out[#out + 1] = "<td>" .. lossless_text(entries[key][sampling]) .. "</td>"
-    end
-    out[#out + 1] = "</tr>\n"
-    previous = group
+    local line = { first.dataset, first.model, group = first.dataset .. "\0" .. first.model }
+    for _, text in ipairs(names_of(first)) do line[#line + 1] = text end
+    for _, sampling in ipairs(samplings) do line[#line + 1] = lossless_text(entries[key][sampling]) end
+    shown.lines[i] = line
   end
-  out[#out + 1] = "</tbody>\n</table>\n"
-  return table.concat(out)
-end
-
-local function share_text(mean, deviation)
-  return deviation >= 0.0005 and ("%s ± %.3f"):format(mean_text(mean), deviation) or mean_text(mean)
+  return shown
 end
 
 -- Columns of the table of costs: column of the rows, heading.
@@ -264,75 +223,60 @@ local cost_columns = { { "drop", "Δ accuracy" }, { "auroc_drop", "Δ AUROC" },
   { "decision_agreement", "Same decisions" }, { "kl", "KL" }, { "relative_macs", "MACs" },
   { "relative_parameters", "Parameters" }, { "relative_bytes", "File" }, { "relative_latency_1", "Time, 1 image" },
   { "relative_latency_16", "Time, 16 images" } }
+local drop_columns = { drop = true, auroc_drop = true }
+
+local function share_text(values, expected)
+  local found = intervals.summary(values)
+  if not found then return "–" end
+  local text = names.number(found.mean)
+  if found.deviation >= 0.0005 then text = ("%s ± %.3f"):format(text, found.deviation) end
+  return text .. of_all(found.count, expected)
+end
+
+-- The numbers of a column.
+local function values_of(rows, column)
+  local list = {}
+  for _, row in ipairs(rows) do list[#list + 1] = row[column] end
+  return list
+end
+
+local costs_caption = "What pruned models keep and cost: the drop of accuracy, the share of test images whose "
+  .. "decision is the dense model's, the mean KL(dense || pruned) in nats, and shares of the dense model's "
+  .. "multiply-adds, parameters, file and time. Mean over %s, ± standard deviation where they differ."
 
 --- What pruned models cost and keep: a line per way of scoring, repair and rate, means over models, datasets, samplings
 -- and seeds. Nil where no row has been measured so.
 -- @tab rows Results
--- @treturn ?table `{heads = {…}, lines = {{…}, …}}`, texts; `names`, how many of the columns are names
+-- @treturn ?table as `table_writers` explains
 function tables.costs(rows)
-  local shown, table_of = {}, { lines = {} }
+  local columns, costs = {}, 0
   for _, each in ipairs(cost_columns) do
-    if #rows:distinct(each[1]) > 0 then shown[#shown + 1] = each end
+    if #rows:distinct(each[1]) > 0 then
+      columns[#columns + 1] = each
+      costs = costs + (drop_columns[each[1]] and 0 or 1)
+    end
   end
-  local costs = 0
-  for _, each in ipairs(shown) do costs = costs + (lost[each[1]] and 0 or 1) end
   if costs == 0 then return nil end -- drops alone have a table of their own
-  local axes = { redundancy = rows:varies "redundancy", repair = rows:varies "repair" }
-  table_of.heads = heads_of(axes)
-  table_of.heads[#table_of.heads + 1] = "Rate"
-  table_of.names = #table_of.heads
-  for _, each in ipairs(shown) do table.insert(table_of.heads, each[2]) end
+  local heads, names_of = names.columns { redundancy = rows:varies "redundancy", repair = rows:varies "repair" }
+  heads[#heads + 1] = "Rate"
+  local over, axes = {}, { "model", "dataset", "sampling", "seed" }
+  for i, axis in ipairs(axes) do over[i] = names.count(#rows:distinct(axis), axis) end
+  local shown = { kind = "drops", label = "costs", caption = costs_caption:format(names.list(over)), heads = heads,
+    names = #heads, lines = {} }
+  local expected = {}
+  for i, each in ipairs(columns) do
+    heads[#heads + 1] = each[2]
+    expected[i] = count_units(rows, axes, function(row) return row[each[1]] ~= nil end)
+  end
   for _, group in ipairs(rows:combinations { "method", "redundancy", "repair", "rate" }) do
-    local line = names_of(axes, group)
-    line[#line + 1] = tables.rate_text(group.rate)
-    for _, each in ipairs(shown) do
-      local mean, deviation = results.statistics(rows:where(group), each[1])
-      line[#line + 1] = mean and share_text(mean, deviation) or "–"
-    end
-    if group.rate > 0 then table_of.lines[#table_of.lines + 1] = line end
+    local line = names_of(group)
+    line.group = table.concat(line, "\0")
+    line[#line + 1] = names.rate(group.rate)
+    local found = rows:where(group)
+    for i, each in ipairs(columns) do line[#line + 1] = share_text(values_of(found, each[1]), expected[i]) end
+    if group.rate > 0 then shown.lines[#shown.lines + 1] = line end
   end
-  return table_of
-end
-
-tables.costs_caption = "What pruned models keep and cost: the drop of accuracy, the share of test images whose "
-  .. "decision is the dense model's, the mean KL(dense || pruned) in nats, and shares of the dense model's "
-  .. "multiply-adds, parameters, file and time. Mean ± standard deviation over models, datasets, samplings and seeds."
-
---- The table of costs as Markdown.
--- @tab costs what `costs` gives
--- @treturn string
-function tables.costs_markdown(costs)
-  local rule, lines = {}, {}
-  for i in ipairs(costs.heads) do rule[i] = i < costs.names and "---" or "---:" end
-  for i, line in ipairs(costs.lines) do
-    lines[i] = {}
-    for j, text in ipairs(line) do lines[i][j] = escape_markdown(text) end
-  end
-  table.insert(lines, 1, rule)
-  table.insert(lines, 1, costs.heads)
-  for i, line in ipairs(lines) do lines[i] = "| " .. table.concat(line, " | ") .. " |" end
-  return table.concat(lines, "\n") .. "\n\n" .. escape_markdown(tables.costs_caption) .. "\n"
-end
-
---- The table of costs as an HTML table element.
--- @tab costs what `costs` gives
--- @treturn string
-function tables.costs_html(costs)
-  local out = { "<table class=\"drops\">\n<caption>", html.escape(tables.costs_caption), "</caption>\n<thead><tr>" }
-  for _, head in ipairs(costs.heads) do out[#out + 1] = '<th scope="col">' .. html.escape(head) .. "</th>" end
-  out[#out + 1] = "</tr></thead>\n<tbody>\n"
-  local previous
-  for _, line in ipairs(costs.lines) do
-    local group = table.concat(line, "\0", 1, costs.names - 1)
-    out[#out + 1] = previous and previous ~= group and '<tr class="first">' or "<tr>"
-    for j, text in ipairs(line) do
-      out[#out + 1] = (j == 1 and '<th scope="row">%s</th>' or "<td>%s</td>"):format(html.escape(text))
-    end
-    out[#out + 1] = "</tr>\n"
-    previous = group
-  end
-  out[#out + 1] = "</tbody>\n</table>\n"
-  return table.concat(out)
+  return shown
 end
 
 return tables
