@@ -22,6 +22,17 @@ describe("grid", function()
     assert.same({}, grid.missing(rows.results { { { [0.5] = 0.1 } } }))
   end)
 
+  it("is that of the last call, where calls are known", function()
+    local some = rows.results({ { { [0.3] = 0, [0.5] = 0.1 } }, { { [0.5] = 0.1 }, { method = "ig" } } },
+      { runs = { { grid = { methods = { "dlb" } } }, { grid = { datasets = { "cpn" }, models = { "vgg" },
+        methods = { "ig" }, samplings = { "random" }, seeds = { 0, 1 }, rates = { 0.5 }, repair = { "none" },
+        redundancy = { false } } } } })
+    local missing = grid.missing(some)
+    assert.equal(1, #missing) -- of LRP nothing was asked for
+    assert.same({ "ig", 1, 0.5 }, { missing[1].method, missing[1].seed, missing[1].rate })
+    assert.same({}, grid.missing(some, { seed = 0 }))
+  end)
+
   it("counts pruned models, which that of rate 0 is not", function()
     assert.equal(2, grid.count_pruned(rows.results { { { [0] = 0, [0.3] = 0, [0.5] = 0.1 } } }))
   end)

@@ -111,6 +111,9 @@ local function experiment_lines(rows, add)
   if experiment.method_options and next(experiment.method_options) then
     add("Options of the methods", experiment.method_options)
   end
+  if experiment.varies and #experiment.varies > 0 then
+    add("Settings in which rows differ", experiment.varies)
+  end
   if experiment.about and (type(experiment.about) ~= "table" or next(experiment.about)) then
     add("About", experiment.about)
   end
@@ -125,8 +128,8 @@ local function runs_html(runs)
   for _, key in ipairs(run_heads) do seen[key] = true end
   local more = {}
   for _, run in ipairs(runs) do
-    for key in pairs(run) do
-      if not seen[key] then seen[key], more[#more + 1] = true, key end
+    for key, value in pairs(run) do
+      if not seen[key] and type(value) ~= "table" then seen[key], more[#more + 1] = true, key end
     end
   end
   table.sort(more)

@@ -162,7 +162,9 @@ local function load_rows(given, where)
     errors.refuse("report", "results: expected what sweep gives or the path of its store, got "
       .. options.describe(given))
   end
-  if #given == 0 then errors.refuse("report", "results: expected at least one row") end
+  if #given == 0 then
+    errors.refuse("report", "results: expected at least one row%s", next(where) and " with what where asks for" or "")
+  end
   return choose(given, where)
 end
 
@@ -231,7 +233,7 @@ local function write_files(rows, folder, opts)
   local function write_lines(name, lines)
     need(csv.write(files.join(folder, name), row_lines.readable(lines)))
   end
-  local list, missing, measured = metrics_of(rows, opts.metrics), grid.missing(rows), {}
+  local list, missing, measured = metrics_of(rows, opts.metrics), grid.missing(rows, opts.where), {}
   for i, each in ipairs(list) do measured[i] = each.metric end
   write_lines("results.csv", row_lines.results(rows))
   write_lines("per_class.csv", row_lines.classes(rows))

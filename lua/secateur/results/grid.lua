@@ -1,5 +1,7 @@
 --- Which rows a grid of experiments would have, and which of them are not there.
 -- @module secateur.results.grid
+local versions = require "secateur.results.versions"
+
 local grid = {}
 
 --- What a row is of, from the outermost axis to the innermost.
@@ -17,8 +19,12 @@ local function sorted(values)
   return values
 end
 
--- The values of an axis: those of the rows, and those that the experiment names besides.
+-- The values of an axis: what the last call of sweep asked for; of rows without calls their own, and those that the
+-- experiment names besides.
 local function values_of(rows, axis)
+  local runs = rows.runs or {}
+  local asked = ((runs[#runs] or {}).grid or {})[grid.named[axis]]
+  if type(asked) == "table" and #asked > 0 then return asked end
   local values, seen = rows:distinct(axis), {}
   for _, value in ipairs(values) do seen[value] = true end
   local said, more = (rows.experiment or {})[grid.named[axis]], {}
@@ -41,18 +47,28 @@ local function key_of(row)
   return table.concat(words, "\0")
 end
 
---- The rows that are missing from the full grid: every combination of the values of the axes without a row.
+-- More combinations than anybody waits for: a store may say anything.
+local TOO_MANY = 1e6
+
+--- The rows that are missing from the full grid: every combination of the values of the axes without a row. The grid is
+-- that of the last call of sweep, where rows know of calls; else of all the values there are.
 -- @tab rows Results
+-- @tab[opt] where column → a value or a list of values: the rows that are wanted
 -- @treturn {table,...} axis → value each, in the grid's order
-function grid.missing(rows)
+function grid.missing(rows, where)
   local there = {}
   for _, row in ipairs(rows) do there[key_of(row)] = true end
-  local found, at = {}, {}
-  local values = {}
-  for i, axis in ipairs(grid.axes) do values[i] = values_of(rows, axis) end
+  local found, at, values, wanted = {}, {}, {}, {}
+  for _, axis in ipairs(grid.axes) do wanted[axis] = (where or {})[axis] end
+  local size = 1
+  for i, axis in ipairs(grid.axes) do
+    values[i] = values_of(rows, axis)
+    size = size * #values[i]
+  end
+  if size > TOO_MANY then return {} end
   local function visit(depth)
     if depth > #grid.axes then
-      if not there[key_of(at)] then
+      if not there[key_of(at)] and versions.matches(at, wanted) then
         local copy = {}
         for _, axis in ipairs(grid.axes) do copy[axis] = at[axis] end
         found[#found + 1] = copy
