@@ -219,15 +219,42 @@ describe("report", function()
     assert.falsy(files.is_file(files.join(folder, "costs.md")))
   end)
 
-  it("reads a store, without the native core", function()
+  it("reads a store, also while a sweep writes it", function()
     needs.gnuplot(pending)
     local path = files.join(folder, "runs.db")
-    local writer <close> = assert(store.open(path, { methods = { "lrp" }, rates = { 0.5, 0.7 }, seeds = { 0 } }))
-    writer:put("row", rows.key(rows.row {}), rows.row { drop = 0.25 })
-    writer:close()
-    report(path, files.join(folder, "out"))
-    assert.truthy(files.read_all(files.join(folder, "out/table1.md")):find("| **0.250** |", 1, true))
-    assert.truthy(files.read_all(files.join(folder, "out/index.html")):find("Incomplete: 1 of 2 rows", 1, true))
+    local writer <close> = assert(store.open(path))
+    writer:put("run", "1", { version = "1", date = "2026-11-27T18:00:00Z", processor = "<i>Some</i>", threads = 2,
+      ranks = 4, seconds = 1.25, settings = {}, grid = { datasets = { "cpn" }, models = { "vgg" }, methods = { "lrp" },
+        samplings = { "random", "mine" }, rates = { 0, 0.5 }, seeds = { 0 }, repair = { "none" },
+        redundancy = { false } } })
+    rows.put(writer, rows.row { drop = 0.25 })
+    writer:put("failure", "1", { dataset = "cpn", model = "vgg", method = "lrp", sampling = "mine", seed = 0,
+      rate = 0.5, error = "no <b>image</b>" })
+    local out = files.join(folder, "out")
+    report(path, out)
+    local function read(name) return files.read_all(files.join(out, name)) end
+    assert.truthy(read("table1.md"):find("| **0.250** |", 1, true))
+    local page = read "index.html"
+    for _, part in ipairs { "Incomplete: 1 of 4 rows", "of 2 pruned models measured so far", "1 task failed",
+      "cpn · vgg · LRP · mine · seed 0 · rate 0.50: no &lt;b&gt;image&lt;/b&gt;",
+      "3 rows are missing of the grid",
+      "<td>&lt;i&gt;Some&lt;/i&gt;</td>", "20 training and 10 test images; classes: a, b" } do
+      assert.truthy(page:find(part, 1, true), part)
+    end
+    assert.same({ { "random", "0" }, { "mine", "0" }, { "mine", "0.5" } }, (function()
+      local list = {}
+      for i, each in ipairs(csv.records(files.join(out, "missing.csv"), { "sampling", "rate" })) do
+        list[i] = { each.sampling, each.rate }
+      end
+      return list
+    end)())
+    rows.put(writer, rows.row { sampling = "mine", drop = 0.5 })
+    report(path, out, { where = { sampling = { "mine", "other" } } })
+    assert.truthy(read("table1.md"):find("| LRP | mine | **0.500** |", 1, true))
+    assert.falsy(read("table1.md"):find("random", 1, true))
+    assert.truthy(read("index.html"):find("sampling = mine, other", 1, true))
+    assert.truthy(read("missing.csv"):find("mine", 1, true))
+    assert.falsy(read("missing.csv"):find("random", 1, true))
   end)
 
   it("draws a training's curves, and a grid of pictures", function()

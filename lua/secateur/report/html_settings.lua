@@ -119,7 +119,8 @@ local function experiment_lines(rows, add)
   end
 end
 
-local run_heads = { "date", "version", "processor", "threads", "ranks", "seconds" }
+local run_heads = { "date", "version", "processor", "level", "threads", "ranks", "rows", "failed", "missing",
+  "seconds", "finished" }
 
 -- Each call of sweep that the rows come from: when, with what, where.
 local function runs_html(runs)
@@ -225,8 +226,8 @@ function html_settings.gaps_section(rows, missing)
       .. item_list(failed, function(each) return axes_text(each) .. ": " .. tostring(each.error) end)
   end
   if #missing > 0 then
-    out[#out + 1] = ("<details><summary>%s of the full grid not there; missing.csv lists all of them</summary>\n%s"
-      .. "</details>\n"):format(#missing == 1 and "1 row is" or #missing .. " rows are",
+    out[#out + 1] = ("<details><summary>%s of the grid; missing.csv lists all of them</summary>\n%s"
+      .. "</details>\n"):format(#missing == 1 and "1 row is missing" or #missing .. " rows are missing",
       item_list(missing, axes_text))
   end
   local superseded = tonumber(rows.superseded) or 0
