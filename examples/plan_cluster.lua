@@ -31,7 +31,7 @@ parser:option("--epochs", "epochs of training", "30"):convert(whole)
 parser:option("--ranks", "numbers of processes, separated by commas", "1,2,4,8,16,32,64,128,256"):convert(numbers)
 parser:option("--threads", "threads of a process, as many as times are measured with", "1"):convert(whole)
 parser:option("--images", "how many images the times are measured on", "4"):convert(whole)
-parser:option("--per-task", "seconds that rank 0 takes to keep a result (measured by spec/bench/dispatch.lua)", "0.002")
+parser:option("--per-task", "seconds that rank 0 takes to keep a result (measured by spec/bench/dispatch.lua)", "0.004")
   :convert(tonumber)
 local args = parser:parse()
 

@@ -22,7 +22,7 @@ local rules = {
   root = { type = "boolean", default = true },
   ahead = { type = "integer", min = 0, default = 1 },
   keep = { type = "integer", min = 1, default = 2 },
-  per_task = { type = "number", min = 0, default = 0.002 },
+  per_task = { type = "number", min = 0, default = 0.004 },
   bandwidth = { type = "number", above = 0, default = 117e6 },
 }
 local model_rules = { forward = { type = "number", above = 0, required = true }, training = seconds_rule,
@@ -126,7 +126,7 @@ end
 --   there already)
 -- * `ranks` ({1, 2, 4, ..., 256}); `root` (true: whether rank 0 computes, too), `ahead` (1: tasks that a rank has
 --   ahead), `keep` (2; models on a rank)
--- * `per_task` (0.002; seconds of rank 0 for a result), `bandwidth` (117e6: bytes a second through rank 0's network)
+-- * `per_task` (0.004; seconds of rank 0 for a result), `bandwidth` (117e6: bytes a second through rank 0's network)
 --
 -- @treturn list of `{ ranks =, seconds =, speedup =, idle = (share), writes_per_second =, busiest_second = (writes),
 --   bytes =, models_sent =, model_bytes =, owner = (share of time that rank 0 keeps results) }`; printed, a table. Its
