@@ -132,6 +132,18 @@ for _, flavour in ipairs(mpirun.flavours) do
       assert.matches("sweep: phantom, .*mine.*no score today", output)
     end)
 
+    it("refuses the group to a task, which the others are not in", function()
+      local status, output = run(flavour, 2, flavour .. "-nested.db", { before = [[
+        local sweep = sc.sweep
+        sc.sweep = function(opts)
+          opts.models = { nested = function() sc.train(model(1), data, { group = sc.mpi.group(), quiet = true }) end }
+          return sweep(opts)
+        end
+      ]], after = [[assert(not sc.mpi.group().sharing)]] })
+      assert.equal(0, status, output)
+      assert.matches("group: expected no group in a task of a sweep, which one process does for all", output)
+    end)
+
     it("says which rank was asked for something else", function()
       local status, output = run(flavour, 3, flavour .. "-other.db", { before = [[
         local sweep = sc.sweep

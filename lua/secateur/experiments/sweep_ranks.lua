@@ -67,9 +67,10 @@ function sweep_ranks.lead(job, list, group, how)
   end
   function handlers.show(text) job.progress:update(job.done, text) end
   job.where = false -- in many places at once: messages say where themselves
+  group.sharing = "a sweep"
   local found = dispatch.run(group, list, handlers, { root = how.root, ahead = how.ahead, models = how.models,
     stop_at_failure = job.on_error ~= "keep" })
-  job.where = nil
+  job.where, group.sharing = nil, nil
   return found
 end
 
@@ -77,7 +78,9 @@ end
 -- @tab job
 -- @tparam Group group
 function sweep_ranks.follow(job, group)
+  group.sharing = "a sweep"
   worker.run(group, handlers_of(job))
+  group.sharing = nil
 end
 
 --- Gives all ranks the results of rank 0. Those of the others say so: `is_copy`.

@@ -18,6 +18,7 @@ local TEXT, TENSOR = 1, 2 -- channels of csrc/mpi/transport.h
 -- @field host name of this machine
 -- @field local_size number of processes on this machine
 -- @field threads of this process, for the loops of the core
+-- @field sharing what the processes do for each other at the moment ("a sweep"), so that they cannot meet; else nil
 -- @field library the version of the MPI library; nil for a process on its own
 local Group = { __name = "Group" }
 Group.__index = Group

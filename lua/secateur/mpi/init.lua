@@ -108,6 +108,9 @@ function mpi.together(group, f, ...)
   end
   options.value("together", "f", f, { type = "function", required = true })
   if group.size == 1 then return f(...) end
+  if group.sharing then -- the others are elsewhere, and nothing of theirs is to end by this mistake
+    errors.raise("group: expected no group in a task of %s, which one process does for all", group.sharing)
+  end
   local watch <close> = setmetatable({ group = group }, Watch) -- luacheck: ignore
   return f(...)
 end
