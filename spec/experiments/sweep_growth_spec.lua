@@ -1,6 +1,7 @@
 local errors = require "support.errors"
 local files = require "secateur.util.files"
 local results = require "secateur.results"
+local sampling = require "secateur.pruning.sampling"
 local store = require "secateur.results.store"
 local stubs = require "support.sweep_stubs"
 local sweep = require "secateur.experiments.sweep"
@@ -58,6 +59,14 @@ describe("a sweep whose store grows", function()
     begin()
     assert.equal(18, #run { methods = { "lrp", "ig", "taylor" } })
     assert.same({ importance = 2, prune = 4, evaluate = 4 }, calls())
+  end)
+
+  it("tells strategies of ours apart that stand under a name of one's own", function()
+    begin { sampling = { mine = sampling.margin } }
+    assert.equal(12, #run { sampling = { mine = sampling.margin } })
+    assert.same({}, calls())
+    assert.equal(12, #run { sampling = { mine = sampling.entropy } })
+    assert.same({ sample = 2, importance = 4, prune = 8, evaluate = 8 }, calls())
   end)
 
   it("computes one more sampling, repair, or redundancy, and nothing else", function()

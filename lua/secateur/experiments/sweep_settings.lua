@@ -20,7 +20,7 @@ end
 
 -- The same of a strategy.
 local function describe_sampling(sampling)
-  if sampling.builtin then return "built-in" end
+  if sampling.builtin and sampling.name == sampling.read.name then return "built-in" end
   return fingerprint.options(strategy.identity(sampling.read), "sampling." .. sampling.name)
 end
 
