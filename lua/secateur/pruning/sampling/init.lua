@@ -84,7 +84,8 @@ end
 -- local function one_per_group(pool)
 --   local chosen, seen = {}, {}
 --   for _, entry in ipairs(pool) do
---     if not seen[entry.group] then seen[entry.group], chosen[#chosen + 1] = true, entry end
+--     local group = entry.group or entry.name
+--     if not seen[group] then seen[group], chosen[#chosen + 1] = true, entry end
 --   end
 --   return chosen
 -- end
