@@ -66,7 +66,8 @@ loaded["secateur.models.cost"] = setmetatable({ latencies = function(graphs, bat
 end }, { __call = function(_, model)
   count("cost", ("%s %g"):format(model.name, model.rate or 0))
   local share = left_of(model)
-  return { parameters = 1000 * share, macs = 2000 * share, bytes = 4000 * share, peak_bytes = { [16] = 16000 * share } }
+  local function part(whole) return math.floor(whole * share + 0.5) end
+  return { parameters = part(1000), macs = part(2000), bytes = part(4000), peak_bytes = { [16] = part(16000) } }
 end })
 loaded["secateur.evaluation.evaluate"] = function(model, split)
   count("evaluate", ("%s %s %g"):format(model.name, split.of, model.rate or 0))
