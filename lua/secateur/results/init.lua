@@ -18,6 +18,7 @@ local results = {}
 -- @field skipped how many images of the test splits, and of no split, were left out because they could not be read
 -- @field failed what could not be computed: a list of tables with `error` and the axes that are known
 -- @field runs the calls that a store was written by, in order
+-- @field is_copy true on ranks other than 0, where several processes share a sweep: what is written of it is rank 0's
 -- @field superseded how many older versions of rows a store has beside these
 local Results = { __name = "Results" }
 Results.__index = Results
