@@ -1,3 +1,4 @@
+local old_store = require "support.old_store"
 local results = require "secateur.results"
 local rows = require "support.rows"
 local store = require "secateur.results.store"
@@ -132,21 +133,134 @@ Fötal    vgg    lrp     random       0  0.50     0.650  0.250     0.800]], text
     end)
   end)
 
-  it("read from a store, also of a sweep cut short", function()
+  describe("of a store", function()
+    local path, writer
+    local grid = { methods = { "lrp", "ig" }, rates = { 0, 0.5 }, seeds = { 0 }, samplings = { "random" },
+      models = { "vgg" }, datasets = { "cpn" }, redundancy = { false }, repair = { "none" } }
+
+    before_each(function()
+      path = os.tmpname()
+      os.remove(path)
+      writer = assert(store.open(path))
+    end)
+    after_each(function()
+      writer:close()
+      os.remove(path)
+    end)
+
+    local function drops(read)
+      local list = {}
+      for i, row in ipairs(read) do list[i] = row.drop end
+      return list
+    end
+
+    it("are read while a sweep goes on, with what they depend on", function()
+      rows.put(writer, rows.row { drop = 0.125 })
+      writer:put("samples", "s", { 4, 2 })
+      writer:put("run", "1", { version = "1", grid = grid })
+      writer:put("failure", "f", { error = "no luck", method = "ig" })
+      local read = assert(results.read(path))
+      assert.equal(1, #read)
+      assert.equal(4, read.total)
+      assert.equal(0.125, read[1].drop)
+      assert.same({ "a", "b" }, read.experiment.datasets.cpn.classes)
+      assert.same({ s = { 4, 2 } }, read.samples)
+      assert.same({ { error = "no luck", method = "ig" } }, read.failed)
+      assert.same({ { version = "1", grid = grid } }, read.runs)
+      assert.equal(0, read.superseded)
+      assert.truthy(tostring(read):find "\n1 task failed: see failed$")
+      assert.same({ n = 2, nil, ("store '%s' no such file"):format(path .. "x") },
+        table.pack(results.read(path .. "x")))
+    end)
+
+    it("are those of the last call that is about them", function()
+      local old, new = { scope = "layer" }, { scope = "global" }
+      rows.put(writer, rows.row { drop = 0.1 }, old)
+      rows.put(writer, rows.row { drop = 0.2 }, new)
+      rows.put(writer, rows.row { drop = 0.3, rate = 0.7 }, old)
+      local read = assert(results.read(path))
+      assert.same({ 0.2, 0.3 }, drops(read))
+      assert.equal(1, read.superseded)
+      assert.truthy(tostring(read):find "\n1 older version of these rows left out$")
+      writer:put("run", "1", { settings = { store.hash(old) } })
+      assert.same({ 0.1, 0.3 }, drops(assert(results.read(path))))
+      writer:put("run", "2", { settings = { store.hash(new) } })
+      assert.same({ 0.2, 0.3 }, drops(assert(results.read(path))))
+      assert.equal(0, assert(results.read(path, { where = { rate = 0.7 } })).superseded)
+    end)
+
+    it("are in the order of the calls, whatever was computed first", function()
+      for _, each in ipairs { { "ig", 0.5 }, { "lrp", 0.5 }, { "dlb", 0.5 }, { "ig", 0 }, { "lrp", 0 } } do
+        rows.put(writer, rows.row { method = each[1], rate = each[2] })
+      end
+      local function order()
+        local list = {}
+        for i, row in ipairs(assert(results.read(path))) do list[i] = ("%s %g"):format(row.method, row.rate) end
+        return list
+      end
+      assert.same({ "dlb 0.5", "ig 0", "ig 0.5", "lrp 0", "lrp 0.5" }, order())
+      writer:put("run", "1", { grid = grid })
+      assert.same({ "lrp 0", "lrp 0.5", "ig 0", "ig 0.5", "dlb 0.5" }, order())
+    end)
+
+    it("are those that are asked for", function()
+      for i, each in ipairs { { "lrp", 0 }, { "lrp", 0.5 }, { "ig", 0 }, { "ig", 0.5 } } do
+        rows.put(writer, rows.row { method = each[1], rate = each[2], drop = i / 10 })
+      end
+      writer:put("failure", "a", { error = "x", method = "ig" })
+      writer:put("failure", "b", { error = "x", method = "lrp", rate = 0 })
+      writer:put("run", "1", { grid = { methods = { "lrp", "ig", "dlb" }, rates = { 0, 0.5 }, seeds = { 0 },
+        samplings = { "random" }, models = { "vgg" }, datasets = { "cpn" }, redundancy = { false },
+        repair = { "none" } } })
+      local function read(where) return assert(results.read(path, { where = where })) end
+      assert.same({ 0.3, 0.4 }, drops(read { method = "ig" }))
+      assert.same({ 0.2 }, drops(read { method = { "lrp", "dlb" }, rate = 0.5, repair = "none", redundancy = false }))
+      assert.equal(3, read({ rate = 0.5 }).total)
+      assert.equal(6, read({}).total)
+      assert.equal(1, #read({ method = "ig" }).failed)
+      assert.equal(2, #read({ rate = 0 }).failed)
+      assert.same({}, drops(read { method = "dlb" }))
+      assert.equal(("store '%s' where: no row has a column 'metod'; did you mean 'method'?"):format(path),
+        select(2, results.read(path, { where = { metod = "ig" } })))
+      assert.matches("where: expected a table, got 3", select(2, results.read(path, { where = 3 })))
+    end)
+
+    it("say in which settings they agree, and in which they do not", function()
+      local function settings(changes)
+        local copy = {}
+        for name, value in pairs(rows.settings) do copy[name] = value end
+        for name, value in pairs(changes) do copy[name] = value end
+        return copy
+      end
+      local weighted = settings { per_class = 20, sampling = "f1", method = { options = { epsilon = 1 } } }
+      rows.put(writer, rows.row { method = "ig" }, settings { per_class = 20, method = { options = { steps = 8 } } })
+      assert.same({ { ig = { steps = 8 } }, 20, {} }, (function(experiment)
+        return { experiment.method_options, experiment.per_class, experiment.varies }
+      end)(assert(results.read(path)).experiment))
+      writer:remove("row", rows.key(rows.row { method = "ig" }, settings { per_class = 20,
+        method = { options = { steps = 8 } } }))
+      rows.put(writer, rows.row {}, settings { layers = { "a", "b" } })
+      rows.put(writer, rows.row { sampling = "mine", rate = 0, seed = 3 }, weighted)
+      rows.put(writer, rows.row { model = "vit", redundancy = true, repair = "bias" }, settings { model = "b2", calibration_count = 64 })
+      local experiment = assert(results.read(path)).experiment
+      assert.same({ methods = { "lrp" }, rates = { 0, 0.5 }, seeds = { 0, 3 }, repair = { "bias", "none" },
+        redundancy = { false, true }, samplings = { random = "built-in", mine = "f1" },
+        method_settings = {}, method_options = {},
+        models = { vgg = { cpn = "a1" }, vit = { cpn = "b2" } }, datasets = { cpn = rows.settings.dataset },
+        scope = "global", evaluate = "compact", latency = true, calibration_count = 64, varies = { "layers", "method", "per_class" } }, experiment)
+    end)
+  end)
+
+  it("are read from stores of versions before", function()
     local path = os.tmpname()
     os.remove(path)
-    local writer <close> = assert(store.open(path, { methods = { "ig", "lrp" }, rates = { 0, 0.5 }, seeds = { 0 },
-      samplings = { random = "built-in" }, models = { vgg = {} }, datasets = { cpn = { classes = { "a", "b" } } } }))
-    writer:put("row", rows.key(rows.row {}), rows.row { drop = 0.125 })
-    writer:put("samples", "s", { 4, 2 })
-    writer:close()
+    old_store.make(path, { methods = { "lrp", "ig" }, rates = { 0, 0.5 } }, { rows.row { drop = 0.125 }, rows.row { rate = 0 } })
+    finally(function() os.remove(path) end)
     local read = assert(results.read(path))
-    os.remove(path)
-    assert.equal(1, #read)
-    assert.equal(4, read.total)
-    assert.equal(0.125, read[1].drop)
-    assert.same({ "a", "b" }, read.experiment.datasets.cpn.classes)
+    assert.same({ 0.125, 0, 4 }, { read[1].drop, read[2].drop, read.total })
+    assert.same({ methods = { "lrp", "ig" }, rates = { 0, 0.5 } }, read.experiment)
     assert.same({ s = { 4, 2 } }, read.samples)
-    assert.same({ n = 2, nil, ("store '%s' no such file"):format(path) }, table.pack(results.read(path)))
+    assert.same({ {}, {}, 0 }, { read.failed, read.runs, read.superseded })
+    assert.equal(1, #assert(results.read(path, { where = { rate = 0 } })))
   end)
 end)

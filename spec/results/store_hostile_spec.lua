@@ -237,6 +237,7 @@ describe("store from elsewhere", function()
       return message:match "is damaged: (.*)$"
     end
     assert.equal("samples k: expected a list of indices, got a table", message_of("samples", { 1, 0 }))
+    assert.equal("weights k: expected a list of finite numbers, got a table", message_of("weights", { 1, "x" }))
     assert.equal("findings k: expected a list of whole numbers, got 'x'", message_of("findings", "x"))
     assert.equal("model k: expected text, got 3", message_of("model", 3))
     assert.equal("run k: seconds: expected a number, got 'x'", message_of("run", { seconds = "x" }))

@@ -29,30 +29,34 @@ local function distinct(rows, column, default)
   return list
 end
 
--- Puts a value under a name; another value that is there already makes the setting one that differs.
+-- Puts a value under a name; another one, or none, that is there already makes the setting one that differs.
 local function merge(into, name, value, varies, setting)
-  if value == nil then return end
-  if into[name] == nil then
-    into[name] = value
-  elseif json.encode(into[name]) ~= json.encode(value) then
+  local seen, text = into.seen, json.encode(value)
+  if seen[name] == nil then
+    seen[name], into.values[name] = text, value
+  elseif seen[name] ~= text then
     varies[setting] = true
   end
 end
 
+local function merger() return { seen = {}, values = {} } end
+
+-- Settings that rows are without where nothing goes by them.
+local where_used = { calibration_count = true }
+
 -- The settings of the sweep that all of several descriptions have, and have the same.
 local function common(list, varies)
-  local shared, names = {}, {}
+  local shared, texts = merger(), {}
   for _, settings in ipairs(list) do
-    for name in pairs(settings) do names[name] = not of_axes[name] or nil end
+    for name in pairs(settings) do texts[name] = not of_axes[name] or nil end
   end
-  for name in pairs(names) do
-    local first = json.encode(list[1][name])
-    shared[name] = list[1][name]
+  for name in pairs(texts) do
     for _, settings in ipairs(list) do
-      if json.encode(settings[name]) ~= first then shared[name], varies[name] = nil, true end
+      if settings[name] ~= nil or not where_used[name] then merge(shared, name, settings[name], varies, name) end
     end
+    if varies[name] then shared.values[name] = nil end
   end
-  return shared
+  return shared.values
 end
 
 -- Every combination of a row's names and its settings once, in order.
@@ -78,20 +82,24 @@ end
 function description.of(rows, hashes, known)
   local varies, used, list = {}, {}, {}
   local whole = { methods = distinct(rows, "method"), rates = distinct(rows, "rate"), seeds = distinct(rows, "seed"),
-    repair = distinct(rows, "repair", "none"), redundancy = distinct(rows, "redundancy", false), samplings = {},
-    method_settings = {}, models = {}, datasets = {}, method_options = {} }
+    repair = distinct(rows, "repair", "none"), redundancy = distinct(rows, "redundancy", false), models = {},
+    method_options = {} }
+  local samplings, methods, datasets, models = merger(), merger(), merger(), {}
   each_use(rows, hashes, function(row, hash)
     local settings = known[hash]
     if not used[hash] then used[hash], list[#list + 1] = true, settings end
-    local models = whole.models[row.model] or {}
-    whole.models[row.model] = models
-    merge(models, row.dataset, settings.model, varies, "model")
-    merge(whole.samplings, row.sampling, settings.sampling, varies, "sampling")
-    merge(whole.method_settings, row.method, settings.method, varies, "method")
-    merge(whole.datasets, row.dataset, settings.dataset, varies, "dataset")
-    local given = type(settings.method) == "table" and settings.method.options
-    if type(given) == "table" and next(given) then whole.method_options[row.method] = given end
+    models[row.model] = models[row.model] or merger()
+    merge(models[row.model], row.dataset, settings.model, varies, "model")
+    merge(samplings, row.sampling, settings.sampling, varies, "sampling")
+    merge(methods, row.method, settings.method, varies, "method")
+    merge(datasets, row.dataset, settings.dataset, varies, "dataset")
   end)
+  whole.samplings, whole.method_settings, whole.datasets = samplings.values, methods.values, datasets.values
+  for name, of_model in pairs(models) do whole.models[name] = of_model.values end
+  for name, settings in pairs(methods.values) do
+    local given = type(settings) == "table" and settings.options
+    if type(given) == "table" and next(given) then whole.method_options[name] = given end
+  end
   for name, value in pairs(common(list, varies)) do
     if whole[name] == nil then whole[name] = value end
   end

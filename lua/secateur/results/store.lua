@@ -12,8 +12,8 @@
 -- "failure" (what could not be computed: `error`, and the axes that are known); "run" (a call: `version`, `date`,
 -- `processor`, `threads`, `ranks`, `seconds`; `settings`, the hashes of its rows, which say which of several versions
 -- of a row it is about; `grid`, lists of `datasets`, `models`, `methods`, `samplings`, `seeds`, `rates`, `redundancy`,
--- `repair` in the order asked for); and caches, whose keys are whoever's they are: "samples", "findings", "scores",
--- "baseline", "logits", "model", "images".
+-- `repair` in the order asked for); and caches, whose keys are whoever's they are: "samples", "findings", "weights",
+-- "scores", "baseline", "logits", "model", "images".
 -- @module secateur.results.store
 local contents = require "secateur.results.store_contents"
 local errors = require "secateur.util.errors"

@@ -214,6 +214,11 @@ function checks.samples(indices)
   return "expected a list of indices, got " .. options.describe(indices)
 end
 
+function checks.weights(weights)
+  if is_list(weights, is_finite) then return end
+  return "expected a list of finite numbers, got " .. options.describe(weights)
+end
+
 function checks.findings(findings)
   if is_list(findings, is_count) then return end
   return "expected a list of whole numbers, got " .. options.describe(findings)
