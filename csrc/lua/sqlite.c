@@ -218,6 +218,12 @@ static bool find_planted(const char *path, failure *what) {
     return false;
 }
 
+/* Whether a file has further names (hard links): what SQLite keeps beside it stands under one of them alone. */
+static bool has_other_names(const char *path) {
+    struct stat about;
+    return lstat(path, &about) == 0 && about.st_nlink > 1;
+}
+
 /* A path as a URI of a file that nobody changes, so that SQLite looks for no journal and takes no lock; NULL where
  * memory is short. For sqlite3_free. */
 static char *immutable_uri(const char *path) {
@@ -273,6 +279,14 @@ static int sqlite_open(lua_State *L) {
     failure what;
     int code = open_file(box, path, how);
     if (code == SQLITE_OK && find_planted(sqlite3_db_filename(box->db, "main"), &what)) {
+        close_connection(box);
+        return push_failure(L, box, &what);
+    }
+    if (code == SQLITE_OK && writes && has_other_names(sqlite3_db_filename(box->db, "main"))) {
+        what = (failure){.code = SQLITE_READONLY};
+        snprintf(what.message, sizeof what.message,
+                 "the file has another name, too, by which others would not see what "
+                 "is written; name a copy of it");
         close_connection(box);
         return push_failure(L, box, &what);
     }

@@ -241,20 +241,23 @@ Fötal    vgg    lrp     random       0  0.50     0.650  0.250     0.800]], text
         method = { options = { steps = 8 } } }))
       rows.put(writer, rows.row {}, settings { layers = { "a", "b" } })
       rows.put(writer, rows.row { sampling = "mine", rate = 0, seed = 3 }, weighted)
-      rows.put(writer, rows.row { model = "vit", redundancy = true, repair = "bias" }, settings { model = "b2", calibration_count = 64 })
+      rows.put(writer, rows.row { model = "vit", redundancy = true, repair = "bias" }, settings { model = "b2",
+        calibration_count = 64 })
       local experiment = assert(results.read(path)).experiment
       assert.same({ methods = { "lrp" }, rates = { 0, 0.5 }, seeds = { 0, 3 }, repair = { "bias", "none" },
         redundancy = { false, true }, samplings = { random = "built-in", mine = "f1" },
         method_settings = {}, method_options = {},
         models = { vgg = { cpn = "a1" }, vit = { cpn = "b2" } }, datasets = { cpn = rows.settings.dataset },
-        scope = "global", evaluate = "compact", latency = true, calibration_count = 64, varies = { "layers", "method", "per_class" } }, experiment)
+        scope = "global", evaluate = "compact", latency = true, calibration_count = 64,
+        varies = { "layers", "method", "per_class" } }, experiment)
     end)
   end)
 
   it("are read from stores of versions before", function()
     local path = os.tmpname()
     os.remove(path)
-    old_store.make(path, { methods = { "lrp", "ig" }, rates = { 0, 0.5 } }, { rows.row { drop = 0.125 }, rows.row { rate = 0 } })
+    old_store.make(path, { methods = { "lrp", "ig" }, rates = { 0, 0.5 } }, { rows.row { drop = 0.125 },
+      rows.row { rate = 0 } })
     finally(function() os.remove(path) end)
     local read = assert(results.read(path))
     assert.same({ 0.125, 0, 4 }, { read[1].drop, read[2].drop, read.total })

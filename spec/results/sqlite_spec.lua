@@ -67,11 +67,12 @@ describe("sqlite", function()
     interrupt.check { setup = ([[
         local connection = assert(require "secateur.sqlite".open(%q, "write"))
         connection:patience(1e9)
+        os.remove(%q)
         local function work()
           io.open(%q, "w"):close()
           connection:run "BEGIN"
           connection:run "CREATE TABLE t (a)"
-        end]]):format(path, path .. "-begun"), call = "work", message = "interrupted!$",
+        end]]):format(path, path .. "-begun", path .. "-begun"), call = "work", message = "interrupted!$",
       begun = function() return lfs.attributes(path .. "-begun", "mode") ~= nil end }
   end)
 

@@ -241,8 +241,8 @@ describe("store from elsewhere", function()
     assert.equal("findings k: expected a list of whole numbers, got 'x'", message_of("findings", "x"))
     assert.equal("model k: expected text, got 3", message_of("model", 3))
     assert.equal("run k: seconds: expected a number, got 'x'", message_of("run", { seconds = "x" }))
-    assert.equal("run k: grid: expected a table of lists: methods, samplings, models, datasets, rates, seeds, redundancy, "
-      .. "repair, got a table", message_of("run", { grid = { rates = { 2 } } }))
+    assert.equal("run k: grid: expected a table of lists: methods, samplings, models, datasets, rates, seeds, "
+      .. "redundancy, repair, got a table", message_of("run", { grid = { rates = { 2 } } }))
     assert.equal("run k: expected a table with names as keys", message_of("run", { 1 }))
     assert.equal("failure k: error: expected text, got nothing", message_of("failure", { seed = 1 }))
     assert.equal("failure k: rate: expected a number in [0, 1), got 7", message_of("failure", { error = "", rate = 7 }))
