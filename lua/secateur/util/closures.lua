@@ -1,7 +1,7 @@
 --- A text for a value with functions in it: equal for what is made again by the same lines from the same values,
 -- another for what is not, in every process. A function is its lines in the source and all that it refers to: its
--- upvalues, and what they refer to in turn. Names that it looks up in its environment (globals) stand for themselves, and so does
--- what is of Lua's own library or of this package.
+-- upvalues, and what they refer to in turn. Names that it looks up in its environment (globals) stand for themselves,
+-- and so does what is of Lua's own library or of this package.
 -- @module secateur.util.closures
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
