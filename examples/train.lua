@@ -41,12 +41,10 @@ local build = {
   end,
 }
 
--- Under mpirun the processes train together, and the first one speaks.
-local group = sc.mpi.group()
-local function say(...) if group.rank == 0 then print(...) end end
-
 sc.main(function()
   sc.report.check()
+  local group = sc.mpi.group() -- under mpirun the processes train together, and the first one speaks
+  local function say(...) if group.rank == 0 then print(...) end end
   local path = args.model or "model.safetensors"
   if group.rank == 0 then path = sc.output_file(path, { extension = "safetensors" }) end
   local read = { size = args.size, channels = args.channels, resize = args.resize, seed = args.seed,

@@ -15,7 +15,8 @@ local good = {
     "new/deep/a.safetensors", "new/deep/a.svg" },
   { "train.lua @/b.safetensors --data @/tiny.npz --epochs 1 --arch vit --checkpoint @/new/c.safetensors",
     "b.safetensors", "new/c.safetensors" },
-  { "train.lua @/c.safetensors --data @/table/images.csv --size 16 --channels 1 --epochs 1 --resize pad --seed 3",
+  { "train.lua @/c.safetensors --data @/table/images.csv --size 16 --channels 1 --epochs 1 --resize pad --seed 3 "
+    .. "--micro-batch 4",
     "c.safetensors" },
   { "train.lua @/d.safetensors --data folder:@/grey --size 16 --epochs 1", "d.safetensors" },
   { "quickstart.lua --data @/tiny.npz --epochs 1 --seed 1 --out @/new/quick", "new/quick/index.html" },

@@ -61,6 +61,21 @@ for _, flavour in ipairs(mpirun.flavours) do
       end
     end)
 
+    it("does so in the example", function()
+      mpirun.need(pending, flavour)
+      local text, saved = [[
+        arg = { [0] = "train.lua", %q, "--size", "16", "--epochs", "1", "--arch", "vgg", "--micro-batch", "8" }
+        dofile "examples/train.lua"
+      ]], {}
+      for ranks = 1, 2 do
+        local model = ("%s/%d.safetensors"):format(root, ranks)
+        local _, lines = mpirun.lines(flavour, ranks, text:format(model)):gsub("Saved [^\n]*", "")
+        assert.equal(1, lines) -- one rank speaks
+        saved[ranks] = assert(files.read_all(model))
+      end
+      assert.is_true(saved[1] == saved[2])
+    end)
+
     it("says on which rank what failed", function()
       mpirun.need(pending, flavour)
       local status, output = mpirun.run(flavour, 2, (script("/proc/run.safetensors")))
