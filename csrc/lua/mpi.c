@@ -28,6 +28,16 @@ static int push_failure(lua_State *L, const sc_error *error) {
     return 2;
 }
 
+static void begin_call(void) {
+    sc_interrupt_begin();
+    sc_mpi_begin_call();
+}
+
+static void end_call(void) {
+    sc_mpi_end_call();
+    sc_interrupt_end();
+}
+
 static int check_rank(lua_State *L, int index, bool any) {
     lua_Integer rank = luaL_checkinteger(L, index);
     luaL_argcheck(L, rank >= (any ? SC_MPI_ANY : 0) && rank < sc_mpi_find_place()->size, index, "no such rank");
@@ -105,7 +115,10 @@ static int mpi_start(lua_State *L) {
         lua_setfield(L, LUA_REGISTRYINDEX, OWNER);
     }
     sc_error error;
-    if (sc_mpi_start(&error) != SC_OK)
+    sc_mpi_begin_call();
+    sc_status status = sc_mpi_start(&error);
+    sc_mpi_end_call();
+    if (status != SC_OK)
         return push_failure(L, &error);
     owner = main;
     const sc_mpi_place *place = sc_mpi_find_place();
@@ -145,9 +158,9 @@ static int mpi_send(lua_State *L) {
     luaL_argcheck(L, label >= 0 && label < 256, 4, "expected a byte");
     int *ranks = check_ranks(L, 1, &count);
     sc_error error;
-    sc_interrupt_begin();
+    begin_call();
     sc_status status = sc_mpi_send(ranks, count, channel, (unsigned)label, bytes, size, &error);
-    sc_interrupt_end();
+    end_call();
     return push_result(L, status, &error);
 }
 
@@ -166,9 +179,9 @@ static int mpi_receive(lua_State *L) {
     *message = (sc_mpi_message){.source = SC_MPI_ANY};
     luaL_setmetatable(L, MESSAGE);
     sc_error error;
-    sc_interrupt_begin();
+    begin_call();
     sc_status status = sc_mpi_receive(source, channel, seconds, message, &error);
-    sc_interrupt_end();
+    end_call();
     if (status != SC_OK)
         return push_failure(L, &error);
     if (message->source == SC_MPI_ANY)
@@ -188,9 +201,9 @@ static int mpi_send_tensor(lua_State *L) {
     int *ranks = check_ranks(L, 1, &count);
     sc_mpi_numbers numbers = check_tensor(L, 3, check_access(L));
     sc_error error;
-    sc_interrupt_begin();
+    begin_call();
     sc_status status = sc_mpi_send_numbers(ranks, count, channel, &numbers, &error);
-    sc_interrupt_end();
+    end_call();
     return push_result(L, status, &error);
 }
 
@@ -204,9 +217,9 @@ static int mpi_receive_tensor(lua_State *L) {
     access->change(L, 3);
     sc_error error;
     bool is_used;
-    sc_interrupt_begin();
+    begin_call();
     sc_status status = sc_mpi_receive_numbers(source, channel, &numbers, &is_used, &error);
-    sc_interrupt_end();
+    end_call();
     if (is_used && !access->keep(L, 3))
         sc_mpi_abort(1);
     return push_result(L, status, &error);
@@ -218,13 +231,19 @@ static int mpi_report_failure(lua_State *L) {
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size);
     sc_error error;
-    return push_result(L, sc_mpi_report_failure(text, size, &error), &error);
+    sc_mpi_begin_call();
+    sc_status status = sc_mpi_report_failure(text, size, &error);
+    sc_mpi_end_call();
+    return push_result(L, status, &error);
 }
 
 /* failure([seconds]) -> rank, text of the first that failed, or nil; waits for it, where told for how long. */
 static int mpi_failure(lua_State *L) {
     const char *text;
-    int rank = sc_mpi_find_failure(luaL_optnumber(L, 1, 0), &text);
+    double seconds = luaL_optnumber(L, 1, 0);
+    begin_call();
+    int rank = sc_mpi_find_failure(seconds, &text);
+    end_call();
     if (rank < 0)
         return lua_pushnil(L), 1;
     lua_pushinteger(L, rank);
@@ -236,7 +255,9 @@ static int mpi_failure(lua_State *L) {
 static int mpi_pending(lua_State *L) {
     check_started(L);
     size_t count, bytes;
+    sc_mpi_begin_call();
     sc_mpi_count_pending(&count, &bytes);
+    sc_mpi_end_call();
     lua_pushinteger(L, (lua_Integer)count);
     lua_pushinteger(L, (lua_Integer)bytes);
     return 2;

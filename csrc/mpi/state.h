@@ -25,7 +25,8 @@ typedef struct sc_mpi_pending {
 /* The transport of this process. */
 typedef struct sc_mpi_state {
     bool is_started;
-    bool is_owner; /* of MPI itself: it had not begun before */
+    bool is_owner;   /* of MPI itself: it had not begun before */
+    bool may_thread; /* MPI may be called from several threads, one at a time */
     MPI_Comm comm;
     sc_mpi_place place;
     char host[MPI_MAX_PROCESSOR_NAME];
@@ -74,6 +75,12 @@ sc_status sc_mpi_notify(char what, const char *text, size_t size, sc_error *erro
 
 /* Receives what was probed, whatever it is, and drops it, but for notices. */
 sc_status sc_mpi_drop_messages(sc_error *error);
+
+/* Sleeps outside MPI, so that others may call it meanwhile. */
+void sc_mpi_sleep(double seconds);
+
+/* Ends the thread that goes on with sends. Outside sc_mpi_begin_call and sc_mpi_end_call. */
+void sc_mpi_stop_progress(void);
 
 /* Ends MPI when all ranks have come here. */
 void sc_mpi_leave(int status);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* As MPI's own state is, this is the process's; one Lua state at a time uses it (lua/mpi.c). */
@@ -43,8 +42,7 @@ void sc_mpi_wait_pause(const sc_mpi_wait *wait) {
     if (waited < spin)
         return;
     pause = pause < least ? least : pause > most ? most : pause;
-    struct timespec time = {.tv_nsec = (long)(pause * 1e9)};
-    nanosleep(&time, NULL); /* a signal ends it, and is looked for next */
+    sc_mpi_sleep(pause);
 }
 
 /* ---- notices ---- */
@@ -160,8 +158,9 @@ sc_status sc_mpi_start(sc_error *error) {
     if (has_ended)
         return sc_error_set(error, SC_ERROR_IO, "MPI has been ended in this process");
     if (!has_begun)
-        SC_TRY(sc_mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level), "MPI_Init_thread", error));
+        SC_TRY(sc_mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level), "MPI_Init_thread", error));
     sc_mpi.is_owner = !has_begun;
+    sc_mpi.may_thread = !has_begun && level >= MPI_THREAD_SERIALIZED;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     SC_TRY(sc_mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &sc_mpi.comm), "MPI_Comm_dup", error));
     MPI_Comm_set_errhandler(sc_mpi.comm, MPI_ERRORS_RETURN);
@@ -209,6 +208,8 @@ static bool have_all_met(sc_error *error) {
 void sc_mpi_leave(int status) {
     if (!sc_mpi.is_started)
         return;
+    sc_mpi_stop_progress();
+    sc_mpi_begin_call();
     sc_mpi.is_started = false;
     enum { BY_CTRL_C = 130 };
     char text[64];
@@ -222,6 +223,8 @@ void sc_mpi_leave(int status) {
         MPI_Finalize();
     sc_memory_free(sc_mpi.failed_text);
     sc_memory_free(sc_mpi.left);
+    sc_mpi.may_thread = false;
+    sc_mpi_end_call();
 }
 
 void sc_mpi_abort(int status) {

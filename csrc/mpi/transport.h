@@ -52,6 +52,10 @@ typedef struct sc_mpi_numbers {
 /* The MPI library's own text on its version; may be called before sc_mpi_start. */
 void sc_mpi_library(char *text, size_t size);
 
+/* Around every call of the others below: between them nothing else is inside MPI. */
+void sc_mpi_begin_call(void);
+void sc_mpi_end_call(void);
+
 /* Begins MPI, unless it has begun, and finds this process's place. When the process exits, it tells the others, and
  * waits until all have ended before MPI does. SIGTERM, by which launchers end processes, becomes SIGINT. */
 sc_status sc_mpi_start(sc_error *error);

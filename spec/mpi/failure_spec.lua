@@ -164,12 +164,14 @@ for _, flavour in ipairs(mpirun.flavours) do
             say "ready"
             group:receive_from((rank + 1) % size)
           end)
-          say(tostring(ok), tostring(message):match "interrupted")
+          say(tostring(ok), tostring(message))
           error(message, 0)
         ]], name)
         assert.not_equal(0, status)
         assert.not_equal(124, status)
-        assert.equal(3, count(output, "%d false interrupted\n"), output)
+        -- a rank may hear that another was interrupted, and has ended, before its own signal comes
+        assert.equal(3, count(output, "%d false [^\n]+\n"), output)
+        assert.truthy(output:find "%d false [^\n]*interrupted", output)
       end
     end)
 

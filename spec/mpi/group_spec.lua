@@ -1,5 +1,6 @@
 -- Messages between processes, under each MPI that is installed, with 1 to 4 processes.
 local mpirun = require "support.mpirun"
+local needs = require "support.needs"
 
 local START = [[
 local sc = require "secateur"
@@ -67,6 +68,33 @@ for _, flavour in ipairs(mpirun.flavours) do
           say(count, group:pending())
         end
       ]]))
+    end)
+
+    it("goes on with what was sent while the sender computes", function()
+      local seen = os.tmpname() -- a line for each rank that has got everything; the sender looks here, not at MPI
+      assert.equal(each(3, "good"), mpirun.lines(flavour, 3, START .. [[
+        local path, fence = os.getenv "SEEN", os.time() + tonumber(os.getenv "FENCE")
+        if rank > 0 then
+          assert(#group:receive_from(0) == 5000000)
+          assert(group:receive_tensor(0, sc.zeros(1000, 1000)):get(1000, 1000) == rank)
+          local file = io.open(path, "a")
+          file:write "seen\n"
+          file:close()
+        else
+          for other = 1, size - 1 do
+            group:send(other, ("x"):rep(5000000))
+            group:send_tensor(other, sc.full(1000, 1000, other))
+          end
+          local lines
+          repeat
+            lines = 0
+            for _ in io.lines(path) do lines = lines + 1 end
+            assert(os.time() <= fence, "nothing has gone on")
+          until lines == size - 1
+        end
+        say "good"
+      ]], { env = ("SEEN=%s FENCE=%d"):format(seen, 60 * needs.slowdown) }))
+      os.remove(seen)
     end)
 
     it("sends without waiting, both ways at once, and frees what has arrived", function()
