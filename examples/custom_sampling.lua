@@ -62,10 +62,13 @@ local function draw_picks(model, split, path)
   local panels = {}
   for i, strategy in ipairs(strategies) do
     local rows, series = {}, {}
-    for class in ipairs(split.classes) do rows[class] = {} end
+    for class = 0, #split.classes do rows[class] = {} end
     local chosen = sc.sample(model, split, { sampling = strategy[2], per_class = args.per_class, seed = args.seed })
-    for _, index in ipairs(chosen) do table.insert(rows[split.labels[index]], row_of[index]) end
-    for class, name in ipairs(split.classes) do
+    for j, index in ipairs(chosen) do -- of several findings, the one that the image was chosen for; 0 for none
+      table.insert(rows[chosen.findings and chosen.findings[j] or split.labels[index]], row_of[index])
+    end
+    for class = 0, #split.classes do
+      local name = split.classes[class] or "no finding"
       if #rows[class] > 0 then series[#series + 1] = { name = name, points = flat:take(1, rows[class]) } end
     end
     panels[i] = { title = strategy[1], series = series }
@@ -96,5 +99,5 @@ sc.main(function()
   local results = sc.sweep { model = model, data = data, methods = { "lrp" }, sampling = sampling, seeds = seeds,
     rates = { 0, 0.15, 0.3, 0.5, 0.7 }, per_class = args.per_class }
   print(results)
-  print("Open " .. sc.report(results, out, { title = "Sampling strategies" }))
+  print("Open " .. sc.report(results, out, { title = "Sampling strategies", band = "interval" }))
 end)

@@ -1,7 +1,9 @@
 -- Strategies over all classes, weights, and strategies made of others.
 local core = require "secateur.core"
+local fingerprint = require "secateur.util.fingerprint"
 local head_models = require "support.head_models"
 local importance = require "secateur.pruning.importance"
+local json = require "secateur.util.json"
 local memory_split = require "support.memory_split"
 local sample = require "secateur.pruning.sample"
 local sampling = require "secateur.pruning.sampling"
@@ -289,6 +291,15 @@ describe("a chain", function()
     assert.has_error(function()
       sample(model, by_margin { 1, 2 }, { sampling = sampling.chain("margin", function() return { 2 } end) })
     end, "sample: sampling: expected entries or indices of class 'normal', got 2 at 1")
+  end)
+
+  it("of functions is told from others by what these refer to", function()
+    local function text(k)
+      local function every(pool) return { pool[k] } end
+      return json.encode(fingerprint.options(strategy.identity(sampling.chain("margin", every))))
+    end
+    assert.equal(text(2), text(2))
+    assert.not_equal(text(2), text(3))
   end)
 
   it("is told from others by what it is made of", function()

@@ -12,10 +12,11 @@ describe("report.scatter", function()
   after_each(function() files.remove(folder) end)
 
   local function draw(panels, opts)
-    local svg, png = report.scatter(panels, files.join(folder, "new/picks.png"), opts)
+    local svg, png, pdf = report.scatter(panels, files.join(folder, "new/picks.png"), opts)
     assert.equal(files.join(folder, "new/picks.svg"), svg)
     assert.equal(files.join(folder, "new/picks.png"), png)
     assert.matches("^\137PNG", files.read_all(png))
+    if pdf then assert.matches("^%%PDF", files.read_all(files.join(folder, "new/picks.pdf"))) end
     return files.read_all(files.join(folder, "new/picks.gp")), files.read_all(svg)
   end
 

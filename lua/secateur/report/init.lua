@@ -422,8 +422,8 @@ local scatter_rules = { gnuplot = picture_rules.gnuplot, background = {}, x_labe
   background_name = { type = "string", default = "all" }, y_label = { type = "string" },
   columns = { type = "integer", min = 1, max = 12, default = 3 } }
 
---- Draws points in a plane as PATH.svg and PATH.png, in panels with the same axes and one key: where samples lie, such
--- as the principal components of their features, and which of them each strategy chose.
+--- Draws points in a plane as PATH.svg, PATH.png and PATH.pdf, in panels with the same axes and one key: where samples
+-- lie, such as the principal components of their features, and which of them each strategy chose.
 -- @tab panels list of `{ title =, series = { { name =, points = }, ... }, background = }`; points are a list of
 -- `{ x, y }` or a Tensor [n x 2], series of the same name look the same in all panels, the background is grey
 -- @string path with or without an extension
@@ -431,6 +431,7 @@ local scatter_rules = { gnuplot = picture_rules.gnuplot, background = {}, x_labe
 -- `y_label`, `columns` (3), `gnuplot`
 -- @treturn string the path of the SVG
 -- @treturn string the path of the PNG
+-- @treturn ?string the path of the PDF; nil where gnuplot has no pdfcairo
 -- @usage
 -- local flat = sc.cluster.pca(features, 2)
 -- sc.report.scatter({ { title = "margin", series = { { name = "chosen", points = flat:take(1, chosen) } } } }, "picks",
@@ -438,9 +439,13 @@ local scatter_rules = { gnuplot = picture_rules.gnuplot, background = {}, x_labe
 function report.scatter(panels, path, opts)
   opts = options.check("report.scatter", opts, scatter_rules)
   local read = scatter.read("report.scatter", panels, opts.background)
-  local stem = draw_at("report.scatter", path, opts, scatter_rules,
-    function(where) return scatter.draw(read, where) end)
-  return stem .. ".svg", stem .. ".png"
+  local pdf
+  local stem = draw_at("report.scatter", path, opts, scatter_rules, function(where)
+    pdf = has_pdf(where.gnuplot)
+    where.pdf = pdf
+    return scatter.draw(read, where)
+  end)
+  return stem .. ".svg", stem .. ".png", pdf and stem .. ".pdf" or nil
 end
 
 --- Raises where reports cannot be drawn, for want of gnuplot: for programs that work long before they draw.

@@ -155,7 +155,8 @@ end
 
 --- Draws the panels side by side, with one key below.
 -- @tab panels as `scatter.read` gives them
--- @tab opts `folder`, `name` (a slug), `columns` (3), `background_name` ("all"), `x_label`, `y_label`, `gnuplot`
+-- @tab opts `folder`, `name` (a slug), `columns` (3), `background_name` ("all"), `x_label`, `y_label`,
+-- `gnuplot`, `pdf`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string
@@ -187,7 +188,7 @@ function scatter.draw(panels, opts)
   end
   body[#body + 1] = "unset multiplot\n"
   return gnuplot.draw { folder = opts.folder, name = opts.name, width = width, height = height, data = data,
-    body = table.concat(body), program = opts.gnuplot }
+    body = table.concat(body), program = opts.gnuplot, pdf = opts.pdf }
 end
 
 return scatter
