@@ -16,7 +16,7 @@ local script = [[
     local handlers = { run = function() return { row = ("x"):rep(1500) } end }
     if group.rank > 0 then return worker.run(group, handlers) end
     local list, kept = {}, path and assert(store.open(path)) or nil
-    for i = 1, %d do list[i] = { id = "task " .. i, kind = "row", pair = 1, size = 1, needs = {} } end
+    for i = 1, %d do list[i] = { id = "task " .. i, kind = "row", pair = 1, size = 1, needs = {}, label = "task" } end
     function handlers.input_keys() return {} end
     function handlers.keep(task, result)
       if kept then kept:put("samples", task.id, { #result.row }) end

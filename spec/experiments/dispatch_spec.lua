@@ -166,7 +166,7 @@ describe("dispatch", function()
 
   it("serves others while rank 0 computes", function()
     local list, log, kept, last = {}, {}, {}, nil
-    for i = 1, 40 do list[i] = { id = "t" .. i, kind = "row", size = i, needs = {} } end
+    for i = 1, 40 do list[i] = { id = "t" .. i, kind = "row", size = i, needs = {}, label = "x" } end
     local outcome = fake_group.run(2, 1, function(group)
       local handlers = group.rank == 0 and owner_handlers(group, list, log, kept) or rank_handlers(group, log)
       function handlers.run(task)
@@ -225,7 +225,7 @@ describe("dispatch", function()
     local problem = "script.lua:3: interrupted!"
     local ended = pcall(fake_group.run, 2, 1, function(group)
       local trouble = { t1 = function() error(problem, 0) end }
-      local list, log = { { id = "t1", kind = "row", size = 1, needs = {} } }, {}
+      local list, log = { { id = "t1", kind = "row", size = 1, needs = {}, label = "x" } }, {}
       if group.rank > 0 then return end
       local good, raised = pcall(dispatch.run, setmetatable({ size = 1 }, { __index = group }), list,
         owner_handlers(group, list, log, {}, trouble))
@@ -243,7 +243,8 @@ describe("dispatch", function()
   end)
 
   it("passes on what goes wrong in serving, though a task swallows it", function()
-    local list = { { id = "a", kind = "row", size = 1, needs = {} }, { id = "b", kind = "row", size = 9, needs = {} } }
+    local list = { { id = "a", kind = "row", size = 1, needs = {}, label = "a" },
+      { id = "b", kind = "row", size = 9, needs = {}, label = "b" } }
     local outcome = fake_group.run(2, 1, function(group)
       local handlers = group.rank == 0 and owner_handlers(group, list, {}, {}) or rank_handlers(group, {})
       function handlers.run(task)
@@ -281,6 +282,22 @@ describe("dispatch", function()
     assert.equal(first.a, second.a) -- the same table: what was made of it is known again
     assert.same({ a = { of = "3" } }, pass { { name = "a", kind = "x", key = "3" } })
     assert.same({ a = { of = "1" } }, pass { { name = "a", kind = "x", key = "1" } })
+  end)
+
+  it("says what each rank does, and of many how many do what", function()
+    local function shown(size)
+      local seen, list = {}, grid(1, 2, 6)
+      local outcome = fake_group.run(size, 4, function(group)
+        if group.rank > 0 then return worker.run(group, rank_handlers(group, {})) end
+        local handlers = owner_handlers(group, list, {}, {})
+        function handlers.show(text) seen[text] = true end
+        return dispatch.run(group, list, handlers, { root = false })
+      end)
+      check_outcome(outcome)
+      return seen
+    end
+    assert.is_true(shown(3)["1: model1, model; 1 idle"])
+    assert.is_true(shown(10)["1 model; 8 idle"])
   end)
 
   it("knows its own messages", function()

@@ -23,15 +23,33 @@ local SECONDS = 1
 local Dispatcher = {}
 Dispatcher.__index = Dispatcher
 
--- The progress line: who does what.
-local function show(self)
-  local words = {}
+-- How many ranks a progress line names one by one.
+local NAMED = 8
+
+local kinds = { "model", "dense", "samples", "scores", "row" }
+
+-- What each rank does; of many, how many do what.
+local function state_text(self)
+  local words, counts, idle = {}, {}, 0
   for rank = 0, self.group.size - 1 do
     local now = self.current[rank][1]
-    if now then words[#words + 1] = ("%d: %s"):format(rank, now.label or now.id) end
+    if now then
+      if self.group.size <= NAMED then
+        words[#words + 1] = ("%d: %s%s"):format(rank, now.label, now.kind ~= "row" and ", " .. now.kind or "")
+      end
+      counts[now.kind] = (counts[now.kind] or 0) + 1
+    elseif rank > 0 or self.schedule.root then
+      idle = idle + 1
+    end
   end
-  self.handlers.show(table.concat(words, "; "))
+  for _, kind in ipairs(self.group.size > NAMED and kinds or {}) do
+    if counts[kind] then words[#words + 1] = ("%d %s"):format(counts[kind], kind) end
+  end
+  if idle > 0 then words[#words + 1] = ("%d idle"):format(idle) end
+  return table.concat(words, "; ")
 end
+
+local function show(self) self.handlers.show(state_text(self)) end
 
 -- A task is over: its rank goes on with the one that it got ahead.
 local function note_end(self, rank, id, seconds)
