@@ -132,6 +132,21 @@ describe("weights of samples", function()
     assert.is_nil(chosen.weights)
   end)
 
+  it("are those of the entries where indices are given", function()
+    local function numbers(weight)
+      return function(pool)
+        for _, entry in ipairs(pool) do entry.weight = weight end
+        return { pool[1].index, { index = pool[2].index }, { index = pool[3].index, weight = 7 } }
+      end
+    end
+    local split = by_margin { 1, 2, 3, 4, 5, 6 }
+    local chosen = sample(model, split, { sampling = numbers(3) })
+    assert.same({ 1, 3, 5, 2, 4, 6 }, chosen)
+    assert.same({ 3, 3, 7, 3, 3, 7 }, chosen.weights)
+    assert.has_error(function() sample(model, split, { sampling = numbers(-3) }) end,
+      "sample: sampling: expected weights that are finite numbers above 0, got -3 for sample 1")
+  end)
+
   it("have to be finite and above 0", function()
     for given, shown in pairs { [0] = "0", [-1] = "-1", [math.huge] = "inf", x = "'x'" } do
       assert.has_error(function()

@@ -5,8 +5,9 @@ local options = require "secateur.util.options"
 
 local sample_choice = {}
 
-local function check_weight(item, index)
-  local weight = item.weight
+-- What a sample counts: as the item says, where it is a table that does, else as was written to the entry.
+local function check_weight(item, entry, index)
+  local weight = type(item) == "table" and rawget(item, "weight") or rawget(entry, "weight")
   if weight == nil or math.type(weight) and weight > 0 and weight < math.huge then return weight end
   errors.refuse("sample", "sampling: expected weights that are finite numbers above 0, got %s for sample %d",
     options.describe(weight), index)
@@ -57,7 +58,7 @@ function sample_choice.read(entries, chosen, whose)
       errors.refuse("sample", "sampling: expected each sample once, got %d twice", entry.index)
     end
     seen[entry], found[i] = true, entry
-    if type(item) == "table" then entry.weight = check_weight(item, entry.index) end
+    entry.weight = check_weight(item, entry, entry.index)
   end
   return found
 end

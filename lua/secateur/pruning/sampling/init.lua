@@ -1,11 +1,11 @@
 --- The option `sampling`, which samples of each class neurons are scored on; and strategies as values, to be composed.
 --
--- A strategy is a name (`sample` lists them), what this table holds or makes, a function of one's own
--- `f(pool, ctx)`, called once per class, that gives a list of entries of the pool or of indices, of which the first
--- `per_class` are taken; or a table `{ choose = f, scope = "class" | "all", version =, name = }`. With scope "all" the
--- function is called once, with the samples of all classes, and the first `ctx.count` of its list are taken, whatever
--- class they are of. `version` says that a sweep's stored rows are of this strategy, in place of its source and what it
--- refers to.
+-- A strategy is a name (`sample` lists them), what this table holds or makes, a function of one's own `f(pool, ctx)`,
+-- called once per class, that gives a list of entries of the pool or of indices, of which the first `per_class` are
+-- taken; or a table `{ choose = f, scope = "class" | "all", version =, name = }`. With scope "all" the function is
+-- called once, with the samples of all classes, and the first `ctx.count` of its list are taken, whatever class they
+-- are of; what the model says of all images is then in memory at once. `version` says that a sweep's stored rows are
+-- of this strategy, in place of its source and what it refers to.
 --
 -- `pool`: a list, in the order of the split, that may be sorted in place. Each entry has
 --
