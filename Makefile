@@ -251,6 +251,7 @@ test:
 	@rm -f $(BUILD)/summary
 	@$(INSTALL_PACKAGES) build run test
 	@$(INSTALL_PACKAGES) codec || echo 'Going on without: TIFF, WebP or DICOM files may not be readable.' >&2
+	@$(INSTALL_PACKAGES) mpi mpich || echo 'Going on without: what several processes do together is not tested.' >&2
 	@$(INSTALL_PACKAGES) format || echo 'Going on without it: the layout of C is not checked.' >&2
 	+@MAKE='$(PARALLEL)' BUILD=$(BUILD) COMPUTING='$(wildcard $(COMPUTING))' .ci/test
 

@@ -51,8 +51,9 @@ function mpirun.command(flavour, ranks, path, settings)
   settings = settings or {}
   local cpath = mpirun.folder(settings.module or flavour) .. "/?.so;" .. package.cpath
   local program = ("%s %s"):format(quoted(child.interpreter()), quoted(path))
-  return ("env %s %s LUA_PATH_5_4=%s LUA_CPATH_5_4=%s %s timeout --foreground -k 5 %d mpirun.%s %s -n %d %s"):format(FORGET,
-    environment[flavour], quoted(package.path), quoted(cpath), settings.env or "", FENCE, flavour,
+  local form = "env %s %s LUA_PATH_5_4=%s LUA_CPATH_5_4=%s %s "
+    .. "timeout --foreground -k 5 %d mpirun.%s %s -n %d %s"
+  return form:format(FORGET, environment[flavour], quoted(package.path), quoted(cpath), settings.env or "", FENCE, flavour,
     settings.args or "", ranks, (settings.wrap or "%s"):format(program))
 end
 
