@@ -35,4 +35,42 @@ function skipped.count(...)
   return total
 end
 
+-- The notes of a split's data set: a list that grows as images turn out to be unreadable; nil of splits of one's own,
+-- whose lists are theirs.
+local function notes_of(split) return type(split) == "table" and is_ours(split) and split.shared.skipped or nil end
+
+--- How many images a split's data set has noted as unreadable by now: a mark for `since` and `join`.
+-- @tparam Split split
+-- @treturn int
+function skipped.known(split)
+  return #(notes_of(split) or {})
+end
+
+--- What was noted since a mark.
+-- @tparam Split split
+-- @int known the mark
+-- @treturn {table,...} of `path` and `message`
+function skipped.since(split, known)
+  local found, notes = {}, notes_of(split) or {}
+  for i = known + 1, #notes do found[#found + 1] = { path = notes[i].path, message = notes[i].message } end
+  return found
+end
+
+--- Puts what several processes noted since a mark, one process after the other, in the place of what this one did.
+-- Nothing is said of it: who noted it has.
+-- @tparam Split split
+-- @int known the mark
+-- @tparam {table,...} found what all of them had `since` it
+function skipped.join(split, known, found)
+  local notes = notes_of(split)
+  if not notes then return end
+  local messages = split.shared.known
+  for i = #notes, known + 1, -1 do
+    messages[notes[i].path], notes[i] = nil, nil
+  end
+  for _, note in ipairs(found) do
+    if not messages[note.path] then messages[note.path], notes[#notes + 1] = note.message, note end
+  end
+end
+
 return skipped

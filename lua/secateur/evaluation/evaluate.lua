@@ -4,11 +4,13 @@ local Evaluation = require "secateur.evaluation.evaluation_result"
 local binary_metrics = require "secateur.evaluation.binary_metrics"
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
+local group_rule = require "secateur.mpi.group_rule"
 local heads = require "secateur.models.heads"
 local metrics = require "secateur.evaluation.metrics"
 local multi_label_metrics = require "secateur.evaluation.multi_label_metrics"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
 
 local function is_threshold(value)
@@ -24,6 +26,7 @@ local rules = {
   batch = { type = "integer", min = 1, default = 64 },
   workers = { type = "integer", min = 1, max = 64, default = 1 },
   threshold = { type = { "number", "string", "list" }, check = is_threshold },
+  group = group_rule,
 }
 
 -- Not-a-number compares with nothing, and would pass for a wrong prediction.
@@ -183,7 +186,9 @@ end
 -- @tparam Split split such as `data.test`
 -- @tab[opt] opts `batch` (64), `workers` (threads that decode, 1); `threshold` of two classes or of findings: a number
 --   (0.5), a list of one per finding, or "youden": each finding's best on these very images, which is optimistic, and
---   said so. `youden_threshold` of an evaluation is the number or list to take from the validation split
+--   said so. `youden_threshold` of an evaluation is the number or list to take from the validation split; `group` (none;
+--   `sc.mpi.group()`: its ranks, which all make this call, share the images out, and all get the whole result, with the
+--   bits of a single process)
 -- @treturn Evaluation
 -- @raise when the model and the split do not fit each other, a threshold is none, or a logit is not finite
 -- @usage
@@ -194,7 +199,8 @@ end
 local function evaluate(model, split, opts)
   predict.check("evaluate", model, split)
   opts = options.check("evaluate", opts, rules)
-  local result = errors.within("evaluate", measure, model, split, opts)
+  shares.check_split("evaluate", split, opts.group)
+  local result = shares.together(opts.group, errors.within, "evaluate", measure, model, split, opts)
   model:release()
   return result
 end

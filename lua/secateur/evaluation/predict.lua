@@ -6,6 +6,8 @@ local heads = require "secateur.models.heads"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local preparation = require "secateur.models.preparation"
+local shares = require "secateur.mpi.shares"
+local skipped = require "secateur.data.skipped"
 
 local predict = {}
 
@@ -88,21 +90,43 @@ function predict.check(name, model, split, argument, adapts)
   predict.check_fit(name, model, split, argument, adapts)
 end
 
+-- What is run of a split by this rank: a split, and the number of its first sample less 1.
+local function own_part(split, group)
+  if not shares.are(group) then return split, 0 end
+  local first, last = shares.range(group, split:count())
+  local indices = {}
+  for index = first, last do indices[#indices + 1] = index end
+  return #indices > 0 and split:subset(indices) or nil, first - 1
+end
+
+-- Logits as lists, labels, and which samples they are of.
+local function run_part(model, part, before, opts)
+  local rows, labels, indices = {}, {}, {}
+  local execution_plan = model:execution_plan(math.min(opts.batch, part:count()))
+  for x, y, kept in part:batches { batch = opts.batch, workers = opts.workers } do
+    local first = #rows
+    for i, row in ipairs(execution_plan:forward(x):totable()) do
+      rows[first + i], indices[first + i] = row, before + (kept and kept[i] or first + i)
+    end
+    for i, label in ipairs(y:totable()) do labels[first + i] = label end
+  end
+  return rows, labels, indices
+end
+
 --- Logits of all samples of a split, in inference mode.
 -- @tparam Model model
 -- @tparam Split split
--- @tab opts `batch`, `workers`
+-- @tab opts `batch`, `workers`, `group` (of ranks that share the samples out; each gets the whole result)
 -- @treturn table `logits` [N x outputs], `labels` (int64 [N]; of findings [N x findings]), `indices` (list: which
 -- samples of the split, for those that cannot be decoded are left out)
 function predict.run(model, split, opts)
-  local rows, labels, indices = {}, {}, {}
-  local execution_plan = model:execution_plan(math.min(opts.batch, split:count()))
-  for x, y, kept in split:batches { batch = opts.batch, workers = opts.workers } do
-    local first = #rows
-    for i, row in ipairs(execution_plan:forward(x):totable()) do
-      rows[first + i], indices[first + i] = row, kept and kept[i] or first + i
-    end
-    for i, label in ipairs(y:totable()) do labels[first + i] = label end
+  local part, before = own_part(split, opts.group)
+  local known, rows, labels, indices = skipped.known(split), {}, {}, {}
+  if part then rows, labels, indices = run_part(model, part, before, opts) end
+  if shares.are(opts.group) then
+    rows, labels = shares.join(opts.group, rows), shares.join(opts.group, labels)
+    indices = shares.join(opts.group, indices)
+    skipped.join(split, known, shares.join(opts.group, skipped.since(split, known)))
   end
   if #rows == 0 then errors.raise("%s: none of the images could be decoded", split.name or "split") end
   local whole = type(labels[1]) ~= "table" and "int64" or nil -- else a number per finding
