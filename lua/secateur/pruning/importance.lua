@@ -13,6 +13,7 @@ local sample = require "secateur.pruning.sample"
 local sample_scores = require "secateur.pruning.sample_scores"
 local scores = require "secateur.pruning.scores"
 local scoring_context = require "secateur.pruning.scoring_context"
+local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
 local strategy = require "secateur.pruning.strategy"
 local unit_readers = require "secateur.pruning.unit_readers"
@@ -20,7 +21,7 @@ local unit_readers = require "secateur.pruning.unit_readers"
 -- The samples that are scored on.
 local function choose_samples(model, split, opts)
   local indices = opts.indices or errors.within("importance", sample, model, split, { sampling = opts.sampling,
-    per_class = opts.per_class, seed = opts.seed })
+    per_class = opts.per_class, seed = opts.seed, group = opts.group })
   if #indices == 0 and not opts.indices then
     errors.refuse("importance", "sampling: expected a function that chooses samples that can be read, got none of "
       .. "any class")
@@ -143,22 +144,23 @@ end
 -- @tparam[opt] table opts
 --   `method` ("sensitivity"; a name or a function, see above), `redundancy`, `calibration` (a split or a Tensor
 --   [N x C x H x W] of normalised images; the split), `calibration_count` (256 of them, chosen by the seed; where a
---   split has fewer, augmented views are added, up to 16 of an image),
---   `sampling` (a name, function or table, see `sample`; default: "random" with redundancy,
---   where the choice makes no difference, else "clustering", which runs the model on the whole split), `per_class`
---   (10), `indices` (samples chosen already; those that cannot be read are left out; with `weights`, as `sample` gives
---   them, means are weighted), `reduce` ("sum" keeps
---   the sign, "abs" takes the magnitude of each sample's sum; default: "sum" for `lrp` and `dlb` on networks without
---   attention and for what has no sign, else "abs", since signed
---   sums of `ig` and `gradient_x_input`, and of any on transformers, rank no better than chance; of no effect on
---   `sensitivity` and with `redundancy`, which take squares), `seed` (0), `batch` (16), `target` ("label";
---   "prediction", a class, or a contrast `{ of = "label", against = "runner_up" }` of these; `sensitivity` looks at all
---   classes), `on_batch` (function(done, total)), and those that the method has in `attribute`
--- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices that were
---   used, their weights, layers in order, redundancy, calibration_count, reduce, skipped: how many images were left
---   out because they
---   could not be read, as far as is known, ...) is there to be read, but does not show up in a
---   loop. `prune` repairs with the same calibration images, for which it asks the scores
+--   split has fewer, augmented views are added, up to 16 of an image), `sampling` (a name, function or table, see
+--   `sample`; default: "random" with redundancy, where the choice makes no difference, else "clustering", which runs
+--   the model on the whole split), `per_class` (10), `indices` (samples chosen already; those that cannot be read are
+--   left out; with `weights`, as `sample` gives them, means are weighted), `reduce` ("sum" keeps the sign, "abs" takes
+--   the magnitude of each sample's sum; default: "sum" for `lrp` and `dlb` on networks without attention and for what
+--   has no sign, else "abs", since signed sums of `ig` and `gradient_x_input`, and of any on transformers, rank no
+--   better than chance; of no effect on `sensitivity` and with `redundancy`, which take squares), `seed` (0), `batch`
+--   (16), `target` ("label"; "prediction", a class, or a contrast `{ of = "label", against = "runner_up" }` of these;
+--   `sensitivity` looks at all classes), `on_batch` (function(done, total)), those that the method has in `attribute`,
+--   and `group` (none; `sc.mpi.group()`: its ranks, which all make this call, share out the samples, and the images
+--   that a sampling looks at; all get the same scores, with the bits of a single process. Functions of one's own are
+--   called on every rank, with all samples, of which `ctx:attribute`, `ctx:gradient` and `ctx:forward` run a part each;
+--   `on_batch` counts those of its rank; statistics of calibration images are made on every rank)
+-- @treturn table layer name -> Tensor [units]; the key `provenance` (method, sampling, indices that were used, their
+--   weights, layers in order, redundancy, calibration_count, reduce, skipped: how many images were left out because
+--   they could not be read, as far as is known, ...) is there to be read, but does not show up in a loop. `prune`
+--   repairs with the same calibration images, for which it asks the scores
 -- @usage
 -- local scores = sc.importance(model, data.train)
 -- local scores = sc.importance(model, data.train, { method = "lrp", sampling = "clustering", per_class = 10 })
@@ -178,7 +180,9 @@ local function importance(model, split, opts)
   checked.reduce = checked.reduce or sample_scores.reduction(model, checked.method)
   local layers, names = model:layers(), {}
   if #layers == 0 then errors.refuse("importance", "model: expected layers that can be pruned, found none") end
-  local by_layer, indices, method, count = errors.within("importance", score, model, split, layers, checked)
+  checked.readable = {}
+  local by_layer, indices, method, count = shares.together(checked.group, errors.within, "importance", score, model,
+    split, layers, checked)
   model:release()
   for _, layer in ipairs(layers) do
     if by_layer[layer.name] then names[#names + 1] = layer.name end

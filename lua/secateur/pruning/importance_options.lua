@@ -1,6 +1,7 @@
 --- The options of importance, for whoever has to know early that they are good.
 -- @module secateur.pruning.importance_options
 local errors = require "secateur.util.errors"
+local group_rule = require "secateur.mpi.group_rule"
 local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
 local scoring_method = require "secateur.pruning.scoring_method"
@@ -38,6 +39,7 @@ importance_options.rules = {
     return not list or target.of and target.against, "both of and against"
   end },
   on_batch = { type = "function" },
+  group = group_rule,
 }
 
 -- Weights that samples bring along, see `sample`: one for each.

@@ -1,6 +1,7 @@
 --- Chooses the samples that neurons are scored on: a few per class.
 -- @module secateur.pruning.sample
 local errors = require "secateur.util.errors"
+local group_rule = require "secateur.mpi.group_rule"
 local label_groups = require "secateur.data.label_groups"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
@@ -10,6 +11,7 @@ local sample_choice = require "secateur.pruning.sample_choice"
 local sample_context = require "secateur.pruning.sample_context"
 local sample_pool = require "secateur.pruning.sample_pool"
 local samples = require "secateur.pruning.samples"
+local shares = require "secateur.mpi.shares"
 local strategy = require "secateur.pruning.strategy"
 
 local rules = {
@@ -17,6 +19,7 @@ local rules = {
   per_class = { type = "integer", min = 1, default = 10 },
   seed = { type = "integer", default = 0 },
   batch = { type = "integer", min = 1, default = 64 },
+  group = group_rule,
 }
 
 -- Calls the strategy; nil where it has to be called again without what turned out to be unreadable.
@@ -131,7 +134,9 @@ end
 --
 -- @tparam Model model
 -- @tparam Split split the training split, as a rule
--- @tparam[opt] table opts `sampling` ("clustering"), `per_class` (10), `seed` (0), `batch` (64)
+-- @tparam[opt] table opts `sampling` ("clustering"), `per_class` (10), `seed` (0), `batch` (64), `group` (none;
+--   `sc.mpi.group()`: its ranks, which all make this call, share out the images that the model is run on; each gets the
+--   whole result, with the bits of a single process. A function of one's own is called on every rank)
 -- @treturn {int,...} indices into the split, class by class; `unreadable`: those passed over; `findings` (multi-label):
 --   a finding per index, 0 for images without; `weights`: what each counts in `importance`, where the strategy said so
 -- @usage
@@ -141,8 +146,9 @@ local function sample(model, split, opts)
   local checked = options.check("sample", opts, rules)
   local read = strategy.read("sample", "sampling", checked.sampling)
   check_split(model, split)
-  return errors.within("sample", choose, { model = model, split = split, strategy = read, names = {}, order = {},
-    per_class = checked.per_class, seed = checked.seed, batch = checked.batch, readable = {} })
+  return shares.together(checked.group, errors.within, "sample", choose, { model = model, split = split,
+    strategy = read, names = {}, order = {}, per_class = checked.per_class, seed = checked.seed,
+    batch = checked.batch, readable = {}, group = checked.group })
 end
 
 return sample

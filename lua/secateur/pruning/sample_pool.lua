@@ -5,8 +5,11 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local heads = require "secateur.models.heads"
 local options = require "secateur.util.options"
+local predict = require "secateur.evaluation.predict"
 local readable = require "secateur.data.readable"
 local sample_measures = require "secateur.pruning.sample_measures"
+local shares = require "secateur.mpi.shares"
+local skipped = require "secateur.data.skipped"
 
 local sample_pool = {}
 
@@ -46,28 +49,56 @@ local function pooled(value)
   return value:reshape(shape[1], -1)
 end
 
+-- Runs the model on samples of the split: index -> `logits`, `features`, `row`, as far as they are wanted.
+local function run_model(job, indices, wanted)
+  local plan, found = job.model:execution_plan(job.batch, { keep = wanted.nodes }), {}
+  for x, _, positions in job.split:subset(indices):batches { batch = job.batch } do
+    local output = plan:forward(x)
+    local logits = wanted.first and output:totable()
+    local features = wanted.first and plan:value(job.node)
+    local rows = wanted.layer ~= nil and pooled(plan:value(wanted.layer))
+    for i, position in ipairs(positions) do
+      found[indices[position]] = { logits = logits and logits[i], features = features and features[i]:reshape(-1),
+        row = rows and rows[i] }
+    end
+  end
+  return found
+end
+
+-- The same, each rank a part.
+local function run_shared(job, indices, wanted)
+  local first, last = shares.range(job.group, #indices)
+  local mine, known = table.move(indices, first, last, 1, {}), skipped.known(job.split)
+  local found, all = #mine > 0 and run_model(job, mine, wanted) or {}, {}
+  for _, said in pairs(found) do
+    for _, key in ipairs { "features", "row" } do said[key] = said[key] and said[key]:totable() end
+  end
+  for _, part in ipairs(shares.all_gather(job.group, found)) do
+    for index, said in pairs(part) do
+      for _, key in ipairs { "features", "row" } do said[key] = said[key] and core.tensor(said[key]) or nil end
+      all[index] = said
+    end
+  end
+  predict.share_skipped(job.group, job.split, known)
+  return all
+end
+
 -- Runs the model over the pool and keeps rows of nodes; the logits as well, when it is the first time.
 local function run(self, layer)
   local job, first = self.job, not self.logits
   job.node = job.node or penultimate(job.model)
-  local wanted, indices = {}, indices_of(self)
-  if first then wanted[1] = job.node end
-  if layer ~= nil and layer ~= wanted[1] then wanted[#wanted + 1] = layer end
+  local nodes, indices = {}, indices_of(self)
+  if first then nodes[1] = job.node end
+  if layer ~= nil and layer ~= nodes[1] then nodes[#nodes + 1] = layer end
   self.logits = self.logits or {}
   if layer ~= nil then self.layers[layer] = {} end
-  local plan = job.model:execution_plan(job.batch, { keep = wanted })
-  for _, index in ipairs(indices) do job.readable[index] = false end
-  for x, _, positions in job.split:subset(indices):batches { batch = job.batch } do
-    local output = plan:forward(x)
-    local logits = first and output:totable()
-    local features = first and plan:value(job.node)
-    local rows = layer ~= nil and pooled(plan:value(layer))
-    for i, position in ipairs(positions) do
-      local index = indices[position]
-      job.readable[index] = true
-      if first then self.logits[index], self.features[index] = logits[i], features[i]:reshape(-1) end
-      if rows then self.layers[layer][index] = rows[i] end
-    end
+  local run_all = shares.are(job.group) and run_shared or run_model
+  local found = run_all(job, indices, { nodes = nodes, first = first, layer = layer })
+  for _, index in ipairs(indices) do
+    local said = found[index]
+    job.readable[index] = said ~= nil
+    if said and first then self.logits[index], self.features[index] = said.logits, said.features end
+    if said and layer ~= nil then self.layers[layer][index] = said.row end
   end
 end
 

@@ -3,7 +3,10 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local heads = require "secateur.models.heads"
+local predict = require "secateur.evaluation.predict"
 local readable = require "secateur.data.readable"
+local shares = require "secateur.mpi.shares"
+local skipped = require "secateur.data.skipped"
 local targets = require "secateur.models.targets"
 
 local sample_runs = {}
@@ -70,14 +73,14 @@ local function of_kept(list, chunk, first, kept)
   return found
 end
 
---- Calls a function with the samples, batch by batch.
--- @tparam Split split
--- @tparam {int,...} indices with, where there are some, `findings` and `weights`, see `sample`
--- @tab opts `batch`, `on_batch`
--- @func use (x, y, drawn, weights, kept): a batch, the findings that its samples were drawn for (an empty list where
---   there are none), their weights (nil where all are alike) and their indices
--- @treturn {int,...} the indices of those that could be read, with their `findings` and `weights` where there are some
-function sample_runs.each(split, indices, opts, use)
+-- A list of indices that has findings and weights, where it has any.
+local function with_fields(list, findings, weights)
+  if not findings and not weights then return list end
+  return setmetatable(list, { __index = { findings = findings, weights = weights } })
+end
+
+-- The samples batch by batch; gives those that could be read.
+local function walk(split, indices, opts, use)
   local used, findings, weights = {}, indices.findings, indices.weights
   local used_findings, used_weights = findings and {}, weights and {}
   for first = 1, #indices, opts.batch do
@@ -93,11 +96,60 @@ function sample_runs.each(split, indices, opts, use)
     end
     if opts.on_batch then errors.call(opts.on_batch, math.min(first + opts.batch - 1, #indices), #indices) end
   end
-  if #used == 0 then
-    errors.refuse(opts.name or "importance", "split: expected at least one image that can be read")
+  return with_fields(used, used_findings, used_weights)
+end
+
+local function slice(list, first, last) return list and table.move(list, first, last, 1, {}) end
+
+-- The samples that can be read, of all ranks: each looks at its part. What `sample` chose can be.
+local function find_readable(split, indices, opts)
+  if indices.unreadable then return indices end
+  opts.readable = opts.readable or {}
+  if opts.readable.of == indices then return opts.readable.list end
+  local first, last = shares.range(opts.group, #indices)
+  local kept, known = {}, skipped.known(split)
+  for from = first, last, opts.batch do
+    local _, _, found = readable.batch(split, slice(indices, from, math.min(from + opts.batch - 1, last)))
+    table.move(found or {}, 1, #(found or {}), #kept + 1, kept)
   end
-  if not findings and not weights then return used end
-  return setmetatable(used, { __index = { findings = used_findings, weights = used_weights } })
+  kept = shares.join(opts.group, kept)
+  predict.share_skipped(opts.group, split, known)
+  local list = with_fields(kept, indices.findings and of_kept(indices.findings, indices, 1, kept),
+    indices.weights and of_kept(indices.weights, indices, 1, kept))
+  opts.readable.of, opts.readable.list = indices, list
+  return list
+end
+
+local function refuse_none(opts)
+  errors.refuse(opts.name or "importance", "split: expected at least one image that can be read")
+end
+
+--- Calls a function with the samples, batch by batch; with a group, with those of this rank alone.
+-- @tparam Split split
+-- @tparam {int,...} indices with, where there are some, `findings` and `weights`, see `sample`
+-- @tab opts `batch`, `on_batch`, `group`; `readable`: a table in which ranks remember which samples can be read
+-- @func begin (first: the number of the first sample) -> use, and optionally finish, which is called at the end. `use`
+--   is a function of (x, y, drawn, weights, kept): a batch, the findings that its samples were drawn for (an empty list
+--   where there are none), their weights (nil where all are alike) and their indices. A rank without samples does not
+--   begin
+-- @treturn {int,...} the indices of those that could be read, of all ranks, with their `findings` and `weights` where
+--   there are some
+-- @treturn {int,...} the same of this rank
+function sample_runs.each(split, indices, opts, begin)
+  local mine, first = indices, 1
+  local all = shares.are(opts.group) and find_readable(split, indices, opts) or nil
+  if all then
+    if #all == 0 then refuse_none(opts) end
+    local last
+    first, last = shares.range(opts.group, #all)
+    mine = with_fields(slice(all, first, last), slice(all.findings, first, last), slice(all.weights, first, last))
+    if #mine == 0 then return all, mine end
+  end
+  local use, finish = begin(first)
+  local used = walk(split, mine, opts, use)
+  if #used == 0 then refuse_none(opts) end
+  if finish then finish() end
+  return all or used, used
 end
 
 return sample_runs

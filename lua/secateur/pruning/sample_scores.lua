@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local methods = require "secateur.attribution.methods"
 local relevance = require "secateur.attribution.relevance"
 local sample_runs = require "secateur.pruning.sample_runs"
+local shares = require "secateur.mpi.shares"
 
 local sample_scores = {}
 
@@ -61,12 +62,21 @@ end
 -- @treturn {int,...} the samples that could be read
 function sample_scores.mean(row, model, split, names, indices, opts, reduce)
   model:release() -- the arena of whoever chose the samples: one at a time
-  local step, finish = sample_runs.start(row, model, names, opts, { name = opts.name })
-  local totals = {}
-  local used = sample_runs.each(split, indices, opts, function(x, y, drawn, weights)
-    accumulate(totals, step(x, y, drawn).layers, reductions[reduce], weights)
+  local totals, later = {}, shares.are(opts.group) and {} or nil
+  local used = sample_runs.each(split, indices, opts, function(first)
+    local step, finish = sample_runs.start(row, model, names, opts, { name = opts.name }, first)
+    return function(x, y, drawn, weights)
+      local sums = step(x, y, drawn).layers
+      if not later then return accumulate(totals, sums, reductions[reduce], weights) end
+      later[#later + 1] = { sums = sums, weights = weights }
+    end, finish
   end)
-  finish()
+  if later then -- one rank after the other, as one process adds up one sample after the other
+    totals = shares.chain(opts.group, totals, function(so_far)
+      for _, part in ipairs(later) do accumulate(so_far, part.sums, reductions[reduce], part.weights) end
+      return so_far
+    end)
+  end
   local divisor = total_weight(used)
   for _, total in pairs(totals) do
     for unit, sum in ipairs(total) do total[unit] = sum / divisor end
@@ -82,7 +92,8 @@ end
 -- @tab readers where units are seen, see secateur.pruning.unit_readers
 -- @tparam {int,...} indices
 -- @tab opts
--- @treturn function of a layer's name and the means of its units, a list, that gives the energies, a list
+-- @treturn function of a layer's name and the means of its units, a list, that gives the energies, a list; with a group
+--   all ranks call it, for the same layers in the same order
 -- @treturn {int,...} the samples that could be read
 function sample_scores.energies(row, model, split, graph, readers, indices, opts)
   model:release()
@@ -92,13 +103,16 @@ function sample_scores.energies(row, model, split, graph, readers, indices, opts
   end
   table.sort(nodes)
   for _, node in ipairs(nodes) do all[node] = {} end
-  local step, finish = sample_runs.start(row, model, {}, opts, { graph = graph, nodes = nodes })
-  local used = sample_runs.each(split, indices, opts, function(x, y, drawn)
-    for node, terms in pairs(step(x, y, drawn).terms) do table.move(terms, 1, #terms, #all[node] + 1, all[node]) end
+  local used, mine = sample_runs.each(split, indices, opts, function(first)
+    local step, finish = sample_runs.start(row, model, {}, opts, { graph = graph, nodes = nodes }, first)
+    return function(x, y, drawn)
+      for node, terms in pairs(step(x, y, drawn).terms) do table.move(terms, 1, #terms, #all[node] + 1, all[node]) end
+    end, finish
   end)
-  finish()
   return function(name, means)
-    local sums = row.family.add_energy({}, all[readers[name].seen_at], #used, means, used.weights)
+    local sums = shares.chain(opts.group, {}, function(so_far)
+      return row.family.add_energy(so_far, all[readers[name].seen_at], #mine, means, mine.weights)
+    end)
     local divisor = total_weight(used)
     for u, sum in ipairs(sums) do sums[u] = sum / divisor end
     return sums

@@ -7,12 +7,16 @@ local importance_options = require "secateur.pruning.importance_options"
 local merge_batches = require "secateur.attribution.merge_batches"
 local methods = require "secateur.attribution.methods"
 local options = require "secateur.util.options"
+local random_numbers = require "secateur.util.random_numbers"
 local sample_runs = require "secateur.pruning.sample_runs"
 local sample_scores = require "secateur.pruning.sample_scores"
+local shares = require "secateur.mpi.shares"
 local class_methods = require "secateur.util.methods"
 local unit_readers = require "secateur.pruning.unit_readers"
 
 local scoring_context = {}
+
+local STREAM = 0x73636f -- of ctx.random, apart from what else is drawn from the same seed
 
 -- Methods that say something of each sample and unit.
 local attributable = {}
@@ -34,6 +38,7 @@ end
 -- @field indices the samples chosen, positions in `split`; they are chosen when this is first looked at
 -- @field weights of the samples, where they have any (see `sample`); nil where all are alike
 -- @field seed of `importance`
+-- @field random a generator of random numbers that the seed decides, see Random
 -- @field per_class how many samples of each class
 -- @field batch the most samples at a time
 -- @field target what is explained unless a call says otherwise
@@ -45,6 +50,8 @@ local lazy = {}
 function lazy.indices(self) return self.job.choose() end
 
 function lazy.weights(self) return self.indices.weights end
+
+function lazy.random(self) return random_numbers.new(core.mix(self.seed, STREAM)) end
 
 function Context.__index(self, key)
   if Context[key] ~= nil then return Context[key] end
@@ -74,20 +81,37 @@ local function choose_nodes(self, name, wanted)
   return nodes
 end
 
--- Runs what `step` makes of each batch, a table node -> Tensor [n x units], over the samples: node -> Tensor
--- [samples x units], and the indices of the samples.
-local function collect_rows(self, name, step)
+-- The rows of all ranks, one rank after the other.
+local function join_rows(group, result)
+  for node, tensor in pairs(result) do result[node] = tensor:totable() end
+  local whole = {}
+  for _, part in ipairs(shares.all_gather(group, result)) do
+    for node, rows in pairs(part) do
+      whole[node] = whole[node] or {}
+      table.move(rows, 1, #rows, #whole[node] + 1, whole[node])
+    end
+  end
+  for node, rows in pairs(whole) do whole[node] = core.tensor(rows) end
+  return whole
+end
+
+-- Runs over the samples what `begin` gives: a function of a batch that gives a table node -> Tensor [n x units], and
+-- one that ends it. Gives node -> Tensor [samples x units], and the indices of the samples.
+local function collect_rows(self, name, begin, group)
   local result, count, total = {}, 0, #self.indices
-  local used = sample_runs.each(self.split, self.indices, { batch = self.batch, name = name }, function(x, y, drawn,
-      weights, kept)
-    local part = step(x, y, drawn, weights, kept)
-    merge_batches.add(result, part, count + 1, total)
-    count = count + x:size(1)
+  local opts = { batch = self.batch, name = name, group = group, readable = self.job.readable }
+  local used = sample_runs.each(self.split, self.indices, opts, function(first)
+    local step, finish = begin(first)
+    return function(x, ...)
+      merge_batches.add(result, step(x, ...), count + 1, total)
+      count = count + x:size(1)
+    end, finish
   end)
   if count < total then
     for node, tensor in pairs(result) do result[node] = tensor:view(1, count):clone() end
   end
   self.job.note_used(used)
+  if shares.are(group) then result = join_rows(group, result) end
   return result, used
 end
 
@@ -106,7 +130,7 @@ local function attribution_options(self, name, given)
   local checked = methods.check(name, given, rules)
   if not (given and given.target ~= nil) then checked.target = self.target end
   if methods.get(checked.method).rules.seed and not (given and given.seed) then checked.seed = self.seed end
-  checked.batch, checked.name = self.batch, name
+  checked.batch, checked.name, checked.group, checked.readable = self.batch, name, self.job.group, self.job.readable
   return checked
 end
 
@@ -122,9 +146,10 @@ local function attribute(self, name, given)
   if opts.reduce then errors.refuse(name, "reduce: expected none with per_sample, whose rows are not reduced") end
   local _ = self.indices -- before the plan: choosing runs the model, too
   self.model:release() -- of whoever ran the model last: one arena at a time
-  local step, finish = sample_runs.start(row, self.model, nodes, opts, { name = name })
-  local rows, used = collect_rows(self, name, function(x, y, drawn) return step(x, y, drawn).layers end)
-  finish()
+  local rows, used = collect_rows(self, name, function(first)
+    local step, finish = sample_runs.start(row, self.model, nodes, opts, { name = name }, first)
+    return function(x, y, drawn) return step(x, y, drawn).layers end, finish
+  end, self.job.group)
   return rows, used
 end
 
@@ -217,19 +242,20 @@ function Context:forward(layers, opts)
   local nodes = choose_nodes(self, name, layers)
   local _ = self.indices -- before the plan: choosing runs the model, too
   self.model:release()
-  local plan, kept = plan_values(self, name, nodes, checked.at)
-  local rows, used = collect_rows(self, name, function(x, y, _, _, indices)
-    plan:forward(x)
-    local values = {}
-    for _, node in ipairs(nodes) do
-      local value = plan:value(kept[node])
-      values[node] = checked.each and value or pool_values(value, checked.pool)
-    end
-    if not checked.each then return values end
-    errors.call(checked.each, values, y, indices)
-    return {}
-  end)
-  plan:close()
+  local rows, used = collect_rows(self, name, function()
+    local plan, kept = plan_values(self, name, nodes, checked.at)
+    return function(x, y, _, _, indices)
+      plan:forward(x)
+      local values = {}
+      for _, node in ipairs(nodes) do
+        local value = plan:value(kept[node])
+        values[node] = checked.each and value or pool_values(value, checked.pool)
+      end
+      if not checked.each then return values end
+      errors.call(checked.each, values, y, indices)
+      return {}
+    end, function() plan:close() end
+  end, not checked.each and self.job.group or nil)
   return rows, used
 end
 
@@ -246,7 +272,7 @@ class_methods.guard(Context, nil, "ctx")
 function scoring_context.new(model, split, layers, opts, choose, note_used)
   return setmetatable({ model = model, split = split, layers = layers, seed = opts.seed, per_class = opts.per_class,
     batch = opts.batch, target = opts.target, reduce = opts.reduce,
-    job = { choose = choose, note_used = note_used } }, Context)
+    job = { choose = choose, note_used = note_used, group = opts.group, readable = opts.readable } }, Context)
 end
 
 return scoring_context
