@@ -125,7 +125,7 @@ describe("evaluate", function()
       message_of(toy.model { size = 16 }, split))
     assert.equal("evaluate: batch: expected a whole number of at least 1, got 0",
       message_of(model, split, { batch = 0 }))
-    assert.equal("evaluate: unknown option 'batches', expected one of: batch, threshold, workers",
+    assert.equal("evaluate: unknown option 'batches', expected one of: batch, group, threshold, workers",
       message_of(model, split, { batches = 3 }))
     split.images[5][1][1][1] = 0 / 0
     split.names = { "a", "b", "c", "d", "e.png", "f" }

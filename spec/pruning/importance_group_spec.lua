@@ -127,7 +127,9 @@ end)
 describe("sample with a group", function()
   it("gives every rank what one process chooses", function()
     local function broken() return split_of { [4] = true } end
-    local function plain(list) return { tostring(list), list.unreadable, list.weights, table.move(list, 1, #list, 1, {}) } end
+    local function plain(list)
+      return { tostring(list), list.unreadable, list.weights, table.move(list, 1, #list, 1, {}) }
+    end
     for _, sampling in ipairs { "clustering", "herding", "random" } do
       local expected = plain(sc.sample(small(), broken(), { sampling = sampling, per_class = 3 }))
       for _, found in ipairs(rank_coroutines.values(3, function(group)

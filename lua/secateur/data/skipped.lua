@@ -1,5 +1,7 @@
 --- How many images were left out because they could not be read: what every result says of the data that it is about.
 -- @module secateur.data.skipped
+local errors = require "secateur.util.errors"
+
 local skipped = {}
 
 -- Of a split of a data set: those of its own that could not be decoded.
@@ -39,6 +41,24 @@ end
 -- whose lists are theirs.
 local function notes_of(split) return type(split) == "table" and is_ours(split) and split.shared.skipped or nil end
 
+--- Says that an image was left out, unless its data set is quiet.
+-- @tab shared what the splits of the data set have in common
+-- @tab note its `path` and `message`
+function skipped.say(shared, note)
+  if not shared.quiet then errors.warn("%s: skipped %s: %s", shared.name, note.path, note.message) end
+end
+
+--- Whether nothing is said of a split's images that cannot be read.
+-- @tparam Split split
+-- @bool quiet
+-- @treturn ?boolean what it was before; nil of splits of one's own, of which nothing is said here
+function skipped.set_quiet(split, quiet)
+  if not notes_of(split) then return nil end
+  local before = split.shared.quiet or false
+  split.shared.quiet = quiet
+  return before
+end
+
 --- How many images a split's data set has noted as unreadable by now: a mark for `since` and `join`.
 -- @tparam Split split
 -- @treturn int
@@ -56,20 +76,23 @@ function skipped.since(split, known)
   return found
 end
 
---- Puts what several processes noted since a mark, one process after the other, in the place of what this one did.
--- Nothing is said of it: who noted it has.
+--- Puts what several processes noted since a mark, one process after the other, in the place of what this one did,
+-- and says what this one did not know.
 -- @tparam Split split
 -- @int known the mark
 -- @tparam {table,...} found what all of them had `since` it
 function skipped.join(split, known, found)
-  local notes = notes_of(split)
+  local notes, own = notes_of(split), {}
   if not notes then return end
   local messages = split.shared.known
   for i = #notes, known + 1, -1 do
-    messages[notes[i].path], notes[i] = nil, nil
+    own[notes[i].path], messages[notes[i].path], notes[i] = true, nil, nil
   end
   for _, note in ipairs(found) do
-    if not messages[note.path] then messages[note.path], notes[#notes + 1] = note.message, note end
+    if not messages[note.path] then
+      messages[note.path], notes[#notes + 1] = note.message, note
+      if not own[note.path] then skipped.say(split.shared, note) end
+    end
   end
 end
 

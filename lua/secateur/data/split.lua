@@ -7,6 +7,7 @@ local files = require "secateur.util.files"
 local image_options = require "secateur.data.image_options"
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
+local skipped = require "secateur.data.skipped"
 local visible = require "secateur.util.visible"
 
 local split = {}
@@ -95,9 +96,7 @@ local function note_failures(self, failures)
     if not shared.known[path] then
       shared.known[path] = message
       table.insert(shared.skipped, { path = path, message = message })
-      if not shared.quiet then
-        errors.warn("%s: skipped %s: %s", shared.name, path, message)
-      end
+      skipped.say(shared, { path = path, message = message })
     end
   end
 end

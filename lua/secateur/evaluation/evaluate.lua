@@ -10,6 +10,7 @@ local metrics = require "secateur.evaluation.metrics"
 local multi_label_metrics = require "secateur.evaluation.multi_label_metrics"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local shared_images = require "secateur.evaluation.shared_images"
 local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
 
@@ -200,7 +201,7 @@ local function evaluate(model, split, opts)
   predict.check("evaluate", model, split)
   opts = options.check("evaluate", opts, rules)
   shares.check_split("evaluate", split, opts.group)
-  local result = shares.together(opts.group, errors.within, "evaluate", measure, model, split, opts)
+  local result = shared_images.together(opts.group, { split }, errors.within, "evaluate", measure, model, split, opts)
   model:release()
   return result
 end

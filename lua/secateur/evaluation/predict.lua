@@ -6,6 +6,7 @@ local heads = require "secateur.models.heads"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local preparation = require "secateur.models.preparation"
+local shared_images = require "secateur.evaluation.shared_images"
 local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
 
@@ -113,14 +114,6 @@ local function run_part(model, part, before, opts)
   return rows, labels, indices
 end
 
---- Has every rank know of the images that any of them could not read. All ranks call it.
--- @tparam Group group
--- @tparam Split split
--- @int known what `skipped.known` gave before they were read
-function predict.share_skipped(group, split, known)
-  skipped.join(split, known, shares.join(group, skipped.since(split, known)))
-end
-
 --- Logits of all samples of a split, in inference mode.
 -- @tparam Model model
 -- @tparam Split split
@@ -134,7 +127,7 @@ function predict.run(model, split, opts)
   if shares.are(opts.group) then
     rows, labels = shares.join(opts.group, rows), shares.join(opts.group, labels)
     indices = shares.join(opts.group, indices)
-    predict.share_skipped(opts.group, split, known)
+    shared_images.join_skipped(opts.group, split, known)
   end
   if #rows == 0 then errors.raise("%s: none of the images could be decoded", split.name or "split") end
   local whole = type(labels[1]) ~= "table" and "int64" or nil -- else a number per finding

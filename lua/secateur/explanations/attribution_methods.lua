@@ -99,6 +99,16 @@ function attribution_methods.check(name, argument, how)
   methods.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, methods.common)
 end
 
+-- Whether what is said of a sample is the same whatever else is in the batch, and wherever it stands there. Of functions
+-- of one's own nobody knows; SmoothGrad draws noise by the place, and a baseline may be a list or Tensor of one per
+-- sample.
+local function is_by_sample(how)
+  if type(how) == "function" then return false end
+  if type(how) == "string" then how = { method = how } end
+  local method, baseline = how.method, how.baseline
+  return method ~= "smoothgrad" and (baseline == nil or type(baseline) == "string")
+end
+
 -- What `heatmaps` takes as a method, `{name =, label =, colormap =, …}`, as options of attribute.
 local function options_of(entry)
   local how = { method = entry.name }
@@ -113,7 +123,8 @@ end
 -- @string name the public function
 -- @param given
 -- @int batch
--- @treturn {table,...} each `name`, `explain`, `optional`
+-- @treturn {table,...} each `name`, `explain`, `optional`, `by_sample` (whether what it says of a sample depends on
+--   nothing else in the batch)
 function attribution_methods.list(name, given, batch)
   local all = given == "all"
   if all then given = methods.explaining end
@@ -125,7 +136,7 @@ function attribution_methods.list(name, given, batch)
     attribution_methods.check(name, "methods." .. label, how)
     seen[label] = true
     local explain = attribution_methods.make("methods." .. label, how, batch)
-    list[#list + 1] = { name = label, explain = explain, optional = all }
+    list[#list + 1] = { name = label, explain = explain, optional = all, by_sample = is_by_sample(how) }
   end
   for i, method in ipairs(given) do
     local entry = type(method) == "table" and type(method.name) == "string" and method

@@ -5,6 +5,7 @@ local baselines = require "secateur.attribution.baselines"
 local core = require "secateur.core"
 local removal_curves = require "secateur.explanations.removal_curves"
 local errors = require "secateur.util.errors"
+local group_rule = require "secateur.mpi.group_rule"
 local heads = require "secateur.models.heads"
 local attribution_methods = require "secateur.explanations.attribution_methods"
 local confidence_intervals = require "secateur.evaluation.confidence_intervals"
@@ -12,7 +13,10 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local progress = require "secateur.util.progress"
 local randomisation = require "secateur.explanations.randomisation"
+local sample_parts = require "secateur.explanations.sample_parts"
 local sensitivity = require "secateur.explanations.sensitivity"
+local shared_images = require "secateur.evaluation.shared_images"
+local shares = require "secateur.mpi.shares"
 local similarity = require "secateur.explanations.similarity"
 local sparseness = require "secateur.explanations.sparseness"
 local image_subset = require "secateur.explanations.image_subset"
@@ -38,6 +42,7 @@ local rules = {
   level = { type = "number", above = 0, below = 1, default = 0.95 },
   progress = { type = "boolean" },
   on_progress = { type = "function" },
+  group = group_rule,
 }
 for key, rule in pairs(image_subset.rules) do rules[key] = rule end
 
@@ -110,7 +115,7 @@ local function follow(job, kind, maps)
   end
   local head = heads.kind(job.model)
   local function outputs(logits) return heads.probabilities(head, logits), heads.class_logits(head, logits) end
-  for _, part in ipairs(job.parts) do
+  for _, part in ipairs(job.own) do
     local from, to = part.x, background(job, kind.inserts and "insertion_baseline" or "baseline", part)
     if kind.inserts then from, to = to, from end
     local removal_order = removal_curves.removal_order(maps[part], kind.grid, kind.first)
@@ -122,6 +127,8 @@ local function follow(job, kind, maps)
     end
     job.tick(kind.name)
   end
+  sample_parts.complete(opts.group, { probability = curve.samples.probability, logit = curve.samples.logit,
+    areas = areas })
   for k, checkpoint in ipairs(kind.checkpoints) do
     curve.fractions[k] = checkpoint / kind.grid.count
     for _, output in ipairs { "probability", "logit" } do
@@ -147,7 +154,7 @@ end
 
 local function measure_maps(job, explainer, maps, values)
   values.sparseness, values.complexity, values.sensitivity = {}, {}, {}
-  for _, part in ipairs(job.parts) do
+  for _, part in ipairs(job.own) do
     local of = maps[part]
     if job.chosen.sparseness then spread(values.sparseness, part, sparseness.gini(of)) end
     if job.chosen.complexity then spread(values.complexity, part, sparseness.entropy(of)) end
@@ -158,6 +165,8 @@ local function measure_maps(job, explainer, maps, values)
       job.tick "sensitivity"
     end
   end
+  sample_parts.complete(job.options.group, { sparseness = values.sparseness, complexity = values.complexity,
+    sensitivity = values.sensitivity })
 end
 
 -- Similarity to the explanations of ever more random models: by layer, and each sample's mean magnitude over layers.
@@ -166,12 +175,13 @@ local function measure_randomisation(job, explainer, maps, values)
   local wanted = randomisation.spread(randomisation.layers(job.model), job.options.stages)
   for name, random in randomisation.cascade(job.model, wanted, job.options.seed) do
     local of = { spearman = {}, cosine = {} }
-    for _, part in ipairs(job.parts) do
+    for _, part in ipairs(job.own) do
       local again = explainer.explain(random, part.x, part.targets, nil, part.first)
       for measure, found in pairs(of) do spread(found, part, similarity[measure](maps[part], again)) end
       job.tick("randomisation of " .. name)
     end
     random:release()
+    sample_parts.complete(job.options.group, of)
     for i, value in pairs(of.spearman) do
       sums[i], counts[i] = (sums[i] or 0) + math.abs(value), (counts[i] or 0) + 1
     end
@@ -186,7 +196,7 @@ end
 -- What the explainer says of all images, by part; of one that is optional nil and a message where it refuses.
 local function explain_all(job, explainer)
   local maps = {}
-  for _, part in ipairs(job.parts) do
+  for _, part in ipairs(job.own) do
     local good, found = errors.catch(explainer.explain, job.model, part.x, part.targets, nil, part.first)
     if not good then
       if explainer.optional and errors.is_fault(found) and not found.exhausted then return nil, tostring(found) end
@@ -202,7 +212,8 @@ local function measure(job, explainer, result)
   local name, values = explainer.name, {}
   job.start(name)
   local maps, problem = explain_all(job, explainer)
-  if not maps then
+  problem = sample_parts.problem(job.options.group, problem)
+  if problem then
     job.skip()
     result.warnings[#result.warnings + 1] = ("%s: left out: %s"):format(name,
       problem:gsub("^methods%.[%w_]+: ", ""):gsub("^attribute: ", ""))
@@ -234,12 +245,15 @@ local function count_ticks(job)
   if job.chosen.randomisation then
     each = each + math.min(job.options.stages, #randomisation.layers(job.model))
   end
-  return each * #job.parts
+  return math.max(each * #job.own, 1)
 end
 
 local function run(model, source, opts, chosen, list)
   local parts = image_subset.collect("faithfulness", model, source, opts)
   local job = { model = model, options = opts, chosen = chosen, parts = parts }
+  local divisible = true
+  for _, explainer in ipairs(list) do divisible = divisible and explainer.by_sample end
+  job.own = sample_parts.own(opts.group, parts, divisible)
   job.kinds = curve_kinds(job)
   function job.interval(values)
     return confidence_intervals.mean(values, parts.count,
@@ -247,6 +261,7 @@ local function run(model, source, opts, chosen, list)
   end
   local done, begun, each = 0, 0, count_ticks(job)
   local total = each * #list
+  if opts.progress == nil and shares.are(opts.group) and opts.group.rank > 0 then opts.progress = false end
   local terminal, log = progress.modes(opts.progress, core.is_terminal())
   local line <close> = progress.new { total = total, label = "faithfulness", terminal = terminal, log = log,
     clock = core.clock }
@@ -301,7 +316,10 @@ end
 --   ("probability" or "logit": what areas are of); `radius` (0.02, in units of x) and `draws` (10) of sensitivity;
 --   `stages` (10: the most layers at which randomisation is looked at, evenly spread); `resamples` (1000) and `level`
 --   (0.95) of the percentile bootstrap; `seed` (0); `batch` (16); `progress` (a boolean; by default a line on a
---   terminal, elsewhere one a minute), `on_progress` (function(done, total, what))
+--   terminal, elsewhere one a minute), `on_progress` (function(done, total, what)); `group` (none; `sc.mpi.group()`:
+--   its ranks, which all make this call, share the images out, and all get the whole result, with the bits of a single
+--   process. With `smoothgrad` or functions of one's own they share out batches, of which there should be as many as
+--   ranks; `on_progress` counts what its rank does)
 -- @treturn Faithfulness `scores[method][measure]`: `{mean, low, high, count}` or nil; `methods` and `measures` (with
 --   `name`, `better` ("higher" or "lower"), `about`) in order; `values[method][measure]`: number per sample;
 --   `curves[method]`: "morf", "lerf", "deletion", "insertion" -> `fractions`, mean `probability` and `logit`, and
@@ -314,8 +332,10 @@ local function faithfulness(model, split, opts)
   local checked = options.check("faithfulness", opts, rules)
   local chosen = choose_measures(checked.measures)
   local list = attribution_methods.list("faithfulness", checked.methods, checked.batch)
-  list[#list + 1] = { name = "random", explain = attribution_methods.random(core.mix(checked.seed, 1)) }
-  local result = errors.within("faithfulness", function() return run(model, split, checked, chosen, list) end)
+  list[#list + 1] = { name = "random", explain = attribution_methods.random(core.mix(checked.seed, 1)),
+    by_sample = true }
+  local result = shared_images.together(checked.group, { split }, errors.within, "faithfulness", run, model, split,
+    checked, chosen, list)
   model:release()
   return result
 end

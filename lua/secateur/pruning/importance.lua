@@ -13,7 +13,7 @@ local sample = require "secateur.pruning.sample"
 local sample_scores = require "secateur.pruning.sample_scores"
 local scores = require "secateur.pruning.scores"
 local scoring_context = require "secateur.pruning.scoring_context"
-local shares = require "secateur.mpi.shares"
+local shared_images = require "secateur.evaluation.shared_images"
 local skipped = require "secateur.data.skipped"
 local strategy = require "secateur.pruning.strategy"
 local unit_readers = require "secateur.pruning.unit_readers"
@@ -181,8 +181,8 @@ local function importance(model, split, opts)
   local layers, names = model:layers(), {}
   if #layers == 0 then errors.refuse("importance", "model: expected layers that can be pruned, found none") end
   checked.readable = {}
-  local by_layer, indices, method, count = shares.together(checked.group, errors.within, "importance", score, model,
-    split, layers, checked)
+  local by_layer, indices, method, count = shared_images.together(checked.group,
+    { split, checked.calibration }, errors.within, "importance", score, model, split, layers, checked)
   model:release()
   for _, layer in ipairs(layers) do
     if by_layer[layer.name] then names[#names + 1] = layer.name end

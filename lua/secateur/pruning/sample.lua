@@ -11,7 +11,7 @@ local sample_choice = require "secateur.pruning.sample_choice"
 local sample_context = require "secateur.pruning.sample_context"
 local sample_pool = require "secateur.pruning.sample_pool"
 local samples = require "secateur.pruning.samples"
-local shares = require "secateur.mpi.shares"
+local shared_images = require "secateur.evaluation.shared_images"
 local strategy = require "secateur.pruning.strategy"
 
 local rules = {
@@ -67,7 +67,7 @@ local function choose_from(job, source, label, wanted)
     pool = without_unreadable(job, all)
     if #pool == before then return taken end
   end
-  if #all > 0 then
+  if #all > 0 and not (job.group and job.group.rank > 0) then
     errors.warn("sample: %snone of its %d images can be read",
       job.names[label] and ("class '%s': "):format(job.names[label]) or "split: ", #all)
   end
@@ -146,8 +146,8 @@ local function sample(model, split, opts)
   local checked = options.check("sample", opts, rules)
   local read = strategy.read("sample", "sampling", checked.sampling)
   check_split(model, split)
-  return shares.together(checked.group, errors.within, "sample", choose, { model = model, split = split,
-    strategy = read, names = {}, order = {}, per_class = checked.per_class, seed = checked.seed,
+  return shared_images.together(checked.group, { split }, errors.within, "sample", choose, { model = model,
+    split = split, strategy = read, names = {}, order = {}, per_class = checked.per_class, seed = checked.seed,
     batch = checked.batch, readable = {}, group = checked.group })
 end
 

@@ -5,9 +5,9 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local heads = require "secateur.models.heads"
 local options = require "secateur.util.options"
-local predict = require "secateur.evaluation.predict"
 local readable = require "secateur.data.readable"
 local sample_measures = require "secateur.pruning.sample_measures"
+local shared_images = require "secateur.evaluation.shared_images"
 local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
 
@@ -79,7 +79,7 @@ local function run_shared(job, indices, wanted)
       all[index] = said
     end
   end
-  predict.share_skipped(job.group, job.split, known)
+  shared_images.join_skipped(job.group, job.split, known)
   return all
 end
 

@@ -3,8 +3,8 @@
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local heads = require "secateur.models.heads"
-local predict = require "secateur.evaluation.predict"
 local readable = require "secateur.data.readable"
+local shared_images = require "secateur.evaluation.shared_images"
 local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
 local targets = require "secateur.models.targets"
@@ -113,7 +113,7 @@ local function find_readable(split, indices, opts)
     table.move(found or {}, 1, #(found or {}), #kept + 1, kept)
   end
   kept = shares.join(opts.group, kept)
-  predict.share_skipped(opts.group, split, known)
+  shared_images.join_skipped(opts.group, split, known)
   local list = with_fields(kept, indices.findings and of_kept(indices.findings, indices, 1, kept),
     indices.weights and of_kept(indices.weights, indices, 1, kept))
   opts.readable.of, opts.readable.list = indices, list
