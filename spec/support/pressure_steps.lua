@@ -113,11 +113,18 @@ step("predict", function() return network(), data() end, function(model, set)
   return sc.predict(model, set.train, { batch = 4 })
 end, function(result) return tostring(#result) end)
 
-for _, how in ipairs { "clustering", "confidence", "random" } do
+for _, how in ipairs { "clustering", "confidence", "coverage", "random" } do
   step("sample " .. how, function() return network(), data() end, function(model, set)
     return sc.sample(model, set.train, { sampling = how, per_class = 2, seed = 1 })
   end, function(result) return table.concat(result, " ") end)
 end
+
+step("sample by a chain over all classes", function() return network(), data() end, function(model, set)
+  return sc.sample(model, set.train, { per_class = 2, seed = 1,
+    sampling = sc.sampling.chain(sc.sampling.take(0.5, "margin"), sc.sampling.over_all "herding") })
+end, function(result) return table.concat(result, " ") end)
+
+step("pca", function() return core.randn(12, 6, { seed = 5 }) end, function(x) return sc.cluster.pca(x, 2) end, numbers)
 
 step("importance", function() return network(), data() end, function(model, set)
   return sc.importance(model, set.train, { method = "lrp", per_class = 2, seed = 1 })
