@@ -197,7 +197,7 @@ static sc_status await_piece(MPI_Request *request, sc_error *error) {
             return SC_OK;
         SC_TRY(sc_interrupt_check(error));
         SC_TRY(sc_mpi_finish_sends(false, error));
-        sc_mpi_wait_pause(&wait);
+        sc_mpi_transfer_pause(&wait);
     }
 }
 

@@ -25,14 +25,19 @@ void sc_mpi_sleep(double seconds) {
 }
 
 static void *run(void *unused) {
-    static const double pause = 1e-3;
+    static const double most = 1e-3, patience = 1; /* a receiver that has not come by then may be far from it */
+    sc_mpi_wait wait = sc_mpi_wait_begin();
+    size_t count = 0;
     pthread_mutex_lock(&lock);
     while (!must_end) {
         if (sc_mpi.pending_count == 0) {
             pthread_cond_wait(&wake, &lock);
             continue;
         }
-        sc_mpi_sleep(pause);
+        if (sc_mpi.pending_count != count)
+            wait = sc_mpi_wait_begin();
+        count = sc_mpi.pending_count;
+        sc_mpi_sleep(sc_mpi_wait_seconds(&wait) < patience ? SC_MPI_TRANSFER_PAUSE : most);
         if (!must_end && sc_mpi_finish_sends(true, NULL) != SC_OK)
             must_end = true; /* the next call finds out for itself */
     }

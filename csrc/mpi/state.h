@@ -58,6 +58,11 @@ double sc_mpi_wait_seconds(const sc_mpi_wait *wait);
 /* Lets some time go by: none at first, then an eighth of what was waited already, 5 ms at most. */
 void sc_mpi_wait_pause(const sc_mpi_wait *wait);
 
+/* The same while bytes are under way: a large message moves on by some fragments (128 KB of Open MPI's in shared
+ * memory) with each look at either end, so that long pauses would be its speed. */
+#define SC_MPI_TRANSFER_PAUSE 100e-6
+void sc_mpi_transfer_pause(const sc_mpi_wait *wait);
+
 /* SC_OK, or an error with MPI's own text. */
 sc_status sc_mpi_check(int code, const char *function, sc_error *error);
 

@@ -36,13 +36,21 @@ double sc_mpi_wait_seconds(const sc_mpi_wait *wait) {
     return sc_clock_seconds() - wait->began;
 }
 
-void sc_mpi_wait_pause(const sc_mpi_wait *wait) {
-    static const double spin = 50e-6, least = 20e-6, most = 5e-3;
+static void pause_up_to(const sc_mpi_wait *wait, double most) {
+    static const double spin = 50e-6, least = 20e-6;
     double waited = sc_mpi_wait_seconds(wait), pause = waited / 8;
     if (waited < spin)
         return;
     pause = pause < least ? least : pause > most ? most : pause;
     sc_mpi_sleep(pause);
+}
+
+void sc_mpi_wait_pause(const sc_mpi_wait *wait) {
+    pause_up_to(wait, 5e-3);
+}
+
+void sc_mpi_transfer_pause(const sc_mpi_wait *wait) {
+    pause_up_to(wait, SC_MPI_TRANSFER_PAUSE);
 }
 
 /* ---- notices ---- */
