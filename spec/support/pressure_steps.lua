@@ -174,7 +174,7 @@ end, function(results)
   local texts = {}
   for i, row in ipairs(results.rows or results) do texts[i] = ("%s %.9g"):format(row.method, row.accuracy) end
   return table.concat(texts, "|")
-end, { "made.db" }, true)
+end, { "made.db", "made.db-wal", "made.db-shm" }, true) -- who has no memory left cannot take the log into the file
 
 step("report", function() return sweep(network(), data()) end, function(results)
   return sc.report(results, path "made report")
