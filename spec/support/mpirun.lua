@@ -16,6 +16,8 @@ local environment = {
     .. "OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_btl=self,vader OMPI_MCA_plm=isolated "
     .. "OMPI_MCA_hwloc_base_binding_policy=none",
   mpich = "HYDRA_LAUNCHER=fork",
+  openmpi_hosts = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+  mpich_hosts = "",
 }
 local FORGET = "-u OMP_NUM_THREADS -u SLURM_CPUS_PER_TASK -u MAKEFLAGS -u MFLAGS -u MAKELEVEL"
 local FENCE = 120 * needs.slowdown -- seconds: a group that hangs is ended
@@ -45,16 +47,18 @@ function mpirun.folder(flavour) return build_folder() .. "/mpi/" .. flavour end
 -- @int ranks
 -- @string path of the script
 -- @tab[opt] settings `env` (assignments for the shell), `args` (of the launcher), `module` (flavour whose module is
---   used, by default the same), `wrap` (what runs the interpreter: "%s" stands for it)
+--   used, by default the same), `wrap` (what runs the interpreter: "%s" stands for it), `hosts` (a number: machines
+--   that meet over a network, see spec/support/netns_hosts.sh)
 -- @treturn string
 function mpirun.command(flavour, ranks, path, settings)
   settings = settings or {}
   local cpath = mpirun.folder(settings.module or flavour) .. "/?.so;" .. package.cpath
   local program = ("%s %s"):format(quoted(child.interpreter()), quoted(path))
-  local form = "env %s %s LUA_PATH_5_4=%s LUA_CPATH_5_4=%s %s "
-    .. "timeout --foreground -k 5 %d mpirun.%s %s -n %d %s"
-  return form:format(FORGET, environment[flavour], quoted(package.path), quoted(cpath), settings.env or "", FENCE, flavour,
-    settings.args or "", ranks, (settings.wrap or "%s"):format(program))
+  local launcher = settings.hosts and ("spec/support/netns_hosts.sh %s %d %d"):format(flavour, settings.hosts, ranks)
+    or ("mpirun.%s %s -n %d"):format(flavour, settings.args or "", ranks)
+  return ("env %s %s LUA_PATH_5_4=%s LUA_CPATH_5_4=%s %s timeout --foreground -k 5 %d %s %s"):format(FORGET,
+    environment[settings.hosts and flavour .. "_hosts" or flavour], quoted(package.path), quoted(cpath),
+    settings.env or "", FENCE, launcher, (settings.wrap or "%s"):format(program))
 end
 
 --- Runs a script in several processes.
@@ -69,6 +73,7 @@ function mpirun.run(flavour, ranks, script, settings)
   assert(files.write_all(path, script))
   local _, output, status = try(mpirun.command(flavour, ranks, path, settings) .. " </dev/null")
   os.remove(path)
+  output = output:gsub("%[[^\n]*plm:rsh: Warning: setpgid[^\n]*\n", "") -- Open MPI, when ssh starts fast
   return status, output
 end
 
@@ -145,6 +150,15 @@ function mpirun.need(pending, flavour)
   if os.getenv "SANITIZE" then pending "MPI: not under a sanitizer" end
   ready[flavour] = ready[flavour] or prepare(flavour)
   if ready[flavour] ~= true then pending(ready[flavour]) end
+end
+
+local has_hosts
+
+--- The right to make network namespaces, as root has it where no container takes it away.
+-- @func pending
+function mpirun.need_hosts(pending)
+  if has_hosts == nil then has_hosts = (try "spec/support/netns_hosts.sh check") end
+  if not has_hosts then pending "network namespaces cannot be made here: no machines to join" end
 end
 
 return mpirun
