@@ -95,9 +95,22 @@ local experiment_fields = { methods = list_of(is_name, "names"), rates = list_of
   datasets = { function(value) return is_map(value, is_dataset) end,
     "what each data set is: classes (names), train and test (counts)" } }
 
+-- Whether nothing is wrong with the fields of a table.
+local function is_sound(value, rules, required)
+  for _, field in ipairs(required) do
+    if value[field] == nil then return false end
+  end
+  for field, entry in pairs(value) do
+    local rule = rules[field]
+    if rule and not rule[1](entry) then return false end
+  end
+  return true
+end
+
 -- What is wrong with the fields of a table, or nil: the first by name, so that the message is the same every time.
 local function check_fields(value, rules, required)
   if type(value) ~= "table" then return "expected a table, got " .. options.describe(value) end
+  if is_sound(value, rules, required) then return end
   local checked = {}
   for _, field in ipairs(required) do checked[field] = true end
   for field in pairs(rules) do checked[field] = checked[field] or value[field] ~= nil or nil end

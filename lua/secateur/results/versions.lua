@@ -33,14 +33,15 @@ function versions.latest(rows, hashes, runs)
   for i, run in ipairs(runs) do
     for _, hash in ipairs(run.settings or {}) do rank[hash] = i end
   end
-  local best, list = {}, {}
+  local best, keys, list = {}, {}, {}
   for i, row in ipairs(rows) do
     local key = axes_key(row)
     local other = best[key]
     if not other or (rank[hashes[i]] or 0) >= (rank[hashes[other]] or 0) then best[key] = i end
+    keys[i] = key
   end
-  for i, row in ipairs(rows) do
-    if best[axes_key(row)] == i then list[#list + 1] = i end
+  for i, key in ipairs(keys) do
+    if best[key] == i then list[#list + 1] = i end
   end
   return list, #rows - #list
 end
