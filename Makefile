@@ -96,7 +96,7 @@ SQLITE := $(patsubst %,$(BUILD)/shim/%.o,lua/hook_watch lua/sqlite lua/sqlite_lo
 # with, where it is found.
 OPENBLAS ?= $(eval OPENBLAS := $(call found,openblas))$(OPENBLAS)
 VECMATH := $(LEVELS:%=$(BUILD)/spec/vecmath_%.o)
-PROBES = $(VECMATH) $(BUILD)/spec/lua_threads.o $(BUILD)/spec/failing_malloc.o \
+PROBES = $(VECMATH) $(patsubst %,$(BUILD)/spec/%.o,lua_threads failing_malloc network_disk) \
 	$(if $(filter yes,$(OPENBLAS)),$(BUILD)/spec/openblas.o)
 # Groups of processes: the room mpi and its binding, and what of base they need.
 MPI_OWN := $(patsubst csrc/%.c,$(BUILD)/shim/%.o,$(wildcard csrc/mpi/*.c)) $(BUILD)/shim/lua/mpi.o
@@ -132,7 +132,7 @@ $(call objects,$1): $(BUILD)/$1/%.o: csrc/%.c $(BUILD)/flags
 	$$(call compile,$(FLAGS_$1) -DSC_VARIANT=$1)
 $(PROTOS:csrc/%.proto=$(BUILD)/$1/%.o): $(BUILD)/$1/%.o: $(BUILD)/generated/%.pb-c.h
 endef
-$(BUILD)/spec/lua_threads.o $(BUILD)/spec/failing_malloc.o: $(BUILD)/spec/%.o: spec/support/%.c $(BUILD)/flags
+$(patsubst %,$(BUILD)/spec/%.o,lua_threads failing_malloc network_disk): $(BUILD)/spec/%.o: spec/support/%.c $(BUILD)/flags
 	$(call compile)
 $(VECMATH): $(BUILD)/spec/vecmath_%.o: spec/support/vecmath.c $(BUILD)/flags
 	$(call compile,$(FLAGS_$*) -DSC_VARIANT=$*)

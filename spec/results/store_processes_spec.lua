@@ -162,6 +162,46 @@ describe("a store", function()
     end)
   end
 
+  describe("by the system's word for its disk", function()
+    -- What a script says of a store there, whose writer keeps what is not in the file yet as it chooses.
+    local function try(disk, locks)
+      needs.no_preload(pending)
+      local library = assert(package.searchpath("spec.network_disk", package.cpath))
+      return child.run(script [[
+        local writer, message = store.open(path)
+        if not writer then return print(message) end
+        writer:put("other", "k", 1)
+        print(io.open(path .. "-wal") and "a log" or "a journal")]],
+        ("export LD_PRELOAD='%s' NETWORK_DISK=%s NETWORK_LOCKS=%s; %%s"):format(library, disk, locks))
+    end
+
+    it("keeps a log or a journal", function()
+      needs.linux(pending)
+      assert.equal("a log\n", try("0xef53", "yes")) -- ext4
+      for _, number in ipairs { "0x6969", "0xff534d42", "0x0bd00bd0", "0x47504653", "0x19830326" } do
+        assert.equal("a journal\n", try(number, "yes"))
+      end
+    end)
+
+    it("is refused where there are no locks, with the way out", function()
+      needs.linux(pending)
+      assert.equal("cannot be locked: its file system has no locks (No locks available); name a store on another one, "
+        .. "or mount it with locks\n", try("0x6969", "no"))
+      assert.same({ "runs.db" }, files.list(folder, { hidden = true }))
+      assert.equal(0, #files.read_all(path))
+    end)
+  end)
+
+  it("goes from a disk of one machine to one of several, and back, also where its writer was killed", function()
+    for i, shared in ipairs { false, true, false, true } do
+      assert.is_false((child.try(script([[
+        local rows = require "support.rows"
+        rows.put(assert(store.open(path, { shared = %s })), rows.row { seed = %d })
+        os.execute("kill -9 $PPID")]], shared, i))))
+    end
+    assert.equal(4, #assert(store.read(path)).rows)
+  end)
+
   it("is waited for no longer than until Ctrl-C", function()
     needs.proc(pending)
     local writer <close> = assert(store.open(path))

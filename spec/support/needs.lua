@@ -87,6 +87,20 @@ function needs.memory_limits(pending)
   end
 end
 
+--- An interpreter before which a library of the specs can be loaded.
+-- @func pending
+function needs.no_preload(pending)
+  if (os.getenv "LD_PRELOAD" or "") ~= "" or os.getenv "SANITIZE" then
+    pending "a sanitizer or valgrind is loaded before the interpreter already"
+  end
+end
+
+--- Linux, whose numbers of file systems are known.
+-- @func pending
+function needs.linux(pending)
+  if not lfs.attributes "/proc/filesystems" then pending "no Linux: file systems have no numbers" end
+end
+
 --- A process without threads of a tool: ThreadSanitizer has one.
 -- @func pending
 function needs.only_own_threads(pending)
