@@ -228,6 +228,17 @@ describe("a chain", function()
       tostring(sampling.chain(sampling.take(3, "margin"), "confidence")))
   end)
 
+  it("takes shares as decimals have them", function()
+    local labels, sizes = {}, {}
+    for i = 1, 30 do labels[i] = 1 end -- 0.1 * 30 is 3.0000000000000004 in doubles
+    local split = memory_split(core.randn(30, 1, 2, 2, { seed = 1 }), labels, { classes = { "a", "b" } })
+    sample(model, split, { sampling = sampling.chain(sampling.take(0.1, "random"), function(pool)
+      sizes[#sizes + 1] = #pool
+      return pool
+    end) })
+    assert.same({ 3 }, sizes)
+  end)
+
   it("has the matrix of features of what the part is given", function()
     local sizes = {}
     sample(model, by_margin(margins), { sampling = sampling.chain(sampling.take(2, "margin"), function(pool, ctx)
@@ -323,6 +334,7 @@ describe("a chain", function()
     assert.same(identity(chain), identity(sampling.chain(sampling.take(3, "margin"), "coverage")))
     assert.not_same(identity(chain), identity(sampling.chain(sampling.take(4, "margin"), "coverage")))
     assert.not_same(identity(chain), identity(sampling.chain(sampling.take(3, "entropy"), "coverage")))
+    assert.not_same(identity(sampling.take(0.1234567, "margin")), identity(sampling.take(0.12345678, "margin")))
     assert.not_same(identity(sampling.chain("margin", "coverage")), identity(sampling.chain("coverage", "margin")))
     assert.not_same(identity(sampling.chain "margin"), identity(sampling.over_all "margin"))
     assert.equal(hardest, identity(sampling.chain(hardest)).parts[1].choose)

@@ -75,7 +75,7 @@ function strategy.identity(read)
   if read.parts then
     local parts = {}
     for i, part in ipairs(read.parts) do parts[i] = strategy.identity(part) end
-    return { composition = read.name, detail = read.detail, parts = parts }
+    return { composition = read.detail, parts = parts }
   end
   if read.builtin then return { builtin = read.name } end
   if read.version ~= nil then return { version = read.version, scope = read.scope } end

@@ -56,9 +56,11 @@
 -- end
 -- sc.sample(model, data.train, { sampling = sc.sampling.chain(sc.sampling.take(0.25, "margin"), spread) })
 local composition = require "secateur.pruning.sampling.composition"
+local decimal = require "secateur.util.decimal"
 local errors = require "secateur.util.errors"
 local methods = require "secateur.util.methods"
 local options = require "secateur.util.options"
+local shares = require "secateur.util.shares"
 local strategy = require "secateur.pruning.strategy"
 
 local sampling = {}
@@ -66,7 +68,7 @@ local sampling = {}
 local function compose(name, detail, parts, scope, choose)
   local names = {}
   for i, part in ipairs(parts) do names[i] = part.name end
-  local text = ("%s(%s%s)"):format(name, detail and detail .. ", " or "", table.concat(names, ", "))
+  local text = ("%s(%s%s)"):format(name, detail and decimal("%g", detail) .. ", " or "", table.concat(names, ", "))
   return strategy.new { name = text, choose = choose, scope = scope, parts = parts, detail = { name, detail } }
 end
 
@@ -121,8 +123,8 @@ end }
 function sampling.take(count, of)
   count = options.value("sampling.take", "count", count, count_rule)
   local part = strategy.read("sampling.take", "of", of)
-  return compose("take", ("%g"):format(count), { part }, part.scope, function(pool, ctx)
-    local wanted = count < 1 and math.ceil(count * #pool) or math.tointeger(count)
+  return compose("take", count, { part }, part.scope, function(pool, ctx)
+    local wanted = count < 1 and shares.ceil(count, #pool) or math.tointeger(count)
     local chosen = composition.run(part, 1, pool, ctx)
     return table.move(chosen, 1, math.min(#chosen, wanted), 1, {})
   end)
