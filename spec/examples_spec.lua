@@ -20,6 +20,7 @@ local good = {
     "c.safetensors" },
   { "train.lua @/d.safetensors --data folder:@/grey --size 16 --epochs 1", "d.safetensors" },
   { "quickstart.lua --data @/tiny.npz --epochs 1 --seed 1 --out @/new/quick", "new/quick/index.html" },
+  { "custom_scoring.lua --data @/folder --epochs 1 --per-class 2 --seeds 2 --out @/new/sc", "new/sc/index.html" },
   { "custom_sampling.lua --data @/folder --epochs 1 --per-class 2 --seeds 2 --out @/new/cs", "new/cs/index.html",
     "new/cs/picks.png" },
   { "custom_model.lua --data @/table/images.csv --epochs 1" },
