@@ -49,15 +49,16 @@ function rank_coroutines.run(size, f)
   for rank = 0, size - 1 do
     local group = groups.new({ rank = rank, size = size, host = "here", local_size = size, threads = 1 },
       native_of(rank, world))
-    ranks[rank + 1] = coroutine.create(function() return f(group) end)
+    ranks[rank + 1] = coroutine.create(function() return pcall(f, group) end)
   end
   local left, before = size, {}
   while left > 0 do
     world.moved = false
     for i, rank in ipairs(ranks) do
       if not results[i] then
-        local ok, value = coroutine.resume(rank)
+        local alive, ok, value = coroutine.resume(rank)
         if coroutine.status(rank) == "dead" then
+          if not alive then ok, value = alive, ok end
           results[i], left, world.moved = ok and { value = value } or { problem = value }, left - 1, true
         end
       end
