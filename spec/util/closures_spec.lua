@@ -108,6 +108,18 @@ describe("the fingerprint of a function", function()
     assert.not_equal(before, of(mask))
   end)
 
+  it("does not look into what this package keeps to itself", function()
+    local sc = require "secateur"
+    local group, chain = sc.mpi.group(), sc.sampling.chain("margin", function(pool) return pool end)
+    local function mine() return group, chain end
+    local before = of(mine)
+    group:barrier()
+    assert.equal(before, of(mine))
+    chain = sc.sampling.chain("margin", function(pool) return pool[1] end)
+    assert.not_equal(before, of(mine))
+    assert.matches("\nclass Results\n", closures.text(require "secateur.results".new {}, function() return nil end))
+  end)
+
   it("is an error where nothing can stand for something, which names the way to it", function()
     local file <close> = assert(io.open(arg and arg[0] or "/dev/null"))
     local cache = { handle = file }

@@ -9,6 +9,14 @@ local lfs = require "lfs"
 
 local closures = {}
 
+-- "@…/secateur/": what the sources of the package's files begin with.
+local package_root = debug.getinfo(1, "S").source:match("^(.*[/\\])util[/\\]closures%.lua$") or "@"
+
+local function is_own(f)
+  local source = debug.getinfo(f, "S").source
+  return source:sub(1, #package_root) == package_root
+end
+
 -- The text that a function was compiled from; nil where there is no such file. One that is there and cannot be read is
 -- an error: what would stand for the function then would be something else.
 local function source_of(info)
@@ -103,7 +111,11 @@ local function describe_place(path)
   return table.concat(texts, " of ")
 end
 
+local function put(state, text) state.parts[#state.parts + 1] = text end
+
+-- Raises; but what this package keeps to itself stands for nothing.
 local function refuse(state, value, what)
+  if state.own then return put(state, "state") end
   local path = describe_place(state.path)
   what = what or io.type(value) and "a file" or kinds[type(value)]
   errors.raise("%s%s is %s, which nothing can stand for: give version = ...", state.place and state.place .. ": " or "",
@@ -119,8 +131,6 @@ local function write_below(state, value, name, upvalue)
   state.path[#state.path] = nil
 end
 
-local function put(state, text) state.parts[#state.parts + 1] = text end
-
 -- Whether an object was met before; then its number stands for it.
 local function is_known(state, object)
   local number = state.numbers[object]
@@ -134,8 +144,10 @@ local function is_known(state, object)
 end
 
 local function write_function(state, value)
-  if debug.getinfo(value, "S").what == "C" then refuse(state, value) end
+  if debug.getinfo(value, "S").what == "C" then return refuse(state, value) end
   if is_known(state, value) then return end
+  local was_own = state.own
+  state.own = is_own(value)
   put(state, ("function %q"):format(lines_of(value)))
   for i = 1, 255 do
     local name, held = debug.getupvalue(value, i)
@@ -146,6 +158,7 @@ local function write_function(state, value)
       write_below(state, held, name == "(no name)" and "number " .. i or name, true)
     end
   end
+  state.own = was_own
   put(state, "end")
 end
 
@@ -158,11 +171,23 @@ local function is_before(a, b)
   return a < b
 end
 
+-- Whether a metatable is one of this package: all functions in it are.
+local function is_own_class(class)
+  local count = 0
+  for _, value in next, class do
+    if type(value) == "function" then
+      if not is_own(value) then return false end
+      count = count + 1
+    end
+  end
+  return count > 0
+end
+
 local function write_table(state, value)
   if is_known(state, value) then return end
   local keys = {}
   for key in next, value do
-    if not ranks[type(key)] then refuse(state, value, ("a table with %s as a key"):format(type(key))) end
+    if not ranks[type(key)] then return refuse(state, value, ("a table with %s as a key"):format(type(key))) end
     keys[#keys + 1] = key
   end
   table.sort(keys, is_before)
@@ -172,7 +197,9 @@ local function write_table(state, value)
     write_below(state, rawget(value, key), tostring(key))
   end
   local class = debug.getmetatable(value)
-  if class then
+  if class and is_own_class(class) then
+    put(state, "class " .. tostring(class.__name))
+  elseif class then
     put(state, "metatable")
     write_below(state, class, "metatable")
   end

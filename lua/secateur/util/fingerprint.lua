@@ -91,11 +91,13 @@ local function dataset_text(value)
   return "dataset " .. fingerprint.text(table.concat(parts, "\n"))
 end
 
--- What stands for a Tensor, a model, a split or a data set; nil for anything else.
+-- What stands for a Tensor, a model, a split, a data set or a group of processes, on whose number no result depends;
+-- nil for anything else.
 local function object_text(value)
   if tensors.is(value) then return "tensor " .. fingerprint.text(tensor_text(value, values_per_option)) end
   if type(value) ~= "table" then return nil end
   if has(value, "batch", "count") then return "split " .. fingerprint.text(split_text("option", value)) end
+  if has(value, "barrier", "all_gather") then return "group of processes" end
   if has(value, "forward", "state") then return "model " .. fingerprint.model(value) end
   if is_dataset(value) then return dataset_text(value) end
 end
