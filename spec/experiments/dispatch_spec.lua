@@ -1,6 +1,7 @@
 local dispatch = require "secateur.experiments.dispatch"
 local errors = require "secateur.util.errors"
 local fake_group = require "support.fake_group"
+local task_failure = require "secateur.experiments.task_failure"
 local task_inputs = require "secateur.experiments.task_inputs"
 local task_messages = require "secateur.experiments.task_messages"
 local worker = require "secateur.experiments.worker"
@@ -197,7 +198,7 @@ describe("dispatch", function()
       local many = sweep(3, seed, grid(2, 2, 3), nil, { ["scores1.2"] = "no memory of that layer" })
       check_outcome(many.outcome)
       assert.equal("no memory of that layer", many.failed["scores1.2"])
-      assert.equal("scores1.2 failed: no memory of that layer", many.failed["row1.2.3"])
+      assert.equal("no memory of that layer", many.failed["row1.2.3"])
       assert.is_nil(many.kept["row1.2.3"])
       assert.is_nil(many.failed["row1.1.3"])
       assert.truthy(many.kept["row2.2.3"])
@@ -222,6 +223,13 @@ describe("dispatch", function()
   end)
 
   it("passes on what ends everything: Ctrl-C, memory", function()
+    for _, problem in ipairs { "script.lua:3: interrupted!", "not enough memory",
+      "script.lua:7: train: interrupted; 3 epochs are kept in 'c.safetensors'" } do
+      assert.is_true(task_failure.ends_all(problem))
+    end
+    for _, problem in ipairs { "script.lua:3: no layer 'x'", 7, {} } do
+      assert.is_false(task_failure.ends_all(problem))
+    end
     local problem = "script.lua:3: interrupted!"
     local ended = pcall(fake_group.run, 2, 1, function(group)
       local trouble = { t1 = function() error(problem, 0) end }

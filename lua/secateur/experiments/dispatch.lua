@@ -74,12 +74,12 @@ end
 
 local function fail(self, rank, task, message, seconds)
   note_end(self, rank, task.id, seconds)
-  for i, each in ipairs(self.schedule:fail(task.id)) do
-    self.handlers.fail(each, i == 1 and message or ("%s failed: %s"):format(task.label or task.id, message))
+  for _, each in ipairs(self.schedule:fail(task.id)) do
+    self.handlers.fail(each, message)
     let_go(self, each.pair)
   end
   if self.stop_at_failure and not self.stopping then
-    self.stopping = ("%s: %s"):format(task.label or task.id, message)
+    self.stopping = ("%s: %s"):format(task.label, message)
   end
 end
 
@@ -200,8 +200,9 @@ local function statistics(self, started)
   return { seconds = seconds, ranks = ranks, idle = seconds > 0 and math.max(0, 1 - busy / (seconds * computing)) or 0 }
 end
 
---- Has tasks done by all ranks, and ends when they all are, or have failed. A task fails with what it needs. Where
--- `stop_at_failure` is set, the first failure ends the sweep as soon as what is being computed is kept.
+--- Has tasks done by all ranks, and ends when they all are, or have failed. A task fails with what it needs, for the
+-- same reason. Where `stop_at_failure` is set, the first failure ends the sweep as soon as what is being computed is
+-- kept.
 -- @tparam Group group of which this is rank 0; the others are in `worker.run`
 -- @tab list tasks: `{ id =, kind =, pair =, needs =, size =, label = }`
 -- @tab handlers those of `worker.run`, and of the owner of the store: `input_keys(task)` → what the task takes of it, a

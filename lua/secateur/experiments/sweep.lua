@@ -114,10 +114,11 @@ end
 --
 -- Under a launcher of MPI (`mpirun -n 16 lua5.4 script.lua`) all processes make the same call and share its work: a
 -- model to make, samples to choose, scores, a row are given to whoever is free, the largest first. Rank 0 alone has the
--- store, and nobody else reads or writes it; all get the same results, those of one process bit for bit, and on the
--- other ranks they say so (`is_copy`; `report` writes nothing of them). A function of `models` is called by one process
--- for each data set, and the model is sent to others. What fails is kept in the row's place (`on_error`). Where a
--- process dies the run ends, and the same call, with any number of processes, goes on with what is finished.
+-- store, and nobody else reads or writes it; all get the same results, those of one process bit for bit but for times
+-- and `peak_bytes`, which goes by the number of threads; on the other ranks they say that they are a copy (`is_copy`;
+-- `report` writes nothing of them). A function of `models` is called by one process for each data set, and the model is
+-- sent to others. What fails is kept in the row's place (`on_error`). Where a process dies the run ends, and the same
+-- call, with any number of processes, goes on with what is finished.
 --
 -- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total,
 -- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low,

@@ -1,6 +1,7 @@
 --- One process goes through the tasks of a sweep, in their order.
 -- @module secateur.experiments.sweep_serial
 local errors = require "secateur.util.errors"
+local task_failure = require "secateur.experiments.task_failure"
 local tasks = require "secateur.experiments.sweep_tasks"
 
 local serial = {}
@@ -26,18 +27,13 @@ local function lost_need(task, failed)
   end
 end
 
--- A failure is one of the task, unless it ends whatever is done.
-local function ends_everything(problem)
-  return errors.is_interruption(problem) or errors.is_exhausted(problem) or problem == "not enough memory"
-end
-
 local function run_task(job, task, last)
   local inputs = read_inputs(job, task, last)
   if job.on_error ~= "keep" then return tasks.run(job, task, inputs) end
   local good, result = errors.catch(tasks.run, job, task, inputs)
   if good then return result end
-  if ends_everything(result) then errors.rethrow(result) end
-  return nil, tostring(result)
+  if task_failure.ends_all(result) then errors.rethrow(result) end
+  return nil, task_failure.text(result)
 end
 
 --- Does all tasks of a list. The job says where it is (`where`) and how many rows are done (`done`).

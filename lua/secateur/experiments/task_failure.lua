@@ -8,9 +8,7 @@ local task_failure = {}
 -- @param problem what `errors.catch` gave
 -- @treturn boolean
 function task_failure.ends_all(problem)
-  if errors.is_exhausted(problem) then return true end
-  if type(problem) ~= "string" then return false end
-  return problem:find "interrupted!?$" ~= nil or problem:find "not enough memory$" ~= nil
+  return errors.is_interruption(problem) or errors.is_exhausted(problem) or problem == "not enough memory"
 end
 
 --- The message that is kept of an error.
