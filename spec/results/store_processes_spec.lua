@@ -92,6 +92,19 @@ describe("a store", function()
         assert.equal(3, #assert(results.read(path)))
       end)
 
+      it("is looked at by the sqlite3 shell while it is written", function()
+        if not os.execute "command -v sqlite3 >/dev/null" then pending "no sqlite3 shell" end
+        local writer <close> = assert(store.open(path, { shared = shared }))
+        for seed = 1, 3 do
+          rows.put(writer, rows.row { seed = seed, drop = seed / 8 })
+          local pipe <close> = assert(io.popen(("sqlite3 -readonly '%s' 'SELECT seed, \"drop\", settings FROM results'")
+            :format(path)))
+          local last
+          for line in pipe:lines() do last = line end
+          assert.equal(("%d|%g|%s"):format(seed, seed / 8, store.hash(rows.settings)), last)
+        end
+      end)
+
       it("is whole after every kill", function()
         local draw = draws(77)
         local written = 0

@@ -104,10 +104,12 @@ end
 
 local row_columns = { "key, NULL, row", "key, settings, row" } -- by format
 
+local function fetch_rows(file, format)
+  return file:run(("SELECT %s FROM rows ORDER BY position"):format(row_columns[format]))
+end
+
 -- The rows, and in the same order their hashes, which must be those of settings that are there.
-local function read_rows(file, format, settings)
-  local found, message = file:run(("SELECT %s FROM rows ORDER BY position"):format(row_columns[format]))
-  if not found then return nil, message end
+local function decode_rows(found, format, settings)
   local rows, hashes = {}, {}
   for i, entry in ipairs(found) do
     local key, hash = entry[1], entry[2]
@@ -121,9 +123,7 @@ local function read_rows(file, format, settings)
   return rows, hashes
 end
 
-local function read_cache(file)
-  local found, message = file:run(kept_small)
-  if not found then return nil, message end
+local function decode_cache(found)
   local cache = { settings = {} }
   local ordered = { failure = {}, run = {} }
   for _, entry in ipairs(found) do
@@ -150,7 +150,10 @@ local function check_entries(file)
     if wrong then return nil, wrong end
     if entry[1] and entry[1][1] == "settings" then settings[entry[1][2]] = true end
   end
-  return read_rows(file, schema.format, settings)
+  local found
+  found, message = fetch_rows(file, schema.format)
+  if not found then return nil, message end
+  return decode_rows(found, schema.format, settings)
 end
 
 --- Opens a store for writing, or makes it.
@@ -201,10 +204,14 @@ function store.read(path, opts)
   if not file then return nil, format end
   if format == 0 then return nil, "is an empty store" end
   local experiment, message = read_meta(file, format)
-  if not experiment then return nil, message end
-  local cache, ordered = read_cache(file)
+  local kept, found
+  if experiment then kept, message = file:run(kept_small) end
+  if kept then found, message = fetch_rows(file, format) end
+  if not found then return nil, message end
+  file:close() -- whoever writes does not wait for what follows
+  local cache, ordered = decode_cache(kept)
   if not cache then return nil, ordered end
-  local rows, hashes = read_rows(file, format, cache.settings)
+  local rows, hashes = decode_rows(found, format, cache.settings)
   if not rows then return nil, hashes end
   return { format = format, rows = rows, hashes = hashes, cache = cache, failures = ordered.failure,
     runs = ordered.run, experiment = format == 1 and experiment or nil }
