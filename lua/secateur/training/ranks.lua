@@ -1,5 +1,5 @@
 --- What several processes that train one model tell each other besides gradients: that they have the same before them,
--- a checkpoint's state, what could not be read.
+-- and a checkpoint's state.
 -- @module secateur.training.ranks
 local core = require "secateur.core"
 local differences = require "secateur.util.differences"
@@ -58,39 +58,6 @@ function ranks.agree(job, epoch, ...)
     end
   end
   return string.unpack("<" .. ("d"):rep(select("#", ...)), texts[1], 17)
-end
-
--- ---- what could not be read ----
-
--- What the data sets of some splits have in common, each once.
-local function shared_of(job)
-  local list, seen = {}, {}
-  for _, name in ipairs { "train", "val" } do
-    local shared = job.data[name] and job.data[name].shared
-    if type(shared) == "table" and shared.skipped and shared.known and not seen[shared] then
-      seen[shared], list[#list + 1] = true, shared
-    end
-  end
-  return list
-end
-
---- Images that a rank could not read since the last time are known to all then; each was named by the rank that met it.
--- @tab job
-function ranks.share_skipped(job)
-  if not job.group then return end
-  job.skipped_told = job.skipped_told or {}
-  for i, shared in ipairs(shared_of(job)) do
-    local fresh = table.move(shared.skipped, (job.skipped_told[i] or 0) + 1, #shared.skipped, 1, {})
-    for _, text in ipairs(job.group:all_gather(json.encode { list = fresh })) do
-      for _, entry in ipairs(json.decode(text).list) do
-        if not shared.known[entry.path] then
-          shared.known[entry.path] = entry.message
-          table.insert(shared.skipped, entry)
-        end
-      end
-    end
-    job.skipped_told[i] = #shared.skipped
-  end
 end
 
 -- ---- the state of a checkpoint ----

@@ -9,7 +9,6 @@ local groups = require "secateur.mpi.group"
 local history = require "secateur.training.history"
 local image_files = require "secateur.data.image_files"
 local lfs = require "lfs"
-local mpi = require "secateur.mpi"
 local options = require "secateur.util.options"
 local output = require "secateur.util.output"
 local parameters = require "secateur.training.parameters"
@@ -18,6 +17,7 @@ local preparation = require "secateur.models.preparation"
 local progress = require "secateur.util.progress"
 local ranks = require "secateur.training.ranks"
 local sampler = require "secateur.training.sampler"
+local shared_images = require "secateur.evaluation.shared_images"
 local skipped = require "secateur.data.skipped"
 local selection = require "secateur.training.selection"
 local training_options = require "secateur.training.options"
@@ -201,7 +201,6 @@ local function judge(job, row, state)
   local epoch = row.epoch
   validate(job, epoch, row)
   row.seconds, row.images_per_second = ranks.agree(job, epoch, core.clock() - job.epoch_started, row.images_per_second)
-  ranks.share_skipped(job)
   if selection.is_better(job.select, row, job.rows[job.kept.epoch]) then
     job.kept = { epoch = epoch, state = job.model:state() }
   end
@@ -216,7 +215,10 @@ local function run_epoch(job, epoch)
   job.line.label = ("epoch %d/%d"):format(epoch, job.opts.epochs)
   collectgarbage() -- ends the tensors that share the weights, which would have to be copied for them
   job.model.graph:own_parameters { except = job.fixed }
+  local train = job.data.train
+  local known = skipped.known(train)
   local sums = train_epoch.run(job, epoch)
+  shared_images.join_skipped(job.group, train, known)
   local loss, accuracy = train_epoch.means(sums)
   local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = loss, train_accuracy = accuracy,
     images_per_second = sums.images / (core.clock() - job.epoch_started) }
@@ -437,7 +439,8 @@ end
 local function train(model, data, opts)
   local group = type(opts) == "table" and opts.group
   if not groups.is(group) or group.size == 1 then return train_alone(model, data, opts) end
-  return mpi.together(group, train_alone, model, data, opts)
+  local splits = type(data) == "table" and { data.train or nil, data.val } or {}
+  return shared_images.together(group, splits, train_alone, model, data, opts)
 end
 
 return train
