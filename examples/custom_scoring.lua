@@ -14,9 +14,9 @@ parser:option("--seeds", "how many choices of images are compared", "3"):convert
 parser:option("--seed", "seed of everything random", "0"):convert(whole)
 local args = parser:parse()
 
--- A method is a function of the model, the split of the samples chosen, and a context; it gives a score per unit of each
--- layer that can be pruned. This one asks which units tell an image's own class from the others: how far relevance for
--- the label is from the mean of that for every other class, sample by sample.
+-- A method is a function of the model, the split of the samples chosen, and a context; it gives a score per unit of
+-- each layer that can be pruned. This one asks which units tell an image's own class from the others: how far relevance
+-- for the label is from the mean of that for every other class, sample by sample.
 local function contrast(model, _, ctx)
   local scores, sum = ctx:attribute { per_sample = true }, {}
   for class = 1, model.class_count do

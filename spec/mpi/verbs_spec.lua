@@ -13,7 +13,8 @@ local SCRIPT = [[
   local json = require "secateur.util.json"
   local sc = require "secateur"
   local group = MPI and sc.mpi.group() or nil
-  local data = sc.data.folder("ROOT", { size = 8, splits = { train = 0.6, val = 0.2, test = 0.2 }, quiet = true, seed = 1 })
+  local data = sc.data.folder("ROOT", { size = 8, splits = { train = 0.6, val = 0.2, test = 0.2 }, quiet = true,
+    seed = 1 })
   local model = sc.models.vgg { config = { 4, "M", 5, "M" }, hidden = { 6 }, pool = 2, batch_norm = true, like = data,
     seed = 3 }
   local told = {}

@@ -187,9 +187,9 @@ end
 -- @tparam Split split such as `data.test`
 -- @tab[opt] opts `batch` (64), `workers` (threads that decode, 1); `threshold` of two classes or of findings: a number
 --   (0.5), a list of one per finding, or "youden": each finding's best on these very images, which is optimistic, and
---   said so. `youden_threshold` of an evaluation is the number or list to take from the validation split; `group` (none;
---   `sc.mpi.group()`: its ranks, which all make this call, share the images out, and all get the whole result, with the
---   bits of a single process)
+--   said so. `youden_threshold` of an evaluation is the number or list to take from the validation split; `group`
+--   (none; `sc.mpi.group()`: its ranks, which all make this call, share the images out, and all get the whole result,
+--   with the bits of a single process)
 -- @treturn Evaluation
 -- @raise when the model and the split do not fit each other, a threshold is none, or a logit is not finite
 -- @usage

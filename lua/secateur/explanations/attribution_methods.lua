@@ -99,9 +99,9 @@ function attribution_methods.check(name, argument, how)
   methods.check(("%s: %s"):format(name, argument), kind == "string" and { method = how } or how, methods.common)
 end
 
--- Whether what is said of a sample is the same whatever else is in the batch, and wherever it stands there. Of functions
--- of one's own nobody knows; SmoothGrad draws noise by the place, and a baseline may be a list or Tensor of one per
--- sample.
+-- Whether what is said of a sample is the same whatever else is in the batch, and wherever it stands there. Of
+-- functions of one's own nobody knows; SmoothGrad draws noise by the place, and a baseline may be a list or Tensor of
+-- one per sample.
 local function is_by_sample(how)
   if type(how) == "function" then return false end
   if type(how) == "string" then how = { method = how } end
