@@ -25,6 +25,9 @@ describe("intervals", function()
     assert.same({ count = 1, mean = 0.1, deviation = 0, min = 0.1, max = 0.1 }, one)
     local same = intervals.summary { 0.1, 0.1, 0.1 }
     assert.same({ 0.1, 0, 0.1, 0.1 }, { same.mean, same.deviation, same.low, same.high })
+    local rounded = intervals.summary { 0.1 - 0.3, 0.2 - 0.4 }
+    assert.same({ 0, rounded.mean, rounded.mean, rounded.mean }, { rounded.deviation, rounded.low, rounded.high,
+      rounded.max })
     assert.is_nil(intervals.summary {})
     assert.is_nil(intervals.summary { 0 / 0 })
   end)

@@ -83,8 +83,8 @@ end
 
 -- The same as PDF, of the same size as the SVG on paper: a CSS pixel is 1/96 inch.
 local function pdf_terminal(width, height)
-  return { "pdf", ("pdfcairo size %sin,%sin noenhanced font 'Liberation Sans,10' fontscale 0.75 linewidth 0.75 "
-    .. "pointscale 0.75 dashlength 0.75"):format(decimal("%.6f", width / 96), decimal("%.6f", height / 96)) }
+  return { "pdf", ("pdfcairo size %sin,%sin noenhanced font 'Liberation Sans,10' fontscale 0.75 linewidth 1.5 "
+    .. "pointscale 1 dashlength 1"):format(decimal("%.6f", width / 96), decimal("%.6f", height / 96)) }
 end
 
 --- The terminals of a figure that is to be printed: SVG, PDF, and PNG with so many pixels.

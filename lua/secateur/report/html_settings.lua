@@ -232,9 +232,9 @@ function html_settings.gaps_section(rows, missing)
   end
   local superseded = tonumber(rows.superseded) or 0
   if superseded > 0 then
-    out[#out + 1] = ("<p>%s of the store left out: other rows have the same dataset, model, method, sampling, seed and "
-      .. "rate, and later settings. <code>where = { settings = … }</code> chooses others.</p>\n"):format(
-      superseded == 1 and "1 row is" or superseded .. " rows are")
+    out[#out + 1] = ("<p>%s left out: others have the same dataset, model, method, sampling, seed and rate, and were "
+      .. "asked for later, with other settings.</p>\n"):format(superseded == 1 and "1 row of the store is"
+      or superseded .. " rows of the store are")
   end
   if #out == 0 then return "" end
   return html.section("gaps", "What is not there", table.concat(out))

@@ -41,7 +41,8 @@ set key noautotitle
 function line_plots.number(value) return decimal("%.9g", value) end
 local number = line_plots.number
 
-local key_line, key_sample, letter = 18, 44, 13 -- height of a line, length of a sample, size of the letters
+-- Height of a line of the key, length of a sample, size of the letters, room above the notes.
+local key_line, key_sample, letter, note_gap = 18, 44, 13, 6
 
 -- What has a curve of its own where a figure does not say: each way of scoring.
 local function scorings_of(rows)
@@ -78,7 +79,7 @@ local function key_layout(curves, more, notes, width)
   columns = math.ceil(#entries / lines)
   local left = math.max(8, (width - columns * cell + 18) / 2)
   return function(height)
-    local body, below = {}, #notes * key_line
+    local body, below = {}, #notes > 0 and #notes * key_line + note_gap or 0
     for i, entry in ipairs(entries) do
       local x, y = left + (i - 1) // lines * cell, 13 + below + (lines - 1 - (i - 1) % lines) * key_line
       local function at(dx) return ("screen %s,%s"):format(number((x + dx) / width), number(y / height)) end
@@ -183,7 +184,7 @@ function line_plots.draw(rows, list, given)
   local notes = said and text_width.wrap(said, layout.width - 16, letter) or {}
   local key, key_lines = key_layout(opts.curves, opts.key or {}, notes, layout.width)
   layout.gap = layout.lines > 1 and 42 or 0 -- for the title of the panel below
-  layout.height = 67 - layout.gap + key_line * key_lines + layout.lines * opts.cell_height + upper
+  layout.height = 67 - layout.gap + key_line * key_lines + note_gap + layout.lines * opts.cell_height + upper
   local rates = rows:distinct "rate"
   local body = { line_plots.axes, ("set xrange [0:%s]\nset yrange [%s:%s]\n"):format(
     number(opts.x_high or math.max(rates[#rates] or 1, 0.05) * 1.02), number(opts.low), number(opts.high)),

@@ -139,14 +139,15 @@ function strategies.compare(rows, metric, reference)
   return compared
 end
 
--- "0.041 [0.012, 0.070]"; no interval where there is one seed, or all are the same.
-local function text_of(found, seeds)
-  if not found then return "–" end
-  local text = names.number(found.mean)
+-- "0.041", with "[0.012, 0.070]"; no interval where there is one seed, or all are the same.
+local function cell(found, seeds, best)
+  if not found then return { text = "–" } end
+  local details = {}
   if found.count > 1 and found.min < found.max then
-    text = ("%s [%s, %s]"):format(text, names.number(found.low), names.number(found.high))
+    details[1] = ("[%s, %s]"):format(names.number(found.low), names.number(found.high))
   end
-  return found.count < seeds and ("%s (%d of %d seeds)"):format(text, found.count, seeds) or text
+  if found.count < seeds then details[#details + 1] = ("(%d of %d seeds)"):format(found.count, seeds) end
+  return { text = names.number(found.mean), detail = details[1] and table.concat(details, " "), best = best }
 end
 
 local function interval_note(compared)
@@ -173,7 +174,7 @@ function strategies.ranking(compared)
   local shown = new_table(compared, "strategies", caption, ("Δ %s at pruning rate"):format(metric.title))
   for i, line in ipairs(compared.lines) do
     shown.lines[i] = { line.sampling }
-    for j, found in ipairs(line.changes) do shown.lines[i][j + 1] = { text = text_of(found, compared.seeds) } end
+    for j, found in ipairs(line.changes) do shown.lines[i][j + 1] = cell(found, compared.seeds) end
   end
   for j = 1, #compared.rates + 1 do
     local smallest = math.huge
@@ -203,7 +204,7 @@ function strategies.differences(compared)
       local cells = { line.sampling }
       for j, found in ipairs(line.differences) do
         local is_sure = found and found.count > 1 and found.min < found.max and found.high < 0
-        cells[j + 1] = { text = text_of(found, compared.seeds), best = is_sure or false }
+        cells[j + 1] = cell(found, compared.seeds, is_sure or false)
       end
       local wins = line.wins
       cells[#cells + 1] = wins.total == 0 and "–" or ("%d of %d%s"):format(wins.wins, wins.total, wins.ties > 0

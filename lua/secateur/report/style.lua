@@ -35,6 +35,8 @@ table:not(.settings) { border-top: 2px solid var(--ink); border-bottom: 2px soli
 tr.first > * { border-top: 1px solid var(--line); }
 .drops th[colspan] { text-align: center; border-bottom: 1px solid var(--line); }
 .drops td strong { background: var(--best); border-radius: 4px; padding: .1rem .3rem; margin: -.1rem -.3rem; }
+.long { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; max-width: 20rem; }
+td small { color: var(--soft); font-size: .8rem; }
 .settings td { white-space: normal; overflow-wrap: anywhere; }
 .settings th { color: var(--soft); font-weight: 400; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: .6rem; }

@@ -1,7 +1,8 @@
 --- A table of texts as Markdown and as HTML. A table is plain data:
 -- `{caption=, heads = {…}, names =, span =, lines = {…}, kind =, label =}`. The first `names` columns name a line, the
 -- others are numbers and are written as they are; a head is a text or `{text, alone}`, `alone` being what stands in
--- Markdown, where `span`, the heading over all numbers, has no place. A cell is a text or `{text =, best = boolean}`.
+-- Markdown, where `span`, the heading over all numbers, has no place. A cell is a text or
+-- `{text =, detail =, best = boolean}`.
 -- Line fields: `group`, a text; a rule is drawn where it changes. `row_head` is the column that names the row to who
 -- listens to the table (1).
 -- @module secateur.report.table_writers
@@ -22,8 +23,17 @@ end
 -- @treturn string
 -- @treturn boolean
 function writers.cell(cell)
-  if type(cell) == "table" then return cell.text or cell[1], cell.best or false end
-  return cell, false
+  if type(cell) ~= "table" then return cell, false end
+  return (cell.text or cell[1]) .. (cell.detail and " " .. cell.detail or ""), cell.best or false
+end
+
+-- The same as HTML, what is a detail below.
+local function cell_html(cell)
+  local text, best = writers.cell(cell)
+  local detail = type(cell) == "table" and cell.detail
+  text = html.escape(detail and cell.text or text)
+  if best then text = "<strong>" .. text .. "</strong>" end
+  return detail and ("%s<br><small>%s</small>"):format(text, html.escape(detail)) or text
 end
 
 --- A table as Markdown.
@@ -70,6 +80,18 @@ local function head_html(shown)
   return table.concat(out) .. "</tr>\n</thead>\n"
 end
 
+-- Longer names than this are broken into lines, so that the numbers beside them can be seen.
+local MOST_OF_NAME = 32
+
+-- A cell as an element.
+local function element(is_head, is_name, cell)
+  local text = cell_html(cell)
+  if not is_name then return "<td>" .. text .. "</td>" end
+  local long = #writers.cell(cell) > MOST_OF_NAME and "long" or nil
+  if is_head then return ('<th scope="row"%s>%s</th>'):format(long and ' class="long"' or "", text) end
+  return ('<td class="name%s">%s</td>'):format(long and " long" or "", text)
+end
+
 --- A table as an HTML table element.
 -- @tab shown
 -- @treturn string
@@ -80,11 +102,7 @@ function writers.html(shown)
   for _, line in ipairs(shown.lines) do
     out[#out + 1] = previous and line.group and previous ~= line.group and '<tr class="first">' or "<tr>"
     for i, each in ipairs(line) do
-      local text, best = writers.cell(each)
-      text = html.escape(text)
-      if best then text = "<strong>" .. text .. "</strong>" end
-      out[#out + 1] = (i == (shown.row_head or 1) and '<th scope="row">%s</th>'
-        or i <= shown.names and '<td class="name">%s</td>' or "<td>%s</td>"):format(text)
+      out[#out + 1] = element(i == (shown.row_head or 1), i <= shown.names, each)
     end
     out[#out + 1] = "</tr>\n"
     previous = line.group

@@ -28,20 +28,29 @@ local function of_all(count, expected)
   return count < expected and (" (%d of %d)"):format(count, expected) or ""
 end
 
--- The spelling of the paper: three digits of the mean, two of the deviation, or where these would say that there is
--- none, three. A single value has no deviation.
-local function deviation_text(deviation)
-  return (deviation > 0 and deviation < 0.005 and "%.3f" or "%.2f"):format(deviation)
-end
-
 local function cell(values, expected)
   local found = intervals.summary(values)
   if not found then return { text = "–", count = 0 } end
-  local shown = names.number(found.mean)
   return { mean = found.mean, deviation = found.count > 1 and found.deviation or nil, count = found.count,
-    shown = shown, is_whole = found.count >= expected,
-    text = (found.count > 1 and ("%s ± %s"):format(shown, deviation_text(found.deviation)) or shown)
-      .. of_all(found.count, expected) }
+    shown = names.number(found.mean), is_whole = found.count >= expected, note = of_all(found.count, expected) }
+end
+
+-- The spelling of the paper: three digits of the mean, two of the deviation, or where two would say of some cell that
+-- there is none, three. A single value has no deviation.
+local function write_cells(lines)
+  local format = "%s ± %.2f%s"
+  for _, line in ipairs(lines) do
+    for _, each in ipairs(line.cells) do
+      local deviation = each.deviation or 0
+      if deviation > 0 and deviation < 0.005 then format = "%s ± %.3f%s" end
+    end
+  end
+  for _, line in ipairs(lines) do
+    for _, each in ipairs(line.cells) do
+      if each.deviation then each.text = format:format(each.shown, each.deviation, each.note) end
+      if each.mean and not each.deviation then each.text = each.shown .. each.note end
+    end
+  end
 end
 
 -- Marks the smallest of each group of lines in a column, among those that nothing is missing of. What prints the same
@@ -93,6 +102,7 @@ function tables.drops(rows, opts)
       end
     end
   end
+  write_cells(drops.lines)
   for i in ipairs(drops.rates) do
     mark_best(drops.lines, i, function(line) return by_method and line.method or "" end)
   end

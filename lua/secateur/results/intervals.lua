@@ -58,6 +58,9 @@ function intervals.quantile(level, freedom)
   return high
 end
 
+-- Numbers that differ by a smaller share than this do so by rounding.
+local same = 1e-12
+
 --- What a list of numbers says; what is not a number is left out.
 -- @tab values list of numbers
 -- @number[opt=0.95] level of the interval
@@ -76,7 +79,7 @@ function intervals.summary(values, level)
   for _, value in ipairs(values) do
     if value == value then squares = squares + (value - mean) * (value - mean) end
   end
-  if min == max then mean, squares = min, 0 end -- a sum of equal numbers is rounded; their mean is known
+  if max - min <= same * math.max(math.abs(min), math.abs(max)) then mean, squares, max = min, 0, min end
   local found = { count = count, mean = mean, deviation = math.sqrt(squares / count), min = min, max = max }
   if count > 1 then
     local half = intervals.quantile(level or 0.95, count - 1) * math.sqrt(squares / (count - 1) / count)
