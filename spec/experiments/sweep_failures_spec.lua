@@ -35,12 +35,14 @@ describe("a sweep of which something fails", function()
     -- 2 methods x 3 rates x 2 seeds of mine; one row of random
     assert.equal(11, #rows)
     assert.equal(13, #rows.failed)
-    local first, second, more = said:match "^([^\n]*)\n([^\n]*)\n(.*)$"
-    assert.equal("", more)
-    assert.matches("^sweep: 1 row failed, such as data, vgg, lrp, random, seed 0, rate 0%.5: .*broken$", first)
-    assert.equal("sweep: 12 rows failed, such as data, vgg, lrp, mine, seed 0, rate 0: no idea", second)
+    assert.equal("sweep: 1 row failed, such as data, vgg, lrp, random, seed 0, rate 0.5: broken\n"
+      .. "sweep: 6 rows failed, such as data, vgg, lrp, mine, seed 0, rate 0: data, vgg, mine, seed 0 failed: "
+      .. "no idea\n"
+      .. "sweep: 6 rows failed, such as data, vgg, lrp, mine, seed 1, rate 0: data, vgg, mine, seed 1 failed: "
+      .. "no idea\n",
+      said)
     assert.same({ dataset = "data", model = "vgg", method = "lrp", sampling = "mine", seed = 0, rate = 0,
-      redundancy = false, repair = "none", error = "no idea" }, rows.failed[2])
+      redundancy = false, repair = "none", error = "data, vgg, mine, seed 0 failed: no idea" }, rows.failed[2])
   end)
 
   it("has failures in the store, and tries them again", function()
@@ -95,6 +97,17 @@ describe("a sweep of which something fails", function()
       .. "'c.ckpt' has 3 epochs)"):format(path), errors.raised(run, { model = make, seeds = { 0 } }))
   end)
 
+  it("says no more than a screen of what failed", function()
+    local seeds = {}
+    for seed = 1, 30 do seeds[seed] = seed end
+    local said = stderr.text(function()
+      run { seeds = seeds, methods = { "lrp" }, sampling = { mine = function() error("no idea", 0) end } }
+    end)
+    local _, lines = said:gsub("\n", "")
+    assert.equal(11, lines)
+    assert.matches("seed 10 failed: no idea\nsweep: 60 more rows failed: see failed of what it gives\n$", said)
+  end)
+
   it("names what was needed and failed", function()
     local rows
     stderr.text(function()
@@ -102,7 +115,9 @@ describe("a sweep of which something fails", function()
         seeds = { 0 } }
     end)
     assert.same({ 6, 6 }, { #rows, #rows.failed })
-    for _, failure in ipairs(rows.failed) do assert.same({ "vit", "no weights" }, { failure.model, failure.error }) end
+    for _, failure in ipairs(rows.failed) do
+      assert.same({ "vit", "data, vit failed: no weights" }, { failure.model, failure.error })
+    end
   end)
 
   -- A real sweep, whose strategy has the process interrupted when the first half of the rows is done.
@@ -130,8 +145,8 @@ describe("a sweep of which something fails", function()
     for _, on_error in ipairs { "stop", "keep" } do
       os.remove(path)
       local text = child.run(script:format("true", path, on_error), "( %s ); echo \"status $?\"")
-      assert.equal(("sweep: interrupted; 2 of 4 rows are safe in '%s'; the same call goes on\nstatus 130\n"):format(path),
-        text)
+      assert.equal(("sweep: interrupted; 2 of 4 rows are safe in '%s'; the same call goes on\n"
+        .. "status 130\n"):format(path), text)
       assert.equal("4\nstatus 0\n", child.run(script:format("false", path, on_error), "( %s ); echo \"status $?\""))
       assert.equal(4, #assert(store.read(path)).rows)
     end

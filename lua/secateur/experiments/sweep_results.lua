@@ -8,23 +8,32 @@ local tasks = require "secateur.experiments.sweep_tasks"
 
 local sweep_results = {}
 
--- Says which rows failed: a line for each thing that did.
-local function say_failed(failed)
+local SHOWN = 10 -- things that failed
+
+-- Failures with the same error, in order: `count`, `first`.
+local function group_failures(failed)
   local order, by_error = {}, {}
   for _, failure in ipairs(failed) do
     local same = by_error[failure.error]
     if not same then
       same = { count = 0, first = failure }
-      by_error[failure.error], order[#order + 1] = same, failure.error
+      by_error[failure.error], order[#order + 1] = same, same
     end
     same.count = same.count + 1
   end
-  for _, message in ipairs(order) do
-    local same, first = by_error[message], by_error[message].first
-    errors.warn("sweep: %d row%s failed, such as %s, %s, %s, %s, seed %d, rate %g: %s", same.count,
-      same.count == 1 and "" or "s", first.dataset, first.model, first.method, first.sampling, first.seed, first.rate,
-      message)
+  return order
+end
+
+-- Says which rows failed: a line for each thing that did.
+local function say_failed(failed)
+  local groups, said = group_failures(failed), 0
+  for i = 1, math.min(#groups, SHOWN) do
+    local count, first = groups[i].count, groups[i].first
+    said = said + count
+    errors.warn("sweep: %d row%s failed, such as %s, %s, %s, %s, seed %d, rate %g: %s", count, count == 1 and "" or "s",
+      first.dataset, first.model, first.method, first.sampling, first.seed, first.rate, first.error)
   end
+  if said < #failed then errors.warn("sweep: %d more rows failed: see failed of what it gives", #failed - said) end
 end
 
 -- The rows that were asked for, in order, the hashes of their settings and these; and the failures in the place of

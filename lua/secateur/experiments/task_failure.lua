@@ -8,7 +8,8 @@ local task_failure = {}
 -- @param problem what `errors.catch` gave
 -- @treturn boolean
 function task_failure.ends_all(problem)
-  return errors.is_interruption(problem) or errors.is_exhausted(problem) or problem == "not enough memory"
+  if errors.is_exhausted(problem) or errors.is_interruption(problem) then return true end
+  return type(problem) == "string" and problem:find "not enough memory$" ~= nil
 end
 
 --- The message that is kept of an error.
@@ -16,6 +17,14 @@ end
 -- @treturn string
 function task_failure.text(problem)
   return tostring(problem)
+end
+
+--- The message that is kept of a task that needs one that failed.
+-- @tab failed the task that failed
+-- @string message of that
+-- @treturn string
+function task_failure.of_need(failed, message)
+  return ("%s failed: %s"):format(failed.label or failed.id, message)
 end
 
 return task_failure
