@@ -54,12 +54,15 @@ local architectures = {
   end,
 }
 
--- The numbers of a training, as a model's file keeps them: whichever process trains, the report has the curves.
+-- The numbers of a training, as a model's file keeps them: whichever process trains, the report has the curves. Without
+-- times: the size of the file is a column of the table, and is to be the same every time.
+local timings = { seconds = true, images_per_second = true }
+
 local function plain(history)
   local epochs = {}
   for i, entry in ipairs(history) do
     epochs[i] = {}
-    for name, value in pairs(entry) do epochs[i][name] = type(value) == "number" and value or nil end
+    for name, value in pairs(entry) do epochs[i][name] = not timings[name] and type(value) == "number" and value or nil end
   end
   return epochs
 end
