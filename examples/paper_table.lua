@@ -62,7 +62,9 @@ local function plain(history)
   local epochs = {}
   for i, entry in ipairs(history) do
     epochs[i] = {}
-    for name, value in pairs(entry) do epochs[i][name] = not timings[name] and type(value) == "number" and value or nil end
+    for name, value in pairs(entry) do
+      epochs[i][name] = not timings[name] and type(value) == "number" and value or nil
+    end
   end
   return epochs
 end

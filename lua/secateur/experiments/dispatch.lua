@@ -74,8 +74,8 @@ end
 
 local function fail(self, rank, task, message, seconds)
   note_end(self, rank, task.id, seconds)
-  for i, each in ipairs(self.schedule:fail(task.id)) do
-    self.handlers.fail(each, i == 1 and message or task_failure.of_need(task, message))
+  for _, each in ipairs(self.schedule:fail(task.id)) do
+    self.handlers.fail(each, message)
     let_go(self, each.pair)
   end
   if self.stop_at_failure and not self.stopping then
@@ -200,8 +200,8 @@ local function statistics(self, started)
   return { seconds = seconds, ranks = ranks, idle = seconds > 0 and math.max(0, 1 - busy / (seconds * computing)) or 0 }
 end
 
---- Has tasks done by all ranks, and ends when they all are, or have failed. A task fails with what it needs, which
--- it names. Where `stop_at_failure` is set, the first failure ends the sweep as soon as what is being computed is
+--- Has tasks done by all ranks, and ends when they all are, or have failed. A task fails with what it needs, for the
+-- same reason. Where `stop_at_failure` is set, the first failure ends the sweep as soon as what is being computed is
 -- kept.
 -- @tparam Group group of which this is rank 0; the others are in `worker.run`
 -- @tab list tasks: `{ id =, kind =, pair =, needs =, size =, label = }`

@@ -20,7 +20,7 @@ local function read_inputs(job, task, last)
   return inputs
 end
 
--- Why a task cannot be done: what failed before, and is not there now.
+-- Why a task cannot be done: what failed before. It fails for the same reason.
 local function lost_need(task, failed)
   for _, id in ipairs(task.needs) do
     if failed[id] then return failed[id] end
@@ -45,13 +45,13 @@ function serial.run(job, list)
   for i, task in ipairs(list) do
     job.where = task.label
     job.progress:update(job.done, task.kind == "row" and task.label or task.label .. ": " .. task.kind)
-    local lost, result, message = lost_need(task, failed), nil, nil
-    if not lost then result, message = run_task(job, task, last) end
+    local message, result = lost_need(task, failed), nil
+    if not message then result, message = run_task(job, task, last) end
     if result then
       tasks.keep(job, task, result)
     else
-      failed[task.id] = lost or task_failure.of_need(task, message)
-      tasks.fail(job, task, lost or message)
+      failed[task.id] = message
+      tasks.fail(job, task, message)
     end
     if task.kind == "row" then job.done = job.done + (result and 1 or 0) end
     if task.kind ~= "model" then job.progress:work(task.size) end

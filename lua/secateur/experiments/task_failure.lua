@@ -19,12 +19,4 @@ function task_failure.text(problem)
   return tostring(problem)
 end
 
---- The message that is kept of a task that needs one that failed.
--- @tab failed the task that failed
--- @string message of that
--- @treturn string
-function task_failure.of_need(failed, message)
-  return ("%s failed: %s"):format(failed.label or failed.id, message)
-end
-
 return task_failure
