@@ -1,6 +1,7 @@
 --- The steps of a pipeline, small, each with what it needs prepared, for spec/support/pressure.lua: run under failing
 -- allocations, a step gives the right result or an error.
 local core = require "secateur.core"
+local coroutine_group = require "support.coroutine_group"
 local files = require "secateur.util.files"
 local fingerprint = require "secateur.util.fingerprint"
 local options = require "secateur.util.options"
@@ -150,6 +151,21 @@ step("train", function() return network(), data() end, function(model, set)
   sc.train(model, set, { epochs = 1, batch = 4, seed = 1, quiet = true, augment = false, checkpoint = path "made.run" })
   return model
 end, parameters, { "made.run" }, true)
+
+step("train in pieces", function() return network(), data() end, function(model, set)
+  sc.train(model, set, { epochs = 1, batch = 6, micro_batch = 2, seed = 1, quiet = true, augment = false })
+  return model
+end, parameters)
+
+step("train over ranks", function() return { network(), network() }, { data(), data() } end, function(models, sets)
+  for _, outcome in ipairs(coroutine_group.run(2, function(group)
+    local rank = group.rank + 1
+    sc.train(models[rank], sets[rank], { epochs = 1, batch = 6, micro_batch = 2, seed = 1, quiet = true, group = group })
+  end)) do
+    if outcome.failed then error(outcome.failed, 0) end
+  end
+  return models[2]
+end, parameters)
 
 step("resume", function()
   files.remove(path "begun.run")

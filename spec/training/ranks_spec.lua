@@ -181,6 +181,26 @@ describe("train over ranks", function()
         model:state()["features.0.weight"]:set(9, 1, 1, 1, 1)
       end
     end)[1])
+    local root = temporary.folder()
+    for rank = 0, 1 do -- the folders of two machines, of which one has another image
+      for _, part in ipairs { "train", "val" } do
+        for _, class in ipairs { "a", "b", "c" } do
+          for i = 1, 4 do
+            local place = ("%s/%s/%d.png"):format(part, class, i)
+            local bytes = assert(files.read_all(pictures.save(root .. "/0", place, i / 5)))
+            temporary.write(root, rank .. "/" .. place, bytes)
+          end
+        end
+      end
+    end
+    pictures.save(root .. "/1", "val/b/2.png", 0.9)
+    local said = messages(2, function(opts, group, model)
+      local data = data_sets.folder(("%s/%d"):format(root, group.rank), { size = 8, channels = 1, quiet = true,
+        on_duplicate = "ignore" })
+      return errors.raised(train, model, data, opts)
+    end)[1]
+    assert.truthy(said:find("^train: group: .*: images%.val: \"%x+\" on rank 0, \"%x+\" on rank 1$"), said)
+    files.remove(root)
     assert.equal(same .. "epochs: 1 on rank 0, 2 on rank 1",
       messages(2, function(opts, group) opts.epochs = group.rank + 1 end)[2])
   end)

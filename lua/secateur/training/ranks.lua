@@ -5,6 +5,7 @@ local core = require "secateur.core"
 local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
 local fingerprint = require "secateur.util.fingerprint"
+local image_files = require "secateur.data.image_files"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 
@@ -22,14 +23,25 @@ local function weights_text(model)
   return fingerprint.text(table.concat(parts, " "))
 end
 
---- Raises unless all ranks train the same: model, weights, data and options.
+-- What the images are, but for the times of files, which differ between machines.
+local function image_texts(job)
+  local texts = {}
+  for name, rows in pairs((image_files.verify({ train = job.data.train, val = job.data.val }, {}, job.opts.verify))) do
+    local parts = {}
+    for i, row in ipairs(rows) do parts[i] = ("%d %d"):format(row[1], row[3]) end
+    texts[name] = fingerprint.text(table.concat(parts, "\n"))
+  end
+  return texts
+end
+
+--- Raises unless all ranks train the same: model, weights, options, and data, as far as `verify` says.
 -- @tab job
 function ranks.check_same(job)
   local group = job.group
   if not group then return end
   local opts = job.opts
   local description = { of = job.description, epochs = opts.epochs, patience = opts.patience or false,
-    resume = opts.resume, checkpoint = opts.checkpoint ~= nil }
+    resume = opts.resume, checkpoint = opts.checkpoint ~= nil, images = image_texts(job) }
   local texts = group:all_gather(json.encode { weights = weights_text(job.model), training = description })
   local first = json.decode(texts[1])
   for i = 2, #texts do
