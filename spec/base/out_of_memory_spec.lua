@@ -12,7 +12,7 @@ local names = { "model", "forward", "load", "save", "safetensors", "image_save",
   "data", "csv", "image images/colour.jpg", "image images/colour16.png", "image clinic/lossy.webp",
   "image clinic/ct_rle.dcm", "image clinic/ct_jpeg_ls.dcm", "lrp", "dlb", "ig", "evaluate", "predict",
   "sample clustering", "sample confidence", "sample random", "importance", "prune", "repair", "compact",
-  "train", "resume", "sweep", "report", "heatmaps" }
+  "train", "train in pieces", "train over ranks", "resume", "sweep", "report", "heatmaps" }
 
 local script = [[
   local pressure = require "support.pressure"

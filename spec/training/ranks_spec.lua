@@ -239,6 +239,24 @@ describe("train over ranks", function()
     end
   end)
 
+  it("stops on all ranks where a number is not finite, as one process does", function()
+    for _, change in ipairs { { lr = 1e30, optimiser = "sgd", clip = false }, { lr = 1e30, clip = 1e30 } } do
+      local told
+      for size = 1, 3 do
+        for _, outcome in ipairs(coroutine_group.run(size, function(group)
+          local opts = toy.quietly(2, { batch = 12, micro_batch = 2, group = group })
+          for key, value in pairs(change) do opts[key] = value end
+          return errors.raised(train, toy.model { seed = 3 }, toy.data(), opts)
+        end)) do
+          local message = assert(outcome[1], outcome.failed)
+          told = told or message
+          assert.truthy(message:find("^train: .* is .* in epoch %d, step %d+, at lr "), message)
+          assert.equal(told, message)
+        end
+      end
+    end
+  end)
+
   it("says once where ranks have nothing to do", function()
     local said = stderr.text(function()
       coroutine_group.run(4, function(group)
