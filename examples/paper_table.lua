@@ -25,6 +25,8 @@ parser:flag("--redundancy", "score with redundancy as well, which the paper has 
 parser:option("--store", "SQLite file that the rows go to", "paper.db")
 parser:option("--models-dir", "folder for trained models, which are not trained again", "paper-models")
 parser:option("--out", "where the report goes", "report")
+parser:option("--metric", "what the report is about, separated by commas: accuracy, balanced_accuracy, auroc, ece, "
+  .. "decision_agreement, ...; all but accuracy want rate 0 among the rates", "accuracy")
 local args = parser:parse()
 
 local function words(text)
@@ -98,7 +100,7 @@ end
 
 -- Looks at what is written before the work. Of several processes the first alone writes, but for the models.
 local function check_outputs()
-  sc.report.check()
+  sc.report.check { metric = words(args.metric) }
   sc.output_file(args.store)
   sc.output_folder(args.models_dir)
   sc.output_folder(args.out)
@@ -141,6 +143,7 @@ sc.main(function()
     end
   end
   table.sort(sheets, function(a, b) return a.title < b.title end)
+  local metric = args.metric ~= "accuracy" and words(args.metric) or nil -- of findings AUROC as well
   print("Open " .. sc.report(results, args.out, { title = "Interpretability-aware pruning", history = histories,
-    heatmaps = sheets }))
+    heatmaps = sheets, metric = metric }))
 end)

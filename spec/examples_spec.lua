@@ -25,7 +25,8 @@ local good = {
     "new/cs/picks.png" },
   { "custom_model.lua --data @/table/images.csv --epochs 1" },
   { "paper_table.lua --data X=@/tiny.npz --model small_vgg --epochs 1 --rates 0,0.3 --methods lrp --per-class 2 "
-    .. "--store @/new/p/s.db --models-dir @/new/p/models --out @/new/p/report", "new/p/report/index.html" },
+    .. "--store @/new/p/s.db --models-dir @/new/p/models --out @/new/p/report --metric balanced_accuracy,ece",
+    "new/p/report/ece.tex" },
   { "plan_cluster.lua --models resnet18 --size 32 --images 1 --methods lrp --data a=20,10,2 --rates 0,0.5 --seeds 1 "
     .. "--ranks 1,4" },
   -- models of every kind, on every kind of data

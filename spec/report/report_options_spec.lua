@@ -67,6 +67,13 @@ describe("options of report", function()
       .. "of the sweep", rows.results { { { [0.5] = 0.1 } } }, folder, { metric = "ece" })
   end)
 
+  it("are looked at before the work", function()
+    needs.gnuplot(pending)
+    report.check { metric = { "ece", "auroc" } }
+    assert.matches("^report.check: metric: expected one of 'accuracy', .*, got 'f1'$",
+      errors.text(function() report.check { metric = "f1" } end))
+  end)
+
   it("choose rows, and nothing that was chosen away is missing", function()
     needs.gnuplot(pending)
     report(some(), folder, { where = { sampling = "mine", seed = { 0, 1 }, rate = 0.5 } })

@@ -297,10 +297,10 @@ local folder_rule = { type = "string", required = true, check = is_path }
 local metric_rule = { one_of = metrics.names }
 
 -- One metric, or a list of them; nil where none is asked for.
-local function read_metrics(given)
+local function read_metrics(name, given)
   if given == nil then return nil end
-  if type(given) ~= "table" then return { options.value("report", "metric", given, metric_rule) } end
-  return options.entries("report", "metric", given, metric_rule)
+  if type(given) ~= "table" then return { options.value(name, "metric", given, metric_rule) } end
+  return options.entries(name, "metric", given, metric_rule)
 end
 
 local function read_reference(rows, reference)
@@ -320,7 +320,7 @@ end
 local function write(rows, folder, opts)
   opts = options.check("report", opts, rules)
   folder = options.value("report", "dir", folder, folder_rule)
-  opts.metrics = read_metrics(opts.metric)
+  opts.metrics = read_metrics("report", opts.metric)
   rows = load_rows(rows, opts.where)
   opts.reference = read_reference(rows, opts.reference)
   opts.margin = opts.margin or rows.margin
@@ -448,11 +448,13 @@ function report.scatter(panels, path, opts)
   return stem .. ".svg", stem .. ".png", pdf and stem .. ".pdf" or nil
 end
 
---- Raises where reports cannot be drawn, for want of gnuplot: for programs that work long before they draw.
--- @tab[opt] opts `gnuplot` (the program)
--- @usage sc.report.check()
+--- Raises where reports cannot be drawn, for want of gnuplot, or do not know a metric: for programs that work long
+-- before they draw.
+-- @tab[opt] opts `gnuplot` (the program), `metric` (as of `report`)
+-- @usage sc.report.check { metric = "ece" }
 function report.check(opts)
-  opts = options.check("report.check", opts, { gnuplot = picture_rules.gnuplot })
+  opts = options.check("report.check", opts, { gnuplot = picture_rules.gnuplot, metric = rules.metric })
+  read_metrics("report.check", opts.metric)
   local there, message = gnuplot.check(opts.gnuplot)
   if not there then errors.refuse("report.check", message) end
 end
