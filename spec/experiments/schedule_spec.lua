@@ -104,6 +104,27 @@ describe("schedule", function()
     assert.equal("1:m1 2:m2", text(schedule.new(list, { size = 3 }):hand_out()))
   end)
 
+  it("gives nothing ahead that others wait for, and nothing behind a model", function()
+    local list = { task("key", 5), task("rest", 1, { "key" }) }
+    for i = 1, 6 do list[#list + 1] = task("t" .. i, 9) end
+    list[#list + 1] = task("lock", 4)
+    list[#list + 1] = task("last", 1, { "lock" })
+    local plan = schedule.new(list, { size = 2, root = false, ahead = 8 })
+    assert.equal("1:t1 1:t2 1:t3 1:t4 1:t5 1:t6", text(plan:hand_out()))
+    for i = 1, 5 do plan:done("t" .. i) end
+    assert.same({}, plan:hand_out())
+    plan:done "t6"
+    assert.equal("1:key", text(plan:hand_out()))
+
+    list = { task("m", 100) }
+    list[1].kind = "model"
+    for i = 1, 6 do list[#list + 1] = task("t" .. i, 1) end
+    plan = schedule.new(list, { size = 3, root = false })
+    assert.equal("1:m 2:t1 2:t2", text(plan:hand_out()))
+    plan:done "m"
+    assert.equal("1:t3 1:t4", text(plan:hand_out()))
+  end)
+
   it("prefers a model that the rank holds, and else one that few do", function()
     local list = {}
     for pair = 1, 2 do

@@ -10,7 +10,8 @@
 --
 -- Rank 0, which hands out, computes as well unless told not to. It takes from the other end, the shortest of those
 -- whose needs are met, and only when nobody else can be given anything: it is to be back soon. While there is plenty,
--- each of the others gets tasks ahead of what it computes, so that it does not wait for an answer.
+-- each of the others gets tasks ahead of what it computes, so that it does not wait for an answer: such as nothing else
+-- waits for, and none while it makes a model, which may take hours.
 -- @module secateur.experiments.schedule
 local methods = require "secateur.util.methods"
 
@@ -78,10 +79,10 @@ end
 --   `ahead` (1: how many tasks a rank gets ahead of the one that it computes), `models` (2: how many a rank keeps)
 -- @treturn Schedule
 function schedule.new(tasks, opts)
-  local self = setmetatable({ entries = link(tasks), waiting = {}, load = {}, held = {}, holders = {}, of_pair = {},
+  local self = setmetatable({ entries = link(tasks), waiting = {}, load = {}, making = {}, held = {}, holders = {}, of_pair = {},
     ready = 0, left = #tasks, size = opts.size, root = opts.root ~= false or opts.size == 1, ahead = opts.ahead or 1,
     models = opts.models or 2 }, Schedule)
-  for rank = 0, opts.size - 1 do self.load[rank], self.held[rank] = 0, {} end
+  for rank = 0, opts.size - 1 do self.load[rank], self.making[rank], self.held[rank] = 0, 0, {} end
   for _, task in ipairs(tasks) do
     local entry, pair = self.entries[task.id], task.pair or 0
     level_of(entry)
@@ -150,35 +151,42 @@ local function give(self, rank, pair, at)
   local is_new, dropped = hold(self, rank, pair)
   entry.rank = rank
   self.load[rank], self.ready = self.load[rank] + 1, self.ready - 1
+  if entry.task.kind == "model" then self.making[rank] = self.making[rank] + 1 end
   return { rank = rank, task = entry.task, is_new = is_new, drop = dropped }
 end
 
--- Gives every rank but 0 that has exactly `load` tasks one more, as far as they reach; `may` says of an entry whether
--- it may go.
-local function fill(self, load, given, may)
+-- Gives every rank but 0 that has nothing a task, as far as they reach.
+local function give_idle(self, given)
   for rank = 1, self.size - 1 do
-    if self.load[rank] == load then
+    if self.load[rank] == 0 then
       local pair = choose_pair(self, rank)
       if not pair then return end
+      given[#given + 1] = give(self, rank, pair)
+    end
+  end
+end
+
+-- Gives every rank but 0 that has exactly `load` tasks one more, while there are as many as ranks.
+local function give_ahead(self, load, given)
+  for rank = 1, self.size - 1 do
+    if self.ready < self.size then return end
+    if self.load[rank] == load and self.making[rank] == 0 then
+      local pair = choose_pair(self, rank)
       local list = self.waiting[pair]
-      if not may(list[#list]) then return end
+      if #list[#list].dependents > 0 or list[#list].task.kind == "model" then return end
       given[#given + 1] = give(self, rank, pair)
     end
   end
 end
 
 --- Hands out what can be handed out now: to ranks that have nothing first, and ahead only while there is enough for
--- all. A model to be made (nobody knows how long that takes) is never given ahead of another.
+-- all.
 -- @treturn list of `{ rank =, task =, is_new = (whether the rank does not hold the model yet), drop = (the models that
 --   it is to let go of, list of pairs) }`
 function Schedule:hand_out()
   local given = {}
-  fill(self, 0, given, function() return true end)
-  for load = 1, self.ahead do
-    fill(self, load, given, function(entry)
-      return self.ready >= self.size and entry.task.kind ~= "model"
-    end)
-  end
+  give_idle(self, given)
+  for load = 1, self.ahead do give_ahead(self, load, given) end
   return given
 end
 
@@ -194,7 +202,9 @@ local function leave(self, entry)
   local pair = entry.task.pair or 0
   entry.finished = true
   self.left, self.of_pair[pair] = self.left - 1, self.of_pair[pair] - 1
-  if entry.rank then self.load[entry.rank] = self.load[entry.rank] - 1 end
+  if not entry.rank then return end
+  self.load[entry.rank] = self.load[entry.rank] - 1
+  if entry.task.kind == "model" then self.making[entry.rank] = self.making[entry.rank] - 1 end
 end
 
 --- Notes that a task is done: what waited for it alone can be handed out.
