@@ -14,8 +14,9 @@
 
 #define CLASS "secateur.sqlite.Lock"
 
-/* How long a wait sleeps between two tries. */
-enum { PAUSE_MILLISECONDS = 50 };
+/* How long a wait sleeps between two tries; and how often, a millisecond each, who has just taken a lock is given the
+ * time to say who it is. */
+enum { PAUSE_MILLISECONDS = 50, TRIES_FOR_A_NAME = 100 };
 
 typedef struct held_lock {
     sc_file_lock lock;
@@ -76,7 +77,7 @@ static int sqlite_lock(lua_State *L) {
     sc_hook_watch watch;
     sc_hook_watch_begin(&watch, L);
     double end = sc_clock_seconds() + seconds;
-    for (;;) {
+    for (int tries = 0;; tries++) {
         sc_file_holder holder;
         sc_file_lock_result result = sc_file_lock_take(&box->lock, path, &holder);
         int reason = errno;
@@ -86,9 +87,10 @@ static int sqlite_lock(lua_State *L) {
         }
         if (result != SC_FILE_LOCK_HELD)
             return push_problem(L, result, reason);
-        if (sc_clock_seconds() >= end)
+        bool unnamed = holder.process == 0 && tries < TRIES_FOR_A_NAME;
+        if (!unnamed && sc_clock_seconds() >= end)
             return push_holder(L, &holder);
-        sc_hook_watch_sleep(PAUSE_MILLISECONDS);
+        sc_hook_watch_sleep(unnamed ? 1 : PAUSE_MILLISECONDS);
         if (sc_hook_watch_fired(&watch)) {
             lua_pushnil(L);
             lua_pushliteral(L, "interrupted");

@@ -215,6 +215,16 @@ describe("a store", function()
     assert.equal(4, #assert(store.read(path)).rows)
   end)
 
+  it("has no journal left that a killed writer had hardly begun", function()
+    for _, shared in ipairs { true, false } do
+      assert(store.open(path, { shared = shared })):close()
+      assert(files.write_all(path .. "-journal", ("\0"):rep(512)))
+      assert(store.read(path))
+      assert(store.open(path, { shared = shared })):close()
+      assert.same({ "runs.db" }, files.list(folder, { hidden = true }))
+    end
+  end)
+
   it("is waited for no longer than until Ctrl-C", function()
     needs.proc(pending)
     local writer <close> = assert(store.open(path))
@@ -269,6 +279,33 @@ describe("a store", function()
     assert.matches("^is in use by another sweep of this process, since %d", message)
     first:close()
     assert(store.open(path)):close()
+  end)
+
+  it("is one Lua state's of a process, too", function()
+    local code = ([[
+      meet()
+      local store = require "secateur.results.store"
+      io.stderr = { write = function() end } -- says that it waits
+      local writer, message = store.open(%q, { wait = %%d })
+      if not writer then return message:match "^.*process" end
+      local count = #writer:keys "other"
+      writer:put("other", tostring(count), 1)
+      writer:close()
+      return "number " .. count]]):format(path)
+    local output = child.run(script([==[
+      local run = require "spec.lua_threads".run
+      local function say(code)
+        local lines = {}
+        for i, one in ipairs((run(code, 3, package.path, package.cpath))) do lines[i] = one.message end
+        table.sort(lines)
+        print(table.concat(lines, ", "))
+      end
+      local writer = assert(store.open(path))
+      say [=[%s]=]
+      writer:close()
+      say [=[%s]=] ]==], code:format(0), code:format(1000)))
+    local refused = "is in use by another sweep of this process"
+    assert.equal(("%s, %s, %s\nnumber 0, number 1, number 2\n"):format(refused, refused, refused), output)
   end)
 
   it("has one lock, whatever name leads to it", function()

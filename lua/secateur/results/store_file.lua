@@ -117,12 +117,12 @@ local function inspect(self)
 end
 
 -- How a writer keeps what is not in the file yet. Where a file system is shared, the log of a file that was written on
--- a disk of one machine is taken in first, without memory in common.
+-- a disk of one machine is taken in first, without memory in common; and a journal that a killed writer had hardly
+-- begun goes when the mode is changed.
 local function choose_journal(self, shared)
-  local wanted = shared and "DELETE" or "WAL"
-  local mode, message = self:run("PRAGMA journal_mode = " .. wanted)
-  if not mode or not shared then return mode, message end
-  return run_all(self, { "PRAGMA locking_mode = NORMAL", "SELECT count(*) FROM sqlite_master" })
+  if not shared then return self:run "PRAGMA journal_mode = WAL" end
+  return run_all(self, { "PRAGMA journal_mode = DELETE", "PRAGMA locking_mode = NORMAL",
+    "SELECT count(*) FROM sqlite_master", "PRAGMA journal_mode = TRUNCATE", "PRAGMA journal_mode = DELETE" })
 end
 
 local function create(self)
