@@ -1,5 +1,6 @@
 local errors = require "support.errors"
 local fingerprint = require "secateur.util.fingerprint"
+local stderr = require "support.stderr"
 local store = require "secateur.results.store"
 local stubs = require "support.sweep_stubs"
 local sweep = require "secateur.experiments.sweep"
@@ -238,6 +239,27 @@ describe("sweep", function()
     assert.same({}, stubs.calls)
   end)
 
+  it("says once a minute how far it is where no terminal is, unless told to be quiet", function()
+    local core, now = loaded["secateur.core"], 0
+    local clock = core.clock
+    finally(function() core.clock = clock end)
+    core.clock = function()
+      now = now + 25
+      return now
+    end
+    local opts = settings()
+    opts.progress = nil
+    local said = stderr.text(function() sweep(opts) end)
+    local lines = 0
+    for line in said:gmatch "([^\n]*)\n" do
+      assert.matches("^sweep  %d+/12 rows  .*data, vgg", line)
+      lines = lines + 1
+    end
+    assert.is_true(lines >= 4)
+    opts.progress = false
+    assert.equal("", stderr.text(function() sweep(opts) end))
+  end)
+
   describe("with several models and datasets", function()
     local function grid(changes)
       changes = changes or {}
@@ -379,10 +401,12 @@ describe("sweep", function()
     wrong({ method_options = { lrp = { composite = { {} } } } },
       "method_options.lrp: composite: entry 1: expected { match = kind, pattern or function, rule = table }")
     wrong({ method_options = { lrp = { redcue = "abs" } } }, "method_options.lrp: unknown option 'redcue', expected "
-      .. "one of: batch, batch_norm, calibration, calibration_count, composite, exact, high, indices, low, method, "
-      .. "on_batch, per_class, reduce, redundancy, sampling, seed, start, target; did you mean 'reduce'?")
+      .. "one of: batch, batch_norm, calibration, calibration_count, composite, exact, group, high, indices, low, "
+      .. "method, on_batch, per_class, reduce, redundancy, sampling, seed, start, target; did you mean 'reduce'?")
     wrong({ method_options = { random = { seed = 1 } } },
       "method_options.random: expected no option 'seed', which is the sweep's to choose")
+    wrong({ method_options = { lrp = { group = require("secateur.mpi").group() } } },
+      "method_options.lrp: expected no option 'group', which is the sweep's to choose")
     wrong({ method_options = { lrp = { target = { of = "label", against = 3 } } } },
       "method_options.lrp: target: expected a class in 1..2, got 3")
     wrong({ agreement = { method = "lpr" } }, "agreement: method: method: expected one of 'lrp', 'dlb', 'ig', "

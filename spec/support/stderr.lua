@@ -6,7 +6,8 @@ local stderr = {}
 -- @treturn {string,...}
 function stderr.calls(body)
   local real, written = io.stderr, {}
-  io.stderr = { write = function(_, ...) table.insert(written, table.concat { ... }) end } -- luacheck: ignore 122
+  io.stderr = { write = function(_, ...) table.insert(written, table.concat { ... }) end, -- luacheck: ignore 122
+    flush = function() end }
   local ok, message = pcall(body)
   io.stderr = real -- luacheck: ignore 122
   if not ok then error(message, 0) end

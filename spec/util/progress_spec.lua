@@ -86,7 +86,7 @@ describe("util.progress", function()
     local bar = line { terminal = true, log = true, total = 2 }
     now = now + 120
     bar:step()
-    assert.equal("\r1/2  0.01/s  2:00 left\27[K", text())
+    assert.equal("\r1/2  0.50/min  2:00 left\27[K", text())
   end)
 
   it("tells the time left by the work that things are, where they differ", function()
@@ -99,6 +99,16 @@ describe("util.progress", function()
     bar.weight_done = 0
     bar:update(3)
     assert.equal("\r3/4  0.27/s\27[K", text())
+  end)
+
+  it("tells the rate of what is slow by the minute or by the hour", function()
+    for seconds, expected in pairs { [8] = "0.12 rows/s", [20] = "3.00 rows/min", [1200] = "3.00 rows/h" } do
+      written = {}
+      local bar = line { unit = "rows" }
+      now = now + seconds
+      bar:step()
+      assert.equal("\r1 rows  " .. expected .. "\27[K", text())
+    end
   end)
 
   it("has modes for an option", function()

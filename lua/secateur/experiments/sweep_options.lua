@@ -175,8 +175,8 @@ local function axis(opts, name, allowed)
 end
 
 -- What the sweep tells importance itself.
-local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch", "redundancy", "calibration",
-  "calibration_count" }
+local own_options = { "method", "indices", "sampling", "per_class", "seed", "on_batch", "group", "redundancy",
+  "calibration", "calibration_count" }
 
 -- All of them, before the first method has taken its time.
 local function check_method_options(given, chosen)

@@ -45,9 +45,17 @@ function progress.duration(seconds)
 end
 
 -- "0.42", "3.7" or "1204": three digits that matter.
-local function rate_text(rate)
+local function digits(rate)
   if rate >= 100 then return ("%.0f"):format(rate) end
   return (rate >= 10 and "%.1f" or "%.2f"):format(rate)
+end
+
+-- "25.0 images/s"; what is slow by the minute, or the hour.
+local function rate_text(rate, unit)
+  local name = "s"
+  if rate < 0.1 then rate, name = 60 * rate, "min" end
+  if rate < 0.1 then rate, name = 60 * rate, "h" end
+  return digits(rate) .. (unit ~= "" and " " .. unit or "") .. "/" .. name
 end
 
 --- Makes a progress line. It writes nothing before the first `step` or `update`.
@@ -88,7 +96,7 @@ local function figures(self)
   local parts = { self.unit ~= "" and count .. " " .. self.unit or count }
   if rate > 0 then
     local share = self.weight and self.weight > 0 and math.min(1, self.weight_done / self.weight)
-    parts[2] = rate_text(rate) .. (self.unit ~= "" and (" %s/s"):format(self.unit) or "/s")
+    parts[2] = rate_text(rate, self.unit)
     if self.total and self.done < self.total then
       local left = not share and (self.total - self.done) / rate or share > 0 and elapsed * (1 - share) / share
       parts[3] = left and progress.duration(left) .. " left" or nil
