@@ -3,6 +3,7 @@
 -- @module secateur.results
 local description = require "secateur.results.description"
 local lossless = require "secateur.results.lossless"
+local grid = require "secateur.results.grid"
 local methods = require "secateur.util.methods"
 local metrics = require "secateur.results.metrics"
 local options = require "secateur.util.options"
@@ -121,9 +122,10 @@ local function from_rows(whole, where)
   end
   versions.sort(positions, whole.rows, whole.runs)
   local rows, hashes = pick(whole.rows, positions), pick(whole.hashes, positions)
-  return results.new(rows, { experiment = description.of(rows, hashes, whole.cache.settings),
-    samples = whole.cache.samples, failed = failures_of(whole, where), runs = whole.runs, superseded = superseded,
-    total = #rows + versions.count_missing(rows, whole.runs, where) })
+  local read = results.new(rows, { experiment = description.of(rows, hashes, whole.cache.settings),
+    samples = whole.cache.samples, failed = failures_of(whole, where), runs = whole.runs, superseded = superseded })
+  read.total = #rows + #grid.missing(read, where)
+  return read
 end
 
 --- Reads the rows of a store, also of a sweep that was stopped half-way, and while one writes. Where a store has

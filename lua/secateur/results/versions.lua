@@ -134,39 +134,4 @@ function versions.check_where(where, rows)
   end
 end
 
--- Calls a function with every combination of one value of each list.
-local function each_combination(lists, names, chosen, visit)
-  local name = names[#chosen + 1]
-  if not name then return visit(chosen) end
-  for _, value in ipairs(lists[grid_names[name]]) do
-    chosen[#chosen + 1] = value
-    each_combination(lists, names, chosen, visit)
-    chosen[#chosen] = nil
-  end
-end
-
-local TOO_MANY = 1e6 -- combinations that nobody waits for: a file may say anything
-
---- How many rows the last call asked for that are not there.
--- @tab rows those that are there
--- @tab runs in order
--- @tab where as of `matches`
--- @treturn int
-function versions.count_missing(rows, runs, where)
-  local last = runs[#runs] or {}
-  local grid, size = last.grid or {}, 1
-  for _, name in ipairs(order) do
-    size = size * #(grid[grid_names[name]] or {})
-  end
-  if size == 0 or size > TOO_MANY then return 0 end
-  local there, missing = {}, 0
-  for _, row in ipairs(rows) do there[axes_key(row)] = true end
-  each_combination(grid, order, {}, function(chosen)
-    local row = {}
-    for i, name in ipairs(order) do row[name] = chosen[i] end
-    if versions.matches(row, where) and not there[axes_key(row)] then missing = missing + 1 end
-  end)
-  return missing
-end
-
 return versions
