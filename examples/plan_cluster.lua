@@ -60,15 +60,33 @@ local function seconds_of(f)
   return sc.clock() - started
 end
 
+-- Images of a step of training.
+local BATCH = 32
 -- Images that a model runs on to be timed: a run that is not counted, and five of 1 and three of 16.
 local TIMED = 6 * 1 + 4 * 16
 
--- What a model's steps take here, per image. Weights are random: how long it takes does not depend on them.
+-- What training takes, per image: of batches of one image and of all, the difference is what a step of the optimiser
+-- takes, which in a sweep's training is one for BATCH images.
+local function measure_training(model, data, forward)
+  local count = data.train:count()
+  local function epoch(batch)
+    local started = sc.clock()
+    sc.train(model, data, { epochs = 1, batch = batch, quiet = true, augment = false })
+    return sc.clock() - started
+  end
+  local single, whole = epoch(1), epoch(count)
+  local step = math.max(0, (single - whole) / math.max(1, count - 1))
+  return math.max(2 * forward, (whole - step - data.val:count() * forward) / count) + step / BATCH
+end
+
+-- What a model's steps take here, per image. How long it takes does not depend on what was learned.
 local function measure(name, data)
   local count, model = args.images, sc.models[name] { like = data }
   local positions = {}
   for i = 1, math.min(count, data.test:count()) do positions[i] = i end
   local x = data.test:batch(positions)
+  local forward = seconds_of(function() model:forward(x) end) / #positions
+  local training = measure_training(model, data, forward) -- first: the head of a new ViT is zero until then
   local per_sample = {}
   for _, method in ipairs(args.methods) do
     local indices = table.move(positions, 1, math.min(2, #positions), 1, {})
@@ -76,7 +94,6 @@ local function measure(name, data)
       sc.importance(model, data.test, { method = method, indices = indices })
     end) / #indices
   end
-  local forward = seconds_of(function() model:forward(x) end) / #positions
   local scores = sc.importance(model, data.test, { method = "magnitude" })
   local units = 0
   for _, tensor in pairs(scores) do units = units + (type(tensor) == "userdata" and tensor:numel() or 0) end
@@ -84,10 +101,6 @@ local function measure(name, data)
   local row = seconds_of(function() sc.compact(sc.prune(model, scores, { rate = 0.5, repair = "none" })) end)
     + TIMED * 1.5 * forward
   local cost = sc.cost(model, { latency = false })
-  local training = seconds_of(function()
-    sc.train(model, data, { epochs = 1, batch = count, quiet = true, augment = false })
-  end)
-  training = training / data.train:count()
   return { forward = forward, training = training, scores = per_sample, row = row, units = units, bytes = cost.bytes }
 end
 

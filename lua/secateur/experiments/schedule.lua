@@ -79,9 +79,9 @@ end
 --   `ahead` (1: how many tasks a rank gets ahead of the one that it computes), `models` (2: how many a rank keeps)
 -- @treturn Schedule
 function schedule.new(tasks, opts)
-  local self = setmetatable({ entries = link(tasks), waiting = {}, load = {}, making = {}, held = {}, holders = {}, of_pair = {},
-    ready = 0, left = #tasks, size = opts.size, root = opts.root ~= false or opts.size == 1, ahead = opts.ahead or 1,
-    models = opts.models or 2 }, Schedule)
+  local self = setmetatable({ entries = link(tasks), waiting = {}, load = {}, making = {}, held = {}, holders = {},
+    of_pair = {}, ready = 0, left = #tasks, size = opts.size, root = opts.root ~= false or opts.size == 1,
+    ahead = opts.ahead or 1, models = opts.models or 2 }, Schedule)
   for rank = 0, opts.size - 1 do self.load[rank], self.making[rank], self.held[rank] = 0, 0, {} end
   for _, task in ipairs(tasks) do
     local entry, pair = self.entries[task.id], task.pair or 0
