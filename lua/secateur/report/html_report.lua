@@ -140,17 +140,21 @@ local function figure_list(drawn, read, about)
   return table.concat(out)
 end
 
--- Strategies of sampling side by side; nothing where there is one.
-local function strategy_section(parts)
-  if not parts.ranking then return "" end
+-- Strategies of sampling side by side, by one metric; nothing where there is one.
+local function strategy_parts(each, read)
+  if not each.ranking then return "" end
   local drawn = {}
-  for _, entry in ipairs(parts.metrics[1].drawn) do
+  for _, entry in ipairs(each.drawn) do
     if entry.kind == "samplings" then drawn[#drawn + 1] = entry end
   end
-  return section("strategies", "Strategies of sampling", wide(writers.html(parts.ranking)),
-    wide(writers.html(parts.differences)), figure_list(drawn, parts.read, function()
-      return capital(parts.metrics[1].metric.title) .. " against pruning rate, a curve per sampling"
-    end))
+  return wide(writers.html(each.ranking)) .. wide(writers.html(each.differences)) .. figure_list(drawn, read, function()
+    return capital(each.metric.title) .. " against pruning rate, a curve per sampling"
+  end)
+end
+
+local function strategy_section(parts)
+  local first = parts.metrics[1]
+  return first.ranking and section("strategies", "Strategies of sampling", strategy_parts(first, parts.read)) or ""
 end
 
 -- The other metrics, a section each: table and curves.
@@ -163,7 +167,7 @@ local function more_metrics(parts)
     local title = capital(each.metric.title) .. (each.metric.name == "auroc" and each.of_findings and " of findings"
       or "")
     out[#out + 1] = section(each.metric.name, title, why, wide(writers.html(each.table)),
-      metric_figures(each, parts.read))
+      strategy_parts(each, parts.read), metric_figures(each, parts.read))
   end
   return table.concat(out)
 end
@@ -243,9 +247,9 @@ end
 
 --- Makes the page.
 -- @tab rows Results
--- @tab parts `title, margin`; `metrics`, a list of `{metric=, drops=, table=, lossless=, lossless_name=, drawn=}` (what
---   `tables.drops`, `drops_table`, `lossless` and `figures.metric` give), the first of which leads; `ranking,
--- differences` (of `strategies`, or nil), `costs` (what `tables.costs` gives), `drawn_costs, decisions, agreements`
+-- @tab parts `title, margin`; `metrics`, a list of `{metric=, drops=, table=, lossless=, lossless_name=, drawn=,
+-- ranking=, differences=}` (what `tables.drops`, `drops_table`, `lossless`, `figures.metric` and `strategies` give, the
+-- latter nil where there is one sampling), the first of which leads; `costs` (what `tables.costs` gives), `drawn_costs, decisions, agreements`
 -- (figures), `models` (a table), `missing` (what `grid.missing` gives), `where`, `heatmaps, trainings`, `formats` (what
 -- figures are kept as), and `read`, a function from a figure's file name to its bytes
 -- @treturn string

@@ -122,6 +122,8 @@ end
 local run_heads = { "date", "version", "processor", "level", "threads", "ranks", "rows", "failed", "missing",
   "seconds", "finished" }
 
+local run_titles = { rows = "Rows computed", failed = "Tasks failed", missing = "Rows missing before" }
+
 -- Each call of sweep that the rows come from: when, with what, where.
 local function runs_html(runs)
   if #runs == 0 then return "" end
@@ -145,7 +147,8 @@ local function runs_html(runs)
   local out = { "<table class=\"runs\">\n<caption>The calls of sweep that wrote to the store",
     #runs > MOST and (", the last %d of %d"):format(MOST, #runs) or "", ".</caption>\n<thead><tr>" }
   for _, key in ipairs(heads) do
-    out[#out + 1] = '<th scope="col">' .. escape((key:gsub("^%l", string.upper):gsub("_", " "))) .. "</th>"
+    out[#out + 1] = '<th scope="col">' .. escape(run_titles[key]
+      or key:gsub("^%l", string.upper):gsub("_", " ")) .. "</th>"
   end
   out[#out + 1] = "</tr></thead>\n<tbody>\n"
   for i = math.max(1, #runs - MOST + 1), #runs do

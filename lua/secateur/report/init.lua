@@ -216,14 +216,18 @@ local function write_metrics(rows, list, write, look, opts)
   look.metric = list[1].metric
 end
 
--- Strategies side by side, where there are several.
-local function write_strategies(rows, metric, write, reference)
-  local compared = strategies.compare(rows, metric, reference)
-  if not compared then return nil end
-  local ranking, differences = strategies.ranking(compared), strategies.differences(compared)
-  write_table(write, "strategies", ranking)
-  write_table(write, "differences", differences)
-  return ranking, differences
+-- Strategies side by side by each metric, where there are several.
+local function write_strategies(rows, list, write, reference)
+  for i, each in ipairs(list) do
+    local compared = strategies.compare(rows, each.metric, reference)
+    if not compared then return end
+    each.ranking, each.differences = strategies.ranking(compared), strategies.differences(compared)
+    for _, name in ipairs { "ranking", "differences" } do
+      local shown = each[name]
+      if i > 1 then shown.label = shown.label .. "-" .. each.metric.name:gsub("_", "-") end
+      write_table(write, (name == "ranking" and "strategies" or name) .. (i > 1 and "-" .. each.metric.name or ""), shown)
+    end
+  end
 end
 
 local function write_files(rows, folder, opts)
@@ -241,7 +245,7 @@ local function write_files(rows, folder, opts)
   if #missing > 0 then write_lines("missing.csv", row_lines.missing(missing)) end
   local look = { folder = pictures, margin = opts.margin, gnuplot = opts.gnuplot, band = opts.band, pdf = opts.pdf }
   write_metrics(rows, list, write, look, opts)
-  local ranking, differences = write_strategies(rows, measured[1], write, opts.reference)
+  write_strategies(rows, list, write, opts.reference)
   local costs = tables.costs(rows)
   if costs then write_table(write, "costs", costs) end
   local drawn_costs, decisions = figures.costs(rows, look), figures.decisions(rows, look)
@@ -251,7 +255,7 @@ local function write_files(rows, folder, opts)
   end
   local trainings = draw_trainings(histories(opts.history), pictures, opts.gnuplot)
   write("index.html", html_report.make(rows, { title = opts.title, margin = opts.margin, metrics = list,
-    ranking = ranking, differences = differences, costs = costs, drawn_costs = drawn_costs, decisions = decisions,
+    costs = costs, drawn_costs = drawn_costs, decisions = decisions,
     agreements = agreements, models = html_settings.models_table(rows, measured), missing = missing,
     where = opts.where, formats = opts.pdf and "SVG, PNG and PDF" or "SVG and PNG", heatmaps = opts.samples,
     trainings = trainings, read = function(name) return need(files.read_all(files.join(pictures, name))) end }))
@@ -336,7 +340,7 @@ end
 --- Writes a report: results.csv and per_class.csv (all rows), intervals.csv (means over seeds with 95 % intervals),
 -- table1 (mean ± standard deviation of what each rate loses), lossless (the largest rates within the margin),
 -- strategies and differences (samplings in order, and against one of them, paired by seed; where there are several),
--- a table for each further metric, costs (what pruned models keep and cost, where rows say so), each as Markdown, HTML
+-- the same for each further metric (its name in the names of the files), costs (what pruned models keep and cost, where rows say so), each as Markdown, HTML
 -- and LaTeX (.md, .html, .tex; the last wants the package booktabs), missing.csv (the rows of the grid that are not
 -- there), figures/*.svg, *.png, *.pdf (where gnuplot can) and the *.gp that draw them, and index.html, one page with
 -- all of it; all of them or, where something goes wrong, none. The figures: metrics against rate, a curve per method
