@@ -61,7 +61,10 @@ describe("a sweep with a store", function()
     run()
     local image = replace "test/a/06.png"
     assert.equal(("sweep: datasets.set: the images of test are others than before: 1 of 30, such as '%s' (other "
-      .. "content than before)"):format(image), errors.raised(run))
+      .. "content than before); give the data set another name, or name another store"):format(image),
+      errors.raised(run))
+    local set = data.folder(root .. "/set", { size = 8, channels = 1, quiet = true, on_duplicate = "ignore" })
+    assert.equal(2, #run { datasets = { again = set } })
     assert.equal(2, #run(nil, true)) -- rows of its own
     replace "test/a/06.png"
     assert.equal(2, #run())
@@ -105,6 +108,7 @@ describe("a sweep with a store", function()
     local opened = assert(store.open(path))
     opened:put("images", images_key(opened), { test = "1 2 3\n1 2 3" })
     opened:close()
-    assert.equal("sweep: datasets.set: the images of test are others than before: 30, not 2", errors.raised(run))
+    assert.equal("sweep: datasets.set: the images of test are others than before: 30, not 2; "
+      .. "give the data set another name, or name another store", errors.raised(run))
   end)
 end)

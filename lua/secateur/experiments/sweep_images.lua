@@ -9,6 +9,7 @@ local sweep_settings = require "secateur.experiments.sweep_settings"
 local sweep_images = {}
 
 local KIND = "images" -- of what a store keeps
+local WAY_OUT = "; give the data set another name, or name another store"
 
 -- What is known of images as texts, a line each, and back.
 local function pack(known)
@@ -75,8 +76,9 @@ function sweep_images.verify(job)
     job.where = "datasets." .. dataset.name
     local key = sweep_settings.key(job, KIND, first_pair(job, dataset))
     local known = read_kept(job, key)
-    local now, notes = image_files.verify({ train = dataset.value.train, test = dataset.value.test }, known or {},
-      job.options.verify)
+    local good, now, notes = errors.try(image_files.verify,
+      { train = dataset.value.train, test = dataset.value.test }, known or {}, job.options.verify)
+    if not good then errors.raise("%s%s", now, now:find(" are others than before", 1, true) and WAY_OUT or "") end
     for _, note in ipairs(notes) do say(job, dataset, note) end
     if not known and next(now) and has_begun(job, dataset) then
       say(job, dataset, "it does not say what the images were: they are taken for the same")
