@@ -74,9 +74,9 @@ local function measure_training(model, data, forward)
     sc.train(model, data, { epochs = 1, batch = batch, quiet = true, augment = false })
     return sc.clock() - started
   end
-  local single, whole = epoch(1), epoch(count)
-  local step = math.max(0, (single - whole) / math.max(1, count - 1))
-  return math.max(2 * forward, (whole - step - data.val:count() * forward) / count) + step / BATCH
+  local single, together = epoch(1), epoch(count)
+  local step = math.max(0, (single - together) / math.max(1, count - 1))
+  return math.max(2 * forward, (together - step - data.val:count() * forward) / count) + step / BATCH
 end
 
 -- What a model's steps take here, per image. How long it takes does not depend on what was learned.
