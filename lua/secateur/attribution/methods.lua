@@ -4,7 +4,8 @@
 -- A row: `name`; `label`, for people; `family`, the module that computes it; `rules`, its own options (see
 -- util.options); `explains`: it attributes an output to the input; `scores`: it scores units; `layers`: its values can
 -- be asked of single nodes; `centred`: its scores are complete only with the means of units, see
--- secateur.attribution.sensitivity; and what it needs: `data` (samples), `target` (an output to explain),
+-- secateur.attribution.sensitivity; `numbered`: its random numbers go by the number of a sample among all; and what it
+-- needs: `data` (samples), `target` (an output to explain),
 -- `convolutions` (a network with maps: convolutions, or tokens of patches).
 --
 -- A family that needs data has `prepare(model, request)`, which gives two functions: `explain(x, weigh, first)`, for
@@ -44,10 +45,11 @@ local rows = {
   explaining { name = "ig", label = "Integrated Gradients", family = integrated_gradients, scores = true },
   explaining { name = "gradient", label = "Gradient", family = gradients },
   explaining { name = "gradient_x_input", label = "Gradient × input", family = gradients, scores = true },
-  explaining { name = "smoothgrad", label = "SmoothGrad", family = gradients },
+  explaining { name = "smoothgrad", label = "SmoothGrad", family = gradients, numbered = true },
   explaining { name = "guided_backprop", label = "Guided backprop", family = gradients },
   explaining { name = "grad_cam", label = "Grad-CAM", family = grad_cam, convolutions = true },
-  { name = "sensitivity", label = "Sensitivity", family = sensitivity, scores = true, data = true, centred = true },
+  { name = "sensitivity", label = "Sensitivity", family = sensitivity, scores = true, data = true, centred = true,
+    numbered = true },
   { name = "random", label = "random", family = data_free, scores = true },
   { name = "magnitude", label = "magnitude", family = data_free, scores = true },
   { name = "activation", label = "activation", family = unit_reductions, scores = true, data = true },

@@ -90,6 +90,7 @@ end
 -- Scores by layer, the samples that they are of, the method's name, and how many calibration images there were.
 local function score(model, split, layers, opts)
   local row, indices = methods.get(opts.method), nil
+  opts.numbered = row and row.numbered
   local name = row and row.name or "custom"
   local function choose()
     indices = indices or choose_samples(model, split, opts)

@@ -124,10 +124,41 @@ local function refuse_none(opts)
   errors.refuse(opts.name or "importance", "split: expected at least one image that can be read")
 end
 
+local function part_of(list, first, last)
+  return with_fields(slice(list, first, last), slice(list.findings, first, last), slice(list.weights, first, last))
+end
+
+-- What all ranks read, in the order of ranks.
+local function join_used(group, used)
+  local findings, weights = used.findings, used.weights
+  return with_fields(shares.join(group, used), findings and shares.join(group, findings),
+    weights and shares.join(group, weights))
+end
+
+-- As `each`, for some of several ranks.
+local function each_shared(split, indices, opts, begin)
+  local all = opts.numbered and find_readable(split, indices, opts) or nil
+  local known, first, last = skipped.known(split), shares.range(opts.group, #(all or indices))
+  local mine = part_of(all or indices, first, last)
+  local used = mine
+  if #mine > 0 then
+    local use, finish = begin(first)
+    used = walk(split, mine, opts, use)
+    if finish then finish() end
+  end
+  if not all then
+    all = join_used(opts.group, used)
+    shared_images.join_skipped(opts.group, split, known)
+  end
+  if #all == 0 then refuse_none(opts) end
+  return all, used
+end
+
 --- Calls a function with the samples, batch by batch; with a group, with those of this rank alone.
 -- @tparam Split split
 -- @tparam {int,...} indices with, where there are some, `findings` and `weights`, see `sample`
--- @tab opts `batch`, `on_batch`, `group`; `readable`: a table in which ranks remember which samples can be read
+-- @tab opts `batch`, `on_batch`, `group`; `numbered` (whether `first` matters: ranks find out first which samples can
+--   be read), `readable`: a table in which they remember that
 -- @func begin (first: the number of the first sample) -> use, and optionally finish, which is called at the end. `use`
 --   is a function of (x, y, drawn, weights, kept): a batch, the findings that its samples were drawn for (an empty list
 --   where there are none), their weights (nil where all are alike) and their indices. A rank without samples does not
@@ -136,20 +167,15 @@ end
 --   there are some
 -- @treturn {int,...} the same of this rank
 function sample_runs.each(split, indices, opts, begin)
-  local mine, first = indices, 1
-  local all = shares.are(opts.group) and find_readable(split, indices, opts) or nil
-  if all then
-    if #all == 0 then refuse_none(opts) end
-    local last
-    first, last = shares.range(opts.group, #all)
-    mine = with_fields(slice(all, first, last), slice(all.findings, first, last), slice(all.weights, first, last))
-    if #mine == 0 then return all, mine end
+  if shares.are(opts.group) then
+    local all, used = each_shared(split, indices, opts, begin)
+    return all, used
   end
-  local use, finish = begin(first)
-  local used = walk(split, mine, opts, use)
+  local use, finish = begin(1)
+  local used = walk(split, indices, opts, use)
   if #used == 0 then refuse_none(opts) end
   if finish then finish() end
-  return all or used, used
+  return used, used
 end
 
 return sample_runs

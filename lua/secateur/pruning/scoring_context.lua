@@ -97,9 +97,9 @@ end
 
 -- Runs over the samples what `begin` gives: a function of a batch that gives a table node -> Tensor [n x units], and
 -- one that ends it. Gives node -> Tensor [samples x units], and the indices of the samples.
-local function collect_rows(self, name, begin, group)
+local function collect_rows(self, name, begin, group, numbered)
   local result, count, total = {}, 0, #self.indices
-  local opts = { batch = self.batch, name = name, group = group, readable = self.job.readable }
+  local opts = { batch = self.batch, name = name, group = group, numbered = numbered, readable = self.job.readable }
   local used = sample_runs.each(self.split, self.indices, opts, function(first)
     local step, finish = begin(first)
     return function(x, ...)
@@ -131,6 +131,7 @@ local function attribution_options(self, name, given)
   if not (given and given.target ~= nil) then checked.target = self.target end
   if methods.get(checked.method).rules.seed and not (given and given.seed) then checked.seed = self.seed end
   checked.batch, checked.name, checked.group, checked.readable = self.batch, name, self.job.group, self.job.readable
+  checked.numbered = methods.get(checked.method).numbered
   return checked
 end
 
@@ -149,7 +150,7 @@ local function attribute(self, name, given)
   local rows, used = collect_rows(self, name, function(first)
     local step, finish = sample_runs.start(row, self.model, nodes, opts, { name = name }, first)
     return function(x, y, drawn) return step(x, y, drawn).layers end, finish
-  end, self.job.group)
+  end, self.job.group, row.numbered)
   return rows, used
 end
 
