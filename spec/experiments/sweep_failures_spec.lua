@@ -1,6 +1,7 @@
 local child = require "support.child"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
+local needs = require "support.needs"
 local results = require "secateur.results"
 local stderr = require "support.stderr"
 local store = require "secateur.results.store"
@@ -139,7 +140,7 @@ describe("a sweep of which something fails", function()
   ]=]
 
   it("ends with 130 on Ctrl-C, and goes on", function()
-    if not files.is_file "/proc/self/stat" then return pending "without /proc" end
+    needs.proc(pending)
     for _, on_error in ipairs { "stop", "keep" } do
       os.remove(path)
       local text = child.run(script:format("true", path, on_error), "( %s ); echo \"status $?\"")
