@@ -160,7 +160,8 @@ end, parameters)
 step("train over ranks", function() return { network(), network() }, { data(), data() } end, function(models, sets)
   for _, outcome in ipairs(coroutine_group.run(2, function(group)
     local rank = group.rank + 1
-    sc.train(models[rank], sets[rank], { epochs = 1, batch = 6, micro_batch = 2, seed = 1, quiet = true, group = group })
+    sc.train(models[rank], sets[rank], { epochs = 1, batch = 6, micro_batch = 2, seed = 1, quiet = true,
+      group = group })
   end)) do
     if outcome.failed then error(outcome.failed, 0) end
   end
