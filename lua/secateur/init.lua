@@ -8,7 +8,7 @@ assert(_VERSION == "Lua 5.4", "secateur: expected Lua 5.4, got " .. _VERSION .. 
 -- Public name -> module; "module:key" is a field of that module.
 local names = {
   help = "help",
-  main = "util.main",
+  main = "mpi.main",
   output_file = "util.output:file",
   output_folder = "util.output:folder",
   tensor = "core:tensor",

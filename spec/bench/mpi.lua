@@ -1,6 +1,6 @@
 --- Messages between two processes: how long a small one takes there and back, and how many bytes go through in a
--- second. For each MPI that is installed, with the processes bound to no core; FLAVOUR=mpich takes one, RANKS=4 has others wait
--- beside the two, on whatever cores there are.
+-- second. For each MPI that is installed, with the processes bound to no core; FLAVOUR=mpich takes one, RANKS=4 has
+-- others wait beside the two, on whatever cores there are.
 local files = require "secateur.util.files"
 local mpirun = require "support.mpirun"
 

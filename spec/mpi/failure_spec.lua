@@ -207,6 +207,41 @@ for _, flavour in ipairs(mpirun.flavours) do
         assert.equal("print: out of paper", own_lines(output), output)
       end)
 
+      it("need not have met the others", function()
+        for _, flaw in ipairs { [[error("out of paper", 0)]], [[os.exit(3)]] } do
+          local status, output = mpirun.run(flavour, 3, ([[
+            local sc = require "secateur"
+            sc.main(function()
+              local rank = tonumber(os.getenv "OMPI_COMM_WORLD_RANK" or os.getenv "PMI_RANK")
+              if rank == 2 then %s end
+              sc.mpi.group():barrier()
+              print "went on"
+            end)
+          ]]):format(flaw))
+          assert.not_equal(0, status)
+          assert.not_equal(124, status, output)
+          assert.falsy(output:find "went on", output)
+        end
+        assert.equal("0 good\n1 good\n", mpirun.lines(flavour, 3, [[
+          local sc = require "secateur"
+          sc.main(function()
+            local rank = tonumber(os.getenv "OMPI_COMM_WORLD_RANK" or os.getenv "PMI_RANK")
+            if rank == 2 then return end
+            local group = sc.mpi.group()
+            group:send(1 - rank, "good")
+            io.stdout:write(rank .. " " .. select(2, group:receive()) .. "\n")
+          end)
+        ]]))
+      end)
+
+      it("says once what all would say before they meet", function()
+        local _, output = mpirun.run(flavour, 4, [[
+          local sc = require "secateur"
+          sc.main(function() require("secateur.util.errors").refuse("print", "out of paper") end)
+        ]])
+        assert.equal("print: out of paper", own_lines(output), output)
+      end)
+
       it("says for one that went without a word that it did", function()
         local _, output = mpirun.run(flavour, 4, body [[
           if rank == last then os.exit(3) end

@@ -22,18 +22,10 @@ local function describe(problem)
   return new_end(1, tostring(problem), debug.traceback(tostring(problem), 2))
 end
 
---- Runs the body of a script. An error that Secateur raises, such as a file that is not there, ends the script with its
--- message on stderr and the exit status 1; any other, which is a fault of the program, with a traceback besides; Ctrl-C
--- with the status 130. Of processes that run the script together (`sc.mpi.group`), the one where it happened writes the
--- message, and the others end with the same status.
+--- What `sc.main` does in one process (see secateur.mpi.main).
 -- @func body
 -- @param ... its arguments
 -- @return what it gives
--- @usage
--- sc.main(function()
---   local data = sc.data.folder(arg[1])
---   print(data)
--- end)
 return function(body, ...)
   if type(body) ~= "function" then errors.refuse("main", "body: expected a function, got %s", type(body)) end
   local function pass(ok, first, ...)
