@@ -2,6 +2,8 @@ local csv = require "secateur.util.csv"
 local errors = require "support.errors"
 local files = require "secateur.util.files"
 local gnuplot = require "secateur.report.gnuplot"
+local interval_rows = require "secateur.report.interval_rows"
+local metrics = require "secateur.results.metrics"
 local needs = require "support.needs"
 local report = require "secateur.report"
 local rows = require "support.rows"
@@ -57,6 +59,25 @@ describe("options of report", function()
       line.interval })
     assert.near(0.125, tonumber(line.mean), 1e-12) -- 0.1 and 0.15; half the interval is 12.7062 * 0.025
     assert.near(0.125 - 12.70620473617471 * 0.025, tonumber(line.low), 1e-9)
+  end)
+
+  it("give intervals over test images where seeds do not differ", function()
+    local one = rows.results { { { [0] = 0, [0.5] = 0.25 } } }
+    one[2].drop_low, one[2].drop_high = 0.125, 0.5
+    local lines = interval_rows.lines(one, { metrics.of(one, "accuracy"), metrics.of(one, "auroc") })
+    assert.equal(5, #lines)
+    local heads = {}
+    for i, head in ipairs(lines[1]) do heads[head] = i end
+    local function values(line, ...)
+      local list = {}
+      for i, head in ipairs { ... } do list[i] = line[heads[head]] or "" end
+      return list
+    end
+    assert.same({ "accuracy", 1, "", "bootstrap over test images, 95 %", 0.25, 0.125, 0.5 }, values(lines[4], "metric",
+      "seeds", "deviation", "interval", "change", "change_low", "change_high"))
+    local accuracy = values(lines[4], "low", "mean", "high")
+    for i, expected in ipairs { 0.4, 0.65, 0.775 } do assert.near(expected, accuracy[i], 1e-12) end
+    assert.same({ "auroc", "", "" }, values(lines[5], "metric", "low", "interval"))
   end)
 
   it("refuse metrics that are not known, nor measured, nor to be compared", function()

@@ -129,13 +129,14 @@ local function metric_figures(each, read)
   return table.concat(out)
 end
 
--- Figures one below the other, each with its title where there are several.
+-- Figures one below the other, each with its title where there are several; folded where there are many.
 local function figure_list(drawn, read, about)
-  local out = {}
-  for _, entry in ipairs(drawn) do
-    if #drawn > 1 then out[#out + 1] = ("<h3>%s</h3>\n"):format(escape(entry.title)) end
-    out[#out + 1] = wide(('<figure class="overview">%s</figure>\n'):format(html.svg(read(entry.name .. ".svg"),
-      entry.name, about(entry) .. ": " .. entry.title)))
+  local out, pattern = {}, "%s%s"
+  if #drawn > 1 then pattern = "<h3>%s</h3>\n%s" end
+  if #drawn > 3 then pattern = "<details><summary>%s</summary>\n%s</details>\n" end
+  for i, entry in ipairs(drawn) do
+    out[i] = pattern:format(#drawn > 1 and escape(entry.title) or "", wide(('<figure class="overview">%s</figure>\n')
+      :format(html.svg(read(entry.name .. ".svg"), entry.name, about(entry) .. ": " .. entry.title))))
   end
   return table.concat(out)
 end
@@ -249,8 +250,8 @@ end
 -- @tab rows Results
 -- @tab parts `title, margin`; `metrics`, a list of `{metric=, drops=, table=, lossless=, lossless_name=, drawn=,
 -- ranking=, differences=}` (what `tables.drops`, `drops_table`, `lossless`, `figures.metric` and `strategies` give, the
--- latter nil where there is one sampling), the first of which leads; `costs` (what `tables.costs` gives), `drawn_costs, decisions, agreements`
--- (figures), `models` (a table), `missing` (what `grid.missing` gives), `where`, `heatmaps, trainings`, `formats` (what
+-- latter nil where there is one sampling), the first of which leads; `costs` (what `tables.costs` gives), `drawn_costs,
+-- decisions, agreements` (figures), `models` (a table), `missing` (what `grid.missing` gives), `where`, `heatmaps, trainings`, `formats` (what
 -- figures are kept as), and `read`, a function from a figure's file name to its bytes
 -- @treturn string
 function html_report.make(rows, parts)

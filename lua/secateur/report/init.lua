@@ -225,7 +225,8 @@ local function write_strategies(rows, list, write, reference)
     for _, name in ipairs { "ranking", "differences" } do
       local shown = each[name]
       if i > 1 then shown.label = shown.label .. "-" .. each.metric.name:gsub("_", "-") end
-      write_table(write, (name == "ranking" and "strategies" or name) .. (i > 1 and "-" .. each.metric.name or ""), shown)
+      local file = name == "ranking" and "strategies" or name
+      write_table(write, i > 1 and ("%s-%s"):format(file, each.metric.name) or file, shown)
     end
   end
 end
@@ -340,9 +341,9 @@ end
 --- Writes a report: results.csv and per_class.csv (all rows), intervals.csv (means over seeds with 95 % intervals),
 -- table1 (mean ± standard deviation of what each rate loses), lossless (the largest rates within the margin),
 -- strategies and differences (samplings in order, and against one of them, paired by seed; where there are several),
--- the same for each further metric (its name in the names of the files), costs (what pruned models keep and cost, where rows say so), each as Markdown, HTML
--- and LaTeX (.md, .html, .tex; the last wants the package booktabs), missing.csv (the rows of the grid that are not
--- there), figures/*.svg, *.png, *.pdf (where gnuplot can) and the *.gp that draw them, and index.html, one page with
+-- the same for each further metric (its name in the names of the files), costs (what pruned models keep and cost,
+-- where rows say so), each as Markdown, HTML and LaTeX (.md, .html, .tex; the last wants the package booktabs),
+-- missing.csv (the rows of the grid that are not there), figures/*.svg, *.png, *.pdf (where gnuplot can) and the *.gp that draw them, and index.html, one page with
 -- all of it; all of them or, where something goes wrong, none. The figures: metrics against rate, a curve per method
 -- and a panel per sampling and repair, and the other way round a curve per sampling; against multiply-adds and time;
 -- agreement of decisions and of explanations. What is missing is named: a mean of fewer rows than others says so and
