@@ -8,6 +8,7 @@ local function some()
   local shown = { caption = "What " .. hostile, label = "some", names = 2, span = "Δ of a_b & c",
     heads = { "Method", "Sampling" }, lines = {} }
   for i = 1, 9 do shown.heads[i + 2] = { ("0.%d"):format(i), "at" } end
+  shown.heads[5] = ("a_very_long_name-"):rep(4)
   for i = 1, 3 do
     local line = { "LRP", i == 2 and hostile or "random", group = tostring(i // 2) }
     for j = 1, 9 do line[j + 2] = { text = "-0.120 ± 0.05", best = j == i } end
@@ -64,7 +65,7 @@ my\_\allowbreak{}own & $\geq$ 0.3 \\
     local parts, numbers = 0, 0
     for columns, body in text:gmatch "\\begin{tabular}{([lr%d.p{}em]+)}\n(.-)\\end{tabular}" do
       local count = #columns:gsub("p{[%d.]+em}", "p")
-      parts, numbers = parts + 1, numbers + select(2, columns:gsub("r", ""))
+      parts, numbers = parts + 1, numbers + count - 2
       for line in body:gmatch "[^\n]+" do
         if line:find "\\\\$" and not line:find "multicolumn" then
           assert.equal(count - 1, select(2, line:gsub("\\&", ""):gsub("&", "")), line)

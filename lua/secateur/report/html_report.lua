@@ -251,8 +251,8 @@ end
 -- @tab parts `title, margin`; `metrics`, a list of `{metric=, drops=, table=, lossless=, lossless_name=, drawn=,
 -- ranking=, differences=}` (what `tables.drops`, `drops_table`, `lossless`, `figures.metric` and `strategies` give, the
 -- latter nil where there is one sampling), the first of which leads; `costs` (what `tables.costs` gives), `drawn_costs,
--- decisions, agreements` (figures), `models` (a table), `missing` (what `grid.missing` gives), `where`, `heatmaps, trainings`, `formats` (what
--- figures are kept as), and `read`, a function from a figure's file name to its bytes
+-- decisions, agreements` (figures), `models` (a table), `missing` (what `grid.missing` gives), `where`, `heatmaps,
+-- trainings`, `formats` (what figures are kept as), and `read`, a function from a figure's file name to its bytes
 -- @treturn string
 function html_report.make(rows, parts)
   local first, list = parts.metrics[1], {}

@@ -343,11 +343,12 @@ end
 -- strategies and differences (samplings in order, and against one of them, paired by seed; where there are several),
 -- the same for each further metric (its name in the names of the files), costs (what pruned models keep and cost,
 -- where rows say so), each as Markdown, HTML and LaTeX (.md, .html, .tex; the last wants the package booktabs),
--- missing.csv (the rows of the grid that are not there), figures/*.svg, *.png, *.pdf (where gnuplot can) and the *.gp that draw them, and index.html, one page with
--- all of it; all of them or, where something goes wrong, none. The figures: metrics against rate, a curve per method
--- and a panel per sampling and repair, and the other way round a curve per sampling; against multiply-adds and time;
--- agreement of decisions and of explanations. What is missing is named: a mean of fewer rows than others says so and
--- is never the best. Names stand in all files with control characters and the like as escapes (`\n`, `\x1B`).
+-- missing.csv (the rows of the grid that are not there), figures/*.svg, *.png, *.pdf (where gnuplot can) and the *.gp
+-- that draw them, and index.html, one page with all of it; all of them or, where something goes wrong, none. The
+-- figures: metrics against rate, a curve per method and a panel per sampling and repair, and the other way round a
+-- curve per sampling; against multiply-adds and time; agreement of decisions and of explanations. What is missing is
+-- named: a mean of fewer rows than others says so and is never the best. Names stand in all files with control
+-- characters and the like as escapes (`\n`, `\x1B`).
 -- @tparam Results|string rows what `sweep` gives, or the path of its store, which may be being written; of Results that
 -- are a copy on a process of MPI other than 0 nothing is written
 -- @string folder made where it is missing; files of the same names are overwritten

@@ -54,13 +54,15 @@ local function letters_of(cell)
   return utf8.len(text) or #text
 end
 
--- The widths of all columns, in letters.
+-- The widths of all columns, in letters: names and headings are broken into lines, numbers are not.
 local function widths_of(shown)
   local widths = {}
   for i, head in ipairs(shown.heads) do
-    widths[i] = letters_of(head)
-    for _, line in ipairs(shown.lines) do widths[i] = math.max(widths[i], letters_of(line[i])) end
-    if i <= shown.names then widths[i] = math.min(widths[i], most_of_name) end
+    widths[i] = math.min(letters_of(head), most_of_name)
+    for _, line in ipairs(shown.lines) do
+      local size = letters_of(line[i])
+      widths[i] = math.max(widths[i], i <= shown.names and math.min(size, most_of_name) or size)
+    end
   end
   return widths
 end
@@ -86,17 +88,20 @@ local function name(text)
   return (latex.escape(text):gsub("\\_", "%0\\allowbreak{}"):gsub("{%-}", "%0\\allowbreak{}"))
 end
 
--- How a column is set: names at the left, in lines where they are long; numbers at the right.
+-- How a column is set: names at the left, in lines where they are long; numbers at the right, unless a heading is long.
 local function column_of(shown, widths, i)
-  if i > shown.names then return "r" end
-  return widths[i] < most_of_name and "l" or ("p{%.1fem}"):format(most_of_name * 0.55)
+  if widths[i] == most_of_name and (i <= shown.names or letters_of(shown.heads[i]) > most_of_name) then
+    return ("p{%.1fem}"):format(most_of_name * 0.46)
+  end
+  return i > shown.names and "r" or "l"
 end
 
 -- One tabular: the names, and the columns of numbers from `first` to `last`.
 local function tabular(shown, widths, first, last)
   local count, columns = math.max(0, last - first + 1), {}
   for i = 1, shown.names do columns[i] = column_of(shown, widths, i) end
-  local out = { ("\\begin{tabular}{%s%s}\n\\toprule\n"):format(table.concat(columns), ("r"):rep(count)) }
+  for i = first, last do columns[#columns + 1] = column_of(shown, widths, i) end
+  local out = { ("\\begin{tabular}{%s}\n\\toprule\n"):format(table.concat(columns)) }
   if shown.span and count > 0 then
     out[#out + 1] = ("%s\\multicolumn{%d}{c}{%s} \\\\\n\\cmidrule(lr){%d-%d}\n"):format((" & "):rep(shown.names), count,
       latex.escape(shown.span), shown.names + 1, shown.names + count)
