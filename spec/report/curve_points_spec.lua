@@ -72,8 +72,8 @@ describe("points of curves", function()
     made[#made].seed, made[#made].rate, made[#made].drop_low, made[#made].drop_high = 1, 0.9, 0.5, 0.7
     spreads = {}
     curve_points.of(made, panel, "range", spreads)
-    assert.equal("band: smallest to largest over 3 seeds; of a single row 95 % bootstrap interval over test images",
-      curve_points.describe(spreads, "band", "range"))
+    assert.equal("band: smallest to largest over 1 to 3 seeds; of a single row 95 % bootstrap interval over test "
+      .. "images", curve_points.describe(spreads, "band", "range"))
   end)
 end)
 

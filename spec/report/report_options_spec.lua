@@ -6,6 +6,7 @@ local interval_rows = require "secateur.report.interval_rows"
 local metrics = require "secateur.results.metrics"
 local needs = require "support.needs"
 local report = require "secateur.report"
+local results = require "secateur.results"
 local rows = require "support.rows"
 local stderr = require "support.stderr"
 local temporary = require "support.temporary"
@@ -116,6 +117,16 @@ describe("options of report", function()
     report(some(), folder, { reference = "mine" })
     has("differences.md", "| random | -0.200 | -0.200 | 2 of 2 |")
     wrong("reference: expected one of 'random', 'mine', got 'none'", some(), folder, { reference = "none" })
+  end)
+
+  it("name what a mean of fewer seeds is of", function()
+    needs.gnuplot(pending)
+    local made = some()
+    report(results.new { made[1], made[2], made[3], made[4], made[6], made[7] }, folder)
+    has("index.html", '<td class="rate" rowspan="2">0.00 (1 of 2 seeds)</td>')
+    has("index.html", '<td class="rate" rowspan="2">0.50</td>')
+    has("table1.md", "| LRP | mine | 0.300 (1 of 2) |")
+    has("figures/samplings-accuracy-cpn-vgg.gp", "band: mean ± one standard deviation over 1 to 2 seeds")
   end)
 
   it("count no unpruned model as a pruned one, and name what failed or was left out", function()

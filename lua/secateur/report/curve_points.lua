@@ -85,12 +85,10 @@ function curve_points.of(rows, panel, band, spreads)
       lines[#lines + 1] = table.concat({ number(x), number(found.mean), number(low or found.mean),
         number(high or found.mean) }, " ")
       spread = spread or kind ~= nil
-      if rate > 0 and kind then
-        spreads[kind] = true
-        if kind == "several" then
-          widen(spreads, "seeds", distinct(at_rate, "seed"))
-          widen(spreads, "samplings", distinct(at_rate, "sampling"))
-        end
+      if rate > 0 then
+        spreads[kind or "alone"] = true
+        widen(spreads, "seeds", distinct(at_rate, "seed"))
+        widen(spreads, "samplings", distinct(at_rate, "sampling"))
       end
     end
   end

@@ -39,12 +39,14 @@ local function class_table(rows, dataset, model, combination)
   for i, measure in ipairs(measures) do columns[i + 2] = measure_names[measure] end
   for _, head in ipairs(columns) do out[#out + 1] = ('<th scope="col">%s</th>'):format(head) end
   out[#out + 1] = "</tr></thead>\n<tbody>\n"
-  local heads = #out
+  local heads, most = #out, 0
+  for _, rate in ipairs(found:distinct "rate") do most = math.max(most, #found:where { rate = rate }) end
   for i, rate in ipairs(found:distinct "rate") do
     local at_rate = found:where { rate = rate }
     local count = #(at_rate[1].per_class or {})
     for class = 1, count do
-      local rate_cell = ('<td class="rate" rowspan="%d">%s</td>'):format(count, names.rate(rate))
+      local rate_cell = ('<td class="rate" rowspan="%d">%s</td>'):format(count, names.rate(rate)
+        .. (#at_rate < most and (" (%d of %d seeds)"):format(#at_rate, most) or ""))
       out[#out + 1] = ('<tr%s>%s<th class="class" scope="row">%s</th>%s</tr>\n'):format(
         class == 1 and i > 1 and ' class="first"' or "", class == 1 and rate_cell or "",
         escape(class_names[class] or class), class_cells(at_rate, class, measures))
