@@ -2,6 +2,7 @@
 local child = require "support.child"
 local files = require "secateur.util.files"
 local mpirun = require "support.mpirun"
+local needs = require "support.needs"
 local temporary = require "support.temporary"
 
 local function run(command)
@@ -18,6 +19,7 @@ describe("make", function()
   setup(function() folder = temporary.folder() end)
   teardown(function() files.remove(folder) end)
   before_each(function()
+    needs.native(pending, "make")
     if not files.is_file "Makefile" then pending "modules are built in a checkout alone" end
   end)
 
@@ -47,6 +49,7 @@ end)
 
 describe("the native modules", function()
   it("link no MPI library, but for one", function()
+    needs.native(pending, "ldd")
     if not run "ldd --version" then pending "no ldd here" end
     local build = assert(package.searchpath("secateur.cpu", package.cpath)):match "^(.*)/cpu%.so$"
     local seen = 0
