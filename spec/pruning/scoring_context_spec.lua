@@ -234,6 +234,28 @@ describe("the context of a scoring method of one's own", function()
     assert.is_false(expected["features.0"]:allclose(energies({ 6, 2, 3 })["features.0"], 1e-6, 1e-9))
   end)
 
+  it("has random numbers that the seed decides", function()
+    local model, split = small(), split_of()
+    local function draw(seed)
+      local drawn
+      within(model, split, { seed = seed }, function(_, ctx)
+        drawn = { ctx.random:uniform(), ctx.random:integer(1000) }
+      end)
+      return drawn
+    end
+    assert.same(draw(1), draw(1))
+    assert.is_false(draw(1)[1] == draw(2)[1])
+  end)
+
+  it("says which field was meant", function()
+    within(small(), split_of(), {}, function(_, ctx)
+      assert.is_nil(ctx.weights)
+      assert.is_nil(ctx.something_else)
+      assert.equal("importance: method: ctx has no field 'indice'; did you mean 'indices'?",
+        errors.inside(function() local value = ctx.indice return value end))
+    end)
+  end)
+
   it("refuses what is wrong, by the name of its method and at the line of the user", function()
     local model, split = small(), split_of()
     local function refusal(f)

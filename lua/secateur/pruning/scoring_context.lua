@@ -53,9 +53,20 @@ function lazy.weights(self) return self.indices.weights end
 
 function lazy.random(self) return random_numbers.new(core.mix(self.seed, STREAM)) end
 
+local fields = { "layers", "model", "split", "indices", "weights", "seed", "random", "per_class", "batch", "target",
+  "reduce", "attribute", "gradient", "forward" }
+
+local function refuse_typo(key)
+  for _, field in ipairs(fields) do
+    if field == key then return end
+  end
+  local hint = options.suggest(key, fields)
+  if hint ~= "" then errors.refuse("importance", "method: ctx has no field '%s'%s", tostring(key), hint) end
+end
+
 function Context.__index(self, key)
-  if Context[key] ~= nil then return Context[key] end
-  if not lazy[key] then return nil end
+  if rawget(Context, key) ~= nil then return rawget(Context, key) end
+  if not lazy[key] then return refuse_typo(key) end
   local value = lazy[key](self)
   rawset(self, key, value)
   return value
