@@ -23,10 +23,15 @@ local function weights_text(model)
   return fingerprint.text(table.concat(parts, " "))
 end
 
--- What the images are, but for the times of files, which differ between machines.
+-- What the image files are, but for their times, which differ between machines. Images without files would all have to
+-- be made for that, which each rank does with its own alone.
 local function image_texts(job)
-  local texts = {}
-  for name, rows in pairs((image_files.verify({ train = job.data.train, val = job.data.val }, {}, job.opts.verify))) do
+  local splits, texts = {}, {}
+  for _, name in ipairs { "train", "val" } do
+    local split = job.data[name]
+    if split and split.shared and split.shared.files then splits[name] = split end
+  end
+  for name, rows in pairs((image_files.verify(splits, {}, job.opts.verify))) do
     local parts = {}
     for i, row in ipairs(rows) do parts[i] = ("%d %d"):format(row[1], row[3]) end
     texts[name] = fingerprint.text(table.concat(parts, "\n"))

@@ -420,7 +420,7 @@ end
 --
 -- Besides: `checkpoint` (a path, overwritten after each epoch), `resume` (false; go on from the checkpoint if it is
 -- there, with the same images), `verify` ("quick": a checkpoint knows the images by the size and time of all files,
--- and by the bytes of 64 of a split; "full": by the bytes of all; ranks compare theirs, but for times), `on_epoch`
+-- and by the bytes of 64 of a split; "full": by the bytes of all; ranks compare files, but for times), `on_epoch`
 -- (function(row), called after each epoch, on all ranks, when the model has what was validated), `group` (none;
 -- `sc.mpi.group()`: the processes that train together, with a `micro_batch` below `batch`; of one process it changes
 -- nothing), `workers` (threads that decode, 1), `quiet` (false; say nothing on stderr)
