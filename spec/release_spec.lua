@@ -16,9 +16,8 @@ describe("what was opened or started", function()
   local folder
   setup(function() folder = temporary.folder() end)
   teardown(function() files.remove(folder) end)
-  before_each(function() needs.proc(pending) end)
-
   it("is counted", function()
+    needs.proc(pending)
     local kept
     assert.error_matches(function()
       held.check(function() kept = assert(io.open("/proc/self/stat")) end)
@@ -35,6 +34,7 @@ describe("what was opened or started", function()
   end)
 
   it("ends with a loop over batches, at its end, by break, return or error, and with a <close> variable", function()
+    needs.proc(pending)
     local set = data.phantom { count = 60, size = 16 }
     local ways = {
       function() for _ in set.train:batches { batch = 4, workers = 3 } do end end, -- luacheck: ignore 542
@@ -50,6 +50,7 @@ describe("what was opened or started", function()
   end)
 
   it("ends with an archive of arrays that cannot all be read", function()
+    needs.proc(pending)
     local good, path = files.join(folder, "good.npz"), files.join(folder, "bad.npz")
     core.npz_write(good, { "a" }, { core.zeros(2) })
     assert.is_true((held.check(function() return core.npz_load(good) end)))
@@ -61,6 +62,7 @@ describe("what was opened or started", function()
   end)
 
   it("ends with a file of weights that is damaged", function()
+    needs.proc(pending)
     local path = files.join(folder, "x.safetensors")
     for _, bytes in ipairs { "", "12", ("<I8"):pack(2) .. "{}", ("<I8"):pack(2) .. "[]", ("<I8"):pack(9) .. "{}",
       ("<I8"):pack(6) .. '{"a":1', "\128\2.", archives.zip { { name = "a", data = "x" } } } do
@@ -74,6 +76,7 @@ describe("what was opened or started", function()
   end)
 
   it("ends with an open file whose header cannot be kept for want of memory", function()
+    needs.proc(pending)
     local open, closed = core.safetensors_open, 0
     finally(function() core.safetensors_open = open end) -- luacheck: ignore
     local stub = { bytes = function() return 0 end, close = function() closed = closed + 1 end }
@@ -88,6 +91,7 @@ describe("what was opened or started", function()
   end)
 
   it("ends with a figure that could not be drawn", function()
+    needs.proc(pending)
     held.check(function()
       assert.is_nil((gnuplot.draw { folder = folder, name = "x", width = 100, height = 100, body = "plot 1",
         program = "false" }))

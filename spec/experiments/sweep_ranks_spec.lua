@@ -75,9 +75,8 @@ describe("sweeps of several processes", function()
 
   for _, flavour in ipairs(mpirun.flavours) do
     describe("a sweep under " .. flavour, function()
-      before_each(function() mpirun.need(pending, flavour) end)
-
       it("gives what one process gives, bit for bit, and makes each model once", function()
+        mpirun.need(pending, flavour)
         for _, ranks in ipairs(flavour == mpirun.flavours[1] and { 1, 2, 4 } or { 3 }) do
           local name = ("%s%d.db"):format(flavour, ranks)
           local status, output = run(flavour, ranks, name, { after = digest })
@@ -96,6 +95,7 @@ describe("sweeps of several processes", function()
       end)
 
       it("goes on where another number of processes has ended, and returns at once when all is there", function()
+        mpirun.need(pending, flavour)
         local name = flavour .. "-grown.db"
         local status, output = run(flavour, 2, name, { before = [[
           local sweep = sc.sweep
@@ -116,6 +116,7 @@ describe("sweeps of several processes", function()
       end)
 
       it("keeps what fails in its place, and goes on; or stops where it is told to", function()
+        mpirun.need(pending, flavour)
         local name = flavour .. "-failing.db"
         local failing = [[
           local sweep = sc.sweep
@@ -136,6 +137,7 @@ describe("sweeps of several processes", function()
       end)
 
       it("refuses the group to a task, which the others are not in", function()
+        mpirun.need(pending, flavour)
         local status, output = run(flavour, 2, flavour .. "-nested.db", { before = [[
           local sweep = sc.sweep
           sc.sweep = function(opts)
@@ -148,6 +150,7 @@ describe("sweeps of several processes", function()
       end)
 
       it("says which rank was asked for something else", function()
+        mpirun.need(pending, flavour)
         local status, output = run(flavour, 3, flavour .. "-other.db", { before = [[
           local sweep = sc.sweep
           sc.sweep = function(opts)
@@ -162,6 +165,7 @@ describe("sweeps of several processes", function()
       end)
 
       it("ends all where rank 0 has no store to write, or a rank no data", function()
+        mpirun.need(pending, flavour)
         local status, output = run(flavour, 2, "none/x.db", { before = [[io.open(]] .. ("%q"):format(path "none")
           .. [[, "w"):close()]] })
         assert.not_equal(0, status)
@@ -173,6 +177,7 @@ describe("sweeps of several processes", function()
       end)
 
       it("ends where a process is killed, with what is finished kept, and goes on to the same store", function()
+        mpirun.need(pending, flavour)
         local kills, name = tonumber(os.getenv "SECATEUR_KILLS") or flavour == mpirun.flavours[1] and 3 or 1,
           flavour .. "-killed.db"
         local state = 7

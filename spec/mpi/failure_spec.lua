@@ -22,8 +22,6 @@ end
 
 for _, flavour in ipairs(mpirun.flavours) do
   describe("under " .. flavour .. ", a rank", function()
-    before_each(function() mpirun.need(pending, flavour) end)
-
     local function ends(script, ranks)
       local status, output = mpirun.run(flavour, ranks or 3, START .. script)
       assert.not_equal(124, status, "it hung:\n" .. output)
@@ -31,6 +29,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end
 
     it("that raises an error in what all do together tells the others what", function()
+      mpirun.need(pending, flavour)
       local status, output = ends [[
         if rank < last then wait() end
         sc.mpi.together(group, function() error("out of paper", 0) end)
@@ -40,6 +39,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that raises an error elsewhere ends the others", function()
+      mpirun.need(pending, flavour)
       local status, output = ends [[
         if rank < last then wait() end
         error "out of paper"
@@ -49,6 +49,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that leaves by os.exit ends the others, closed state or not", function()
+      mpirun.need(pending, flavour)
       for _, close in ipairs { "true", "false" } do
         local status, output = ends(([[
           if rank < last then wait() end
@@ -60,6 +61,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that ends in peace is missed by who waits for it alone", function()
+      mpirun.need(pending, flavour)
       local status, output = ends [[
         if rank == 0 then
           local ok, message = pcall(group.receive_from, group, last)
@@ -76,6 +78,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that waits for anybody hears when nobody is left", function()
+      mpirun.need(pending, flavour)
       local status, output = ends [[
         if rank == last then
           for _ = 1, last do say("got", group:receive()) end
@@ -91,6 +94,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that ends with much to send delivers it first, and takes what nobody received with it", function()
+      mpirun.need(pending, flavour)
       local status, output = ends [[
         if rank == 0 then
           for other = 1, last do
@@ -109,6 +113,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that is killed ends all", function()
+      mpirun.need(pending, flavour)
       local status, output = ends [[
         group:barrier()
         if rank == last then io.popen("kill -9 $PPID"):close() end
@@ -119,6 +124,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that aborts ends all", function()
+      mpirun.need(pending, flavour)
       local status, output = ends [[
         if rank == last then group:abort "no way out" end
         wait()
@@ -128,6 +134,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that does something else than the others is told so", function()
+      mpirun.need(pending, flavour)
       local status, output = ends([[
         local ok, message = pcall(rank == 0 and group.barrier or group.gather, group, "x", 0)
         say(message:match ": (.*)$")
@@ -139,6 +146,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("that gets a tensor of another type or size refuses it", function()
+      mpirun.need(pending, flavour)
       local output = mpirun.lines(flavour, 2, START .. [[
         local cases = { { sc.zeros(4), sc.zeros(5) }, { sc.zeros(2), sc.zeros(1, { dtype = "int64" }) } }
         for _, case in ipairs(cases) do
@@ -158,6 +166,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("hears Ctrl-C in a wait, and the launcher's end as well", function()
+      mpirun.need(pending, flavour)
       for _, name in ipairs { "INT", "TERM" } do
         local status, output = mpirun.signal(flavour, 3, START .. [[
           local ok, message = pcall(function()
@@ -192,6 +201,7 @@ for _, flavour in ipairs(mpirun.flavours) do
       end
 
       it("alone says what happened to it", function()
+        mpirun.need(pending, flavour)
         local status, output = mpirun.run(flavour, 4, body [[
           if rank == last then require("secateur.util.errors").refuse("print", "out of paper") end
           group:barrier()
@@ -201,6 +211,7 @@ for _, flavour in ipairs(mpirun.flavours) do
       end)
 
       it("says for all what happened to all", function()
+        mpirun.need(pending, flavour)
         local _, output = mpirun.run(flavour, 4, body [[
           require("secateur.util.errors").refuse("print", "out of paper")
         ]])
@@ -208,6 +219,7 @@ for _, flavour in ipairs(mpirun.flavours) do
       end)
 
       it("need not have met the others", function()
+        mpirun.need(pending, flavour)
         for _, flaw in ipairs { [[error("out of paper", 0)]], [[os.exit(3)]] } do
           local status, output = mpirun.run(flavour, 3, ([[
             local sc = require "secateur"
@@ -235,6 +247,7 @@ for _, flavour in ipairs(mpirun.flavours) do
       end)
 
       it("says once what all would say before they meet", function()
+        mpirun.need(pending, flavour)
         local _, output = mpirun.run(flavour, 4, [[
           local sc = require "secateur"
           sc.main(function() require("secateur.util.errors").refuse("print", "out of paper") end)
@@ -243,6 +256,7 @@ for _, flavour in ipairs(mpirun.flavours) do
       end)
 
       it("says for one that went without a word that it did", function()
+        mpirun.need(pending, flavour)
         local _, output = mpirun.run(flavour, 4, body [[
           if rank == last then os.exit(3) end
           group:barrier()
@@ -251,6 +265,7 @@ for _, flavour in ipairs(mpirun.flavours) do
       end)
 
       it("says once that all were interrupted, when one was", function()
+        mpirun.need(pending, flavour)
         local status, output = mpirun.run(flavour, 4, body [[
           group:barrier()
           if rank == last then io.popen("kill -INT $PPID"):close() end

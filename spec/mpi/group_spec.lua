@@ -18,9 +18,8 @@ end
 
 for _, flavour in ipairs(mpirun.flavours) do
   describe("a group under " .. flavour, function()
-    before_each(function() mpirun.need(pending, flavour) end)
-
     it("knows its place, library and machine", function()
+      mpirun.need(pending, flavour)
       for size = 1, 4 do
         local output = mpirun.lines(flavour, size, START .. [[
           assert(sc.mpi.launched() and sc.mpi.available() == true and group == sc.mpi.group())
@@ -33,6 +32,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("broadcasts, gathers and meets, from and to every rank", function()
+      mpirun.need(pending, flavour)
       for size = 1, 4 do
         local output = mpirun.lines(flavour, size, START .. [[
           for root = 0, size - 1 do
@@ -52,6 +52,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("keeps the order between two, whatever the sizes, and many at once", function()
+      mpirun.need(pending, flavour)
       assert.equal("0 60000 0 0\n", mpirun.lines(flavour, 4, START .. [[
         local COUNT = 20000
         if rank > 0 then
@@ -71,6 +72,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("goes on with what was sent while the sender computes", function()
+      mpirun.need(pending, flavour)
       local seen = os.tmpname() -- a line for each rank that has got everything; the sender looks here, not at MPI
       assert.equal(each(3, "good"), mpirun.lines(flavour, 3, START .. [[
         local path, fence = os.getenv "SEEN", os.time() + tonumber(os.getenv "FENCE")
@@ -98,6 +100,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("sends without waiting, both ways at once, and frees what has arrived", function()
+      mpirun.need(pending, flavour)
       assert.equal(each(2, "3000000 0 0"), mpirun.lines(flavour, 2, START .. [[
         local other = 1 - rank
         group:send(other, ("m"):rep(3000000))
@@ -111,6 +114,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("cuts what is larger than MPI can count into pieces", function()
+      mpirun.need(pending, flavour)
       assert.equal(each(3, "good"), mpirun.lines(flavour, 3, START .. [[
         require("secateur.mpi.library").load().set_piece(100)
         local text = {}
@@ -136,6 +140,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("moves tensors of every type in place, into views as well, and says that they have changed", function()
+      mpirun.need(pending, flavour)
       assert.equal(each(4, "good"), mpirun.lines(flavour, 4, START .. [[
         local whole = sc.full(4, 3, -1)
         local row = whole:view(rank + 1, rank + 1)

@@ -27,12 +27,9 @@ for _, flavour in ipairs(mpirun.flavours) do
     local folder
     setup(function() folder = temporary.folder() end)
     teardown(function() files.remove(folder) end)
-    before_each(function()
+    it("train to the same bits, one or two or four of them", function()
       mpirun.need(pending, flavour)
       mpirun.need_hosts(pending)
-    end)
-
-    it("train to the same bits, one or two or four of them", function()
       local first
       for _, hosts in ipairs { 1, 2, 4 } do
         local output = mpirun.lines(flavour, hosts, TRAINING, { hosts = hosts, env = "OMP_NUM_THREADS=1" })
@@ -46,6 +43,8 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("share a sweep that equals that of one process", function()
+      mpirun.need(pending, flavour)
+      mpirun.need_hosts(pending)
       local function path(name) return files.join(folder, name) end
       assert.is_true((child.try(rank_sweep.script(path "alone.db"), "OMP_NUM_THREADS=1 %s")))
       local status, output = mpirun.run(flavour, 4, rank_sweep.script(path "many.db"),
@@ -55,6 +54,8 @@ for _, flavour in ipairs(mpirun.flavours) do
     end)
 
     it("end when a process on one of them is killed, or raises an error", function()
+      mpirun.need(pending, flavour)
+      mpirun.need_hosts(pending)
       for _, how in ipairs { [[io.popen("kill -9 $PPID"):close()]], [[error "out of paper"]] } do
         local status, output = mpirun.run(flavour, 2, ([[
           local group = require("secateur").mpi.group()

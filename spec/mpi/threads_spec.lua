@@ -18,24 +18,25 @@ end
 
 for _, flavour in ipairs(mpirun.flavours) do
   describe("the threads of a rank under " .. flavour, function()
-    before_each(function() mpirun.need(pending, flavour) end)
-
     local function threads(ranks, settings)
       return mpirun.lines(flavour, ranks, SCRIPT, settings)
     end
 
     it("are its share of the cores that all may use", function()
+      mpirun.need(pending, flavour)
       for ranks = 1, 3 do
         assert.equal((math.max(cores() // ranks, 1) .. "\n"):rep(ranks), threads(ranks))
       end
     end)
 
     it("are one on a core of its own, or on one for all", function()
+      mpirun.need(pending, flavour)
       if not os.execute "taskset -c 0 true 2>/dev/null" then pending "no taskset, or no core 0, here" end
       assert.equal("1\n1\n", threads(2, { wrap = "taskset -c 0 %s" }))
     end)
 
     it("are what OMP_NUM_THREADS says, or Slurm, which cannot give more than there are", function()
+      mpirun.need(pending, flavour)
       assert.equal("3\n3\n", threads(2, { env = "OMP_NUM_THREADS=3" }))
       assert.equal("1\n", threads(1, { env = "SLURM_CPUS_PER_TASK=1" }))
       assert.equal(cores() .. "\n", threads(1, { env = "SLURM_CPUS_PER_TASK=4000" }))
@@ -44,9 +45,8 @@ for _, flavour in ipairs(mpirun.flavours) do
 end
 
 describe("the threads of a rank that Open MPI binds", function()
-  before_each(function() mpirun.need(pending, "openmpi") end)
-
   it("are those of its cores", function()
+    mpirun.need(pending, "openmpi")
     local status, output = mpirun.run("openmpi", 1, [[
       local sc = require "secateur"
       local pipe = io.popen "nproc"
