@@ -457,6 +457,13 @@ describe("store from elsewhere", function()
     assert(store.open(path)):close()
   end)
 
+  it("says why it cannot be begun where there is no room for it", function()
+    local good, output = child.try(([[print(require("secateur.results.store").open(%q))]]):format(path),
+      "ulimit -f 6; %s")
+    assert.is_true(good)
+    assert.matches("^nil\tcannot be used: disk I/O error: File too large\n$", output)
+  end)
+
   it("is whole when there was no room for a row", function()
     local good, output = child.try(([[
       local store = require "secateur.results.store"

@@ -159,7 +159,10 @@ local function begin_writing(self, opts)
       return format, message
     end,
     function() return choose_journal(self, shared) end,
-    function() return format ~= 0 or create(self) end,
+    function()
+      if format ~= 0 then return true end
+      return create(self)
+    end,
     function()
       self.connection:to_one_file()
       self.connection:patience(ROUND)
