@@ -1,5 +1,6 @@
 -- Strategies and methods of one's own in sweeps of real networks.
 local data = require "secateur.data"
+local errors = require "support.errors"
 local files = require "secateur.util.files"
 local importance = require "secateur.pruning.importance"
 local models = require "secateur.models"
@@ -49,6 +50,16 @@ describe("a sweep with strategies and methods of one's own", function()
     end
     return chosen
   end
+
+  it("knows the layers that are named before it begins", function()
+    local function refusal(layers)
+      return (errors.inside(function() run { layers = layers } end))
+    end
+    assert.equal("sweep: layers: expected names of prunable layers, got 'feature.0'; did you mean 'features.0'?",
+      refusal { "features.0", "feature.0" })
+    assert.equal("sweep: layers: expected at least one, got none", refusal(function() return false end))
+    assert.is_false(files.is_file(path))
+  end)
 
   it("weighs samples, also those that come from a store", function()
     local whole = run { store = false, methods = { "lrp", "ig" }, sampling = { mine = weighted } }

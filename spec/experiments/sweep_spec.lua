@@ -364,7 +364,8 @@ describe("sweep", function()
   end)
 
   it("checks its options at the caller's level", function()
-    local function wrong(changes, expected)
+    local function wrong(changes, expected, instead_of)
+      if instead_of then changes[instead_of] = false end
       assert.equal("sweep: " .. expected, errors.inside(function() sweep(settings(changes)) end))
     end
     wrong({ rates = { 0, 1 } }, "rates[2]: expected a number in [0, 1), got 1")
@@ -385,6 +386,16 @@ describe("sweep", function()
     wrong({ datasets = {} }, "expected either data or datasets")
     wrong({ sampling = { "random", "random" } }, "sampling[2]: expected each once, got 'random' again")
     wrong({ sampling = { mine = 3 } }, "sampling: expected name = function, got mine = 3")
+    wrong({ sampling = { "random", nil, "margin" } },
+      "sampling[2]: expected one as well, got nil; there is a sampling[3]")
+    wrong({ methods = { "lrp", nil, "ig", mine = print } },
+      "methods[2]: expected one as well, got nil; there is a methods[3]")
+    wrong({ repair = { "none", nil, "bias" } }, "repair: expected a list, got a table")
+    wrong({ redundancy = { false, more = true } }, "redundancy: expected a list, got { false, more = true }")
+    wrong({ models = { a = { make = print, versoin = 2 } } },
+      "models.a: unknown option 'versoin', expected one of: make, version; did you mean 'version'?", "model")
+    wrong({ models = { a = { make = print, version = {} } } },
+      "models.a: version: expected a string or a number, got a table", "model")
     wrong({ agreement = 3 }, "agreement: expected a boolean or a table, got 3")
     wrong({ agreement = { top = 2 } }, "agreement: top: expected a number in (0, 1], got 2")
     wrong({ agreement = { layers = {} } }, "agreement: unknown option 'layers', expected one of: method, per_class, "

@@ -68,6 +68,8 @@ describe("options", function()
     assert.equal("f: rates[2]: expected a number in [0, 1), got 30; 30 % is 0.3", entries { 0, 30 })
     assert.equal("f: rates[3]: expected each once, got 0 again", entries { 0, 0.5, 0 })
     assert.equal("f: rates: expected at least one, got none", entries {})
+    assert.equal("f: rates: expected a list, got a table", entries { 0, nil, 0.5 })
+    assert.equal("f: rates: expected a list, got { 0, more = 0.5 }", entries { 0, more = 0.5 })
     assert.equal("f: rates[1]: expected one of 'lrp', 'gradient_x_input', 'ig', got 'Ig'; did you mean 'ig'?",
       entries({ "Ig" }, rules.method))
     local given = { 0.5, 0 }

@@ -9,6 +9,7 @@ local methods = require "secateur.attribution.methods"
 local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local ranking = require "secateur.pruning.ranking"
 local scoring_method = require "secateur.pruning.scoring_method"
 local strategy = require "secateur.pruning.strategy"
 local targets = require "secateur.models.targets"
@@ -98,8 +99,12 @@ local function named_values(given, argument, read, is_one)
     return list
   end
   for i, value in ipairs(given) do add(("%s[%d]"):format(argument, i), nil, value) end
+  local listed = #list
   for name, value in pairs(given) do
-    if not (math.type(name) and name >= 1 and name <= #given) then
+    if math.type(name) == "integer" and name > listed then -- a hole: of a variable that is misspelt, say
+      errors.refuse("sweep", "%s[%d]: expected one as well, got nil; there is a %s[%d]", argument, listed + 1, argument,
+        name)
+    elseif not (math.type(name) == "integer" and name >= 1) then
       if not is_string(name) or type(value) ~= "function" and type(value) ~= "table" then
         errors.refuse("sweep", "%s: expected name = function, got %s = %s", argument, tostring(name),
           options.describe(value))
@@ -130,16 +135,24 @@ function sweep_options.is_model(value)
   return type(value) == "userdata" or type(value) == "table" and type(value.forward) == "function"
 end
 
+local source_rules = { make = { type = "function" }, version = { type = { "string", "number" } } }
+
 -- A model, or what makes one: a function, and the version where it has one.
-local function read_source(value)
+local function read_source(value, place)
   if type(value) == "function" or sweep_options.is_model(value) then return value end
-  if type(value) == "table" and type(value.make) == "function" then return value.make, value.version end
+  if type(value) == "table" and type(value.make) == "function" then
+    local read = options.check("sweep: " .. place, value, source_rules)
+    return read.make, read.version
+  end
 end
 
 -- The model for a dataset, or the function that makes it, and its version; raises where there is none.
 local function source_of(model, dataset)
-  local value, version = read_source(model.value)
-  if value == nil and type(model.value) == "table" then value, version = read_source(model.value[dataset.name]) end
+  local place = "models." .. model.name
+  local value, version = read_source(model.value, place)
+  if value == nil and type(model.value) == "table" then
+    value, version = read_source(model.value[dataset.name], place .. "." .. dataset.name)
+  end
   if value ~= nil then return value, version end
   errors.refuse("sweep", "models.%s: expected a model, a function that gives one, or a table with one for dataset '%s'",
     model.name, dataset.name)
@@ -217,9 +230,11 @@ local function check_targets(job)
   end
 end
 
--- A model that is there already has to fit the dataset; one that a function makes later is checked by evaluate.
-local function check_fit(pair)
+-- A model that is there already has to fit the dataset, and to have the layers that are named; one that a function
+-- makes later is checked by evaluate and prune.
+local function check_fit(pair, layers)
   if not model_class.is(pair.source) then return end
+  ranking.choose_layers("sweep", pair.source, layers)
   for _, part in ipairs { "train", "test" } do
     predict.check_fit("sweep", pair.source, pair.data[part], ("datasets.%s.%s"):format(pair.dataset, part))
   end
@@ -262,7 +277,7 @@ function sweep_options.prepare(given)
     if opts.agreement == nil and not (test.batch and test.labels) then job.agreement = nil end
   end
   job.pairs = list_pairs(job)
-  for _, pair in ipairs(job.pairs) do check_fit(pair) end
+  for _, pair in ipairs(job.pairs) do check_fit(pair, opts.layers) end
   return job
 end
 

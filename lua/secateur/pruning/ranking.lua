@@ -9,19 +9,24 @@ local tensors = require "secateur.util.tensors"
 
 local ranking = {}
 
--- The layers that units are removed from, in the model's order.
-local function choose_layers(model, wanted)
+--- The layers that units are removed from, in the model's order.
+-- @string name the public function, for messages
+-- @tparam Model model
+-- @tparam ?string|table|function wanted names, or a function(layer) -> boolean; all by default
+-- @treturn {table,...} of what `model:layers()` lists
+-- @raise where a name is that of no layer, or none is left
+function ranking.choose_layers(name, model, wanted)
   local all = model:layers()
   if wanted == nil then return all end
   local chosen, pick = {}, wanted
   if type(wanted) ~= "function" then
     local names, unknown = {}, {}
     for _, layer in ipairs(all) do names[layer.name] = false end
-    for _, name in ipairs(type(wanted) == "string" and { wanted } or wanted) do
-      if names[name] == nil then unknown[#unknown + 1] = name else names[name] = true end
+    for _, each in ipairs(type(wanted) == "string" and { wanted } or wanted) do
+      if names[each] == nil then unknown[#unknown + 1] = each else names[each] = true end
     end
     if #unknown > 0 then
-      errors.refuse("prune", "layers: expected names of prunable layers, got %s%s", options.describe_all(unknown),
+      errors.refuse(name, "layers: expected names of prunable layers, got %s%s", options.describe_all(unknown),
         options.suggest(unknown[1], options.sorted_keys(names)))
     end
     pick = function(layer) return names[layer.name] end
@@ -29,7 +34,7 @@ local function choose_layers(model, wanted)
   for _, layer in ipairs(all) do
     if errors.call(pick, layer) then chosen[#chosen + 1] = layer end
   end
-  if #chosen == 0 then errors.refuse("prune", "layers: expected at least one, got none") end
+  if #chosen == 0 then errors.refuse(name, "layers: expected at least one, got none") end
   return chosen
 end
 
@@ -101,7 +106,7 @@ Ranking.__index = Ranking
 -- @tab opts `scope`, `layers`, `min_units`, `cost_aware` of `prune`, checked
 -- @treturn Ranking with `parts`, those that a rate is a share of: each `units` (how many), `layers`, and `order`
 function ranking.new(model, scores, opts)
-  local layers = choose_layers(model, opts.layers)
+  local layers = ranking.choose_layers("prune", model, opts.layers)
   local lists, parts = read_scores(scores, layers), {}
   if opts.cost_aware then savings.weigh(lists, model.graph, layers) end
   for name, units in pairs(model.pruning_plan or {}) do -- what is gone goes first, whatever its score

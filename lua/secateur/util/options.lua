@@ -222,7 +222,8 @@ end
 -- @treturn table a new list
 function options.entries(name, argument, list, rule)
   local checked, seen = {}, {}
-  if #list == 0 then errors.refuse(name, argument .. ": expected at least one, got none") end
+  if next(list) == nil then errors.refuse(name, argument .. ": expected at least one, got none") end
+  options.value(name, argument, list, { type = "list" }) -- what a hole hides would be left out in silence
   for i, entry in ipairs(list) do
     checked[i] = options.value(name, ("%s[%d]"):format(argument, i), entry, rule)
     if seen[checked[i]] then
