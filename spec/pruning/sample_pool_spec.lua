@@ -4,6 +4,7 @@ local custom = require "secateur.models.custom"
 local head_models = require "support.head_models"
 local memory_split = require "support.memory_split"
 local sample = require "secateur.pruning.sample"
+local sampling = require "secateur.pruning.sampling"
 
 -- Logits are the first three of four pixels, which are the penultimate features.
 local model = head_models.identity(3, "softmax")
@@ -150,15 +151,43 @@ describe("an entry of the pool", function()
     end, { model = findings })
   end)
 
-  it("that cannot be read has nothing to tell, and can be ordered all the same", function()
+  it("that cannot be read can be ordered all the same", function()
     look(split_of { unreadable = { [3] = true } }, function(pool, ctx)
       if ctx.class ~= 1 then return end
       local entry = pool[2]
       assert.same({ 3, 0, 0, 0, math.huge }, { entry.index, entry.confidence, entry.margin, entry.entropy, entry.loss })
-      assert.is_nil(entry.probabilities)
-      assert.is_nil(entry.features)
-      assert.is_nil(entry.image)
     end)
+  end)
+
+  it("that cannot be read has no image, features and probabilities: the strategy is called again without it", function()
+    for _, field in ipairs { "image", "features", "probabilities" } do
+      local sizes, chosen = {}, nil
+      chosen = sample(model, split_of { unreadable = { [1] = true, [3] = true } }, { sampling = function(pool)
+        sizes[#sizes + 1] = #pool
+        for _, entry in ipairs(pool) do assert.is_truthy(entry[field]) end
+        return pool
+      end })
+      assert.same({ 3, 1, 2, 1 }, sizes) -- once more, however many there are
+      assert.same({ 6, 2, 5, 4 }, chosen)
+      assert.same({ 1, 3 }, chosen.unreadable)
+    end
+  end)
+
+  it("keeps what a strategy writes, and is known by its index and label", function()
+    look(split_of(), function(pool)
+      pool[1].loss, pool[1].rank = 7, 1
+      assert.is_true(pool[1].confidence < 1)
+      assert.same({ 7, 1 }, { pool[1].loss, pool[1].rank })
+    end)
+    for key, value in pairs { index = 3, label = 2 } do
+      assert.has_error(function()
+        look(split_of(), function(pool)
+          pool[1][key] = value
+          return pool[1].loss, pool[1].features
+        end)
+      end, ("sample: sampling: expected the field '%s' of entries as it is, got %d in place of 1; fields of one's own "
+        .. "need other names"):format(key, value))
+    end
   end)
 end)
 
@@ -185,6 +214,25 @@ describe("the model", function()
       end
     end))
     assert.equal(3, images_for(function(pool, ctx) return ctx.class == 1 and pool[3].margin end))
+  end)
+
+  it("runs over what a part of a composition was given, and over the rest where that is looked at", function()
+    local function images_of(strategy)
+      local split = split_of()
+      sample(model, split, { sampling = strategy })
+      return split.counter.images
+    end
+    local first = function(pool) return { pool[1] } end
+    assert.equal(3, images_of(sampling.chain(first, "margin", "coverage")))
+    assert.equal(6, images_of(sampling.chain("margin", first)))
+    local whole
+    assert.equal(6, images_of(sampling.chain(function(pool)
+      whole = table.move(pool, 1, #pool, 1, {})
+      return { pool[1] }
+    end, function(pool)
+      local _ = pool[1].loss, whole[#whole].loss
+      return {}
+    end)))
   end)
 
   it("runs once for a layer, and for what else it says in the same pass", function()
@@ -290,6 +338,15 @@ describe("ctx", function()
       .. "of a node of the model, got 'heat'; did you mean 'head'%?$")
     wrong(function(_, ctx) return ctx:features_matrix(3) end, "ctx:features_matrix: entries: expected a list, got 3")
     wrong(function(_, ctx) return ctx:features_matrix {} end, "expected at least one entry, got none")
+    wrong(function(_, ctx) return ctx:features_matrix { 2 } end, "expected entries or indices of the pool, got 2 at 1")
+    wrong(function(pool, ctx) return ctx:features("head", { pool[1], {} }) end,
+      "ctx:features: entries: expected entries or indices of the pool, got a table at 2")
+    wrong(function(pool, ctx) return ctx:shuffle(pool) end, "ctx.shuffle: expected a list, got a SamplingContext; is "
+      .. "there a colon in place of a dot%?")
+    wrong(function(_, ctx) return ctx.shuffle(3) end, "ctx.shuffle: expected a list, got 3")
+    wrong(function(pool, ctx) return ctx:kmeans(pool, 2) end, "is there a colon in place of a dot%?")
+    wrong(function(pool, ctx) return ctx.kmeans(pool) end, "ctx.kmeans: k: missing")
+    wrong(function(pool, ctx) return ctx.kmeans({ pool[1].index }, 1) end, "expected entries of the pool, got 1 at 1")
   end)
 
   it("has no rows for images that cannot be read: the strategy is called again without them", function()

@@ -222,6 +222,10 @@ describe("sample", function()
       wrong("expected entries or indices of class 'normal', got 2 at 2", function() return { 1, 2 } end)
       wrong("expected entries or indices of class 'normal', got 'x' at 1", function() return { "x" } end)
       wrong("expected entries or indices of class 'normal', got a table at 1", function() return { {} } end)
+      wrong("expected the function to give a list of entries or indices, got a PoolEntry that is none: it has names or "
+        .. "holes", function(pool) return pool[1] end)
+      wrong("expected the function to give a list of entries or indices, got a table that is none: it has names or "
+        .. "holes", function(pool) return { pool[1], nil, pool[2] } end)
       wrong("expected each sample once, got 3 twice", function(pool) return { pool[2], 3 } end)
       assert.has_error(function() sample(model, split, { sampling = function() error("mine", 0) end }) end, "mine")
     end)
@@ -239,14 +243,12 @@ describe("sample", function()
         -- What is left stands where it belongs: pixel 4 is the number of the sample.
         assert.equal(unreadable[entry.index] and 0, unreadable[entry.index] and entry.confidence)
         if not unreadable[entry.index] then assert.equal(entry.index, entry.features:get(4)) end
-        if unreadable[entry.index] then assert.is_nil(entry.features) end
       end
       return pool
     end })
     local none = by_margin({ 1, 1 }, { unreadable = { true, true } })
     assert.same({}, sample(model, none, { sampling = function(pool, ctx)
-      assert.same({}, (ctx.kmeans(pool, 3)))
-      return pool
+      return ctx.kmeans(pool, 3)
     end }))
   end)
 

@@ -29,6 +29,7 @@ local function ask(job, source, pool, label)
   local ok, chosen = errors.catch(errors.call, job.strategy.choose, pool, ctx)
   if not ok and chosen == sample_pool.again then return nil end
   if not ok then errors.rethrow(chosen) end
+  source:check_identities()
   return sample_choice.read(source.entries, chosen, ctx.class and ("class '%s'"):format(ctx.class_name) or "the pool")
 end
 

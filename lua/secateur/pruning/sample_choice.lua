@@ -37,15 +37,25 @@ local function find(by_index, item, seen)
   return list[1]
 end
 
+-- Whether a value is a list without holes; what it has besides, as table.pack's n, is of no matter.
+local function is_list(value)
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for key in pairs(value) do
+    if math.type(key) == "integer" then count = count + 1 end
+  end
+  return count == #value and (count > 0 or next(value) == nil)
+end
+
 --- Reads a choice.
 -- @tparam {table,...} entries that could be chosen
 -- @param chosen what the function gave: a list of entries, indices, or tables with `index` and perhaps `weight`
 -- @string whose "class 'normal'" or the like, for messages
 -- @treturn {table,...} entries in the order chosen, those with a weight have it as `weight`
 function sample_choice.read(entries, chosen, whose)
-  if type(chosen) ~= "table" then
+  if not is_list(chosen) then
     errors.refuse("sample", "sampling: expected the function to give a list of entries or indices, got "
-      .. options.describe(chosen))
+      .. options.describe(chosen) .. (type(chosen) == "table" and " that is none: it has names or holes" or ""))
   end
   local by_index, found, seen = group_by_index(entries), {}, {}
   for i, item in ipairs(chosen) do

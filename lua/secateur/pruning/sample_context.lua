@@ -42,7 +42,8 @@ local function check_entries(given, name)
 end
 
 --- What the output layer reads, of the whole pool: computed once, with what else the model says.
--- @tparam[opt] {table,...} entries of the pool; by default all, in the order in which the function was given them
+-- @tparam[opt] {table,...} entries of the pool, or indices; by default all, in the order in which the function was given
+--   them
 -- @treturn Tensor [n x d], a row per entry. Images that turn out to be unreadable have none: the strategy is called
 --   again with a pool without them
 -- @usage
@@ -79,26 +80,38 @@ end
 
 methods.guard(Context, nil, "ctx")
 
+-- The list that a function is called with by a dot.
+local function check_list(list, name)
+  if type(list) == "table" and getmetatable(list) ~= Context then return list end
+  errors.refuse("sample", "sampling: ctx.%s: expected a list, got %s%s", name, options.describe(list),
+    type(list) == "table" and "; is there a colon in place of a dot?" or "")
+end
+
+local count_rule = { type = "integer", min = 1, required = true }
+
 -- Functions that are called with a dot.
 local function add_functions(ctx, seed)
   function ctx.shuffle(list)
     local shuffled = {}
-    for i, from in ipairs(core.permutation(#list, seed)) do shuffled[i] = list[from] end
+    for i, from in ipairs(core.permutation(#check_list(list, "shuffle"), seed)) do shuffled[i] = list[from] end
     return shuffled
   end
 
   function ctx.kmeans(entries, k)
-    local seen, features = {}, {}
-    for _, entry in ipairs(entries) do
-      if entry.features then
-        seen[#seen + 1], features[#features + 1] = entry, entry.features
+    local features = {}
+    for i, entry in ipairs(check_list(entries, "kmeans")) do
+      features[i] = type(entry) == "table" and entry.features
+      if not features[i] then
+        errors.refuse("sample", "sampling: ctx.kmeans: expected entries of the pool, got %s at %d",
+          options.describe(entry), i)
       end
     end
-    if #seen == 0 then return {}, {} end
-    local _, assignment, nearest = core.kmeans(features, math.min(k, #seen), { seed = seed })
+    k = options.value("sample", "sampling: ctx.kmeans: k", k, count_rule)
+    if #features == 0 then return {}, {} end
+    local _, assignment, nearest = core.kmeans(features, math.min(k, #features), { seed = seed })
     local clusters = {}
-    for cluster, position in ipairs(nearest) do nearest[cluster], clusters[cluster] = seen[position], {} end
-    for position, cluster in ipairs(assignment:totable()) do table.insert(clusters[cluster], seen[position]) end
+    for cluster, position in ipairs(nearest) do nearest[cluster], clusters[cluster] = entries[position], {} end
+    for position, cluster in ipairs(assignment:totable()) do table.insert(clusters[cluster], entries[position]) end
     return nearest, clusters
   end
 end
@@ -128,8 +141,8 @@ function sample_context.new(job, source, entries, label, salt)
     count = all and job.per_class * count_labels(source.entries) or job.per_class,
     random = random_numbers.new(core.mix(seed, STREAM)) }, Context)
   add_functions(ctx, seed)
-  states[ctx] = { job = job, source = source, entries = table.move(entries, 1, #entries, 1, {}), label = label,
-    salt = salt or 0 }
+  source.scope = table.move(entries, 1, #entries, 1, {})
+  states[ctx] = { job = job, source = source, entries = source.scope, label = label, salt = salt or 0 }
   return ctx
 end
 

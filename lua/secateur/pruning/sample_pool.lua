@@ -1,5 +1,5 @@
 --- The samples that a strategy chooses from. What the model says of them is computed when it is first looked at, for
--- the whole pool at once, and kept as long as the pool is.
+-- the whole pool at once (in a composition, for all that the part at work was given), and kept as long as the pool is.
 -- @module secateur.pruning.sample_pool
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
@@ -13,7 +13,7 @@ local skipped = require "secateur.data.skipped"
 
 local sample_pool = {}
 
---- What is raised where a matrix is asked for that would have rows without an image: the strategy is to be called again
+--- What is raised where a strategy looks at what an image that cannot be read does not have: it is to be called again
 -- with a pool of what can be read.
 sample_pool.again = setmetatable({}, { __name = "SamplingAgain", __tostring = function()
   return "sample: a strategy has to be called again, without images that cannot be read"
@@ -29,12 +29,12 @@ local function penultimate(model)
   return node.inputs[1] or node.name
 end
 
--- The indices of entries that have not turned out to be unreadable, each once.
-local function indices_of(self)
+-- The indices of entries of which a node's values are not known yet, each once; none that turned out to be unreadable.
+local function unknown_indices(self, entries, known)
   local indices, seen = {}, {}
-  for _, entry in ipairs(self.entries) do
-    local index = rawget(entry, "index")
-    if not seen[index] and self.job.readable[index] ~= false then
+  for _, entry in ipairs(entries) do
+    local index = self.identities[entry].index
+    if not seen[index] and known[index] == nil and self.job.readable[index] ~= false then
       seen[index], indices[#indices + 1] = true, index
     end
   end
@@ -83,15 +83,15 @@ local function run_shared(job, indices, wanted)
   return all
 end
 
--- Runs the model over the pool and keeps rows of nodes; the logits as well, when it is the first time.
-local function run(self, layer)
-  local job, first = self.job, not self.logits
+-- Runs the model over entries and keeps rows of nodes; the logits as well, when it is the first time.
+local function run(self, entries, layer)
+  local job, nodes, first = self.job, {}, false
+  local indices = unknown_indices(self, entries, layer == nil and self.logits or self.layers[layer])
+  if #indices == 0 then return end
+  for _, index in ipairs(indices) do first = first or not self.logits[index] end
   job.node = job.node or penultimate(job.model)
-  local nodes, indices = {}, indices_of(self)
   if first then nodes[1] = job.node end
   if layer ~= nil and layer ~= nodes[1] then nodes[#nodes + 1] = layer end
-  self.logits = self.logits or {}
-  if layer ~= nil then self.layers[layer] = {} end
   local run_all = shares.are(job.group) and run_shared or run_model
   local found = run_all(job, indices, { nodes = nodes, first = first, layer = layer })
   for _, index in ipairs(indices) do
@@ -102,51 +102,78 @@ local function run(self, layer)
   end
 end
 
--- What the model says of an entry goes into its fields.
+-- What the model says of an entry; nil where it cannot be read. Runs the model over what the part at work was given,
+-- and where the entry is none of these, over the whole pool.
+local function look_up(self, entry, values, layer)
+  local index = self.identities[entry].index
+  for _, entries in ipairs { self.scope, self.entries } do
+    if values[index] ~= nil or self.job.readable[index] == false then break end
+    run(self, entries, layer)
+  end
+  return values[index]
+end
+
+-- What the model says of an entry goes into its fields, unless the strategy wrote something there.
 local function measure(self, entry)
-  if not self.logits then run(self) end
-  local logits, found = self.logits[entry.index], sample_measures.unknown
+  local identity = self.identities[entry]
+  if identity.measured then return end
+  local logits, found = look_up(self, entry, self.logits), sample_measures.unknown
   if logits then
-    found = sample_measures.of(heads.kind(self.job.model), logits, entry.label)
+    found = sample_measures.of(heads.kind(self.job.model), logits, identity.label)
     if found.confidence ~= found.confidence then
-      errors.refuse("sample", "model: expected finite logits, got others for sample %d", entry.index)
+      errors.refuse("sample", "model: expected finite logits, got others for sample %d", identity.index)
     end
   end
-  for key, value in pairs(found) do rawset(entry, key, value) end
+  identity.measured = true
+  for key, value in pairs(found) do
+    if rawget(entry, key) == nil then rawset(entry, key, value) end
+  end
 end
 
 -- Each reads one field of an entry, when it is first looked at.
 local readers = {}
 
-for _, key in ipairs { "probabilities", "confidence", "margin", "entropy", "loss" } do
+for _, key in ipairs { "confidence", "margin", "entropy", "loss", "probabilities" } do
   readers[key] = function(self, entry)
-    if rawget(entry, "confidence") == nil then measure(self, entry) end
-    return rawget(entry, key)
+    measure(self, entry)
+    local value = rawget(entry, key)
+    if value == nil and key == "probabilities" and self.job.readable[self.identities[entry].index] == false then
+      errors.rethrow(sample_pool.again)
+    end
+    return value
   end
 end
 
 function readers.features(self, entry)
-  if not self.logits then run(self) end
   measure(self, entry) -- of logits that are no numbers, features are no help
-  rawset(entry, "features", self.features[entry.index])
-  return rawget(entry, "features")
+  local features = self.features[self.identities[entry].index]
+  if not features then errors.rethrow(sample_pool.again) end
+  rawset(entry, "features", features)
+  return features
 end
 
--- The image as the model sees it; held as long as the strategy holds it.
+-- The image as the model sees it; held as long as the strategy holds it. Where one cannot be read, all are tried before
+-- the strategy is called again, so that it is not called for each of them.
 function readers.image(self, entry)
-  local image = self.images[entry.index]
+  local index, job = self.identities[entry].index, self.job
+  local image = self.images[index]
   if image then return image end
-  local x = self.job.readable[entry.index] ~= false and readable.batch(self.job.split, { entry.index })
-  self.job.readable[entry.index] = x and true or false
-  if not x then return nil end
-  self.images[entry.index] = x[1]
-  return self.images[entry.index]
+  local x = job.readable[index] ~= false and readable.batch(job.split, { index })
+  job.readable[index] = x and true or false
+  if not x then
+    local all = {}
+    for i, other in ipairs(self.scope) do all[i] = self.identities[other].index end
+    readable.first(job.split, all, #all, job.batch, job.readable)
+    errors.rethrow(sample_pool.again)
+  end
+  self.images[index] = x[1]
+  return self.images[index]
 end
 
 for key, list in pairs { path = "paths", name = "names", group = "groups" } do
   readers[key] = function(self, entry)
     local of_split = self.job.split[list]
-    return of_split and of_split[entry.index] or nil
+    return of_split and of_split[self.identities[entry].index] or nil
   end
 end
 
@@ -166,10 +193,12 @@ end
 --- A pool.
 -- @tab job of `sample`: `model`, `split`, `batch`, `readable` (index -> whether it can be read, where that is known)
 -- @tparam {table,...} groups of the split, see secateur.data.label_groups
--- @treturn table `entries`, group after group in the order of the split
+-- @treturn table `entries`, group after group in the order of the split; `scope`, to be set: those that a strategy is
+--   given, which the model is run on when it looks at one
 function sample_pool.new(job, groups)
-  local self = setmetatable({ job = job, entries = {}, features = {}, layers = {},
-    images = setmetatable({}, { __mode = "v" }) }, Pool)
+  local self = setmetatable({ job = job, entries = {}, identities = {}, by_index = {}, logits = {}, features = {},
+    layers = {}, images = setmetatable({}, { __mode = "v" }) }, Pool)
+  self.scope = self.entries
   local meta = { __name = "PoolEntry", __index = function(entry, key)
     local read = readers[key]
     if read then return read(self, entry) end
@@ -177,7 +206,9 @@ function sample_pool.new(job, groups)
   end }
   for _, group in ipairs(groups) do
     for _, index in ipairs(group.indices) do
-      self.entries[#self.entries + 1] = setmetatable({ index = index, label = group.label }, meta)
+      local entry = setmetatable({ index = index, label = group.label }, meta)
+      self.entries[#self.entries + 1], self.identities[entry] = entry, { index = index, label = group.label }
+      self.by_index[index] = self.by_index[index] or entry
     end
   end
   return self
@@ -192,24 +223,48 @@ local function check_layer(self, layer)
     options.describe(layer), options.suggest(layer, names))
 end
 
+-- The entry that an item of a list stands for: it itself, or its index.
+local function find_entry(self, item, name, position)
+  if self.identities[item] then return item end
+  if self.by_index[item] then return self.by_index[item] end
+  errors.refuse("sample", "sampling: ctx:%s: entries: expected entries or indices of the pool, got %s at %d", name,
+    options.describe(item), position)
+end
+
 --- Values of a node for some entries, a row each.
--- @tparam {table,...} entries of the pool
+-- @tparam {table,...} entries of the pool, or indices
 -- @string[opt] layer name of a node; what the output layer reads by default, as it is; others are averaged over
 --   positions
 -- @treturn Tensor [n x d]
 function Pool:matrix(entries, layer)
-  if layer ~= nil then check_layer(self, layer) end
-  if layer == nil and not self.logits or layer ~= nil and not self.layers[layer] then run(self, layer) end
-  local by_index, rows = layer == nil and self.features or self.layers[layer], {}
-  for i, entry in ipairs(entries) do
-    rows[i] = by_index[entry.index]
+  if layer ~= nil then
+    check_layer(self, layer)
+    self.layers[layer] = self.layers[layer] or {}
+  end
+  local name, rows = layer == nil and "features_matrix" or "features", {}
+  for i, item in ipairs(entries) do
+    local entry = find_entry(self, item, name, i)
+    rows[i] = look_up(self, entry, layer == nil and self.features or self.layers[layer], layer)
     if not rows[i] then errors.rethrow(sample_pool.again) end
     measure(self, entry)
   end
-  if #rows == 0 then errors.refuse("sample", "sampling: ctx:features: expected at least one entry, got none") end
+  if #rows == 0 then errors.refuse("sample", "sampling: ctx:%s: expected at least one entry, got none", name) end
   local matrix = core.zeros(#rows, rows[1]:numel())
   for i, row in ipairs(rows) do matrix[i]:copy(row) end
   return matrix
+end
+
+--- Raises where a strategy wrote over what entries are known by: what it chose would be something else.
+function Pool:check_identities()
+  for _, entry in ipairs(self.entries) do
+    for _, key in ipairs { "index", "label" } do
+      local value, is = rawget(entry, key), self.identities[entry][key]
+      if value ~= is then
+        errors.refuse("sample", "sampling: expected the field '%s' of entries as it is, got %s in place of %d; fields "
+          .. "of one's own need other names", key, options.describe(value), is)
+      end
+    end
+  end
 end
 
 return sample_pool
