@@ -79,7 +79,11 @@ describe("importance", function()
         assert.same(chosen, ctx.indices)
         return given
       end })
-    for _, layer in ipairs(layers) do assert.equal(given[layer.name], scores[layer.name]) end
+    for _, layer in ipairs(layers) do
+      local as_given = given[layer.name]:totable()
+      given[layer.name]:copy(given[layer.name] + 1) -- which the function may go on with
+      assert.same(as_given, scores[layer.name]:totable())
+    end
     assert.same({ 5, 2, #layers }, { seen.seed, seen.per_class, #seen.layers })
     assert.equal("custom", scores.provenance.method)
     assert.same(seen.indices, scores.provenance.indices)
@@ -104,6 +108,15 @@ describe("importance", function()
       refusal { conv = {}, [first.name] = sc.ones(first.units) })
     assert.equal(("importance: method: '%s': expected %d scores from the function, got [1]"):format(first.name,
       first.units), refusal { [first.name] = { 1 } })
+    local function other(value)
+      return refusal({ [first.name] = value }):match "numbers from the function, got (.*)$"
+    end
+    local holes = {}
+    for u = 1, first.units do holes[u] = u ~= 2 and u or nil end
+    assert.equal("a table", other(holes))
+    assert.equal("a Tensor of int64", other(core.tensor({ 1, 2 }, "int64")))
+    assert.equal("importance: method: expected names of prunable layers from the function, got '" .. first.name
+      .. "x'; did you mean '" .. first.name .. "'?", refusal { [first.name .. "x"] = { 1 } })
     assert.equal(("importance: method: '%s': expected a Tensor or a list of %d numbers from the function, got true")
       :format(first.name, first.units), refusal { [first.name] = true })
     local message = errors.raised(function()
@@ -232,6 +245,7 @@ describe("importance", function()
       refusal { method = "lrp", steps = 4 })
     local words = 'importance: target: expected "label", "prediction", a class or { of =, against = } of these, got '
     assert.equal(words .. "'truth'", refusal { target = "truth" })
+    assert.equal(words .. "'runner_up'", refusal { target = "runner_up" }) -- which is a runner-up of something
     assert.equal(words .. "{ against = 1, of = 'truth' }", refusal { target = { of = "truth", against = 1 } })
     assert.equal("importance: target: expected { of =, against = } without a field 'over', got { against = 2, of = 1, "
       .. "over = 3 }",

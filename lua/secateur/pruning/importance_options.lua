@@ -27,7 +27,7 @@ importance_options.rules = {
   target = { default = "label", check = function(target)
     local list = type(target) == "table"
     for _, word in ipairs { list and target.of or target, list and target.against or nil } do
-      if words[word] == nil and not math.type(word) then
+      if words[word] == nil and not math.type(word) or target == "runner_up" then
         return false, "\"label\", \"prediction\", a class or { of =, against = } of these"
       end
     end

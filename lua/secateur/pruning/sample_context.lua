@@ -42,8 +42,8 @@ local function check_entries(given, name)
 end
 
 --- What the output layer reads, of the whole pool: computed once, with what else the model says.
--- @tparam[opt] {table,...} entries of the pool, or indices; by default all, in the order in which the function was given
---   them
+-- @tparam[opt] {table,...} entries of the pool, or indices; by default all, in the order in which the function was
+--   given them
 -- @treturn Tensor [n x d], a row per entry. Images that turn out to be unreadable have none: the strategy is called
 --   again with a pool without them
 -- @usage

@@ -44,21 +44,29 @@ function scores.calibration_of(self)
   return calibrations[self]
 end
 
--- What a user's function gave for one layer, as a Tensor [units].
-local function read_layer(layer, value)
-  local is_list = type(value) == "table" and #value > 0
-  for _, number in ipairs(is_list and value or {}) do is_list = is_list and math.type(number) ~= nil end
-  if not tensors.is(value) and not is_list then
-    errors.refuse("importance", "method: '%s': expected a Tensor or a list of %d numbers from the function, got %s",
-      layer.name, layer.units, options.describe(value))
+-- How many numbers a list without holes holds; nil of anything else.
+local function count_numbers(value)
+  local count = 0
+  for key, number in pairs(type(value) == "table" and value or {}) do
+    if math.type(key) ~= "integer" or not math.type(number) then return nil end
+    count = count + 1
   end
-  local tensor = is_list and core.tensor(value) or value
-  local shape = tensor:shape()
+  return count > 0 and count == #value and count or nil
+end
+
+-- What a user's function gave for one layer, as a Tensor [units] of its own: the function may go on with what it gave.
+local function read_layer(layer, value)
+  local count, is_tensor = count_numbers(value), tensors.is(value)
+  if not count and not (is_tensor and value:dtype() == "float32") then
+    errors.refuse("importance", "method: '%s': expected a Tensor or a list of %d numbers from the function, got %s",
+      layer.name, layer.units, options.describe(value) .. (is_tensor and " of " .. value:dtype() or ""))
+  end
+  local shape = count and { count } or value:shape()
   if #shape ~= 1 or shape[1] ~= layer.units then
     errors.refuse("importance", "method: '%s': expected %d scores from the function, got [%s]", layer.name,
       layer.units, table.concat(shape, " x "))
   end
-  return tensor
+  return count and core.tensor(value) or value:clone()
 end
 
 --- What a user's function gave, as scores of layers.
@@ -70,15 +78,15 @@ function scores.read(given, layers)
     errors.refuse("importance", "method: expected a table of layer name = scores from the function, got "
       .. options.describe(given))
   end
-  local found, known = {}, {}
-  for _, layer in ipairs(layers) do
-    known[layer.name] = true
+  local found, known, names = {}, {}, {}
+  for i, layer in ipairs(layers) do
+    known[layer.name], names[i] = true, layer.name
     if given[layer.name] ~= nil then found[layer.name] = read_layer(layer, given[layer.name]) end
   end
   for name in pairs(given) do
     if not known[name] then
       errors.refuse("importance", "method: expected names of prunable layers from the function, got "
-        .. options.describe(name))
+        .. options.describe(name) .. options.suggest(name, names))
     end
   end
   if next(found) == nil then errors.refuse("importance", "method: expected scores from the function, got none") end

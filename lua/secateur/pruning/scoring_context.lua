@@ -47,9 +47,15 @@ local Context = { __name = "ScoringContext" }
 
 local lazy = {}
 
-function lazy.indices(self) return self.job.choose() end
+local function copy(list) return list and table.move(list, 1, #list, 1, {}) end
 
-function lazy.weights(self) return self.indices.weights end
+-- Copies, which a function may sort: findings and weights go by the order of the samples.
+function lazy.indices(self)
+  local chosen = self.job.choose()
+  return setmetatable(copy(chosen), { __index = { findings = copy(chosen.findings), weights = copy(chosen.weights) } })
+end
+
+function lazy.weights(self) return copy(self.job.choose().weights) end
 
 function lazy.random(self) return random_numbers.new(core.mix(self.seed, STREAM)) end
 
@@ -109,9 +115,9 @@ end
 -- Runs over the samples what `begin` gives: a function of a batch that gives a table node -> Tensor [n x units], and
 -- one that ends it. Gives node -> Tensor [samples x units], and the indices of the samples.
 local function collect_rows(self, name, begin, group, numbered)
-  local result, count, total = {}, 0, #self.indices
+  local result, count, total = {}, 0, #self.job.choose()
   local opts = { batch = self.batch, name = name, group = group, numbered = numbered, readable = self.job.readable }
-  local used = sample_runs.each(self.split, self.indices, opts, function(first)
+  local used = sample_runs.each(self.split, self.job.choose(), opts, function(first)
     local step, finish = begin(first)
     return function(x, ...)
       merge_batches.add(result, step(x, ...), count + 1, total)
@@ -151,12 +157,12 @@ local function attribute(self, name, given)
   local row, nodes = methods.get(opts.method), choose_nodes(self, name, opts.layers)
   if not opts.per_sample then
     local reduce = opts.reduce or sample_scores.reduction(self.model, opts.method)
-    local lists, used = sample_scores.mean(row, self.model, self.split, nodes, self.indices, opts, reduce)
+    local lists, used = sample_scores.mean(row, self.model, self.split, nodes, self.job.choose(), opts, reduce)
     self.job.note_used(used)
     return sample_scores.tensors(lists), used
   end
   if opts.reduce then errors.refuse(name, "reduce: expected none with per_sample, whose rows are not reduced") end
-  local _ = self.indices -- before the plan: choosing runs the model, too
+  self.job.choose() -- before the plan: choosing runs the model, too
   self.model:release() -- of whoever ran the model last: one arena at a time
   local rows, used = collect_rows(self, name, function(first)
     local step, finish = sample_runs.start(row, self.model, nodes, opts, { name = name }, first)
@@ -234,7 +240,7 @@ local function plan_values(self, name, nodes, at)
     kept[node] = readers and readers[node].seen_at or node
     if not seen[kept[node]] then keep[#keep + 1], seen[kept[node]] = kept[node], true end
   end
-  return core.plan(graph, { batch = math.min(self.batch, #self.indices), keep = keep }), kept
+  return core.plan(graph, { batch = math.min(self.batch, #self.job.choose()), keep = keep }), kept
 end
 
 --- Values of units, a row per sample: of maps and tokens the mean over positions.
@@ -252,7 +258,7 @@ function Context:forward(layers, opts)
   local checked = options.check(name, opts, forward_rules)
   options.value(name, "layers", layers, attribute_rules.layers)
   local nodes = choose_nodes(self, name, layers)
-  local _ = self.indices -- before the plan: choosing runs the model, too
+  self.job.choose() -- before the plan: choosing runs the model, too
   self.model:release()
   local rows, used = collect_rows(self, name, function()
     local plan, kept = plan_values(self, name, nodes, checked.at)

@@ -19,12 +19,12 @@
 -- * `image`: a Tensor [C x H x W] as the model gets it
 -- * `weight`: to be set, where some samples are to count more than others in the means of `importance`; 1 if it is not
 --
--- What the model says is computed when some of it is first looked at, in one pass over the pool (of a composition, over
--- what its part was given); who looks at none of it runs no model, and who looks at no image reads none. A field that
--- is misspelt is an error; fields of one's own may be written, all but `index` and `label`. An image that cannot be read
--- has confidence, margin and entropy 0 and an infinite loss, so that it can be ordered. Where one is chosen, the next of
--- the list takes its place; where the list has no other, or its image, features or probabilities were looked at, the
--- function is called again with a pool without it.
+-- What the model says is computed when some of it is first looked at, in one pass over the pool (of a composition,
+-- over what its part was given); who looks at none of it runs no model, and who looks at no image reads none. A field
+-- that is misspelt is an error; fields of one's own may be written, all but `index` and `label`. An image that cannot
+-- be read has confidence, margin and entropy 0 and an infinite loss, so that it can be ordered. Where one is chosen,
+-- the next of the list takes its place; where the list has no other, or its image, features or probabilities were
+-- looked at, the function is called again with a pool without it.
 --
 -- Of images with several findings, a pool holds those that have one: its entries tell of that finding alone. Of the
 -- pool "no finding" (label 0) `confidence` is the probability that all are absent, `margin` the smallest of any,
