@@ -66,6 +66,24 @@ describe("cost", function()
     assert.same(first, cost(model, { latency = false, batches = { 5, 1 } }))
   end)
 
+  it("is that of as many threads as it is told, whatever their number else", function()
+    local before, model, seen = core.threads(), network(), {}
+    for threads = 1, 3 do
+      core.threads(threads)
+      local found = cost(model, { latency = false, threads = 1 })
+      seen[threads] = { found.peak_bytes, found.threads, core.threads() }
+    end
+    local clock = core.clock
+    core.clock = function() error "out of time" end -- luacheck: ignore
+    local ok = pcall(cost, model, { threads = 2 })
+    core.clock = clock -- luacheck: ignore
+    local after = core.threads()
+    core.threads(before)
+    assert.is_false(ok)
+    for threads = 1, 3 do assert.same({ seen[1][1], 1, threads }, seen[threads]) end
+    assert.equal(3, after)
+  end)
+
   it("takes the median of as many runs as it is told", function()
     local clock, now = core.clock, 0
     local lengths = { 9, 1, 2, 30, 4 } -- seconds of runs
@@ -126,7 +144,7 @@ describe("cost", function()
       errors.here(function() cost(model, { batches = { 1, 0 } }) end))
     assert.equal("cost: repeats: expected a whole number of at least 1, got 0",
       errors.here(function() cost(model, { repeats = 0 }) end))
-    assert.equal("cost: unknown option 'batch', expected one of: batches, latency, repeats",
+    assert.equal("cost: unknown option 'batch', expected one of: batches, latency, repeats, threads",
       errors.here(function() cost(model, { batch = 1 }) end))
     local found = cost(model, { latency = false })
     assert.equal("relative: dense: expected a Cost, got a table", errors.here(function() found:relative({}) end))

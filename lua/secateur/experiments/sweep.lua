@@ -114,11 +114,11 @@ end
 --
 -- Under a launcher of MPI (`mpirun -n 16 lua5.4 script.lua`) all processes make the same call and share its work: a
 -- model to make, samples to choose, scores, a row are given to whoever is free, the largest first. Rank 0 alone has the
--- store, and nobody else reads or writes it; all get the same results, those of one process bit for bit but for times
--- and `peak_bytes`, which goes by the number of threads; on the other ranks they say that they are a copy (`is_copy`;
--- `report` writes nothing of them). A function of `models` is called by one process for each data set, and the model is
--- sent to others. What fails is kept in the row's place (`on_error`). Where a process dies the run ends, and the same
--- call, with any number of processes, goes on with what is finished.
+-- store, and nobody else reads or writes it; all get the same results, those of one process bit for bit but for times;
+-- on the other ranks they say that they are a copy (`is_copy`; `report` writes nothing of them). A function of `models`
+-- is called by one process for each data set, and the model is sent to others. What fails is kept in the row's place
+-- (`on_error`). Where a process dies the run ends, and the same call, with any number of processes, goes on with what is
+-- finished.
 --
 -- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total,
 -- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low,
@@ -126,9 +126,9 @@ end
 -- loss`; `decision_agreement` (share of test images whose decision is the dense model's) and `kl` (mean KL(dense ||
 -- pruned), nats); where images may have several findings (where `accuracy` is the share of right decisions about a
 -- finding of an image, see `evaluate`) also `exact_match, average_precision, brier, auroc_drop` and `baseline_auroc`;
--- of the model that is evaluated `parameters, macs, bytes` (of the saved file), `peak_bytes` (of a batch of 16),
--- `latency_1, latency_16` (ms of a batch of 1 and of 16: medians of few runs, in turns with the dense model), and as
--- shares of the dense model's `relative_parameters, relative_macs, relative_bytes, relative_latency_1,
+-- of the model that is evaluated `parameters, macs, bytes` (of the saved file), `peak_bytes` (of a batch of 16, with
+-- one thread), `latency_1, latency_16` (ms of a batch of 1 and of 16: medians of few runs, in turns with the dense
+-- model), and as shares of the dense model's `relative_parameters, relative_macs, relative_bytes, relative_latency_1,
 -- relative_latency_16`; `agreement_cosine, agreement_spearman, agreement_topk` (of heatmaps with those of the dense
 -- model, see `agreement`); `score_seconds, repair_seconds, evaluate_seconds, agreement_seconds` and `per_class`, a list
 -- of `{sensitivity=, specificity=, precision=, f1=}`; `skipped` (how many images of the test split, and of no split,

@@ -192,17 +192,23 @@ local rules = {
   end },
   repeats = { type = "integer", min = 1 },
   latency = { type = "boolean", default = true },
+  threads = { type = "integer", min = 1, max = 1024 },
 }
+
+-- Gives back the number of threads that there was, also after an error.
+local Restore = { __close = function(self) core.threads(self.threads) end }
 
 --- What a model costs to keep and to run: parameters, multiply-adds, the size of its file, memory and time. Masked
 -- units cost what they cost before; see `compact`.
 --
 -- Times are medians of forward runs in inference mode on random images, after a run that is not counted: real ones
 -- take as long. They vary with what else the machine does, everything else does not. Memory is counted from nothing,
--- and the peak of `core.memory` begins anew.
+-- and the peak of `core.memory` begins anew. Each thread has scratch memory of its own: figures of machines with
+-- different numbers of cores compare where `threads` is the same.
 -- @tparam Model model
 -- @tab[opt] opts `batches` ({1, 16}): sizes of batches; `repeats`: runs that are timed (by default 5 or more, until 0.3
---   seconds have passed); `latency` (true): false leaves the times out
+--   seconds have passed); `latency` (true): false leaves the times out; `threads` (as many as there are, see
+--   `threads`): how many run
 -- @treturn Cost `parameters`, `macs`, `bytes`, `peak_bytes` and `latency` by size of batch; `relative(other)` gives
 --   shares; printed, a table
 -- @usage
@@ -212,6 +218,8 @@ local rules = {
 local function measure(_, model, opts)
   model_class.check("cost", model)
   local checked = options.check("cost", opts, rules)
+  local _ <close> = setmetatable({ threads = core.threads() }, Restore)
+  if checked.threads then core.threads(checked.threads) end
   local self = { peak_bytes = {}, latency = checked.latency and {} or nil, threads = core.threads() }
   self.parameters, self.macs = layers.totals(model)
   self.bytes = model_file.file_size(model)
