@@ -3,6 +3,7 @@
  *
  * Failures come back as nil and a message; what is raised is misuse, the lack of memory, and Ctrl-C ("interrupted", as
  * the core does). */
+#define _POSIX_C_SOURCE 200809L /* setenv */
 #include "base/interrupt.h"
 #include "lua/tensor_access.h"
 #include "mpi/transport.h"
@@ -10,6 +11,7 @@
 #include <lauxlib.h>
 #include <limits.h>
 #include <lua.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MESSAGE "secateur.mpi.Message"
@@ -100,8 +102,10 @@ static int release_owner(lua_State *L) {
     return 0;
 }
 
-/* start() -> {rank=, size=, host=, local_size=, core_count=, cores=, is_bound=}, or nil, message. */
+/* start(mark) -> {rank=, size=, host=, local_size=, core_count=, cores=, is_bound=}, or nil, message. The
+ * mark is for the environment, by which children of this process know that they are no ranks. */
 static int mpi_start(lua_State *L) {
+    const char *mark = luaL_checkstring(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     lua_State *main = lua_tothread(L, -1);
     if (owner && owner != main) {
@@ -120,6 +124,8 @@ static int mpi_start(lua_State *L) {
     sc_mpi_end_call();
     if (status != SC_OK)
         return push_failure(L, &error);
+    if (!owner && setenv("SECATEUR_MPI_PROCESS", mark, 1) != 0)
+        return luaL_error(L, "not enough memory");
     owner = main;
     const sc_mpi_place *place = sc_mpi_find_place();
     lua_createtable(L, 0, 7);

@@ -105,6 +105,32 @@ describe("launched", function()
     assert.equal("false\n", launched "SLURM_PROCID=0 SLURM_NTASKS=16 SLURM_JOB_ID=7")
   end)
 
+  it("is no child of a process that a launcher started", function()
+    local rank = [[
+      local environment = require "secateur.mpi.environment"
+      io.write(tostring(environment.is_launched()), " ")
+      io.stdout:flush()
+      local child = arg[-1] .. " -e 'print(require(\"secateur.mpi.environment\").is_launched())'"
+      os.execute("SECATEUR_MPI_PROCESS='" .. environment.mark() .. "' %s " .. child)
+    ]]
+    assert.equal("true false\n", child.run(rank:format "", "PMI_RANK=1 PMI_SIZE=2 PMI_FD=5 %s"))
+    -- but for a launcher that it started itself
+    assert.equal("true true\n", child.run(rank:format "PMI_RANK=0", "PMI_RANK=1 PMI_SIZE=2 PMI_FD=5 %s"))
+  end)
+
+  it("is alone, and needs no MPI, where Slurm started one process", function()
+    local script = [[
+      local sc = require "secateur"
+      sc.main(function()
+        print(sc.mpi.group().size, sc.threads(), io.open("/proc/self/maps"):read("a"):find "libmpi")
+      end)
+    ]]
+    for _, where in ipairs { "PMI_RANK=0 PMI_SIZE=1", "PMIX_RANK=0 SLURM_STEP_NUM_TASKS=1" } do
+      assert.equal("1\t1\tnil\n", child.run(script,
+        "unset OMP_NUM_THREADS; SLURM_PROCID=0 SLURM_CPUS_PER_TASK=1 " .. where .. " %s"))
+    end
+  end)
+
   it("needs the module, unless there is one process", function()
     local script = [[
       local searchpath = package.searchpath

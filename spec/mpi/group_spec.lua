@@ -31,6 +31,17 @@ for _, flavour in ipairs(mpirun.flavours) do
       end
     end)
 
+    it("is none of the processes that its ranks start", function()
+      mpirun.need(pending, flavour)
+      local output = mpirun.lines(flavour, 2, START .. [[
+        local script = 'local sc = require "secateur" sc.main(function() print("child of " .. sc.mpi.group().size) end)'
+        local pipe = io.popen(arg[-1] .. " -e '" .. script .. "'")
+        say(pipe:read "a" .. tostring(pipe:close()))
+        group:barrier()
+      ]])
+      assert.equal("0 child of 1\n1 child of 1\ntrue\ntrue\n", output)
+    end)
+
     it("broadcasts, gathers and meets, from and to every rank", function()
       mpirun.need(pending, flavour)
       for size = 1, 4 do

@@ -4,12 +4,44 @@ local environment = {}
 
 local function number(name) return math.tointeger(tonumber(os.getenv(name))) end
 
+local launchers = { "OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_SIZE", "PMIX_RANK" }
+
+-- What tells one launch from another, where ranks start launchers of their own.
+local launches = { "PMIX_NAMESPACE", "PMI_FD", "PMI_PORT" }
+
+local function process_number()
+  local file <close> = io.open "/proc/self/stat"
+  return file and file:read "n"
+end
+
+-- The launch that this process belongs to, as a text.
+local function launch()
+  local values = {}
+  for _, names in ipairs { launchers, launches } do
+    for _, name in ipairs(names) do values[#values + 1] = os.getenv(name) or "-" end
+  end
+  return table.concat(values, " ")
+end
+
+--- What csrc/lua/mpi.c puts into the environment, as SECATEUR_MPI_PROCESS, when this process has joined the others: so
+-- its children, which inherit what the launcher left there, know that they are none of them.
+-- @treturn string
+function environment.mark()
+  return ("%s %s"):format(process_number() or "-", launch())
+end
+
+local function is_child_of_rank()
+  local process, where = (os.getenv "SECATEUR_MPI_PROCESS" or ""):match "^(%d+) (.*)$"
+  return process ~= nil and where == launch() and math.tointeger(process) ~= process_number()
+end
+
 --- Whether an MPI launcher started this process: Open MPI's, one that speaks PMI (MPICH's, Intel's, Slurm's srun with
--- PMI-2) or PMIx. What Slurm sets for every process, in a batch script too, does not tell.
+-- PMI-2) or PMIx. What Slurm sets for every process, in a batch script too, does not tell; and a process that a rank
+-- started is not launched.
 -- @treturn boolean
 function environment.is_launched()
-  for _, name in ipairs { "OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_SIZE", "PMIX_RANK" } do
-    if os.getenv(name) then return true end
+  for _, name in ipairs(launchers) do
+    if os.getenv(name) then return not is_child_of_rank() end
   end
   return false
 end
@@ -20,6 +52,13 @@ function environment.declared_size()
   local size = number "OMPI_COMM_WORLD_SIZE" or number "PMI_SIZE"
   if size or not environment.is_launched() then return size end
   return number "SLURM_STEP_NUM_TASKS" or number "SLURM_NTASKS"
+end
+
+--- Whether Slurm's srun started this process as the only one. It speaks PMI to every process, also where the MPI
+-- library here does not, and would end the process for that: one needs no MPI.
+-- @treturn boolean
+function environment.is_only_one()
+  return os.getenv "SLURM_PROCID" ~= nil and not os.getenv "OMPI_COMM_WORLD_SIZE" and environment.declared_size() == 1
 end
 
 --- The name of the launcher's kind, for messages.

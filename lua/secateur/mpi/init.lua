@@ -39,6 +39,8 @@ local function alone()
   local pipe = io.open "/proc/sys/kernel/hostname"
   local host = pipe and pipe:read "l" or "localhost"
   if pipe then pipe:close() end
+  local wanted = environment.is_launched() and environment.wanted_threads() or nil
+  if wanted and wanted < core.threads() then core.threads(wanted) end
   return groups.new { rank = 0, size = 1, host = host, local_size = 1, threads = core.threads() }
 end
 
@@ -59,7 +61,7 @@ local function join()
     errors.refuse("group", "%s started this process as one of %s, but %s", environment.launcher(), size or "several",
       message)
   end
-  local place, problem = native.start()
+  local place, problem = native.start(environment.mark())
   if not place then errors.refuse("group", "MPI cannot be started: %s", problem) end
   if size and place.size ~= size then
     errors.refuse("group", "%s started %d processes, but secateur/mpi.so, which was built with %s, sees %d: use "
@@ -74,16 +76,17 @@ local function join()
 end
 
 --- The group of all processes that the launcher started: `rank`, `size`, `host`, and messages between them. Without a
--- launcher it is a group of one, so that the same script runs everywhere. Sets the threads of this process to its share
--- of the cores that it was given, unless OMP_NUM_THREADS or SLURM_CPUS_PER_TASK says how many; `sc.threads` changes it.
--- Called again, it gives the same group.
+-- launcher it is a group of one, so that the same script runs everywhere. All processes call it, and the first of them
+-- wait for the last: one that ends before keeps the others waiting, unless `sc.main` runs the script. Sets the threads
+-- of this process to its share of the cores that it was given, unless OMP_NUM_THREADS or SLURM_CPUS_PER_TASK says how
+-- many; `sc.threads` changes it. Called again, it gives the same group.
 -- @treturn Group
 -- @raise where a launcher started several processes and there is no MPI here, or another one
 -- @usage
 -- local group = sc.mpi.group()
 -- print(("rank %d of %d"):format(group.rank, group.size))
 function mpi.group()
-  the_group = the_group or (environment.is_launched() and join or alone)()
+  the_group = the_group or (environment.is_launched() and not environment.is_only_one() and join or alone)()
   return the_group
 end
 
