@@ -72,7 +72,48 @@ describe("the fingerprint of a function", function()
     assert.not_equal(of(one), of(two))
   end)
 
-  it("knows Lua's library and this package by name, and globals not at all", function()
+  it("covers the globals that it looks up, and those that these look up", function()
+    local function made(source, globals)
+      return load("local ctx = {}; " .. source, "=strategy", "t", setmetatable(globals, { __index = _G }))()
+    end
+    local function differ(source, one, other)
+      return of(made(source, one)) ~= of(made(source, other))
+    end
+    local inner = function(k) return function() return k end end
+    assert.is_true(differ("return function() return helper() end", { helper = inner(1) }, { helper = inner(2) }))
+    assert.is_false(differ("return function() return helper() end", { helper = inner(1) }, { helper = inner(1) }))
+    assert.is_true(differ("return function() return function() return 'a'..size end end", { size = 1 }, { size = 2 }))
+    assert.is_true(differ("return function() return size.of[1] end", { size = { of = {} } }, { size = {} }))
+    assert.is_true(differ("function first() return size end; return function() return first() end",
+      { size = 1 }, { size = 2 }))
+    local function unlike(source) return differ(source, { size = 1 }, { size = 2 }) end
+    assert.is_false(unlike("return function() return ctx.size, ctx:size() end"))
+    assert.is_false(unlike("return function(size) return size end -- size"))
+    assert.is_false(differ("return function() return print(math.sin(1)) end", { print = 1 }, { print = 2 }))
+    local stripped = function(globals)
+      return load(string.dump(made("return function() return size end", {}), true), "=", "b", globals)
+    end
+    assert.not_equal(of(stripped { size = 1 }), of(stripped { size = 2 }))
+    local strict = setmetatable({}, { __index = function(_, name) error(name) end })
+    assert.equal(of(load("return size", "=x", "t", strict)), of(load("return size", "=x", "t", strict)))
+  end)
+
+  it("covers what scripts add to Lua's library, under whichever name", function()
+    local function in_script(helper, use)
+      return child.run(([[
+        function helper() return %d end
+        function string.mine() return %d end
+        local held = helper
+        io.write(require("secateur.util.fingerprint").options(%s))]]):format(helper, helper, use), "%s")
+    end
+    for _, use in ipairs { "function() return helper() end", "function() return held() end", "held",
+      "string.mine" } do
+      assert.equal(in_script(1, use), in_script(1, use))
+      assert.not_equal(in_script(1, use), in_script(2, use))
+    end
+  end)
+
+  it("knows Lua's library and this package by name", function()
     local sc = require "secateur"
     local format, stderr, sample = string.format, io.stderr, sc.sample
     local text = closures.text(function()
@@ -125,6 +166,7 @@ describe("the fingerprint of a function", function()
     local cache = { handle = file }
     local function inner() return cache.handle end
     local function outer() return inner() end
+    local logs = load("return log:write 'a'", "=logs", "t", { log = file })
     local function message_of(value)
       return errors.raised(function() of(value, "sampling.mine") end)
     end
@@ -132,6 +174,8 @@ describe("the fingerprint of a function", function()
       message_of(inner))
     assert.equal("sampling.mine: upvalue 'cache.handle' of upvalue 'inner' is a file, which nothing can stand for: "
       .. "give version = ...", message_of(outer))
+    assert.matches("^sampling.mine: global 'log' is a file,", message_of(logs))
+    assert.matches("global 'log' of upvalue 'logs' is a file,", message_of(function() return logs end))
     local routine, iterator = coroutine.create(print), string.gmatch("a", "a")
     assert.matches("upvalue 'routine' is a coroutine,", message_of(function() return routine end))
     assert.matches("upvalue 'iterator' is a function of C,", message_of(function() return iterator end))

@@ -76,6 +76,14 @@ describe("fingerprint", function()
     assert.is_nil(fingerprint.options(nil))
   end)
 
+  it("do not end in tables that hold themselves, but may hold one twice", function()
+    local ring, shared = { list = { {} } }, { 1 }
+    ring.list[1].back = ring
+    assert.equal("about.list.1.back: a table that holds itself, which nothing can stand for",
+      errors.raised(fingerprint.options, ring, "about"))
+    assert.same({ a = { 1 }, b = { 1 } }, fingerprint.options { a = shared, b = shared })
+  end)
+
   it("take no function for another because its source cannot be read", function()
     local folder = temporary.folder()
     local mine = load("return function() return 1 end", "@" .. folder)()

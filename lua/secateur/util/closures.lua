@@ -1,11 +1,12 @@
 --- A text for a value with functions in it: equal for what is made again by the same lines from the same values,
 -- another for what is not, in every process. A function is its lines in the source and all that it refers to: its
--- upvalues, and what they refer to in turn. Names that it looks up in its environment (globals) stand for themselves,
--- and so does what is of Lua's own library or of this package.
+-- upvalues, the globals that it looks up, and what they refer to in turn. What is of Lua's own library or of this
+-- package stands by its name.
 -- @module secateur.util.closures
 local errors = require "secateur.util.errors"
 local files = require "secateur.util.files"
 local lfs = require "lfs"
+local options = require "secateur.util.options"
 
 local closures = {}
 
@@ -17,17 +18,19 @@ local function is_own(f)
   return source:sub(1, #package_root) == package_root
 end
 
--- The text that a function was compiled from; nil where there is no such file. One that is there and cannot be read is
--- an error: what would stand for the function then would be something else.
+-- The text that a function was compiled from; nil where it has a name alone, or that of no file. One that is there and
+-- cannot be read is an error: what would stand for the function then would be something else.
 local function source_of(info)
+  if info.source:sub(1, 1) == "=" then return nil end
   if info.source:sub(1, 1) ~= "@" then return info.source end
   local path = info.source:sub(2)
   if not lfs.attributes(path, "mode") then return nil end
   return errors.check(files.read_all(path))
 end
 
--- A function as its lines in the source, wherever they stand there. Compiled code, which holds line numbers, only where
--- the source cannot be had, and beside it where another function may begin and end on the same lines.
+-- The lines of a function in its source, wherever they stand there; and what stands for it: these. Compiled code, which
+-- holds line numbers, only where the source cannot be had, and beside it where another function may begin and end on
+-- the same lines.
 local function lines_of(value)
   local info = debug.getinfo(value, "S")
   local source = source_of(info)
@@ -36,13 +39,22 @@ local function lines_of(value)
     number = number + 1
     if number >= info.linedefined and number <= info.lastlinedefined then lines[#lines + 1] = line end
   end
+  local text = table.concat(lines, "\n")
   local _, begun = (lines[1] or ""):gsub("%f[%w_]function%f[^%w_]", "")
   if begun ~= 1 then lines[#lines + 1] = string.dump(value, true) end
-  return table.concat(lines, "\n")
+  return text, table.concat(lines, "\n")
 end
 
 local libraries = { _G = 1, string = 1, table = 1, math = 1, io = 1, os = 1, coroutine = 1, utf8 = 1, debug = 1,
   package = 1 }
+
+-- Names of Lua itself, which stand for themselves whatever they stand for.
+local standard = { _VERSION = true, _ENV = true }
+for name in pairs(libraries) do standard[name] = true end
+for name in ("assert collectgarbage dofile error getmetatable ipairs load loadfile next pairs pcall print rawequal "
+  .. "rawget rawlen rawset require select setmetatable tonumber tostring type warn xpcall"):gmatch "%a+" do
+  standard[name] = true
+end
 
 -- Which modules give their names first: those of Lua, of this package (the one of public names, which has what was used
 -- of the others, last), others'.
@@ -72,7 +84,7 @@ local function text_keys(module)
 end
 
 -- What stands for itself by name: modules of Lua and of this package, what is in them, and functions of C that other
--- modules have.
+-- modules have. A function in Lua that stands among those of Lua's library, as any global does, is its author's.
 local function names_of_libraries()
   local names, modules = { [_G] = "_G" }, sorted_modules()
   for _, name in ipairs(modules) do
@@ -81,12 +93,13 @@ local function names_of_libraries()
     if rank_of(name) < 4 and is_value and not names[module] then names[module] = name end
   end
   for _, name in ipairs(modules) do
-    local module, own = package.loaded[name], rank_of(name) < 4
+    local module, rank = package.loaded[name], rank_of(name)
     for _, key in ipairs(type(module) == "table" and text_keys(module) or {}) do
       local value = rawget(module, key)
       local kind = type(value)
       local is_c = kind == "function" and debug.getinfo(value, "S").what == "C"
-      if (is_c or own and (kind == "function" or kind == "userdata")) and not names[value] then
+      local is_ours = kind == "userdata" and rank < 4 or kind == "function" and (rank == 2 or rank == 3)
+      if (is_c or is_ours) and not names[value] then
         names[value] = name == "_G" and key or name .. "." .. key
       end
     end
@@ -96,12 +109,12 @@ end
 
 local kinds = { userdata = "a value of C", thread = "a coroutine", ["function"] = "a function of C" }
 
--- "upvalue 'cache.handle'", and where functions are met on the way, one upvalue after another.
+-- "upvalue 'cache.handle'", "global 'log'", and where functions are met on the way, one upvalue after another.
 local function describe_place(path)
   local parts = {}
   for _, step in ipairs(path) do
-    if step.upvalue or #parts == 0 then
-      parts[#parts + 1] = { step.upvalue and "upvalue" or "field", step.name }
+    if step.kind ~= "field" or #parts == 0 then
+      parts[#parts + 1] = { step.kind, step.name }
     else
       parts[#parts][2] = parts[#parts][2] .. "." .. step.name
     end
@@ -124,9 +137,9 @@ end
 
 local write
 
--- Writes what is below a value, with the step that leads there.
-local function write_below(state, value, name, upvalue)
-  state.path[#state.path + 1] = { name = name, upvalue = upvalue }
+-- Writes what is below a value, with the step that leads there: an "upvalue", a "global" or a "field".
+local function write_below(state, value, name, kind)
+  state.path[#state.path + 1] = { name = name, kind = kind }
   write(state, value)
   state.path[#state.path] = nil
 end
@@ -143,19 +156,54 @@ local function is_known(state, object)
   return false
 end
 
+-- Whether a word stands in a source by itself, and not as the name of a field.
+local function stands_alone(source, word)
+  for place in source:gmatch("()%f[%w_]" .. word .. "%f[^%w_]") do
+    local before = source:sub(math.max(1, place - 2), place - 1)
+    if not before:find "[.:]$" or before == ".." then return true end
+  end
+  return false
+end
+
+-- The words of a function that may be names of globals, sorted: those among its constants, which compiled code has as
+-- text, that stand alone in its source. So a local variable of a global's name passes for it where a field or a text is
+-- called so as well, which is too much; what is looked up as a field of _G is not seen.
+local function global_words(value, source)
+  local words = {}
+  for word in string.dump(value, true):gmatch "[%a_][%w_]*" do
+    words[word] = not standard[word] and (source == "" or stands_alone(source, word)) or nil
+  end
+  return options.sorted_keys(words)
+end
+
+local function look_up(environment, name) return environment[name] end
+
+local function write_globals(state, value, source, environment)
+  if state.own or type(environment) ~= "table" then return end
+  for _, word in ipairs(global_words(value, source)) do
+    local good, held = pcall(look_up, environment, word) -- an environment may raise where it has no such name
+    if good and held ~= nil then
+      put(state, ("global %q"):format(word))
+      write_below(state, held, word, "global")
+    end
+  end
+end
+
 local function write_function(state, value)
   if debug.getinfo(value, "S").what == "C" then return refuse(state, value) end
   if is_known(state, value) then return end
   local was_own = state.own
   state.own = is_own(value)
-  put(state, ("function %q"):format(lines_of(value)))
+  local source, text = lines_of(value)
+  put(state, ("function %q"):format(text))
   for i = 1, 255 do
     local name, held = debug.getupvalue(value, i)
     if not name then break end
     put(state, ("upvalue %q"):format(name))
+    if name == "_ENV" or held == _G then write_globals(state, value, source, held) end
     -- Functions that share a variable see each other's changes.
     if name ~= "_ENV" and not is_known(state, debug.upvalueid(value, i)) then
-      write_below(state, held, name == "(no name)" and "number " .. i or name, true)
+      write_below(state, held, name == "(no name)" and "number " .. i or name, "upvalue")
     end
   end
   state.own = was_own
@@ -194,14 +242,14 @@ local function write_table(state, value)
   put(state, "table")
   for _, key in ipairs(keys) do
     put(state, ("%q"):format(key))
-    write_below(state, rawget(value, key), tostring(key))
+    write_below(state, rawget(value, key), tostring(key), "field")
   end
   local class = debug.getmetatable(value)
   if class and is_own_class(class) then
     put(state, "class " .. tostring(class.__name))
   elseif class then
     put(state, "metatable")
-    write_below(state, class, "metatable")
+    write_below(state, class, "metatable", "field")
   end
   put(state, "end")
 end

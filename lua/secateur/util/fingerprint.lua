@@ -102,16 +102,22 @@ local function object_text(value)
   if is_dataset(value) then return dataset_text(value) end
 end
 
-local function plain_options(value, place)
+-- `above`: the tables that the value is in.
+local function plain_options(value, place, above)
   local kind = type(value)
   if kind == "nil" or kind == "boolean" or kind == "number" or kind == "string" then return value end
   local object = object_text(value)
   if object then return object end
   if kind ~= "table" then return kind .. " " .. fingerprint.text(closures.text(value, object_text, place)) end
-  local plain = {}
-  for key, item in pairs(value) do
-    plain[key] = plain_options(item, place and ("%s.%s"):format(place, key) or tostring(key))
+  if above[value] then
+    errors.raise("%sa table that holds itself, which nothing can stand for", place and place .. ": " or "")
   end
+  local plain = {}
+  above[value] = true
+  for key, item in pairs(value) do
+    plain[key] = plain_options(item, place and ("%s.%s"):format(place, key) or tostring(key), above)
+  end
+  above[value] = nil
   if #plain > 0 and next(plain, #plain) then -- a list with names beside it
     local named = {}
     for key, item in pairs(plain) do named[tostring(key)] = item end
@@ -122,16 +128,16 @@ end
 
 --- Options as plain data. Functions are told apart by their lines in the source and by what they refer to, deeply:
 -- their upvalues as they are now, functions, tables with their metatables, plain values, Tensors, models and splits;
--- what is of Lua's library or of this package by its name, and globals not at all. A function that counts its own calls
--- in an upvalue is another one after each of them. Tensors stand by their values (64 K of them, of larger ones 4096),
+-- the globals that they look up, too; what is of Lua's library or of this package by its name. One that counts its
+-- calls in an upvalue is another one after each of them. Tensors stand by their values (64 K of them, of larger ones 4096),
 -- splits by labels, file names and some images.
 -- @param value
 -- @string[opt] place what messages call it, such as "sampling.mine"
 -- @return plain data, see `secateur.util.json`
--- @raise where nothing can stand for something, as for files, coroutines and values of C: its place, and to give a
---   version instead
+-- @raise where nothing can stand for something, as for files, coroutines, values of C and tables that hold themselves:
+--   its place, and to give a version instead
 function fingerprint.options(value, place)
-  return plain_options(value, place)
+  return plain_options(value, place, {})
 end
 
 local function plain_text(value, place)
@@ -145,7 +151,7 @@ end
 --- A short text that stands for models, data sets, splits, tensors and options: equal ones have the same, others
 -- another, so that what took long to make can be kept under it. It guards against mistakes, not against forgery: of
 -- a parameter 64 values are looked at, of a split all labels and names and 8 images as a model would get them. Of a
--- function its lines in the source count, and all that it refers to but globals, as it is now; where nothing can stand
+-- function its lines in the source count, and all that it refers to, as it is now; where nothing can stand
 -- for that (a file, a coroutine), give a version of your own in its place.
 -- @param ... models, data sets, splits, tensors, functions, plain values, and tables of these
 -- @treturn string 16 hexadecimal digits
