@@ -117,8 +117,8 @@ end
 -- store, and nobody else reads or writes it; all get the same results, those of one process bit for bit but for times;
 -- on the other ranks they say that they are a copy (`is_copy`; `report` writes nothing of them). A function of `models`
 -- is called by one process for each data set, and the model is sent to others. What fails is kept in the row's place
--- (`on_error`). Where a process dies the run ends, and the same call, with any number of processes, goes on with what is
--- finished.
+-- (`on_error`). Where a process dies the run ends, and the same call, with any number of processes, goes on with what
+-- is finished.
 --
 -- A row: `dataset, model, method, sampling, seed, redundancy, repair, rate, scope, units_pruned, units_total,
 -- repair_layers` (how many were repaired); `baseline_accuracy, accuracy, drop` (baseline − accuracy), `drop_low,

@@ -54,11 +54,12 @@ function environment.declared_size()
   return number "SLURM_STEP_NUM_TASKS" or number "SLURM_NTASKS"
 end
 
---- Whether Slurm's srun started this process as the only one. It speaks PMI to every process, also where the MPI
--- library here does not, and would end the process for that: one needs no MPI.
+--- Whether this process has to join others by MPI: a launcher started it, and not srun as the only one. Slurm's srun
+-- speaks PMI to every process, also where the MPI library here does not, and would end the process for that.
 -- @treturn boolean
-function environment.is_only_one()
-  return os.getenv "SLURM_PROCID" ~= nil and not os.getenv "OMPI_COMM_WORLD_SIZE" and environment.declared_size() == 1
+function environment.needs_mpi()
+  local is_slurm = os.getenv "SLURM_PROCID" and not os.getenv "OMPI_COMM_WORLD_SIZE"
+  return environment.is_launched() and not (is_slurm and environment.declared_size() == 1)
 end
 
 --- The name of the launcher's kind, for messages.

@@ -86,7 +86,7 @@ end
 -- local group = sc.mpi.group()
 -- print(("rank %d of %d"):format(group.rank, group.size))
 function mpi.group()
-  the_group = the_group or (environment.is_launched() and not environment.is_only_one() and join or alone)()
+  the_group = the_group or (environment.needs_mpi() and join or alone)()
   return the_group
 end
 

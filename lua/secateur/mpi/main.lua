@@ -8,7 +8,7 @@ local run = require "secateur.util.main"
 -- The group is joined before the body runs: so a process that fails, or ends, before it needs the others can tell them,
 -- and they do not wait for it. Whoever needs the group is told why there is none.
 local function join()
-  if environment.is_launched() and not environment.is_only_one() and library.load() then errors.try(require("secateur.mpi").group) end
+  if environment.needs_mpi() and library.load() then errors.try(require("secateur.mpi").group) end
 end
 
 --- Runs the body of a script. An error that Secateur raises, such as a file that is not there, ends the script with its
