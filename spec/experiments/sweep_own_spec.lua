@@ -51,6 +51,11 @@ describe("a sweep with strategies and methods of one's own", function()
     return chosen
   end
 
+  it("says where a strategy chooses nothing", function()
+    assert.matches("sample: sampling: expected the function to choose samples that can be read, got none of any class",
+      (errors.raised(function() run { sampling = { none = function() return {} end } } end)))
+  end)
+
   it("knows the layers that are named before it begins", function()
     local function refusal(layers)
       return (errors.inside(function() run { layers = layers } end))

@@ -113,6 +113,9 @@ function work.samples(job, pair, task, inputs)
   need_model(pair, inputs)
   local chosen = sample(pair.model, pair.data.train, { sampling = job.sampling[task.sampling].how,
     per_class = job.options.per_class, seed = task.seed })
+  if #chosen == 0 then
+    errors.refuse("sample", "sampling: expected the function to choose samples that can be read, got none of any class")
+  end
   return { samples = table.move(chosen, 1, #chosen, 1, {}), weights = chosen.weights,
     findings = pair.data.train.multi_label and chosen.findings or nil }
 end
