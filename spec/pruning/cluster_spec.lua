@@ -40,6 +40,31 @@ describe("distances", function()
   end)
 end)
 
+describe("numbers whose squares are no float32", function()
+  it("are scaled where they are small", function()
+    local x = core.tensor { { 3, 4, 0 }, { 0, 1, 2 }, { -1, 0.5, 0.25 }, { 0, 0, 0 } }
+    for _, unit in ipairs { 0x1p-70, 0x1p-100 } do
+      assert.same(cluster.distances(x, x, { metric = "cosine" }):totable(),
+        cluster.distances(x * unit, x * unit, { metric = "cosine" }):totable())
+      local flat, components = cluster.pca(x, 2)
+      local small, same = cluster.pca(x * unit, 2)
+      assert.same(components:totable(), same:totable())
+      assert.same((flat * unit):totable(), small:totable())
+    end
+    local smallest = core.tensor { { 0x1p-149, 0 }, { 0, 0x1p-149 } }
+    assert.same({ { 0, 1 }, { 1, 0 } }, cluster.distances(smallest, smallest, { metric = "cosine" }):totable())
+  end)
+
+  it("are refused where they are large", function()
+    local x = core.tensor { { 1, 2 }, { 1e16, 0 } }
+    local message = "x: expected numbers of at most 1e+15, whose squares can be added up, got 1e+16 in row 2"
+    for _, name in ipairs { "kmeans", "k_centre", "pca" } do
+      assert.has_error(function() cluster[name](x, 1) end, ("cluster.%s: %s"):format(name, message))
+    end
+    assert.has_no.errors(function() cluster.pca(x * 0.05, 1) end)
+  end)
+end)
+
 describe("k-means", function()
   it("is that of the core", function()
     local x = core.randn(30, 5, { seed = 2 })

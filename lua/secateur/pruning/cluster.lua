@@ -15,6 +15,9 @@ local tensors = require "secateur.util.tensors"
 
 local cluster = {}
 
+-- Squares of larger numbers, and sums of many of them, may be more than a float32 holds.
+local LARGEST = 1e15
+
 local function check_matrix(name, argument, x, width)
   local shape = tensors.is(x) and x:dtype():find "^float" and x:shape() or nil
   if not shape or #shape ~= 2 or shape[1] == 0 or shape[2] == 0 or width and shape[2] ~= width then
@@ -22,11 +25,14 @@ local function check_matrix(name, argument, x, width)
       tensors.is(x) and ("[%s] %s"):format(table.concat(x:shape(), "x"), x:dtype()) or options.describe(x))
   end
   local sum = x:abs():sum()
-  if sum ~= sum or sum == math.huge then
+  if sum ~= sum or sum > LARGEST then
     for i = 1, shape[1] do
-      local of_row = x[i]:abs():max()
-      if of_row ~= of_row or of_row == math.huge or x[i]:sum() ~= x[i]:sum() then
+      local largest = x[i]:abs():max()
+      if largest ~= largest or largest == math.huge or x[i]:sum() ~= x[i]:sum() then
         errors.refuse(name, "%s: expected finite numbers, row %d holds others", argument, i)
+      elseif largest > LARGEST then
+        errors.refuse(name, "%s: expected numbers of at most %g, whose squares can be added up, got %g in row %d",
+          argument, LARGEST, largest, i)
       end
     end
   end
@@ -40,17 +46,42 @@ local function from_row(x, row)
   return difference:mul(difference):sum(2):totable()
 end
 
--- Squared distances, a list of rows.
+-- Squared distances, a list of rows; those of rows among themselves are computed once.
 local function squared_distances(a, b)
-  local n, m, rows = a:size(1), b:size(1), {}
-  for i = 1, n do rows[i] = m < n and {} or from_row(b, a:view(i)) end
-  for j = 1, m < n and m or 0 do
-    for i, distance in ipairs(from_row(a, b:view(j))) do rows[i][j] = distance end
+  local n, m, rows, same = a:size(1), b:size(1), {}, rawequal(a, b)
+  for i = 1, n do rows[i] = {} end
+  if m < n then
+    for j = 1, m do
+      for i, distance in ipairs(from_row(a, b:view(j))) do rows[i][j] = distance end
+    end
+    return rows
+  end
+  for i = 1, n do
+    local first = same and i or 1
+    for past, distance in ipairs(from_row(b:view(first, m), a:view(i))) do
+      local j = first + past - 1
+      rows[i][j] = distance
+      if same then rows[j][i] = distance end
+    end
   end
   return rows
 end
 
+-- The power of two at or below a number above 0, or the smallest that has its inverse among the float32: to multiply
+-- with it rounds nothing.
+local function power_of_two(number) return 2.0 ^ math.floor(math.log(math.max(number, 0x1p-100), 2)) end
+
 local function lengths(x) return x:mul(x):sum(2):sqrt() end
+
+-- Rows near 1, so that squares of small numbers do not vanish.
+local function near_one(x)
+  local list = {}
+  for i = 1, x:size(1) do
+    local largest = x[i]:abs():max()
+    list[i] = { largest > 0 and 1 / power_of_two(largest) or 1 }
+  end
+  return x * core.tensor(list)
+end
 
 -- Rows of length 1; of zeros, zeros.
 local function scaled(x, of_rows)
@@ -67,12 +98,14 @@ function metrics.euclidean(a, b) return core.tensor(squared_distances(a, b)):sqr
 
 -- 1 - a.b is |a - b|^2 / 2 where both have length 1.
 function metrics.cosine(a, b)
-  local of_a, of_b = lengths(a), lengths(b)
-  local rows = squared_distances(scaled(a, of_a), scaled(b, of_b))
+  local one = near_one(a)
+  local other = rawequal(a, b) and one or near_one(b)
+  local of_a, of_b = lengths(one), lengths(other)
+  one = scaled(one, of_a)
+  local rows = squared_distances(one, rawequal(a, b) and one or scaled(other, of_b))
+  of_a, of_b = of_a:totable(), of_b:totable()
   for i, row in ipairs(rows) do
-    for j, value in ipairs(row) do
-      row[j] = of_a:get(i) > 0 and of_b:get(j) > 0 and value / 2 or 1
-    end
+    for j, value in ipairs(row) do row[j] = of_a[i] > 0 and of_b[j] > 0 and value / 2 or 1 end
   end
   return core.tensor(rows)
 end
@@ -204,6 +237,9 @@ function cluster.pca(x, count)
   local n, width = check_matrix("cluster.pca", "x", x)
   count = options.value("cluster.pca", "count", count, { type = "integer", min = 1, max = math.min(n, width),
     required = true })
+  local largest = x:abs():max()
+  local unit = largest > 0 and power_of_two(largest) or 1
+  x = x * (1 / unit)
   local rows = x:totable()
   local means, wide = means_of(rows, width), width > n
   local sums, scale = core.gram(x - core.tensor { means }, nil, wide), 0
@@ -212,14 +248,14 @@ function cluster.pca(x, count)
   local components, variances = {}, {}
   for c, value in ipairs(values) do
     local flat = value <= 1e-13 * math.max(scale, 0) or n == 1
-    variances[c], components[c] = flat and 0 or value / (n - 1), {}
+    variances[c], components[c] = flat and 0 or value / (n - 1) * unit * unit, {}
     if flat then
       for j = 1, width do components[c][j] = 0 end
     else
       components[c] = orient(wide and direction(rows, means, vectors[c]) or vectors[c])
     end
   end
-  return core.tensor(project(rows, means, components)), core.tensor(components), core.tensor(variances)
+  return core.tensor(project(rows, means, components)) * unit, core.tensor(components), core.tensor(variances)
 end
 
 methods.suggest("cluster", cluster)
