@@ -194,12 +194,31 @@ describe("weights of samples", function()
     end)
   end
 
+  it("may be fields of indices, too", function()
+    local function with(given) return scores { method = "activation", indices = given } end
+    local behind = with(setmetatable({ 1, 3, 2 }, { __index = { weights = { 3, 1, 2 } } }))
+    local own = { 1, 3, 2, weights = { 3, 1, 2 } }
+    local plainly = with(own)
+    assert.same({ 3, 1, 2 }, plainly.provenance.weights)
+    for name, tensor in pairs(behind) do assert.same(tensor:totable(), plainly[name]:totable()) end
+    assert.same({ 1, 3, 2, weights = { 3, 1, 2 } }, own)
+  end)
+
   it("that come with indices of importance are checked", function()
-    local function with(weights) return setmetatable({ 1, 2 }, { __index = { weights = weights } }) end
-    assert.has_error(function() scores { indices = with { 1 } } end,
-      "importance: indices: expected a weight for each of 2 samples, got 1")
-    assert.has_error(function() scores { indices = with { 1, -3 } } end,
-      "importance: indices: expected weights that are finite numbers above 0, got -3 at 2")
+    local message = "importance: indices: expected "
+    for _, with in ipairs {
+      function(weights) return setmetatable({ 1, 2 }, { __index = { weights = weights } }) end,
+      function(weights) return { 1, 2, weights = weights } end,
+    } do
+      assert.has_error(function() scores { indices = with { 1 } } end,
+        message .. "a weight for each of 2 samples, got 1")
+      assert.has_error(function() scores { indices = with { 1, -3 } } end,
+        message .. "weights that are finite numbers above 0, got -3 at 2")
+    end
+    assert.has_error(function() scores { indices = { 1, 2, findings = { 1 } } } end,
+      message .. "a finding for each of 2 samples, got 1")
+    assert.has_error(function() scores { indices = { 1, 2, weight = { 1, 1 } } } end,
+      message .. "a list, perhaps with weights and findings, got a field 'weight'; did you mean 'weights'?")
   end)
 end)
 

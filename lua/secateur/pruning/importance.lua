@@ -148,9 +148,9 @@ end
 --   split has fewer, augmented views are added, up to 16 of an image), `sampling` (a name, function or table, see
 --   `sample`; default: "random" with redundancy, where the choice makes no difference, else "clustering", which runs
 --   the model on the whole split), `per_class` (10), `indices` (samples chosen already; those that cannot be read are
---   left out; with `weights`, as `sample` gives them, means are weighted), `reduce` ("sum" keeps the sign, "abs" takes
---   the magnitude of each sample's sum; default: "sum" for `lrp` and `dlb` on networks without attention and for what
---   has no sign, else "abs", since signed sums of `ig` and `gradient_x_input`, and of any on transformers, rank no
+--   left out; with a field `weights`, as `sample` gives it, means are weighted), `reduce` ("sum" keeps the sign, "abs"
+--   takes the magnitude of each sample's sum; default: "sum" for `lrp` and `dlb` on networks without attention and for
+--   what has no sign, else "abs", since signed sums of `ig` and `gradient_x_input`, and of any on transformers, rank no
 --   better than chance; of no effect on `sensitivity` and with `redundancy`, which take squares), `seed` (0), `batch`
 --   (16), `target` ("label"; "prediction", a class, or a contrast `{ of = "label", against = "runner_up" }` of these;
 --   `sensitivity` looks at all classes), `on_batch` (function(done, total)), those that the method has in `attribute`,

@@ -42,15 +42,39 @@ importance_options.rules = {
   group = group_rule,
 }
 
--- Weights that samples bring along, see `sample`: one for each.
-local function check_weights(name, indices)
-  local weights = indices and indices.weights
-  if weights == nil then return end
-  if type(weights) ~= "table" or #weights ~= #indices then
-    errors.refuse(name, "indices: expected a weight for each of %d samples, got %s", #indices,
-      type(weights) == "table" and #weights or options.describe(weights))
+-- What indices may bring along, see `sample`: one for each of them.
+local beside = { "findings", "weights" }
+
+-- Indices that have fields of their own: a list of the indices alone, behind which these stand, as `sample` gives it.
+local function read_indices(name, given)
+  local own, list = {}, {}
+  for key, value in pairs(given) do
+    if type(key) == "string" then
+      if key ~= "findings" and key ~= "weights" then
+        errors.refuse(name, "indices: expected a list, perhaps with weights and findings, got a field '%s'%s", key,
+          options.suggest(key, beside))
+      end
+      own[key] = value
+    else
+      list[key] = value
+    end
   end
-  for i, weight in ipairs(weights) do
+  if next(own) == nil then return given end
+  return setmetatable(list, { __index = function(_, key)
+    if own[key] ~= nil then return own[key] end
+    return given[key]
+  end })
+end
+
+local function check_beside(name, indices)
+  for _, key in ipairs(beside) do
+    local values = indices[key]
+    if values ~= nil and (type(values) ~= "table" or #values ~= #indices) then
+      errors.refuse(name, "indices: expected a %s for each of %d samples, got %s", key:sub(1, -2), #indices,
+        type(values) == "table" and #values or options.describe(values))
+    end
+  end
+  for i, weight in ipairs(indices.weights or {}) do
     if not math.type(weight) or not (weight > 0 and weight < math.huge) then
       errors.refuse(name, "indices: expected weights that are finite numbers above 0, got %s at %d",
         options.describe(weight), i)
@@ -58,19 +82,26 @@ local function check_weights(name, indices)
   end
 end
 
+-- Options in the form that their rules are for.
+local function read_values(name, given)
+  if type(given) ~= "table" then return given end
+  local plain = {}
+  for key, value in pairs(given) do plain[key] = value end
+  if type(given.method) == "table" then -- { score =, version = }: what counts here is score
+    plain.method = scoring_method.read(name, "method", given.method).score
+  end
+  if type(given.indices) == "table" then plain.indices = read_indices(name, given.indices) end
+  return plain
+end
+
 --- Checks the options of a method of scoring, those that the method has in `attribute` among them.
 -- @string name what messages begin with
 -- @tab[opt] given
 -- @treturn table
 function importance_options.check(name, given)
-  if type(given) == "table" and type(given.method) == "table" then -- { score =, version = }: what counts here is score
-    local plain = {}
-    for key, value in pairs(given) do plain[key] = value end
-    plain.method, given = scoring_method.read(name, "method", given.method).score, plain
-  end
-  local checked = methods.check(name, given, importance_options.rules)
+  local checked = methods.check(name, read_values(name, given), importance_options.rules)
   if checked.sampling ~= nil then strategy.read(name, "sampling", checked.sampling) end
-  check_weights(name, checked.indices)
+  if checked.indices then check_beside(name, checked.indices) end
   return checked
 end
 
