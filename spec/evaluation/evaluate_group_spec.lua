@@ -59,6 +59,44 @@ describe("evaluate with a group", function()
     end
   end)
 
+  it("refuses, on all ranks, other weights, images or files on one of them", function()
+    local function failures(f)
+      local found = {}
+      for i, outcome in ipairs(rank_coroutines.run(3, f)) do
+        found[i] = tostring(outcome.problem):match "group: .*" or tostring(outcome.problem)
+      end
+      return found
+    end
+    local function all(text)
+      text = "group: expected the same call with the same model, data and options on all ranks: " .. text
+      return { text, text, text }
+    end
+    assert.same(all "model: other weights on rank 2 than on rank 0", failures(function(group)
+      return sc.evaluate(model_of { seed = group.rank == 2 and 4 or 3 }, split_of(labels), { group = group })
+    end))
+    assert.same(all "count: 11 on rank 0, 10 on rank 1", failures(function(group)
+      local split = split_of(labels)
+      if group.rank == 1 then split = split:subset { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } end
+      return sc.evaluate(model_of(), split, { group = group })
+    end))
+    local root = temporary.folder()
+    for _, part in ipairs { "train", "val", "test" } do
+      pictures.save_all(root, { "one/" .. part .. "/a/1.png", "one/" .. part .. "/b/1.png" })
+    end
+    local path = files.join(root, "other/test/b/1.png")
+    assert(os.execute(("cp -r %s/one %s/other"):format(root, root)))
+    local bytes = files.read_all(path)
+    files.write_all(path, bytes:sub(1, -2) .. string.char(bytes:byte(-1) ~ 1))
+    for _, found in ipairs(failures(function(group)
+      local split = sc.data.folder(files.join(root, group.rank == 1 and "other" or "one"), { size = 8 }).test
+      return sc.evaluate(model_of { classes = 2 }, split, { group = group })
+    end)) do
+      assert.matches("^group: expected the same .* on all ranks: files.images: %x+ on rank 0, %x+ on rank 1$",
+        (found:gsub('"', "")))
+    end
+    files.remove(root)
+  end)
+
   it("runs each image on one rank alone", function()
     local split = split_of(labels)
     rank_coroutines.values(3, function(group) return sc.evaluate(model_of(), split, { group = group }) end)

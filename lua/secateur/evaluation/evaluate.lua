@@ -10,6 +10,7 @@ local metrics = require "secateur.evaluation.metrics"
 local multi_label_metrics = require "secateur.evaluation.multi_label_metrics"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
+local same_call = require "secateur.evaluation.same_call"
 local shared_images = require "secateur.evaluation.shared_images"
 local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
@@ -139,6 +140,7 @@ end
 local function measure(model, split, opts)
   local started, kind = core.clock(), heads.kind(model)
   check_threshold(kind, model, opts.threshold)
+  same_call.check(opts.group, model, split)
   local run = predict.run(model, split, opts)
   local logits, labels = run.logits:totable(), run.labels:totable()
   check_finite(logits, split, run.indices)

@@ -13,6 +13,7 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local progress = require "secateur.util.progress"
 local randomisation = require "secateur.explanations.randomisation"
+local same_call = require "secateur.evaluation.same_call"
 local sample_parts = require "secateur.explanations.sample_parts"
 local sensitivity = require "secateur.explanations.sensitivity"
 local shared_images = require "secateur.evaluation.shared_images"
@@ -249,6 +250,7 @@ local function count_ticks(job)
 end
 
 local function run(model, source, opts, chosen, list)
+  same_call.check(opts.group, model, source)
   local parts = image_subset.collect("faithfulness", model, source, opts)
   local job = { model = model, options = opts, chosen = chosen, parts = parts }
   local divisible = true

@@ -9,6 +9,7 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local predict = require "secateur.evaluation.predict"
 local redundancy = require "secateur.pruning.redundancy"
+local same_call = require "secateur.evaluation.same_call"
 local sample = require "secateur.pruning.sample"
 local sample_scores = require "secateur.pruning.sample_scores"
 local scores = require "secateur.pruning.scores"
@@ -89,6 +90,7 @@ end
 
 -- Scores by layer, the samples that they are of, the method's name, and how many calibration images there were.
 local function score(model, split, layers, opts)
+  same_call.check(opts.group, model, split)
   local row, indices = methods.get(opts.method), nil
   opts.numbered = row and row.numbered
   local name = row and row.name or "custom"

@@ -2,61 +2,21 @@
 -- and a checkpoint's state.
 -- @module secateur.training.ranks
 local core = require "secateur.core"
-local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
-local fingerprint = require "secateur.util.fingerprint"
-local image_files = require "secateur.data.image_files"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
+local same_call = require "secateur.evaluation.same_call"
 
 local ranks = {}
-
-local LONGEST = 160 -- bytes of a value that a message shows
-
--- A short text of a model's weights. Of large tensors the fingerprint looks at some values; their sums see the others.
-local function weights_text(model)
-  local state, parts = model:state(), { fingerprint.model(model) }
-  for i, name in ipairs(options.sorted_keys(state)) do
-    local tensor = state[name]
-    parts[i + 1] = tensor:dtype() == "int64" and "" or ("%.17g"):format(tensor:sum())
-  end
-  return fingerprint.text(table.concat(parts, " "))
-end
-
--- What the image files are, but for their times, which differ between machines. Images without files would all have to
--- be made for that, which each rank does with its own alone.
-local function image_texts(job)
-  local splits, texts = {}, {}
-  for _, name in ipairs { "train", "val" } do
-    local split = job.data[name]
-    if split and split.shared and split.shared.files then splits[name] = split end
-  end
-  for name, rows in pairs((image_files.verify(splits, {}, job.opts.verify))) do
-    local parts = {}
-    for i, row in ipairs(rows) do parts[i] = ("%d %d"):format(row[1], row[3]) end
-    texts[name] = fingerprint.text(table.concat(parts, "\n"))
-  end
-  return texts
-end
 
 --- Raises unless all ranks train the same: model, weights, options, and data, as far as `verify` says.
 -- @tab job
 function ranks.check_same(job)
-  local group = job.group
+  local group, opts = job.group, job.opts
   if not group then return end
-  local opts = job.opts
-  local description = { of = job.description, epochs = opts.epochs, patience = opts.patience or false,
-    resume = opts.resume, checkpoint = opts.checkpoint ~= nil, images = image_texts(job) }
-  local texts = group:all_gather(json.encode { weights = weights_text(job.model), training = description })
-  local first = json.decode(texts[1])
-  for i = 2, #texts do
-    local other = json.decode(texts[i])
-    local text = differences.text(first.training, other.training, LONGEST, "%s: %s on rank 0, %s on rank " .. i - 1)
-      or first.weights ~= other.weights and ("model: other weights on rank %d than on rank 0"):format(i - 1)
-    if text then
-      errors.raise("group: expected the same call with the same model, data and options on all ranks: %s", text)
-    end
-  end
+  same_call.compare(group, same_call.weights(job.model), { of = job.description, epochs = opts.epochs,
+    patience = opts.patience or false, resume = opts.resume, checkpoint = opts.checkpoint ~= nil,
+    images = same_call.images({ train = job.data.train, val = job.data.val }, opts.verify) })
 end
 
 --- The end of an epoch: raises unless the weights are the same on all ranks; gives what the clock of rank 0 said.
@@ -67,7 +27,7 @@ end
 function ranks.agree(job, epoch, ...)
   local group = job.group
   if not group then return ... end
-  local texts = group:all_gather(weights_text(job.model) .. string.pack("<" .. ("d"):rep(select("#", ...)), ...))
+  local texts = group:all_gather(same_call.weights(job.model) .. string.pack("<" .. ("d"):rep(select("#", ...)), ...))
   for i = 2, #texts do
     if texts[i]:sub(1, 16) ~= texts[1]:sub(1, 16) then
       errors.raise("group: the weights of rank %d differ from those of rank 0 after epoch %d: expected the same data "
