@@ -129,8 +129,8 @@ end
 --- Options as plain data. Functions are told apart by their lines in the source and by what they refer to, deeply:
 -- their upvalues as they are now, functions, tables with their metatables, plain values, Tensors, models and splits;
 -- the globals that they look up, too; what is of Lua's library or of this package by its name. One that counts its
--- calls in an upvalue is another one after each of them. Tensors stand by their values (64 K of them, of larger ones 4096),
--- splits by labels, file names and some images.
+-- calls in an upvalue is another one after each of them. Tensors stand by their values (64 K of them, of larger ones
+-- 4096), splits by labels, file names and some images.
 -- @param value
 -- @string[opt] place what messages call it, such as "sampling.mine"
 -- @return plain data, see `secateur.util.json`
