@@ -51,8 +51,8 @@ local libraries = { _G = 1, string = 1, table = 1, math = 1, io = 1, os = 1, cor
 -- Names of Lua itself, which stand for themselves whatever they stand for.
 local standard = { _VERSION = true, _ENV = true }
 for name in pairs(libraries) do standard[name] = true end
-for name in ("assert collectgarbage dofile error getmetatable ipairs load loadfile next pairs pcall print rawequal "
-  .. "rawget rawlen rawset require select setmetatable tonumber tostring type warn xpcall"):gmatch "%a+" do
+for name in ([[assert collectgarbage dofile error getmetatable ipairs load loadfile next pairs pcall print rawequal
+  rawget rawlen rawset select setmetatable tonumber tostring type warn xpcall require]]):gmatch "%a+" do
   standard[name] = true
 end
 
