@@ -380,12 +380,12 @@ describe("sweep", function()
     wrong({ methods = { "lrp", "shap" } }, "methods[2]: expected one of " .. known
       .. ", a function or { score = function }, got 'shap'")
     wrong({ methods = { "ig", "ig" } }, "methods[2]: expected each once, got 'ig' again")
-    wrong({ methods = { mine = 3 } }, "methods: expected name = function, got mine = 3")
+    wrong({ methods = { mine = 3 } }, "methods: expected name = function or table, got mine = 3")
     wrong({ seed = 1 }, "expected either seed or seeds")
     wrong({ model = false }, "expected either model or models")
     wrong({ datasets = {} }, "expected either data or datasets")
     wrong({ sampling = { "random", "random" } }, "sampling[2]: expected each once, got 'random' again")
-    wrong({ sampling = { mine = 3 } }, "sampling: expected name = function, got mine = 3")
+    wrong({ sampling = { mine = 3 } }, "sampling: expected name = function or table, got mine = 3")
     wrong({ sampling = { "random", nil, "margin" } },
       "sampling[2]: expected one as well, got nil; there is a sampling[3]")
     wrong({ methods = { "lrp", nil, "ig", mine = print } },

@@ -106,7 +106,7 @@ local function named_values(given, argument, read, is_one)
         name)
     elseif not (math.type(name) == "integer" and name >= 1) then
       if not is_string(name) or type(value) ~= "function" and type(value) ~= "table" then
-        errors.refuse("sweep", "%s: expected name = function, got %s = %s", argument, tostring(name),
+        errors.refuse("sweep", "%s: expected name = function or table, got %s = %s", argument, tostring(name),
           options.describe(value))
       end
       custom[name] = value

@@ -1,5 +1,6 @@
 --- Distances, clusters and principal components of the rows of a Tensor [n x d], such as `ctx:features_matrix()` of a
--- sampling strategy. The same bits on every machine, with any number of threads.
+-- sampling strategy. The same bits on every machine, with any number of threads. Numbers above 1e15 are refused, since
+-- their squares cannot be added up in float32.
 -- @module secateur.pruning.cluster
 -- @usage
 -- local centroids, assignment, nearest = sc.cluster.kmeans(x, 5, { seed = 1 })
