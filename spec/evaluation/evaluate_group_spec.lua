@@ -74,11 +74,13 @@ describe("evaluate with a group", function()
     assert.same(all "model: other weights on rank 2 than on rank 0", failures(function(group)
       return sc.evaluate(model_of { seed = group.rank == 2 and 4 or 3 }, split_of(labels), { group = group })
     end))
-    assert.same(all "count: 11 on rank 0, 10 on rank 1", failures(function(group)
+    for _, found in ipairs(failures(function(group)
       local split = split_of(labels)
       if group.rank == 1 then split = split:subset { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } end
       return sc.evaluate(model_of(), split, { group = group })
-    end))
+    end)) do
+      assert.equal(1, (found:find(all("count: 11 on rank 0, 10 on rank 1; labels: ")[1], 1, true)), found)
+    end
     local root = temporary.folder()
     for _, part in ipairs { "train", "val", "test" } do
       pictures.save_all(root, { "one/" .. part .. "/a/1.png", "one/" .. part .. "/b/1.png" })

@@ -48,6 +48,15 @@ describe("faithfulness with a group", function()
     end)
   end
 
+  it("has on every rank the options that were given", function()
+    local given = rank_coroutines.values(2, function(group)
+      return sc.faithfulness(model_of(), images, { methods = { "lrp" }, measures = { "sparseness" },
+        group = group }).options
+    end)
+    assert.is_nil(given[1].progress)
+    assert.is_nil(given[2].progress)
+  end)
+
   it("shares out a Tensor, and its samples once", function()
     local asked = {}
     local function mine(_, x)

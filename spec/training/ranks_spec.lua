@@ -239,6 +239,36 @@ describe("train over ranks", function()
     end
   end)
 
+  it("notices images that differ, of splits that each rank reads for itself", function()
+    for what, change in pairs {
+      ["images of data.train"] = function(data) data.train = toy.split(48, 9) end,
+      ["losses of validation"] = function(data) data.val = toy.split(24, 9) end,
+    } do
+      local outcomes = coroutine_group.run(3, function(group)
+        local data = toy.data()
+        if group.rank == 2 then change(data) end
+        return errors.raised(train, model_of(), data, toy.quietly(2, { batch = 12, micro_batch = 2, group = group }))
+      end)
+      for _, outcome in ipairs(outcomes) do
+        assert.equal(("train: group: the %s of rank 2 differ from those of rank 0 after epoch 1: expected the same "
+          .. "data and the same version of secateur on all machines, and memory without faults"):format(what),
+          outcome[1] or outcome.failed)
+      end
+    end
+  end)
+
+  it("notices another preparation of the same images", function()
+    local outcomes = coroutine_group.run(2, function(group)
+      local data = phantoms { mean = { group.rank / 2 } }
+      return errors.raised(train, toy.model { size = 16 }, data, toy.quietly(1, { batch = 12, micro_batch = 2,
+        group = group }))
+    end)
+    for _, outcome in ipairs(outcomes) do
+      local message = outcome[1] or outcome.failed
+      assert.truthy(message:find ": prepared_images%.train: \"%x+\" on rank 0, \"%x+\" on rank 1", message)
+    end
+  end)
+
   it("stops on all ranks where a number is not finite, as one process does", function()
     for _, change in ipairs { { lr = 1e30, optimiser = "sgd", clip = false }, { lr = 1e30, clip = 1e30 } } do
       local told

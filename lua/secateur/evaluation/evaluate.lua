@@ -140,7 +140,7 @@ end
 local function measure(model, split, opts)
   local started, kind = core.clock(), heads.kind(model)
   check_threshold(kind, model, opts.threshold)
-  same_call.check(opts.group, model, split)
+  same_call.check(opts.group, "evaluate", model, split, opts)
   local run = predict.run(model, split, opts)
   local logits, labels = run.logits:totable(), run.labels:totable()
   check_finite(logits, split, run.indices)

@@ -1,5 +1,6 @@
---- Whether ranks that do one thing together have the same before them: model, weights and images. Each rank runs the
--- same script, but on its own disk: a file that differs there would be seen in the results alone, or not at all.
+--- Whether ranks that do one thing together do the same with the same before them: verb, options, model, weights and
+-- images. Each rank runs the same script, but on its own disk: a file that differs there would be seen in the results
+-- alone, or not at all.
 -- @module secateur.evaluation.same_call
 local differences = require "secateur.util.differences"
 local errors = require "secateur.util.errors"
@@ -8,10 +9,17 @@ local image_files = require "secateur.data.image_files"
 local json = require "secateur.util.json"
 local options = require "secateur.util.options"
 local shares = require "secateur.mpi.shares"
+local tensors = require "secateur.util.tensors"
 
 local same_call = {}
 
 local LONGEST = 160 -- bytes of a value that a message shows
+local DEEPEST = 4 -- tables in one another that are looked at
+local IMAGES_PER_SPLIT = 8 -- that are compared as the model sees them
+
+-- Options that a rank may have of its own.
+local may_differ = { group = true, workers = true, progress = true, on_progress = true, on_batch = true,
+  readable = true }
 
 --- A short text of a model's weights. Of large tensors the fingerprint looks at some values; their sums see the others.
 -- @tparam Model model
@@ -43,15 +51,38 @@ function same_call.images(splits, verify)
   return texts
 end
 
---- Raises, on all ranks, unless they have described the same. All ranks call it.
+--- What the model sees of some images of a split, evenly spread: which files are the same may be prepared otherwise.
+-- @param split
+-- @treturn ?string nil of a split that gives no images by number
+function same_call.prepared(split)
+  local read, count, indices, sums = split.read or split.batch, split:count(), {}, {}
+  if type(read) ~= "function" then return nil end
+  for i = 1, math.min(count, IMAGES_PER_SPLIT) do indices[i] = 1 + (i - 1) * count // IMAGES_PER_SPLIT end
+  local x = read(split, indices)
+  for i = 1, x and x:size(1) or 0 do sums[i] = ("%.17g"):format(x:view(i):sum()) end
+  return fingerprint.text(table.concat(sums, " "))
+end
+
+-- Raises unless this is what a rank says that calls the verb; else gives what it says.
+local function read_call(group, verb, rank, text)
+  local readable, call = errors.try(json.decode, text)
+  local other = readable and type(call) == "table" and call.verb or "something else"
+  if other == verb then return call end
+  errors.raise("group: expected the same call on all ranks: rank %d has called %s, rank %d %s", rank, other, group.rank,
+    verb)
+end
+
+--- Raises, on all ranks, unless they call the same verb and have described the same. All ranks call it.
 -- @tparam Group group
+-- @string verb the public function
 -- @string weights of `same_call.weights`
 -- @tab description plain data
-function same_call.compare(group, weights, description)
-  local texts = group:all_gather(json.encode { weights = weights, description = description })
-  local first = json.decode(texts[1])
-  for i = 2, #texts do
-    local other = json.decode(texts[i])
+function same_call.compare(group, verb, weights, description)
+  local texts = group:all_gather(json.encode { verb = verb, weights = weights, description = description })
+  local first
+  for i, said in ipairs(texts) do
+    local other = read_call(group, verb, i - 1, said)
+    first = first or other
     local text = differences.text(first.description, other.description, LONGEST,
       "%s: %s on rank 0, %s on rank " .. i - 1)
       or first.weights ~= other.weights and ("model: other weights on rank %d than on rank 0"):format(i - 1)
@@ -61,21 +92,59 @@ function same_call.compare(group, weights, description)
   end
 end
 
--- What ranks compare of what is read: how many images, and the files as far as a quick look tells. A file that cannot be
--- read is not the matter here.
+local plain
+
+local function plain_fields(value, depth)
+  local fields = {}
+  for key, item in pairs(value) do fields[tostring(key)] = plain(item, depth + 1) end
+  return fields
+end
+
+-- A value as plain data; of functions and objects, no more than what they are.
+function plain(value, depth)
+  local kind = type(value)
+  if kind == "number" then return value - value == 0 and value or tostring(value) end
+  if kind == "boolean" or kind == "string" then return value end
+  if tensors.is(value) then return "Tensor " .. table.concat(value:shape(), " x ") end
+  if kind ~= "table" or depth > DEEPEST then return kind end
+  local is_object = getmetatable(value) and #value == 0 or rawget(value, "batches")
+  return is_object and "object" or plain_fields(value, depth)
+end
+
+local function describe_options(opts)
+  local given = {}
+  for key, value in pairs(opts) do
+    if not may_differ[key] then given[key] = value end
+  end
+  return plain(given, 0)
+end
+
+local function list_text(list)
+  local good, text = errors.try(json.encode, list)
+  return good and fingerprint.text(text) or nil
+end
+
+-- What ranks compare of what is read: what the split says of it, and the files as far as a quick look tells. A file
+-- that cannot be read is not the matter here.
 local function describe(images)
   if type(images) == "userdata" then return { tensor = fingerprint.of(images) } end
   local good, files = errors.catch(same_call.images, { images = images }, "quick")
   if errors.is_interruption(files) then errors.rethrow(files) end
-  return { count = images:count(), files = good and files or nil }
+  return { count = images.count and images:count() or nil, labels = list_text(images.labels),
+    names = list_text(images.names), preparation = plain(images.preparation, 0), files = good and files or nil }
 end
 
---- Raises unless all ranks have the same model and images.
+--- Raises unless all ranks call the same verb with the same model, images and options.
 -- @tparam ?Group group without others nothing is looked at
+-- @string verb the public function
 -- @tparam Model model
 -- @tparam Split|Tensor images
-function same_call.check(group, model, images)
-  if shares.are(group) then same_call.compare(group, same_call.weights(model), describe(images)) end
+-- @tab opts checked
+function same_call.check(group, verb, model, images, opts)
+  if not shares.are(group) then return end
+  local given = describe(images)
+  given.options = describe_options(opts)
+  same_call.compare(group, verb, same_call.weights(model), given)
 end
 
 return same_call

@@ -250,7 +250,7 @@ local function count_ticks(job)
 end
 
 local function run(model, source, opts, chosen, list)
-  same_call.check(opts.group, model, source)
+  same_call.check(opts.group, "faithfulness", model, source, opts)
   local parts = image_subset.collect("faithfulness", model, source, opts)
   local job = { model = model, options = opts, chosen = chosen, parts = parts }
   local divisible = true
@@ -263,8 +263,9 @@ local function run(model, source, opts, chosen, list)
   end
   local done, begun, each = 0, 0, count_ticks(job)
   local total = each * #list
-  if opts.progress == nil and shares.are(opts.group) and opts.group.rank > 0 then opts.progress = false end
-  local terminal, log = progress.modes(opts.progress, core.is_terminal())
+  local shown = opts.progress
+  if shown == nil and shares.are(opts.group) and opts.group.rank > 0 then shown = false end
+  local terminal, log = progress.modes(shown, core.is_terminal())
   local line <close> = progress.new { total = total, label = "faithfulness", terminal = terminal, log = log,
     clock = core.clock }
   function job.tick(what)

@@ -90,7 +90,7 @@ end
 
 -- Scores by layer, the samples that they are of, the method's name, and how many calibration images there were.
 local function score(model, split, layers, opts)
-  same_call.check(opts.group, model, split)
+  same_call.check(opts.group, "importance", model, split, opts)
   local row, indices = methods.get(opts.method), nil
   opts.numbered = row and row.numbered
   local name = row and row.name or "custom"

@@ -7,7 +7,9 @@
 local core = require "secateur.core"
 local criterion = require "secateur.training.criterion"
 local errors = require "secateur.util.errors"
+local fingerprint = require "secateur.util.fingerprint"
 local gradient_tree = require "secateur.training.gradient_tree"
+local json = require "secateur.util.json"
 local sampler = require "secateur.training.sampler"
 
 local batch_pieces = {}
@@ -49,6 +51,11 @@ local function cut_whole(x, y, cuts, first, last)
   return own
 end
 
+-- Takes note of a batch that every rank has read, for the end of the epoch, when they compare what it was.
+local function note_read(job, x, y)
+  job.read_by_all = fingerprint.text(("%s %.17g %s"):format(job.read_by_all or "", x:sum(), json.encode(y:totable())))
+end
+
 local function whole_batches(job, wanted, most, rank, size)
   local place = 0
   local next_batch, state, control, closing = job.data.train:batches(wanted)
@@ -57,6 +64,7 @@ local function whole_batches(job, wanted, most, rank, size)
     control = x
     if not x then return nil end
     place = follow(wanted.order, place, kept)
+    if size > 1 then note_read(job, x, y) end
     local cuts = criterion.pieces(#y, most)
     local first, last = gradient_tree.share(#cuts, rank, size)
     return { count = #cuts, first = first, last = last, own = cut_whole(x, y, cuts, first, last) }

@@ -12,29 +12,40 @@ local ranks = {}
 --- Raises unless all ranks train the same: model, weights, options, and data, as far as `verify` says.
 -- @tab job
 function ranks.check_same(job)
-  local group, opts = job.group, job.opts
+  local group, opts, data, prepared = job.group, job.opts, job.data, {}
   if not group then return end
-  same_call.compare(group, same_call.weights(job.model), { of = job.description, epochs = opts.epochs,
+  for name, split in pairs(data) do prepared[name] = same_call.prepared(split) end
+  same_call.compare(group, "train", same_call.weights(job.model), { of = job.description, epochs = opts.epochs,
     patience = opts.patience or false, resume = opts.resume, checkpoint = opts.checkpoint ~= nil,
-    images = same_call.images({ train = job.data.train, val = job.data.val }, opts.verify) })
+    images = same_call.images(data, opts.verify), prepared_images = prepared })
 end
 
---- The end of an epoch: raises unless the weights are the same on all ranks; gives what the clock of rank 0 said.
+-- What ranks have in common at the end of an epoch, by what it is called in messages.
+local function common_of(job, row)
+  return { { "weights", same_call.weights(job.model) }, { "images of data.train", job.read_by_all or "" },
+    { "losses of validation", row.val_loss and ("%.17g"):format(row.val_loss) or "" } }
+end
+
+--- The end of an epoch: raises unless weights, what all ranks read, and validation are the same on all; gives the row
+-- what the clock of rank 0 said.
 -- @tab job
--- @int epoch
--- @number ... of this rank's clock
--- @return the numbers of rank 0
-function ranks.agree(job, epoch, ...)
+-- @tab row of the epoch: `epoch`, `val_loss`, and of this rank's clock `seconds`, `images_per_second`
+function ranks.agree(job, row)
   local group = job.group
-  if not group then return ... end
-  local texts = group:all_gather(same_call.weights(job.model) .. string.pack("<" .. ("d"):rep(select("#", ...)), ...))
+  if not group then return end
+  local common = common_of(job, row)
+  local texts = group:all_gather(json.encode { common = common, seconds = row.seconds, rate = row.images_per_second })
+  local first = json.decode(texts[1])
   for i = 2, #texts do
-    if texts[i]:sub(1, 16) ~= texts[1]:sub(1, 16) then
-      errors.raise("group: the weights of rank %d differ from those of rank 0 after epoch %d: expected the same data "
-        .. "and the same version of secateur on all machines, and memory without faults", i - 1, epoch)
+    local other = json.decode(texts[i])
+    for k, entry in ipairs(first.common) do
+      if entry[2] ~= other.common[k][2] then
+        errors.raise("group: the %s of rank %d differ from those of rank 0 after epoch %d: expected the same data and "
+          .. "the same version of secateur on all machines, and memory without faults", entry[1], i - 1, row.epoch)
+      end
     end
   end
-  return string.unpack("<" .. ("d"):rep(select("#", ...)), texts[1], 17)
+  row.seconds, row.images_per_second = first.seconds, first.rate
 end
 
 -- ---- the state of a checkpoint ----

@@ -200,7 +200,8 @@ end
 local function judge(job, row, state)
   local epoch = row.epoch
   validate(job, epoch, row)
-  row.seconds, row.images_per_second = ranks.agree(job, epoch, core.clock() - job.epoch_started, row.images_per_second)
+  row.seconds = core.clock() - job.epoch_started
+  ranks.agree(job, row)
   if selection.is_better(job.select, row, job.rows[job.kept.epoch]) then
     job.kept = { epoch = epoch, state = job.model:state() }
   end
