@@ -211,8 +211,28 @@ static bool have_all_met(sc_error *error) {
     return sc_mpi_check(MPI_Test(&meeting, &done, MPI_STATUS_IGNORE), "MPI_Test", error) != SC_OK || done;
 }
 
-/* MPI_Finalize may wait for all, and cannot be woken: a rank that failed has told the others before, and nobody goes
- * there while a message is under way. */
+static volatile sig_atomic_t exit_status;
+
+static void on_alarm(int number) {
+    (void)number;
+    _exit(exit_status);
+}
+
+/* MPI_Finalize waits for all ranks in ways that nothing here can wake, and over TCP has been seen to wait for ever
+ * where a rank had failed. All that was sent has arrived before it is called, so that a process loses nothing by ending
+ * without it after a while. */
+static void finalize(int status) {
+    enum { FAILED_SECONDS = 3, SECONDS = 60 };
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigemptyset(&action.sa_mask);
+    exit_status = status;
+    if (sigaction(SIGALRM, &action, NULL) == 0)
+        alarm(sc_mpi.failed_rank >= 0 ? FAILED_SECONDS : SECONDS);
+    MPI_Finalize();
+    alarm(0);
+}
+
+/* A rank that failed has told the others before, and nobody goes to MPI_Finalize while a message is under way. */
 void sc_mpi_leave(int status) {
     if (!sc_mpi.is_started)
         return;
@@ -228,7 +248,7 @@ void sc_mpi_leave(int status) {
         MPI_Ibarrier(sc_mpi.comm, &meeting) == MPI_SUCCESS)
         drain(have_all_met);
     if (sc_mpi.is_owner)
-        MPI_Finalize();
+        finalize(status);
     sc_memory_free(sc_mpi.failed_text);
     sc_memory_free(sc_mpi.left);
     sc_mpi.may_thread = false;

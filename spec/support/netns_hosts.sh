@@ -72,4 +72,6 @@ mpich)
         -genv FI_PROVIDER tcp -genv UCX_TLS tcp "$@"
     ;;
 esac
-ip netns exec "${prefix}_1" unshare -u sh -c 'hostname sechost1; exec "$@"' sh "$@"
+# A shell hears signals while it waits, and not while a command of its own runs.
+ip netns exec "${prefix}_1" unshare -u sh -c 'hostname sechost1; exec "$@"' sh "$@" &
+wait $!
