@@ -61,6 +61,17 @@ describe("a sweep whose store grows", function()
     assert.same({ importance = 2, prune = 4, evaluate = 4 }, calls())
   end)
 
+  it("knows whose rows are whose after strategies have exchanged their names, and back", function()
+    local function run_and_read(a, b)
+      local asked = sweep(settings { sampling = { a = a, b = b }, seeds = { 0 }, rates = { 0.3 }, methods = { "lrp" },
+        store = path })
+      assert.same(asked.experiment.samplings, assert(results.read(path)).experiment.samplings)
+    end
+    run_and_read(sampling.margin, sampling.entropy)
+    run_and_read(sampling.entropy, sampling.margin)
+    run_and_read(sampling.margin, sampling.entropy)
+  end)
+
   it("tells strategies of ours apart that stand under a name of one's own", function()
     begin { sampling = { mine = sampling.margin } }
     assert.equal(12, #run { sampling = { mine = sampling.margin } })

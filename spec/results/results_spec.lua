@@ -189,6 +189,47 @@ Fötal    vgg    lrp     random       0  0.50     0.650  0.250     0.800]], text
       assert.equal(0, assert(results.read(path, { where = { rate = 0.7 } })).superseded)
     end)
 
+    it("are those of the last call that asked for them, and not for others with the same settings", function()
+      local old, new = { scope = "layer" }, { scope = "global" }
+      rows.put(writer, rows.row { drop = 0.1 }, old)
+      writer:put("run", "1", { settings = { store.hash(old) }, grid = { seeds = { 0 } } })
+      rows.put(writer, rows.row { drop = 0.2 }, new)
+      writer:put("run", "2", { settings = { store.hash(new) }, grid = { seeds = { 0 } } })
+      rows.put(writer, rows.row { drop = 0.3, seed = 1 }, old)
+      writer:put("run", "3", { settings = { store.hash(old) }, grid = { seeds = { 1 } } })
+      assert.same({ 0.3, 0.2 }, drops(assert(results.read(path)))) -- the last call's seeds come first
+      writer:put("run", "4", { settings = { store.hash(old) }, grid = { seeds = { 0, 1 }, rates = { 0.5 } } })
+      assert.same({ 0.1, 0.3 }, drops(assert(results.read(path))))
+    end)
+
+    it("stand for what failed before, with other settings or in an earlier call", function()
+      local broken, mended, row = { scope = "layer" }, { scope = "global" }, rows.row {}
+      local function fail(settings, text)
+        local failure = { error = text }
+        for _, name in ipairs { "dataset", "model", "method", "sampling", "seed", "rate" } do
+          failure[name] = row[name]
+        end
+        writer:put("failure", rows.key(row, settings), failure)
+      end
+      local function failed()
+        local list = {}
+        for i, failure in ipairs(assert(results.read(path)).failed) do list[i] = failure.error end
+        return list
+      end
+      fail(broken, "broken")
+      writer:put("run", "1", { settings = { store.hash(broken) } })
+      assert.same({ "broken" }, failed())
+      fail({ scope = "other" }, "broken again")
+      writer:put("run", "2", { settings = { store.hash { scope = "other" } } })
+      assert.same({ "broken again" }, failed())
+      rows.put(writer, row, mended)
+      assert.same({ "broken again" }, failed())
+      writer:put("run", "3", { settings = { store.hash(mended) } })
+      assert.same({}, failed())
+      writer:put("run", "4", { settings = { store.hash(broken) } })
+      assert.same({ "broken" }, failed())
+    end)
+
     it("are in the order of the calls, whatever was computed first", function()
       for _, each in ipairs { { "ig", 0.5 }, { "lrp", 0.5 }, { "dlb", 0.5 }, { "ig", 0 }, { "lrp", 0 } } do
         rows.put(writer, rows.row { method = each[1], rate = each[2] })

@@ -84,7 +84,9 @@ end
 local function of_row(job, pair, axes)
   local opts = job.options
   local calibrated = is_calibrated(job, axes) or axes.repair ~= "none"
-  return with(of_scores(job, pair, axes), { scope = opts.scope, min_units = opts.min_units,
+  -- Two strategies may exchange their names: whose settings these are tells which call asked for which.
+  local names = { dataset = pair.dataset, model = pair.name, method = axes.method, sampling = axes.sampling }
+  return with(of_scores(job, pair, axes), { names = names, scope = opts.scope, min_units = opts.min_units,
     layers = job.described.layers, calibration_count = calibrated and opts.calibration_count or nil,
     evaluate = job.evaluate, latency = job.latency, agreement = job.described.agreement })
 end

@@ -5,8 +5,8 @@ local options = require "secateur.util.options"
 
 local description = {}
 
--- Settings that belong to one value of an axis, and are put together by its names.
-local of_axes = { dataset = true, model = true, method = true, sampling = true }
+-- Settings that belong to one value of an axis, and are put together by its names; and these names.
+local of_axes = { dataset = true, model = true, method = true, sampling = true, names = true }
 
 -- The distinct values of a column, sorted.
 local function distinct(rows, column, default)

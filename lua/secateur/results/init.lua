@@ -106,7 +106,7 @@ end
 
 local function failures_of(whole, where)
   local failed = {}
-  for _, failure in ipairs(whole.failures) do
+  for _, failure in ipairs(versions.standing(whole)) do
     if versions.concerns(failure, where) then failed[#failed + 1] = failure end
   end
   return failed

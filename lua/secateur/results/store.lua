@@ -8,7 +8,8 @@
 -- read (`secateur.results.store_contents`): a store is a file like any other.
 --
 -- Kinds: "row" (key: `store.row_key`); "settings" (key: `store.hash`; what rows depend on, readable: `dataset`
--- `{fingerprint=, classes=, train=, test=}`, `model`, `method`, `sampling` and the options of the sweep by name);
+-- `{fingerprint=, classes=, train=, test=}`, `model`, `method`, `sampling`, the options of the sweep by name, and
+-- `names`, what the first four are called);
 -- "failure" (what could not be computed: `error`, and the axes that are known); "run" (a call: `version`, `date`,
 -- `processor`, `threads`, `ranks`, `seconds`; `settings`, the hashes of its rows, which say which of several versions
 -- of a row it is about; `grid`, lists of `datasets`, `models`, `methods`, `samplings`, `seeds`, `rates`, `redundancy`,
@@ -125,7 +126,7 @@ end
 
 local function decode_cache(found)
   local cache = { settings = {} }
-  local ordered = { failure = {}, run = {} }
+  local ordered = { failure = {}, run = {}, hashes = {} }
   for _, entry in ipairs(found) do
     local kind, key = tostring(entry[1]), entry[2]
     local value, wrong = decode_cached(kind, key, entry[3])
@@ -133,6 +134,7 @@ local function decode_cache(found)
     local of_kind = cache[kind] or {}
     cache[kind], of_kind[key] = of_kind, value
     if ordered[kind] then table.insert(ordered[kind], value) end
+    if kind == "failure" then table.insert(ordered.hashes, contents.hash_of(key) or false) end
   end
   return cache, ordered
 end
@@ -187,9 +189,10 @@ end
 --- Reads a whole store and closes it, as it was at one moment, also while a sweep writes. The file is not changed.
 -- @string path
 -- @tab[opt] opts `wait` (5): so many seconds others may have it locked
--- @treturn[1] table `{format = …, rows = {…}, hashes = {…}, cache = {kind = {key = value}}, failures = {…}, runs =
---   {…}}`: rows in the order they were first written, of each the hash of its settings, which `cache.settings` has;
---   failures and runs in order; of format 1 `experiment`, and no hashes
+-- @treturn[1] table `{format = …, rows = {…}, hashes = {…}, cache = {kind = {key = value}}, failures = {…},
+--   failure_hashes = {…}, runs = {…}}`: rows in the order they were first written, of each the hash of its settings,
+--   which `cache.settings` has; failures, of each the hash that its key ends with or false, and runs in order;
+--   of format 1 `experiment`, and no hashes
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong; of an entry that is not what it should be, which one and which field
 function store.read(path, opts)
@@ -214,7 +217,7 @@ function store.read(path, opts)
   local rows, hashes = decode_rows(found, format, cache.settings)
   if not rows then return nil, hashes end
   return { format = format, rows = rows, hashes = hashes, cache = cache, failures = ordered.failure,
-    runs = ordered.run, experiment = format == 1 and experiment or nil }
+    failure_hashes = ordered.hashes, runs = ordered.run, experiment = format == 1 and experiment or nil }
 end
 
 -- Runs one statement; its failure is an error that names the store.

@@ -21,29 +21,95 @@ end
 
 local function axes_key(row) return contents.row_key(row, "") end
 
---- The last version of every row: of those of the latest run that names its settings, and of what no run names the
--- one that was written last.
+-- What a run asked for, as a set for each axis that it names.
+local function sets_of(run)
+  local sets = {}
+  for name, of_grid in pairs(grid_names) do
+    local list = (run.grid or {})[of_grid]
+    sets[name] = list and {}
+    for _, value in ipairs(list or {}) do sets[name][value] = true end
+  end
+  return sets
+end
+
+local function has_row(sets, row)
+  for name, set in pairs(sets) do
+    if not set[axis(row, name)] then return false end
+  end
+  return true
+end
+
+-- A function of a row and the hash of its settings: which run was the last to ask for it, 0 where none did.
+local function last_asked(runs)
+  local naming, sets = {}, {} -- hash -> runs, the last one first
+  for i = #runs, 1, -1 do
+    sets[i] = sets_of(runs[i])
+    for _, hash in ipairs(runs[i].settings or {}) do
+      naming[hash] = naming[hash] or {}
+      table.insert(naming[hash], i)
+    end
+  end
+  return function(row, hash)
+    for _, i in ipairs(naming[hash] or {}) do
+      if has_row(sets[i], row) then return i end
+    end
+    return 0
+  end
+end
+
+--- The last version of every row: of those that runs asked for, by its settings and its axes, the one of the latest;
+-- of what none asked for the one that was written last.
 -- @tab rows
 -- @tab hashes of their settings
 -- @tab runs in order
 -- @treturn list of positions in `rows`, ascending
 -- @treturn int how many rows are superseded
 function versions.latest(rows, hashes, runs)
-  local rank = {}
-  for i, run in ipairs(runs) do
-    for _, hash in ipairs(run.settings or {}) do rank[hash] = i end
-  end
-  local best, keys, list = {}, {}, {}
+  local rank_of = last_asked(runs)
+  local best, ranks, keys, list = {}, {}, {}, {}
   for i, row in ipairs(rows) do
-    local key = axes_key(row)
-    local other = best[key]
-    if not other or (rank[hashes[i]] or 0) >= (rank[hashes[other]] or 0) then best[key] = i end
+    local key, rank = axes_key(row), rank_of(row, hashes[i])
+    if not best[key] or rank >= ranks[key] then best[key], ranks[key] = i, rank end
     keys[i] = key
   end
   for i, key in ipairs(keys) do
     if best[key] == i then list[#list + 1] = i end
   end
   return list, #rows - #list
+end
+
+local function is_whole(failure)
+  for _, name in ipairs(order) do
+    if axis(failure, name) == nil then return false end
+  end
+  return true
+end
+
+--- The failures that still stand: of rows that are not there as the same run, or a later one, asked for them, and that
+-- failed no later time.
+-- @tab whole `failures` and `failure_hashes` (false where there is none), `rows`, `hashes`, `runs`
+-- @treturn list of failures
+function versions.standing(whole)
+  local rank_of = last_asked(whole.runs)
+  local done, failed, ranks = {}, {}, {} -- by axes, the latest run; of each failure its own
+  for i, row in ipairs(whole.rows) do
+    local key = axes_key(row)
+    done[key] = math.max(done[key] or 0, rank_of(row, whole.hashes[i]))
+  end
+  for i, failure in ipairs(whole.failures) do
+    local hash = whole.failure_hashes[i]
+    if hash and is_whole(failure) then
+      local key = axes_key(failure)
+      ranks[i] = rank_of(failure, hash)
+      failed[key] = math.max(failed[key] or 0, ranks[i])
+    end
+  end
+  local standing = {}
+  for i, failure in ipairs(whole.failures) do
+    local key = ranks[i] and axes_key(failure)
+    if not key or ranks[i] == failed[key] and ranks[i] > (done[key] or -1) then standing[#standing + 1] = failure end
+  end
+  return standing
 end
 
 -- Places of the values of an axis, by the lists of the runs, the last one first; what none has comes after them.
