@@ -1,3 +1,4 @@
+local checkpoint = require "secateur.training.checkpoint"
 local core = require "secateur.core"
 local data_sets = require "secateur.data"
 local errors = require "support.errors"
@@ -154,6 +155,22 @@ describe("train over ranks", function()
       if epochs < 4 then trained(size, case) else assert.same(whole, trained(size, case)) end
     end
     files.remove(root)
+  end)
+
+  it("goes on when the checkpoint is there", function()
+    local root = temporary.folder()
+    local path, save, seen = root .. "/run.safetensors", checkpoint.save, {}
+    checkpoint.save = function(...)
+      coroutine.yield() -- all others go as far as they can
+      return save(...)
+    end
+    local ok, problem = pcall(trained, 3, { opts = { checkpoint = path, epochs = 1, on_epoch = function()
+      seen[#seen + 1] = files.is_file(path)
+    end } })
+    checkpoint.save = save
+    files.remove(root)
+    assert(ok, problem)
+    assert.same({ true, true, true }, seen)
   end)
 
   it("says what the ranks lack, or do not share", function()

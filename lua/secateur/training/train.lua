@@ -173,6 +173,7 @@ end
 local function save(job, epoch, state)
   if not job.opts.checkpoint then return end
   if job.is_first then write_checkpoint(job, epoch, state) end
+  if job.group then job.group:barrier() end -- nobody says that there is a checkpoint before there is
   job.saved = epoch
 end
 
