@@ -45,9 +45,9 @@ local strategies = {
 }
 
 -- Features of all training images: a strategy over all classes sees them, and may choose nothing.
-local function features_of(model, split)
+local function features_of(model, split, known)
   local matrix, row_of = nil, {}
-  sc.sample(model, split, { sampling = { scope = "all", choose = function(pool, ctx)
+  sc.sample(model, split, { known = known, sampling = { scope = "all", choose = function(pool, ctx)
     matrix = ctx:features_matrix()
     for row, entry in ipairs(pool) do row_of[entry.index] = row end
     return {}
@@ -57,13 +57,15 @@ end
 
 -- A panel per strategy: all images in grey, its picks by class.
 local function draw_picks(model, split, path)
-  local matrix, row_of = features_of(model, split)
+  local known = {} -- what the model says of the images, which all strategies share
+  local matrix, row_of = features_of(model, split, known)
   local flat, _, variances = sc.cluster.pca(matrix, 2)
   local panels = {}
   for i, strategy in ipairs(strategies) do
     local rows, series = {}, {}
     for class = 0, #split.classes do rows[class] = {} end
-    local chosen = sc.sample(model, split, { sampling = strategy[2], per_class = args.per_class, seed = args.seed })
+    local chosen = sc.sample(model, split, { sampling = strategy[2], per_class = args.per_class, seed = args.seed,
+      known = known })
     for j, index in ipairs(chosen) do -- of several findings, the one that the image was chosen for; 0 for none
       table.insert(rows[chosen.findings and chosen.findings[j] or split.labels[index]], row_of[index])
     end

@@ -51,6 +51,19 @@ describe("a sweep with strategies and methods of one's own", function()
     return chosen
   end
 
+  it("runs the model once for all strategies", function()
+    local seen = {}
+    local function looking(name)
+      return { version = name, choose = function(pool, ctx)
+        if ctx.class == 1 then seen[#seen + 1] = pool[1].features end
+        return pool
+      end }
+    end
+    run { sampling = { one = looking "one", two = looking "two" }, seeds = { 0, 1 }, rates = { 0.3 } }
+    assert.equal(4, #seen)
+    for i = 2, 4 do assert.is_true(rawequal(seen[1], seen[i])) end
+  end)
+
   it("says where a strategy chooses nothing", function()
     assert.matches("sample: sampling: expected the function to choose samples that can be read, got none of any class",
       (errors.raised(function() run { sampling = { none = function() return {} end } } end)))

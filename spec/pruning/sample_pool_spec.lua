@@ -216,6 +216,41 @@ describe("the model", function()
     assert.equal(3, images_for(function(pool, ctx) return ctx.class == 1 and pool[3].margin end))
   end)
 
+  it("runs once for several calls, where they share what is known", function()
+    local known, plain, split = {}, split_of(), split_of()
+    local function by(name, changed)
+      local lists = {}
+      for i, of in ipairs { plain, split } do
+        lists[i] = sample(changed or model, of, { sampling = name, per_class = 2,
+          known = of == split and known or nil })
+      end
+      assert.same(lists[1], lists[2])
+    end
+    for _, name in ipairs { "margin", "coverage", "clustering", "entropy" } do by(name) end
+    -- A class of one sample needs no margin, but that it can be read.
+    assert.same({ 4 * #rows, #rows + 1 }, { plain.counter.images, split.counter.images })
+    local layer = { sampling = function(pool, ctx) return ctx:features "head" and pool end, known = known }
+    sample(model, split, layer)
+    sample(model, split, layer)
+    assert.equal(2 * #rows + 1, split.counter.images)
+    local changed = head_models.identity(3, "softmax")
+    changed:load_state { ["head.weight"] = core.randn(3, 4, { seed = 1 }), ["head.bias"] = core.zeros(3) }
+    by("margin", changed)
+    assert.equal(3 * #rows + 1, split.counter.images)
+    sample(changed, plain, { sampling = "margin", known = known })
+    assert.equal(6 * #rows, plain.counter.images)
+  end)
+
+  it("runs for what cannot be read as without what is known", function()
+    local broken, known = { unreadable = { [1] = true, [5] = true } }, {}
+    local split = split_of(broken)
+    for _, name in ipairs { "margin", "coverage", "random", "clustering", "entropy" } do
+      local plain = sample(model, split_of(broken), { sampling = name, per_class = 1 })
+      local with = sample(model, split, { sampling = name, per_class = 1, known = known })
+      assert.same({ plain, plain.unreadable }, { with, with.unreadable })
+    end
+  end)
+
   it("runs over what a part of a composition was given, and over the rest where that is looked at", function()
     local function images_of(strategy)
       local split = split_of()

@@ -84,7 +84,7 @@ end
 function work.release(job, index)
   local pair = job.pairs[index]
   for _, name in ipairs { "model", "against", "calibration", "calibration_seed", "cost", "baseline", "dense",
-    "unpacked" } do
+    "known", "unpacked" } do
     pair[name] = nil
   end
 end
@@ -111,8 +111,9 @@ end
 --   for; `weights`, where the strategy gives any
 function work.samples(job, pair, task, inputs)
   need_model(pair, inputs)
+  pair.known = pair.known or {}
   local chosen = sample(pair.model, pair.data.train, { sampling = job.sampling[task.sampling].how,
-    per_class = job.options.per_class, seed = task.seed })
+    per_class = job.options.per_class, seed = task.seed, known = pair.known })
   if #chosen == 0 then
     errors.refuse("sample", "sampling: expected the function to choose samples that can be read, got none of any class")
   end

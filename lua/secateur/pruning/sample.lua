@@ -9,6 +9,7 @@ local predict = require "secateur.evaluation.predict"
 local readable = require "secateur.data.readable"
 local sample_choice = require "secateur.pruning.sample_choice"
 local sample_context = require "secateur.pruning.sample_context"
+local sample_memory = require "secateur.pruning.sample_memory"
 local sample_pool = require "secateur.pruning.sample_pool"
 local samples = require "secateur.pruning.samples"
 local shared_images = require "secateur.evaluation.shared_images"
@@ -19,6 +20,7 @@ local rules = {
   per_class = { type = "integer", min = 1, default = 10 },
   seed = { type = "integer", default = 0 },
   batch = { type = "integer", min = 1, default = 64 },
+  known = { type = "table" },
   group = group_rule,
 }
 
@@ -94,6 +96,7 @@ end
 -- The samples of all groups, as the strategy chooses: of each by itself, or of all at once.
 local function choose(job)
   local groups, chosen, used = label_groups.list(job.split), {}, 0
+  for index in pairs(job.known and job.known.logits or {}) do job.readable[index] = true end
   for i, group in ipairs(groups) do
     job.order[i], job.names[group.label] = group.label, group.name
     used = used + (#group.indices > 0 and 1 or 0)
@@ -135,13 +138,17 @@ end
 --
 -- @tparam Model model
 -- @tparam Split split the training split, as a rule
--- @tparam[opt] table opts `sampling` ("clustering"), `per_class` (10), `seed` (0), `batch` (64), `group` (none;
---   `sc.mpi.group()`: its ranks, which all make this call, share out the images that the model is run on; each gets the
---   whole result, with the bits of a single process. A function of one's own is called on every rank)
+-- @tparam[opt] table opts `sampling` ("clustering"), `per_class` (10), `seed` (0), `batch` (64), `known` (none; a table
+--   in which what the model says of images is kept for further calls, up to 256 MiB: several strategies then run it
+--   once; with another model or split it begins anew), `group` (none; `sc.mpi.group()`: its ranks, which all make this
+--   call, share out the images that the model is run on; each gets the whole result, with the bits of a single process.
+--   A function of one's own is called on every rank)
 -- @treturn {int,...} indices into the split, class by class; `unreadable`: those passed over; `findings` (multi-label):
 --   a finding per index, 0 for images without; `weights`: what each counts in `importance`, where the strategy said so
 -- @usage
--- local indices = sc.sample(model, data.train, { sampling = "confidence", per_class = 5 })
+-- local known = {}
+-- local surest = sc.sample(model, data.train, { sampling = "confidence", per_class = 5, known = known })
+-- local spread = sc.sample(model, data.train, { sampling = "coverage", per_class = 5, known = known })
 local function sample(model, split, opts)
   model_class.check("sample", model)
   local checked = options.check("sample", opts, rules)
@@ -149,7 +156,8 @@ local function sample(model, split, opts)
   check_split(model, split)
   return shared_images.together(checked.group, { split }, errors.within, "sample", choose, { model = model,
     split = split, strategy = read, names = {}, order = {}, per_class = checked.per_class, seed = checked.seed,
-    batch = checked.batch, readable = {}, group = checked.group })
+    batch = checked.batch, readable = {}, known = sample_memory.open(checked.known, model, split),
+    group = checked.group })
 end
 
 return sample

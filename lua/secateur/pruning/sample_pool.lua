@@ -7,6 +7,7 @@ local heads = require "secateur.models.heads"
 local options = require "secateur.util.options"
 local readable = require "secateur.data.readable"
 local sample_measures = require "secateur.pruning.sample_measures"
+local sample_memory = require "secateur.pruning.sample_memory"
 local shared_images = require "secateur.evaluation.shared_images"
 local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
@@ -86,9 +87,9 @@ end
 -- Runs the model over entries and keeps rows of nodes; the logits as well, when it is the first time.
 local function run(self, entries, layer)
   local job, nodes, first = self.job, {}, false
-  local indices = unknown_indices(self, entries, layer == nil and self.logits or self.layers[layer])
+  local indices = unknown_indices(self, entries, layer == nil and self.said.logits or self.said.layers[layer])
   if #indices == 0 then return end
-  for _, index in ipairs(indices) do first = first or not self.logits[index] end
+  for _, index in ipairs(indices) do first = first or not self.said.logits[index] end
   job.node = job.node or penultimate(job.model)
   if first then nodes[1] = job.node end
   if layer ~= nil and layer ~= nodes[1] then nodes[#nodes + 1] = layer end
@@ -97,8 +98,11 @@ local function run(self, entries, layer)
   for _, index in ipairs(indices) do
     local said = found[index]
     job.readable[index] = said ~= nil
-    if said and first then self.logits[index], self.features[index] = said.logits, said.features end
-    if said and layer ~= nil then self.layers[layer][index] = said.row end
+    if said and first then self.said.logits[index], self.said.features[index] = said.logits, said.features end
+    if said and layer ~= nil then self.said.layers[layer][index] = said.row end
+    for _, key in ipairs { "features", "row" } do
+      if said and said[key] then self.said.bytes = self.said.bytes + 4 * said[key]:numel() end
+    end
   end
 end
 
@@ -117,7 +121,7 @@ end
 local function measure(self, entry)
   local identity = self.identities[entry]
   if identity.measured then return end
-  local logits, found = look_up(self, entry, self.logits), sample_measures.unknown
+  local logits, found = look_up(self, entry, self.said.logits), sample_measures.unknown
   if logits then
     found = sample_measures.of(heads.kind(self.job.model), logits, identity.label)
     if found.confidence ~= found.confidence then
@@ -146,7 +150,7 @@ end
 
 function readers.features(self, entry)
   measure(self, entry) -- of logits that are no numbers, features are no help
-  local features = self.features[self.identities[entry].index]
+  local features = self.said.features[self.identities[entry].index]
   if not features then errors.rethrow(sample_pool.again) end
   rawset(entry, "features", features)
   return features
@@ -191,13 +195,14 @@ local function refuse_typo(key)
 end
 
 --- A pool.
--- @tab job of `sample`: `model`, `split`, `batch`, `readable` (index -> whether it can be read, where that is known)
+-- @tab job of `sample`: `model`, `split`, `batch`, `readable` (index -> whether it can be read, where that is known),
+--   `known` (see secateur.pruning.sample_memory)
 -- @tparam {table,...} groups of the split, see secateur.data.label_groups
 -- @treturn table `entries`, group after group in the order of the split; `scope`, to be set: those that a strategy is
 --   given, which the model is run on when it looks at one
 function sample_pool.new(job, groups)
-  local self = setmetatable({ job = job, entries = {}, identities = {}, by_index = {}, logits = {}, features = {},
-    layers = {}, images = setmetatable({}, { __mode = "v" }) }, Pool)
+  local self = setmetatable({ job = job, entries = {}, identities = {}, by_index = {},
+    said = sample_memory.tables(job.known), images = setmetatable({}, { __mode = "v" }) }, Pool)
   self.scope = self.entries
   local meta = { __name = "PoolEntry", __index = function(entry, key)
     local read = readers[key]
@@ -239,12 +244,12 @@ end
 function Pool:matrix(entries, layer)
   if layer ~= nil then
     check_layer(self, layer)
-    self.layers[layer] = self.layers[layer] or {}
+    self.said.layers[layer] = self.said.layers[layer] or {}
   end
   local name, rows = layer == nil and "features_matrix" or "features", {}
   for i, item in ipairs(entries) do
     local entry = find_entry(self, item, name, i)
-    rows[i] = look_up(self, entry, layer == nil and self.features or self.layers[layer], layer)
+    rows[i] = look_up(self, entry, layer == nil and self.said.features or self.said.layers[layer], layer)
     if not rows[i] then errors.rethrow(sample_pool.again) end
     measure(self, entry)
   end
