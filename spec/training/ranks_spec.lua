@@ -143,6 +143,31 @@ describe("train over ranks", function()
     files.remove(root)
   end)
 
+  it("names all images where none can be read", function()
+    local root, counts = temporary.folder(), {}
+    for _, part in ipairs { "train", "val" } do
+      for _, class in ipairs { "a", "b", "c" } do pictures.fill(root, part .. "/" .. class, 4) end
+    end
+    for _, class in ipairs { "a", "b", "c" } do
+      for i = 1, 4 do pictures.truncated(root, ("train/%s/%02d.png"):format(class, i)) end
+    end
+    for size = 1, 3 do
+      local outcomes
+      local said = stderr.text(function()
+        outcomes = coroutine_group.run(size, function(group)
+          local data = data_sets.folder(root, { size = 8, channels = 1, on_duplicate = "ignore" })
+          return errors.raised(train, model_of(), data, toy.quietly(1, { batch = 6, micro_batch = 2, group = group }))
+        end)
+      end)
+      for _, outcome in ipairs(outcomes) do
+        assert.equal("train: data.train: expected images, but none could be decoded", outcome[1] or outcome.failed)
+      end
+      counts[size] = select(2, said:gsub(": skipped ", ""))
+    end
+    files.remove(root)
+    assert.same({ 12, 12, 12 }, counts)
+  end)
+
   it("goes on with another number of ranks", function()
     local root = temporary.folder()
     local case = { opts = { epochs = 4, ema = 0.8, checkpoint = root .. "/run.safetensors", resume = true,

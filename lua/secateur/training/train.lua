@@ -221,6 +221,7 @@ local function run_epoch(job, epoch)
   local known = skipped.known(train)
   local sums = train_epoch.run(job, epoch)
   shared_images.join_skipped(job.group, train, known)
+  if sums.images == 0 then errors.raise("data.train: expected images, but none could be decoded") end
   local loss, accuracy = train_epoch.means(sums)
   local row = { epoch = epoch, lr = job.lr, group_lrs = group_rates(job), train_loss = loss, train_accuracy = accuracy,
     images_per_second = sums.images / (core.clock() - job.epoch_started) }
