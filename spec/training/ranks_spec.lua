@@ -299,6 +299,14 @@ describe("train over ranks", function()
     end
   end)
 
+  it("takes a split whose images cannot be asked for by number", function()
+    same_on({ 2 }, { data = function()
+      local data = toy.data()
+      function data.train.batch() error("there is no such thing", 0) end
+      return data
+    end })
+  end)
+
   it("notices another preparation of the same images", function()
     local outcomes = coroutine_group.run(2, function(group)
       local data = phantoms { mean = { group.rank / 2 } }

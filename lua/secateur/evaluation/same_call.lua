@@ -53,12 +53,14 @@ end
 
 --- What the model sees of some images of a split, evenly spread: which files are the same may be prepared otherwise.
 -- @param split
--- @treturn ?string nil of a split that gives no images by number
+-- @treturn ?string nil of a split that does not give these images by number
 function same_call.prepared(split)
   local read, count, indices, sums = split.read or split.batch, split:count(), {}, {}
   if type(read) ~= "function" then return nil end
   for i = 1, math.min(count, IMAGES_PER_SPLIT) do indices[i] = 1 + (i - 1) * count // IMAGES_PER_SPLIT end
-  local x = read(split, indices)
+  local good, x = errors.catch(read, split, indices)
+  if errors.is_interruption(x) then errors.rethrow(x) end
+  if not good then return nil end -- who needs these images is told why
   for i = 1, x and x:size(1) or 0 do sums[i] = ("%.17g"):format(x:view(i):sum()) end
   return fingerprint.text(table.concat(sums, " "))
 end
