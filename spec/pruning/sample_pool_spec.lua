@@ -241,6 +241,22 @@ describe("the model", function()
     assert.equal(6 * #rows, plain.counter.images)
   end)
 
+  it("says the same to all, whatever one does with its features", function()
+    local known, split = {}, split_of()
+    local function features_of(change)
+      local lists = {}
+      sample(model, split, { known = known, sampling = function(pool)
+        for _, entry in ipairs(pool) do
+          lists[entry.index] = entry.features:totable()
+          if change then entry.features:copy(entry.features * 2) end
+        end
+        return pool
+      end })
+      return lists
+    end
+    assert.same(features_of(true), features_of(false))
+  end)
+
   it("runs for what cannot be read as without what is known", function()
     local broken, known = { unreadable = { [1] = true, [5] = true } }, {}
     local split = split_of(broken)

@@ -84,6 +84,16 @@ local function run_shared(job, indices, wanted)
   return all
 end
 
+-- Keeps what the model said of a sample. The logits last: who has these has features, wherever memory runs out.
+local function keep(kept, index, said, layer)
+  for _, key in ipairs { "features", "row" } do
+    if said[key] then kept.bytes = kept.bytes + 4 * said[key]:numel() end
+  end
+  if layer ~= nil then kept.layers[layer][index] = said.row end
+  if said.logits then kept.features[index] = said.features end
+  kept.logits[index] = said.logits or kept.logits[index]
+end
+
 -- Runs the model over entries and keeps rows of nodes; the logits as well, when it is the first time.
 local function run(self, entries, layer)
   local job, nodes, first = self.job, {}, false
@@ -98,11 +108,7 @@ local function run(self, entries, layer)
   for _, index in ipairs(indices) do
     local said = found[index]
     job.readable[index] = said ~= nil
-    if said and first then self.said.logits[index], self.said.features[index] = said.logits, said.features end
-    if said and layer ~= nil then self.said.layers[layer][index] = said.row end
-    for _, key in ipairs { "features", "row" } do
-      if said and said[key] then self.said.bytes = self.said.bytes + 4 * said[key]:numel() end
-    end
+    if said then keep(self.said, index, said, layer) end
   end
 end
 
@@ -152,8 +158,8 @@ function readers.features(self, entry)
   measure(self, entry) -- of logits that are no numbers, features are no help
   local features = self.said.features[self.identities[entry].index]
   if not features then errors.rethrow(sample_pool.again) end
-  rawset(entry, "features", features)
-  return features
+  rawset(entry, "features", self.job.known and features:clone() or features) -- others' are not the strategy's to write
+  return rawget(entry, "features")
 end
 
 -- The image as the model sees it; held as long as the strategy holds it. Where one cannot be read, all are tried before
