@@ -101,6 +101,8 @@ void sc_mpi_library(char *text, size_t size) {
     int length = 0;
     MPI_Get_library_version(whole, &length);
     whole[strcspn(whole, "\n")] = '\0';
+    for (char *at = whole; (at = strpbrk(at, "\t\r")) != NULL; at++) /* MPICH's columns */
+        *at = ' ';
     snprintf(text, size, "%s", whole);
 }
 

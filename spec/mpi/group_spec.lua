@@ -23,7 +23,7 @@ for _, flavour in ipairs(mpirun.flavours) do
       for size = 1, 4 do
         local output = mpirun.lines(flavour, size, START .. [[
           assert(sc.mpi.launched() and sc.mpi.available() == true and group == sc.mpi.group())
-          assert(#group.host > 0 and group.threads >= 1)
+          assert(#group.host > 0 and group.threads >= 1 and not group.library:find "%c")
           say(size, group.local_size, group.library:match "^Open MPI" or group.library:match "^MPICH")
         ]])
         local library = flavour == "openmpi" and "Open MPI" or "MPICH"

@@ -38,6 +38,7 @@ for _, flavour in ipairs(mpirun.flavours) do
     it("are what OMP_NUM_THREADS says, or Slurm, which cannot give more than there are", function()
       mpirun.need(pending, flavour)
       assert.equal("3\n3\n", threads(2, { env = "OMP_NUM_THREADS=3" }))
+      assert.equal("2\n2\n", threads(2, { env = "OMP_NUM_THREADS=2,4" }))
       assert.equal("1\n", threads(1, { env = "SLURM_CPUS_PER_TASK=1" }))
       assert.equal(cores() .. "\n", threads(1, { env = "SLURM_CPUS_PER_TASK=4000" }))
     end)

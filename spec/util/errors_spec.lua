@@ -143,4 +143,13 @@ describe("messages", function()
     end)
     assert.same({ "load: '" .. shown .. "': 3 %\n", shown .. "\n", "one\n" .. shown .. "\n" }, text)
   end)
+
+  it("of warnings in one piece, so that those of several processes do not mix", function()
+    local real, pieces = io.stderr, {}
+    io.stderr = { write = function(_, ...) pieces[#pieces + 1] = select("#", ...) end } -- luacheck: ignore 122
+    pcall(errors.warn, "one")
+    pcall(errors.warn_lines, { "one", "other" })
+    io.stderr = real -- luacheck: ignore 122
+    assert.same({ 1, 1 }, pieces)
+  end)
 end)

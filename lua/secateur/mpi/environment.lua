@@ -75,7 +75,7 @@ end
 -- @treturn ?string
 function environment.wanted_threads()
   for _, name in ipairs { "OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK" } do
-    local count = number(name)
+    local count = math.tointeger(tonumber((os.getenv(name) or ""):match "^%s*(%d+)")) -- "4,2": of nested loops
     if count and count >= 1 then return count, name end
   end
 end

@@ -90,11 +90,14 @@ function errors.exhausted(message)
   throw(nil, message, true)
 end
 
+-- In one piece, since several processes may share a stderr.
+local function write_line(line) io.stderr:write(line .. "\n") end
+
 --- Writes a line to stderr: what was left out, guessed or changed.
 -- @string format as in `raise`, such as "load_state: '%s': %s"
 -- @param ... its arguments
 function errors.warn(format, ...)
-  io.stderr:write(visible(text(format, ...)), "\n")
+  write_line(visible(text(format, ...)))
 end
 
 --- Writes several lines to stderr, as one.
@@ -102,7 +105,7 @@ end
 function errors.warn_lines(lines)
   local shown = {}
   for i, line in ipairs(lines) do shown[i] = visible(line) end
-  io.stderr:write(table.concat(shown, "\n"), "\n")
+  write_line(table.concat(shown, "\n"))
 end
 
 --- Passes on a value, or raises the message that came in its place (`nil, message`).
