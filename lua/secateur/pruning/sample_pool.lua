@@ -1,5 +1,6 @@
 --- The samples that a strategy chooses from. What the model says of them is computed when it is first looked at, for
--- the whole pool at once (in a composition, for all that the part at work was given), and kept as long as the pool is.
+-- the whole pool at once (in a composition, for all that the part at work was given), and kept as long as the pool is,
+-- or as the caller's table of what is known.
 -- @module secateur.pruning.sample_pool
 local core = require "secateur.core"
 local errors = require "secateur.util.errors"
