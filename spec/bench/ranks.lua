@@ -1,7 +1,7 @@
 --- What several processes are worth: the same work by one process with all cores as threads, and by as many processes
--- of one thread each, in turns. `make bench BENCH=spec/bench/ranks.lua`; FLAVOUR=mpich takes one MPI, WORK="train sweep"
--- some of the work, ROUNDS=5 as many turns. Times are wall clock of the verb, between two barriers; the ratio is of
--- medians, above 1 where processes are faster.
+-- of one thread each, in turns. `make bench BENCH=spec/bench/ranks.lua`; FLAVOUR=mpich takes one MPI, WORK="train
+-- sweep" some of the work, ROUNDS=5 as many turns. Times are wall clock of the verb, between two barriers; the ratio is
+-- of medians, above 1 where processes are faster.
 local core = require "secateur.core"
 local mpirun = require "support.mpirun"
 
