@@ -27,6 +27,18 @@ describe("report", function()
   before_each(function() folder = temporary.folder() end)
   after_each(function() files.remove(folder) end)
 
+  it("gives one number where models are all as good, and a range where they are not", function()
+    needs.gnuplot(pending)
+    local function card_of(accuracy)
+      report(rows.results { { { [0] = 0, [0.5] = 0.1 }, {} },
+        { { [0] = 0, [0.5] = 0.1 }, { model = "other", baseline_accuracy = accuracy } } }, folder)
+      local page = files.read_all(files.join(folder, "index.html"))
+      return page:match "([%d.][^<>]*%%)</[^/]*test accuracy, unpruned, of 2 models"
+    end
+    assert.equal("90.0 %", card_of(0.9))
+    assert.equal("80.0 – 90.0 %", card_of(0.8))
+  end)
+
   it("writes every file, and nothing else", function()
     needs.gnuplot(pending)
     local target = files.join(folder, "deep/er")

@@ -97,7 +97,8 @@ local function summary(rows, parts)
   end
   if shown == 1 then cards[#cards + 1] = card(percent(lowest), "test accuracy, unpruned") end
   if shown > 1 then
-    cards[#cards + 1] = card(("%.1f – %.1f %%"):format(100 * lowest, 100 * highest),
+    local range = ("%.1f – %.1f %%"):format(100 * lowest, 100 * highest)
+    cards[#cards + 1] = card(percent(lowest) == percent(highest) and percent(lowest) or range,
       ("test accuracy, unpruned, of %d models"):format(shown))
   end
   cards[#cards + 1] = count_card(rows, parts.missing)
