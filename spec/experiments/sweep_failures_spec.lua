@@ -57,6 +57,24 @@ describe("a sweep of which something fails", function()
     assert.same({}, assert(results.read(path)).failed)
   end)
 
+  it("keeps what an error says that is no text", function()
+    local function message_of(problem)
+      local rows
+      stderr.text(function() rows = run { sampling = { mine = function() error(problem) end } } end)
+      return rows.failed[1].error
+    end
+    assert.equal("an error that is no text: { code = 3 }", message_of { code = 3 })
+    assert.equal("an error that is no text: nil", message_of(nil))
+    assert.equal("well said", message_of(setmetatable({}, { __tostring = function() return "well said" end })))
+  end)
+
+  it("is not said to have failed once it was mended", function()
+    stderr.text(function() run { sampling = { mine = function() error("no idea", 0) end } } end)
+    assert.equal(12, #assert(results.read(path)).failed)
+    run { sampling = { mine = function() return nil end } }
+    assert.same({}, assert(results.read(path)).failed)
+  end)
+
   it("stops at the first by default", function()
     stubs.fail_at = 3
     assert.matches("sweep: data, vgg, lrp, random, seed 0, rate 0%.5: .*broken$",

@@ -1,6 +1,7 @@
 --- What an error in one task of a sweep means for the others.
 -- @module secateur.experiments.task_failure
 local errors = require "secateur.util.errors"
+local options = require "secateur.util.options"
 
 local task_failure = {}
 
@@ -16,7 +17,9 @@ end
 -- @param problem what `errors.catch` gave
 -- @treturn string
 function task_failure.text(problem)
-  return tostring(problem)
+  local class = getmetatable(problem)
+  if type(problem) == "string" or type(class) == "table" and class.__tostring then return tostring(problem) end
+  return "an error that is no text: " .. options.show(problem)
 end
 
 return task_failure
