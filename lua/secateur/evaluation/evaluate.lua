@@ -193,7 +193,8 @@ end
 --   (none; `sc.mpi.group()`: its ranks, which all make this call, share the images out, and all get the whole result,
 --   with the bits of a single process)
 -- @treturn Evaluation
--- @raise when the model and the split do not fit each other, a threshold is none, or a logit is not finite
+-- @raise when the model and the split do not fit each other, a threshold is none, or a logit is not finite; where the
+-- ranks of a group have not the same model, images and options
 -- @usage
 -- local result = sc.evaluate(model, data.test)
 -- print(result, result.accuracy, result.confusion)

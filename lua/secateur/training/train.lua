@@ -382,7 +382,9 @@ end
 -- branch of the tree has two owners, and batch statistics so that all update the running ones alike. So 1, 2, 4 or 8
 -- ranks give the same weights to the bit as one process with the same `micro_batch`, and the same history. All ranks
 -- make the same call; rank 0 reports and writes the checkpoint, which goes on with any number of ranks. An error or
--- Ctrl-C on one rank ends the training on all. Of a split that is not of `sc.data`, each rank reads all images.
+-- Ctrl-C on one rank ends the training on all. Of a split that is not of `sc.data`, each rank reads all images. Ranks
+-- compare model, options, files and some images as they are prepared before they begin; weights, and what all have
+-- read, after each epoch.
 --
 -- @tparam Model model
 -- @tparam Dataset data its `train` is learned, its `val` (may be missing) decides which weights are kept
