@@ -56,7 +56,7 @@ function mpirun.command(flavour, ranks, path, settings)
   local program = ("%s %s"):format(quoted(child.interpreter()), quoted(path))
   local launcher = settings.hosts and ("spec/support/netns_hosts.sh %s %d %d"):format(flavour, settings.hosts, ranks)
     or ("mpirun.%s %s -n %d"):format(flavour, settings.args or "", ranks)
-  return ("env %s %s LUA_PATH_5_4=%s LUA_CPATH_5_4=%s %s timeout --foreground -k 5 %d %s %s"):format(FORGET,
+  return ("env %s %s LUA_PATH_5_4=%s LUA_CPATH_5_4=%s %s timeout --foreground -k 30 %d %s %s"):format(FORGET,
     environment[settings.hosts and flavour .. "_hosts" or flavour], quoted(package.path), quoted(cpath),
     settings.env or "", FENCE, launcher, (settings.wrap or "%s"):format(program))
 end
