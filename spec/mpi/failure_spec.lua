@@ -218,6 +218,17 @@ for _, flavour in ipairs(mpirun.flavours) do
         assert.equal("print: out of paper", own_lines(output), output)
       end)
 
+      it("says once what all fail by in what they do together", function()
+        mpirun.need(pending, flavour)
+        local _, output = mpirun.run(flavour, 4, body [[
+          require("secateur.mpi").together(group, function()
+            group:barrier()
+            require("secateur.util.errors").refuse("print", "out of paper")
+          end)
+        ]])
+        assert.equal("print: out of paper", own_lines(output), output)
+      end)
+
       it("need not have met the others", function()
         mpirun.need(pending, flavour)
         for _, flaw in ipairs { [[error("out of paper", 0)]], [[os.exit(3)]] } do

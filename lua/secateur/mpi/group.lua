@@ -216,18 +216,21 @@ end
 -- @treturn boolean
 function group.is(value) return getmetatable(value) == Group end
 
+local MOMENT = 0.25 -- seconds, in which ranks that fail by the same mistake hear of each other
+
+-- Which rank has failed first, and its text; a rank that fails itself waits a moment for the first rank's.
+local function first_failure(self, native) return native.failure(self.rank > 0 and MOMENT or 0) end
+
 --- Tells the other ranks that this one has failed, unless they know of a failure already: every wait of theirs ends
 -- with the message.
 -- @tparam Group self
 -- @param problem what was raised
 function group.report_failure(self, problem)
   local native = natives[self]
-  if not native or native.failure() then return end
+  if not native or first_failure(self, native) then return end
   -- The interpreter's own handler of messages may have added a traceback.
   native.report_failure((tostring(problem):gsub("\nstack traceback:\n.*", "")))
 end
-
-local MOMENT = 0.25 -- seconds, in which ranks that fail by the same mistake hear of each other
 
 -- A text without the position that it may begin with.
 local function bare(text) return (text:gsub("^[^\n:]*:%d+: ", "")) end
@@ -240,7 +243,7 @@ local function bare(text) return (text:gsub("^[^\n:]*:%d+: ", "")) end
 function group.is_told(self, text)
   local native = natives[self]
   if not native then return false end
-  local rank, known = native.failure(self.rank > 0 and MOMENT or 0)
+  local rank, known = first_failure(self, native)
   if not rank then
     native.report_failure(text)
     return false
