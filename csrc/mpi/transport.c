@@ -213,7 +213,7 @@ static bool is_settled(sc_error *error) {
     (void)error;
     if (began == 0)
         began = sc_clock_seconds();
-    return sc_clock_seconds() - began > 0.05;
+    return sc_clock_seconds() - began > 0.3;
 }
 
 static MPI_Request meeting; /* of all ranks, when they have sent everything */
@@ -238,6 +238,7 @@ static void finalize(int status) {
     struct sigaction action = {.sa_handler = on_alarm};
     sigemptyset(&action.sa_mask);
     exit_status = status;
+    fflush(NULL); /* _exit does not */
     if (sigaction(SIGALRM, &action, NULL) == 0)
         alarm(sc_mpi.failed_rank >= 0 ? FAILED_SECONDS : SECONDS);
     MPI_Finalize();
