@@ -234,7 +234,7 @@ static void on_alarm(int number) {
  * where a rank had failed. All that was sent has arrived before it is called, so that a process loses nothing by ending
  * without it after a while. */
 static void finalize(int status) {
-    enum { FAILED_SECONDS = 3, SECONDS = 60 };
+    enum { FAILED_SECONDS = 3, SECONDS = 10 };
     struct sigaction action = {.sa_handler = on_alarm};
     sigemptyset(&action.sa_mask);
     exit_status = status;
