@@ -19,6 +19,7 @@ LUACHECK ?= luacheck
 CFLAGS ?= -O3 -g -fno-math-errno
 REPORT ?= report
 SPEC ?= spec
+COUNTS ?= $(BUILD)/counts
 SANITIZE ?= memory
 # Specs of what computes: they run at every level of vector instructions that the processor has.
 COMPUTING ?= $(addprefix spec/,kernel graph attribution explanations train training \
@@ -256,8 +257,8 @@ test:
 	+@MAKE='$(PARALLEL)' BUILD=$(BUILD) COMPUTING='$(wildcard $(COMPUTING))' .ci/test
 
 spec: all
-	@rm -f $(BUILD)/counts
-	@$(RUN) .ci/busted.lua --output=.ci/output.lua -Xoutput $(BUILD)/counts $(SPEC)
+	@rm -f $(COUNTS)
+	@$(RUN) .ci/busted.lua --output=.ci/output.lua -Xoutput $(COUNTS) $(SPEC)
 
 # The levels that the processor has besides the one in use.
 levels: all
