@@ -165,7 +165,7 @@ $(MPI_OWN): $(BUILD)/shim/%.o: csrc/%.c $(BUILD)/flags $(BUILD)/shim/mpi.with
 $(BUILD)/shim/mpi.with: FORCE
 	@command -v $(MPICC) >/dev/null || { rm -f $@; echo "MPI=yes, but '$(MPICC)' is not found: install" \
 	"libopenmpi-dev and openmpi-bin (.ci/install mpi), or say MPICC=command, or MPI=no" >&2; exit 1; }
-	@mkdir -p $(@D); echo '$(MPI_SHOW)' >$@.new; $(refresh)
+	@$(note) '$(MPI_SHOW)' >$$new; $(refresh)
 
 $(BUILD)/secateur/tiff.so: $(BUILD)/codec/tiff.o $(BUILD)/codec/status.o
 	$(call link_codec,$(CC),$(call once,TIFF_LIBS,$(call pkg,--libs,libtiff-4) || echo -ltiff))
@@ -193,7 +193,7 @@ $(BUILD)/codec/dicom.o: csrc/codec/dicom.cc $(BUILD)/flags $(BUILD)/codec/with
 	$(if $(filter yes,$(JPEG2000)),-DSC_HAVE_OPENJPEG) -MMD -MP -c -o $@ $< 2>$(@:.o=.log); \
 	status=$$?; cat $(@:.o=.log) >&2; exit $$status
 $(BUILD)/codec/with: FORCE
-	@mkdir -p $(@D); echo 'JPEG2000=$(JPEG2000)' >$@.new; $(refresh)
+	@$(note) 'JPEG2000=$(JPEG2000)' >$$new; $(refresh)
 
 # Warnings are shown but stop nobody whose compiler is newer; they are kept beside the object, and lint fails on them.
 define compile
@@ -218,14 +218,15 @@ $(MESSAGES): %.o: %.c $(BUILD)/flags
 
 # Rewritten only when their contents change, so that other flags compile anew and a removed file links anew.
 $(BUILD)/flags: FORCE
-	@mkdir -p $(@D); echo '$(strip $(CC) $(ALL_CFLAGS) $(FLAGS_avx512))' >$@.new
-	@cmp -s $@.new $@ || { $(check_headers); } && $(refresh)
+	@$(note) '$(strip $(CC) $(ALL_CFLAGS) $(FLAGS_avx512))' >$$new; cmp -s $$new $@ || { $(check_headers); } && $(refresh)
 $(BUILD)/sources: FORCE
-	@mkdir -p $(@D); echo '$(strip $(SOURCES) $(PROTOS) $(ALL_LDFLAGS) $(LIBS))' >$@.new; $(refresh)
-refresh = { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+	@$(note) '$(strip $(SOURCES) $(PROTOS) $(ALL_LDFLAGS) $(LIBS))' >$$new; $(refresh)
+# A file of each make's own, since two may run at once.
+note = mkdir -p $(@D); new=$@.$$$$; echo
+refresh = { cmp -s $$new $@ && rm $$new || mv $$new $@; }
 check_headers = for header in lua.h lauxlib.h zlib.h stb_image.h sqlite3.h protobuf-c/protobuf-c.h; do \
 	printf '\#include <%s>\n\#if defined LUA_VERSION_NUM && LUA_VERSION_NUM != 504\n\#error\n\#endif\n' $$header | \
-	$(CC) $(ALL_CFLAGS) -E - >/dev/null 2>&1 || { rm $@.new; $(no_header); exit 1; }; done
+	$(CC) $(ALL_CFLAGS) -E - >/dev/null 2>&1 || { rm $$new; $(no_header); exit 1; }; done
 no_header = { echo "$(CC) cannot include <$$header>$$(test $$header != lua.h || echo ' of Lua 5.4')."; \
 	echo "See .ci/packages for what is needed; LUA_INCDIR=directory says where lua.h is. With LuaRocks:"; \
 	echo "  luarocks --lua-version=5.4 make"; } >&2
