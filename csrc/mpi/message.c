@@ -324,44 +324,33 @@ sc_status sc_mpi_receive_numbers(int source, sc_mpi_channel channel, const sc_mp
     return received;
 }
 
-sc_status sc_mpi_drop_messages(sc_error *error) {
+/* Takes all messages with a tag that have begun: notices are read, the others dropped. */
+static sc_status take_messages(int tag, sc_error *error) {
     while (true) {
         int found = 0, count = 0;
         MPI_Message handle;
         MPI_Status status;
         void *memory;
-        SC_TRY(probe(SC_MPI_ANY, MPI_ANY_TAG, &found, &handle, &status, error));
+        SC_TRY(probe(SC_MPI_ANY, tag, &found, &handle, &status, error));
         if (!found)
             return SC_OK;
         SC_TRY(sc_mpi_check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count", error));
         SC_TRY(sc_memory_alloc(&memory, (size_t)count, 1, error));
-        sc_status dropped =
+        sc_status taken =
             sc_mpi_check(MPI_Mrecv(memory, count, MPI_BYTE, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv", error);
-        if (dropped == SC_OK && status.MPI_TAG == SC_MPI_NOTICE)
-            dropped = sc_mpi_note(status.MPI_SOURCE, memory, (size_t)count, error);
+        if (taken == SC_OK && status.MPI_TAG == SC_MPI_NOTICE)
+            taken = sc_mpi_note(status.MPI_SOURCE, memory, (size_t)count, error);
         sc_memory_free(memory);
-        SC_TRY(dropped);
+        SC_TRY(taken);
     }
 }
 
+sc_status sc_mpi_drop_messages(sc_error *error) {
+    return take_messages(MPI_ANY_TAG, error);
+}
+
 sc_status sc_mpi_read_notices(sc_error *error) {
-    while (true) {
-        int found = 0, count = 0;
-        MPI_Message handle;
-        MPI_Status status;
-        void *memory;
-        SC_TRY(probe(SC_MPI_ANY, SC_MPI_NOTICE, &found, &handle, &status, error));
-        if (!found)
-            return SC_OK;
-        SC_TRY(sc_mpi_check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count", error));
-        SC_TRY(sc_memory_alloc(&memory, (size_t)count, 1, error));
-        sc_status read =
-            sc_mpi_check(MPI_Mrecv(memory, count, MPI_BYTE, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv", error);
-        if (read == SC_OK)
-            read = sc_mpi_note(status.MPI_SOURCE, memory, (size_t)count, error);
-        sc_memory_free(memory);
-        SC_TRY(read);
-    }
+    return take_messages(SC_MPI_NOTICE, error);
 }
 
 /* A notice is short: it never waits for its receiver, and is one piece without a header. */
