@@ -3,7 +3,7 @@ local errors = require "support.errors"
 local files = require "secateur.util.files"
 local memory_split = require "support.memory_split"
 local pictures = require "support.pictures"
-local rank_coroutines = require "support.rank_coroutines"
+local coroutine_group = require "support.coroutine_group"
 local sc = require "secateur"
 local stderr = require "support.stderr"
 local temporary = require "support.temporary"
@@ -48,7 +48,7 @@ describe("evaluate with a group", function()
       local model, split, opts = table.unpack(case)
       local expected = without_time(sc.evaluate(model, split, opts))
       for _, size in ipairs { 1, 2, 3, 16 } do
-        local found = rank_coroutines.values(size, function(group)
+        local found = coroutine_group.values(size, function(group)
           local own = { group = group }
           for key, value in pairs(opts) do own[key] = value end
           return sc.evaluate(model:clone(), split, own)
@@ -62,7 +62,7 @@ describe("evaluate with a group", function()
   it("refuses, on all ranks, other weights, images or files on one of them", function()
     local function failures(f)
       local found = {}
-      for i, outcome in ipairs(rank_coroutines.run(3, f)) do
+      for i, outcome in ipairs(coroutine_group.run(3, f)) do
         found[i] = tostring(outcome.problem):match "group: .*" or tostring(outcome.problem)
       end
       return found
@@ -101,7 +101,7 @@ describe("evaluate with a group", function()
 
   it("runs each image on one rank alone", function()
     local split = split_of(labels)
-    rank_coroutines.values(3, function(group) return sc.evaluate(model_of(), split, { group = group }) end)
+    coroutine_group.values(3, function(group) return sc.evaluate(model_of(), split, { group = group }) end)
     assert.equal(11, split.counter.images)
   end)
 
@@ -123,7 +123,7 @@ describe("evaluate with a group", function()
     local expected, said, found, said_together
     said = stderr.calls(function() expected = run() end)
     assert.equal(4, expected.skipped)
-    said_together = stderr.calls(function() found = rank_coroutines.values(3, run) end)
+    said_together = stderr.calls(function() found = coroutine_group.values(3, run) end)
     for _, of_rank in ipairs(found) do assert.same(expected, of_rank) end
     assert.same(said, said_together)
     assert(files.remove(root))
@@ -132,7 +132,7 @@ describe("evaluate with a group", function()
   it("ends on every rank where it cannot go on", function()
     local model = model_of()
     local none = split_of(labels, { unreadable = { true, true, true, true, true, true, true, true, true, true, true } })
-    for _, result in ipairs(rank_coroutines.run(3, function(group)
+    for _, result in ipairs(coroutine_group.run(3, function(group)
       return sc.evaluate(model:clone(), none, { group = group })
     end)) do
       assert.matches("evaluate: memory: none of the images could be decoded$", tostring(result.problem))
@@ -142,7 +142,7 @@ describe("evaluate with a group", function()
       if indices[1] ~= 4 then return memory_split(images, labels, { classes = self.classes }):subset(indices) end
       return { count = function() return 4 end, batches = function() error("no such disk", 0) end }
     end
-    local results = rank_coroutines.run(3, function(group)
+    local results = coroutine_group.run(3, function(group)
       return sc.evaluate(model:clone(), failing, { group = group })
     end)
     assert.equal("no such disk", results[2].problem)
@@ -154,7 +154,7 @@ describe("evaluate with a group", function()
       errors.here(function() sc.evaluate(model_of(), split_of(labels), { group = 2 }) end))
     local whole = split_of(labels)
     local bare = { count = function() return 11 end, batches = function(_, o) return whole:batches(o) end }
-    for _, result in ipairs(rank_coroutines.run(2, function(group)
+    for _, result in ipairs(coroutine_group.run(2, function(group)
       return sc.evaluate(model_of(), bare, { group = group })
     end)) do
       assert.matches("evaluate: split: expected one with subset%(indices%), which ranks take their parts by$",

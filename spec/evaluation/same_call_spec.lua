@@ -2,7 +2,7 @@ local data_sets = require "secateur.data"
 local evaluate = require "secateur.evaluation.evaluate"
 local faithfulness = require "secateur.explanations.faithfulness"
 local importance = require "secateur.pruning.importance"
-local rank_coroutines = require "support.rank_coroutines"
+local coroutine_group = require "support.coroutine_group"
 local toy = require "support.toy"
 local train = require "secateur.training.train"
 
@@ -11,7 +11,7 @@ local SAME = "group: expected the same call with the same model, data and option
 -- What each rank raises.
 local function problems(size, call)
   local texts = {}
-  for i, result in ipairs(rank_coroutines.run(size, call)) do texts[i] = tostring(result.problem or "nothing") end
+  for i, result in ipairs(coroutine_group.run(size, call)) do texts[i] = tostring(result.problem or "nothing") end
   return texts
 end
 
@@ -57,7 +57,7 @@ describe("a call of all ranks", function()
   end)
 
   it("may report on one rank alone", function()
-    local results = rank_coroutines.values(2, function(group)
+    local results = coroutine_group.values(2, function(group)
       return importance(toy.model { size = 16 }, phantoms().train, { method = "lrp", group = group,
         on_batch = group.rank == 0 and function() end or nil })["features.0"]:totable()
     end)

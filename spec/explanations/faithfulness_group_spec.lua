@@ -1,6 +1,6 @@
 -- Faithfulness over ranks: what all of them get is what one process gets, to the bit.
 local memory_split = require "support.memory_split"
-local rank_coroutines = require "support.rank_coroutines"
+local coroutine_group = require "support.coroutine_group"
 local sc = require "secateur"
 
 local images = sc.rand(11, 1, 8, 8, { seed = 5 })
@@ -39,7 +39,7 @@ describe("faithfulness with a group", function()
     it("gives every rank what one process gets: " .. what, function()
       local expected = measure(split_of { [2] = true }, opts)
       for _, size in ipairs { 2, 3, 5 } do
-        for _, found in ipairs(rank_coroutines.values(size, function(group)
+        for _, found in ipairs(coroutine_group.values(size, function(group)
           return measure(split_of { [2] = true }, opts, group)
         end)) do
           assert.same(expected, found)
@@ -49,7 +49,7 @@ describe("faithfulness with a group", function()
   end
 
   it("has on every rank the options that were given", function()
-    local given = rank_coroutines.values(2, function(group)
+    local given = coroutine_group.values(2, function(group)
       return sc.faithfulness(model_of(), images, { methods = { "lrp" }, measures = { "sparseness" },
         group = group }).options
     end)
@@ -70,7 +70,7 @@ describe("faithfulness with a group", function()
     local expected = run()
     assert.same({ 4, 4, 3 }, asked)
     asked = {}
-    for _, found in ipairs(rank_coroutines.values(2, run)) do assert.same(expected, found) end
+    for _, found in ipairs(coroutine_group.values(2, run)) do assert.same(expected, found) end
     table.sort(asked)
     assert.same({ 3, 4, 4 }, asked)
   end)

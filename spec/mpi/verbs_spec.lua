@@ -1,5 +1,5 @@
 -- Verbs over ranks under each MPI that is installed: every rank has the bits of one process. What cannot be seen with
--- coroutines in place of processes (`support.rank_coroutines`): strategies that sort by what the model says, processes
+-- coroutines in place of processes (`support.coroutine_group`): strategies that sort by what the model says, processes
 -- with threads of their own, images on disk, errors.
 local child = require "support.child"
 local files = require "secateur.util.files"

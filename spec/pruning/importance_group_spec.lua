@@ -1,7 +1,7 @@
 -- Scores over ranks: what all of them get is what one process gets, to the bit.
 local bits = require "support.bits"
 local memory_split = require "support.memory_split"
-local rank_coroutines = require "support.rank_coroutines"
+local coroutine_group = require "support.coroutine_group"
 local sc = require "secateur"
 
 local images = sc.randn(13, 3, 8, 8, { seed = 5 })
@@ -33,7 +33,7 @@ end
 local function check(make_split, opts, sizes)
   local expected = sc.importance(small(), make_split(), opts)
   for _, size in ipairs(sizes or { 1, 2, 3, 16 }) do
-    for _, scores in ipairs(rank_coroutines.values(size, function(group)
+    for _, scores in ipairs(coroutine_group.values(size, function(group)
       return sc.importance(small(), make_split(), with(opts, { group = group }))
     end)) do
       assert.same(expected.provenance, scores.provenance)
@@ -73,7 +73,7 @@ describe("importance with a group", function()
     check(broken, { method = "gradient_x_input", indices = setmetatable({ 6, 2, 3, 5, 9 },
       { __index = { weights = { 1, 2, 3, 4, 5 } } }) }, { 2, 3, 4 })
     local none = { true, true, true, true, true, true, true, true, true, true, true, true, true }
-    for _, result in ipairs(rank_coroutines.run(2, function(group)
+    for _, result in ipairs(coroutine_group.run(2, function(group)
       return sc.importance(small(), split_of(none), { method = "lrp", indices = chosen, group = group })
     end)) do
       assert.matches("importance: split: expected at least one image that can be read$", tostring(result.problem))
@@ -106,14 +106,14 @@ describe("importance with a group", function()
     local split = split_of()
     local list = sc.sample(small(), split, { per_class = 3, sampling = "random" })
     split.counter.images = 0
-    rank_coroutines.values(3, function(group)
+    coroutine_group.values(3, function(group)
       return sc.importance(small(), split, { method = "lrp", indices = list, group = group })
     end)
     assert.equal(#list, split.counter.images)
   end)
 
   it("ends on all ranks where a function of one's own fails on one", function()
-    local results = rank_coroutines.run(3, function(group)
+    local results = coroutine_group.run(3, function(group)
       return sc.importance(small(), split_of(), { indices = chosen, group = group, method = function(_, _, ctx)
         if group.rank == 1 then error("mine", 0) end
         return (ctx:attribute())
@@ -132,7 +132,7 @@ describe("sample with a group", function()
     end
     for _, sampling in ipairs { "clustering", "herding", "random" } do
       local expected = plain(sc.sample(small(), broken(), { sampling = sampling, per_class = 3 }))
-      for _, found in ipairs(rank_coroutines.values(3, function(group)
+      for _, found in ipairs(coroutine_group.values(3, function(group)
         return plain(sc.sample(small(), broken(), { sampling = sampling, per_class = 3, group = group, batch = 2 }))
       end)) do
         assert.same(expected, found)

@@ -72,7 +72,7 @@ local function finish(world, results, rank, outcome)
     results[rank + 1] = table.pack(table.unpack(outcome, 2, outcome.n))
   else
     local text = tostring(outcome[2])
-    results[rank + 1] = { failed = text }
+    results[rank + 1] = { problem = text }
     world.failed = world.failed or { rank = rank, text = text }
   end
 end
@@ -98,7 +98,7 @@ end
 --- Calls a function on each rank.
 -- @int size
 -- @tparam function f function(group)
--- @treturn {table,...} what it returned on each rank, or `failed`, its message
+-- @treturn {table,...} by rank + 1: what it returned, or `problem`, its message
 -- @raise where all ranks wait for each other
 function coroutine_group.run(size, f)
   local world, ranks, results = { moves = 0 }, {}, {}
@@ -113,6 +113,19 @@ function coroutine_group.run(size, f)
     before = world.moves
   until not go_round(world, ranks, results)
   return results
+end
+
+--- The same, and all must have given something.
+-- @int size
+-- @tparam function f
+-- @treturn {value,...} by rank + 1
+function coroutine_group.values(size, f)
+  local values = {}
+  for i, outcome in ipairs(coroutine_group.run(size, f)) do
+    if outcome.problem then error(("rank %d: %s"):format(i - 1, outcome.problem), 2) end
+    values[i] = outcome[1]
+  end
+  return values
 end
 
 return coroutine_group

@@ -163,7 +163,7 @@ step("train over ranks", function() return { network(), network() }, { data(), d
     sc.train(models[rank], sets[rank], { epochs = 1, batch = 6, micro_batch = 2, seed = 1, quiet = true,
       group = group })
   end)) do
-    if outcome.failed then error(outcome.failed, 0) end
+    if outcome.problem then error(outcome.problem, 0) end
   end
   return models[2]
 end, parameters)

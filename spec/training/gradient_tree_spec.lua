@@ -68,7 +68,7 @@ describe("a gradient tree", function()
           for i = first, last do assert.equal(i, computed[i - first + 1]) end
           assert.equal(last - first + 1, #computed)
           return total
-        end)) do equal(expected, outcome[1] or error(outcome.failed)) end
+        end)) do equal(expected, outcome[1] or error(outcome.problem)) end
       end
     end
     local chain = pieces[1] -- which another order would not be

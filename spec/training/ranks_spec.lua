@@ -37,7 +37,7 @@ local function trained(size, case)
       weights = toy.weights(model) }, seconds
   end)
   for rank, outcome in ipairs(outcomes) do
-    if outcome.failed then error(("rank %d: %s"):format(rank - 1, tostring(outcome.failed)), 2) end
+    if outcome.problem then error(("rank %d: %s"):format(rank - 1, tostring(outcome.problem)), 2) end
     first = first or outcome
     assert.same(first, outcome, "rank " .. rank - 1)
   end
@@ -160,7 +160,7 @@ describe("train over ranks", function()
         end)
       end)
       for _, outcome in ipairs(outcomes) do
-        assert.equal("train: data.train: expected images, but none could be decoded", outcome[1] or outcome.failed)
+        assert.equal("train: data.train: expected images, but none could be decoded", outcome[1] or outcome.problem)
       end
       counts[size] = select(2, said:gsub(": skipped ", ""))
     end
@@ -204,7 +204,7 @@ describe("train over ranks", function()
       for rank, outcome in ipairs(coroutine_group.run(size, function(group)
         local opts, model, data = toy.quietly(1, { batch = 12, micro_batch = 2, group = group }), model_of(), toy.data()
         return change(opts, group, model, data) or errors.raised(train, model, data, opts)
-      end)) do list[rank] = outcome[1] or outcome.failed end
+      end)) do list[rank] = outcome[1] or outcome.problem end
       return list
     end
     local needs = "train: micro_batch: expected fewer images than a batch has (12), with 2 ranks, got %s: ranks share "
@@ -259,7 +259,7 @@ describe("train over ranks", function()
       return message
     end)
     for rank, message in ipairs { "train: rank 1: enough", "enough", "train: rank 1: enough" } do
-      assert.equal(message, outcomes[rank][1] or outcomes[rank].failed)
+      assert.equal(message, outcomes[rank][1] or outcomes[rank].problem)
     end
   end)
 
@@ -294,7 +294,7 @@ describe("train over ranks", function()
       for _, outcome in ipairs(outcomes) do
         assert.equal(("train: group: the %s of rank 2 differ from those of rank 0 after epoch 1: expected the same "
           .. "data and the same version of secateur on all machines, and memory without faults"):format(what),
-          outcome[1] or outcome.failed)
+          outcome[1] or outcome.problem)
       end
     end
   end)
@@ -314,7 +314,7 @@ describe("train over ranks", function()
         group = group }))
     end)
     for _, outcome in ipairs(outcomes) do
-      local message = outcome[1] or outcome.failed
+      local message = outcome[1] or outcome.problem
       assert.truthy(message:find ": prepared_images%.train: \"%x+\" on rank 0, \"%x+\" on rank 1", message)
     end
   end)
@@ -328,7 +328,7 @@ describe("train over ranks", function()
           for key, value in pairs(change) do opts[key] = value end
           return errors.raised(train, toy.model { seed = 3 }, toy.data(), opts)
         end)) do
-          local message = assert(outcome[1], outcome.failed)
+          local message = assert(outcome[1], outcome.problem)
           told = told or message
           assert.truthy(message:find("^train: .* is .* in epoch %d, step %d+, at lr "), message)
           assert.equal(told, message)
