@@ -24,6 +24,19 @@ function readable.batch(split, indices)
   return x, y, kept or indices
 end
 
+--- Where what was read stands among what was asked for. Of an image that was asked for twice both are read or none.
+-- @tparam {int,...} indices that were asked for
+-- @tparam ?{int,...} kept those that were read, a part of them in their order
+-- @treturn {int,...} positions in `indices`
+function readable.positions(indices, kept)
+  local positions, at = {}, 0
+  for i, index in ipairs(kept or {}) do
+    repeat at = at + 1 until indices[at] == index or at > #indices
+    positions[i] = at
+  end
+  return positions
+end
+
 --- The first samples of a list that can be read. Decodes as few as that takes.
 -- @tparam Split split
 -- @tparam {int,...} indices in the order of preference

@@ -16,6 +16,7 @@ local model_class = require "secateur.models.model"
 local options = require "secateur.util.options"
 local prune = require "secateur.pruning.prune"
 local sample = require "secateur.pruning.sample"
+local samples = require "secateur.pruning.samples"
 local sweep_options = require "secateur.experiments.sweep_options"
 local sweep_row = require "secateur.experiments.sweep_row"
 local sweep_scores = require "secateur.experiments.sweep_scores"
@@ -130,11 +131,9 @@ local function calibration_of(job, pair, seed)
   return pair.calibration
 end
 
--- Chosen samples as `importance` takes them: what belongs to them does not show up in a loop.
+-- Chosen samples as `importance` takes them.
 local function read_samples(inputs)
-  if not inputs.findings and not inputs.weights then return inputs.samples end
-  return setmetatable(table.move(inputs.samples, 1, #inputs.samples, 1, {}),
-    { __index = { findings = inputs.findings, weights = inputs.weights } })
+  return samples.with_fields(table.move(inputs.samples, 1, #inputs.samples, 1, {}), inputs.findings, inputs.weights)
 end
 
 --- Scores neurons.

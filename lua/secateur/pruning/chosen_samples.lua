@@ -5,16 +5,6 @@ local readable = require "secateur.data.readable"
 
 local chosen_samples = {}
 
--- Where the indices that were read stand among those that were asked for, in their order.
-local function positions_of(wanted, kept)
-  local positions, at = {}, 0
-  for i, index in ipairs(kept or {}) do
-    repeat at = at + 1 until wanted[at] == index or at > #wanted
-    positions[i] = at
-  end
-  return positions
-end
-
 local function pick(list, indices)
   local picked = {}
   for i, index in ipairs(indices) do picked[i] = list[index] end
@@ -45,7 +35,7 @@ function View:read(positions)
   local wanted = pick(self.indices, positions)
   local x, y, kept = readable.batch(self.whole, wanted)
   if not x then return nil end
-  return x, y, pick(positions, positions_of(wanted, kept))
+  return x, y, pick(positions, readable.positions(wanted, kept))
 end
 
 View.batch = View.read

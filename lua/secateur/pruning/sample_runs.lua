@@ -4,6 +4,7 @@ local core = require "secateur.core"
 local errors = require "secateur.util.errors"
 local heads = require "secateur.models.heads"
 local readable = require "secateur.data.readable"
+local samples = require "secateur.pruning.samples"
 local shared_images = require "secateur.evaluation.shared_images"
 local shares = require "secateur.mpi.shares"
 local skipped = require "secateur.data.skipped"
@@ -62,21 +63,11 @@ function sample_runs.start(row, model, names, opts, extra, first)
   end, close
 end
 
--- Entries of a list that belongs to the indices, of those that could be read: `kept` is a part of the chunk, in its
--- order, and of an image that is there twice both are read or none.
+-- Entries of a list that belongs to the indices, of those that could be read.
 local function of_kept(list, chunk, first, kept)
-  local found, at = {}, 0
-  for i, index in ipairs(list and kept or {}) do
-    repeat at = at + 1 until chunk[at] == index or at > #chunk
-    found[i] = list[first + at - 1]
-  end
+  local found = {}
+  for i, at in ipairs(list and readable.positions(chunk, kept) or {}) do found[i] = list[first + at - 1] end
   return found
-end
-
--- A list of indices that has findings and weights, where it has any.
-local function with_fields(list, findings, weights)
-  if not findings and not weights then return list end
-  return setmetatable(list, { __index = { findings = findings, weights = weights } })
 end
 
 -- The samples batch by batch; gives those that could be read.
@@ -96,7 +87,7 @@ local function walk(split, indices, opts, use)
     end
     if opts.on_batch then errors.call(opts.on_batch, math.min(first + opts.batch - 1, #indices), #indices) end
   end
-  return with_fields(used, used_findings, used_weights)
+  return samples.with_fields(used, used_findings, used_weights)
 end
 
 local function slice(list, first, last) return list and table.move(list, first, last, 1, {}) end
@@ -114,7 +105,7 @@ local function find_readable(split, indices, opts)
   end
   kept = shares.join(opts.group, kept)
   shared_images.join_skipped(opts.group, split, known)
-  local list = with_fields(kept, indices.findings and of_kept(indices.findings, indices, 1, kept),
+  local list = samples.with_fields(kept, indices.findings and of_kept(indices.findings, indices, 1, kept),
     indices.weights and of_kept(indices.weights, indices, 1, kept))
   opts.readable.of, opts.readable.list = indices, list
   return list
@@ -125,13 +116,14 @@ local function refuse_none(opts)
 end
 
 local function part_of(list, first, last)
-  return with_fields(slice(list, first, last), slice(list.findings, first, last), slice(list.weights, first, last))
+  return samples.with_fields(slice(list, first, last), slice(list.findings, first, last),
+    slice(list.weights, first, last))
 end
 
 -- What all ranks read, in the order of ranks.
 local function join_used(group, used)
   local findings, weights = used.findings, used.weights
-  return with_fields(shares.join(group, used), findings and shares.join(group, findings),
+  return samples.with_fields(shares.join(group, used), findings and shares.join(group, findings),
     weights and shares.join(group, weights))
 end
 

@@ -35,4 +35,14 @@ function samples.new(entries, known, multi_label)
     findings = multi_label and findings or nil, weights = weighted and weights or nil } })
 end
 
+--- Gives a list of indices what belongs to them, and does not show up in a loop.
+-- @tparam {int,...} indices changed, where there is something
+-- @tab[opt] findings
+-- @tab[opt] weights
+-- @treturn {int,...} the same list
+function samples.with_fields(indices, findings, weights)
+  if not findings and not weights then return indices end
+  return setmetatable(indices, { __index = { findings = findings, weights = weights } })
+end
+
 return samples
