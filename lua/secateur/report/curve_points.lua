@@ -17,12 +17,6 @@ local function distinct(rows, column)
   return count
 end
 
-local function values_of(rows, column)
-  local list = {}
-  for _, row in ipairs(rows) do list[#list + 1] = row[column] end
-  return list
-end
-
 -- Means by seed, over what else there is several of.
 local function seed_means(rows, column)
   local of_seed, order = {}, {}
@@ -77,8 +71,8 @@ function curve_points.of(rows, panel, band, spreads)
   local rates = rows:distinct "rate"
   for _, rate in ipairs(rates) do
     local at_rate = rows:where { rate = rate }
-    local found = intervals.summary(values_of(at_rate, panel.column))
-    local x = panel.against and intervals.summary(values_of(at_rate, panel.against))
+    local found = intervals.of(at_rate, panel.column)
+    local x = panel.against and intervals.of(at_rate, panel.against)
     x = panel.against and (x and x.mean) or not panel.against and rate
     if found and x then
       local low, high, kind = around(at_rate, panel.column, found, band)

@@ -235,19 +235,11 @@ local cost_columns = { { "drop", "Δ accuracy" }, { "auroc_drop", "Δ AUROC" },
   { "relative_latency_16", "Time, 16 images" } }
 local drop_columns = { drop = true, auroc_drop = true }
 
-local function share_text(values, expected)
-  local found = intervals.summary(values)
+local function share_text(found, expected)
   if not found then return "–" end
   local text = names.number(found.mean)
   if found.deviation >= 0.0005 then text = ("%s ± %.3f"):format(text, found.deviation) end
   return text .. of_all(found.count, expected)
-end
-
--- The numbers of a column.
-local function values_of(rows, column)
-  local list = {}
-  for _, row in ipairs(rows) do list[#list + 1] = row[column] end
-  return list
 end
 
 local costs_caption = "What pruned models keep and cost: the drop of accuracy, the share of test images whose "
@@ -283,7 +275,7 @@ function tables.costs(rows)
     line.group = table.concat(line, "\0")
     line[#line + 1] = names.rate(group.rate)
     local found = rows:where(group)
-    for i, each in ipairs(columns) do line[#line + 1] = share_text(values_of(found, each[1]), expected[i]) end
+    for i, each in ipairs(columns) do line[#line + 1] = share_text(intervals.of(found, each[1]), expected[i]) end
     if group.rate > 0 then shown.lines[#shown.lines + 1] = line end
   end
   return shown

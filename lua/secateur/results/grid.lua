@@ -8,8 +8,7 @@ local grid = {}
 grid.axes = { "dataset", "model", "method", "redundancy", "sampling", "repair", "seed", "rate" }
 
 --- Where an experiment names the values of an axis: a list, or a table by name.
-grid.named = { dataset = "datasets", model = "models", method = "methods", redundancy = "redundancy",
-  sampling = "samplings", repair = "repair", seed = "seeds", rate = "rates" }
+grid.named = versions.grid_names
 
 local function sorted(values)
   table.sort(values, function(a, b)

@@ -4,6 +4,7 @@
 local description = require "secateur.results.description"
 local lossless = require "secateur.results.lossless"
 local grid = require "secateur.results.grid"
+local intervals = require "secateur.results.intervals"
 local methods = require "secateur.util.methods"
 local metrics = require "secateur.results.metrics"
 local options = require "secateur.util.options"
@@ -212,18 +213,8 @@ end
 -- @treturn[1] integer how many rows had a number
 -- @treturn[2] nil where none had one
 function results.statistics(rows, column)
-  local count, sum = 0, 0
-  for _, row in ipairs(rows) do
-    local value = row[column]
-    if value and value == value then count, sum = count + 1, sum + value end
-  end
-  if count == 0 then return nil end
-  local mean, squares = sum / count, 0
-  for _, row in ipairs(rows) do
-    local value = row[column]
-    if value and value == value then squares = squares + (value - mean) * (value - mean) end
-  end
-  return mean, math.sqrt(squares / count), count
+  local found = intervals.of(rows, column)
+  if found then return found.mean, found.deviation, found.count end
 end
 
 --- The lossless rate of every combination: the largest rate of the sweep up to which it gets worse by no more than the

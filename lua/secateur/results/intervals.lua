@@ -88,4 +88,14 @@ function intervals.summary(values, level)
   return found
 end
 
+--- The same of the numbers in a column.
+-- @tab rows
+-- @string column
+-- @treturn ?table as `summary` gives it
+function intervals.of(rows, column)
+  local values = {}
+  for _, row in ipairs(rows) do values[#values + 1] = row[column] end
+  return intervals.summary(values)
+end
+
 return intervals

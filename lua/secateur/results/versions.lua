@@ -6,9 +6,9 @@ local options = require "secateur.util.options"
 
 local versions = {}
 
--- Axis of a row -> its list in the grid of a run.
-local grid_names = { dataset = "datasets", model = "models", method = "methods", sampling = "samplings", seed = "seeds",
-  rate = "rates", redundancy = "redundancy", repair = "repair" }
+--- Axis of a row -> the name of its values in the grid of a run, and in a description.
+versions.grid_names = { dataset = "datasets", model = "models", method = "methods", sampling = "samplings",
+  seed = "seeds", rate = "rates", redundancy = "redundancy", repair = "repair" }
 
 -- The order of rows: what changes slowest first.
 local order = { "dataset", "model", "seed", "sampling", "method", "redundancy", "repair", "rate" }
@@ -24,7 +24,7 @@ local function axes_key(row) return contents.row_key(row, "") end
 -- What a run asked for, as a set for each axis that it names.
 local function sets_of(run)
   local sets = {}
-  for name, of_grid in pairs(grid_names) do
+  for name, of_grid in pairs(versions.grid_names) do
     local list = (run.grid or {})[of_grid]
     sets[name] = list and {}
     for _, value in ipairs(list or {}) do sets[name][value] = true end
@@ -116,7 +116,7 @@ end
 local function places(runs, name)
   local place, count = {}, 0
   for i = #runs, 1, -1 do
-    for _, value in ipairs((runs[i].grid or {})[grid_names[name]] or {}) do
+    for _, value in ipairs((runs[i].grid or {})[versions.grid_names[name]] or {}) do
       if place[value] == nil then count, place[value] = count + 1, count + 1 end
     end
   end
