@@ -6,18 +6,15 @@ local tasks = require "secateur.experiments.sweep_tasks"
 
 local serial = {}
 
--- Rows share much of their inputs, which is decoded and checked once: of each kind the last.
-local function read_inputs(job, task, last)
-  local inputs = {}
-  for _, input in ipairs(tasks.input_keys(job, task)) do
-    local found = last[input.kind]
-    if not found or found.key ~= input.key then
-      found = { key = input.key, value = job.store:get(input.kind, input.key) }
-      if found.value ~= nil then last[input.kind] = found end
-    end
-    inputs[input.name] = found.value
+-- The store's `get`, for rows, which share much of their inputs: of each kind the last is decoded and checked once.
+local function reader(store)
+  local last = {}
+  return function(kind, key)
+    if last[kind] and last[kind].key == key then return last[kind].value end
+    local value = store:get(kind, key)
+    if value ~= nil then last[kind] = { key = key, value = value } end
+    return value
   end
-  return inputs
 end
 
 -- Why a task cannot be done: what failed before. It fails for the same reason.
@@ -27,8 +24,8 @@ local function lost_need(task, failed)
   end
 end
 
-local function run_task(job, task, last)
-  local inputs = read_inputs(job, task, last)
+local function run_task(job, task, get)
+  local inputs = tasks.inputs(job, task, get)
   if job.on_error ~= "keep" then return tasks.run(job, task, inputs) end
   local good, result = errors.catch(tasks.run, job, task, inputs)
   if good then return result end
@@ -41,12 +38,12 @@ end
 -- @tab list of `sweep_tasks.list`
 -- @raise where a task fails and `on_error` is not "keep"
 function serial.run(job, list)
-  local failed, last = {}, {}
+  local failed, get = {}, reader(job.store)
   for i, task in ipairs(list) do
     job.where = task.label
     job.progress:update(job.done, task.kind == "row" and task.label or task.label .. ": " .. task.kind)
     local message, result = lost_need(task, failed), nil
-    if not message then result, message = run_task(job, task, last) end
+    if not message then result, message = run_task(job, task, get) end
     if result then
       tasks.keep(job, task, result)
     else

@@ -149,10 +149,12 @@ end
 --- The inputs of a task, as plain data.
 -- @tab job with `store`, which has all that the task needs
 -- @tab task
+-- @func[opt] get (kind, key) -> value, in place of the store's
 -- @treturn table
-function tasks.inputs(job, task)
+function tasks.inputs(job, task, get)
   local inputs = {}
-  for _, input in ipairs(tasks.input_keys(job, task)) do inputs[input.name] = job.store:get(input.kind, input.key) end
+  get = get or function(kind, key) return job.store:get(kind, key) end
+  for _, input in ipairs(tasks.input_keys(job, task)) do inputs[input.name] = get(input.kind, input.key) end
   return inputs
 end
 
